@@ -1,0 +1,60 @@
+"""Emotion from speech, on the device.
+
+>>> import espressivo
+>>> report = espressivo.load_model().analyze("examples/voice-note.m4a")
+>>> report.emotion
+<Emotion.SADNESS: 'sadness'>
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from espressivo.version import __version__
+
+if TYPE_CHECKING:
+    from espressivo.analyzer import Analyzer, load_model
+    from espressivo.errors import (
+        AudioError,
+        ConfigError,
+        CorpusError,
+        EspressivoError,
+        ExportError,
+        ModelError,
+        SplitError,
+        TrainingError,
+    )
+    from espressivo.report import Report
+    from espressivo.types import Emotion
+
+__all__ = [
+    "Analyzer",
+    "AudioError",
+    "ConfigError",
+    "CorpusError",
+    "Emotion",
+    "EspressivoError",
+    "ExportError",
+    "ModelError",
+    "Report",
+    "SplitError",
+    "TrainingError",
+    "__version__",
+    "load_model",
+]
+
+_HOME = {
+    "Analyzer": "espressivo.analyzer",
+    "load_model": "espressivo.analyzer",
+    "Report": "espressivo.report",
+    "Emotion": "espressivo.types",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Looked up on first use: `espressivo --help` must not pay for numpy.
+    if name not in __all__:
+        raise AttributeError(f"module 'espressivo' has no attribute {name!r}")
+    import importlib  # noqa: PLC0415
+
+    return getattr(importlib.import_module(_HOME.get(name, "espressivo.errors")), name)

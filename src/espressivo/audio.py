@@ -1,0 +1,267 @@
+"""Any recording -> blocks of mono 16 kHz float32, a stream in constant memory.
+
+FFmpeg does the work, through PyAV: it decodes, takes the mean over channels and
+resamples. What it cannot decode costs a warning, not the recording.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import av
+import av.error
+import av.filter
+import numpy as np
+
+from espressivo.errors import AudioError
+from espressivo.types import SAMPLE_RATE, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+BLOCK_S = 30.0
+# Integers are full-scale PCM, as scipy and soundfile hand them over.
+_FULL_SCALE = {"int16": (0, 2**15), "int32": (0, 2**31), "uint8": (128, 2**7)}
+# A float signal beyond this is not audio in -1..1 with some overshoot any more.
+_LOUDEST = 32.0
+
+
+class Recording:
+    """One audio file, opened: iterate over `blocks` once.
+
+    Attributes:
+        name: How messages call it.
+        duration_s: What its container says, where it says anything.
+        warnings: What went wrong without being fatal, complete after the last block.
+    """
+
+    def __init__(self, path: Path | str, name: str | None = None) -> None:
+        self.path = Path(path)
+        self.name = name if name is not None else str(path)
+        self.warnings: list[str] = []
+        self._container = self._open()
+        self._stream: AudioStream = self._container.streams.audio[0]
+        duration = self._container.duration
+        self.duration_s = duration / av.time_base if duration else None
+
+    def _open(self) -> InputContainer:
+        if not self.path.exists():
+            raise AudioError(f"{self.name}: no such file; pass a recording")
+        if self.path.is_dir():
+            raise AudioError(
+                f"{self.name}: is a directory, not a recording; pass the files in it"
+            )
+        if self.path.is_file() and self.path.stat().st_size == 0:
+            raise AudioError(f"{self.name}: the file is empty; pass a recording")
+        try:
+            # A playlist must not make us open other files or the network.
+            container = av.open(
+                str(self.path), options={"protocol_whitelist": "file,pipe"}
+            )
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise AudioError(
+                f"{self.name}: cannot be read as a recording ({_reason(error)}); "
+                "pass wav, flac, mp3, ogg, opus, m4a, amr, webm or mp4 with sound"
+            ) from error
+        if not container.streams.audio:
+            kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+            container.close()
+            raise AudioError(
+                f"{self.name}: holds no audio stream (it holds: {kinds}); "
+                "pass a recording with sound"
+            )
+        return container
+
+    def blocks(self, block_s: float = BLOCK_S) -> Iterator[Signal]:
+        """Yield the recording as consecutive signals of `block_s` seconds.
+
+        The last one is shorter; a recording that decodes to nothing yields none.
+
+        Raises:
+            AudioError: The samples are not numbers, or nothing could be decoded.
+        """
+        size = max(1, round(block_s * SAMPLE_RATE))
+        held: list[Signal] = []
+        n_held = n_read = 0
+        with self._container:
+            for piece in self._pieces():
+                self._require_finite(piece, n_read)
+                n_read += len(piece)
+                held.append(piece)
+                n_held += len(piece)
+                if n_held >= size:
+                    signal = np.concatenate(held)
+                    n_whole = len(signal) // size * size
+                    yield from np.split(signal[:n_whole], n_whole // size)
+                    held = [signal[n_whole:]]
+                    n_held = len(held[0])
+        if n_held:
+            yield np.concatenate(held)
+        self._compare_durations(n_read)
+
+    def _pieces(self) -> Iterator[Signal]:
+        """Yield signals as FFmpeg hands them over, of no particular length."""
+        graph: av.filter.Graph | None = None
+        shape: tuple[Any, ...] | None = None
+        for frame in self._frames():
+            now = (frame.sample_rate, frame.format.name, frame.layout.name)
+            if graph is None or now != shape:  # a stream may change midway
+                if graph is not None:
+                    yield from _drain(graph, flush=True)
+                graph, shape = _resampling_graph(frame), now
+            frame.pts = None  # gaps in the time stamps are not samples
+            graph.push(frame)
+            yield from _drain(graph)
+        if graph is not None:
+            yield from _drain(graph, flush=True)
+
+    def _frames(self) -> Iterator[AudioFrame]:
+        n_broken = n_frames = 0
+        packets = self._container.demux(self._stream)
+        last = ""
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except (av.error.FFmpegError, OSError) as error:
+                self.warnings.append(f"{self.name}: stopped early ({_reason(error)})")
+                break
+            try:
+                frames = cast("list[AudioFrame]", packet.decode())
+            except (av.error.FFmpegError, OSError) as error:
+                n_broken += 1
+                last = _reason(error)
+                continue
+            n_frames += len(frames)
+            yield from frames
+        if n_frames == 0:
+            raise AudioError(
+                f"{self.name}: no audio could be decoded "
+                f"({last or 'the stream is empty'}); pass an undamaged recording"
+            )
+        if n_broken:
+            self.warnings.append(
+                f"{self.name}: {n_broken} damaged packets skipped ({last})"
+            )
+
+    def _require_finite(self, piece: Signal, n_before: int) -> None:
+        if not np.isfinite(piece).all():
+            bad = n_before + int(np.argmin(np.isfinite(piece)))
+            raise AudioError(
+                f"{self.name}: holds NaN or infinite samples near "
+                f"{bad / SAMPLE_RATE:.3f} s; repair the recording"
+            )
+
+    def _compare_durations(self, n_samples: int) -> None:
+        read_s = n_samples / SAMPLE_RATE
+        if self.duration_s is not None and read_s < 0.98 * self.duration_s - 0.1:
+            self.warnings.append(
+                f"{self.name}: truncated: {read_s:.1f} s decode of the "
+                f"{self.duration_s:.1f} s that it announces"
+            )
+
+
+def load_audio(path: Path | str) -> Signal:
+    """Read a whole recording as one mono signal at 16 kHz.
+
+    Raises:
+        AudioError: It cannot be read, or not a single sample decodes.
+    """
+    signals = list(Recording(path).blocks())
+    return np.concatenate(signals) if signals else np.zeros(0, np.float32)
+
+
+def from_array(samples: np.typing.NDArray[Any], sample_rate: int) -> Signal:
+    """Check an array and bring it to mono float32 at 16 kHz.
+
+    Args:
+        samples: [samples], floats in -1..1 or PCM of type int16, int32 or uint8.
+        sample_rate: Of `samples`, in Hz.
+
+    Raises:
+        AudioError: Wrong shape or type, NaN or infinite samples, or floats that are
+            not scaled to -1..1.
+    """
+    samples = np.asarray(samples)
+    if samples.ndim != 1:
+        raise AudioError(
+            f"array: shape is {samples.shape}, not [samples]; "
+            "pass one channel, or the mean over channels"
+        )
+    if samples.dtype.name in _FULL_SCALE:
+        middle, scale = _FULL_SCALE[samples.dtype.name]
+        signal = ((samples.astype(np.float64) - middle) / scale).astype(np.float32)
+    elif samples.dtype.kind == "f":
+        signal = samples.astype(np.float32)
+    else:
+        raise AudioError(
+            f"array: type is {samples.dtype.name}, whose full scale is unknown; "
+            "pass float32 in -1..1, or PCM as int16, int32 or uint8"
+        )
+    if not np.isfinite(signal).all():
+        at = int(np.argmin(np.isfinite(signal)))
+        raise AudioError(f"array: sample {at} is NaN or infinite; repair the signal")
+    loudest = float(np.abs(signal).max(initial=0.0))
+    if loudest > _LOUDEST:
+        raise AudioError(
+            f"array: the largest sample is {loudest:g}, not within -1..1; "
+            "divide by the full scale (32768 for 16-bit audio)"
+        )
+    return signal if sample_rate == SAMPLE_RATE else resample(signal, sample_rate)
+
+
+def resample(signal: Signal, sample_rate: int) -> Signal:
+    """Bring `signal` from `sample_rate` Hz to 16 kHz, as recordings are."""
+    if sample_rate <= 0 or int(sample_rate) != sample_rate:
+        raise AudioError(f"array: sample rate is {sample_rate} Hz; pass a whole number")
+    frame = av.AudioFrame.from_ndarray(signal[None], format="flt", layout="mono")
+    frame.sample_rate = int(sample_rate)
+    graph = _resampling_graph(frame)
+    graph.push(frame)
+    pieces = list(_drain(graph, flush=True))
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+
+def _resampling_graph(frame: AudioFrame) -> av.filter.Graph:
+    """Mean over channels, then 16 kHz, then frames of one second."""
+    n = frame.layout.nb_channels
+    mean = "mono|c0=" + "+".join(f"{1 / n:.9g}*c{i}" for i in range(n))
+    graph = av.filter.Graph()
+    nodes = [
+        graph.add_abuffer(
+            sample_rate=frame.sample_rate,
+            format=frame.format.name,
+            layout=frame.layout.name,
+        ),
+        # FFmpeg's own downmix is louder than its inputs for float samples.
+        *([graph.add("pan", mean)] if n > 1 else []),
+        graph.add("aresample", str(SAMPLE_RATE)),
+        graph.add("aformat", "sample_fmts=flt:channel_layouts=mono"),
+        graph.add("asetnsamples", f"n={SAMPLE_RATE}:p=0"),
+        graph.add("abuffersink"),
+    ]
+    graph.link_nodes(*nodes)
+    graph.configure()
+    return graph
+
+
+def _drain(graph: av.filter.Graph, *, flush: bool = False) -> Iterator[Signal]:
+    if flush:
+        graph.push(None)
+    while True:
+        try:
+            frame = cast("AudioFrame", graph.pull())
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
+        yield frame.to_ndarray()[0]
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return text[0].lower() + text[1:] if text else type(error).__name__

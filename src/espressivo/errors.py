@@ -1,0 +1,47 @@
+"""What can go wrong, as one tree.
+
+::
+
+    EspressivoError
+    |-- AudioError          a recording or an array cannot be read as audio
+    |-- ModelError          a model folder is missing, altered or not one of ours
+    |-- CorpusError         a corpus is not where or what it was said to be
+    |-- SplitError          a fold would put one speaker into two parts
+    |-- ConfigError         a training or export configuration is wrong
+    |-- TrainingError       a run cannot start, resume or finish
+    `-- ExportError         an exported model would not be the trained one
+
+Every message is one line: what, what was found, what was wanted, what to do.
+"""
+
+
+class EspressivoError(Exception):
+    """Base of all errors that espressivo raises on purpose."""
+
+
+class AudioError(EspressivoError):
+    """A recording or an array cannot be read as audio."""
+
+
+class ModelError(EspressivoError):
+    """A model folder is missing, altered, or not one of ours."""
+
+
+class CorpusError(EspressivoError):
+    """A corpus is not where, or not what, it was said to be."""
+
+
+class SplitError(EspressivoError):
+    """A fold would put one speaker into two of its parts."""
+
+
+class ConfigError(EspressivoError):
+    """A configuration file says something that cannot be done."""
+
+
+class TrainingError(EspressivoError):
+    """A training run cannot start, resume or finish."""
+
+
+class ExportError(EspressivoError):
+    """An exported model would not be the model that was trained."""
