@@ -1,0 +1,162 @@
+"""What an analysis found: windows, their weighted mean, and ways to write it down."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from espressivo.types import SAMPLE_RATE, Emotion, Estimate, Segment
+from espressivo.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCHEMA = "espressivo.report/1"
+"""Name and version of the JSON that `Report.to_dict` returns."""
+
+_DECIMALS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The emotion in one recording, and when.
+
+    Attributes:
+        recording: Its name, as it was given.
+        model: Name of the model.
+        model_version: Its version.
+        model_sha256: Hash of its graph.
+        emotions: The order of every probability.
+        duration_s: Length of the recording that was read, in seconds.
+        segments: Where someone speaks, in order.
+        estimates: The windows inside them, in order.
+        warnings: What went wrong without being fatal.
+    """
+
+    recording: str
+    model: str
+    model_version: str
+    model_sha256: str
+    emotions: tuple[Emotion, ...]
+    duration_s: float
+    segments: tuple[Segment, ...]
+    estimates: tuple[Estimate, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds of speech."""
+        return sum(s.n_samples for s in self.segments) / SAMPLE_RATE
+
+    @property
+    def speech_share(self) -> float:
+        """Share of the recording that is speech, 0 to 1."""
+        return min(1.0, self.speech_s / self.duration_s) if self.duration_s else 0.0
+
+    @property
+    def probabilities(self) -> dict[Emotion, float] | None:
+        """The windows' mean, weighted by duration; None without speech.
+
+        Source: Ismail (2025), section III-F; weights by duration are ours.
+        """
+        if not self.estimates:
+            return None
+        rows = np.array([e.probabilities for e in self.estimates])
+        weights = [e.segment.n_samples for e in self.estimates]
+        mean = np.average(rows, axis=0, weights=weights)
+        return dict(zip(self.emotions, (mean / mean.sum()).tolist(), strict=True))
+
+    @property
+    def emotion(self) -> Emotion | None:
+        """The most probable emotion of the whole; None without speech."""
+        if (whole := self.probabilities) is None:
+            return None
+        return max(whole, key=lambda emotion: whole[emotion])
+
+    def emotion_of(self, estimate: Estimate) -> Emotion:
+        """Return the most probable emotion of one window."""
+        return self.emotions[int(np.argmax(estimate.probabilities))]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `docs/report.schema.json` describes."""
+        whole = self.probabilities
+        return {
+            "schema": SCHEMA,
+            "espressivo": __version__,
+            "recording": self.recording,
+            "model": {
+                "name": self.model,
+                "version": self.model_version,
+                "sha256": self.model_sha256,
+            },
+            "duration_s": round(self.duration_s, 3),
+            "speech_s": round(self.speech_s, 3),
+            "speech_share": round(self.speech_share, _DECIMALS),
+            "emotion": self.emotion,
+            "probabilities": None if whole is None else self._named([*whole.values()]),
+            "segments": [_span(s) for s in self.segments],
+            "windows": [
+                {
+                    **_span(e.segment),
+                    "emotion": self.emotion_of(e),
+                    "probabilities": self._named(e.probabilities),
+                }
+                for e in self.estimates
+            ],
+            "warnings": list(self.warnings),
+        }
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """Return `to_dict` as JSON; `indent=None` gives a single line."""
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+
+    def to_csv(self, *, header: bool = True) -> str:
+        """Return one row a window, then one for the whole recording.
+
+        Columns: recording, part (`window` or `recording`), start_s, end_s, emotion and
+        one per emotion. Without speech, the only row has no emotion.
+        """
+        text = io.StringIO()
+        write = csv.writer(text, lineterminator="\n").writerow
+        if header:
+            fixed = ["recording", "part", "start_s", "end_s", "emotion"]
+            write([*fixed, *self.emotions])
+        for e in self.estimates:
+            span = _span(e.segment).values()
+            shown = round_to_one(e.probabilities)
+            write([self.recording, "window", *span, self.emotion_of(e), *shown])
+        whole = self.probabilities
+        shown = (
+            [""] * len(self.emotions)
+            if whole is None
+            else round_to_one([*whole.values()])
+        )
+        end = round(self.duration_s, 3)
+        write([self.recording, "recording", 0.0, end, self.emotion or "", *shown])
+        return text.getvalue()
+
+    def _named(self, probabilities: Sequence[float]) -> dict[Emotion, float]:
+        return dict(zip(self.emotions, round_to_one(probabilities), strict=True))
+
+
+def round_to_one(probabilities: Sequence[float]) -> list[float]:
+    """Round to four decimals such that the sum stays exactly 1.
+
+    The largest remainders are rounded up, as seats are in elections (Hamilton).
+    """
+    units = 10**_DECIMALS
+    exact = np.asarray(probabilities, np.float64) * units
+    floors = np.floor(exact).astype(int)
+    missing = round(float(exact.sum())) - int(floors.sum())
+    for i in np.argsort(floors - exact, kind="stable")[:missing]:
+        floors[i] += 1
+    return [int(n) / units for n in floors]
+
+
+def _span(segment: Segment) -> dict[str, float]:
+    return {"start_s": round(segment.start_s, 3), "end_s": round(segment.end_s, 3)}
