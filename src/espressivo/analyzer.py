@@ -69,7 +69,7 @@ class Analyzer:
             raise ValueError(f"batch_size is {batch_size}; wanted 1 or more")
         self.classifier = classifier
         self.speech = speech or SpeechOptions()
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or _n_cores()
         self.batch_size = batch_size
 
     def analyze(
@@ -117,6 +117,13 @@ class Analyzer:
             estimates=tuple(heard.estimates),
             warnings=tuple(warnings),
         )
+
+
+def _n_cores() -> int:
+    # Containers and batch systems allot fewer cores than the machine has.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _counted(

@@ -133,7 +133,7 @@ class Recording:
                 self.warnings.append(f"{self.name}: stopped early ({_reason(error)})")
                 break
             try:
-                frames = cast("list[AudioFrame]", packet.decode())
+                frames = packet.decode()
             except (av.error.FFmpegError, OSError) as error:
                 n_broken += 1
                 last = _reason(error)

@@ -29,5 +29,5 @@ def find_model(model: str | Path) -> Path:
         return path
     raise ModelError(
         f"{model}: is neither a folder nor a bundled model "
-        f"({', '.join(bundled_models()) or 'none are bundled'}); see `espressivo models`"
+        f"(bundled: {', '.join(bundled_models()) or 'none'}); see `espressivo models`"
     )

@@ -131,13 +131,9 @@ class Report:
             shown = round_to_one(e.probabilities)
             write([self.recording, "window", *span, self.emotion_of(e), *shown])
         whole = self.probabilities
-        shown = (
-            [""] * len(self.emotions)
-            if whole is None
-            else round_to_one([*whole.values()])
-        )
+        mean = round_to_one([*whole.values()]) if whole else [""] * len(self.emotions)
         end = round(self.duration_s, 3)
-        write([self.recording, "recording", 0.0, end, self.emotion or "", *shown])
+        write([self.recording, "recording", 0.0, end, self.emotion or "", *mean])
         return text.getvalue()
 
     def _named(self, probabilities: Sequence[float]) -> dict[Emotion, float]:

@@ -1,0 +1,7 @@
+"""`python -m espressivo`."""
+
+import sys
+
+from espressivo.cli import main
+
+sys.exit(main())

@@ -1,0 +1,83 @@
+"""`espressivo`: find the command, run it, turn errors into one line and a code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from espressivo.errors import EspressivoError
+from espressivo.version import __version__
+
+_COMMANDS = ("analyze", "models", "corpora", "train", "evaluate", "export")
+
+_EXTRA = {
+    "matplotlib": "plot",
+    "torch": "train",
+    "safetensors": "train",
+    "onnx": "train",
+    "sklearn": "train",
+    "audiomentations": "train",
+    "pyarrow": "train",
+}
+
+_DESCRIPTION = """\
+Emotion from speech, on the device: anger, happiness, neutral or sadness in any
+recording, and when. Nothing leaves this machine."""
+
+_EPILOG = """\
+examples:
+  espressivo analyze note.m4a
+  espressivo analyze *.ogg --csv > notes.csv
+  espressivo evaluate espressivo-tiny ravdess path/to/ravdess
+
+exit codes:
+  0 done, 1 the input is at fault, 2 the command line is, 3 some of many inputs
+  failed (each is listed on stderr), 130 interrupted"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        "espressivo",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in _COMMANDS:
+        import_module(f"espressivo.cli.{name}").add_parser(commands)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except EspressivoError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRA:
+            raise
+        print(
+            f"{missing} is not installed, which this command needs; "
+            f'run: pip install "espressivo[{_EXTRA[missing]}]"',
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # `espressivo ... | head` closed its end; what it wanted, it has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

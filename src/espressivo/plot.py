@@ -1,0 +1,83 @@
+"""Figures of what the runtime finds (matplotlib, extra `plot`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from espressivo.errors import EspressivoError
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from espressivo.report import Report
+
+COLOURS = {
+    Emotion.ANGER: "#d55e00",
+    Emotion.HAPPINESS: "#e69f00",
+    Emotion.NEUTRAL: "#8c8c8c",
+    Emotion.SADNESS: "#0072b2",
+}
+"""Told apart in the common kinds of colour blindness (after Okabe and Ito, 2008)."""
+
+_FORMATS = (".png", ".svg", ".pdf")
+
+
+def require_format(path: Path) -> None:
+    """Check a figure's path before the work that it will show.
+
+    Raises:
+        EspressivoError: matplotlib would not know the format, or there is no folder.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise EspressivoError(
+            f"{path}: a figure is one of {', '.join(_FORMATS)}; name it so"
+        )
+    if not path.absolute().parent.is_dir():
+        raise EspressivoError(f"{path}: there is no folder {path.parent}; make it")
+    import matplotlib as mpl  # noqa: F401, PLC0415  # missing: say so now
+
+
+def plot_timelines(reports: Sequence[Report], path: Path) -> None:
+    """Draw one timeline a recording, stacked probabilities over time, into `path`."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  # no pyplot: no display
+
+    figure = Figure(figsize=(9, 0.9 + 1.7 * len(reports)), layout="constrained")
+    axes = figure.subplots(len(reports), 1, squeeze=False)[:, 0]
+    for ax, report in zip(axes, reports, strict=True):
+        _timeline(ax, report)
+    axes[-1].set_xlabel("time (s)")
+    figure.legend(
+        handles=axes[0].get_legend_handles_labels()[0],
+        loc="outside upper center",
+        ncols=len(COLOURS),
+        frameon=False,
+    )
+    figure.savefig(path, dpi=150)
+
+
+def _timeline(ax: Axes, report: Report) -> None:
+    for i, emotion in enumerate(report.emotions):
+        ax.bar(
+            [e.segment.start_s for e in report.estimates],
+            [e.probabilities[i] for e in report.estimates],
+            width=[e.segment.n_samples / 16_000 for e in report.estimates],
+            bottom=[sum(e.probabilities[:i]) for e in report.estimates],
+            align="edge",
+            color=COLOURS[emotion],
+            edgecolor="white",
+            linewidth=0.6,
+            label=emotion,
+        )
+    whole = report.probabilities
+    if whole is None or report.emotion is None:
+        verdict = "no speech found"
+    else:
+        verdict = f"{report.emotion} {whole[report.emotion]:.0%}"
+    ax.set_title(f"{report.recording}: {verdict}", loc="left", fontsize=10)
+    ax.set(xlim=(0, max(report.duration_s, 0.001)), ylim=(0, 1), ylabel="probability")
+    ax.set_yticks([0, 0.5, 1])
+    ax.spines[["top", "right"]].set_visible(False)
