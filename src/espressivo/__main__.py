@@ -2,6 +2,6 @@
 
 import sys
 
-from espressivo.cli import main
+from espressivo.cli.main import main
 
 sys.exit(main())
