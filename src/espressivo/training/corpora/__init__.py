@@ -1,0 +1,52 @@
+"""Corpora of emotional speech: one module each, and one line in `CORPORA`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from espressivo.errors import CorpusError
+from espressivo.training.corpora.emodb import EMODB
+from espressivo.training.corpora.manifest import read_manifest
+from espressivo.training.corpora.nemo import NEMO
+from espressivo.training.corpora.ravdess import RAVDESS
+from espressivo.training.corpora.tess import TESS
+from espressivo.training.corpora.utterance import Corpus, Utterance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["CORPORA", "Corpus", "Utterance", "find_corpus", "read_corpus"]
+
+CORPORA: dict[str, Corpus] = {
+    "emodb": EMODB,
+    "nemo": NEMO,
+    "ravdess": RAVDESS,
+    "tess": TESS,
+}
+
+
+def read_corpus(name: str, root: Path) -> list[Utterance]:
+    """Read the utterances of a corpus, sorted by id, ids unique.
+
+    Args:
+        name: One of `CORPORA`, or `manifest` for a table of one's own.
+        root: Folder of the corpus; the table's path for `manifest`.
+
+    Raises:
+        CorpusError: The corpus is unknown, not there, or there twice.
+    """
+    return read_manifest(root) if name == "manifest" else find_corpus(name).read(root)
+
+
+def find_corpus(name: str) -> Corpus:
+    """Return the corpus called `name`.
+
+    Raises:
+        CorpusError: There is none.
+    """
+    if name not in CORPORA:
+        raise CorpusError(
+            f"corpus '{name}' is unknown; pass one of {', '.join(CORPORA)}, "
+            "or manifest for a table of your own recordings"
+        )
+    return CORPORA[name]

@@ -1,0 +1,89 @@
+"""EmoDB, the Berlin database: ten German actors, ten sentences, seven emotions.
+
+Source: Burkhardt et al. (2005), "A Database of German Emotional Speech", Interspeech.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from espressivo.training.corpora.files import find_recordings
+from espressivo.training.corpora.utterance import Clip, Corpus
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LABELS = {
+    "W": "anger",
+    "L": "boredom",
+    "E": "disgust",
+    "A": "fear",
+    "F": "happiness",
+    "N": "neutral",
+    "T": "sadness",
+}
+_EMOTIONS = {
+    "anger": Emotion.ANGER,
+    "happiness": Emotion.HAPPINESS,
+    "neutral": Emotion.NEUTRAL,
+    "sadness": Emotion.SADNESS,
+}
+_SENTENCES = {
+    "a01": "Der Lappen liegt auf dem Eisschrank.",
+    "a02": "Das will sie am Mittwoch abgeben.",
+    "a04": "Heute abend könnte ich es ihm sagen.",
+    "a05": "Das schwarze Stück Papier befindet sich da oben neben dem Holzstück.",
+    "a07": "In sieben Stunden wird es soweit sein.",
+    "b01": "Was sind denn das für Tüten, die da unter dem Tisch stehen?",
+    "b02": "Sie haben es gerade hochgetragen und jetzt gehen sie wieder runter.",
+    "b03": "An den Wochenenden bin ich jetzt immer nach Hause gefahren und habe "
+    "Agnes besucht.",
+    "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
+    "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
+}
+# Anger, happiness, neutral, sadness: only what listeners recognised was published.
+_COUNTS = {
+    "03": (14, 7, 11, 7),
+    "08": (12, 11, 10, 9),
+    "09": (13, 4, 9, 4),
+    "10": (10, 4, 4, 3),
+    "11": (11, 8, 9, 7),
+    "12": (12, 2, 4, 4),
+    "13": (12, 10, 9, 5),
+    "14": (16, 8, 7, 10),
+    "15": (13, 6, 11, 4),
+    "16": (14, 11, 5, 9),
+}
+_NAME = re.compile(
+    r"(?P<speaker>03|08|09|1[0-6])(?P<text>[ab]\d\d)(?P<emotion>[WLEAFNT])[a-z]?"
+)
+
+
+def _clips(root: Path) -> list[Clip]:
+    return [
+        Clip(
+            name=path.stem,
+            path=path,
+            speaker=match["speaker"],
+            label=_LABELS[match["emotion"]],
+            text=_SENTENCES.get(match["text"]),
+        )
+        for path in find_recordings(root)
+        if (match := _NAME.fullmatch(path.stem))
+    ]
+
+
+EMODB = Corpus(
+    name="emodb",
+    title="EmoDB",
+    license="free to use (Burkhardt et al. 2005)",
+    emotions=_EMOTIONS,
+    clips=_clips,
+    published={
+        (speaker, label): count
+        for speaker, counts in _COUNTS.items()
+        for label, count in zip(_EMOTIONS, counts, strict=True)
+    },
+)

@@ -1,0 +1,37 @@
+"""Finding recordings in a folder, whatever their container and its layout."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from espressivo.errors import CorpusError
+
+SUFFIXES = frozenset({".wav", ".flac", ".opus"})
+
+
+def find_recordings(root: Path) -> list[Path]:
+    """Find all .wav, .flac and .opus files under `root`, at any depth, sorted.
+
+    Hidden files and folders are passed over, and with them the `._` companions that
+    macOS leaves in archives.
+
+    Raises:
+        CorpusError: `root` is no folder.
+    """
+    if not root.is_dir():
+        found = "is a file, not a folder" if root.exists() else "no such folder"
+        raise CorpusError(f"{root}: {found}; pass the folder that holds the corpus")
+    found_paths: list[Path] = []
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders[:] = sorted(n for n in folders if not _is_hidden(n))
+        found_paths += [
+            Path(folder, name)
+            for name in names
+            if not _is_hidden(name) and Path(name).suffix.lower() in SUFFIXES
+        ]
+    return sorted(found_paths)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"

@@ -1,0 +1,84 @@
+"""TESS: two women say "Say the word ..." with 200 words in seven emotions.
+
+Source: Pichora-Fuller & Dupuis (2020), doi 10.5683/SP2/E8H2MF.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import product
+from typing import TYPE_CHECKING
+
+from espressivo.training.corpora.files import find_recordings
+from espressivo.training.corpora.utterance import Clip, Corpus
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_EMOTIONS = {
+    "angry": Emotion.ANGER,
+    "happy": Emotion.HAPPINESS,
+    "neutral": Emotion.NEUTRAL,
+    "sad": Emotion.SADNESS,
+}
+_SPEAKERS = ("OAF", "YAF")
+_WORDS = """
+back bar base bath bean beg bite boat bone book bought burn cab calm came cause chain
+chair chalk chat check cheek chief choice cool dab date dead death deep dime dip ditch
+dodge dog doll door fail fall far fat fit five food gap gas gaze germ get gin goal good
+goose gun half hall hash hate have haze hire hit hole home hurl hush jail jar join judge
+jug juice keen keep keg kick kill king kite knock late laud lean learn lease lid life
+limb live loaf long lore lose lot love luck make match merge mess met mill mob mode mood
+moon mop mouse nag name near neat nice note numb pad page pain pass pearl peg perch
+phone pick pike pole pool puff rag raid rain raise rat reach read red ring ripe road
+room rose rot rough rush said sail search seize sell shack shall shawl sheep shirt
+should shout size soap soup sour south sub such sure take talk tape team tell thin third
+thought thumb time tip tire ton tool tough turn vine voice void vote wag walk wash week
+wheat when which whip white wife wire witch yearn yes young youth
+""".split()  # noqa: SIM905 - 200 quoted words read worse
+# "OA_bite_neutral" is how one file was published; "ps" is pleasant surprise.
+_NAME = re.compile(
+    r"(?P<speaker>OAF?|YAF)_(?P<word>[a-z]+)"
+    r"_(?P<emotion>angry|disgust|fear|happy|neutral|ps|sad)"
+)
+_MISNAMED = {"OAF_bite_neutral": "OA_bite_neutral"}
+
+
+def _clips(root: Path) -> list[Clip]:
+    return [
+        _clip(path, match)
+        for path in find_recordings(root)
+        if (match := _NAME.fullmatch(path.stem))
+    ]
+
+
+def _clip(path: Path, match: re.Match[str]) -> Clip:
+    speaker = "YAF" if match["speaker"] == "YAF" else "OAF"
+    return Clip(
+        # Whoever mended the published name has the same recording.
+        name=_MISNAMED.get(path.stem, path.stem),
+        path=path,
+        speaker=speaker,
+        label=match["emotion"],
+        text=f"Say the word {match['word']}",
+    )
+
+
+_NAMES = frozenset(
+    _MISNAMED.get(name, name)
+    for name in map("_".join, product(_SPEAKERS, _WORDS, _EMOTIONS))
+)
+
+TESS = Corpus(
+    name="tess",
+    title="TESS",
+    license="CC BY-NC-ND 4.0 (Pichora-Fuller & Dupuis 2020)",
+    emotions=_EMOTIONS,
+    clips=_clips,
+    published=Counter(
+        {cell: len(_WORDS) for cell in product(_SPEAKERS, _EMOTIONS)},
+    ),
+    names=lambda _root: _NAMES,
+)
