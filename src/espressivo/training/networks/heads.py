@@ -1,0 +1,65 @@
+"""From the encoder's hidden states to one vector per clip."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class LayerAverage(nn.Module):
+    """Learned convex combination of hidden states.
+
+    Source: Pepino et al. (2021), section 2.2, with a softmax over the weights.
+    """
+
+    def __init__(self, n_states: int) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(torch.zeros(n_states))
+
+    def forward(self, states: Sequence[Tensor]) -> Tensor:
+        """Average `n_states` tensors of one shape."""
+        weights = self.scores.softmax(0)
+        stacked = torch.stack(list(states), dim=-1)
+        return (stacked * weights).sum(-1)
+
+
+class StatisticsPooling(nn.Module):
+    """Mean and standard deviation over valid frames, all counting the same."""
+
+    def forward(self, frames: Tensor, mask: Tensor | None) -> Tensor:
+        """Pool frames [B, T, width] under mask [B, T] to [B, 2 width]."""
+        if mask is None:  # exported with time left open: no shape becomes a constant
+            mean = frames.mean(1)
+            spread = ((frames - mean.unsqueeze(1)) ** 2).mean(1)
+            return _join(mean, spread)
+        return _moments(frames, (mask / mask.sum(1, keepdim=True)).unsqueeze(-1))
+
+
+class AttentivePooling(nn.Module):
+    """Mean and standard deviation over frames weighted by what they hold.
+
+    Source: Okabe et al. (2018), attentive statistics pooling, one weight per frame.
+    """
+
+    def __init__(self, width: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.score = nn.Sequential(
+            nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, 1)
+        )
+
+    def forward(self, frames: Tensor, mask: Tensor | None) -> Tensor:
+        """Pool frames [B, T, width] under mask [B, T] to [B, 2 width]."""
+        score = self.score(frames)  # [B, T, 1]
+        if mask is not None:
+            score = score.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf)
+        return _moments(frames, score.softmax(1))
+
+
+def _moments(frames: Tensor, weights: Tensor) -> Tensor:
+    mean = (frames * weights).sum(1)
+    spread = ((frames - mean.unsqueeze(1)) ** 2 * weights).sum(1)
+    return _join(mean, spread)
+
+
+def _join(mean: Tensor, spread: Tensor) -> Tensor:
+    return torch.cat([mean, (spread + 1e-6).sqrt()], dim=1)

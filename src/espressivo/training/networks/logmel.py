@@ -1,0 +1,126 @@
+"""Whisper's log-mel spectrogram from raw samples, in operators every runtime has.
+
+The short-time Fourier transform is a convolution with fixed kernels, because the ONNX
+operator STFT is missing from browsers and phones.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+SAMPLE_RATE_HZ = 16_000
+N_FFT = 400
+HOP = 160
+N_MELS = 80
+
+
+class LogMel(nn.Module):
+    """Samples at any level to log-mel frames as Whisper computes them.
+
+    Every clip is first scaled to the same peak, so that a gain changes nothing.
+
+    Source: openai-whisper, `audio.log_mel_spectrogram`.
+    """
+
+    kernels: Tensor
+    filters: Tensor
+
+    def __init__(self, peak: float = 0.95, quietest_peak: float = 1e-5) -> None:
+        super().__init__()
+        self.peak = peak
+        self.quietest_peak = quietest_peak  # digital silence stays silence
+        kernels = torch.from_numpy(fourier_kernels(N_FFT)).unsqueeze(1)
+        self.register_buffer("kernels", kernels, persistent=False)  # [402, 1, 400]
+        filters = torch.from_numpy(mel_filters(SAMPLE_RATE_HZ, N_FFT, N_MELS))
+        self.register_buffer("filters", filters.unsqueeze(-1), persistent=False)
+
+    def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return frames [B, 80, samples // 160], zero beyond each row's own frames.
+
+        Args:
+            samples: float32 [B, samples] at 16 kHz, at least 201 of them.
+            lengths: int64 [B], samples that are valid in each row; all when None.
+        """
+        if lengths is not None:
+            samples = samples * valid_mask(lengths, samples.shape[1])
+        loudest = samples.abs().amax(1, keepdim=True).clamp(min=self.quietest_peak)
+        samples = samples * (self.peak / loudest)
+        energy = self._mel_energy(samples)  # [B, 80, T]
+        if lengths is None:
+            return _compress(energy)
+        mask = valid_mask(n_frames(lengths), energy.shape[-1]).unsqueeze(1)
+        return _compress(energy * mask) * mask
+
+    def _mel_energy(self, samples: Tensor) -> Tensor:
+        padded = functional.pad(samples.unsqueeze(1), (N_FFT // 2, 0), "reflect")
+        padded = functional.pad(padded, (0, N_FFT // 2))
+        spectrum = functional.conv1d(padded, self.kernels, stride=HOP)[
+            ..., :-1
+        ]  # [B, 402, T]
+        n_bins = N_FFT // 2 + 1
+        real, imaginary = spectrum[:, :n_bins], spectrum[:, n_bins:]
+        return functional.conv1d(real**2 + imaginary**2, self.filters)
+
+
+def _compress(energy: Tensor) -> Tensor:
+    level = energy.clamp(min=1e-10).log10()
+    floor = level.amax((1, 2), keepdim=True) - 8.0
+    return (torch.maximum(level, floor) + 4.0) / 4.0
+
+
+def n_frames(lengths: Tensor) -> Tensor:
+    """Mel frames of clips of `lengths` samples, int64 [B]."""
+    return torch.div(lengths, HOP, rounding_mode="floor")
+
+
+def valid_mask(lengths: Tensor, width: int) -> Tensor:
+    """Float mask [B, width]: one below each length, zero from there."""
+    positions = torch.arange(width, device=lengths.device)
+    return (positions < lengths.unsqueeze(1)).to(torch.float32)
+
+
+def fourier_kernels(n_fft: int) -> NDArray[np.float32]:
+    """Cosines then negative sines under a periodic Hann window, [n_fft + 2, n_fft]."""
+    time = np.arange(n_fft)
+    window = 0.5 - 0.5 * np.cos(2 * math.pi * time / n_fft)
+    phase = 2 * math.pi * np.outer(np.arange(n_fft // 2 + 1), time) / n_fft
+    kernels = np.concatenate([np.cos(phase), -np.sin(phase)]) * window
+    return kernels.astype(np.float32)
+
+
+def mel_filters(rate_hz: int, n_fft: int, n_mels: int) -> NDArray[np.float32]:
+    """Triangles of equal area on the mel scale up to Nyquist, [n_mels, n_fft / 2 + 1].
+
+    Source: Slaney (1998), Auditory Toolbox; equals `librosa.filters.mel`.
+    """
+    bins_hz = np.linspace(0, rate_hz / 2, n_fft // 2 + 1)
+    edges_hz = _mel_to_hz(np.linspace(0, _hz_to_mel(rate_hz / 2), n_mels + 2))
+    widths_hz = np.diff(edges_hz)
+    ramps = edges_hz[:, None] - bins_hz[None, :]
+    rising = -ramps[:-2] / widths_hz[:-1, None]
+    falling = ramps[2:] / widths_hz[1:, None]
+    triangles = np.maximum(0, np.minimum(rising, falling))
+    area = 2 / (edges_hz[2:] - edges_hz[:-2])
+    filters: NDArray[np.float32] = (triangles * area[:, None]).astype(np.float32)
+    return filters
+
+
+_LINEAR_HZ = 200 / 3  # one mel, below 1 kHz
+_BREAK_HZ = 1000.0
+_LOG_STEP = math.log(6.4) / 27  # one mel, above
+
+
+def _hz_to_mel(hz: float) -> float:
+    if hz < _BREAK_HZ:
+        return hz / _LINEAR_HZ
+    return _BREAK_HZ / _LINEAR_HZ + math.log(hz / _BREAK_HZ) / _LOG_STEP
+
+
+def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    break_mel = _BREAK_HZ / _LINEAR_HZ
+    above = _BREAK_HZ * np.exp(_LOG_STEP * (mel - break_mel))
+    return np.where(mel < break_mel, mel * _LINEAR_HZ, above)

@@ -1,0 +1,143 @@
+"""The encoder of OpenAI Whisper, returning every layer's output.
+
+Source: openai-whisper, `model.AudioEncoder`; MIT licence.
+"""
+
+import math
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from espressivo.errors import TrainingError
+from espressivo.training.networks.logmel import N_MELS, valid_mask
+
+WIDTH = 384
+N_HEADS = 6
+N_LAYERS = 4
+LONGEST = 1500  # frames of 20 ms that have a position
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention; the key projection has no bias, as in Whisper."""
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """Mix frames x [B, T, width]; bias [B, 1, 1, T] is -inf at padding."""
+        n_rows, n_frames, width = x.shape
+        shape = (n_rows, n_frames, self.n_heads, width // self.n_heads)
+        query, key, value = (
+            layer(x).view(shape).transpose(1, 2)  # [B, heads, T, width / heads]
+            for layer in (self.query, self.key, self.value)
+        )
+        mixed = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=bias
+        )
+        joined: Tensor = self.out(mixed.transpose(1, 2).reshape(x.shape))
+        return joined
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block, named as in Whisper's state dict."""
+
+    def __init__(self, width: int, n_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attn = Attention(width, n_heads)
+        self.attn_ln = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+        self.mlp_ln = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """Map frames [B, T, width] to frames of the same shape."""
+        x = x + self.dropout(self.attn(self.attn_ln(x), bias))
+        return x + self.dropout(self.mlp(self.mlp_ln(x)))
+
+
+class WhisperEncoder(nn.Module):
+    """Whisper's audio encoder without its final norm, first `n_layers` blocks."""
+
+    positions: Tensor
+
+    def __init__(
+        self, n_layers: int = N_LAYERS, width: int = WIDTH, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv1d(N_MELS, width, 3, padding=1)
+        self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
+        self.blocks = nn.ModuleList(
+            Block(width, N_HEADS, dropout) for _ in range(n_layers)
+        )
+        self.register_buffer("positions", sinusoids(LONGEST, width), persistent=False)
+
+    def forward(self, mel: Tensor, frames: Tensor | None = None) -> list[Tensor]:
+        """Return the hidden states [B, ceil(T / 2), width], input to the blocks first.
+
+        Args:
+            mel: float32 [B, 80, T], zero beyond each row's frames.
+            frames: int64 [B], valid frames of each row; all when None.
+        """
+        x = functional.gelu(self.conv1(mel))
+        if frames is not None:
+            x = x * valid_mask(frames, x.shape[-1]).unsqueeze(1)
+        x = functional.gelu(self.conv2(x)).transpose(1, 2)
+        x = x + self.positions[: x.shape[1]]
+        bias = None
+        if frames is not None:
+            mask = valid_mask(halved(frames), x.shape[1])
+            bias = torch.zeros_like(mask).masked_fill(mask == 0, -math.inf)[
+                :, None, None
+            ]
+        states = [x]
+        for block in self.blocks:
+            states.append(block(states[-1], bias))
+        return states
+
+
+def halved(frames: Tensor) -> Tensor:
+    """Encoder frames of 20 ms for `frames` mel frames of 10 ms, int64 [B]."""
+    return torch.div(frames + 1, 2, rounding_mode="floor")
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """Position embedding [length, width]: sines, then cosines."""
+    step = math.log(10_000) / (width // 2 - 1)
+    rates = torch.exp(-step * torch.arange(width // 2))
+    phase = torch.arange(length)[:, None] * rates[None, :]
+    return torch.cat([phase.sin(), phase.cos()], dim=1)
+
+
+def load_encoder(encoder: WhisperEncoder, path: Path) -> None:
+    """Copy pretrained weights from a safetensors file, names as in openai-whisper.
+
+    Blocks that `encoder` does not have, and the final norm, are left out.
+
+    Raises:
+        TrainingError: The file is absent, or lacks or misshapes a tensor we need.
+    """
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such file; it should hold Whisper's encoder")
+    stored = load_file(path)
+    wanted = encoder.state_dict()
+    for name, tensor in wanted.items():
+        if name not in stored:
+            raise TrainingError(
+                f"{path}: holds no tensor '{name}'; pass the encoder of Whisper tiny.en"
+            )
+        if stored[name].shape != tensor.shape:
+            raise TrainingError(
+                f"{path}: '{name}' is {tuple(stored[name].shape)}, "
+                f"not {tuple(tensor.shape)}; pass the encoder of Whisper tiny.en"
+            )
+    encoder.load_state_dict({name: stored[name].float() for name in wanted})
