@@ -1,0 +1,157 @@
+"""`espressivo corpora`: which corpora can be read; is one all there and intact?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from espressivo.training.corpora.check import Check
+
+_N_NAMED = 20
+
+_DESCRIPTION = """\
+List the corpora of emotional speech that can be read, or check that one of them is
+complete and intact before days of training depend on it."""
+
+_CHECK_DESCRIPTION = """\
+Compare a corpus on disk with what its authors published: how many recordings of each
+emotion and speaker, and by name what is missing. Every recording is decoded: those
+that do not decode, or hold next to nothing, are named, and so are recordings with
+identical audio. Recordings may be .wav as published, .flac or .opus. With `manifest`
+in place of a corpus, DIR is a table (.csv or .parquet) of your own recordings."""
+
+_CHECK_EPILOG = """\
+examples:
+  espressivo corpora check ravdess ~/corpora/ravdess
+  espressivo corpora check tess ~/corpora/tess --quick
+  espressivo corpora check manifest calls.csv --json
+
+exit codes:
+  0 complete and intact, 1 not"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to `espressivo`."""
+    parser = commands.add_parser(
+        "corpora",
+        help="corpora of emotional speech: list, check",
+        description=_DESCRIPTION,
+    )
+    parser.set_defaults(run=_list)
+    actions = parser.add_subparsers(metavar="ACTION")
+    text = "the corpora that can be read, with their licences"
+    actions.add_parser("list", help=text, description=text).set_defaults(run=_list)
+    check = actions.add_parser(
+        "check",
+        help="is a corpus complete and intact?",
+        description=_CHECK_DESCRIPTION,
+        epilog=_CHECK_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("corpus", metavar="CORPUS", help="a listed corpus, or manifest")
+    check.add_argument("root", type=Path, metavar="DIR", help="where it is")
+    check.add_argument(
+        "--quick",
+        action="store_true",
+        help="count and compare names only; decode nothing (default: decode all)",
+    )
+    check.add_argument("--json", action="store_true", help="print JSON, names in full")
+    check.set_defaults(run=run)
+
+
+def _list(_: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from espressivo.training.corpora import CORPORA
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "recordings", "speakers", "labels used", "licence"):
+        table.add_column(column, overflow="fold")
+    for corpus in CORPORA.values():
+        used = [
+            name if name == emotion else f"{name} ({emotion})"
+            for name, emotion in corpus.emotions.items()
+        ]
+        n = sum(
+            count
+            for (_, name), count in corpus.published.items()
+            if name in corpus.emotions
+        )
+        speakers = {speaker for speaker, _ in corpus.published}
+        table.add_row(
+            corpus.name, str(n), str(len(speakers)), ", ".join(used), corpus.license
+        )
+    Console().print(table)
+    return 0
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check one corpus; exit 0 when it is complete and intact."""
+    import json
+
+    from rich.console import Console
+
+    from espressivo.cli.progress import counting_bar
+    from espressivo.training.corpora.check import check_corpus
+
+    with counting_bar(f"listening to {args.corpus}") as progress:
+        check = check_corpus(
+            args.corpus, args.root, decode=not args.quick, progress=progress
+        )
+    if args.json:
+        print(json.dumps(check.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        _print(check, Console(highlight=False, soft_wrap=True))
+    return 0 if check.complete else 1
+
+
+def _print(check: Check, console: Console) -> None:
+    from rich.table import Table
+
+    table = Table(title=check.title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("emotion")
+    table.add_column("found", justify="right")
+    table.add_column("published", justify="right")
+    for label, (found, published) in check.by_label().items():
+        wrong = published is not None and found != published
+        table.add_row(
+            label,
+            f"[red]{found}[/]" if wrong else str(found),
+            "not compared" if published is None else str(published),
+        )
+    console.print(table)
+    speakers = [
+        f"speaker {speaker}, {label}: {found} of {published}"
+        for (speaker, label), (found, published) in check.differing.items()
+    ]
+    _name(console, "differ from the published count", speakers)
+    _name(console, "missing", check.missing)
+    _name(console, "not part of the published corpus", check.unexpected)
+    broken = [f"{b.path}: {b.reason}" for b in check.broken]
+    _name(console, "broken", broken)
+    _name(console, "identical audio", [" = ".join(g) for g in check.same_audio])
+    known = [" = ".join(group) for group in check.known_same_audio]
+    _name(console, "identical audio, published so", known, style="dim")
+    verdict = "[green]complete[/]" if check.complete else "[red]not complete[/]"
+    intact = " and intact" if check.complete and check.decoded else ""
+    note = "" if check.decoded else " (by names alone: nothing was decoded)"
+    console.print(f"{check.root}: {verdict}{intact}{note}")
+
+
+def _name(
+    console: Console, what: str, names: tuple[str, ...] | list[str], style: str = "red"
+) -> None:
+    from rich.markup import escape
+
+    if not names:
+        return
+    console.print(f"[{style}]{what}: {len(names)}[/]")
+    for name in names[:_N_NAMED]:
+        console.print(f"  {escape(name)}")
+    if len(names) > _N_NAMED:
+        console.print(f"  ... and {len(names) - _N_NAMED} more (--json names all)")
