@@ -1,0 +1,154 @@
+"""A model folder and labelled recordings -> probabilities, scores, intervals.
+
+The model runs as the runtime runs it, so what is measured is what is shipped.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from espressivo.analyzer import Analyzer
+from espressivo.audio import load_audio
+from espressivo.classifier import Classifier, load_classifier
+from espressivo.errors import AudioError, CorpusError, ModelError
+from espressivo.training.evaluation import Evaluation, Failure
+from espressivo.training.preprocess import find_loud
+from espressivo.types import SAMPLE_RATE, Emotion, Segment, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from espressivo.training.corpora.utterance import Utterance
+
+    Progress: TypeAlias = Callable[[int, int], None]
+    """Called with how many are done, and how many there are."""
+
+    Answer: TypeAlias = NDArray[np.float64] | None
+    """Probabilities in the order of `Emotion`, or None: no speech was found."""
+
+
+def evaluate(
+    model_folder: Path,
+    utterances: Sequence[Utterance],
+    *,
+    pipeline: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Classify every utterance; a recording that cannot be read costs only itself.
+
+    Args:
+        model_folder: Holds `model.onnx` and `model.json`.
+        utterances: What to classify, labelled.
+        pipeline: Let the analyzer find speech and windows, as a user gets them; else
+            take each recording as a clip, its silent ends trimmed, whole or in equal
+            windows.
+        progress: Called after every utterance.
+
+    Raises:
+        ModelError: The folder is no model, or one without all four emotions.
+        CorpusError: There is no utterance.
+    """
+    if not utterances:
+        raise CorpusError("no utterances to evaluate; pass a corpus that holds some")
+    classifier = load_classifier(model_folder)
+    columns = _columns(classifier, model_folder)
+    answer = (
+        partial(_analyze, Analyzer(classifier, threads=1), columns)
+        if pipeline
+        else partial(_classify, classifier, columns)
+    )
+    answered: list[tuple[Utterance, NDArray[np.float64]]] = []
+    silent: list[Utterance] = []
+    failures: list[Failure] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(partial(_try, answer), utterances)
+        for n, (utterance, result) in enumerate(zip(utterances, results, strict=True)):
+            if isinstance(result, AudioError):
+                failures.append(Failure(utterance.id, utterance.path, str(result)))
+            elif result is None:
+                silent.append(utterance)
+            else:
+                answered.append((utterance, result))
+            if progress is not None:
+                progress(n + 1, len(utterances))
+    card = classifier.card
+    return Evaluation(
+        model=card.name,
+        model_version=card.version,
+        model_sha256=card.sha256,
+        protocol="pipeline" if pipeline else "clips",
+        utterances=tuple(utterance for utterance, _ in answered),
+        probabilities=np.array([p for _, p in answered]).reshape(-1, len(columns)),
+        without_speech=tuple(silent),
+        failures=tuple(failures),
+    )
+
+
+def classify_clip(classifier: Classifier, signal: Signal) -> NDArray[np.float64]:
+    """Return the probabilities [emotions] of one clip, in the model's order.
+
+    Its silent ends are trimmed; if it is longer than the model's window it is cut into
+    equal windows, of which the mean counts; if shorter than the model's minimum it is
+    widened into what was trimmed, then by zeros.
+
+    Args:
+        classifier: A loaded model.
+        signal: The clip, not empty.
+    """
+    window = round(classifier.card.window_s * SAMPLE_RATE)
+    minimum = round(classifier.card.min_s * SAMPLE_RATE)
+    clip = _widen(find_loud(signal), minimum, len(signal))
+    n_windows = -(-clip.n_samples // window)
+    edges = np.linspace(clip.start, clip.end, n_windows + 1).round().astype(int)
+    rows, weights = [], []
+    for start, end in pairwise(edges.tolist()):
+        samples = signal[start:end]
+        samples = np.pad(samples, (0, max(0, minimum - len(samples))))
+        rows.append(classifier(samples[None])[0])
+        weights.append(end - start)
+    return np.average(np.asarray(rows, np.float64), axis=0, weights=weights)
+
+
+def _widen(span: Segment, minimum: int, n_samples: int) -> Segment:
+    length = max(span.n_samples, min(minimum, n_samples))
+    start = span.start - (length - span.n_samples) // 2
+    start = max(0, min(start, n_samples - length))
+    return Segment(start, start + length)
+
+
+def _try(answer: Callable[[Path], Answer], utterance: Utterance) -> Answer | AudioError:
+    try:
+        return answer(utterance.path)
+    except AudioError as error:
+        return error
+
+
+def _classify(classifier: Classifier, columns: list[int], path: Path) -> Answer:
+    signal = load_audio(path)
+    if len(signal) == 0:
+        raise AudioError(f"{path}: holds no samples; remove it or restore it")
+    return classify_clip(classifier, signal)[columns]
+
+
+def _analyze(analyzer: Analyzer, columns: list[int], path: Path) -> Answer:
+    whole = analyzer.analyze(path).probabilities
+    return None if whole is None else np.array(list(whole.values()))[columns]
+
+
+def _columns(classifier: Classifier, folder: Path) -> list[int]:
+    emotions = classifier.card.emotions
+    if set(emotions) != set(Emotion):
+        raise ModelError(
+            f"{folder}: its emotions are {', '.join(emotions)}, "
+            f"not {', '.join(Emotion)}; evaluate a model of these four"
+        )
+    return [emotions.index(emotion) for emotion in Emotion]
