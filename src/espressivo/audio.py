@@ -14,6 +14,7 @@ import av.error
 import av.filter
 import numpy as np
 
+from espressivo.containers import missing_end
 from espressivo.errors import AudioError
 from espressivo.types import SAMPLE_RATE, Signal
 
@@ -59,11 +60,17 @@ class Recording:
         if self.path.is_file() and self.path.stat().st_size == 0:
             raise AudioError(f"{self.name}: the file is empty; pass a recording")
         try:
-            # A playlist must not make us open other files or the network.
-            container = av.open(
-                str(self.path), options={"protocol_whitelist": "file,pipe"}
-            )
+            self._file = self.path.open("rb")
+        except OSError as error:
+            raise AudioError(
+                f"{self.name}: cannot be opened ({_reason(error)})"
+            ) from error
+        try:
+            # We open the file, and FFmpeg may open nothing: a playlist must not make
+            # it read other files or the network.
+            container = av.open(self._file, "r", options={"protocol_whitelist": "none"})
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            self._file.close()
             raise AudioError(
                 f"{self.name}: cannot be read as a recording ({_reason(error)}); "
                 "pass wav, flac, mp3, ogg, opus, m4a, amr, webm or mp4 with sound"
@@ -71,6 +78,7 @@ class Recording:
         if not container.streams.audio:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             container.close()
+            self._file.close()
             raise AudioError(
                 f"{self.name}: holds no audio stream (it holds: {kinds}); "
                 "pass a recording with sound"
@@ -88,7 +96,7 @@ class Recording:
         size = max(1, round(block_s * SAMPLE_RATE))
         held: list[Signal] = []
         n_held = n_read = 0
-        with self._container:
+        with self._file, self._container:
             for piece in self._pieces():
                 self._require_finite(piece, n_read)
                 n_read += len(piece)
@@ -100,9 +108,13 @@ class Recording:
                     yield from np.split(signal[:n_whole], n_whole // size)
                     held = [signal[n_whole:]]
                     n_held = len(held[0])
+            missing = missing_end(self._file) if self._file.seekable() else None
         if n_held:
             yield np.concatenate(held)
-        self._compare_durations(n_read)
+        if missing is not None:
+            self.warnings.append(f"{self.name}: truncated: holds {missing}")
+        else:
+            self._compare_durations(n_read)
 
     def _pieces(self) -> Iterator[Signal]:
         """Yield signals as FFmpeg hands them over, of no particular length."""
@@ -198,22 +210,26 @@ def from_array(samples: np.typing.NDArray[Any], sample_rate: int) -> Signal:
         middle, scale = _FULL_SCALE[samples.dtype.name]
         signal = ((samples.astype(np.float64) - middle) / scale).astype(np.float32)
     elif samples.dtype.kind == "f":
-        signal = samples.astype(np.float32)
+        signal = _float_signal(samples)
     else:
         raise AudioError(
             f"array: type is {samples.dtype.name}, whose full scale is unknown; "
             "pass float32 in -1..1, or PCM as int16, int32 or uint8"
         )
-    if not np.isfinite(signal).all():
-        at = int(np.argmin(np.isfinite(signal)))
+    return signal if sample_rate == SAMPLE_RATE else resample(signal, sample_rate)
+
+
+def _float_signal(samples: np.typing.NDArray[Any]) -> Signal:
+    if not np.isfinite(samples).all():
+        at = int(np.argmin(np.isfinite(samples)))
         raise AudioError(f"array: sample {at} is NaN or infinite; repair the signal")
-    loudest = float(np.abs(signal).max(initial=0.0))
+    loudest = float(np.abs(samples).max(initial=0.0))
     if loudest > _LOUDEST:
         raise AudioError(
             f"array: the largest sample is {loudest:g}, not within -1..1; "
             "divide by the full scale (32768 for 16-bit audio)"
         )
-    return signal if sample_rate == SAMPLE_RATE else resample(signal, sample_rate)
+    return samples.astype(np.float32)
 
 
 def resample(signal: Signal, sample_rate: int) -> Signal:

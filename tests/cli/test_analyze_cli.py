@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from espressivo.cli.main import main
+from tests.conftest import NOTE
+from tests.recordings import encode
+
+
+def test_the_timeline_shows_when_and_what(capsys):
+    assert main(["analyze", str(NOTE)]) == 0
+
+    out, err = capsys.readouterr()
+    assert "0:24.5 long" in out
+    assert out.count(" - 0:") == 4
+    assert "whole recording" in out
+    assert err == ""
+
+
+def test_json_equals_the_python_report(analyzer, capsys):
+    assert main(["analyze", "--json", str(NOTE)]) == 0
+
+    assert json.loads(capsys.readouterr().out) == analyzer.analyze(NOTE).to_dict()
+
+
+def test_several_recordings_as_json_lines_and_as_one_csv(capsys):
+    main(["analyze", "--json", str(NOTE), str(NOTE)])
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    main(["analyze", "--csv", str(NOTE), str(NOTE)])
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+
+    assert first == second
+    assert len(rows) == 2 * (1 + len(first["windows"]))
+
+
+def test_a_broken_recording_costs_a_line_and_nothing_else(tmp_path, capsys):
+    text = tmp_path / "text.wav"
+    text.write_text("hello\n" * 100)
+    missing = tmp_path / "missing.wav"
+
+    code = main(["analyze", "--json", str(missing), str(NOTE), str(text)])
+
+    out, err = capsys.readouterr()
+    assert code == 3
+    assert json.loads(out)["recording"] == str(NOTE)
+    lines = err.splitlines()
+    assert len(lines) == 3
+    assert "missing.wav: no such file" in lines[0]
+    assert lines[1].startswith(str(text))
+    assert lines[2] == "2 of 3 recordings failed"
+
+
+def test_only_broken_recordings_exit_1(tmp_path, capsys):
+    assert main(["analyze", str(tmp_path)]) == 1
+    assert "is a directory" in capsys.readouterr().err
+
+
+def test_no_speech_exits_0_and_says_so(tmp_path, capsys):
+    silence = encode(tmp_path / "silence.wav", np.zeros(48_000, np.float32))
+
+    assert main(["analyze", str(silence)]) == 0
+    assert "no speech found" in capsys.readouterr().out
+
+
+def test_a_name_with_brackets_is_not_markup(tmp_path, capsys):
+    silence = encode(tmp_path / "[red]a[/].wav", np.zeros(48_000, np.float32))
+
+    assert main(["analyze", str(silence)]) == 0
+    assert "[red]a[/].wav" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_an_unknown_model_exits_1(capsys):
+    assert main(["analyze", "--model", "none", str(NOTE)]) == 1
+    assert "neither a folder nor a bundled model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["analyze"],
+        ["analyze", "--json", "--csv", "x"],
+        ["analyze", "--threads", "0", "x"],
+        ["nonsense"],
+    ],
+)
+def test_a_wrong_command_line_exits_2(argv, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(argv)
+
+    assert exit_.value.code == 2
+    assert "usage: espressivo" in capsys.readouterr().err
+
+
+def test_plot(tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="needs the extra `plot`")
+    path = tmp_path / "timeline.png"
+
+    assert main(["analyze", str(NOTE), "--plot", str(path)]) == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert main(["analyze", str(NOTE), "--plot", str(tmp_path / "x.doc")]) == 1
+    assert "a figure is one of" in capsys.readouterr().err
+
+
+def run(*argv, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "espressivo", *argv],
+        capture_output=True,
+        check=False,
+        **options,
+    )
+
+
+def test_stdin_is_a_recording(analyzer):
+    done = run("analyze", "--json", "-", input=NOTE.read_bytes())
+
+    document = json.loads(done.stdout)
+    assert document["recording"] == "stdin"
+    assert document["windows"] == analyzer.analyze(NOTE).to_dict()["windows"]
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "espressivo", "analyze", str(NOTE)],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+
+    assert b"Traceback" not in done.stderr
+
+
+def test_ctrl_c_exits_130_without_a_traceback(tmp_path, note):
+    path = encode(tmp_path / "long.wav", np.tile(note, 150))  # an hour
+    process = subprocess.Popen(
+        [sys.executable, "-m", "espressivo", "analyze", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert err.decode().strip() == "interrupted"
+
+
+def test_models_are_listed_shown_and_verified(capsys):
+    assert main(["models"]) == 0
+    assert "espressivo-tiny" in capsys.readouterr().out
+    assert main(["models", "show", "espressivo-tiny"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "espressivo-tiny"
+    assert main(["models", "verify", "espressivo-tiny"]) == 0
+    assert "intact" in capsys.readouterr().out

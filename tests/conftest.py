@@ -1,0 +1,53 @@
+"""Real recordings for the tests: shared corpora where they are, our example always."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import espressivo
+from espressivo.audio import load_audio
+
+if TYPE_CHECKING:
+    from espressivo.analyzer import Analyzer
+    from espressivo.types import Signal
+
+ROOT = Path(__file__).parents[1]
+NOTE = ROOT / "examples" / "voice-note.m4a"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of corpora, noise and weights, which are not ours to ship."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "corpora").is_dir():
+        pytest.skip("needs ../shared (corpora, noise and weights), which is absent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def analyzer() -> Analyzer:
+    """The bundled model."""
+    return espressivo.load_model()
+
+
+@pytest.fixture(scope="session")
+def note() -> Signal:
+    """24 s of speech with pauses; read-only, for all tests."""
+    signal = load_audio(NOTE)
+    signal.flags.writeable = False
+    return signal
+
+
+@pytest.fixture(scope="session")
+def read_speech(shared) -> Signal:
+    """60 s of LibriSpeech by ten speakers, half a second between them."""
+    pause = np.zeros(8000, np.float32)
+    files = sorted((shared / "speech").glob("*.flac"))[:10]
+    pieces = [p for f in files for p in (load_audio(f), pause)]
+    signal = np.concatenate(pieces)[: 60 * 16_000]
+    signal.flags.writeable = False
+    return signal

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from espressivo.audio import Recording, from_array, load_audio
+from espressivo.errors import AudioError
+from tests.recordings import ENCODERS, encode, encode_picture
+
+TONE = (0.4 * np.sin(2 * np.pi * 440 * np.arange(32_000) / 16_000)).astype(np.float32)
+
+
+@pytest.mark.parametrize("suffix", ENCODERS)
+def test_every_format_decodes_to_the_signal_that_was_written(tmp_path, suffix):
+    signal = load_audio(encode(tmp_path / f"tone.{suffix}", TONE))
+
+    # Lossy codecs pad by up to a few frames at either end.
+    assert abs(len(signal) - len(TONE)) < 0.15 * 16_000
+    middle = signal[8_000:24_000]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    assert abs(np.argmax(spectrum) - 440) <= 1  # 16,000 samples: one bin a hertz
+    assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(0.4, rel=0.2)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6, 8])
+def test_channels_are_averaged(tmp_path, channels):
+    signal = load_audio(encode(tmp_path / "tone.flac", TONE, channels=channels))
+
+    assert np.abs(signal[1000:31_000]).max() == pytest.approx(0.4, abs=0.005)
+
+
+@pytest.mark.parametrize("rate", [4_000, 8_000, 44_100, 96_000, 192_000])
+def test_any_rate(tmp_path, rate):
+    signal = load_audio(encode(tmp_path / "tone.wav", TONE, rate=rate))
+
+    assert abs(len(signal) - len(TONE)) <= 40
+    np.testing.assert_allclose(signal[1000:31_000], TONE[1000:31_000], atol=0.01)
+
+
+def test_a_film_with_sound_is_a_recording(tmp_path):
+    signal = load_audio(encode(tmp_path / "film.mp4", TONE, video=True))
+
+    assert abs(len(signal) - len(TONE)) < 2400
+
+
+def test_block_size_changes_nothing(tmp_path):
+    path = encode(tmp_path / "tone.mp3", TONE)
+    whole = load_audio(path)
+
+    for block_s in (0.001, 0.1, 0.7, 60):
+        blocks = list(Recording(path).blocks(block_s))
+        assert {len(b) for b in blocks[:-1]} <= {round(block_s * 16_000)}
+        np.testing.assert_array_equal(np.concatenate(blocks), whole)
+
+
+def test_real_stereo_and_mono_clips_read_alike(shared):
+    path = shared / "corpora/emodb/03a01Fa.opus"
+
+    signal = load_audio(path)
+
+    assert signal.dtype == np.float32
+    assert len(signal) / 16_000 == pytest.approx(1.898, abs=0.02)  # as published
+
+
+def _cut(path, share=0.5):
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "ogg", "flac"])
+def test_a_truncated_recording_gives_what_decodes_and_a_warning(tmp_path, suffix):
+    path = _cut(encode(tmp_path / f"tone.{suffix}", TONE))
+    recording = Recording(path)
+
+    n_samples = sum(len(block) for block in recording.blocks())
+
+    assert 0.3 * len(TONE) < n_samples < 0.8 * len(TONE)
+    assert any(str(path) in warning for warning in recording.warnings)
+
+
+def test_an_intact_recording_gives_no_warning(tmp_path):
+    for suffix in ENCODERS:
+        recording = Recording(encode(tmp_path / f"tone.{suffix}", TONE))
+        assert sum(1 for _ in recording.blocks()) == 1
+        assert recording.warnings == []
+
+
+def test_garbage_in_the_middle_costs_only_the_middle(tmp_path):
+    path = encode(tmp_path / "tone.mp3", TONE)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 2000] = bytes(np.random.default_rng(0).bytes(2000))
+    path.write_bytes(data)
+
+    assert len(load_audio(path)) > 0.7 * len(TONE)
+
+
+def _missing(folder):
+    return folder / "none.wav"
+
+
+def _directory(folder):
+    return folder
+
+
+def _empty(folder):
+    (folder / "empty.wav").touch()
+    return folder / "empty.wav"
+
+
+def _text(folder):
+    (folder / "text.wav").write_text("Dear diary, today I was angry.\n" * 40)
+    return folder / "text.wav"
+
+
+def _silent_film(folder):
+    return encode_picture(folder / "film.mp4")
+
+
+def _moovless(folder):
+    return _cut(encode(folder / "tone.m4a", TONE))
+
+
+def _playlist(folder):
+    target = encode(folder / "tone.mp3", TONE)
+    (folder / "list.m3u8").write_text(
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{target}\n#EXT-X-ENDLIST\n"
+    )
+    return folder / "list.m3u8"
+
+
+def _nan_samples(folder):
+    broken = TONE.copy()
+    broken[9_000] = np.nan
+    return encode(folder / "nan.mka", broken)
+
+
+BAD_FILES = {
+    _missing: "no such file",
+    _directory: "is a directory",
+    _empty: "the file is empty",
+    _text: "cannot be read as a recording|holds no audio stream",
+    _silent_film: r"holds no audio stream \(it holds: video\)",
+    _moovless: "cannot be read as a recording",
+    _nan_samples: r"NaN or infinite samples near 0\.[56]",
+}
+
+
+@pytest.mark.parametrize("make", BAD_FILES, ids=lambda make: make.__name__[1:])
+def test_a_bad_file_is_one_clear_line(tmp_path, make):
+    path = make(tmp_path)
+
+    with pytest.raises(AudioError, match=BAD_FILES[make]) as caught:
+        load_audio(path)
+
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_integers_are_full_scale_pcm():
+    for dtype, value in (("int16", 2**14), ("int32", 2**30), ("uint8", 192)):
+        np.testing.assert_array_equal(
+            from_array(np.full(10, value, dtype), 16_000), np.full(10, 0.5, np.float32)
+        )
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.zeros((2, 100)), r"shape is \(2, 100\), not \[samples\]"),
+        (np.float32(0.5), r"shape is \(\)"),
+        (np.zeros(10, np.int64), "type is int64"),
+        (np.zeros(10, np.complex64), "type is complex64"),
+        (np.zeros(10, bool), "type is bool"),
+        (np.array(["a"]), "type is str"),
+        (np.array([0, np.nan]), "sample 1 is NaN or infinite"),
+        (np.array([-np.inf, 0]), "sample 0 is NaN or infinite"),
+        (np.array([0.0, 1e39]), r"largest sample is 1e\+39"),
+        (np.array([0.0, 20_000.0]), "largest sample is 20000"),
+    ],
+)
+def test_a_bad_array_is_one_clear_line(samples, message):
+    with pytest.raises(AudioError, match=message):
+        from_array(samples, 16_000)
+
+
+@given(
+    arrays.arrays(
+        st.sampled_from([np.float16, np.float32, np.float64, np.int16, np.uint8]),
+        arrays.array_shapes(max_dims=2, max_side=50),
+    )
+)
+@settings(deadline=None)
+def test_an_array_is_a_signal_or_an_audio_error(samples):
+    try:
+        signal = from_array(samples, 16_000)
+    except AudioError:
+        return
+    assert signal.dtype == np.float32
+    assert signal.shape == samples.shape
+    assert np.isfinite(signal).all()
+
+
+def test_an_array_at_another_rate_is_resampled_like_a_file(tmp_path):
+    high = np.repeat(TONE, 3)  # 48 kHz, good enough: both paths get the same
+    path = encode(tmp_path / "tone.mka", high, rate=16_000)  # float, no loss
+
+    from_file = load_audio(path)
+    assert len(from_file) == len(high)
+    signal = from_array(high, 48_000)
+
+    assert abs(len(signal) - len(TONE)) <= 20
+    np.testing.assert_allclose(signal[1000:31_000], TONE[1000:31_000], atol=0.05)
+
+
+@pytest.mark.parametrize("rate", [0, -1, 44_100.5])
+def test_a_rate_that_is_none(rate):
+    with pytest.raises(AudioError, match="sample rate"):
+        from_array(TONE, rate)
+
+
+def test_a_playlist_opens_nothing_else(tmp_path):
+    with pytest.raises(AudioError):
+        load_audio(_playlist(tmp_path))

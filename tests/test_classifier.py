@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from espressivo.classifier import FORMAT_VERSION, load_classifier, read_card
+from espressivo.errors import ModelError
+from espressivo.models import DEFAULT, bundled_models, find_model
+from espressivo.types import Emotion
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the bundled model, to break."""
+    return shutil.copytree(find_model(DEFAULT), tmp_path / "model")
+
+
+def edit(folder, **changes):
+    path = folder / "model.json"
+    card = json.loads(path.read_text("utf-8"))
+    for key, value in changes.items():
+        if value is None:
+            del card[key]
+        else:
+            card[key] = value
+    path.write_text(json.dumps(card), "utf-8")
+
+
+def test_the_bundled_model_is_what_its_card_says(folder):
+    classifier = load_classifier(folder)
+
+    assert DEFAULT in bundled_models()
+    assert classifier.card.name == DEFAULT
+    assert classifier.card.emotions == tuple(Emotion)
+    assert (classifier.card.min_s, classifier.card.window_s) == (0.5, 8.0)
+    assert (folder / "model.onnx").stat().st_size <= 9_000_000
+
+
+def test_rows_are_probabilities_at_every_length_it_takes(analyzer, note):
+    for n in (8_000, 8_001, 16_123, 64_000, 127_999, 128_000):
+        rows = analyzer.classifier(np.stack([note[:n], note[-n:]]))
+        assert rows.shape == (2, 4)
+        assert (rows >= 0).all()
+        np.testing.assert_allclose(rows.sum(1), 1, atol=1e-5)
+
+
+def test_a_batch_equals_its_rows(analyzer, note):
+    batch = np.stack([note[i * 16_000 : i * 16_000 + 48_000] for i in range(8)])
+    rows = np.concatenate([analyzer.classifier(row[None]) for row in batch])
+
+    np.testing.assert_allclose(analyzer.classifier(batch), rows, atol=1e-6)
+
+
+@pytest.mark.parametrize("gain_db", [-20, -6, 6])
+def test_gain_changes_next_to_nothing(analyzer, note, gain_db):
+    batch = np.stack([note[i * 32_000 : i * 32_000 + 64_000] for i in range(10)])
+
+    louder = analyzer.classifier(batch * np.float32(10 ** (gain_db / 20)))
+
+    # The graph scales its input, so only rounding is left.
+    np.testing.assert_allclose(louder, analyzer.classifier(batch), atol=0.02)
+
+
+@pytest.mark.parametrize("level", [0, 1e-12, 1.0])
+def test_a_constant_signal_has_finite_probabilities(analyzer, level):
+    (row,) = analyzer.classifier(np.full((1, 16_000), level, np.float32))
+
+    assert np.isfinite(row).all()
+    assert row.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_an_altered_graph_is_refused(folder):
+    path = folder / "model.onnx"
+    graph = bytearray(path.read_bytes())
+    graph[len(graph) // 2] ^= 1
+    path.write_bytes(graph)
+
+    with pytest.raises(ModelError, match=r"sha256 is .* was altered"):
+        load_classifier(folder)
+
+
+def test_a_cut_off_graph_is_refused(folder):
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-1])
+
+    with pytest.raises(ModelError, match=r"was altered or cut off"):
+        load_classifier(folder)
+
+
+def test_what_is_no_graph_is_refused_even_with_its_hash(folder):
+    (folder / "model.onnx").write_bytes(b"not a graph")
+    edit(folder, sha256=hashlib.sha256(b"not a graph").hexdigest())
+
+    with pytest.raises(ModelError, match="onnxruntime cannot load it"):
+        load_classifier(folder)
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.onnx"])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+
+    with pytest.raises(ModelError, match=name):
+        load_classifier(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format_version": FORMAT_VERSION + 1}, "is 2, .* update espressivo"),
+        ({"format_version": "1"}, "export the model again"),
+        ({"format_version": None}, "format_version is None"),
+        ({"emotions": ["anger", "joy"]}, "'joy' is not a valid Emotion"),
+        ({"emotions": []}, "emotions is empty"),
+        ({"emotions": ["anger", "anger"]}, "names one twice"),
+        ({"sample_rate_hz": 8000}, "sample_rate_hz is 8000, not 16000"),
+        ({"min_s": 9}, "wanted 0 < min_s <= window_s"),
+        ({"window_s": "long"}, "could not convert"),
+        ({"sha256": None}, "has no 'sha256'"),
+        ({"emotions": ["anger", "sadness"]}, "not `probabilities` .*batch, 2"),
+    ],
+)
+def test_a_card_that_cannot_be_true_is_refused(folder, changes, message):
+    edit(folder, **changes)
+
+    with pytest.raises(ModelError, match=message) as caught:
+        load_classifier(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", "\x00"])
+def test_a_card_that_is_no_json_object_is_refused(folder, text):
+    (folder / "model.json").write_text(text)
+
+    with pytest.raises(ModelError, match=r"model\.json"):
+        read_card(folder)
+
+
+def test_a_foreign_graph_is_refused(folder, tmp_path):
+    onnx = pytest.importorskip("onnx", reason="needs onnx to write a foreign graph")
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["mel"], ["logits"])],
+        "foreign",
+        [onnx.helper.make_tensor_value_info("mel", onnx.TensorProto.FLOAT, [1, 80])],
+        [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, [1, 80])],
+    )
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8
+    )
+    data = model.SerializeToString()
+    assert ort.InferenceSession(data).get_inputs()[0].name == "mel"  # it is valid
+    (folder / "model.onnx").write_bytes(data)
+    edit(folder, sha256=hashlib.sha256(data).hexdigest())
+
+    with pytest.raises(ModelError, match="its inputs are mel, not `samples`"):
+        load_classifier(folder)
+
+
+def test_neither_name_nor_folder(tmp_path):
+    with pytest.raises(ModelError, match="neither a folder nor a bundled model"):
+        find_model(tmp_path / "none")

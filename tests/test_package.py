@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import doctest
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import espressivo
+import espressivo.cli.timeline
+import espressivo.errors
+from espressivo.errors import EspressivoError
+from tests.conftest import NOTE, ROOT
+
+
+def test_all_is_complete_and_sorted():
+    public = {
+        name
+        for name in vars(espressivo.errors).values()
+        if isinstance(name, type) and issubclass(name, EspressivoError)
+    }
+    expected = {cls.__name__ for cls in public} | {
+        "Analyzer",
+        "Emotion",
+        "Report",
+        "__version__",
+        "load_model",
+    }
+
+    assert set(espressivo.__all__) == expected
+    assert espressivo.__all__ == sorted(espressivo.__all__)
+    for name in espressivo.__all__:
+        assert getattr(espressivo, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = espressivo.nonsense
+
+
+def test_every_error_stands_in_the_drawn_tree():
+    drawn = re.findall(r"^\s*[|`]-- (\w+)", espressivo.errors.__doc__, re.MULTILINE)
+
+    assert drawn == [cls.__name__ for cls in EspressivoError.__subclasses__()]
+
+
+@pytest.mark.parametrize("module", [espressivo.cli.timeline])
+def test_doctests(module):
+    results = doctest.testmod(module)
+
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+def requirements_of(name, seen):
+    """Collect the distributions that `name` needs, without extras, recursively."""
+    if name in seen:
+        return
+    distribution = importlib.metadata.distribution(name)
+    seen[name] = distribution
+    for line in distribution.requires or []:
+        requirement, _, marker = line.partition(";")
+        if "extra" in marker or "python_version <" in marker or "win32" in marker:
+            continue
+        requirements_of(re.match(r"[\w.-]+", requirement)[0], seen)
+
+
+@pytest.fixture(scope="module")
+def runtime_only(tmp_path_factory):
+    """A folder with espressivo and exactly what it declares to need, nothing else."""
+    folder = tmp_path_factory.mktemp("site-packages")
+    needed = {}
+    requirements_of("espressivo", needed)
+    del needed["espressivo"]
+    for distribution in needed.values():
+        for top in {file.parts[0] for file in distribution.files or []}:
+            source = distribution.locate_file(top)
+            target = folder / top
+            if top != ".." and source.exists() and not target.exists():
+                target.symlink_to(source)
+    (folder / "espressivo").symlink_to(ROOT / "src" / "espressivo")
+    return folder
+
+
+def run_alone(folder, *command):
+    """Run Python with `folder` as its only packages (-S: no site-packages)."""
+    return subprocess.run(
+        [sys.executable, "-S", *command],
+        env={"PYTHONPATH": str(folder), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_analyze_runs_where_nothing_of_training_is_installed(runtime_only):
+    for absent in ("torch", "transformers", "librosa", "sklearn", "scipy", "onnx"):
+        assert run_alone(runtime_only, "-c", f"import {absent}").returncode == 1
+
+    done = run_alone(runtime_only, "-m", "espressivo", "analyze", str(NOTE))
+
+    assert done.returncode == 0, done.stderr
+    assert "whole recording" in done.stdout
+
+
+def test_training_commands_say_what_to_install(runtime_only, tmp_path):
+    config = ROOT / "recipes" / "espressivo-tiny.toml"
+    done = run_alone(
+        runtime_only, "-m", "espressivo", "train", str(config), "--out", str(tmp_path)
+    )
+
+    assert done.returncode == 1
+    assert 'pip install "espressivo[train]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_imports_nothing_heavy(runtime_only):
+    code = (
+        "import sys; from espressivo.cli.main import build_parser; build_parser();"
+        "print(sorted({'numpy','onnxruntime','av','rich'} & set(sys.modules)))"
+    )
+    done = run_alone(runtime_only, "-c", code)
+
+    assert done.stdout.strip() == "[]"
