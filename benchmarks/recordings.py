@@ -1,0 +1,49 @@
+"""Long recordings for benchmarks: real speech, encoded once and then repeated."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+
+from espressivo.audio import load_audio
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+RATE = 16_000
+
+
+def read_speech(folder: Path, minutes: float) -> NDArray[np.float32]:
+    """Return LibriSpeech utterances, 0.4 s apart, as [samples]; repeated if need be."""
+    files = sorted(folder.glob("*.flac"))
+    if not files:
+        raise SystemExit(f"{folder}: holds no .flac; pass --speech, a folder of speech")
+    pause = np.zeros(int(0.4 * RATE), np.float32)
+    once = np.concatenate([p for f in files for p in (load_audio(f), pause)])
+    n_samples = round(minutes * 60 * RATE)
+    return np.tile(once, -(-n_samples // len(once)))[:n_samples]
+
+
+def write_m4a(path: Path, signal: NDArray[np.float32], repeats: int = 1) -> Path:
+    """Write `signal`, `repeats` times over, as AAC; only the first time is encoded."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=RATE, layout="mono")
+        stream.bit_rate = 48_000
+        packets = []
+        frame = av.AudioFrame.from_ndarray(signal[None], format="fltp", layout="mono")
+        frame.sample_rate = RATE
+        resampler = av.AudioResampler("fltp", "mono", RATE, 1024)
+        for piece in (*resampler.resample(frame), None):
+            packets += [bytes(packet) for packet in stream.encode(piece)]
+        for i in range(repeats * len(packets)):
+            packet = av.Packet(packets[i % len(packets)])
+            packet.stream, packet.time_base = stream, Fraction(1, RATE)
+            packet.pts = packet.dts = i * 1024
+            packet.duration = 1024
+            container.mux(packet)
+    return path
