@@ -32,8 +32,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
     if not report.estimates:
         console.print("  no speech found, so no emotion is given")
         return
-    console.print(Padding(_windows(report), (0, 0, 1, 2)))
-    console.print(Padding(_distribution(report), (0, 0, 0, 2)))
+    console.print(Padding(_table(report), (0, 0, 0, 2)))
 
 
 def clock(seconds: float) -> str:
@@ -42,7 +41,7 @@ def clock(seconds: float) -> str:
     >>> clock(75.25), clock(3661)
     ('1:15.2', '1:01:01.0')
     """
-    tenths = int(seconds * 10)
+    tenths = round(seconds * 10)
     minutes, tenths = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
     rest = f"{tenths // 10:02}.{tenths % 10}"
@@ -71,19 +70,14 @@ def _strip(report: Report, width: int) -> Text:
     return strip
 
 
-def _windows(report: Report) -> Table:
+def _table(report: Report) -> Table:
     table = Table.grid(padding=(0, 2))
     for e in report.estimates[:_MANY]:
-        emotion = report.emotion_of(e)
-        span = f"{clock(e.segment.start_s):>9} - {clock(e.segment.end_s)}"
-        table.add_row(span, *_row(emotion, max(e.probabilities)))
+        span = f"{clock(e.segment.start_s)} - {clock(e.segment.end_s)}"
+        table.add_row(span, *_row(report.emotion_of(e), max(e.probabilities)))
     if (n_more := len(report.estimates) - _MANY) > 0:
-        table.add_row(f"{n_more} more windows: --csv or --json lists them all")
-    return table
-
-
-def _distribution(report: Report) -> Table:
-    table = Table.grid(padding=(0, 2))
+        table.add_row(f"and {n_more} more", "--csv lists them all")
+    table.add_row()
     whole = report.probabilities or {}
     heading: Text | str = Text("whole recording", style="bold")
     for emotion, probability in sorted(whole.items(), key=lambda item: -item[1]):
