@@ -62,7 +62,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """Map frames [B, T, width] to frames of the same shape."""
         x = x + self.dropout(self.attn(self.attn_ln(x), bias))
-        return x + self.dropout(self.mlp(self.mlp_ln(x)))
+        y: Tensor = x + self.dropout(self.mlp(self.mlp_ln(x)))
+        return y
 
 
 class WhisperEncoder(nn.Module):

@@ -1,0 +1,81 @@
+"""Variations of training clips, the same for the same (seed, utterance, epoch)."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import audiomentations
+import numpy as np
+
+from espressivo.types import SAMPLE_RATE, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from espressivo.training.config import AugmentConfig
+
+
+class Augment:
+    """The study's four variations, through audiomentations, and a change of speed.
+
+    Source: Ismail (2025), section III-C.
+    """
+
+    def __init__(self, config: AugmentConfig) -> None:
+        self.config = config
+        p = config.probability
+        low_db, high_db = config.gain_db
+        quiet, loud = config.noise
+        self._compose = audiomentations.Compose(
+            [
+                audiomentations.PitchShift(-config.pitch, config.pitch, p=p),
+                audiomentations.Gain(low_db, high_db, p=p),
+                audiomentations.AddGaussianNoise(quiet, loud, p=p),
+                audiomentations.PolarityInversion(p=p),
+            ]
+        )
+
+    def __call__(self, signal: Signal, seed: int) -> Signal:
+        """Return a variation of `signal`, which is not modified, chosen by `seed`."""
+        rng = np.random.default_rng(seed)
+        if rng.random() < self.config.speed_probability:
+            slow, fast = np.log(self.config.speed)
+            signal = change_speed(signal, float(np.exp(rng.uniform(slow, fast))))
+        with _seeded(int(rng.integers(2**32))):
+            varied: Signal = self._compose(signal, SAMPLE_RATE)
+        return varied
+
+
+def change_speed(signal: Signal, factor: float) -> Signal:
+    """Play `factor` times as fast, as a tape would: pitch and formants move along."""
+    n_samples = max(1, round(len(signal) / factor))
+    positions = np.arange(n_samples) * factor
+    played: Signal = np.interp(positions, np.arange(len(signal)), signal).astype(
+        np.float32
+    )
+    return played
+
+
+def variation_seed(seed: int, utterance: str, epoch: int, occurrence: int = 0) -> int:
+    """Seed of one utterance's variation in one epoch, whichever worker makes it.
+
+    `occurrence` tells apart the times that an utterance is drawn in one epoch.
+    """
+    key = f"{seed}/{utterance}/{epoch}/{occurrence}".encode()
+    return int.from_bytes(hashlib.sha256(key).digest()[:8], "little")
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    # audiomentations draws from both global generators, which others use too.
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
