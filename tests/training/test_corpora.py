@@ -1,0 +1,286 @@
+import csv
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from espressivo.errors import CorpusError
+from espressivo.training.corpora import CORPORA, read_corpus
+from espressivo.training.corpora.files import find_recordings
+from espressivo.training.corpora.utterance import count_emotions
+from espressivo.training.splits import speakers_of
+from espressivo.types import Emotion
+
+COUNTS = {  # anger, happiness, neutral, sadness; speakers
+    "ravdess": ((192, 192, 288, 192), 24),
+    "tess": ((400, 400, 400, 400), 2),
+    "nemo": ((749, 749, 809, 769), 9),
+    "emodb": ((127, 71, 79, 62), 10),
+}
+
+
+def touch(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_real_corpora_have_the_published_counts(shared, name):
+    utterances = read_corpus(name, shared / "corpora" / name)
+
+    counts, n_speakers = COUNTS[name]
+    assert tuple(count_emotions(utterances).values()) == counts
+    assert len(speakers_of(utterances)) == n_speakers
+    ids = [u.id for u in utterances]
+    assert ids == sorted(set(ids))
+    assert all(u.path.is_file() and u.text for u in utterances)
+    assert all(u.id.startswith(f"{name}/") for u in utterances)
+    assert all(u.speaker.startswith(f"{name}/") for u in utterances)
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_published_facts_agree_with_each_other(name):
+    corpus = CORPORA[name]
+    counts, n_speakers = COUNTS[name]
+    of_emotion = dict.fromkeys(Emotion, 0)
+    for (_, label), n in corpus.published.items():
+        if label in corpus.emotions:
+            of_emotion[corpus.emotions[label]] += n
+    assert tuple(of_emotion.values()) == counts
+    assert len({speaker for speaker, _ in corpus.published}) == n_speakers
+
+
+def test_full_grids_have_as_many_names_as_published_recordings(tmp_path):
+    for name, n in (("ravdess", 1440), ("tess", 1600)):
+        corpus = CORPORA[name]
+        assert len(corpus.names(tmp_path)) == sum(corpus.published.values()) == n
+
+
+def test_ravdess_as_published(tmp_path):
+    touch(
+        tmp_path,
+        "Audio_Speech_Actors_01-24/Actor_12/03-01-05-02-01-01-12.wav",
+        "Audio_Speech_Actors_01-24/Actor_12/03-01-02-01-02-01-12.WAV",
+        "Audio_Speech_Actors_01-24/Actor_12/03-01-06-01-02-01-12.wav",  # fear
+        "Audio_Song_Actors_01-24/Actor_12/03-02-05-02-01-01-12.wav",  # song
+        "Video/Actor_12/01-01-05-02-01-01-12.mp4",
+    )
+    calm, angry = read_corpus("ravdess", tmp_path)
+
+    assert angry.id == "ravdess/03-01-05-02-01-01-12"
+    assert (angry.emotion, angry.original) == (Emotion.ANGER, "angry")
+    assert (angry.speaker, angry.session) == ("ravdess/12", "ravdess/12")
+    assert angry.text == "Kids are talking by the door"
+    assert (calm.emotion, calm.original) == (Emotion.NEUTRAL, "calm")
+    assert calm.text == "Dogs are sitting by the door"
+
+
+def test_ravdess_without_calm_is_672(shared):
+    utterances = read_corpus("ravdess", shared / "corpora/ravdess")
+    assert len([u for u in utterances if u.original != "calm"]) == 672
+
+
+def test_tess_as_published(tmp_path):
+    touch(
+        tmp_path,
+        "OAF_angry/OAF_back_angry.wav",
+        "OAF_neutral/OA_bite_neutral.wav",  # the one that was published misnamed
+        "OAF_Pleasant_surprise/OAF_back_ps.wav",
+        "YAF_sad/YAF_youth_sad.wav",
+    )
+    back, bite, youth = read_corpus("tess", tmp_path)
+    assert (bite.id, bite.speaker) == ("tess/OA_bite_neutral", "tess/OAF")
+    assert (back.emotion, back.text) == (Emotion.ANGER, "Say the word back")
+    assert (youth.emotion, youth.speaker) == (Emotion.SADNESS, "tess/YAF")
+
+
+def test_tess_whose_misnamed_file_was_mended_is_the_same(tmp_path):
+    (mended,) = read_corpus("tess", touch(tmp_path, "OAF_bite_neutral.wav"))
+    assert mended.id == "tess/OA_bite_neutral"
+
+
+def test_nemo_as_published(tmp_path):
+    touch(tmp_path, "samples/KS0_anger_17.wav", "samples/KS0_fear_17.wav")
+    header = "file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage\n"
+    row = 'KS0_anger_17.wav\tanger\tMówi: "Tak."\tmówi tak\t        KS0\tmale\t23\n'
+    (tmp_path / "data.tsv").write_text(header + row, "utf-8")
+
+    for root in (tmp_path, tmp_path / "samples"):
+        (utterance,) = read_corpus("nemo", root)
+        assert utterance.text == 'Mówi: "Tak."'
+        assert utterance.speaker == "nemo/KS0"
+
+
+def test_nemo_without_its_table_has_no_texts(tmp_path):
+    (utterance,) = read_corpus("nemo", touch(tmp_path, "KS0_anger_17.opus"))
+    assert utterance.text is None
+
+
+def test_nemo_with_another_table_is_refused(tmp_path):
+    touch(tmp_path, "KS0_anger_17.opus")
+    (tmp_path / "data.tsv").write_text("name\ttext\n", "utf-8")
+    with pytest.raises(CorpusError, match="has no column file_id, raw_text; restore"):
+        read_corpus("nemo", tmp_path)
+
+
+def test_emodb_as_published(tmp_path):
+    touch(tmp_path, "wav/03a01Fa.wav", "wav/03a01La.wav", "lablaut/03a01Fa.lablaut")
+    (utterance,) = read_corpus("emodb", tmp_path)
+    assert (utterance.emotion, utterance.speaker) == (Emotion.HAPPINESS, "emodb/03")
+    assert utterance.text == "Der Lappen liegt auf dem Eisschrank."
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("ravdess", "03-01-05-02-01-01-12"),
+        ("tess", "OAF_back_angry"),
+        ("nemo", "KS0_anger_17"),
+        ("emodb", "03a01Fa"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".wav", ".WAV", ".flac", ".opus"])
+def test_containers_are_taken_alike_and_hidden_files_are_not(
+    tmp_path, name, stem, suffix
+):
+    touch(
+        tmp_path,
+        f"a/{stem}{suffix}",
+        f"a/._{stem}{suffix}",
+        f".cache/{stem}{suffix}",
+        f"__MACOSX/a/{stem}{suffix}",
+        f"a/{stem}.txt",
+    )
+    (utterance,) = read_corpus(name, tmp_path)
+    assert utterance.path == tmp_path / f"a/{stem}{suffix}"
+
+
+def test_a_recording_that_is_there_twice_is_refused(tmp_path):
+    touch(tmp_path, "wav/03a01Fa.wav", "flac/03a01Fa.flac")
+    with pytest.raises(CorpusError, match=r"03a01Fa is also at .*keep one of the two"):
+        read_corpus("emodb", tmp_path)
+
+
+def test_errors_say_what_was_found_and_wanted(tmp_path):
+    with pytest.raises(CorpusError, match=r"holds no recording named as in EmoDB"):
+        read_corpus("emodb", touch(tmp_path, "speech.wav"))
+    with pytest.raises(CorpusError, match="no such folder"):
+        read_corpus("emodb", tmp_path / "absent")
+    with pytest.raises(CorpusError, match="is a file, not a folder"):
+        find_recordings(tmp_path / "speech.wav")
+    with pytest.raises(CorpusError, match="corpus 'emo' is unknown; pass one of emodb"):
+        read_corpus("emo", tmp_path)
+
+
+ROWS = [
+    {"path": "b/2.wav", "emotion": "sadness", "speaker": "ann", "text": "Hello, you"},
+    {"path": "1.wav", "emotion": "Anger", "speaker": "bob", "text": ""},
+]
+
+
+def write_table(root, suffix, rows):
+    table = root / f"calls{suffix}"
+    if suffix == ".csv":
+        with table.open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        parquet.write_table(pa.Table.from_pylist(rows), table)
+    return table
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_manifest(tmp_path, suffix):
+    touch(tmp_path, "1.wav", "b/2.wav")
+    first, second = read_corpus("manifest", write_table(tmp_path, suffix, ROWS))
+
+    assert (first.id, first.path) == ("calls/1.wav", tmp_path / "1.wav")
+    assert (first.emotion, first.original) == (Emotion.ANGER, "Anger")
+    assert (first.speaker, first.session) == ("calls/bob", "calls/bob")
+    assert (first.corpus, first.text) == ("calls", None)
+    assert second.text == "Hello, you"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_manifest_with_all_columns(tmp_path, suffix):
+    touch(tmp_path, "1.wav")
+    row = ROWS[1] | {
+        "id": "x1",
+        "session": "monday",
+        "corpus": "ravdess",
+        "speaker": "ravdess/12",
+    }
+    (utterance,) = read_corpus("manifest", write_table(tmp_path, suffix, [row]))
+    assert utterance.id == "ravdess/x1"
+    assert utterance.session == "ravdess/monday"
+    assert utterance.speaker == "ravdess/12"  # as the reader of RAVDESS calls him
+
+
+def test_manifest_takes_absolute_paths(tmp_path):
+    path = touch(tmp_path, "far/1.wav") / "far/1.wav"
+    (tmp_path / "near").mkdir()
+    table = write_table(tmp_path / "near", ".csv", [ROWS[1] | {"path": str(path)}])
+    (utterance,) = read_corpus("manifest", table)
+    assert utterance.path == path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"emotion": "fear"}, "column emotion: 'fear' is not one of anger, happiness"),
+        ({"emotion": ""}, "column emotion: is empty"),
+        ({"speaker": " "}, "column speaker: is empty"),
+        ({"path": "absent.wav"}, "column path: no such file: .*absent.wav; relative"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("suffix", "where"), [(".csv", "line 3"), (".parquet", "row 2")]
+)
+def test_a_bad_row_is_named(tmp_path, change, message, suffix, where):
+    touch(tmp_path, "1.wav", "b/2.wav")
+    table = write_table(tmp_path, suffix, [ROWS[0], ROWS[1] | change])
+    with pytest.raises(CorpusError, match=rf"calls\{suffix}, {where}, {message}"):
+        read_corpus("manifest", table)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_manifest_without_a_column_says_which(tmp_path, suffix):
+    rows = [{k: v for k, v in row.items() if k != "speaker"} for row in ROWS]
+    with pytest.raises(CorpusError, match=r"has no column speaker \(it has: path, emo"):
+        read_corpus("manifest", write_table(tmp_path, suffix, rows))
+
+
+def test_a_file_listed_twice_is_refused(tmp_path):
+    touch(tmp_path, "1.wav")
+    rows = [ROWS[1] | {"id": "a"}, ROWS[1] | {"id": "b", "path": "./1.wav"}]
+    with pytest.raises(CorpusError, match="keep one of the two"):
+        read_corpus("manifest", write_table(tmp_path, ".csv", rows))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("calls.txt", b"path\n", "ends in '.txt'; pass a .csv or .parquet"),
+        ("calls.csv", b"", "has no column path, emotion, speaker"),
+        ("calls.csv", b"path,emotion,speaker\n", "has no rows"),
+        ("calls.csv", b"\xff\xfe\x00path", "is no CSV in UTF-8"),
+        ("calls.parquet", b"not parquet", "is no Parquet file"),
+        ("calls.parquet", b"", "is no Parquet file"),
+    ],
+)
+def test_what_is_no_manifest(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CorpusError, match=message):
+        read_corpus("manifest", tmp_path / name)
+
+
+def test_a_manifest_that_is_not_there(tmp_path):
+    with pytest.raises(CorpusError, match="no such file"):
+        read_corpus("manifest", tmp_path / "calls.csv")
+    with pytest.raises(CorpusError, match="is a folder, not a table"):
+        read_corpus("manifest", Path(tmp_path))
