@@ -190,11 +190,14 @@ def test_an_evaluation_scores_as_scikit_learn_does():
 
 def test_without_calm_only_calm_is_left_out():
     evaluation = made_up()
-    without = evaluation.where(lambda u: u.original != "calm")
+    without = evaluation.without_calm
     assert len(without.utterances) == len(without.probabilities) == 60 - 8
     whole = dict(zip(evaluation.utterances, evaluation.probabilities, strict=True))
     for utterance, row in zip(without.utterances, without.probabilities, strict=True):
         assert np.array_equal(row, whole[utterance])
+    assert without.without_calm is None
+    assert evaluation.to_dict()["without_calm"]["n_utterances"] == 52
+    assert without.to_dict()["without_calm"] is None
 
 
 def test_json_names_what_was_and_was_not_scored():

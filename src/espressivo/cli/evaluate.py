@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,6 +99,8 @@ def run(args: argparse.Namespace) -> int:
         from espressivo.plot import require_format
 
         require_format(args.plot)
+    if args.out is not None:
+        _make_folder(args.out)
     folder = find_model(args.model)
     utterances = read_corpus(args.corpus, args.root)
     if args.without_calm:
@@ -123,6 +123,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _make_folder(folder: Path) -> None:
+    """Make sure, before the work, that its results can be written."""
+    from espressivo.errors import EspressivoError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EspressivoError(
+            f"{folder}: cannot be made a folder ({error.strerror}); name another --out"
+        ) from error
+
+
 def _report(
     evaluation: Evaluation,
     differences: dict[str, Difference],
@@ -137,6 +149,9 @@ def _report(
         title = f"{evaluation.model} on {args.corpus}, UA {evaluation.scores.ua:.1%}"
         plot_confusion(evaluation.confusion, args.plot, title)
     if args.json:
+        import json
+        from dataclasses import asdict
+
         against = {name: asdict(value) for name, value in differences.items()}
         whole = evaluation.to_dict() | ({"against": against} if against else {})
         print(json.dumps(whole, indent=2, ensure_ascii=False))
@@ -151,10 +166,8 @@ def _report(
 
 def _print(console: Console, corpus: str, whole: Evaluation) -> None:
     columns = [("all", whole)]
-    if any(u.original == "calm" for u in whole.utterances):
-        without = whole.where(lambda u: u.original != "calm")
+    if (without := whole.without_calm) is not None:
         columns = [("calm as neutral", whole), ("without calm", without)]
-        columns = [(name, e) for name, e in columns if e.utterances]
     title = f"{whole.model} {whole.model_version} on {corpus} ({whole.protocol})"
     console.print(title, style="bold")
     _print_scores(console, columns)
@@ -185,10 +198,12 @@ def _print_scores(console: Console, columns: Sequence[tuple[str, Evaluation]]) -
 
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    for name, e in columns:
-        heading = f"{name}: {len(e.utterances)} by {len(set(e.speakers))} speakers"
-        table.add_column(heading, justify="right", style="cyan")
+    for name, _ in columns:
+        table.add_column(name, justify="right", style="cyan")
         table.add_column("95 %", justify="right", style="dim")
+    counts = [(len(e.utterances), len(set(e.speakers))) for _, e in columns]
+    table.add_row("utterances", *(cell for n, _ in counts for cell in (str(n), "")))
+    table.add_row("speakers", *(cell for _, n in counts for cell in (str(n), "")))
     for label, name in _ROWS:
         row = [label]
         for _, e in columns:

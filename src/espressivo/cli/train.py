@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _adapt(config: ExperimentConfig, args: argparse.Namespace) -> ExperimentConfig:
     """Let the command line say what the configuration cannot know."""
+    from dataclasses import replace
+
     from espressivo.errors import ConfigError
 
     corpora = dict(config.corpora)

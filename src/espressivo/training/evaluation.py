@@ -107,8 +107,19 @@ class Evaluation:
             without_speech=tuple(u for u in self.without_speech if wanted(u)),
         )
 
+    @property
+    def without_calm(self) -> Evaluation | None:
+        """The same without utterances that a corpus calls calm; None if none does.
+
+        Calm counts as neutral, but not everyone counts so: both are to be reported.
+        """
+        rest = self.where(lambda u: u.original != "calm")
+        differs = 0 < len(rest.utterances) < len(self.utterances)
+        return rest if differs else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return scores and what was not scored, as JSON can say it."""
+        without = self.without_calm
         return {
             "schema": SCHEMA,
             "model": self.model,
@@ -116,14 +127,20 @@ class Evaluation:
             "model_sha256": self.model_sha256,
             "protocol": self.protocol,
             "corpora": sorted({u.corpus for u in self.utterances}),
+            "emotions": [str(emotion) for emotion in Emotion],
+            **self._figures(),
+            "without_calm": None if without is None else without._figures(),  # noqa: SLF001 - of this class
+            "without_speech": [u.id for u in self.without_speech],
+            "failures": [asdict(f) | {"path": str(f.path)} for f in self.failures],
+        }
+
+    def _figures(self) -> dict[str, Any]:
+        return {
             "n_utterances": len(self.utterances),
             "n_speakers": len(set(self.speakers)),
-            "emotions": [str(emotion) for emotion in Emotion],
             "scores": statistics.to_dict(self.scores),
             "intervals": {k: [v.low, v.high] for k, v in self.intervals.items()},
             "confusion": self.confusion.tolist(),
-            "without_speech": [u.id for u in self.without_speech],
-            "failures": [asdict(f) | {"path": str(f.path)} for f in self.failures],
         }
 
     def to_json(self, indent: int | None = 2) -> str:

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from espressivo.cli.main import main
+from tests.recordings import encode
+
+
+def test_every_corpus_is_listed_with_its_licence(capsys):
+    assert main(["corpora", "list"]) == 0
+    text = capsys.readouterr().out
+    for name in ("ravdess", "tess", "nemo", "emodb"):
+        assert f"\n{name} " in text
+    assert "CC BY-NC-SA" in text
+
+    assert main(["corpora"]) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_a_complete_corpus_exits_0(shared, capsys):
+    args = ["corpora", "check", "ravdess", str(shared / "corpora/ravdess"), "--quick"]
+    assert main(args) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith("complete (by names alone: nothing was decoded)\n")
+    assert "missing" not in out
+    assert err == ""
+
+
+def test_an_incomplete_corpus_exits_1_and_names_what_is_wrong(tmp_path, note, capsys):
+    encode(tmp_path / "OAF_back_angry.wav", note[16_000:32_000])
+    (tmp_path / "OAF_back_sad.wav").write_text("not audio")
+
+    assert main(["corpora", "check", "tess", str(tmp_path)]) == 1
+
+    out = capsys.readouterr().out
+    assert "missing: 1598\n  OAF_back_happy\n" in out
+    assert "... and 1578 more (--json names all)\n" in out
+    assert "OAF_back_sad.wav: cannot be read as a recording" in out
+    assert out.endswith("not complete\n")
+
+
+def test_json_names_all(tmp_path, note, capsys):
+    encode(tmp_path / "OAF_back_angry.wav", note[16_000:32_000])
+    args = ["corpora", "check", "tess", str(tmp_path), "--quick", "--json"]
+    assert main(args) == 1
+    plain = json.loads(capsys.readouterr().out)
+    assert len(plain["missing"]) == 1599
+    assert plain["decoded"] is False
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["emo", "."], "corpus 'emo' is unknown; pass one of emodb, nemo"),
+        (["tess", "absent"], "absent: no such folder; pass"),
+        (["manifest", "absent.csv"], "absent.csv: no such file; pass"),
+    ],
+)
+def test_what_cannot_be_checked_is_one_line_and_exit_1(args, message, capsys):
+    assert main(["corpora", "check", *args]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(message)
+    assert err.count("\n") == 1

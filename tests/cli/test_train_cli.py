@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+
+from espressivo.cli.main import main
+from espressivo.training import experiment
+from espressivo.training.experiment import EpochReport
+from tests.recordings import encode
+
+CONFIG = """
+name = "mine"
+encoder = "encoder.safetensors"
+seed = 3
+
+[corpora]
+emodb = "emodb"
+tess = "nowhere"
+
+[head]
+epochs = 2
+draws = 8
+
+[finetune]
+epochs = 1
+draws = 8
+"""
+
+
+@pytest.fixture
+def config(tmp_path, note):
+    for name in ("emodb/03a01Wa", "emodb/08a01Ta", "my-tess/OAF_back_sad"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        encode(tmp_path / f"{name}.wav", note[:8_000])
+    (tmp_path / "mine.toml").write_text(CONFIG)
+    return tmp_path / "mine.toml"
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """What `experiment.train` was asked for, in place of training."""
+    calls = []
+
+    def train(config, utterances, folder, **options):
+        calls.append((config, [u.id for u in utterances], folder, options))
+        options["on_loaded"](3, 3)
+        options["on_epoch"](EpochReport("head", 2, 2, 0.5, 3.2, 0.625))
+
+    monkeypatch.setattr(experiment, "train", train)
+    return calls
+
+
+def test_what_is_asked_for_is_trained(config, trained, tmp_path, capsys):
+    run = tmp_path / "run"
+    args = ["train", str(config), "--out", str(run), "--seed", "7"]
+    code = main([*args, "--corpus", f"tess={tmp_path / 'my-tess'}"])
+
+    assert code == 0
+    ((wanted, ids, folder, options),) = trained
+    assert ids == ["emodb/03a01Wa", "emodb/08a01Ta", "tess/OAF_back_sad"]
+    assert (wanted.seed, folder) == (7, run)
+    assert wanted.corpora["tess"] == tmp_path / "my-tess"
+    assert list(options["validation"]) == []
+    out, err = capsys.readouterr()
+    assert err == "head 2/2  loss 0.5000  left-out UA 62.5%  3 s\n"
+    assert "next: espressivo export" in out
+
+
+def test_a_corpus_that_is_left_out_is_scored(config, trained, tmp_path):
+    tess = f"tess={tmp_path / 'my-tess'}"
+    args = ["--out", "run", "--corpus", tess, "--leave-out", "emodb"]
+    assert main(["train", str(config), *args]) == 0
+    ((wanted, ids, _, options),) = trained
+    assert ids == ["tess/OAF_back_sad"]
+    assert [u.id for u in options["validation"]] == ["emodb/03a01Wa", "emodb/08a01Ta"]
+    assert wanted.seed == 3
+
+
+def test_an_interrupted_run_exits_130_and_says_how_to_go_on(
+    config, monkeypatch, tmp_path, capsys
+):
+    def train(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "train", train)
+    args = ["--out", "run", "--corpus", f"tess={tmp_path / 'my-tess'}"]
+    assert main(["train", str(config), *args]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--corpus", "nemo=x"], "has no corpus 'nemo' (it has: emodb, tess); add it"),
+        (["--leave-out", "nemo"], "has no corpus 'nemo'"),
+        ([], "nowhere: no such folder"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line_and_exit_1(
+    config, trained, args, message, capsys
+):
+    assert main(["train", str(config), "--out", "run", *args]) == 1
+    assert message in capsys.readouterr().err
+    assert trained == []
+
+
+def test_a_malformed_corpus_is_the_command_lines_fault(config, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", str(config), "--out", "run", "--corpus", "emodb"])
+    assert stopped.value.code == 2
+    assert "'emodb' is not NAME=DIR" in capsys.readouterr().err
