@@ -14,6 +14,7 @@ from safetensors.torch import save_file  # noqa: E402
 from espressivo.errors import TrainingError  # noqa: E402
 from espressivo.training.config import (  # noqa: E402
     ExperimentConfig,
+    LossConfig,
     SignalConfig,
     StageConfig,
 )
@@ -26,6 +27,7 @@ from espressivo.training.dataset import (  # noqa: E402
 from espressivo.training.experiment import load_run, predict, train  # noqa: E402
 from espressivo.training.loop import parameter_groups, warmup_cosine  # noqa: E402
 from espressivo.training.networks import NetworkConfig, build_network  # noqa: E402
+from espressivo.training.objective import Objective, reverse_gradient  # noqa: E402
 from espressivo.types import Emotion  # noqa: E402
 
 HZ = {"anger": 900, "happiness": 600, "neutral": 300, "sadness": 150}
@@ -71,6 +73,7 @@ def config(tmp_path_factory):
         ),
         signal=SignalConfig(crop_s=0.6),
         network=network,
+        loss=LossConfig(adversary=0.1),
         bfloat16=False,
         threads=1,
     )
@@ -191,16 +194,46 @@ def test_corpora_are_drawn_alike(utterances):
 
 def test_frozen_parts_stay_and_lower_blocks_learn_slower():
     network = build_network(NetworkConfig(n_layers=3))
+    objective = Objective(network, LossConfig(), n_speakers=2)
     stage = StageConfig(
         epochs=1, draws=1, encoder_rate=1.0, layer_decay=0.5, n_frozen=1
     )
-    groups = parameter_groups(network, stage)
+    groups = parameter_groups(objective, stage)
     rates = {id(p): g["lr"] for g in groups for p in g["params"]}
     blocks = network.encoder.blocks
     assert rates[id(blocks[2].mlp[0].weight)] == 1.0
     assert rates[id(blocks[1].mlp[0].weight)] == 0.5
     assert not any(p.requires_grad for p in blocks[0].parameters())
     assert not any(p.requires_grad for p in network.encoder.conv1.parameters())
+
+
+def test_adversary_pulls_the_network_the_other_way(utterances, config):
+    batches = TrainingBatches(utterances, load_signals(utterances), config)
+    (batch, *_) = batches.epoch(config.head, 0)
+    torch.manual_seed(0)
+    network = build_network(config.network).eval()
+    gradients = []
+    for weight in (0.0, 1.0, 2.0):
+        objective = Objective(network, LossConfig(adversary=weight), 3)
+        objective.adversary.load_state_dict(
+            {
+                k: torch.ones_like(v) / 9
+                for k, v in objective.adversary.state_dict().items()
+            }
+        )
+        network.zero_grad()
+        objective(batch).backward()
+        gradients.append(network.encoder.conv2.weight.grad.clone())
+    once, twice = gradients[1] - gradients[0], gradients[2] - gradients[0]
+    torch.testing.assert_close(twice, 2 * once, atol=1e-5, rtol=1e-3)
+
+
+def test_reversed_gradient():
+    x = torch.tensor([1.0, -2.0], requires_grad=True)
+    y = reverse_gradient(x)
+    torch.testing.assert_close(y, x)
+    (y * torch.tensor([3.0, 4.0])).sum().backward()
+    torch.testing.assert_close(x.grad, torch.tensor([-3.0, -4.0]))
 
 
 def test_rate_rises_then_falls_to_nothing():

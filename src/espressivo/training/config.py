@@ -60,17 +60,19 @@ class AugmentConfig:
 
 @dataclass(frozen=True, slots=True)
 class LossConfig:
-    """Focal loss, and which utterances are drawn how often.
+    """Focal loss, hiding of speakers, and which utterances are drawn how often.
 
     Attributes:
         gamma: 0 is cross-entropy.
         smoothing: Probability mass spread evenly over the classes.
         balance: What is drawn equally often.
+        adversary: Weight of the loss of the adversary that tells speakers.
     """
 
     gamma: float = 2.0
     smoothing: float = 0.1
     balance: Balance = "corpus-class"
+    adversary: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

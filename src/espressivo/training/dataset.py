@@ -38,11 +38,13 @@ class Batch:
         samples: float32 [B, longest].
         lengths: int64 [B], samples of each clip.
         target: int64 [B], index of the emotion; -1 where unknown.
+        speaker: int64 [B], index of the speaker; -1 where unknown.
     """
 
     samples: Tensor
     lengths: Tensor
     target: Tensor
+    speaker: Tensor
 
 
 def load_signals(
@@ -82,14 +84,23 @@ def _load_signal(path: Path, trim_db: float, cache: Path | None) -> Signal:
     return signal
 
 
-def pad(signals: Sequence[Signal], target: Sequence[int] | None = None) -> Batch:
+def pad(
+    signals: Sequence[Signal],
+    target: Sequence[int] | None = None,
+    speaker: Sequence[int] | None = None,
+) -> Batch:
     """Stack signals, the shorter ones padded; none is shorter than 0.2 s after."""
     lengths = [max(len(signal), SHORTEST) for signal in signals]
     samples = np.zeros((len(signals), max(lengths)), np.float32)
     for row, signal in zip(samples, signals, strict=True):
         row[: len(signal)] = signal
-    labels = [-1] * len(signals) if target is None else list(target)
-    return Batch(torch.from_numpy(samples), torch.tensor(lengths), torch.tensor(labels))
+    unknown = [-1] * len(signals)
+    return Batch(
+        torch.from_numpy(samples),
+        torch.tensor(lengths),
+        torch.tensor(target or unknown),
+        torch.tensor(speaker or unknown),
+    )
 
 
 def draw_weights(
@@ -119,6 +130,10 @@ class TrainingBatches:
         self.utterances = utterances
         self.signals = signals
         self.seed = config.seed
+        self.speakers = sorted({utterance.speaker for utterance in utterances})
+        index = {speaker: n for n, speaker in enumerate(self.speakers)}
+        self._targets = [CLASSES[utterance.emotion] for utterance in utterances]
+        self._speakers = [index[utterance.speaker] for utterance in utterances]
         self._weights = draw_weights(utterances, config.loss.balance)
         self._augment = Augment(config.augmentation)
         self._crop = int(config.signal.crop_s * SAMPLE_RATE)
@@ -143,9 +158,12 @@ class TrainingBatches:
         starts = rng.permutation(np.arange(0, len(drawn), stage.batch_size))
         for start in starts.tolist():
             rows = order[start : start + stage.batch_size].tolist()
-            clips = [self._vary(int(drawn[r]), epoch, occurrence[r]) for r in rows]
-            emotions = [self.utterances[drawn[r]].emotion for r in rows]
-            yield pad(clips, [CLASSES[emotion] for emotion in emotions])
+            picked = [int(drawn[row]) for row in rows]
+            yield pad(
+                [self._vary(int(drawn[r]), epoch, occurrence[r]) for r in rows],
+                [self._targets[index] for index in picked],
+                [self._speakers[index] for index in picked],
+            )
 
     def _vary(self, index: int, epoch: int, occurrence: int) -> Signal:
         name = self.utterances[index].id

@@ -24,8 +24,8 @@ from espressivo.errors import TrainingError
 from espressivo.training.config import read_config, to_toml
 from espressivo.training.dataset import CLASSES, TrainingBatches, load_signals, pad
 from espressivo.training.loop import train_stage
-from espressivo.training.loss import focal_loss
 from espressivo.training.networks import EmotionNetwork, build_network, load_encoder
+from espressivo.training.objective import Objective
 from espressivo.types import SAMPLE_RATE, Signal
 from espressivo.version import __version__
 
@@ -117,16 +117,13 @@ def _train_stages(
     config: ExperimentConfig,
     folder: Path,
 ) -> Iterator[EpochReport]:
-    focal = partial(
-        focal_loss, gamma=config.loss.gamma, smoothing=config.loss.smoothing
-    )
+    objective = Objective(network, config.loss, len(batches.speakers))
     stages = {"head": config.head, "finetune": config.finetune}
     for index, (name, stage) in enumerate(stages.items()):
         losses = train_stage(
-            network,
+            objective,
             stage,
             partial(batches.epoch, stage, first=1000 * index),
-            focal,
             seed=2 * config.seed + index,
             bfloat16=config.bfloat16,
             checkpoint=folder / f"{name}.checkpoint",

@@ -6,7 +6,7 @@ After nanoGPT and openai/whisper: the loop reads from top to bottom.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
 
 import torch
@@ -24,31 +24,27 @@ if TYPE_CHECKING:
 
     from espressivo.training.config import StageConfig
     from espressivo.training.dataset import Batch
-    from espressivo.training.networks import EmotionNetwork
-
-    Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+    from espressivo.training.objective import Objective
 
 
 def train_stage(
-    network: EmotionNetwork,
+    objective: Objective,
     stage: StageConfig,
     batches_of: Callable[[int], Iterable[Batch]],
-    loss_of: Loss,
     *,
     seed: int = 0,
     bfloat16: bool = False,
     checkpoint: Path | None = None,
 ) -> Iterator[tuple[int, float]]:
-    """Train `network` in place; yield each epoch, from 1, and its mean loss.
+    """Train `objective` in place; yield each epoch, from 1, and its mean loss.
 
     A run that was stopped and starts again with the same checkpoint ends with the same
     weights as one that was not: all randomness comes from `seed` and the epoch.
 
     Args:
-        network: As the stage before left it.
+        objective: The network as the stage before left it, and its loss.
         stage: Epochs, rates.
         batches_of: Epoch -> its batches.
-        loss_of: Logits [B, C] and target [B] -> scalar.
         seed: Of dropout.
         bfloat16: Multiply in bfloat16.
         checkpoint: Written after every epoch; read at the start where it exists.
@@ -56,24 +52,23 @@ def train_stage(
     Raises:
         TrainingError: The loss is not finite, or the checkpoint is of another network.
     """
-    optimizer = AdamW(parameter_groups(network, stage))
+    optimizer = AdamW(parameter_groups(objective, stage))
     trained = [p for group in optimizer.param_groups for p in group["params"]]
-    start = [p.detach().clone() for p in network.encoder.parameters()]
+    encoder = objective.network.encoder
+    start = [p.detach().clone() for p in encoder.parameters()]
     n_steps = stage.epochs * math.ceil(stage.draws / stage.batch_size)
     schedule = warmup_cosine(optimizer, n_steps, stage.warmup)
-    parts = {"network": network, "optimizer": optimizer, "schedule": schedule}
+    parts = {"objective": objective, "optimizer": optimizer, "schedule": schedule}
     first = _resume(checkpoint, parts)
     for epoch in range(first, stage.epochs):
         torch.manual_seed(seed * 1000 + epoch)
-        network.train()  # the caller may have evaluated since
+        objective.train()  # the caller may have evaluated since
         losses = []
         for batch in batches_of(epoch):
             optimizer.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                logits = network(batch.samples, batch.lengths)
-            loss = loss_of(logits.float(), batch.target)
+            loss = objective(batch, bfloat16=bfloat16)
             if stage.towards_start:
-                loss = loss + stage.towards_start * _distance(network.encoder, start)
+                loss = loss + stage.towards_start * _distance(encoder, start)
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(trained, stage.clip)
             optimizer.step()
@@ -88,15 +83,13 @@ def train_stage(
         yield epoch + 1, mean
 
 
-def parameter_groups(
-    network: EmotionNetwork, stage: StageConfig
-) -> list[dict[str, Any]]:
+def parameter_groups(objective: Objective, stage: StageConfig) -> list[dict[str, Any]]:
     """Give every parameter its rate; what has none is frozen, here and now.
 
     Blocks of the encoder learn slower the lower they are; its convolutions count as
     the block below the first.
     """
-    named = dict(network.encoder.named_parameters())
+    named = dict(objective.network.encoder.named_parameters())
     depths = {
         name: int(name.split(".")[1]) if name.startswith("blocks.") else -1
         for name in named
@@ -109,7 +102,8 @@ def parameter_groups(
         if learns:
             rate = stage.encoder_rate * stage.layer_decay ** (top - depths[name])
             groups.append({"params": [parameter], "lr": rate, "weight_decay": 0.0})
-    rest = [p for n, p in network.named_parameters() if not n.startswith("encoder.")]
+    encoder = {id(parameter) for parameter in named.values()}
+    rest = [p for p in objective.parameters() if id(p) not in encoder]
     groups.append(
         {
             "params": rest,
