@@ -22,7 +22,7 @@ from espressivo.training.preprocess import find_loud
 from espressivo.types import SAMPLE_RATE, Emotion, Segment, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -69,17 +69,16 @@ def evaluate(
     answered: list[tuple[Utterance, NDArray[np.float64]]] = []
     silent: list[Utterance] = []
     failures: list[Failure] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(partial(_try, answer), utterances)
-        for n, (utterance, result) in enumerate(zip(utterances, results, strict=True)):
-            if isinstance(result, AudioError):
-                failures.append(Failure(utterance.id, utterance.path, str(result)))
-            elif result is None:
-                silent.append(utterance)
-            else:
-                answered.append((utterance, result))
-            if progress is not None:
-                progress(n + 1, len(utterances))
+    results = _in_parallel(partial(_try, answer), utterances)
+    for n, (utterance, result) in enumerate(zip(utterances, results, strict=True), 1):
+        if isinstance(result, AudioError):
+            failures.append(Failure(utterance.id, utterance.path, str(result)))
+        elif result is None:
+            silent.append(utterance)
+        else:
+            answered.append((utterance, result))
+        if progress is not None:
+            progress(n, len(utterances))
     card = classifier.card
     return Evaluation(
         model=card.name,
@@ -123,6 +122,17 @@ def _widen(span: Segment, minimum: int, n_samples: int) -> Segment:
     start = span.start - (length - span.n_samples) // 2
     start = max(0, min(start, n_samples - length))
     return Segment(start, start + length)
+
+
+def _in_parallel(
+    work: Callable[[Utterance], Answer | AudioError], utterances: Sequence[Utterance]
+) -> Iterator[Answer | AudioError]:
+    """Yield the results in order; several utterances are worked on at once."""
+    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    try:
+        yield from pool.map(work, utterances)
+    finally:
+        pool.shutdown(cancel_futures=True)  # who interrupts does not wait for the rest
 
 
 def _try(answer: Callable[[Path], Answer], utterance: Utterance) -> Answer | AudioError:

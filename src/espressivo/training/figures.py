@@ -38,7 +38,7 @@ def plot_confusion(
     for row, counts in enumerate(confusion):
         for column, count in enumerate(counts):
             share = shares[row, column]
-            ink = "white" if share > 0.55 else "black"
+            ink = "white" if share > 0.65 else "black"
             place: dict[str, Any] = {"ha": "center", "color": ink}
             ax.text(column, row - 0.04, f"{share:.0%}", va="bottom", size=12, **place)
             ax.text(column, row + 0.10, f"{count}", va="top", size=8, **place)

@@ -194,12 +194,15 @@ def _listen(
     clips: Sequence[Clip], progress: Progress | None
 ) -> Iterable[tuple[str, str]]:
     """Yield each clip's digest, and what is wrong with it or nothing, in order."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    try:
         results = pool.map(listen, [clip.path for clip in clips])
         for n_done, result in enumerate(results, start=1):
             if progress is not None:
                 progress(n_done, len(clips))
             yield result
+    finally:
+        pool.shutdown(cancel_futures=True)  # who interrupts does not wait for the rest
 
 
 def listen(path: Path) -> tuple[str, str]:
