@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import espressivo
 from espressivo.audio import load_audio
@@ -14,6 +15,10 @@ from espressivo.audio import load_audio
 if TYPE_CHECKING:
     from espressivo.analyzer import Analyzer
     from espressivo.types import Signal
+
+# The first example may pay for slow imports, and machines differ.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 ROOT = Path(__file__).parents[1]
 NOTE = ROOT / "examples" / "voice-note.m4a"

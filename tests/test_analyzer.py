@@ -143,7 +143,7 @@ def test_a_truncated_recording_is_analysed_with_a_warning(analyzer, note, tmp_pa
 @given(
     arrays.arrays(np.float32, st.integers(0, 3000), elements=st.floats(-1, 1, width=32))
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_any_signal_has_a_report(analyzer, signal):
     report = analyzer.analyze(signal)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -194,7 +194,6 @@ def test_a_bad_array_is_one_clear_line(samples, message):
         arrays.array_shapes(max_dims=2, max_side=50),
     )
 )
-@settings(deadline=None)
 def test_an_array_is_a_signal_or_an_audio_error(samples):
     try:
         signal = from_array(samples, 16_000)

@@ -30,7 +30,7 @@ def test_one_probability_a_frame(note):
 
 
 @given(st.lists(st.integers(0, 48_000), max_size=12))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_block_size_changes_no_probability(note, cuts):
     signal = note[:48_000]
 
@@ -91,7 +91,6 @@ def test_real_noise_is_rarely_speech(shared):
 
 
 @given(PROBABILITIES, st.data())
-@settings(deadline=None)
 def test_segments_do_not_depend_on_how_frames_arrive(values, data):
     n_samples = max(1, len(values) * FRAME - data.draw(st.integers(0, FRAME - 1)))
     cut = data.draw(st.integers(0, len(values)))
@@ -104,7 +103,6 @@ def test_segments_do_not_depend_on_how_frames_arrive(values, data):
 
 
 @given(PROBABILITIES)
-@settings(deadline=None)
 def test_segments_are_ordered_disjoint_long_enough_and_hold_all_clear_speech(values):
     options = SpeechOptions()
     n_samples = len(values) * FRAME
@@ -125,7 +123,6 @@ def test_segments_are_ordered_disjoint_long_enough_and_hold_all_clear_speech(val
 
 
 @given(PROBABILITIES)
-@settings(deadline=None)
 def test_an_open_segment_is_the_beginning_of_the_one_it_becomes(values):
     segmenter = Segmenter()
     opened = None
