@@ -73,10 +73,10 @@ def test_no_speech_exits_0_and_says_so(tmp_path, capsys):
 
 
 def test_a_name_with_brackets_is_not_markup(tmp_path, capsys):
-    silence = encode(tmp_path / "[red]a[/].wav", np.zeros(48_000, np.float32))
+    silence = encode(tmp_path / "[red]a[bold].wav", np.zeros(48_000, np.float32))
 
     assert main(["analyze", str(silence)]) == 0
-    assert "[red]a[/].wav" in capsys.readouterr().out.replace("\n", "")
+    assert "[red]a[bold].wav" in capsys.readouterr().out.replace("\n", "")
 
 
 def test_an_unknown_model_exits_1(capsys):
