@@ -1,0 +1,18 @@
+"""A finished run -> a model folder: one graph, int8, checked, with its card."""
+
+from espressivo.training.export.calibration import Calibration, calibrate
+from espressivo.training.export.exporter import ExportOptions, export_run
+from espressivo.training.export.graph import to_onnx
+from espressivo.training.export.quantize import products_of, quantize
+from espressivo.training.export.report import ExportReport
+
+__all__ = [
+    "Calibration",
+    "ExportOptions",
+    "ExportReport",
+    "calibrate",
+    "export_run",
+    "products_of",
+    "quantize",
+    "to_onnx",
+]

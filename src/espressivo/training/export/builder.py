@@ -1,0 +1,126 @@
+"""An ONNX graph under construction: names in, names out."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+OPSET = 17
+"""The first with LayerNormalization; onnxruntime reads it since 1.12."""
+
+END = int(np.iinfo(np.int32).max)
+"""The end of a slice that goes on to the last element."""
+
+
+class GraphBuilder:
+    """Collects nodes in the order they are asked for.
+
+    Values are named after the scope they are made in, so that a name in a report or a
+    profile says which layer it belongs to: `blocks.0.mlp.up`.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._initializers: dict[str, onnx.TensorProto] = {}
+        self._taken: set[str] = set()
+
+    def op(self, kind: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
+        """Add a node with one output and return the output's name."""
+        output = self._unique(name)
+        self._nodes.append(
+            helper.make_node(kind, list(inputs), [output], output, **attributes)
+        )
+        return output
+
+    def weight(self, values: NDArray[np.floating[Any]], name: str) -> str:
+        """Add float32 values the graph carries, once a name."""
+        return self._constant(np.ascontiguousarray(values, np.float32), name)
+
+    def number(self, value: float) -> str:
+        """Add a float32 scalar, shared by all who ask for the same."""
+        return self._shared(np.float32(value), f"number.{value:g}")
+
+    def integers(self, *values: int) -> str:
+        """Add an int64 vector, shared by all who ask for the same."""
+        return self._shared(
+            np.asarray(values, np.int64), "integers." + "_".join(map(str, values))
+        )
+
+    def cut(
+        self, value: str, axis: int, span: tuple[int, int], name: str, step: int = 1
+    ) -> str:
+        """Slice one axis from a start to an end, negative ones from the back."""
+        bounds = [self.integers(n) for n in (*span, axis, step)]
+        return self.op("Slice", [value, *bounds], name)
+
+    def linear(
+        self,
+        value: str,
+        weight: NDArray[np.floating[Any]],
+        bias: NDArray[np.floating[Any]] | None,
+        name: str,
+    ) -> str:
+        """Multiply the last axis by `weight` [in, out] and add `bias` [out]."""
+        product = self.op(
+            "MatMul", [value, self.weight(weight, f"{name}.weight")], f"{name}.product"
+        )
+        if bias is None:
+            return product
+        return self.op("Add", [product, self.weight(bias, f"{name}.bias")], name)
+
+    def gelu(self, value: str, name: str) -> str:
+        """Apply the exact GELU, in the form that every runtime fuses to one kernel."""
+        scaled = self.op("Div", [value, self.number(math.sqrt(2.0))], f"{name}.scaled")
+        erf = self.op("Erf", [scaled], f"{name}.erf")
+        gate = self.op("Add", [erf, self.number(1.0)], f"{name}.gate")
+        gated = self.op("Mul", [value, gate], f"{name}.gated")
+        return self.op("Mul", [gated, self.number(0.5)], name)
+
+    def finish(
+        self, name: str, producer_version: str, n_emotions: int
+    ) -> onnx.ModelProto:
+        """Return the checked model; its last node gives `probabilities`."""
+        floats = TensorProto.FLOAT
+        graph = helper.make_graph(
+            self._nodes,
+            name,
+            [helper.make_tensor_value_info("samples", floats, ["batch", "time"])],
+            [
+                helper.make_tensor_value_info(
+                    "probabilities", floats, ["batch", n_emotions]
+                )
+            ],
+            list(self._initializers.values()),
+        )
+        model = helper.make_model(
+            graph,
+            producer_name="espressivo",
+            producer_version=producer_version,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=8,  # opset 17's own; a newer one shuts out older runtimes
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+    def _shared(self, values: NDArray[Any] | np.float32, name: str) -> str:
+        return name if name in self._initializers else self._constant(values, name)
+
+    def _constant(self, values: NDArray[Any] | np.float32, name: str) -> str:
+        name = self._unique(name)
+        self._initializers[name] = numpy_helper.from_array(np.asarray(values), name)
+        return name
+
+    def _unique(self, name: str) -> str:
+        if name in self._taken:
+            raise ValueError(f"two values of the graph are called {name}")
+        self._taken.add(name)
+        return name

@@ -1,0 +1,168 @@
+"""`model.json`: what a model is, what made it, what it may be used for."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+
+from espressivo.errors import ExportError
+from espressivo.training.corpora import CORPORA
+from espressivo.training.export.folder import UNKNOWN_LICENCE, allowed_use
+from espressivo.types import SAMPLE_RATE, Emotion
+from espressivo.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from espressivo.training.config import ExperimentConfig
+
+WINDOW_S = 8.0
+SHORTEST_S = 0.5
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read `run.json`, what a run was trained on and with.
+
+    Raises:
+        ExportError: It is missing or no run's.
+    """
+    path = folder / "run.json"
+    try:
+        run = json.loads(path.read_text("utf-8"))
+        if isinstance(run["utterances"], dict) and run["utterances"]:
+            return dict(run)
+        found = "says nothing of what was trained on"
+    except OSError as error:
+        found = f"cannot be read ({error.strerror})"
+    except (ValueError, KeyError, TypeError):
+        found = "is not what a run writes"
+    raise ExportError(f"{path}: {found}; pass a folder that `espressivo train` wrote")
+
+
+def read_temperature(folder: Path, given: float | None) -> dict[str, Any]:
+    """Return the fitted temperature and what is known of it.
+
+    What was given counts; else what `temperature.json` in the run says; else 1.
+
+    Raises:
+        ExportError: The file holds no temperature.
+    """
+    if given is not None:
+        return {"temperature": given, "fitted": "given on the command line"}
+    path = folder / "temperature.json"
+    if not path.is_file():
+        return {"temperature": 1.0, "fitted": "not fitted"}
+    try:
+        found = dict(json.loads(path.read_text("utf-8")))
+        return found | {"temperature": float(found["temperature"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExportError(
+            f"{path}: is no JSON object with a number 'temperature'; "
+            "fit it again, or pass --temperature"
+        ) from error
+
+
+def trained_corpora(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """List the corpora a run was trained on, with licences and counts."""
+    counts: Counter[str] = Counter()
+    emotions: dict[str, dict[str, int]] = {}
+    for key, n in run["utterances"].items():
+        corpus, _, emotion = key.rpartition("/")
+        counts[corpus] += n
+        emotions.setdefault(corpus, {})[emotion] = n
+    return [
+        {
+            "name": name,
+            "title": CORPORA[name].title if name in CORPORA else name,
+            "license": CORPORA[name].license if name in CORPORA else UNKNOWN_LICENCE,
+            "n_utterances": n,
+            "emotions": emotions[name],
+        }
+        for name, n in sorted(counts.items())
+    ]
+
+
+def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Read what `espressivo evaluate --out` wrote: folders, or their scores.json.
+
+    Raises:
+        ExportError: One is missing or no evaluation.
+    """
+    results = []
+    for given in paths:
+        path = given / "scores.json" if given.is_dir() else given
+        try:
+            found = json.loads(path.read_text("utf-8"))
+            results.append(dict(found) | {"scores": found["scores"]})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ExportError(
+                f"{path}: is no evaluation; pass what `espressivo evaluate --out` wrote"
+            ) from error
+    return results
+
+
+def build_card(
+    config: ExperimentConfig,
+    run: dict[str, Any],
+    fitted: dict[str, Any],
+    made_by: dict[str, Any],
+    results: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return all of `model.json` but its name, version and hash.
+
+    Args:
+        config: The run's.
+        run: Its run.json.
+        fitted: The temperature and what is known of it.
+        made_by: Command, seed, precision and how it was reached.
+        results: Of evaluations.
+    """
+    corpora = trained_corpora(run)
+    return {
+        "emotions": [str(emotion) for emotion in Emotion],
+        "sample_rate_hz": SAMPLE_RATE,
+        "window_s": WINDOW_S,
+        "min_s": SHORTEST_S,
+        "temperature": fitted["temperature"],
+        "input": "samples: float32 [batch, time], mono, any level, 0.5 to 8 s",
+        "output": "probabilities: float32 [batch, emotions], rows sum to 1",
+        "allowed_use": allowed_use(corpora),
+        "training_corpora": corpora,
+        "starting_weights": {
+            "name": "OpenAI Whisper tiny.en, encoder",
+            "license": "MIT",
+            "sha256": run.get("encoder_sha256"),
+        },
+        "calibration_of_probabilities": fitted,
+        "results": results,
+        "made_by": made_by
+        | {
+            "recipe": recipe_of(config),
+            "run": {k: v for k, v in run.items() if k not in {"utterances", "name"}},
+            "versions": {
+                "espressivo": __version__,
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "onnx": onnx.__version__,
+                "onnxruntime": ort.__version__,
+            },
+        },
+    }
+
+
+def recipe_of(config: ExperimentConfig) -> dict[str, Any]:
+    """Return the configuration as JSON can say it, without this machine's folders."""
+    recipe = asdict(config)
+    recipe["encoder"] = config.encoder.name
+    recipe["corpora"] = sorted(config.corpora)
+    return recipe
