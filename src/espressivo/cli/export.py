@@ -117,7 +117,7 @@ def _add_rounding(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--calibration",
-        type=int,
+        type=_count,
         default=100,
         metavar="N",
         help="recordings that choose them (default: %(default)s)",
@@ -130,6 +130,12 @@ def _add_rounding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="draws recordings (default: 0)"
     )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def _named_folder(text: str) -> tuple[str, Path]:
@@ -180,9 +186,9 @@ def _print(report: ExportReport, out: Path) -> None:
         table.add_row(key, f"[cyan]{value}[/]")
     for found in report.held_out:
         table.add_row(
-            f"{found.corpus}, {found.n} held out",
+            f"{found.corpus}, {found.agreement.n} held out",
             f"[cyan]UA {found.ua:.2%}, fp32 {found.ua_fp32:.2%}; "
-            f"top-1 {found.top1:.1%}[/]",
+            f"top-1 {found.agreement.top1:.1%}[/]",
         )
     console.print(table)
     for name, drift in list(report.sensitivity.items())[:5]:

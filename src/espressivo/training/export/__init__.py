@@ -3,8 +3,8 @@
 from espressivo.training.export.calibration import Calibration, calibrate
 from espressivo.training.export.exporter import ExportOptions, export_run
 from espressivo.training.export.graph import to_onnx
-from espressivo.training.export.quantize import products_of, quantize
 from espressivo.training.export.report import ExportReport
+from espressivo.training.export.rounding import products_of, quantize
 
 __all__ = [
     "Calibration",

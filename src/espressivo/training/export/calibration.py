@@ -15,6 +15,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper
 
 from espressivo.errors import ExportError
+from espressivo.training.export.gptq import Inputs, observe_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,12 +42,14 @@ class ValueStatistics:
         high: Greatest.
         mean: Of each channel (last axis) [width].
         counts: Histogram [N_BINS] of all elements from `low` to `high`.
+        inputs: How its channels move together.
     """
 
     low: float
     high: float
     mean: _Float
     counts: _Float
+    inputs: Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,18 @@ def calibrate(
             rows[name] += len(seen)
     # A second pass, so that the histogram is exact and does not depend on the order.
     counts = {name: np.zeros(N_BINS) for name in values}
+    grams: dict[str, _Float] = {}
     for signal in recordings:
         for name, seen in _observe(session, values, signal):
             counts[name] += np.histogram(seen, N_BINS, edges[name])[0]
+            grams[name] = grams.get(name, 0.0) + (seen.T @ seen).astype(np.float64)
     statistics = {
-        name: ValueStatistics(*edges[name], sums[name] / rows[name], counts[name])
+        name: ValueStatistics(
+            *edges[name],
+            sums[name] / rows[name],
+            counts[name],
+            observe_inputs(grams[name]),
+        )
         for name in values
     }
     ranges = {name: choose_range(seen, method) for name, seen in statistics.items()}

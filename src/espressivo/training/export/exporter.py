@@ -16,8 +16,8 @@ from espressivo.training.export.calibration import Calibration, calibrate
 from espressivo.training.export.frontend import FRONT_END
 from espressivo.training.export.graph import to_onnx
 from espressivo.training.export.heldout import score_held_out
-from espressivo.training.export.quantize import products_of, quantize
 from espressivo.training.export.report import ExportReport
+from espressivo.training.export.rounding import products_of, quantize
 from espressivo.version import __version__
 
 if TYPE_CHECKING:

@@ -6,12 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from espressivo.training import statistics
 from espressivo.training.corpora import read_corpus
 from espressivo.training.evaluate import evaluate
 from espressivo.training.export.folder import write_model
+from espressivo.training.export.parity import agreement_of
 from espressivo.training.export.report import HeldOut
 
 if TYPE_CHECKING:
@@ -49,20 +48,14 @@ def score_held_out(
 def _score(corpus: str, root: Path, exact: Path, rounded: Path) -> HeldOut:
     utterances = read_corpus(corpus, root)
     wanted, found = evaluate(exact, utterances), evaluate(rounded, utterances)
-    change = np.abs(found.probabilities - wanted.probabilities).max(1)
     ua = statistics.compare(
         wanted.labels, wanted.probabilities, found.probabilities, wanted.speakers
     ).get("ua")
-    top1 = found.probabilities.argmax(1) == wanted.probabilities.argmax(1)
     return HeldOut(
         corpus=corpus,
-        n=len(change),
         ua_fp32=wanted.scores.ua,
         ua=found.scores.ua,
-        difference=found.scores.ua - wanted.scores.ua,
         low=None if ua is None else ua.interval.low,
         high=None if ua is None else ua.interval.high,
-        top1=float(top1.mean()),
-        mean=float(change.mean()),
-        worst=float(change.max()),
+        agreement=agreement_of(wanted.probabilities, found.probabilities),
     )

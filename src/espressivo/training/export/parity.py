@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -13,8 +13,8 @@ import torch
 from onnx import TensorProto, helper
 
 from espressivo.errors import ExportError
-from espressivo.training.export.quantize import products_of, quantize_products
 from espressivo.training.export.recordings import SHORTEST, WINDOW
+from espressivo.training.export.rounding import products_of, quantize_products
 from espressivo.training.networks import EmotionNetwork
 from espressivo.types import SAMPLE_RATE
 
@@ -164,10 +164,18 @@ def compare(
     fp32: onnx.ModelProto, other: onnx.ModelProto, recordings: Sequence[Signal]
 ) -> Agreement:
     """Run two graphs over the same recordings."""
-    wanted, found = probabilities(fp32, recordings), probabilities(other, recordings)
+    return agreement_of(
+        probabilities(fp32, recordings), probabilities(other, recordings)
+    )
+
+
+def agreement_of(
+    wanted: NDArray[np.floating[Any]], found: NDArray[np.floating[Any]]
+) -> Agreement:
+    """Compare probabilities [N, emotions] of the same recordings."""
     change = np.abs(found - wanted).max(1)
     return Agreement(
-        n=len(recordings),
+        n=len(change),
         top1=float((found.argmax(1) == wanted.argmax(1)).mean()),
         mean=float(change.mean()),
         p95=float(np.percentile(change, 95)),
@@ -190,10 +198,13 @@ def sensitivity(
 
     The layer that changes most comes first.
     """
+    wanted = probabilities(fp32, recordings)
     drift = {}
     for product in products_of(fp32):
         alone = quantize_products(fp32, calibration, [product])
-        drift[product.name] = compare(fp32, alone, recordings).mean
+        drift[product.name] = agreement_of(
+            wanted, probabilities(alone, recordings)
+        ).mean
     return dict(sorted(drift.items(), key=lambda pair: -pair[1]))
 
 

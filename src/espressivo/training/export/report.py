@@ -18,27 +18,20 @@ class HeldOut:
 
     Attributes:
         corpus: Its name.
-        n: Recordings.
         ua_fp32: Mean recall, 0 to 1.
         ua: The same, of the graph that is shipped.
-        difference: `ua` less `ua_fp32`.
-        low: Of its 95 % interval, over speakers; None for a single speaker.
+        low: Of the 95 % interval of `ua` less `ua_fp32`, over speakers; None for a
+            single speaker.
         high: Likewise.
-        top1: Share of recordings with the same most probable emotion.
-        mean: Largest change of a probability, mean over the recordings.
-        worst: The same, maximum.
+        agreement: Of the two graphs' probabilities.
     """
 
     corpus: str
-    n: int
     ua_fp32: float
     ua: float
-    difference: float
     low: float | None
     high: float | None
-    top1: float
-    mean: float
-    worst: float
+    agreement: Agreement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +145,11 @@ def _rounded_rows(
 
 
 def _held_out_row(found: HeldOut) -> str:
-    difference = f"{100 * found.difference:+.2f}"
+    difference = f"{100 * (found.ua - found.ua_fp32):+.2f}"
+    change = found.agreement
     if found.low is not None and found.high is not None:
         difference += f" ({100 * found.low:+.2f}..{100 * found.high:+.2f})"
     return (
-        f"| {found.corpus} | {found.n} | {found.ua_fp32:.2%} | {found.ua:.2%} | "
-        f"{difference} | {found.top1:.1%} | {found.mean:.4f}, {found.worst:.3f} |"
+        f"| {found.corpus} | {change.n} | {found.ua_fp32:.2%} | {found.ua:.2%} | "
+        f"{difference} | {change.top1:.1%} | {change.mean:.4f}, {change.worst:.3f} |"
     )

@@ -18,6 +18,7 @@ from onnx import helper, numpy_helper
 from espressivo.errors import ExportError
 from espressivo.training.export.calibration import affine
 from espressivo.training.export.frontend import FRONT_END
+from espressivo.training.export.gptq import round_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -77,8 +78,8 @@ def quantize(
 ) -> onnx.ModelProto:
     """Return an int8 copy of the graph: QuantizeLinear and DequantizeLinear, static.
 
-    Weights are symmetric, one scale an output channel. What their rounding changes in
-    the mean over the calibration recordings is taken off the bias that follows.
+    Weights are symmetric, one scale an output channel, rounded by `round_weights`. What
+    that changes in the mean over the recordings is taken off the bias that follows.
 
     Args:
         model: In fp32, from `to_onnx`.
@@ -145,8 +146,8 @@ class _Rounding:
     def weight(self, product: Product) -> tuple[str, list[onnx.NodeProto]]:
         """Store a product's weights as s8, and correct the bias behind it."""
         exact = np.asarray(self._array(product.weight), np.float64)  # [in, out]
-        scale = np.maximum(np.abs(exact).max(0) / 127, 1e-10).astype(np.float32)
-        levels = np.clip(np.round(exact / scale), -127, 127).astype(np.int8)
+        seen = self._calibration.statistics[product.value]
+        levels, scale = round_weights(exact, seen.inputs)
         self._correct(product, exact - levels * np.float64(scale))
         del self._tensors[product.weight]
         stored, result = f"{product.weight}.s8", f"{product.weight}.rounded"

@@ -1,0 +1,53 @@
+import json
+
+import pytest
+
+from espressivo.cli.main import build_parser, main
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["export", "--help"])
+
+    out = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert "espressivo export runs/tiny --out models/tiny" in out
+    assert "not written (exit 1)" in out
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["export", "run"],
+        ["export", "run", "--out", "x", "--precision", "int3"],
+        ["export", "run", "--out", "x", "--corpus", "nameless"],
+        ["export", "run", "--out", "x", "--calibration", "0"],
+    ],
+    ids=lambda argv: argv[-1],
+)
+def test_a_wrong_command_line_exits_2(wrong, capsys):
+    with pytest.raises(SystemExit) as stop:
+        build_parser().parse_args(wrong)
+
+    assert stop.value.code == 2
+
+
+def test_a_run_that_is_none_is_one_line_and_exit_1(tmp_path, capsys):
+    code = main(["export", str(tmp_path / "none"), "--out", str(tmp_path / "model")])
+
+    out, err = capsys.readouterr()
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert "config.toml: cannot be read" in err
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_target_in_the_way_is_one_line_and_exit_1(tmp_path, capsys):
+    (tmp_path / "model.json").write_text(json.dumps({"format_version": 1}))
+
+    code = main(["export", str(tmp_path), "--out", str(tmp_path)])
+
+    assert code == 1
+    assert "holds a model already; pass another folder" in capsys.readouterr().err
