@@ -5,6 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 onnx = pytest.importorskip("onnx", reason="needs the extra 'train'")
@@ -277,6 +279,21 @@ def test_weights_rounded_for_their_inputs_err_less():
     assert np.abs(levels).max() <= 127
     errors = [np.square(inputs @ (exact - w)).sum() for w in (levels * scale, nearest)]
     assert errors[0] < 0.5 * errors[1]
+
+
+@given(seed=st.integers(0, 2**32 - 1), n_inputs=st.integers(1, 40))
+@settings(max_examples=30)
+def test_no_two_neighbours_exceed_16_bits(seed, n_inputs):
+    rng = np.random.default_rng(seed)
+    inputs = rng.normal(size=(50, n_inputs)) * rng.lognormal(size=n_inputs)
+    exact = rng.standard_t(3, size=(n_inputs, 8))
+
+    levels, _ = round_weights(exact, observe_inputs(inputs.T @ inputs))
+
+    level = np.pad(levels.astype(int), ((0, n_inputs % 2), (0, 0)))
+    for sign in (1, -1):
+        one_sign = np.maximum(sign * level, 0)
+        assert 255 * (one_sign[::2] + one_sign[1::2]).max() < 2**15
 
 
 def test_independent_inputs_round_to_the_nearest():
