@@ -39,8 +39,9 @@ from espressivo.training.export import (  # noqa: E402
     to_onnx,
 )
 from espressivo.training.export.calibration import (  # noqa: E402
-    ValueStatistics,
+    Histogram,
     affine,
+    center_logits,
     choose_range,
 )
 from espressivo.training.export.gptq import observe_inputs, round_weights  # noqa: E402
@@ -197,6 +198,16 @@ def test_int8_is_close_and_small(exact, int8, clips):
     assert int8.ByteSize() < 0.4 * exact.ByteSize()
 
 
+def test_rounding_keeps_the_mean_logits(exact, int8, clips):
+    centered = center_logits(exact, int8, clips)
+
+    wanted, found = (
+        np.log(parity.probabilities(model, clips)) for model in (exact, centered)
+    )
+    shift = (found - wanted).mean(0)
+    np.testing.assert_allclose(shift - shift.mean(), 0, atol=1e-5)
+
+
 def test_the_front_end_stays_exact(int8):
     stored = {t.name: t.data_type for t in int8.graph.initializer}
     for name in ("real", "imaginary", "energy"):
@@ -231,7 +242,7 @@ def test_silent_recordings_do_not_calibrate(exact):
 def seen_values(values):
     low, high = float(values.min()), float(values.max())
     counts = np.histogram(values, 8192, (low, high))[0].astype(float)
-    return ValueStatistics(low, high, np.zeros(1), counts, observe_inputs(np.eye(1)))
+    return Histogram(low, high, counts)
 
 
 @pytest.mark.parametrize("method", ["minmax", "percentile", "mse"])

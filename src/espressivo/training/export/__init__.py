@@ -1,6 +1,10 @@
 """A finished run -> a model folder: one graph, int8, checked, with its card."""
 
-from espressivo.training.export.calibration import Calibration, calibrate
+from espressivo.training.export.calibration import (
+    Calibration,
+    calibrate,
+    center_logits,
+)
 from espressivo.training.export.exporter import ExportOptions, export_run
 from espressivo.training.export.graph import to_onnx
 from espressivo.training.export.report import ExportReport
@@ -11,6 +15,7 @@ __all__ = [
     "ExportOptions",
     "ExportReport",
     "calibrate",
+    "center_logits",
     "export_run",
     "products_of",
     "quantize",

@@ -7,12 +7,12 @@ in length, and that they do is the point of calibrating with them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from espressivo.errors import ExportError
 from espressivo.training.export.gptq import Inputs, observe_inputs
@@ -34,36 +34,49 @@ _FRACTIONS: list[float] = np.geomspace(0.02, 1.0, 48).tolist()
 
 
 @dataclass(frozen=True, slots=True)
-class ValueStatistics:
-    """What was seen of one value.
+class Histogram:
+    """All elements of one value.
 
     Attributes:
         low: Least.
         high: Greatest.
+        counts: In N_BINS equal bins from `low` to `high`.
+    """
+
+    low: float
+    high: float
+    counts: _Float
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # arrays do not compare to one bool
+class CalibratedValue:
+    """How to round one value, and what that does to it.
+
+    Attributes:
+        low: Least that is kept apart, at most 0.
+        high: Greatest, at least 0.
         mean: Of each channel (last axis) [width].
-        counts: Histogram [N_BINS] of all elements from `low` to `high`.
-        inputs: How its channels move together.
+        rounded_mean: The same, once rounded.
+        inputs: How the channels move together.
     """
 
     low: float
     high: float
     mean: _Float
-    counts: _Float
+    rounded_mean: _Float
     inputs: Inputs
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The ranges to quantize to, and the statistics they came from.
+    """What recordings said about the values that enter a graph's products.
 
     Attributes:
-        ranges: Name of a value -> least and greatest that is kept apart.
-        statistics: Name of a value -> what was seen.
+        values: By name.
         n_recordings: How many recordings were run.
     """
 
-    ranges: dict[str, tuple[float, float]]
-    statistics: dict[str, ValueStatistics]
+    values: dict[str, CalibratedValue]
     n_recordings: int
 
 
@@ -91,36 +104,68 @@ def calibrate(
             "pass --corpus NAME=DIR with recordings of speech"
         )
     session = _observing_session(model, values)
-    edges = dict.fromkeys(values, (np.inf, -np.inf))
-    sums: dict[str, _Float] = {}
-    rows = dict.fromkeys(values, 0)
-    for signal in recordings:
-        for name, seen in _observe(session, values, signal):
-            low, high = edges[name]
-            edges[name] = (min(low, float(seen.min())), max(high, float(seen.max())))
-            sums[name] = sums.get(name, 0.0) + seen.sum(0, dtype=np.float64)
-            rows[name] += len(seen)
-    # A second pass, so that the histogram is exact and does not depend on the order.
-    counts = {name: np.zeros(N_BINS) for name in values}
-    grams: dict[str, _Float] = {}
-    for signal in recordings:
-        for name, seen in _observe(session, values, signal):
-            counts[name] += np.histogram(seen, N_BINS, edges[name])[0]
-            grams[name] = grams.get(name, 0.0) + (seen.T @ seen).astype(np.float64)
-    statistics = {
-        name: ValueStatistics(
-            *edges[name],
-            sums[name] / rows[name],
-            counts[name],
-            observe_inputs(grams[name]),
-        )
-        for name in values
-    }
-    ranges = {name: choose_range(seen, method) for name, seen in statistics.items()}
-    return Calibration(ranges, statistics, len(recordings))
+    histograms, grams = _survey(session, values, recordings)
+    ranges = {name: choose_range(seen, method) for name, seen in histograms.items()}
+    # Once more, now that it is known what rounding will do.
+    n_rows = dict.fromkeys(values, 0)
+    sums: dict[str, Any] = dict.fromkeys(values, 0)
+    for name, rows in _observe(session, values, recordings):
+        back = round_trip(rows, *ranges[name])
+        sums[name] += np.stack([rows, back]).sum(1, dtype=np.float64)
+        n_rows[name] += len(rows)
+    calibrated = {}
+    for name in values:
+        mean, rounded_mean = sums[name] / n_rows[name]
+        inputs = observe_inputs(grams[name])
+        calibrated[name] = CalibratedValue(*ranges[name], mean, rounded_mean, inputs)
+    return Calibration(calibrated, len(recordings))
 
 
-def choose_range(seen: ValueStatistics, method: RangeMethod) -> tuple[float, float]:
+def _survey(
+    session: ort.InferenceSession, values: Sequence[str], recordings: Sequence[Signal]
+) -> tuple[dict[str, Histogram], dict[str, _Float]]:
+    """Return each value's histogram, and the sum of its rows' outer products."""
+    low = dict.fromkeys(values, np.inf)
+    high = dict.fromkeys(values, -np.inf)
+    for name, rows in _observe(session, values, recordings):
+        low[name] = min(low[name], float(rows.min()))
+        high[name] = max(high[name], float(rows.max()))
+    # In a second pass, so that histograms are exact and the order does not matter.
+    counts: dict[str, Any] = dict.fromkeys(values, 0)
+    grams: dict[str, Any] = dict.fromkeys(values, 0)
+    for name, rows in _observe(session, values, recordings):
+        counts[name] += np.histogram(rows, N_BINS, (low[name], high[name]))[0]
+        grams[name] += (rows.T @ rows).astype(np.float64)
+    found = {name: Histogram(low[name], high[name], counts[name]) for name in values}
+    return found, grams
+
+
+def center_logits(
+    fp32: onnx.ModelProto, rounded: onnx.ModelProto, recordings: Sequence[Signal]
+) -> onnx.ModelProto:
+    """Return `rounded` with the mean logits of `fp32` over the recordings.
+
+    Each product's bias makes good what its own rounding does to its mean; what the
+    layers do to each other's is left for here.
+    """
+    means = [
+        np.concatenate(
+            [rows for _, rows in _observe(session, ["logits"], recordings)]
+        ).mean(0, dtype=np.float64)
+        for session in (_observing_session(m, ["logits"]) for m in (fp32, rounded))
+    ]
+    centered = onnx.ModelProto()
+    centered.CopyFrom(rounded)
+    for tensor in centered.graph.initializer:
+        if tensor.name == "logits.bias":
+            bias = numpy_helper.to_array(tensor) + (means[0] - means[1])
+            tensor.CopyFrom(
+                numpy_helper.from_array(bias.astype(np.float32), tensor.name)
+            )
+    return centered
+
+
+def choose_range(seen: Histogram, method: RangeMethod) -> tuple[float, float]:
     """Return the range that 256 levels are spread over; zero is always in it."""
     low, high = min(seen.low, 0.0), max(seen.high, 0.0)
     if method == "minmax":
@@ -133,6 +178,14 @@ def choose_range(seen: ValueStatistics, method: RangeMethod) -> tuple[float, flo
         last = int(np.searchsorted(share, _PERCENTILE))
         return min(float(centers[first]), 0.0), max(float(centers[last]), 0.0)
     return _least_error(low, high, centers, seen.counts)
+
+
+def round_trip(values: NDArray[Any], low: float, high: float) -> NDArray[Any]:
+    """Return what is left of values after u8 and back."""
+    scale, zero = affine(low, high)
+    levels = np.clip(np.rint(values / scale) + zero, 0, 255)
+    back: NDArray[Any] = (levels - zero) * scale
+    return back
 
 
 def _least_error(
@@ -149,9 +202,7 @@ def _least_error(
 
 
 def _squared_error(ends: tuple[float, float], centers: _Float, counts: _Float) -> float:
-    scale, zero = affine(*ends)
-    levels = np.clip(np.round(centers / scale) + zero, 0, 255)
-    return float((counts * ((levels - zero) * scale - centers) ** 2).sum())
+    return float((counts * (round_trip(centers, *ends) - centers) ** 2).sum())
 
 
 def affine(low: float, high: float) -> tuple[np.float32, np.uint8]:
@@ -177,9 +228,10 @@ def _observing_session(
 
 
 def _observe(
-    session: ort.InferenceSession, values: Sequence[str], signal: Signal
+    session: ort.InferenceSession, values: Sequence[str], recordings: Sequence[Signal]
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield each value's rows [N, channels] on one recording."""
-    outputs = session.run(list(values), {"samples": signal[None]})
-    for name, output in zip(values, outputs, strict=True):
-        yield name, output.reshape(-1, output.shape[-1])
+    """Yield each value's rows [N, channels], recording by recording."""
+    for signal in recordings:
+        outputs = session.run(list(values), {"samples": signal[None]})
+        for name, output in zip(values, outputs, strict=True):
+            yield name, output.reshape(-1, output.shape[-1])

@@ -12,7 +12,11 @@ from espressivo.errors import ExportError
 from espressivo.training.config import read_config
 from espressivo.training.experiment import load_run
 from espressivo.training.export import card, folder, parity, recordings
-from espressivo.training.export.calibration import Calibration, calibrate
+from espressivo.training.export.calibration import (
+    Calibration,
+    calibrate,
+    center_logits,
+)
 from espressivo.training.export.frontend import FRONT_END
 from espressivo.training.export.graph import to_onnx
 from espressivo.training.export.heldout import score_held_out
@@ -174,6 +178,7 @@ def _round(
     values = list(dict.fromkeys(product.value for product in every))
     calibration = calibrate(fp32, values, material.calibration, options.range_method)
     int8 = quantize(fp32, calibration, options.keep)
+    int8 = center_logits(fp32, int8, material.calibration)
     agreement = parity.compare(fp32, int8, material.checks)
     if not agreement.mean <= LARGEST_MEAN_CHANGE:
         worst = _worst(fp32, calibration, material)

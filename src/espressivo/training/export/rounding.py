@@ -79,7 +79,7 @@ def quantize(
     """Return an int8 copy of the graph: QuantizeLinear and DequantizeLinear, static.
 
     Weights are symmetric, one scale an output channel, rounded by `round_weights`. What
-    that changes in the mean over the recordings is taken off the bias that follows.
+    rounding changes in a product's mean over the recordings, the bias behind it undoes.
 
     Args:
         model: In fp32, from `to_onnx`.
@@ -100,7 +100,7 @@ def quantize_products(
         if (product := chosen.get(node.name)) is None:
             nodes.append(node)
             continue
-        if product.value not in calibration.ranges:
+        if product.value not in calibration.values:
             raise ExportError(
                 f"calibration: has no range of '{product.value}'; "
                 "calibrate with the values of products_of(model)"
@@ -136,7 +136,8 @@ class _Rounding:
         if value in self._rounded:
             return result, []
         self._rounded.add(value)
-        scale, zero = affine(*self._calibration.ranges[value])
+        seen = self._calibration.values[value]
+        scale, zero = affine(seen.low, seen.high)
         parameters = [
             self._put(f"{value}.scale_u8", np.asarray(scale)),
             self._put(f"{value}.zero_u8", np.asarray(zero)),
@@ -146,9 +147,12 @@ class _Rounding:
     def weight(self, product: Product) -> tuple[str, list[onnx.NodeProto]]:
         """Store a product's weights as s8, and correct the bias behind it."""
         exact = np.asarray(self._array(product.weight), np.float64)  # [in, out]
-        seen = self._calibration.statistics[product.value]
+        seen = self._calibration.values[product.value]
         levels, scale = round_weights(exact, seen.inputs)
-        self._correct(product, exact - levels * np.float64(scale))
+        self._keep_mean(
+            product,
+            seen.mean @ exact - seen.rounded_mean @ (levels * np.float64(scale)),
+        )
         del self._tensors[product.weight]
         stored, result = f"{product.weight}.s8", f"{product.weight}.rounded"
         parameters = [
@@ -174,11 +178,10 @@ class _Rounding:
         onnx.checker.check_model(self._model, full_check=True)
         return self._model
 
-    def _correct(self, product: Product, lost: NDArray[np.float64]) -> None:
+    def _keep_mean(self, product: Product, lost: NDArray[np.float64]) -> None:
         bias = self._bias_after.get(product.node)
         if bias is not None:
-            mean = self._calibration.statistics[product.value].mean
-            self._put(bias, (self._array(bias) + mean @ lost).astype(np.float32))
+            self._put(bias, (self._array(bias) + lost).astype(np.float32))
 
     def _array(self, name: str) -> NDArray[np.float32]:
         values: NDArray[np.float32] = numpy_helper.to_array(self._tensors[name])
