@@ -74,8 +74,8 @@ def test_wrong_settings_are_named(tmp_path, line, message):
     [
         ("[network]\npoolling = 'statistics'", "did you mean 'network.pooling'?"),
         (
-            "[network]\npooling = 'mean'",
-            "it should be one of 'statistics', 'attentive'",
+            "[network]\npooling = 'max'",
+            "it should be one of 'mean', 'statistics', 'attentive'",
         ),
         ("[augmentation]\ngain_db = [1]", "'augmentation.gain_db' is [1]"),
         ("[loss]\ngamma = 'two'", "'loss.gamma' is 'two'; it should be a number"),

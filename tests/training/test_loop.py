@@ -13,6 +13,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from espressivo.errors import TrainingError  # noqa: E402
 from espressivo.training.config import (  # noqa: E402
+    DiscriminantConfig,
     ExperimentConfig,
     LossConfig,
     SignalConfig,
@@ -24,10 +25,11 @@ from espressivo.training.dataset import (  # noqa: E402
     draw_weights,
     load_signals,
 )
-from espressivo.training.experiment import load_run, predict, train  # noqa: E402
+from espressivo.training.experiment import load_run, train  # noqa: E402
 from espressivo.training.loop import parameter_groups, warmup_cosine  # noqa: E402
 from espressivo.training.networks import NetworkConfig, build_network  # noqa: E402
 from espressivo.training.objective import Objective, reverse_gradient  # noqa: E402
+from espressivo.training.prediction import predict  # noqa: E402
 from espressivo.types import Emotion  # noqa: E402
 
 HZ = {"anger": 900, "happiness": 600, "neutral": 300, "sadness": 150}
@@ -120,6 +122,22 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path, utterances, config, 
     resumed = train(config, utterances, tmp_path / "cut").state_dict()
     for name, tensor in whole.items():
         torch.testing.assert_close(resumed[name], tensor, atol=0, rtol=0)
+
+
+def test_the_classifier_in_closed_form_needs_no_epochs(tmp_path, utterances, config):
+    frozen = replace(
+        config,
+        head=replace(config.head, epochs=0),
+        finetune=replace(config.finetune, epochs=0),
+        discriminant=DiscriminantConfig(fit=True),
+    )
+    network = train(frozen, utterances, tmp_path)
+    truth = [list(Emotion).index(u.emotion) for u in utterances]
+    logits = predict(network, load_signals(utterances))
+    assert logits.argmax(1).tolist() == truth
+    np.testing.assert_array_equal(
+        predict(load_run(tmp_path), load_signals(utterances)), logits
+    )
 
 
 def test_another_seed_is_another_model(tmp_path, utterances, config):

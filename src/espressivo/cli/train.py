@@ -174,7 +174,7 @@ def _watch(
 
         def on_epoch(report: EpochReport) -> None:
             console.print(_line(report))
-            bar.update(task, completed=before[report.stage] + report.epoch)
+            bar.update(task, completed=before.get(report.stage, 0) + report.epoch)
 
         yield on_loaded, on_epoch
 

@@ -107,6 +107,21 @@ class StageConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DiscriminantConfig:
+    """The classifier in closed form that replaces the trained one at the end.
+
+    Attributes:
+        fit: Whether to.
+        interaction: How much noise the corpora's disagreement about the classes is.
+        ridge: Variance added to every dimension, as a share of its scatter.
+    """
+
+    fit: bool = False
+    interaction: float = 0.5
+    ridge: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentConfig:
     """One model: what it is trained on, and how.
 
@@ -134,6 +149,7 @@ class ExperimentConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     augmentation: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    discriminant: DiscriminantConfig = field(default_factory=DiscriminantConfig)
 
 
 def read_config(path: Path) -> ExperimentConfig:

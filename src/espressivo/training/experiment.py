@@ -19,21 +19,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import cross_entropy
 
 from espressivo.errors import TrainingError
 from espressivo.training.config import read_config, to_toml
-from espressivo.training.dataset import CLASSES, TrainingBatches, load_signals, pad
+from espressivo.training.dataset import CLASSES, TrainingBatches, load_signals
+from espressivo.training.discriminant import fit_discriminant
 from espressivo.training.loop import train_stage
 from espressivo.training.networks import EmotionNetwork, build_network, load_encoder
 from espressivo.training.objective import Objective
+from espressivo.training.prediction import apply_to_clips, predict
 from espressivo.types import SAMPLE_RATE, Signal
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.corpora.utterance import Utterance
@@ -44,10 +45,10 @@ class EpochReport:
     """What is known after an epoch, a line of `metrics.jsonl`.
 
     Attributes:
-        stage: `head` or `finetune`.
+        stage: `head`, `finetune` or `discriminant`.
         epoch: From 1.
         n_epochs: Of this stage.
-        loss: Mean over the steps.
+        loss: Mean over the steps; over the clips when fitted in closed form.
         seconds: Wall clock.
         mean_recall: On the validation utterances, 0 to 1; None without any.
     """
@@ -94,7 +95,8 @@ def train(
     batches = TrainingBatches(utterances, signals[: len(utterances)], config)
     network = build_network(config.network)
     load_encoder(network.encoder, config.encoder)
-    _standardize(network, batches, config)
+    if config.head.epochs or config.finetune.epochs:
+        _standardize(network, batches, config)
     held_out = signals[len(utterances) :]
     for report in _train_stages(network, batches, config, folder):
         scored = report
@@ -133,6 +135,10 @@ def _train_stages(
             seconds = time.monotonic() - began
             yield EpochReport(name, epoch, stage.epochs, loss, seconds)
             began = time.monotonic()
+    if config.discriminant.fit:
+        began = time.monotonic()
+        loss = _fit_classifier(network, batches, config)
+        yield EpochReport("discriminant", 1, 1, loss, time.monotonic() - began)
 
 
 def load_run(folder: Path) -> EmotionNetwork:
@@ -150,28 +156,31 @@ def load_run(folder: Path) -> EmotionNetwork:
     return network.eval()
 
 
-def predict(
-    network: EmotionNetwork,
-    signals: Sequence[Signal],
-    *,
-    longest_s: float = 8.0,
-    batch_size: int = 32,
-) -> NDArray[np.float32]:
-    """Return logits [N, 4] of `signals`, in their order, in float32.
-
-    What lies beyond `longest_s` is not heard. The network stands in evaluation mode
-    after.
-    """
+def _fit_classifier(
+    network: EmotionNetwork, batches: TrainingBatches, config: ExperimentConfig
+) -> float:
+    """Fit the classifier in closed form to unvaried clips; return its cross-entropy."""
     network.eval()
-    order = np.argsort([len(signal) for signal in signals], kind="stable").tolist()
-    n_samples = int(longest_s * SAMPLE_RATE)
-    logits = np.zeros((len(signals), len(CLASSES)), np.float32)
-    with torch.inference_mode():
-        for first in range(0, len(order), batch_size):
-            rows = order[first : first + batch_size]
-            batch = pad([signals[row][:n_samples] for row in rows])
-            logits[rows] = network(batch.samples, batch.lengths).numpy()
-    return logits
+    raw = apply_to_clips(
+        lambda samples, lengths: network.pooling(*network.frames(samples, lengths)),
+        batches.signals,
+        int(config.signal.longest_s * SAMPLE_RATE),
+    )
+    labels = np.array([CLASSES[utterance.emotion] for utterance in batches.utterances])
+    with torch.no_grad():
+        network.standardize.fit(torch.from_numpy(raw))
+        embeddings = network.standardize(torch.from_numpy(raw))
+        weight, bias = fit_discriminant(
+            embeddings.numpy(),
+            labels,
+            [utterance.corpus for utterance in batches.utterances],
+            interaction=config.discriminant.interaction,
+            ridge=config.discriminant.ridge,
+        )
+        network.classify.weight.copy_(torch.from_numpy(weight))
+        network.classify.bias.copy_(torch.from_numpy(bias))
+        logits = network.classify(embeddings)
+        return float(cross_entropy(logits, torch.from_numpy(labels)))
 
 
 def _mean_recall(

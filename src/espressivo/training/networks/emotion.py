@@ -1,5 +1,6 @@
 """The network of `espressivo-tiny`: samples in, logits out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from espressivo.training.networks.heads import (
     AttentivePooling,
     LayerAverage,
+    MeanPooling,
     StatisticsPooling,
 )
 from espressivo.training.networks.logmel import LogMel, n_frames, valid_mask
@@ -29,15 +31,18 @@ class NetworkConfig:
 
     Attributes:
         n_layers: Transformer blocks kept of Whisper's encoder, 1 to 4.
-        states: Hidden states averaged; 0 is the input to the first block.
-        pooling: All frames count the same, or as much as a learned score says.
+        states: Hidden states averaged; 0 is the input to the first block. All if empty.
+        state_weights: What each counts at first; alike if empty.
+        pooling: Mean over frames; or mean and deviation, where all frames count the
+            same, or as much as a learned score says.
         dropout: Share of the pooled embedding hidden from the classifier in training.
         encoder_dropout: The same, on what each sub-block adds.
     """
 
     n_layers: int = N_LAYERS
     states: tuple[int, ...] = ()
-    pooling: Literal["statistics", "attentive"] = "statistics"
+    state_weights: tuple[float, ...] = ()
+    pooling: Literal["mean", "statistics", "attentive"] = "statistics"
     dropout: float = 0.2
     encoder_dropout: float = 0.0
 
@@ -63,6 +68,14 @@ class Standardize(nn.Module):
         return (rows - self.mean) / self.scale
 
 
+_Pooling = MeanPooling | StatisticsPooling | AttentivePooling
+_POOLINGS: dict[str, Callable[[int], _Pooling]] = {
+    "mean": MeanPooling,
+    "statistics": StatisticsPooling,
+    "attentive": AttentivePooling,
+}
+
+
 class EmotionNetwork(nn.Module):
     """Log-mel, Whisper encoder, average of its states, pooling over frames, linear."""
 
@@ -71,12 +84,12 @@ class EmotionNetwork(nn.Module):
         self.states = config.states or tuple(range(config.n_layers + 1))
         self.logmel = LogMel()
         self.encoder = WhisperEncoder(config.n_layers, dropout=config.encoder_dropout)
-        self.average = LayerAverage(len(self.states))
-        attentive = config.pooling == "attentive"
-        self.pooling = AttentivePooling(WIDTH) if attentive else StatisticsPooling()
-        self.standardize = Standardize(2 * WIDTH)
+        self.average = LayerAverage(config.state_weights or [1.0] * len(self.states))
+        self.pooling: _Pooling = _POOLINGS[config.pooling](WIDTH)
+        width = self.pooling.width
+        self.standardize = Standardize(width)
         self.dropout = nn.Dropout(config.dropout)
-        self.classify = nn.Linear(2 * WIDTH, len(Emotion))
+        self.classify = nn.Linear(width, len(Emotion))
 
     def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return logits [B, 4], the same however far rows are padded.
@@ -89,7 +102,7 @@ class EmotionNetwork(nn.Module):
         return logits
 
     def embedding(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return what the classifier sees, [B, 768], before dropout."""
+        """Return what the classifier sees, [B, width], before dropout."""
         frames, mask = self.frames(samples, lengths)
         embedding: Tensor = self.standardize(self.pooling(frames, mask))
         return embedding
@@ -117,4 +130,9 @@ def build_network(config: NetworkConfig) -> EmotionNetwork:
         raise ValueError(f"n_layers is {config.n_layers}, not 1 to {N_LAYERS}")
     if extra := [i for i in config.states if not 0 <= i <= config.n_layers]:
         raise ValueError(f"states {extra} do not exist with {config.n_layers} layers")
+    n_states = len(config.states) or config.n_layers + 1
+    if config.state_weights and len(config.state_weights) != n_states:
+        raise ValueError(
+            f"there are {len(config.state_weights)} state_weights, not {n_states}"
+        )
     return EmotionNetwork(config)

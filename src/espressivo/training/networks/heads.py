@@ -12,19 +12,38 @@ class LayerAverage(nn.Module):
     Source: Pepino et al. (2021), section 2.2, with a softmax over the weights.
     """
 
-    def __init__(self, n_states: int) -> None:
+    def __init__(self, weights: Sequence[float]) -> None:
         super().__init__()
-        self.scores = nn.Parameter(torch.zeros(n_states))
+        self.scores = nn.Parameter(torch.tensor(list(weights)).log())
 
     def forward(self, states: Sequence[Tensor]) -> Tensor:
-        """Average `n_states` tensors of one shape."""
+        """Average tensors of one shape, as many as there are weights."""
         weights = self.scores.softmax(0)
         stacked = torch.stack(list(states), dim=-1)
         return (stacked * weights).sum(-1)
 
 
+class MeanPooling(nn.Module):
+    """Mean over valid frames."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, frames: Tensor, mask: Tensor | None) -> Tensor:
+        """Pool frames [B, T, width] under mask [B, T] to [B, width]."""
+        if mask is None:
+            return frames.mean(1)
+        weights = (mask / mask.sum(1, keepdim=True)).unsqueeze(-1)
+        return (frames * weights).sum(1)
+
+
 class StatisticsPooling(nn.Module):
     """Mean and standard deviation over valid frames, all counting the same."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = 2 * width
 
     def forward(self, frames: Tensor, mask: Tensor | None) -> Tensor:
         """Pool frames [B, T, width] under mask [B, T] to [B, 2 width]."""
@@ -43,6 +62,7 @@ class AttentivePooling(nn.Module):
 
     def __init__(self, width: int, hidden: int = 64) -> None:
         super().__init__()
+        self.width = 2 * width
         self.score = nn.Sequential(
             nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, 1)
         )

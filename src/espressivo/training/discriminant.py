@@ -1,0 +1,77 @@
+"""A linear classifier in closed form, insensitive to what differs between corpora.
+
+Linear discriminant analysis with two changes. Means and covariances are taken within
+each corpus and averaged, so that no corpus counts more. And directions in which one
+corpus acts a class otherwise than the next are treated as noise, beside the scatter
+within a class: a direction must mean the same emotion everywhere to be listened to.
+
+Source: Fisher (1936) for the discriminant; Hatch et al. (2006), within-class covariance
+normalization, for treating a nuisance's covariance as noise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    _Float = NDArray[np.float64]
+
+
+def fit_discriminant(
+    embeddings: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    corpora: Sequence[str],
+    *,
+    interaction: float = 0.5,
+    ridge: float = 0.1,
+) -> tuple[_Float, _Float]:
+    """Fit a linear classifier.
+
+    Args:
+        embeddings: [N, width]; a dimension's scale does not matter.
+        labels: [N], in 0..C-1, every class in every corpus.
+        corpora: [N], where each comes from.
+        interaction: How much noise the corpora's disagreement about the classes is.
+        ridge: Variance added to every dimension, as a share of its scatter.
+
+    Returns:
+        Weight [C, width] and bias [C]; the logits are those of C Gaussians of one
+        covariance and equal prior probability.
+    """
+    rows = embeddings.astype(np.float64)
+    names, n_classes = sorted(set(corpora)), int(labels.max()) + 1
+    where = np.array([names.index(corpus) for corpus in corpora])
+    means = np.stack(  # [corpora, C, width]
+        [
+            [rows[(where == c) & (labels == k)].mean(0) for k in range(n_classes)]
+            for c in range(len(names))
+        ]
+    )
+    centred = rows - means[where, labels]
+    weight = _balanced(where * n_classes + labels)
+    within = (centred * weight[:, None]).T @ centred
+    classes = means.mean(0)  # [C, width]
+    noise = within + interaction * _disagreement(means)
+    noise += ridge * np.diag(within.diagonal())
+    directions = np.linalg.solve(noise, classes.T).T
+    return directions, -0.5 * (classes * directions).sum(1)
+
+
+def _disagreement(means: _Float) -> _Float:
+    """Covariance [width, width] of the interaction of corpus and class."""
+    shapes = means - means.mean(1, keepdims=True)  # a corpus's own offset is no matter
+    apart = (shapes - shapes.mean(0)).reshape(-1, means.shape[-1])
+    covariance: _Float = apart.T @ apart / len(apart)
+    return covariance
+
+
+def _balanced(groups: NDArray[np.integer]) -> _Float:
+    counts = np.bincount(groups)
+    weights: _Float = 1.0 / (counts[groups] * np.count_nonzero(counts))
+    return weights

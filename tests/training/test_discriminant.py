@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from espressivo.training.discriminant import fit_discriminant
+
+
+def clips(n=400, width=6, seed=0):
+    """Balanced classes around random means, in a random covariance."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 4
+    mixing = rng.standard_normal((width, width))
+    rows = rng.standard_normal((n, width)) @ mixing
+    return rows + 2 * rng.standard_normal((4, width))[labels], labels
+
+
+def test_with_one_corpus_it_is_scikit_learns():
+    analysis = pytest.importorskip("sklearn.discriminant_analysis")
+    rows, labels = clips()
+    theirs = analysis.LinearDiscriminantAnalysis(solver="lsqr").fit(rows, labels)
+    weight, bias = fit_discriminant(rows, labels, ["a"] * len(rows), ridge=0.0)
+    ours = rows @ weight.T + bias
+    wanted = theirs.decision_function(rows)
+    np.testing.assert_allclose(
+        ours - ours.mean(1, keepdims=True),
+        wanted - wanted.mean(1, keepdims=True),
+        atol=1e-8,
+    )
+
+
+def test_a_larger_corpus_counts_no_more():
+    rows, labels = clips()
+    corpora = ["a"] * 200 + ["b"] * 200
+    once = fit_discriminant(rows, labels, corpora)
+    again = np.r_[np.arange(400), np.arange(200)]
+    twice = fit_discriminant(rows[again], labels[again], corpora + corpora[:200])
+    np.testing.assert_allclose(twice[0], once[0], atol=1e-8)
+    np.testing.assert_allclose(twice[1], once[1], atol=1e-8)
+
+
+def test_what_means_the_opposite_elsewhere_is_not_listened_to():
+    rng = np.random.default_rng(0)
+    labels = np.arange(800) % 4
+    sign = np.where(np.arange(800) < 400, 1.0, -1.0)
+    rows = rng.standard_normal((800, 2))
+    rows[:, 0] += labels  # the same in both corpora
+    rows[:, 1] += 3 * sign * labels + labels  # louder anger in one, softer in the other
+    corpora = ["a"] * 400 + ["b"] * 400
+    deaf, _ = fit_discriminant(rows, labels, corpora, interaction=1.0)
+    keen, _ = fit_discriminant(rows, labels, corpora, interaction=0.0)
+    assert np.ptp(deaf[:, 1]) < 0.2 * np.ptp(keen[:, 1])
+    assert np.ptp(deaf[:, 0]) > 0.9 * np.ptp(keen[:, 0])
+
+
+def test_a_corpus_offset_changes_no_direction():
+    rows, labels = clips()
+    corpora = ["a"] * 200 + ["b"] * 200
+    moved = rows + np.where(np.arange(400) < 200, 0.0, 50.0)[:, None]
+    one, _ = fit_discriminant(rows, labels, corpora)
+    two, _ = fit_discriminant(moved, labels, corpora)
+    np.testing.assert_allclose(np.diff(two, axis=0), np.diff(one, axis=0), atol=1e-8)
