@@ -17,7 +17,7 @@ def probabilities(report):
     return np.array([e.probabilities for e in report.estimates])
 
 
-def assert_same(report, other, atol=1e-6):
+def assert_same(report, other, atol=1e-5):
     assert report.segments == other.segments
     assert [e.segment for e in report.estimates] == [e.segment for e in other.estimates]
     np.testing.assert_allclose(probabilities(report), probabilities(other), atol=atol)
@@ -58,8 +58,7 @@ def test_batch_size_and_threads_change_nothing(
 
 @pytest.mark.parametrize("gain_db", [-20, -10, 6])
 def test_gain_changes_no_probability_much_on_real_recordings(analyzer, shared, gain_db):
-    # The model scales its input; the voice activity detector hears the gain, which
-    # may move a segment's border by some frames.
+    # Both the model and the voice activity detector scale what they hear.
     clips = sorted((shared / "corpora/ravdess/Actor_07").glob("*.flac"))[::6]
     gain = np.float32(10 ** (gain_db / 20))
     shifts = []

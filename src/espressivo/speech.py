@@ -24,6 +24,11 @@ FRAME = 512
 """Samples that one speech probability stands for (32 ms)."""
 
 _CONTEXT = 64  # samples of the frame before, which the network sees again
+# The network hears less speech in quiet recordings, and more noise as speech in loud
+# ones; so every frame is brought to the level of the loudest speech of late.
+_LEVEL = 0.1  # root mean square that the loudest frame gets
+_DECAY_DB_S = 2.0  # how fast a loud frame is forgotten
+_QUIETEST = 1e-6  # -120 dB: what is below is digital silence, and stays so
 _VAD = Path(__file__).with_name("assets") / "silero_vad.onnx"
 
 
@@ -95,6 +100,7 @@ class SpeechDetector:
         self._state = np.zeros((2, 1, 1, 128), np.float32)
         # The context of the next frame, then the samples that do not fill one yet.
         self._tail = np.zeros(_CONTEXT, np.float32)
+        self._loudest = _QUIETEST
 
     def push(self, block: Signal) -> NDArray[np.float32]:
         """Return the probabilities [frames] of the frames that `block` completes."""
@@ -104,7 +110,7 @@ class SpeechDetector:
             self._tail = signal
             return np.zeros(0, np.float32)
         frames = np.lib.stride_tricks.sliding_window_view(signal, _CONTEXT + FRAME)
-        frames = np.ascontiguousarray(frames[: n_frames * FRAME : FRAME])
+        frames = self._levelled(frames[: n_frames * FRAME : FRAME])
         probabilities, *state = self._session.run(
             ["speech_probs", "hn", "cn"],
             {"input": frames, "h": self._state[0], "c": self._state[1]},
@@ -112,6 +118,20 @@ class SpeechDetector:
         self._state = np.stack(state)
         self._tail = signal[n_frames * FRAME :].copy()
         return np.asarray(probabilities, np.float32)
+
+    def _levelled(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scale frames [n, context + frame], each by the level up to it."""
+        power = np.square(frames[:, _CONTEXT:], dtype=np.float64).mean(1)
+        levels = np.log(np.maximum(np.sqrt(power), _QUIETEST))
+        # Where a loud frame still counts after a while, less what it lost since:
+        # the maximum over the past of level + loss so far, less the loss until now.
+        steps = np.arange(1, len(frames) + 1)
+        lost = steps * (_DECAY_DB_S / 20 * np.log(10) * FRAME / SAMPLE_RATE)
+        peaks = np.maximum.accumulate(np.maximum(levels + lost, np.log(self._loudest)))
+        loudest = np.maximum(np.exp(peaks - lost), _QUIETEST)
+        self._loudest = float(loudest[-1])
+        scaled: NDArray[np.float32] = frames * (_LEVEL / loudest)[:, None].astype("f4")
+        return scaled
 
     def finish(self) -> NDArray[np.float32]:
         """Return the probability of the last, unfinished frame, if there is one."""
