@@ -10,7 +10,15 @@ from importlib import import_module
 from espressivo.errors import EspressivoError
 from espressivo.version import __version__
 
-_COMMANDS = ("analyze", "models", "corpora", "train", "evaluate", "export")
+_COMMANDS = (
+    "analyze",
+    "models",
+    "corpora",
+    "train",
+    "calibrate",
+    "export",
+    "evaluate",
+)
 
 _EXTRA = {
     "matplotlib": "plot",

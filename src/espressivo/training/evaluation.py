@@ -174,25 +174,53 @@ class Evaluation:
         Raises:
             CorpusError: There are no predictions, or on other utterances only.
         """
-        import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
-        from pyarrow import parquet  # noqa: PLC0415
-
-        path = folder / PREDICTIONS
-        order = [str(emotion) for emotion in Emotion]
-        try:
-            table = parquet.read_table(path, columns=["id", *order]).to_pydict()
-        except (OSError, KeyError, pa.ArrowInvalid) as error:
-            raise CorpusError(
-                f"{path}: holds no predictions ({str(error).splitlines()[0]}); "
-                "write them with `espressivo evaluate ... --out`"
-            ) from error
-        rows = np.column_stack([table[name] for name in order])
-        others = dict(zip(table["id"], rows, strict=True))
+        written = read_predictions(folder)
+        others = dict(zip(written.ids, written.probabilities, strict=True))
         both = self.where(lambda u: u.id in others)
         if not both.utterances:
             raise CorpusError(
-                f"{path}: holds predictions on other utterances only; "
+                f"{folder}: holds predictions on other utterances only; "
                 "compare evaluations of the same corpus"
             )
         other = np.array([others[u.id] for u in both.utterances])
         return statistics.compare(both.labels, other, both.probabilities, both.speakers)
+
+
+@dataclass(frozen=True, eq=False)  # compared by its arrays
+class Predictions:
+    """What `Evaluation.write` keeps of an evaluation.
+
+    Attributes:
+        ids: Of the utterances.
+        labels: int [N], in the order of `Emotion`.
+        probabilities: float64 [N, 4], in the order of `Emotion`.
+    """
+
+    ids: tuple[str, ...]
+    labels: NDArray[np.intp]
+    probabilities: NDArray[np.float64]
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """Read what `Evaluation.write` wrote.
+
+    Raises:
+        CorpusError: There are no predictions.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
+    from pyarrow import parquet  # noqa: PLC0415
+
+    path = folder / PREDICTIONS
+    order = [str(emotion) for emotion in Emotion]
+    try:
+        table = parquet.read_table(path, columns=["id", "emotion", *order]).to_pydict()
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise CorpusError(
+            f"{path}: holds no predictions ({str(error).splitlines()[0]}); "
+            "write them with `espressivo evaluate ... --out`"
+        ) from error
+    return Predictions(
+        tuple(table["id"]),
+        np.array([order.index(name) for name in table["emotion"]], np.intp),
+        np.column_stack([table[name] for name in order]).astype(np.float64),
+    )

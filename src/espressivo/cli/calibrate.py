@@ -1,0 +1,59 @@
+"""`espressivo calibrate`: make a run's probabilities mean what they say."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+_DESCRIPTION = """\
+Fit the temperature that a model's logits are divided by, on answers to speakers that
+it has not heard: models of the same recipe, each trained without one corpus, answered
+for that corpus (train --leave-out, export, evaluate --out). The temperature goes into
+RUN, where `espressivo export` finds it. Every folder counts the same.
+
+The expected calibration error (ECE) after is with the temperature that the other
+folders give: what a corpus nobody has heard may hope for."""
+
+_EPILOG = """\
+example:
+  espressivo calibrate runs/tiny runs/no-tess/scores runs/no-nemo/scores"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to `espressivo`."""
+    parser = commands.add_parser(
+        "calibrate",
+        help="fit a run's temperature on left-out speakers",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="RUN", help="its folder")
+    parser.add_argument(
+        "predictions",
+        type=Path,
+        nargs="+",
+        metavar="PREDICTIONS",
+        help="a folder that `espressivo evaluate --out` wrote",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit, print and write the temperature."""
+    from espressivo.errors import TrainingError
+    from espressivo.training.calibrate import calibrate
+
+    if not (args.folder / "model.safetensors").is_file():
+        raise TrainingError(
+            f"{args.folder}: holds no model.safetensors; pass a finished run"
+        )
+    fitted = calibrate(args.predictions)
+    fitted.write(args.folder)
+    for part in fitted.left_out:
+        print(
+            f"{part.predictions}: {part.n_utterances} utterances, "
+            f"ECE {part.ece_before:.3f} before, {part.ece_after:.3f} after"
+        )
+    print(f"temperature {fitted.temperature:.3f}, in {args.folder}/temperature.json")
+    return 0
