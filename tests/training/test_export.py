@@ -38,6 +38,7 @@ from espressivo.training.export import (  # noqa: E402
     quantize,
     to_onnx,
 )
+from espressivo.training.export.budget import spend  # noqa: E402
 from espressivo.training.export.calibration import (  # noqa: E402
     Histogram,
     affine,
@@ -128,6 +129,12 @@ def test_the_graph_is_the_network_at_any_length(network, exact, note, length):
         {"n_layers": 2, "states": (1,)},
         {"n_layers": 2, "states": (0, 2)},
         {"pooling": "attentive"},
+        {
+            "n_layers": 2,
+            "states": (0, 2),
+            "state_weights": (0.4, 0.6),
+            "pooling": "mean",
+        },
     ],
     ids=str,
 )
@@ -227,6 +234,23 @@ def test_rounding_nothing_changes_nothing(exact, calibration, clips):
     same = quantize_products(exact, calibration, [])
 
     assert parity.compare(exact, same, clips[:2]).worst == 0
+
+
+def test_spare_bytes_go_where_they_help_most(exact):
+    names = [product.name for product in products_of(exact)]
+    drift = dict.fromkeys(names, 0.001) | {"conv2": 0.9, "blocks.0.attn.out": 0.01}
+    of_out = 3 * 384 * 384
+
+    assert spend(exact, 1000, 1000, drift) == []
+    assert spend(exact, 1000, 1000 + of_out, drift) == ["blocks.0.attn.out"]
+    assert spend(exact, 1000, 1000 + 4 * of_out, drift)[:2] == [
+        "conv2",
+        "blocks.0.attn.out",
+    ]
+    kept = {"conv2", "blocks.0.attn.out"}
+    assert not kept & {*spend(exact, 1000, 10**9, drift, kept)}
+    with pytest.raises(ExportError, match=r"2\.00 MB, more than the 1\.00 MB allowed"):
+        spend(exact, 2_000_000, 1_000_000, drift)
 
 
 def test_a_pattern_without_a_layer_is_refused(exact):

@@ -27,6 +27,7 @@ examples:
   espressivo export runs/tiny --out models/tiny --temperature 1.4 --force
   espressivo export runs/tiny --out models/tiny --held-out ravdess=~/corpora/ravdess
   espressivo export runs/tiny --out models/exact --precision fp32
+  espressivo export runs/tiny --out models/tiny --largest-mb 7
   espressivo export runs/tiny --out models/tiny --sensitivity --keep "blocks.3.*"
 
 exit codes:
@@ -110,6 +111,13 @@ def _add_rounding(parser: argparse.ArgumentParser) -> None:
         help="layers that stay fp32, such as 'blocks.3.*'; repeatable",
     )
     parser.add_argument(
+        "--largest-mb",
+        type=float,
+        metavar="MB",
+        help="keep the most sensitive layers in fp32 too, while model.onnx stays "
+        "below this size (default: keep none)",
+    )
+    parser.add_argument(
         "--ranges",
         choices=("mse", "percentile", "minmax"),
         default="mse",
@@ -162,6 +170,7 @@ def run(args: argparse.Namespace) -> int:
         held_out=dict(args.held_out),
         results=args.results,
         keep=args.keep,
+        largest_bytes=None if args.largest_mb is None else int(args.largest_mb * 1e6),
         range_method=args.ranges,
         n_calibration=args.calibration,
         seed=args.seed,

@@ -12,6 +12,7 @@ from espressivo.errors import ExportError
 from espressivo.training.config import read_config
 from espressivo.training.experiment import load_run
 from espressivo.training.export import card, folder, parity, recordings
+from espressivo.training.export.budget import spend
 from espressivo.training.export.calibration import (
     Calibration,
     calibrate,
@@ -21,7 +22,7 @@ from espressivo.training.export.frontend import FRONT_END
 from espressivo.training.export.graph import to_onnx
 from espressivo.training.export.heldout import score_held_out
 from espressivo.training.export.report import ExportReport
-from espressivo.training.export.rounding import products_of, quantize
+from espressivo.training.export.rounding import products_of, quantize_products
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class ExportOptions:
         held_out: Name of a labelled corpus -> its folder, to compare int8 with fp32 on.
         results: What `espressivo evaluate --out` wrote, for the card.
         keep: Patterns of layers that stay fp32.
+        largest_bytes: Size of the graph that may be reached by keeping more layers in
+            fp32, those that change most for their size; None keeps no more.
         range_method: How the ranges of activations are chosen.
         n_calibration: Recordings that choose them.
         n_checks: Further recordings that int8 is compared with fp32 on.
@@ -72,6 +75,7 @@ class ExportOptions:
     held_out: Mapping[str, Path] = field(default_factory=dict)
     results: Sequence[Path] = ()
     keep: Sequence[str] = ()
+    largest_bytes: int | None = None
     range_method: RangeMethod = "mse"
     n_calibration: int = 100
     n_checks: int = 100
@@ -177,34 +181,45 @@ def _round(
     every, chosen = products_of(fp32), products_of(fp32, options.keep)
     values = list(dict.fromkeys(product.value for product in every))
     calibration = calibrate(fp32, values, material.calibration, options.range_method)
-    int8 = quantize(fp32, calibration, options.keep)
+    drift = {}
+    if options.sensitivity or options.largest_bytes is not None:
+        # By what calibrates: the checks are to judge what is chosen here.
+        drift = parity.sensitivity(fp32, calibration, material.calibration)
+    int8 = quantize_products(fp32, calibration, chosen)
+    if options.largest_bytes is not None:
+        kept = {p.name for p in every} - {p.name for p in chosen}
+        kept |= {*spend(fp32, int8.ByteSize(), options.largest_bytes, drift, kept)}
+        chosen = [product for product in every if product.name not in kept]
+        int8 = quantize_products(fp32, calibration, chosen)
     int8 = center_logits(fp32, int8, material.calibration)
-    agreement = parity.compare(fp32, int8, material.checks)
-    if not agreement.mean <= LARGEST_MEAN_CHANGE:
-        worst = _worst(fp32, calibration, material)
-        raise ExportError(
-            f"int8 changes probabilities by {agreement.mean:.3f} in the mean, not at "
-            f"most {LARGEST_MEAN_CHANGE}; most by {worst}; keep that in fp32 with "
-            "--keep, or export with --precision fp32"
-        )
-    names = {product.name for product in chosen}
+    names = [product.name for product in chosen]
     return int8, {
-        "agreement": agreement,
+        "agreement": _require_agreement(fp32, int8, calibration, material),
         "speed": parity.measure_speed(fp32, int8, material.checks[0]),
-        "products": tuple(product.name for product in chosen),
+        "products": tuple(names),
         "kept": tuple(p.name for p in every if p.name not in names),
         "range_method": options.range_method,
         "n_calibration": calibration.n_recordings,
-        "sensitivity": parity.sensitivity(fp32, calibration, material.checks)
-        if options.sensitivity
-        else {},
+        "sensitivity": drift,
     }
 
 
-def _worst(fp32: onnx.ModelProto, calibration: Calibration, material: _Material) -> str:
-    drift = parity.sensitivity(fp32, calibration, material.checks[:20])
-    name = next(iter(drift))
-    return f"{name} ({drift[name]:.3f} alone)"
+def _require_agreement(
+    fp32: onnx.ModelProto,
+    int8: onnx.ModelProto,
+    calibration: Calibration,
+    material: _Material,
+) -> parity.Agreement:
+    agreement = parity.compare(fp32, int8, material.checks)
+    if not agreement.mean <= LARGEST_MEAN_CHANGE:
+        drift = parity.sensitivity(fp32, calibration, material.checks[:20])
+        worst = next(iter(drift))
+        raise ExportError(
+            f"int8 changes probabilities by {agreement.mean:.3f} in the mean, not at "
+            f"most {LARGEST_MEAN_CHANGE}; most by {worst} ({drift[worst]:.3f} alone); "
+            "keep that in fp32 with --keep, or export with --precision fp32"
+        )
+    return agreement
 
 
 def _made_by(options: ExportOptions, measured: dict[str, Any]) -> dict[str, Any]:

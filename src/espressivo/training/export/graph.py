@@ -12,7 +12,11 @@ from espressivo.training.export.builder import GraphBuilder
 from espressivo.training.export.encoder import array, emit_encoder, emit_linear
 from espressivo.training.export.frontend import emit_logmel
 from espressivo.training.networks.emotion import EmotionNetwork
-from espressivo.training.networks.heads import AttentivePooling, StatisticsPooling
+from espressivo.training.networks.heads import (
+    AttentivePooling,
+    MeanPooling,
+    StatisticsPooling,
+)
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
@@ -95,11 +99,17 @@ def _(
 
 @singledispatch
 def emit_pooling(pooling: nn.Module, graph: GraphBuilder, frames: str) -> str:
-    """Add the pooling of frames [B, T, width]; return the embedding [B, 2 width]."""
+    """Add the pooling of frames [B, T, width]; return the embedding [B, embedding]."""
     del graph, frames
     raise ExportError(
         f"{type(pooling).__name__}: no export is written for this pooling"
     )
+
+
+@emit_pooling.register
+def _(pooling: MeanPooling, graph: GraphBuilder, frames: str) -> str:
+    del pooling
+    return graph.op("ReduceMean", [frames], "embedding", axes=[1], keepdims=0)
 
 
 @emit_pooling.register

@@ -105,7 +105,7 @@ class ExportReport:
         if self.products:
             lines += ["", "In int8: " + ", ".join(self.products) + "."]
         if self.kept:
-            lines += ["", "Kept in fp32 as asked: " + ", ".join(self.kept) + "."]
+            lines += ["", "Kept in fp32: " + ", ".join(self.kept) + "."]
         return "\n".join(lines) + "\n"
 
     def rows_of_text(self) -> list[tuple[str, str]]:
