@@ -21,7 +21,7 @@ epochs = 2
 draws = 8
 encoder_rate = 1e-4
 """
-RECIPE = Path(__file__).parents[2] / "recipes/espressivo-tiny.toml"
+RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def write(folder, text):
@@ -43,9 +43,10 @@ def test_what_is_written_reads_back(tmp_path):
     assert read_config(write(tmp_path, to_toml(config))) == config
 
 
-def test_the_recipe_reads():
-    config = read_config(RECIPE)
-    assert config.name == "espressivo-tiny"
+@pytest.mark.parametrize("name", ["espressivo-tiny", "espressivo-tiny-finetuned"])
+def test_the_recipes_read(name):
+    config = read_config(RECIPES / f"{name}.toml")
+    assert config.name == name
     assert "ravdess" not in config.corpora
 
 
