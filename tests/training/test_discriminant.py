@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from espressivo.errors import TrainingError
 from espressivo.training.discriminant import fit_discriminant
 
 
@@ -58,3 +59,12 @@ def test_a_corpus_offset_changes_no_direction():
     one, _ = fit_discriminant(rows, labels, corpora)
     two, _ = fit_discriminant(moved, labels, corpora)
     np.testing.assert_allclose(np.diff(two, axis=0), np.diff(one, axis=0), atol=1e-8)
+
+
+def test_a_corpus_without_a_class_is_named():
+    rng = np.random.default_rng(0)
+    labels = np.array([0, 1, 2, 3, 0, 1, 2, 2])
+    corpora = ["a"] * 4 + ["b"] * 4
+
+    with pytest.raises(TrainingError, match="corpus 'b' has no utterance of class 3"):
+        fit_discriminant(rng.normal(size=(8, 5)), labels, corpora)

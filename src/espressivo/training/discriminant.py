@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from espressivo.errors import TrainingError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,10 +45,14 @@ def fit_discriminant(
     Returns:
         Weight [C, width] and bias [C]; the logits are those of C Gaussians of one
         covariance and equal prior probability.
+
+    Raises:
+        TrainingError: A corpus lacks a class, so that its means cannot be compared.
     """
     rows = embeddings.astype(np.float64)
     names, n_classes = sorted(set(corpora)), int(labels.max()) + 1
     where = np.array([names.index(corpus) for corpus in corpora])
+    _require_all(where * n_classes + labels, names, n_classes)
     means = np.stack(  # [corpora, C, width]
         [
             [rows[(where == c) & (labels == k)].mean(0) for k in range(n_classes)]
@@ -61,6 +67,18 @@ def fit_discriminant(
     noise += ridge * np.diag(within.diagonal())
     directions = np.linalg.solve(noise, classes.T).T
     return directions, -0.5 * (classes * directions).sum(1)
+
+
+def _require_all(
+    groups: NDArray[np.integer], names: Sequence[str], n_classes: int
+) -> None:
+    counts = np.bincount(groups, minlength=len(names) * n_classes)
+    for group in np.flatnonzero(counts == 0).tolist():
+        raise TrainingError(
+            f"corpus '{names[group // n_classes]}' has no utterance of class "
+            f"{group % n_classes}; the classifier in closed form needs every emotion "
+            "in every corpus: leave the corpus out, or train with [head] epochs"
+        )
 
 
 def _disagreement(means: _Float) -> _Float:
