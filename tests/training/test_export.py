@@ -31,11 +31,11 @@ from espressivo.training.export import (  # noqa: E402
     ExportOptions,
     calibrate,
     export_run,
-    exporter,
     folder,
     parity,
     products_of,
     quantize,
+    reduction,
     to_onnx,
 )
 from espressivo.training.export.budget import spend  # noqa: E402
@@ -507,7 +507,7 @@ def test_a_folder_that_is_no_model_is_never_replaced(run, tmp_path):
 
 
 def test_a_failed_check_writes_nothing(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(exporter, "LARGEST_MEAN_CHANGE", 0.0)
+    monkeypatch.setattr(reduction, "LARGEST_MEAN_CHANGE", 0.0)
 
     with pytest.raises(ExportError, match=r"most by \S+ \(.* alone\).*--keep"):
         export_run(run, tmp_path / "model", OPTIONS)

@@ -48,6 +48,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--out", type=Path, required=True, metavar="DIR", help="the folder to write"
     )
     _add_model(parser)
+    _add_recordings(parser)
     _add_rounding(parser)
     parser.set_defaults(run=run)
 
@@ -79,13 +80,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_rounding(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--precision",
-        choices=("int8", "fp32"),
-        default="int8",
-        help="of products with weights (default: %(default)s)",
-    )
+def _add_recordings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--corpus",
         type=_named_folder,
@@ -102,6 +97,25 @@ def _add_rounding(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=DIR",
         help="a labelled corpus to score int8 and fp32 on; calibrates nothing; "
         "repeatable",
+    )
+    parser.add_argument(
+        "--calibration",
+        type=_count,
+        default=100,
+        metavar="N",
+        help="recordings that choose ranges (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="draws recordings (default: 0)"
+    )
+
+
+def _add_rounding(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--precision",
+        choices=("int8", "fp32"),
+        default="int8",
+        help="of products with weights (default: %(default)s)",
     )
     parser.add_argument(
         "--keep",
@@ -124,19 +138,9 @@ def _add_rounding(parser: argparse.ArgumentParser) -> None:
         help="how ranges of activations are chosen (default: %(default)s)",
     )
     parser.add_argument(
-        "--calibration",
-        type=_count,
-        default=100,
-        metavar="N",
-        help="recordings that choose them (default: %(default)s)",
-    )
-    parser.add_argument(
         "--sensitivity",
         action="store_true",
         help="also measure what each layer alone in int8 changes",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="draws recordings (default: 0)"
     )
 
 

@@ -5,8 +5,9 @@ from espressivo.training.export.calibration import (
     calibrate,
     center_logits,
 )
-from espressivo.training.export.exporter import ExportOptions, export_run
+from espressivo.training.export.exporter import export_run
 from espressivo.training.export.graph import to_onnx
+from espressivo.training.export.options import ExportOptions
 from espressivo.training.export.report import ExportReport
 from espressivo.training.export.rounding import products_of, quantize
 
