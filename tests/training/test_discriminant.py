@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from espressivo.errors import TrainingError
-from espressivo.training.discriminant import fit_discriminant
+from espressivo.training.discriminant import fit_discriminant, left_out_temperature
+from espressivo.training.statistics import fit_temperature
 
 
 def clips(n=400, width=6, seed=0):
@@ -68,3 +69,49 @@ def test_a_corpus_without_a_class_is_named():
 
     with pytest.raises(TrainingError, match="corpus 'b' has no utterance of class 3"):
         fit_discriminant(rng.normal(size=(8, 5)), labels, corpora)
+
+
+def crowd(n=480, width=40, n_speakers=8, seed=3):
+    """Classes that every speaker shifts in a way of their own."""
+    rng = np.random.default_rng(seed)
+    labels, speakers = np.arange(n) % 4, np.arange(n) // 4 % n_speakers
+    offsets = 2 * rng.standard_normal((n_speakers, width))
+    rows = rng.standard_normal((n, width)) + offsets[speakers]
+    rows += 0.8 * rng.standard_normal((4, width))[labels]
+    return rows, labels, ["a"] * n, [f"a/{s}" for s in speakers]
+
+
+def test_the_fewer_speakers_the_hotter():
+    rows, labels, corpora, speakers = crowd()
+    few = np.array(speakers) < "a/2"
+
+    hot = left_out_temperature(
+        fit_discriminant,
+        rows[few],
+        labels[few],
+        ["a"] * int(few.sum()),
+        [s for s in speakers if s < "a/2"],
+    )
+
+    mild = left_out_temperature(fit_discriminant, rows, labels, corpora, speakers)
+    assert hot > mild > 1
+
+
+def test_the_temperature_is_that_of_answers_to_left_out_speakers():
+    rows, labels, corpora, speakers = crowd()
+    who = np.array(speakers)
+    logits = np.zeros((len(rows), 4))
+    for speaker in set(speakers):
+        kept = who != speaker
+        weight, bias = fit_discriminant(rows[kept], labels[kept], ["a"] * kept.sum())
+        logits[~kept] = rows[~kept] @ weight.T + bias
+
+    found = left_out_temperature(fit_discriminant, rows, labels, corpora, speakers)
+
+    assert found == pytest.approx(fit_temperature(logits, labels), rel=1e-6)
+
+
+def test_without_anyone_to_leave_out_the_temperature_is_one():
+    rows, labels, corpora, _ = crowd()
+
+    assert left_out_temperature(fit_discriminant, rows, labels, corpora, corpora) == 1

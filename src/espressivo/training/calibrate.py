@@ -94,10 +94,8 @@ def _logits(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
 
 
 def _fit(sets: Sequence[tuple[NDArray[np.float64], NDArray[np.intp]]]) -> float:
-    n = min(len(labels) for _, labels in sets)
-    rng = np.random.default_rng(0)
-    drawn = [(z, y, rng.choice(len(y), n, replace=False)) for z, y in sets]
     return fit_temperature(
-        np.concatenate([z[rows] for z, _, rows in drawn]),
-        np.concatenate([y[rows] for _, y, rows in drawn]),
+        np.concatenate([logits for logits, _ in sets]),
+        np.concatenate([labels for _, labels in sets]),
+        np.concatenate([np.full(len(labels), 1 / len(labels)) for _, labels in sets]),
     )

@@ -11,14 +11,16 @@ normalization, for treating a nuisance's covariance as noise.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from espressivo.errors import TrainingError
+from espressivo.training.statistics import fit_temperature
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -67,6 +69,48 @@ def fit_discriminant(
     noise += ridge * np.diag(within.diagonal())
     directions = np.linalg.solve(noise, classes.T).T
     return directions, -0.5 * (classes * directions).sum(1)
+
+
+def left_out_temperature(
+    fit: Callable[..., tuple[_Float, _Float]],
+    embeddings: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    corpora: Sequence[str],
+    speakers: Sequence[str],
+) -> float:
+    """Find how overconfident the classifier is about speakers it was not fitted to.
+
+    Every speaker is left out once. The fewer clips there are for so many dimensions,
+    the larger the logits are that the closed form gives; divided by this, those of
+    different training sets mean the same. Every corpus counts the same.
+
+    Args:
+        fit: `fit_discriminant` with its settings.
+        embeddings: [N, width].
+        labels: [N], in 0..C-1.
+        corpora: [N], where each comes from.
+        speakers: [N], who speaks.
+
+    Returns:
+        A temperature; 1 when leaving any speaker out takes an emotion from a corpus.
+    """
+    who, where = np.array(speakers), np.array(corpora)
+    logits, rows = [], []
+    everyone = sorted(set(speakers))
+    for speaker in everyone if len(everyone) > 1 else []:
+        kept, left = np.flatnonzero(who != speaker), np.flatnonzero(who == speaker)
+        try:
+            weight, bias = fit(embeddings[kept], labels[kept], where[kept].tolist())
+        except TrainingError:
+            continue
+        logits.append(embeddings[left] @ weight.T + bias)
+        rows.append(left)
+    if not rows:
+        return 1.0
+    answered = np.concatenate(rows)
+    sizes = Counter(where[answered].tolist())
+    weights = np.array([1 / sizes[corpus] for corpus in where[answered].tolist()])
+    return fit_temperature(np.concatenate(logits), labels[answered], weights)
 
 
 def _require_all(

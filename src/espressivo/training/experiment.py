@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy
 from espressivo.errors import TrainingError
 from espressivo.training.config import read_config, to_toml
 from espressivo.training.dataset import CLASSES, TrainingBatches, load_signals
-from espressivo.training.discriminant import fit_discriminant
+from espressivo.training.discriminant import fit_discriminant, left_out_temperature
 from espressivo.training.loop import train_stage
 from espressivo.training.networks import EmotionNetwork, build_network, load_encoder
 from espressivo.training.objective import Objective
@@ -170,15 +170,18 @@ def _fit_classifier(
     with torch.no_grad():
         network.standardize.fit(torch.from_numpy(raw))
         embeddings = network.standardize(torch.from_numpy(raw))
-        weight, bias = fit_discriminant(
-            embeddings.numpy(),
-            labels,
-            [utterance.corpus for utterance in batches.utterances],
+        fit = partial(
+            fit_discriminant,
             interaction=config.discriminant.interaction,
             ridge=config.discriminant.ridge,
         )
-        network.classify.weight.copy_(torch.from_numpy(weight))
-        network.classify.bias.copy_(torch.from_numpy(bias))
+        rows = embeddings.numpy()
+        corpora = [utterance.corpus for utterance in batches.utterances]
+        speakers = [utterance.speaker for utterance in batches.utterances]
+        weight, bias = fit(rows, labels, corpora)
+        temperature = left_out_temperature(fit, rows, labels, corpora, speakers)
+        network.classify.weight.copy_(torch.from_numpy(weight / temperature))
+        network.classify.bias.copy_(torch.from_numpy(bias / temperature))
         logits = network.classify(embeddings)
         return float(cross_entropy(logits, torch.from_numpy(labels)))
 

@@ -174,12 +174,17 @@ def softmax(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> _Flo
     return probabilities
 
 
-def fit_temperature(logits: NDArray[np.floating[Any]], labels: Labels) -> float:
+def fit_temperature(
+    logits: NDArray[np.floating[Any]],
+    labels: Labels,
+    weights: NDArray[np.floating[Any]] | None = None,
+) -> float:
     """Find the temperature whose softmax(logits / temperature) has the least log loss.
 
     Args:
         logits: float [N, C], of speakers who did not train.
         labels: int [N], N > 0.
+        weights: float [N], how much each counts; all the same when None.
 
     Returns:
         0.01..100; near the lower end when all answers are right: no loss is least.
@@ -187,11 +192,12 @@ def fit_temperature(logits: NDArray[np.floating[Any]], labels: Labels) -> float:
     Source: Guo et al. (2017), section 4.2.
     """
     z = np.asarray(logits, np.float64)
-    wanted = z[np.arange(len(z)), labels].mean()
+    wanted = np.average(z[np.arange(len(z)), labels], weights=weights)
 
     def slope(inverse: float) -> float:
         # The loss is convex in 1 / temperature; this is its derivative.
-        return float((softmax(z, 1 / inverse) * z).sum(1).mean() - wanted)
+        expected = (softmax(z, 1 / inverse) * z).sum(1)
+        return float(np.average(expected, weights=weights) - wanted)
 
     low, high = -np.log(_HOTTEST), np.log(_HOTTEST)
     for _ in range(60):
