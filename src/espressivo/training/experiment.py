@@ -2,7 +2,7 @@
 
 A run folder holds `config.toml`, `run.json` (versions and what it was trained on),
 `metrics.jsonl` (a line per epoch), checkpoints while it runs, and `model.safetensors`
-at the end.
+at the end; with a classifier in closed form also `temperature.json`.
 """
 
 from __future__ import annotations
@@ -137,8 +137,14 @@ def _train_stages(
             began = time.monotonic()
     if config.discriminant.fit:
         began = time.monotonic()
-        loss = _fit_classifier(network, batches, config)
+        loss = _fit_classifier(network, batches, config, folder)
         yield EpochReport("discriminant", 1, 1, loss, time.monotonic() - began)
+
+
+def write_temperature(folder: Path, temperature: float, fitted: str) -> None:
+    """Write `temperature.json`, which export divides the logits by and tells of."""
+    text = json.dumps({"temperature": temperature, "fitted": fitted}, indent=2)
+    (folder / "temperature.json").write_text(text + "\n", "utf-8")
 
 
 def load_run(folder: Path) -> EmotionNetwork:
@@ -157,7 +163,10 @@ def load_run(folder: Path) -> EmotionNetwork:
 
 
 def _fit_classifier(
-    network: EmotionNetwork, batches: TrainingBatches, config: ExperimentConfig
+    network: EmotionNetwork,
+    batches: TrainingBatches,
+    config: ExperimentConfig,
+    folder: Path,
 ) -> float:
     """Fit the classifier in closed form to unvaried clips; return its cross-entropy."""
     network.eval()
@@ -180,8 +189,11 @@ def _fit_classifier(
         speakers = [utterance.speaker for utterance in batches.utterances]
         weight, bias = fit(rows, labels, corpora)
         temperature = left_out_temperature(fit, rows, labels, corpora, speakers)
-        network.classify.weight.copy_(torch.from_numpy(weight / temperature))
-        network.classify.bias.copy_(torch.from_numpy(bias / temperature))
+        write_temperature(
+            folder, temperature, "on the speakers trained on, each left out once"
+        )
+        network.classify.weight.copy_(torch.from_numpy(weight))
+        network.classify.bias.copy_(torch.from_numpy(bias))
         logits = network.classify(embeddings)
         return float(cross_entropy(logits, torch.from_numpy(labels)))
 
