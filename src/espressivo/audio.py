@@ -67,8 +67,16 @@ class Recording:
             ) from error
         try:
             # We open the file, and FFmpeg may open nothing: a playlist must not make
-            # it read other files or the network.
-            container = av.open(self._file, "r", options={"protocol_whitelist": "none"})
+            # it read other files or the network. Its own reads, not Python's: an
+            # interrupt inside a callback would pass for the end of the file.
+            container = av.open(
+                "fd:",
+                "r",
+                options={
+                    "fd": str(self._file.fileno()),
+                    "protocol_whitelist": "fd",
+                },
+            )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self._file.close()
             raise AudioError(
