@@ -20,9 +20,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from recordings import read_speech, write_m4a
-
 PEER = Path(__file__).with_name("peer.py")
+RECORDINGS = Path(__file__).with_name("recordings.py")
 ESPRESSIVO = (sys.executable, "-m", "espressivo")
 
 
@@ -48,6 +47,13 @@ def run(*command: str) -> Run:
     return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
 
 
+def record(path: Path, speech: Path, minutes: float, repeats: int = 1) -> Path:
+    """Write `minutes` of speech, `repeats` times over, and return where."""
+    arguments = str(path), str(speech), str(minutes), str(repeats)
+    subprocess.run([sys.executable, RECORDINGS, *arguments], check=True)
+    return path
+
+
 def median(runs: list[Run]) -> Run:
     """Median of each figure."""
     return Run(
@@ -65,7 +71,7 @@ def row(name: str, r: Run, note: str) -> None:
 
 def hour(folder: Path, speech: Path, runs: int, *, peer: bool) -> None:
     """Time an hour of speech, ours and the peer's in turn."""
-    path = write_m4a(folder / "hour.m4a", read_speech(speech, 60))
+    path = record(folder / "hour.m4a", speech, 60)
     ours: list[Run] = []
     theirs: list[Run] = []
     for _ in range(runs):
@@ -83,7 +89,7 @@ def hour(folder: Path, speech: Path, runs: int, *, peer: bool) -> None:
 
 def short(folder: Path, speech: Path, runs: int) -> None:
     """Time what a person waits for: one clip, and the help."""
-    path = write_m4a(folder / "clip.m4a", read_speech(speech, 8 / 60))
+    path = record(folder / "clip.m4a", speech, 8 / 60)
     clip = [run(*ESPRESSIVO, "analyze", str(path)) for _ in range(runs + 1)][1:]
     help_ = [run(*ESPRESSIVO, "--help") for _ in range(runs + 1)][1:]
     row("8 s m4a, start to exit", median(clip), "bar: 1.0 s, 250 MB")
@@ -92,8 +98,7 @@ def short(folder: Path, speech: Path, runs: int) -> None:
 
 def long(folder: Path, speech: Path) -> None:
     """Measure the memory that a ten-hour recording takes."""
-    half = read_speech(speech, 30)
-    path = write_m4a(folder / "long.m4a", half, repeats=20)
+    path = record(folder / "long.m4a", speech, 30, repeats=20)
     result = run(*ESPRESSIVO, "analyze", "--csv", str(path))
     row("10 h m4a", result, f"{36_000 / result.wall_s:.0f} x real time; bar: 400 MB")
 

@@ -1,8 +1,15 @@
-"""Long recordings for benchmarks: real speech, encoded once and then repeated."""
+"""Long recordings for benchmarks: real speech, encoded once and then repeated.
+
+    python benchmarks/recordings.py OUT.m4a SPEECH MINUTES [REPEATS]
+
+A process of its own: Linux counts what a parent holds into its child's peak memory.
+"""
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
@@ -11,8 +18,6 @@ import numpy as np
 from espressivo.audio import load_audio
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 RATE = 16_000
@@ -47,3 +52,8 @@ def write_m4a(path: Path, signal: NDArray[np.float32], repeats: int = 1) -> Path
             packet.duration = 1024
             container.mux(packet)
     return path
+
+
+if __name__ == "__main__":
+    _, out, speech, minutes, *repeats = sys.argv
+    write_m4a(Path(out), read_speech(Path(speech), float(minutes)), *map(int, repeats))
