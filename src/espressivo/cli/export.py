@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from espressivo.cli.arguments import named_folder
+
 if TYPE_CHECKING:
     from espressivo.training.export import ExportReport
 
@@ -83,7 +85,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 def _add_recordings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--corpus",
-        type=_named_folder,
+        type=named_folder,
         action="append",
         default=[],
         metavar="NAME=DIR",
@@ -91,7 +93,7 @@ def _add_recordings(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--held-out",
-        type=_named_folder,
+        type=named_folder,
         action="append",
         default=[],
         metavar="NAME=DIR",
@@ -148,15 +150,6 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
-
-
-def _named_folder(text: str) -> tuple[str, Path]:
-    name, _, folder = text.partition("=")
-    if not name or not folder:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not NAME=DIR, such as ravdess=corpora/ravdess"
-        )
-    return name, Path(folder).expanduser()
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from espressivo.cli.arguments import named_folder
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -51,7 +53,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--corpus",
-        type=_named_folder,
+        type=named_folder,
         action="append",
         default=[],
         metavar="NAME=DIR",
@@ -75,15 +77,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="keep decoded, trimmed recordings here for the next run (default: no)",
     )
     parser.set_defaults(run=run)
-
-
-def _named_folder(text: str) -> tuple[str, Path]:
-    name, _, folder = text.partition("=")
-    if not name or not folder:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not NAME=DIR, such as ravdess=corpora/ravdess"
-        )
-    return name, Path(folder).expanduser().absolute()
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,16 @@
+"""Kinds of argument that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def named_folder(text: str) -> tuple[str, Path]:
+    """Read `NAME=DIR`, such as `ravdess=corpora/ravdess`."""
+    name, _, folder = text.partition("=")
+    if not name or not folder:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME=DIR, such as ravdess=corpora/ravdess"
+        )
+    return name, Path(folder).expanduser().absolute()
