@@ -64,7 +64,7 @@ def _timeline(ax: Axes, report: Report) -> None:
         ax.bar(
             [e.segment.start_s for e in report.estimates],
             [e.probabilities[i] for e in report.estimates],
-            width=[e.segment.n_samples / 16_000 for e in report.estimates],
+            width=[e.segment.end_s - e.segment.start_s for e in report.estimates],
             bottom=[sum(e.probabilities[:i]) for e in report.estimates],
             align="edge",
             color=COLOURS[emotion],

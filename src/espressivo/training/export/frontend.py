@@ -10,10 +10,10 @@ from espressivo.training.networks.logmel import (
     HOP,
     N_FFT,
     N_MELS,
-    SAMPLE_RATE_HZ,
     fourier_kernels,
     mel_filters,
 )
+from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from espressivo.training.export.builder import GraphBuilder
@@ -88,7 +88,7 @@ def _mel_energy(graph: GraphBuilder, frames: str) -> str:
         ],
         "power",
     )
-    filters = mel_filters(SAMPLE_RATE_HZ, N_FFT, N_MELS)[:, 1:_HALF]
+    filters = mel_filters(SAMPLE_RATE, N_FFT, N_MELS)[:, 1:_HALF]
     return graph.linear(power, filters.T, None, "energy")
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-SAMPLE_RATE_HZ = 16_000
+from espressivo.types import SAMPLE_RATE
+
 N_FFT = 400
 HOP = 160
 N_MELS = 80
@@ -35,7 +36,7 @@ class LogMel(nn.Module):
         self.quietest_peak = quietest_peak  # digital silence stays silence
         kernels = torch.from_numpy(fourier_kernels(N_FFT)).unsqueeze(1)
         self.register_buffer("kernels", kernels, persistent=False)  # [402, 1, 400]
-        filters = torch.from_numpy(mel_filters(SAMPLE_RATE_HZ, N_FFT, N_MELS))
+        filters = torch.from_numpy(mel_filters(SAMPLE_RATE, N_FFT, N_MELS))
         self.register_buffer("filters", filters.unsqueeze(-1), persistent=False)
 
     def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
