@@ -11,7 +11,7 @@ from espressivo.errors import ExportError
 from espressivo.training.export.builder import GraphBuilder
 from espressivo.training.export.encoder import array, emit_encoder, emit_linear
 from espressivo.training.export.frontend import emit_logmel
-from espressivo.training.networks.emotion import EmotionNetwork
+from espressivo.training.networks import WhisperNetwork
 from espressivo.training.networks.heads import (
     AttentivePooling,
     MeanPooling,
@@ -66,13 +66,13 @@ def emit_probabilities(
     del graph, samples, temperature
     raise ExportError(
         f"{type(network).__name__}: no export is written for this network; "
-        "train an EmotionNetwork"
+        "train a WhisperNetwork"
     )
 
 
 @emit_probabilities.register
 def _(
-    network: EmotionNetwork, graph: GraphBuilder, samples: str, temperature: float
+    network: WhisperNetwork, graph: GraphBuilder, samples: str, temperature: float
 ) -> int:
     mel = emit_logmel(graph, network.logmel, samples)
     last = max(network.states)

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from espressivo.errors import ExportError
 from espressivo.training.export.recordings import SHORTEST, WINDOW
 from espressivo.training.export.rounding import products_of, quantize_products
-from espressivo.training.networks import EmotionNetwork
+from espressivo.training.networks import WhisperNetwork
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def drifting_state(
     network: nn.Module, model: onnx.ModelProto, samples: NDArray[np.float32]
 ) -> str:
     """Say which hidden state is the first to leave torch's, for an error message."""
-    if not isinstance(network, EmotionNetwork):
+    if not isinstance(network, WhisperNetwork):
         return "its hidden states cannot be compared"
     names = [
         node.output[0] for node in model.graph.node if node.output[0][:7] == "hidden."

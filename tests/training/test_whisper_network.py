@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from espressivo.errors import TrainingError  # noqa: E402
+from espressivo.errors import ConfigError, TrainingError  # noqa: E402
 from espressivo.training.networks import (  # noqa: E402
     NetworkConfig,
     build_network,
@@ -26,7 +26,7 @@ def noise(n_samples, seed=0, level=0.1):
 @pytest.fixture(params=POOLINGS)
 def network(request):
     torch.manual_seed(0)
-    network = build_network(NetworkConfig(n_layers=2, pooling=request.param))
+    network = build_network(NetworkConfig(n_layers=2, head=request.param))
     torch.nn.init.normal_(network.classify.weight)
     return network.eval()
 
@@ -95,7 +95,7 @@ def test_states_choose_what_is_averaged():
     network = build_network(NetworkConfig(n_layers=2, states=(2,))).eval()
     with torch.inference_mode():
         states = network.encoder(network.logmel(noise(8000)))
-        frames, _ = network.frames(noise(8000))
+        frames, _ = network.average_frames(network.front(noise(8000)))
     torch.testing.assert_close(frames, states[2])
 
 
@@ -103,7 +103,7 @@ def test_states_choose_what_is_averaged():
     "config", [NetworkConfig(n_layers=5), NetworkConfig(n_layers=2, states=(3,))]
 )
 def test_layers_that_do_not_exist_are_refused(config):
-    with pytest.raises(ValueError, match=r"not 1 to 4|do not exist"):
+    with pytest.raises(ConfigError, match=r"not 1 to 4|do not exist"):
         build_network(config)
 
 

@@ -1,0 +1,139 @@
+"""The network of `espressivo-tiny`: log-mel, Whisper's encoder, pooling, linear."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from espressivo.errors import ConfigError
+from espressivo.training.networks.heads import (
+    AttentivePooling,
+    LayerAverage,
+    MeanPooling,
+    StatisticsPooling,
+)
+from espressivo.training.networks.logmel import LogMel, n_frames, valid_mask
+from espressivo.training.networks.network import (
+    EmotionNetwork,
+    Frames,
+    NetworkConfig,
+)
+from espressivo.training.networks.whisper import (
+    N_LAYERS,
+    WIDTH,
+    WhisperEncoder,
+    halved,
+)
+
+_Pooling = MeanPooling | StatisticsPooling | AttentivePooling
+_POOLINGS: dict[str, Callable[[int], _Pooling]] = {
+    "mean": MeanPooling,
+    "statistics": StatisticsPooling,
+    "attentive": AttentivePooling,
+}
+
+
+class WhisperNetwork(EmotionNetwork):
+    """Log-mel, Whisper encoder, average of its states, pooling over frames, linear.
+
+    Padding of any length changes nothing. The front is the spectrogram, or all of the
+    encoder where that is frozen.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        n_layers = config.n_layers or N_LAYERS
+        _require(config, n_layers)
+        pooling = _POOLINGS[config.head](WIDTH)
+        super().__init__(config, pooling.width)
+        self.states = config.states or tuple(range(n_layers + 1))
+        self.logmel = LogMel()
+        self.encoder = WhisperEncoder(n_layers, dropout=config.encoder_dropout)
+        self.average = LayerAverage(config.state_weights or [1.0] * len(self.states))
+        self.pooling: _Pooling = pooling
+        lowest = {"nothing": None, "convolutions": config.n_frozen, "all": n_layers}
+        self._freeze(lowest[config.frozen])
+
+    def front(self, samples: Tensor, lengths: Tensor | None = None) -> Frames:
+        """Return mel frames [B, T, 80], 100 a second; or states [B, T, S, 384], 50."""
+        mel = self.logmel(samples, lengths)
+        counts = None if lengths is None else n_frames(lengths)
+        if self.config.frozen != "all":
+            return Frames(mel.transpose(1, 2), counts)
+        states = self._encode(mel, counts)
+        return Frames(
+            torch.stack(states, 2), None if counts is None else halved(counts)
+        )
+
+    def pooled(self, frames: Frames) -> Tensor:
+        """Return averaged states, pooled over frames."""
+        average, mask = self.average_frames(frames)
+        pooled: Tensor = self.pooling(average, mask)
+        return pooled
+
+    def average_frames(self, frames: Frames) -> tuple[Tensor, Tensor | None]:
+        """Return averaged states [B, T, 384], 50 a second, and their mask [B, T]."""
+        values, counts = frames
+        if self.config.frozen == "all":
+            states = list(values.unbind(2))
+        else:
+            states = self._encode(values.transpose(1, 2), counts)
+            counts = None if counts is None else halved(counts)
+        average = self.average([state.float() for state in states])
+        if counts is None:
+            return average, None
+        return average, valid_mask(counts, average.shape[1])
+
+    def front_state(self) -> Mapping[str, Tensor]:
+        """Return the encoder's weights where all of it is frozen."""
+        return self.encoder.state_dict() if self.config.frozen == "all" else {}
+
+    def blocks(self) -> list[list[nn.Parameter]]:
+        """Return the convolutions, then block by block, without what is frozen."""
+        convolutions = [*self.encoder.conv1.parameters()]
+        convolutions += self.encoder.conv2.parameters()
+        layers = [convolutions, *(list(b.parameters()) for b in self.encoder.blocks)]
+        trained = [[p for p in layer if p.requires_grad] for layer in layers]
+        return [layer for layer in trained if layer]
+
+    def fit(self, batches: Iterable[Frames]) -> None:
+        """Fit the embedding's zero and one to the encoder as it starts."""
+        rows = [self.pooled(frames).float() for frames in batches]
+        self.standardize.fit(torch.cat(rows))
+
+    def _encode(self, mel: Tensor, counts: Tensor | None) -> list[Tensor]:
+        states = self.encoder(mel, counts)
+        return [states[index] for index in self.states]
+
+    def _freeze(self, n_blocks: int | None) -> None:
+        """Freeze the convolutions and the lowest blocks; nothing when None."""
+        if n_blocks is None:
+            return
+        frozen: list[nn.Module] = [self.encoder.conv1, self.encoder.conv2]
+        for module in [*frozen, *self.encoder.blocks[:n_blocks]]:
+            module.requires_grad_(False)
+
+
+def _require(config: NetworkConfig, n_layers: int) -> None:
+    """Refuse what Whisper's encoder does not have."""
+    if not 1 <= n_layers <= N_LAYERS:
+        raise ConfigError(f"network.n_layers is {n_layers}, not 1 to {N_LAYERS}")
+    if extra := [i for i in config.states if not 0 <= i <= n_layers]:
+        raise ConfigError(
+            f"network.states {extra} do not exist with {n_layers} blocks; "
+            f"name some of 0 to {n_layers}"
+        )
+    n_states = len(config.states) or n_layers + 1
+    if config.state_weights and len(config.state_weights) != n_states:
+        raise ConfigError(
+            f"network.state_weights are {len(config.state_weights)}, not {n_states}; "
+            "give one a state"
+        )
+    if config.head not in _POOLINGS:
+        raise ConfigError(
+            f"network.head is '{config.head}', which whisper does not have; "
+            f"choose one of {', '.join(_POOLINGS)}"
+        )
+    if config.padding != "valid":
+        raise ConfigError(
+            "network.padding is 'fixed', but whisper hears no padding; choose 'valid'"
+        )
