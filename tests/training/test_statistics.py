@@ -13,6 +13,7 @@ from espressivo.training.statistics import (
     softmax,
     to_dict,
 )
+from espressivo.training.sums import by_speaker, scores_of, sums_of
 
 
 def predictions(seed, n=200, n_speakers=8, skill=1.0):
@@ -105,10 +106,8 @@ def test_intervals_equal_scoring_resampled_speakers_one_by_one():
         where = np.concatenate(chosen)
         uas.append(score(labels[where], probabilities[where]).ua)
 
-    from espressivo.training import statistics
-
-    sums = statistics._by_speaker(statistics._sums(labels, probabilities), speakers)
-    fast = statistics._scores(draws[:50].astype(float) @ sums, 4)["ua"]
+    sums = by_speaker(sums_of(labels, probabilities), speakers)
+    fast = scores_of(draws[:50].astype(float) @ sums, 4)["ua"]
     assert fast == pytest.approx(uas)
 
 

@@ -1,31 +1,32 @@
-"""How good predictions are, and how sure one can be of it.
-
-All figures follow from sums over utterances, so that a bootstrap over speakers adds
-up each speaker's sums instead of scoring again.
-"""
+"""How good predictions are, and how sure one can be of it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from espressivo.training.sums import (
+    Floats,
+    Labels,
+    Probabilities,
+    by_speaker,
+    percentiles,
+    resamples,
+    scores_of,
+    sums_of,
+)
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Labels: TypeAlias = NDArray[np.integer[Any]]
-"""[N], each the index of an emotion."""
-Probabilities: TypeAlias = NDArray[np.floating[Any]]
-"""[N, C], rows sum to 1."""
-_Float: TypeAlias = NDArray[np.float64]
+    from numpy.typing import NDArray
 
-N_BINS = 15
-N_RESAMPLES = 2000
-_LEAST_PROBABILITY = 1e-12
+SCALARS = ("wa", "ua", "macro_f1", "ece", "brier", "log_loss")
+"""Names of the scores that are one number each."""
+
 _COVERAGE = (2.5, 97.5)  # percentiles
 _HOTTEST = 100.0
 
@@ -79,17 +80,20 @@ class Difference:
     p: float
 
 
-def score(labels: Labels, probabilities: Probabilities) -> Scores:
+def score(
+    labels: Labels, probabilities: Probabilities, weights: Floats | None = None
+) -> Scores:
     """Score predictions.
 
     Args:
         labels: int [N], N > 0.
         probabilities: float [N, C].
+        weights: float [N], how much each counts; all the same when None.
     """
-    one = _sums(labels, probabilities).sum(0)[None]  # [1, K]
-    values = _scores(one, probabilities.shape[1])
+    one = sums_of(labels, probabilities, weights).sum(0)[None]  # [1, K]
+    values = scores_of(one, probabilities.shape[1])
     return Scores(
-        **{name: float(values[name][0]) for name in _SCALARS},
+        **{name: float(values[name][0]) for name in SCALARS},
         recall=tuple(values["recall"][0].tolist()),
         f1=tuple(values["f1"][0].tolist()),
     )
@@ -122,12 +126,12 @@ def intervals(
 
     Source: percentile bootstrap over clusters, Davison & Hinkley (1997), section 3.8.
     """
-    times = _resamples(speakers, seed)
+    times = resamples(speakers, seed)
     if times is None:
         return {}
-    sums = _by_speaker(_sums(labels, probabilities), speakers)
-    values = _scores(times @ sums, probabilities.shape[1])
-    return {name: _interval(values[name]) for name in _SCALARS}
+    sums = by_speaker(sums_of(labels, probabilities), speakers)
+    values = scores_of(times @ sums, probabilities.shape[1])
+    return {name: interval_of(values[name]) for name in SCALARS}
 
 
 def compare(
@@ -149,28 +153,44 @@ def compare(
         speakers: One name per utterance.
         seed: Of the resampling.
     """
-    times = _resamples(speakers, seed)
+    times = resamples(speakers, seed)
     if times is None:
         return {}
-    now_a, now_b = score(labels, a), score(labels, b)
-    n = a.shape[1]
-    then_a = _scores(times @ _by_speaker(_sums(labels, a), speakers), n)
-    then_b = _scores(times @ _by_speaker(_sums(labels, b), speakers), n)
+    sums_a, sums_b = (by_speaker(sums_of(labels, p), speakers) for p in (a, b))
+    return compare_sums(sums_a, sums_b, times, a.shape[1])
+
+
+def compare_sums(
+    a: Floats, b: Floats, times: Floats, n_classes: int
+) -> dict[str, Difference]:
+    """As `compare`, from the sums of each speaker.
+
+    Args:
+        a: float [S, K], see `sums_of`.
+        b: float [S, K], of the same speakers in the same order.
+        times: float [R, S], how often each speaker counts in each resample.
+        n_classes: C, which K follows from.
+    """
+
+    def differences(times: Floats) -> dict[str, Floats]:
+        then_a = scores_of(times @ a, n_classes)
+        then_b = scores_of(times @ b, n_classes)
+        return {name: then_b[name] - then_a[name] for name in SCALARS}
+
+    now, then = differences(np.ones((1, len(a)))), differences(times)
     return {
         name: Difference(
-            getattr(now_b, name) - getattr(now_a, name),
-            _interval(then_b[name] - then_a[name]),
-            _two_sided(then_b[name] - then_a[name]),
+            float(now[name][0]), interval_of(then[name]), _two_sided(then[name])
         )
-        for name in _SCALARS
+        for name in SCALARS
     }
 
 
-def softmax(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> _Float:
+def softmax(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> Floats:
     """Turn logits [N, C] into probabilities [N, C]."""
     scaled = np.asarray(logits, np.float64) / temperature
     powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    probabilities: _Float = powers / powers.sum(1, keepdims=True)
+    probabilities: Floats = powers / powers.sum(1, keepdims=True)
     return probabilities
 
 
@@ -220,83 +240,13 @@ def to_dict(
     return plain
 
 
-_SCALARS = ("wa", "ua", "macro_f1", "ece", "brier", "log_loss")
-
-
-def _sums(labels: Labels, probabilities: Probabilities) -> _Float:
-    """Lay out what all scores are sums of, [N, C * C + 3 * bins + 2].
-
-    Confusion matrix; per bin of confidence how many, how sure, how often right; squared
-    distance; log loss.
-    """
-    p = np.asarray(probabilities, np.float64)
-    n, n_classes = p.shape
-    rows = np.arange(n)
-    predicted = p.argmax(1)
-    confusion = np.zeros((n, n_classes * n_classes))
-    confusion[rows, labels * n_classes + predicted] = 1
-    sure = p[rows, predicted]
-    # Bins are open on the left, as in the source.
-    at = np.clip(np.ceil(sure * N_BINS).astype(int) - 1, 0, N_BINS - 1)
-    bins = np.zeros((n, 3, N_BINS))
-    bins[rows, 0, at] = 1
-    bins[rows, 1, at] = sure
-    bins[rows, 2, at] = predicted == labels
-    truth = np.eye(n_classes)[labels]
-    brier = np.square(p - truth).sum(1)
-    loss = -np.log(np.maximum(p[rows, labels], _LEAST_PROBABILITY))
-    return np.hstack([confusion, bins.reshape(n, -1), brier[:, None], loss[:, None]])
-
-
-def _scores(sums: _Float, n_classes: int) -> dict[str, _Float]:
-    """Turn R rows of sums into scores [R], per class [R, C]."""
-    n_cells = n_classes * n_classes
-    confusion = sums[:, :n_cells].reshape(-1, n_classes, n_classes)
-    n, sure, right = sums[:, n_cells:-2].reshape(-1, 3, N_BINS).swapaxes(0, 1)
-    total = confusion.sum((1, 2))
-    hits = np.diagonal(confusion, axis1=1, axis2=2)
-    actual, predicted = confusion.sum(2), confusion.sum(1)
-    recall = _ratio(hits, actual)
-    f1 = _ratio(2 * hits, actual + predicted)
-    return {
-        "wa": hits.sum(1) / total,
-        "ua": np.nanmean(recall, axis=1),
-        "macro_f1": np.nanmean(f1, axis=1),
-        "ece": np.abs(sure - right).sum(1) / n.sum(1),
-        "brier": sums[:, -2] / total,
-        "log_loss": sums[:, -1] / total,
-        "recall": recall,
-        "f1": f1,
-    }
-
-
-def _ratio(part: _Float, whole: _Float) -> _Float:
-    ratio: _Float = np.full(part.shape, np.nan)
-    return np.divide(part, whole, out=ratio, where=whole > 0)
-
-
-def _by_speaker(sums: _Float, speakers: Sequence[str]) -> _Float:
-    names, index = np.unique(np.asarray(speakers), return_inverse=True)
-    total = np.zeros((len(names), sums.shape[1]))
-    np.add.at(total, index, sums)
-    return total
-
-
-def _resamples(speakers: Sequence[str], seed: int) -> _Float | None:
-    """Draw how often each speaker counts [R, S]; None when there is only one."""
-    n = len(set(speakers))
-    if n < 2:
-        return None
-    draws = np.random.default_rng(seed).multinomial(n, [1 / n] * n, size=N_RESAMPLES)
-    return draws.astype(np.float64)
-
-
-def _interval(values: _Float) -> Interval:
-    low, high = np.percentile(values, _COVERAGE)
+def interval_of(values: Floats) -> Interval:
+    """Return where 95 % of resampled values [R] lie, NaN left out."""
+    ((low, high),) = percentiles(values[:, None], _COVERAGE)
     return Interval(float(low), float(high))
 
 
-def _two_sided(differences: _Float) -> float:
+def _two_sided(differences: Floats) -> float:
     # One is added to either count: no finite number of draws proves that p is 0.
     less = (1 + (differences <= 0).sum()) / (1 + len(differences))
     more = (1 + (differences >= 0).sum()) / (1 + len(differences))
