@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_leaving_sessions_out(utterances):
         return
     folds = list(leave_one_session_out(utterances))
     assert_a_partition(folds, utterances)
-    assert [fold.name for fold in folds] == sessions
+    assert [{u.session for u in fold.test} for fold in folds] == [{s} for s in sessions]
     after = [{u.session for u in fold.validation} for fold in folds]
     assert after == [{s} for s in sessions[1:] + sessions[:1]]
 
@@ -122,14 +123,15 @@ def test_train_only_utterances_train_in_every_fold():
 
 def test_train_only_utterances_of_a_tested_speaker_are_refused():
     utterances = [utterance(n, "a", n) for n in range(8)]
+    again = [replace(utterances[0], id="a/again")]
     with pytest.raises(SplitError, match=r"speakers in two parts: a/0"):
-        list(leave_one_session_out(utterances, utterances[:1]))
+        list(leave_one_session_out(utterances, again))
 
 
 def test_a_fold_with_a_speaker_in_two_parts_cannot_be_built():
     one, other = utterance(0, "a", 3), utterance(1, "a", 3)
     with pytest.raises(SplitError, match=r"fold mine: .* a/3; keep each speaker"):
-        Fold((one,), (), (other,), "mine")
+        Fold((one,), (), (other,), "mine", "session")
 
 
 def test_a_share_that_is_no_share_is_refused():

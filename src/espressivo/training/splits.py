@@ -1,11 +1,15 @@
-"""Who trains, who validates, who tests: folds that no speaker crosses."""
+"""Who trains, who validates, who tests: folds that no speaker crosses.
+
+Those that speakers do cross are in `random_splits`.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import chain, combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -16,29 +20,52 @@ if TYPE_CHECKING:
 
     from espressivo.training.corpora.utterance import Utterance
 
+Protocol = Literal["session", "speaker-group", "corpus", "random"]
+"""What is tested in turn; under `random` speakers are in several parts."""
+
+Parts: TypeAlias = "dict[str, tuple[Utterance, ...]]"
+"""What is tested in turn: key -> utterances."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One train/validation/test split. No two parts share a speaker.
+    """One train/validation/test split. No two parts share a speaker, unless random.
 
     Attributes:
         train: Fits the weights.
         validation: Chooses among them; may be empty.
         test: Scored once, at the end.
-        name: What is tested, as in tables.
+        name: What is tested, as in tables and as a folder's name.
+        protocol: Kind of folds that this is one of. Only under `random` may parts
+            share a speaker, or the test part validate.
     """
 
     train: tuple[Utterance, ...]
     validation: tuple[Utterance, ...]
     test: tuple[Utterance, ...]
-    name: str = ""
+    name: str
+    protocol: Protocol
 
     def __post_init__(self) -> None:
-        for a, b in combinations((self.train, self.validation, self.test), 2):
-            if shared := speakers_of(a) & speakers_of(b):
+        where = f"fold {self.name or 'without name'}"
+        for part in (self.train, self.validation, self.test):
+            ids = Counter(u.id for u in part)
+            if twice := sorted(id_ for id_, n in ids.items() if n > 1):
                 raise SplitError(
-                    f"fold {self.name or 'without name'}: speakers in two parts: "
-                    f"{', '.join(sorted(shared))}; keep each speaker in one"
+                    f"{where}: twice in one part: {some_of(twice)}; list each once"
+                )
+        random = self.protocol == "random"
+        pairs = [*combinations((self.train, self.validation, self.test), 2)]
+        for a, b in pairs[:2] if random else pairs:
+            if both := sorted({u.id for u in a} & {u.id for u in b}):
+                raise SplitError(
+                    f"{where}: utterances in two parts: {some_of(both)}; "
+                    "keep each in one"
+                )
+            if not random and (shared := speakers_of(a) & speakers_of(b)):
+                raise SplitError(
+                    f"{where}: speakers in two parts: {some_of(sorted(shared))}; "
+                    "keep each speaker in one, or call the protocol random"
                 )
 
 
@@ -51,6 +78,7 @@ def leave_one_corpus_out(
     utterances: Sequence[Utterance],
     validation_share: float = 0.2,
     seed: int = 0,
+    train_only: Sequence[Utterance] = (),
 ) -> Iterator[Fold]:
     """Test each corpus; validate on some speakers of the others, train on the rest.
 
@@ -59,15 +87,16 @@ def leave_one_corpus_out(
         validation_share: Of the speakers of each training corpus, see
             `held_out_speakers`; 0 leaves the validation part empty.
         seed: Chooses those speakers.
+        train_only: Utterances of other corpora, for training in every fold.
 
     Raises:
         SplitError: There is only one corpus.
     """
-    corpora = _parts(utterances, [u.corpus for u in utterances], at_least=2)
-    for name, test in corpora.items():
+    corpora = parts_by(utterances, [u.corpus for u in utterances], at_least=2)
+    for (name, test), label in zip(corpora.items(), _names(list(corpora)), strict=True):
         others = [u for u in utterances if u.corpus != name]
         train, validation = held_out_speakers(others, validation_share, seed)
-        yield Fold(train, validation, test, name)
+        yield Fold((*train, *train_only), validation, test, label, "corpus")
 
 
 def leave_one_session_out(
@@ -75,11 +104,14 @@ def leave_one_session_out(
 ) -> Iterator[Fold]:
     """Test each session, validate on the next, train on the rest and `train_only`.
 
+    The last session's next is the first. The study's folds, with CREMA-D in
+    `train_only`: this validation is what gives its average class weights.
+
     Raises:
         SplitError: There are fewer than three sessions.
     """
-    sessions = _parts(utterances, [u.session for u in utterances], at_least=3)
-    yield from _in_turn(sessions, train_only)
+    sessions = parts_by(utterances, [u.session for u in utterances], at_least=3)
+    yield from in_turn(sessions, train_only, "session")
 
 
 def leave_one_speaker_group_out(
@@ -104,7 +136,48 @@ def leave_one_speaker_group_out(
     runs = np.array_split(np.asarray(speakers), n_groups)
     group = {str(s): f"group-{n:02}" for n, run in enumerate(runs, 1) for s in run}
     keys = [group[u.speaker] for u in utterances]
-    yield from _in_turn(_parts(utterances, keys, at_least=3), train_only)
+    parts = parts_by(utterances, keys, at_least=3)
+    yield from in_turn(parts, train_only, "speaker-group")
+
+
+def leave_one_speaker_out(
+    utterances: Sequence[Utterance], train_only: Sequence[Utterance] = ()
+) -> Iterator[Fold]:
+    """Test each speaker, validate on the next, train on the rest and `train_only`.
+
+    Raises:
+        SplitError: There are fewer than three speakers.
+    """
+    speakers = parts_by(utterances, [u.speaker for u in utterances], at_least=3)
+    yield from in_turn(speakers, train_only, "speaker-group")
+
+
+def hold_speakers_out(
+    utterances: Sequence[Utterance],
+    validation: Sequence[str],
+    test: Sequence[str],
+    train_only: Sequence[Utterance] = (),
+) -> Fold:
+    """Put the named speakers into validation and test, and train on all others.
+
+    Pepino's RAVDESS is actors 21 and 22, then 23 and 24.
+
+    Raises:
+        SplitError: A named speaker is not there, or is named for both parts.
+    """
+    if absent := sorted({*validation, *test} - speakers_of(utterances)):
+        raise SplitError(
+            f"there is no speaker {some_of(absent)}; name some of "
+            f"{some_of(sorted(speakers_of(utterances)))}"
+        )
+    named = {*validation, *test}
+    return Fold(
+        (*(u for u in utterances if u.speaker not in named), *train_only),
+        tuple(u for u in utterances if u.speaker in set(validation)),
+        tuple(u for u in utterances if u.speaker in set(test)),
+        "held-out",
+        "speaker-group",
+    )
 
 
 def held_out_speakers(
@@ -135,19 +208,25 @@ def held_out_speakers(
     return kept, tuple(u for u in utterances if u.speaker in held)
 
 
-def _in_turn(
-    parts: dict[str, tuple[Utterance, ...]], train_only: Sequence[Utterance]
+def in_turn(
+    parts: Parts,
+    train_only: Sequence[Utterance],
+    protocol: Protocol,
+    *,
+    select_on_test: bool = False,
 ) -> Iterator[Fold]:
-    names = list(parts)
-    for test, validation in zip(names, names[1:] + names[:1], strict=True):
-        rest = (parts[name] for name in names if name not in (test, validation))
+    """Test each part, validate on the next or the same, train on the rest."""
+    keys = list(parts)
+    following = keys if select_on_test else keys[1:] + keys[:1]
+    for name, test, validation in zip(_names(keys), keys, following, strict=True):
+        rest = (parts[key] for key in keys if key not in (test, validation))
         train = (*chain.from_iterable(rest), *train_only)
-        yield Fold(train, parts[validation], parts[test], test)
+        yield Fold(train, parts[validation], parts[test], name, protocol)
 
 
-def _parts(
+def parts_by(
     utterances: Sequence[Utterance], keys: Sequence[str], at_least: int
-) -> dict[str, tuple[Utterance, ...]]:
+) -> Parts:
     """Group utterances by key, keys sorted, utterances in their order."""
     parts: defaultdict[str, list[Utterance]] = defaultdict(list)
     for utterance, key in zip(utterances, keys, strict=True):
@@ -158,3 +237,25 @@ def _parts(
             f"a fold needs at least {at_least} parts"
         )
     return {key: tuple(parts[key]) for key in sorted(parts)}
+
+
+def _names(keys: Sequence[str]) -> list[str]:
+    """Make names of folders from keys such as `iemocap/Ses01`, none twice.
+
+    The corpus goes where all are of one, and what remains is no bare number.
+    """
+    corpora, names = zip(*(key.rpartition("/")[::2] for key in keys), strict=True)
+    short = len(set(corpora)) == 1 and all(name[:1].isalpha() for name in names)
+    made: dict[str, str] = {}  # some file systems do not tell a from A
+    for name in names if short else keys:
+        safe = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "fold"
+        while safe.casefold() in made:
+            safe = f"{safe}-{len(made) + 1}"
+        made[safe.casefold()] = safe
+    return list(made.values())
+
+
+def some_of(names: Sequence[str]) -> str:
+    """List the first five names, and how many there are beyond."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

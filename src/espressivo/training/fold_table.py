@@ -1,0 +1,202 @@
+"""Folds as a table, a row for each utterance of a fold; anybody's, to be audited.
+
+Columns `fold`, `part` (train, validation or test), `id` and `speaker` are required;
+`path`, `session`, `corpus`, `emotion`, `original` and `text` are optional. Relative
+paths count from the table's folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from espressivo.errors import SplitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from espressivo.training.splits import Fold
+
+FOLDS = "folds.parquet"
+"""What the table is called in a result folder."""
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+_REQUIRED = ("fold", "part", "id", "speaker")
+_OPTIONAL = ("path", "session", "corpus", "emotion", "text")
+_Rows: TypeAlias = "Iterable[tuple[str, dict[str, str]]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An utterance as somebody's table has it: nothing in it need be true.
+
+    Attributes:
+        id: As written.
+        path: Of the recording, where the table says.
+        speaker: As written; empty where the table does not say, as all below.
+        session: As written.
+        corpus: As written.
+        emotion: As written.
+        text: What is said, where the table says.
+    """
+
+    id: str
+    path: Path | None
+    speaker: str
+    session: str = ""
+    corpus: str = ""
+    emotion: str = ""
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFold:
+    """A fold as somebody's table has it, whatever its parts share."""
+
+    name: str
+    train: tuple[Listed, ...] = ()
+    validation: tuple[Listed, ...] = ()
+    test: tuple[Listed, ...] = ()
+
+
+def write_folds(folds: Sequence[Fold], path: Path) -> None:
+    """Write folds as `.parquet`; a file that is there stays until the new one is whole.
+
+    Raises:
+        OSError: The folder is absent, or the disk full.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
+    from pyarrow import parquet  # noqa: PLC0415
+
+    rows = [
+        (fold.name, part, u)
+        for fold in folds
+        for part in PARTS
+        for u in _of(fold, part)
+    ]
+    text = pa.string()
+    names = ("id", "corpus", "speaker", "session", "emotion", "original")
+    columns: dict[str, Any] = {
+        "fold": pa.array([fold for fold, _, _ in rows], text),
+        "part": pa.array([part for _, part, _ in rows], text),
+    }
+    for name in names:
+        columns[name] = pa.array([str(getattr(u, name)) for _, _, u in rows], text)
+    columns["text"] = pa.array([u.text for _, _, u in rows], text)
+    columns["path"] = pa.array([str(u.path.absolute()) for _, _, u in rows], text)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        parquet.write_table(pa.table(columns), unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_folds(path: Path) -> list[ListedFold]:
+    """Read a table of folds, in the order in which it first names them.
+
+    Args:
+        path: `.parquet` or `.csv`, or a folder that holds `folds.parquet`.
+
+    Raises:
+        SplitError: The table cannot be read, lacks a column, or has a row that lacks
+            a value or is in no part that we know.
+    """
+    table = path / FOLDS if path.is_dir() else path
+    if not table.is_file():
+        raise SplitError(
+            f"{table}: no such file; pass a table of folds (.csv or .parquet), or a "
+            f"folder that holds {FOLDS}"
+        )
+    readers = {".csv": _csv_rows, ".parquet": _parquet_rows}
+    if table.suffix.lower() not in readers:
+        raise SplitError(
+            f"{table}: ends in '{table.suffix}'; pass a .csv or .parquet table of folds"
+        )
+    found: dict[str, dict[Part, list[Listed]]] = {}
+    for where, row in readers[table.suffix.lower()](table):
+        for column in _REQUIRED:
+            if not row.get(column):
+                raise SplitError(f"{table}, {where}: {column} is empty; fill it")
+        part = _part(f"{table}, {where}", row["part"])
+        parts = found.setdefault(row["fold"], {name: [] for name in PARTS})
+        parts[part].append(_listed(table.parent, row))
+    if not found:
+        raise SplitError(f"{table}: has no rows; list each utterance of each fold")
+    return [
+        ListedFold(name, **{part: tuple(rows) for part, rows in parts.items()})
+        for name, parts in found.items()
+    ]
+
+
+def _of(fold: Fold, part: Part) -> Iterable[Any]:
+    return {"train": fold.train, "validation": fold.validation, "test": fold.test}[part]
+
+
+def _part(where: str, value: str) -> Part:
+    for part in PARTS:
+        if value.lower() == part:
+            return part
+    raise SplitError(
+        f"{where}: part is '{value}', not one of {', '.join(PARTS)}; rename it"
+    )
+
+
+def _listed(folder: Path, row: dict[str, str]) -> Listed:
+    path = folder / Path(row["path"]).expanduser() if row.get("path") else None
+    kept = {name: row.get(name, "") for name in ("session", "corpus", "emotion")}
+    text = row.get("text") or None
+    return Listed(row["id"], path, row["speaker"], text=text, **kept)
+
+
+def _csv_rows(table: Path) -> _Rows:
+    try:
+        # Spreadsheets put a byte order mark in front.
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            _require_columns(table, reader.fieldnames or ())
+            # A row may be shorter than the header, or longer: then the key is None.
+            return [
+                (
+                    f"line {reader.line_num}",
+                    {k: (v or "").strip() for k, v in row.items() if k},
+                )
+                for row in reader
+            ]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SplitError(
+            f"{table}: is no CSV in UTF-8 ({error}); save it as such"
+        ) from error
+
+
+def _parquet_rows(table: Path) -> _Rows:
+    import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        columns = parquet.read_schema(table).names
+        _require_columns(table, columns)
+        wanted = [c for c in (*_REQUIRED, *_OPTIONAL) if c in columns]
+        rows = parquet.read_table(table, columns=wanted).to_pylist()
+    except pa.ArrowInvalid as error:
+        raise SplitError(
+            f"{table}: is no Parquet file ({error}); write it again, or as .csv"
+        ) from error
+    return [
+        (f"row {n}", {k: "" if v is None else str(v) for k, v in row.items()})
+        for n, row in enumerate(rows, start=1)
+    ]
+
+
+def _require_columns(table: Path, columns: Iterable[str]) -> None:
+    found = list(columns)
+    if missing := [column for column in _REQUIRED if column not in found]:
+        raise SplitError(
+            f"{table}: has no column {', '.join(missing)} "
+            f"(it has: {', '.join(found) or 'none'}); add it"
+        )
