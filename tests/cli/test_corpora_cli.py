@@ -53,7 +53,7 @@ def test_json_names_all(tmp_path, note, capsys):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["emo", "."], "corpus 'emo' is unknown; pass one of emodb, nemo"),
+        (["emo", "."], "corpus 'emo' is unknown; pass one of crema-d, emodb"),
         (["tess", "absent"], "absent: no such folder; pass"),
         (["manifest", "absent.csv"], "absent.csv: no such file; pass"),
     ],

@@ -17,7 +17,11 @@ COUNTS = {  # anger, happiness, neutral, sadness; speakers
     "tess": ((400, 400, 400, 400), 2),
     "nemo": ((749, 749, 809, 769), 9),
     "emodb": ((127, 71, 79, 62), 10),
+    "iemocap": ((1103, 1636, 1708, 1084), 10),
+    "crema-d": ((1271, 1271, 1087, 1271), 91),
+    "savee": ((60, 60, 120, 60), 4),
 }
+HERE = ("ravdess", "tess", "nemo", "emodb")  # the others nobody may pass on
 
 
 def touch(root, *names):
@@ -28,7 +32,7 @@ def touch(root, *names):
     return root
 
 
-@pytest.mark.parametrize("name", CORPORA)
+@pytest.mark.parametrize("name", HERE)
 def test_real_corpora_have_the_published_counts(shared, name):
     utterances = read_corpus(name, shared / "corpora" / name)
 
@@ -40,6 +44,7 @@ def test_real_corpora_have_the_published_counts(shared, name):
     assert all(u.path.is_file() and u.text for u in utterances)
     assert all(u.id.startswith(f"{name}/") for u in utterances)
     assert all(u.speaker.startswith(f"{name}/") for u in utterances)
+    assert {u.sex for u in utterances} <= {"female", "male"}
 
 
 @pytest.mark.parametrize("name", CORPORA)
@@ -47,17 +52,29 @@ def test_published_facts_agree_with_each_other(name):
     corpus = CORPORA[name]
     counts, n_speakers = COUNTS[name]
     of_emotion = dict.fromkeys(Emotion, 0)
-    for (_, label), n in corpus.published.items():
-        if label in corpus.emotions:
-            of_emotion[corpus.emotions[label]] += n
+    for label, emotion in corpus.emotions.items():
+        of_emotion[emotion] += corpus.published_labels[label]
     assert tuple(of_emotion.values()) == counts
-    assert len({speaker for speaker, _ in corpus.published}) == n_speakers
+    assert len(corpus.speakers) == n_speakers
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_all_that_was_published_of_a_corpus_sums_to_the_same(name):
+    corpus = CORPORA[name]
+    used = sum(corpus.published_labels[label] for label in corpus.emotions)
+    for table in corpus.published:
+        if "label" not in table.of:
+            assert sum(table.counts.values()) == used
+        if "speaker" in table.of:
+            at = table.of.index("speaker")
+            assert {key[at] for key in table.counts} == corpus.speakers
 
 
 def test_full_grids_have_as_many_names_as_published_recordings(tmp_path):
-    for name, n in (("ravdess", 1440), ("tess", 1600)):
+    for name, n in (("ravdess", 1440), ("tess", 1600), ("savee", 480)):
         corpus = CORPORA[name]
-        assert len(corpus.names(tmp_path)) == sum(corpus.published.values()) == n
+        published = sum(corpus.published_labels.values())
+        assert len(corpus.names(tmp_path)) == published == n
 
 
 def test_ravdess_as_published(tmp_path):
@@ -75,6 +92,7 @@ def test_ravdess_as_published(tmp_path):
     assert (angry.emotion, angry.original) == (Emotion.ANGER, "angry")
     assert (angry.speaker, angry.session) == ("ravdess/12", "ravdess/12")
     assert angry.text == "Kids are talking by the door"
+    assert angry.sex == "female"
     assert (calm.emotion, calm.original) == (Emotion.NEUTRAL, "calm")
     assert calm.text == "Dogs are sitting by the door"
 
@@ -96,6 +114,7 @@ def test_tess_as_published(tmp_path):
     assert (bite.id, bite.speaker) == ("tess/OA_bite_neutral", "tess/OAF")
     assert (back.emotion, back.text) == (Emotion.ANGER, "Say the word back")
     assert (youth.emotion, youth.speaker) == (Emotion.SADNESS, "tess/YAF")
+    assert (back.age, youth.age) == (64, 26)
 
 
 def test_tess_whose_misnamed_file_was_mended_is_the_same(tmp_path):
@@ -113,6 +132,7 @@ def test_nemo_as_published(tmp_path):
         (utterance,) = read_corpus("nemo", root)
         assert utterance.text == 'Mówi: "Tak."'
         assert utterance.speaker == "nemo/KS0"
+        assert (utterance.sex, utterance.age) == ("male", 23)
 
 
 def test_nemo_without_its_table_has_no_texts(tmp_path):
@@ -141,6 +161,8 @@ def test_emodb_as_published(tmp_path):
         ("tess", "OAF_back_angry"),
         ("nemo", "KS0_anger_17"),
         ("emodb", "03a01Fa"),
+        ("crema-d", "1001_IEO_ANG_HI"),
+        ("savee", "DC_sa01"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".wav", ".WAV", ".flac", ".opus"])
@@ -172,7 +194,9 @@ def test_errors_say_what_was_found_and_wanted(tmp_path):
         read_corpus("emodb", tmp_path / "absent")
     with pytest.raises(CorpusError, match="is a file, not a folder"):
         find_recordings(tmp_path / "speech.wav")
-    with pytest.raises(CorpusError, match="corpus 'emo' is unknown; pass one of emodb"):
+    with pytest.raises(
+        CorpusError, match="corpus 'emo' is unknown; pass one of crema-d"
+    ):
         read_corpus("emo", tmp_path)
 
 

@@ -19,10 +19,11 @@ complete and intact before days of training depend on it."""
 
 _CHECK_DESCRIPTION = """\
 Compare a corpus on disk with what its authors published: how many recordings of each
-emotion and speaker, and by name what is missing. Every recording is decoded: those
-that do not decode, or hold next to nothing, are named, and so are recordings with
-identical audio. Recordings may be .wav as published, .flac or .opus. With `manifest`
-in place of a corpus, DIR is a table (.csv or .parquet) of your own recordings."""
+emotion and speaker (IEMOCAP: of each session, talker and style), and by name what is
+missing, as far as names are known. Every recording is decoded: those that do not
+decode, or hold next to nothing, are named, and so are recordings with identical audio.
+Recordings may be .wav as published, .flac or .opus. With `manifest` in place of a
+corpus, DIR is a table (.csv or .parquet) of your own recordings."""
 
 _CHECK_EPILOG = """\
 examples:
@@ -77,14 +78,13 @@ def _list(_: argparse.Namespace) -> int:
             name if name == emotion else f"{name} ({emotion})"
             for name, emotion in corpus.emotions.items()
         ]
-        n = sum(
-            count
-            for (_, name), count in corpus.published.items()
-            if name in corpus.emotions
-        )
-        speakers = {speaker for speaker, _ in corpus.published}
+        labels = corpus.published_labels
         table.add_row(
-            corpus.name, str(n), str(len(speakers)), ", ".join(used), corpus.license
+            corpus.name,
+            str(sum(labels[name] for name in corpus.emotions)),
+            str(len(corpus.speakers)),
+            ", ".join(used),
+            corpus.license,
         )
     Console().print(table)
     return 0
@@ -125,13 +125,12 @@ def _print(check: Check, console: Console) -> None:
             "not compared" if published is None else str(published),
         )
     console.print(table)
-    speakers = [
-        f"speaker {speaker}, {label}: {found} of {published}"
-        for (speaker, label), (found, published) in check.differing.items()
-    ]
-    _name(console, "differ from the published count", speakers)
+    _name(console, "speakers of whom nothing is there", check.absent)
+    differing = [str(difference) for difference in check.differing]
+    _name(console, "differ from the published count", differing)
     _name(console, "missing", check.missing)
     _name(console, "not part of the published corpus", check.unexpected)
+    _name(console, "without a label in the corpus's sheets", check.unlabelled)
     broken = [f"{b.path}: {b.reason}" for b in check.broken]
     _name(console, "broken", broken)
     _name(console, "identical audio", [" = ".join(g) for g in check.same_audio])

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from espressivo.errors import CorpusError
+from espressivo.training.corpora.corpus import Corpus
+from espressivo.training.corpora.crema_d import CREMA_D
 from espressivo.training.corpora.emodb import EMODB
+from espressivo.training.corpora.iemocap import IEMOCAP
 from espressivo.training.corpora.manifest import read_manifest
 from espressivo.training.corpora.nemo import NEMO
 from espressivo.training.corpora.ravdess import RAVDESS
+from espressivo.training.corpora.savee import SAVEE
 from espressivo.training.corpora.tess import TESS
-from espressivo.training.corpora.utterance import Corpus, Utterance
+from espressivo.training.corpora.utterance import Utterance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,9 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["CORPORA", "Corpus", "Utterance", "find_corpus", "read_corpus"]
 
 CORPORA: dict[str, Corpus] = {
+    "crema-d": CREMA_D,
     "emodb": EMODB,
+    "iemocap": IEMOCAP,
     "nemo": NEMO,
     "ravdess": RAVDESS,
+    "savee": SAVEE,
     "tess": TESS,
 }
 

@@ -14,12 +14,14 @@ import numpy as np
 from espressivo.audio import Recording
 from espressivo.errors import AudioError
 from espressivo.training.corpora import find_corpus, read_corpus
-from espressivo.training.corpora.utterance import Clip
+from espressivo.training.corpora.utterance import UNLABELLED, Clip
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from espressivo.training.corpora.corpus import Corpus
 
     Progress: TypeAlias = Callable[[int, int], None]
     """Called with how many are done, and how many there are."""
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 SHORTEST_S = 0.3
 """A recording shorter than this holds no sentence."""
 _SILENCE = 1e-4  # of full scale
+_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,28 @@ class Broken:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A number of recordings that is not what was published.
+
+    Attributes:
+        where: What was counted: attribute of `Clip` -> its value.
+        found: How many are there.
+        published: How many there should be.
+    """
+
+    where: Mapping[str, str]
+    found: int
+    published: int
+
+    def __str__(self) -> str:
+        # A label says what it is, a number does not.
+        where = ", ".join(
+            v if k == "label" else f"{k} {v}" for k, v in self.where.items()
+        )
+        return f"{where}: {self.found} of {self.published}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """What is in a corpus's folder beside what should be.
@@ -45,11 +70,13 @@ class Check:
     Attributes:
         title: Of the corpus.
         root: Its folder.
-        found: (speaker, label) -> recordings that are there.
-        published: (speaker, label) -> recordings when complete; empty where nobody
-            published any.
+        found: Label -> recordings that are there.
+        published: Label -> recordings when complete, of the labels compared.
+        differing: Numbers that are not as published.
+        absent: Speakers of whom nothing is there.
         missing: Names of recordings that are not there, where names are known.
         unexpected: Names that the complete corpus does not have.
+        unlabelled: Names of recordings that the corpus's own sheets do not label.
         broken: Recordings that do not decode, or hold next to nothing.
         same_audio: Groups of names whose samples are identical, but should not be.
         known_same_audio: Groups that were published so.
@@ -58,10 +85,13 @@ class Check:
 
     title: str
     root: Path
-    found: Mapping[tuple[str, str], int]
-    published: Mapping[tuple[str, str], int]
+    found: Mapping[str, int]
+    published: Mapping[str, int]
+    differing: tuple[Difference, ...] = ()
+    absent: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
     broken: tuple[Broken, ...] = ()
     same_audio: tuple[tuple[str, ...], ...] = ()
     known_same_audio: tuple[tuple[str, ...], ...] = ()
@@ -72,26 +102,17 @@ class Check:
         """Whether every published recording is there, once, and sounds."""
         return not (
             self.differing
+            or self.absent
             or self.missing
             or self.unexpected
             or self.broken
             or self.same_audio
         )
 
-    @property
-    def differing(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Map (speaker, label) to found and published, where the two differ."""
-        return {
-            cell: (self.found.get(cell, 0), wanted)
-            for cell, wanted in sorted(self.published.items())
-            if self.found.get(cell, 0) != wanted
-        }
-
     def by_label(self) -> dict[str, tuple[int, int | None]]:
         """Map each label to how many were found, and published where known."""
-        found, published = _per_label(self.found), _per_label(self.published)
-        labels = [*published, *sorted(found.keys() - published.keys())]
-        return {name: (found[name], published.get(name)) for name in labels}
+        labels = [*self.published, *sorted(self.found.keys() - self.published.keys())]
+        return {n: (self.found.get(n, 0), self.published.get(n)) for n in labels}
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can say."""
@@ -105,11 +126,13 @@ class Check:
                 for name, (found, published) in self.by_label().items()
             },
             "differing": [
-                {"speaker": s, "label": name, "found": found, "published": published}
-                for (s, name), (found, published) in self.differing.items()
+                {**d.where, "found": d.found, "published": d.published}
+                for d in self.differing
             ],
+            "absent": list(self.absent),
             "missing": list(self.missing),
             "unexpected": list(self.unexpected),
+            "unlabelled": list(self.unlabelled),
             "broken": [
                 {"name": b.name, "path": str(b.path), "reason": b.reason}
                 for b in self.broken
@@ -137,13 +160,18 @@ def check_corpus(
         clips = [
             Clip(u.id, u.path, u.speaker, u.emotion) for u in read_corpus(name, root)
         ]
-        return _check(f"manifest {root.name}", root, clips, decode, progress)
+        return _check(
+            f"manifest {root.name}", root, clips, decode, progress, published={}
+        )
     corpus = find_corpus(name)
-    clips = corpus.inventory(root)
+    listed = corpus.inventory(root)
+    # A corpus with label sheets lists recordings that may not be there.
+    clips = [clip for clip in listed if clip.path.is_file()]
     # Of labels that the project does not use, a part or all may be there.
-    compared = {label for _, label in corpus.published}
+    compared = corpus.published_labels
     names = {clip.name for clip in clips if clip.label in compared}
     wanted = corpus.names(root)
+    silent = {clip.name for clip in listed if clip.label in compared} - names
     return _check(
         corpus.title,
         root,
@@ -151,10 +179,22 @@ def check_corpus(
         decode,
         progress,
         known=corpus.same_audio,
-        published=corpus.published,
-        missing=tuple(sorted(wanted - names)),
+        published=compared,
+        differing=tuple(_differences(corpus, clips)),
+        absent=tuple(sorted(corpus.speakers - {clip.speaker for clip in clips})),
+        missing=tuple(sorted((wanted - names) | silent)),
         unexpected=tuple(sorted(names - wanted)) if wanted else (),
+        unlabelled=tuple(clip.name for clip in clips if clip.label == UNLABELLED),
     )
+
+
+def _differences(corpus: Corpus, clips: Sequence[Clip]) -> Iterator[Difference]:
+    for table in corpus.published:
+        found = table.count(clips, corpus.emotions)
+        for key, wanted in sorted(table.counts.items()):
+            if found[key] != wanted:
+                where = dict(zip(table.of, key, strict=True))
+                yield Difference(where, found[key], wanted)
 
 
 def _check(
@@ -180,8 +220,7 @@ def _check(
     return Check(
         title=title,
         root=root,
-        found=Counter((clip.speaker, clip.label) for clip in clips),
-        published=facts.pop("published", {}),
+        found=Counter(clip.label for clip in clips),
         broken=tuple(broken),
         same_audio=tuple(g for g in groups if frozenset(g) not in known),
         known_same_audio=tuple(g for g in groups if frozenset(g) in known),
@@ -214,6 +253,8 @@ def listen(path: Path) -> tuple[str, str]:
         recording = Recording(path)
         signal = np.concatenate([np.zeros(0, np.float32), *recording.blocks()])
     except AudioError as error:
+        if _is_pointer(path):
+            return "", "is a Git LFS pointer, no recording: run git lfs pull there"
         return "", str(error).removeprefix(f"{path}: ").partition(";")[0]
     duration_s = len(signal) / SAMPLE_RATE
     if recording.warnings:
@@ -225,8 +266,10 @@ def listen(path: Path) -> tuple[str, str]:
     return hashlib.sha256(signal.tobytes()).hexdigest(), ""
 
 
-def _per_label(counts: Mapping[tuple[str, str], int]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for (_, label), n in counts.items():
-        total[label] += n
-    return total
+def _is_pointer(path: Path) -> bool:
+    """Whether a repository was cloned without its large files, as CREMA-D's may be."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_POINTER)) == _POINTER
+    except OSError:
+        return False

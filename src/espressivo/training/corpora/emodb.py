@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from espressivo.training.corpora.files import find_recordings
-from espressivo.training.corpora.utterance import Clip, Corpus
+from espressivo.training.corpora.corpus import Corpus, by_speaker_and_label
+from espressivo.training.corpora.files import find_named
+from espressivo.training.corpora.utterance import Clip
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
@@ -43,6 +44,18 @@ _SENTENCES = {
     "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
+_SPEAKERS = {
+    "03": ("male", 31),
+    "08": ("female", 34),
+    "09": ("female", 21),
+    "10": ("male", 32),
+    "11": ("male", 26),
+    "12": ("male", 30),
+    "13": ("female", 32),
+    "14": ("female", 35),
+    "15": ("male", 25),
+    "16": ("female", 31),
+}
 # Anger, happiness, neutral, sadness: only what listeners recognised was published.
 _COUNTS = {
     "03": (14, 7, 11, 7),
@@ -69,9 +82,10 @@ def _clips(root: Path) -> list[Clip]:
             speaker=match["speaker"],
             label=_LABELS[match["emotion"]],
             text=_SENTENCES.get(match["text"]),
+            sex=_SPEAKERS[match["speaker"]][0],
+            age=_SPEAKERS[match["speaker"]][1],
         )
-        for path in find_recordings(root)
-        if (match := _NAME.fullmatch(path.stem))
+        for path, match in find_named(root, _NAME)
     ]
 
 
@@ -81,9 +95,12 @@ EMODB = Corpus(
     license="free to use (Burkhardt et al. 2005)",
     emotions=_EMOTIONS,
     clips=_clips,
-    published={
-        (speaker, label): count
-        for speaker, counts in _COUNTS.items()
-        for label, count in zip(_EMOTIONS, counts, strict=True)
-    },
+    speakers=frozenset(_SPEAKERS),
+    published=by_speaker_and_label(
+        {
+            (speaker, label): count
+            for speaker, counts in _COUNTS.items()
+            for label, count in zip(_EMOTIONS, counts, strict=True)
+        }
+    ),
 )

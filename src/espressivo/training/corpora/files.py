@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from espressivo.errors import CorpusError
+
+if TYPE_CHECKING:
+    import re
 
 SUFFIXES = frozenset({".wav", ".flac", ".opus"})
 
@@ -19,9 +23,7 @@ def find_recordings(root: Path) -> list[Path]:
     Raises:
         CorpusError: `root` is no folder.
     """
-    if not root.is_dir():
-        found = "is a file, not a folder" if root.exists() else "no such folder"
-        raise CorpusError(f"{root}: {found}; pass the folder that holds the corpus")
+    require_folder(root)
     found_paths: list[Path] = []
     for folder, folders, names in os.walk(root, followlinks=True):
         folders[:] = sorted(n for n in folders if not _is_hidden(n))
@@ -31,6 +33,30 @@ def find_recordings(root: Path) -> list[Path]:
             if not _is_hidden(name) and Path(name).suffix.lower() in SUFFIXES
         ]
     return sorted(found_paths)
+
+
+def find_named(root: Path, name: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
+    """Find the recordings whose whole name, without its ending, matches.
+
+    Raises:
+        CorpusError: `root` is no folder.
+    """
+    return [
+        (path, match)
+        for path in find_recordings(root)
+        if (match := name.fullmatch(path.stem))
+    ]
+
+
+def require_folder(root: Path) -> None:
+    """Refuse what is no folder.
+
+    Raises:
+        CorpusError: `root` is not there, or a file.
+    """
+    if not root.is_dir():
+        found = "is a file, not a folder" if root.exists() else "no such folder"
+        raise CorpusError(f"{root}: {found}; pass the folder that holds the corpus")
 
 
 def _is_hidden(name: str) -> bool:

@@ -5,13 +5,14 @@ Source: Christop (2024), "nEMO: Dataset of Emotional Speech in Polish", LREC-COL
 
 from __future__ import annotations
 
-import csv
 import re
+from itertools import product
 from pathlib import Path
 
-from espressivo.errors import CorpusError
-from espressivo.training.corpora.files import find_recordings
-from espressivo.training.corpora.utterance import Clip, Corpus
+from espressivo.training.corpora.corpus import Corpus, by_speaker_and_label
+from espressivo.training.corpora.files import find_named
+from espressivo.training.corpora.tables import find_table, read_table, to_age
+from espressivo.training.corpora.utterance import Clip
 from espressivo.types import Emotion
 
 _EMOTIONS = {
@@ -33,36 +34,41 @@ _NAME = re.compile(r"(?P<speaker>[A-Z]{2}\d)_(?P<emotion>[a-z]+)_(?P<sentence>\d
 
 
 def _clips(root: Path) -> list[Clip]:
-    matches = [(path, _NAME.fullmatch(path.stem)) for path in find_recordings(root)]
-    texts = _texts(root)
+    rows = _rows(root)
     return [
-        Clip(path.stem, path, match["speaker"], match["emotion"], texts.get(path.stem))
-        for path, match in matches
-        if match and match["speaker"] in _SPEAKERS
+        _clip(path, match, rows.get(path.stem, {}))
+        for path, match in find_named(root, _NAME)
+        if match["speaker"] in _SPEAKERS
     ]
 
 
-def _texts(root: Path) -> dict[str, str]:
-    """Map names to sentences, empty where the corpus's table is not there."""
+def _clip(path: Path, match: re.Match[str], row: dict[str, str]) -> Clip:
+    return Clip(
+        name=path.stem,
+        path=path,
+        speaker=match["speaker"],
+        label=match["emotion"],
+        text=row.get("raw_text"),
+        sex=row.get("gender", ""),
+        age=to_age(row.get("age", "")),
+    )
+
+
+def _rows(root: Path) -> dict[str, dict[str, str]]:
+    """Map names to what the corpus's table says; empty where it is not there."""
     # In the published layout it stands beside the folder of recordings.
-    places = (root / "data.tsv", root.parent / "data.tsv", *root.glob("*/data.tsv"))
-    table = next((place for place in places if place.is_file()), None)
+    table = find_table(
+        (root / "data.tsv", root.parent / "data.tsv", *root.glob("*/data.tsv"))
+    )
     if table is None:
         return {}
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        wanted = {"file_id", "raw_text"}
-        if missing := wanted - set(rows.fieldnames or ()):
-            raise CorpusError(
-                f"{table}: has no column {', '.join(sorted(missing))}; "
-                "restore the table that nEMO was published with"
-            )
-        return {Path(row["file_id"]).stem: row["raw_text"].strip() for row in rows}
+    rows = read_table(table, ("file_id", "raw_text"), tabs=True)
+    return {Path(row["file_id"]).stem: row for row in rows}
 
 
 def _names(root: Path) -> frozenset[str]:
     # The table is the only list of what the author left out.
-    matches = ((name, _NAME.fullmatch(name)) for name in _texts(root))
+    matches = ((name, _NAME.fullmatch(name)) for name in _rows(root))
     return frozenset(n for n, match in matches if match and match[2] in _EMOTIONS)
 
 
@@ -72,10 +78,9 @@ NEMO = Corpus(
     license="CC BY-NC-SA 4.0 (Christop 2024)",
     emotions=_EMOTIONS,
     clips=_clips,
-    published={
-        (speaker, label): _FEWER.get((speaker, label), 90)
-        for speaker in _SPEAKERS
-        for label in _EMOTIONS
-    },
+    speakers=frozenset(_SPEAKERS),
+    published=by_speaker_and_label(
+        {cell: _FEWER.get(cell, 90) for cell in product(_SPEAKERS, _EMOTIONS)}
+    ),
     names=_names,
 )

@@ -10,8 +10,9 @@ from collections import Counter
 from itertools import product
 from typing import TYPE_CHECKING
 
-from espressivo.training.corpora.files import find_recordings
-from espressivo.training.corpora.utterance import Clip, Corpus
+from espressivo.training.corpora.corpus import Corpus, by_speaker_and_label
+from espressivo.training.corpora.files import find_named
+from espressivo.training.corpora.utterance import Clip
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
@@ -40,20 +41,16 @@ _NAME = re.compile(
 
 def _clips(root: Path) -> list[Clip]:
     return [
-        _clip(path, match)
-        for path in find_recordings(root)
-        if (match := _NAME.fullmatch(path.stem))
+        Clip(
+            name=path.stem,
+            path=path,
+            speaker=match["actor"],
+            label=_LABELS[match["emotion"]],
+            text=_STATEMENTS[match["statement"]],
+            sex="male" if int(match["actor"]) % 2 else "female",
+        )
+        for path, match in find_named(root, _NAME)
     ]
-
-
-def _clip(path: Path, match: re.Match[str]) -> Clip:
-    return Clip(
-        name=path.stem,
-        path=path,
-        speaker=match["actor"],
-        label=_LABELS[match["emotion"]],
-        text=_STATEMENTS[match["statement"]],
-    )
 
 
 def _grid() -> frozenset[str]:
@@ -78,7 +75,10 @@ RAVDESS = Corpus(
         "sad": Emotion.SADNESS,
     },
     clips=_clips,
-    published=Counter((name[-2:], _LABELS[name[6:8]]) for name in sorted(_NAMES)),
+    speakers=frozenset(name[-2:] for name in _NAMES),
+    published=by_speaker_and_label(
+        Counter((name[-2:], _LABELS[name[6:8]]) for name in sorted(_NAMES))
+    ),
     names=lambda _root: _NAMES,
     # Two takes of actor 07 that were published as the same bytes.
     same_audio=frozenset({frozenset({"03-01-03-01-02-01-07", "03-01-03-01-02-02-07"})}),

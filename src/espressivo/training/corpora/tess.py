@@ -6,12 +6,12 @@ Source: Pichora-Fuller & Dupuis (2020), doi 10.5683/SP2/E8H2MF.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from itertools import product
 from typing import TYPE_CHECKING
 
-from espressivo.training.corpora.files import find_recordings
-from espressivo.training.corpora.utterance import Clip, Corpus
+from espressivo.training.corpora.corpus import Corpus, by_speaker_and_label
+from espressivo.training.corpora.files import find_named
+from espressivo.training.corpora.utterance import Clip
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _EMOTIONS = {
     "neutral": Emotion.NEUTRAL,
     "sad": Emotion.SADNESS,
 }
-_SPEAKERS = ("OAF", "YAF")
+_AGES = {"OAF": 64, "YAF": 26}  # the older and the younger actress
 _WORDS = """
 back bar base bath bean beg bite boat bone book bought burn cab calm came cause chain
 chair chalk chat check cheek chief choice cool dab date dead death deep dime dip ditch
@@ -47,11 +47,7 @@ _MISNAMED = {"OAF_bite_neutral": "OA_bite_neutral"}
 
 
 def _clips(root: Path) -> list[Clip]:
-    return [
-        _clip(path, match)
-        for path in find_recordings(root)
-        if (match := _NAME.fullmatch(path.stem))
-    ]
+    return [_clip(path, match) for path, match in find_named(root, _NAME)]
 
 
 def _clip(path: Path, match: re.Match[str]) -> Clip:
@@ -63,12 +59,14 @@ def _clip(path: Path, match: re.Match[str]) -> Clip:
         speaker=speaker,
         label=match["emotion"],
         text=f"Say the word {match['word']}",
+        sex="female",
+        age=_AGES[speaker],
     )
 
 
 _NAMES = frozenset(
     _MISNAMED.get(name, name)
-    for name in map("_".join, product(_SPEAKERS, _WORDS, _EMOTIONS))
+    for name in map("_".join, product(_AGES, _WORDS, _EMOTIONS))
 )
 
 TESS = Corpus(
@@ -77,8 +75,9 @@ TESS = Corpus(
     license="CC BY-NC-ND 4.0 (Pichora-Fuller & Dupuis 2020)",
     emotions=_EMOTIONS,
     clips=_clips,
-    published=Counter(
-        {cell: len(_WORDS) for cell in product(_SPEAKERS, _EMOTIONS)},
+    speakers=frozenset(_AGES),
+    published=by_speaker_and_label(
+        dict.fromkeys(product(_AGES, _EMOTIONS), len(_WORDS))
     ),
     names=lambda _root: _NAMES,
 )

@@ -1,0 +1,152 @@
+"""How a corpus is read, and what its authors say it holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from espressivo.errors import CorpusError
+from espressivo.training.corpora.utterance import (
+    UNLABELLED,
+    Clip,
+    Utterance,
+    require_unique,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from espressivo.types import Emotion
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """How many recordings a complete corpus has, along some properties of them.
+
+    Attributes:
+        of: Names of attributes of `Clip`, such as `("speaker", "label")`. Without
+            `label` among them, only recordings of the four emotions are meant.
+        counts: Values of those attributes -> number of recordings.
+    """
+
+    of: tuple[str, ...]
+    counts: Mapping[tuple[str, ...], int]
+
+    def count(
+        self, clips: Iterable[Clip], used: Iterable[str]
+    ) -> Counter[tuple[str, ...]]:
+        """Count the same of `clips`; `used` are the labels of the four emotions."""
+        kept = frozenset(used)
+        return Counter(
+            tuple(getattr(clip, name) or "" for name in self.of)
+            for clip in clips
+            if "label" in self.of or clip.label in kept
+        )
+
+
+def by_speaker_and_label(counts: Mapping[tuple[str, str], int]) -> tuple[Published]:
+    """Say that all of (speaker, label) was published, from which the rest follows."""
+    cells = {tuple(cell): n for cell, n in counts.items()}
+    return (Published(("speaker", "label"), cells),)
+
+
+def no_names(_root: Path) -> frozenset[str]:
+    """Say that a corpus is no full grid: its missing files have no known names."""
+    return frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """How to read one corpus, and what it holds when complete.
+
+    Attributes:
+        name: As in commands.
+        title: As in tables.
+        license: Short name of its licence, and the source to cite.
+        emotions: Its own label -> emotion, for the labels that are used.
+        clips: Finds every recording under a folder, of whatever label.
+        speakers: All of them.
+        published: What its authors, or those who counted, say.
+        names: The recordings' names when complete, given the folder; empty where
+            they do not follow from a rule.
+        same_audio: Groups of names that its authors published with the same audio.
+    """
+
+    name: str
+    title: str
+    license: str
+    emotions: Mapping[str, Emotion]
+    clips: Callable[[Path], list[Clip]]
+    speakers: frozenset[str]
+    published: tuple[Published, ...]
+    names: Callable[[Path], frozenset[str]] = no_names
+    same_audio: frozenset[frozenset[str]] = frozenset()
+
+    @property
+    def published_labels(self) -> dict[str, int]:
+        """Map each label whose number of recordings was published to that number."""
+        table = next(p for p in self.published if "label" in p.of)
+        totals: Counter[str] = Counter()
+        for key, count in table.counts.items():
+            totals[key[table.of.index("label")]] += count
+        return dict(totals)
+
+    def read(self, root: Path) -> list[Utterance]:
+        """Read the utterances of the four emotions, sorted by id.
+
+        Only names and labels are read; whether a recording decodes shows when it is.
+
+        Raises:
+            CorpusError: No recording of the corpus is there, or one is there twice,
+                or a session has recordings but no labels.
+        """
+        clips = self.inventory(root)
+        self._require_labels(root, clips)
+        return [
+            Utterance(
+                id=f"{self.name}/{clip.name}",
+                path=clip.path,
+                speaker=f"{self.name}/{clip.speaker}",
+                session=f"{self.name}/{clip.session or clip.speaker}",
+                emotion=self.emotions[clip.label],
+                corpus=self.name,
+                text=clip.text,
+                original=clip.label,
+                style=clip.style,
+                sex=clip.sex,
+                age=clip.age,
+                affect=clip.affect,
+                vote=clip.vote,
+            )
+            for clip in clips
+            if clip.label in self.emotions
+        ]
+
+    def inventory(self, root: Path) -> list[Clip]:
+        """Find the recordings of all labels, sorted by name.
+
+        Raises:
+            CorpusError: No recording of the corpus is there, or one is there twice.
+        """
+        clips = sorted(self.clips(root), key=lambda clip: clip.name)
+        if not clips:
+            raise CorpusError(
+                f"{root}: holds no recording named as in {self.title}; pass the "
+                "folder that it was unpacked into, with .wav, .flac or .opus files"
+            )
+        require_unique((clip.name, clip.path) for clip in clips)
+        return clips
+
+    def _require_labels(self, root: Path, clips: Iterable[Clip]) -> None:
+        labelled: dict[str, bool] = {}
+        for clip in clips:
+            session = clip.session or clip.speaker
+            known = labelled.get(session, False)
+            labelled[session] = known or clip.label != UNLABELLED
+        if bare := [session for session, known in labelled.items() if not known]:
+            raise CorpusError(
+                f"{root}: {', '.join(bare)} of {self.title}: recordings, but no "
+                "labels; unpack the rest of the corpus there"
+            )

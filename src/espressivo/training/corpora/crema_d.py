@@ -1,0 +1,111 @@
+"""CREMA-D: 91 actors say twelve English sentences in six emotions.
+
+The label is the emotion that the actor was asked for, as its file name says; what
+listeners made of the voice alone is kept as the vote.
+
+Sources: Cao et al. (2014), "CREMA-D: Crowd-sourced Emotional Multimodal Actors
+Dataset", IEEE Transactions on Affective Computing 5(4), and the README of its
+repository.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from espressivo.training.corpora.corpus import Corpus, Published
+from espressivo.training.corpora.files import find_named
+from espressivo.training.corpora.tables import find_table, read_table, to_age
+from espressivo.training.corpora.utterance import Clip
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_EMOTIONS = {
+    "ANG": Emotion.ANGER,
+    "HAP": Emotion.HAPPINESS,
+    "NEU": Emotion.NEUTRAL,
+    "SAD": Emotion.SADNESS,
+}
+_VOTES = {label[0]: label for label in (*_EMOTIONS, "DIS", "FEA")}
+_ACTORS = tuple(str(n) for n in range(1001, 1092))
+_SENTENCES = {
+    "IEO": "It's eleven o'clock",
+    "TIE": "That is exactly what happened",
+    "IOM": "I'm on my way to the meeting",
+    "IWW": "I wonder what this is about",
+    "TAI": "The airplane is almost full",
+    "MTI": "Maybe tomorrow it will be cold",
+    "IWL": "I would like a new alarm clock",
+    "ITH": "I think I have a doctor's appointment",
+    "DFA": "Don't forget a jacket",
+    "ITS": "I think I've seen this before",
+    "TSI": "The surface is slick",
+    "WSI": "We'll stop in a couple of minutes",
+}
+# One published level is a single X.
+_NAME = re.compile(
+    r"(?P<actor>10(?:0[1-9]|[1-8]\d|9[01]))_(?P<sentence>[A-Z]{3})"
+    r"_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)_(?:LO|MD|HI|XX?)"
+)
+
+
+def _clips(root: Path) -> list[Clip]:
+    named = find_named(root, _NAME)
+    actors, votes = _demographics(root), _votes(root)
+    return [
+        Clip(
+            name=path.stem,
+            path=path,
+            speaker=match["actor"],
+            label=match["emotion"],
+            text=_SENTENCES[match["sentence"]],
+            sex=actors.get(match["actor"], ("", None))[0],
+            age=actors.get(match["actor"], ("", None))[1],
+            vote=votes.get(path.stem, ""),
+        )
+        for path, match in named
+        if match["sentence"] in _SENTENCES
+    ]
+
+
+def _demographics(root: Path) -> dict[str, tuple[str, int | None]]:
+    """Map actors to sex and age; empty where the table is not there."""
+    table = _find(root, "VideoDemographics.csv")
+    rows = read_table(table, ("ActorID", "Age", "Sex")) if table else []
+    return {row["ActorID"]: (row["Sex"].lower(), to_age(row["Age"])) for row in rows}
+
+
+def _votes(root: Path) -> dict[str, str]:
+    """Map clips to what most heard in the voice; empty where the table is not there.
+
+    Equal votes stand side by side, "A:D".
+    """
+    table = _find(root, "processedResults/summaryTable.csv", "summaryTable.csv")
+    rows = read_table(table, ("FileName", "VoiceVote")) if table else []
+    return {
+        row["FileName"]: ":".join(_VOTES.get(v, v) for v in row["VoiceVote"].split(":"))
+        for row in rows
+    }
+
+
+def _find(root: Path, *names: str) -> Path | None:
+    # The folder of recordings may be passed, with the tables beside it.
+    return find_table(folder / n for folder in (root, root.parent) for n in names)
+
+
+CREMA_D = Corpus(
+    name="crema-d",
+    title="CREMA-D",
+    license="ODbL 1.0 (Cao et al. 2014)",
+    emotions=_EMOTIONS,
+    clips=_clips,
+    speakers=frozenset(_ACTORS),
+    published=(
+        Published(
+            ("label",),
+            {("ANG",): 1271, ("HAP",): 1271, ("NEU",): 1087, ("SAD",): 1271},
+        ),
+    ),
+)

@@ -1,0 +1,204 @@
+"""IEMOCAP: ten actors in five dialogues by two, improvised and from scripts.
+
+The layout is that of the full release: `Session1/dialog/EmoEvaluation/*.txt` label
+the turns of `Session1/sentences/wav/<dialogue>/<turn>.wav`.
+
+Sources: Busso et al. (2008), "IEMOCAP: interactive emotional dyadic motion capture
+database", Language Resources and Evaluation 42. The counts are of the four-class
+subset that the field uses.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from espressivo.errors import CorpusError
+from espressivo.training.corpora.corpus import Corpus, Published
+from espressivo.training.corpora.files import find_recordings, require_folder
+from espressivo.training.corpora.utterance import (
+    UNLABELLED,
+    Affect,
+    Clip,
+    require_unique,
+)
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_EMOTIONS = {
+    "ang": Emotion.ANGER,
+    "hap": Emotion.HAPPINESS,
+    "exc": Emotion.HAPPINESS,
+    "neu": Emotion.NEUTRAL,
+    "sad": Emotion.SADNESS,
+}
+# Frustration, surprise, fear, disgust, other; xxx: the listeners did not agree.
+_UNUSED = ("fru", "sur", "fea", "dis", "oth", "xxx")
+# Of each session: ang, hap, exc, neu, sad.
+_COUNTS = {
+    "Ses01": (229, 135, 143, 384, 194),
+    "Ses02": (137, 117, 210, 362, 197),
+    "Ses03": (240, 135, 151, 320, 305),
+    "Ses04": (327, 65, 238, 258, 143),
+    "Ses05": (170, 143, 299, 384, 245),
+}
+_TALKERS = {
+    "Ses01F": 528,
+    "Ses01M": 557,
+    "Ses02F": 481,
+    "Ses02M": 542,
+    "Ses03F": 522,
+    "Ses03M": 629,
+    "Ses04F": 528,
+    "Ses04M": 503,
+    "Ses05F": 590,
+    "Ses05M": 651,
+}
+_STYLES = {"improvised": 2943, "scripted": 2588}
+_SEXES = {"F": "female", "M": "male"}
+
+# In "Ses01F_impro01_M003" F wears the face markers, but M is speaking.
+_TURN = re.compile(
+    r"(?P<dialogue>(?P<session>Ses0[1-5])[FM]_(?P<style>impro|script)\w+)"
+    r"_(?P<talker>[FM])[A-Z0-9]+"
+)
+_NUMBER = r"-?\d+(?:\.\d+)?"
+# As in: [6.2901 - 8.2357] Ses01F_impro01_F000 neu [2.5000, 2.5000, 2.5000], with tabs
+_LABEL = re.compile(
+    rf"\[{_NUMBER}\s*-\s*{_NUMBER}\]\s+(?P<turn>\w+)\s+(?P<label>\w+)\s+"
+    rf"\[(?P<affect>{_NUMBER},\s*{_NUMBER},\s*{_NUMBER})\]"
+)
+# As in: Ses01F_impro01_F000 [006.2901-008.2357]: Excuse me.
+_TEXT = re.compile(r"(?P<turn>\w+)\s+\[[^\]]*\]:\s*(?P<text>.*\S)")
+
+
+def _clips(root: Path) -> list[Clip]:
+    folders = _sessions(root)
+    return [clip for folder in folders for clip in _session_clips(folder)]
+
+
+def _sessions(root: Path) -> list[Path]:
+    require_folder(root)
+    for place in (root, *sorted(p for p in root.iterdir() if p.is_dir())):
+        if found := sorted(p for p in place.glob("Session[1-5]") if p.is_dir()):
+            return found
+    raise CorpusError(
+        f"{root}: holds no folder Session1 to Session5; "
+        "pass the folder IEMOCAP_full_release"
+    )
+
+
+def _session_clips(folder: Path) -> list[Clip]:
+    recordings = _recordings(folder)
+    texts = dict(_texts(folder))
+    clips = list(_labelled(folder, recordings, texts))
+    named = {clip.name for clip in clips}
+    bare = ((n, p, _TURN.fullmatch(n)) for n, p in recordings.items() if n not in named)
+    return clips + [_clip(path, match, UNLABELLED) for _, path, match in bare if match]
+
+
+def _recordings(folder: Path) -> dict[str, Path]:
+    sentences = folder / "sentences" / "wav"
+    paths = find_recordings(sentences) if sentences.is_dir() else []
+    require_unique((path.stem, path) for path in paths)
+    return {path.stem: path for path in paths}
+
+
+def _labelled(
+    folder: Path, recordings: dict[str, Path], texts: dict[str, str]
+) -> Iterator[Clip]:
+    """Yield the turns that a session's sheets label, with or without recording."""
+    # Hidden companions begin with "._", each listener's own sheets are in subfolders.
+    for sheet in sorted((folder / "dialog" / "EmoEvaluation").glob("Ses*.txt")):
+        for n, line in enumerate(_lines(sheet), start=1):
+            if not line.startswith("["):
+                continue  # what one listener said, or the heading
+            label, turn = _parse(f"{sheet}, line {n}", line, folder)
+            name = turn[0]
+            # Where it should be, if it is not there.
+            place = folder / "sentences" / "wav" / turn["dialogue"] / f"{name}.wav"
+            affect = Affect(*map(float, label["affect"].split(",")))
+            yield _clip(
+                recordings.get(name, place),
+                turn,
+                label["label"],
+                text=texts.get(name),
+                affect=affect,
+            )
+
+
+def _parse(where: str, line: str, folder: Path) -> tuple[re.Match[str], re.Match[str]]:
+    label = _LABEL.fullmatch(line.strip())
+    turn = _TURN.fullmatch(label["turn"]) if label else None
+    if label is None or turn is None:
+        raise CorpusError(
+            f"{where}: is no label ('{line.strip()[:60]}'), as in '[6.2901 - 8.2357] "
+            "Ses01F_impro01_F000 neu [2.5, 2.5, 2.5]'; restore the published sheet"
+        )
+    if label["label"] not in {*_EMOTIONS, *_UNUSED}:
+        raise CorpusError(
+            f"{where}: '{label['label']}' is not one of "
+            f"{', '.join((*_EMOTIONS, *_UNUSED))}; restore the published sheet"
+        )
+    if turn["session"][-1] != folder.name[-1]:
+        raise CorpusError(
+            f"{where}: {turn[0]} in {folder.name}; move its files to "
+            f"Session{turn['session'][-1]}"
+        )
+    return label, turn
+
+
+def _clip(
+    path: Path,
+    turn: re.Match[str],
+    label: str,
+    text: str | None = None,
+    affect: Affect | None = None,
+) -> Clip:
+    return Clip(
+        name=turn[0],
+        path=path,
+        speaker=turn["session"] + turn["talker"],
+        label=label,
+        text=text,
+        session=turn["session"],
+        style="improvised" if turn["style"] == "impro" else "scripted",
+        sex=_SEXES[turn["talker"]],
+        affect=affect,
+    )
+
+
+def _texts(folder: Path) -> Iterator[tuple[str, str]]:
+    for sheet in sorted((folder / "dialog" / "transcriptions").glob("Ses*.txt")):
+        for line in _lines(sheet):
+            if match := _TEXT.fullmatch(line.strip()):
+                yield match["turn"], match["text"]
+
+
+def _lines(sheet: Path) -> list[str]:
+    return sheet.read_text("utf-8", errors="replace").splitlines()
+
+
+IEMOCAP = Corpus(
+    name="iemocap",
+    title="IEMOCAP",
+    license="research use, by agreement with its owner (Busso et al. 2008)",
+    emotions=_EMOTIONS,
+    clips=_clips,
+    speakers=frozenset(_TALKERS),
+    published=(
+        Published(
+            ("session", "label"),
+            {
+                (session, label): count
+                for session, counts in _COUNTS.items()
+                for label, count in zip(_EMOTIONS, counts, strict=True)
+            },
+        ),
+        Published(("speaker",), {(talker,): n for talker, n in _TALKERS.items()}),
+        Published(("style",), {(style,): n for style, n in _STYLES.items()}),
+    ),
+)
