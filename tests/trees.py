@@ -1,0 +1,342 @@
+"""Build the folders of corpora that nobody may pass on, with synthetic voices.
+
+Layout, names and label sheets are those of the real releases. Each corpus comes in two
+sizes: as large as published, where recordings are empty, or links to one file, or not
+there at all; and as a small one with a voice of its own in every file, for training.
+
+    build_iemocap(root)             all 5,531 labels and some others, no recordings
+    build_iemocap(root, clip=wav)   the same, every recording a link to `wav`
+    build_iemocap(root, n=2)        2 turns of each talker and emotion, that sound
+    build_crema_d(root)             all 7,442 names, empty files
+    build_crema_d(root, n=2, n_actors=3)
+    build_savee(root)               all 480 names, empty files
+    build_savee(root, n=2)
+    build_ravdess(root, actors=range(1, 7), n=2)
+
+All return the folder that the reader takes, and build the same tree every time.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import wave
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from espressivo.types import Signal
+
+RATE = 16_000  # Hz
+
+# IEMOCAP as published: labels of each session, turns of each talker, styles. Copied
+# by hand, so that the reader's own copy is tested against it.
+IEMOCAP_LABELS = ("ang", "hap", "exc", "neu", "sad")
+IEMOCAP_COUNTS = {
+    1: (229, 135, 143, 384, 194),
+    2: (137, 117, 210, 362, 197),
+    3: (240, 135, 151, 320, 305),
+    4: (327, 65, 238, 258, 143),
+    5: (170, 143, 299, 384, 245),
+}
+IEMOCAP_WOMEN = {1: 528, 2: 481, 3: 522, 4: 528, 5: 590}
+IEMOCAP_IMPROVISED = 2943
+N_OTHERS = 60
+"""Turns of each session of the full tree with labels that are not used."""
+_OTHERS = ("fru", "xxx", "sur", "fea", "dis", "oth")
+_WORDS = {
+    "ang": "Anger",
+    "hap": "Happiness",
+    "exc": "Excited",
+    "neu": "Neutral state",
+    "sad": "Sadness",
+    "fru": "Frustration",
+}
+
+# emotion -> pitch (Hz), loudness, syllables a second, share of overtones, noise
+_VOICES = {
+    "anger": (300.0, 0.50, 6.0, 0.8, 0.050),
+    "happiness": (240.0, 0.35, 4.5, 0.5, 0.010),
+    "neutral": (160.0, 0.20, 3.0, 0.3, 0.010),
+    "sadness": (110.0, 0.10, 1.5, 0.1, 0.003),
+}
+
+
+def voice(emotion: str, name: str, pitch: float = 1.0) -> Signal:
+    """Make 0.6 to 1.2 s that can be told from other emotions, and from other names."""
+    hz, loudness, rate, overtones, noise = _VOICES.get(emotion, _VOICES["neutral"])
+    rng = np.random.default_rng(crc32(name.encode()))
+    seconds, detune, phase = rng.uniform((0.6, 0.94, 0), (1.2, 1.06, 6))
+    at = np.arange(round(seconds * RATE)) / RATE
+    tones = sum(
+        overtones**k * np.sin(2 * np.pi * hz * pitch * detune * (k + 1) * at)
+        for k in range(4)
+    )
+    syllables = 0.6 + 0.4 * np.sin(2 * np.pi * rate * at + phase)
+    signal = loudness / 2 * tones * syllables + noise * rng.standard_normal(len(at))
+    return np.clip(signal, -1, 1).astype(np.float32)
+
+
+def write_wav(path: Path, signal: Signal) -> Path:
+    """Write 16 bit mono at 16 kHz."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes((signal * 32767).astype("<i2").tobytes())
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one talker of IEMOCAP says at a time."""
+
+    name: str
+    dialogue: str
+    label: str
+
+    @property
+    def session(self) -> int:
+        return int(self.name[4])
+
+    @property
+    def talker(self) -> str:
+        return self.name.rpartition("_")[2][0]
+
+
+def build_iemocap(
+    root: Path, n: int | None = None, *, clip: Path | None = None
+) -> Path:
+    """Build `IEMOCAP_full_release`; in about half of the turns M wears the markers of F.
+
+    Args:
+        root: Where to put it.
+        n: Turns of each talker and emotion, with a voice each, and two others of each
+            talker; None for the published number of each session and label, of each
+            talker, and of each style, all three at once.
+        clip: With n None, what every recording links to; None leaves them out.
+    """
+    folder = root / "IEMOCAP_full_release"
+    turns = _all_turns() if n is None else _few_turns(n)
+    dialogues = defaultdict(list)
+    for turn in turns:
+        dialogues[turn.dialogue].append(turn)
+    for dialogue, members in dialogues.items():
+        session = folder / f"Session{members[0].session}"
+        _write_sheets(session / "dialog", dialogue, members)
+        for turn in members:
+            path = session / "sentences/wav" / dialogue / f"{turn.name}.wav"
+            if n is not None:
+                pitch = 1.2 if turn.talker == "F" else 0.85
+                write_wav(path, voice(_emotion(turn.label), turn.name, pitch))
+            elif clip is not None:
+                _link(path, clip)
+    return folder
+
+
+def _all_turns() -> list[Turn]:
+    rng = random.Random(3)
+    n_all = sum(map(sum, IEMOCAP_COUNTS.values()))
+    styles = ["impro"] * IEMOCAP_IMPROVISED
+    styles += ["script"] * (n_all - IEMOCAP_IMPROVISED)
+    rng.shuffle(styles)
+    cells = []
+    for session, counts in IEMOCAP_COUNTS.items():
+        women = IEMOCAP_WOMEN[session]
+        talkers = list("F" * women + "M" * (sum(counts) - women))
+        rng.shuffle(talkers)
+        labels = np.repeat(IEMOCAP_LABELS, counts).tolist()
+        for label, talker in zip(labels, talkers, strict=True):
+            cells.append((session, talker, label, styles.pop()))
+        others = zip(range(N_OTHERS), list("FM") * N_OTHERS, _OTHERS * N_OTHERS)
+        cells += [(session, t, label, "impro") for _, t, label in others]
+    rng.shuffle(cells)
+    return list(_named(cells, rng))
+
+
+def _few_turns(n: int) -> list[Turn]:
+    cells = []
+    for session, talker in product(IEMOCAP_COUNTS, "FM"):
+        for i in range(n):
+            happy = ("hap", "exc")[i % 2]
+            style = ("impro", "script")[i % 2]
+            cells += [(session, talker, c, style) for c in ("ang", happy, "neu", "sad")]
+        cells += [(session, talker, label, "impro") for label in ("fru", "xxx")]
+    return list(_named(cells, random.Random(3)))
+
+
+def _named(
+    cells: Iterable[tuple[int, str, str, str]], rng: random.Random
+) -> Iterator[Turn]:
+    """Put turns into dialogues of their style, and number them there by talker."""
+    n_of: Counter[str] = Counter()
+    for session, talker, label, style in cells:
+        part = rng.randint(1, 3)
+        scene = f"impro0{part}" if style == "impro" else f"script0{part}_1"
+        dialogue = f"Ses0{session}{rng.choice('FM')}_{scene}"
+        key = f"{dialogue}_{talker}"
+        yield Turn(f"{key}{n_of[key]:03}", dialogue, label)
+        n_of[key] += 1
+
+
+def _write_sheets(folder: Path, dialogue: str, turns: list[Turn]) -> None:
+    labels = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]", ""]
+    texts = []
+    for i, turn in enumerate(turns):
+        start, end = 6.2901 + 4 * i, 8.2357 + 4 * i
+        heard = _WORDS.get(turn.label, "Other")
+        labels += [
+            f"[{start:.4f} - {end:.4f}]\t{turn.name}\t{turn.label}"
+            f"\t[{1 + i % 5}.5000, 2.5000, 3.0000]",
+            f"C-E2:\t{heard};\t()",
+            "C-E3:\tNeutral state; Frustration;\t()",
+            f"C-F1:\t{heard};\t()",
+            f"A-E3:\tval {1 + i % 5}; act 2; dom  3;\t()",
+            "A-E4:\tval 2; act 3; dom  3;\t(mildly annoyed)",
+            "A-F1:\tval 3; act 2; dom  3;\t()",
+            "",
+        ]
+        texts += [f"{turn.name} [{start:08.4f}-{end:08.4f}]: Line {i} of {dialogue}."]
+    _write(folder / f"EmoEvaluation/{dialogue}.txt", "\n".join(labels) + "\n")
+    _write(folder / f"transcriptions/{dialogue}.txt", "\n".join([*texts, "M: Yeah."]))
+    # What a reader has to pass over.
+    _write(folder / f"EmoEvaluation/._{dialogue}.txt", "\0\5\26\7\0\2[x]")
+    one = "".join(f"{turn.name} :Anger; ()\n" for turn in turns)
+    _write(folder / f"EmoEvaluation/Categorical/{dialogue}_e2_cat.txt", one)
+    _write(folder / f"EmoEvaluation/Attribute/{dialogue}_e3_atr.txt", one)
+    _write(folder / f"EmoEvaluation/Self-evaluation/{dialogue}_f1.txt", one)
+
+
+CREMA_D_SENTENCES = tuple("IEO TIE IOM IWW TAI MTI IWL ITH DFA ITS TSI WSI".split())
+CREMA_D_LABELS = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
+
+
+def build_crema_d(
+    root: Path,
+    n: int | None = None,
+    *,
+    n_actors: int = 91,
+    clip: Path | None = None,
+) -> Path:
+    """Build `CREMA-D` with its demographics and votes.
+
+    Args:
+        root: Where to put it.
+        n: Clips of each actor and emotion, with a voice each; None for all that were
+            published, of which which few are missing is ours.
+        n_actors: How many of the 91, from 1001 on.
+        clip: With n None, what every recording links to; None leaves them empty.
+    """
+    folder = root / "CREMA-D"
+    actors = [str(1001 + i) for i in range(n_actors)]
+    names = [name for actor in actors for name in _crema_d_names(actor, n)]
+    for name in names:
+        path = folder / "AudioWAV" / f"{name}.wav"
+        if n is None:
+            _link(path, clip)
+        else:
+            pitch = 0.85 if int(name[3]) % 2 else 1.2
+            write_wav(path, voice(_emotion(name[9:12]), name, pitch))
+    rows = (f'{a},{20 + int(a) % 50},"{_sex(a)}","Asian","Hispanic"\n' for a in actors)
+    heading = '"ActorID","Age","Sex","Race","Ethnicity"\n'
+    _write(folder / "VideoDemographics.csv", heading + "".join(rows))
+    heading = '"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel",'
+    heading += '"MultiModalVote","MultiModalLevel"\n'
+    rows = (
+        f'"{i}","{x}","{x[9]}:N","50:40","A","60","A","70"\n' for i, x in _count(names)
+    )
+    _write(folder / "processedResults/summaryTable.csv", heading + "".join(rows))
+    return folder
+
+
+def _crema_d_names(actor: str, n: int | None) -> Iterator[str]:
+    """Yield the names of an actor: one sentence at three levels, eleven at none."""
+    for label in CREMA_D_LABELS:
+        takes = [f"{s}_{label}_XX" for s in CREMA_D_SENTENCES]
+        if label != "NEU":
+            takes[:1] = [f"IEO_{label}_{level}" for level in ("LO", "MD", "HI")]
+        # 1,271 of each emotion and 1,087 neutral ones is 3 and 5 fewer than a grid.
+        if n is None and int(actor) < 1001 + (5 if label == "NEU" else 3):
+            takes.pop()
+        yield from (f"{actor}_{take}" for take in takes[:n])
+
+
+def build_savee(
+    root: Path, n: int | None = None, *, flat: bool = True, clip: Path | None = None
+) -> Path:
+    """Build `SAVEE`: n of each man and emotion with a voice each, or all 480, empty.
+
+    Args:
+        root: Where to put it.
+        n: None for all.
+        flat: `DC_a01.wav` in one folder, else `AudioData/DC/a01.wav`.
+        clip: With n None, what every recording links to; None leaves them empty.
+    """
+    folder = root / "SAVEE"
+    for speaker, letter in product(("DC", "JE", "JK", "KL"), "a d f h n sa su".split()):
+        for i in range(1, 1 + (n or (30 if letter == "n" else 15))):
+            code = f"{letter}{i:02}"
+            name = f"{speaker}_{code}.wav"
+            path = folder / (name if flat else f"AudioData/{speaker}/{code}.wav")
+            if n is None:
+                _link(path, clip)
+            else:
+                write_wav(path, voice(_emotion(letter), name, 0.85))
+    return folder
+
+
+def build_ravdess(
+    root: Path, actors: Iterable[int] = range(1, 25), n: int | None = None
+) -> Path:
+    """Build `RAVDESS` of some actors: n clips of each of eight emotions, or all."""
+    folder = root / "RAVDESS"
+    for actor in actors:
+        for emotion in range(1, 9):
+            # Emotion, intensity, statement, repetition; neutral is never strong.
+            levels = ("01",) if emotion == 1 else ("01", "02")
+            takes = list(product(levels, ("01", "02"), ("01", "02")))[:n]
+            for take in takes:
+                code = f"{emotion:02}"
+                name = "-".join(("03", "01", code, *take, f"{actor:02}"))
+                pitch = 0.85 if actor % 2 else 1.2
+                path = folder / f"Actor_{actor:02}" / f"{name}.wav"
+                write_wav(path, voice(_emotion(code), name, pitch))
+    return folder
+
+
+def _emotion(label: str) -> str:
+    """Say which of the four a corpus's label means, as the study does."""
+    meant = {
+        "anger": ("ang", "ANG", "a", "05"),
+        "happiness": ("hap", "exc", "HAP", "h", "03"),
+        "sadness": ("sad", "SAD", "sa", "04"),
+    }
+    return next((e for e, labels in meant.items() if label in labels), "neutral")
+
+
+def _sex(actor: str) -> str:
+    return "Male" if int(actor) % 2 else "Female"
+
+
+def _count(names: list[str]) -> Iterator[tuple[int, str]]:
+    return enumerate(names, start=1)
+
+
+def _link(path: Path, clip: Path | None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if clip is None:
+        path.touch()
+    else:
+        os.link(clip, path)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
