@@ -114,7 +114,7 @@ class Turn:
 def build_iemocap(
     root: Path, n: int | None = None, *, clip: Path | None = None
 ) -> Path:
-    """Build `IEMOCAP_full_release`; in about half of the turns M wears the markers of F.
+    """Build `IEMOCAP_full_release`; in half of the turns the other wears the markers.
 
     Args:
         root: Where to put it.
@@ -155,8 +155,10 @@ def _all_turns() -> list[Turn]:
         labels = np.repeat(IEMOCAP_LABELS, counts).tolist()
         for label, talker in zip(labels, talkers, strict=True):
             cells.append((session, talker, label, styles.pop()))
-        others = zip(range(N_OTHERS), list("FM") * N_OTHERS, _OTHERS * N_OTHERS)
-        cells += [(session, t, label, "impro") for _, t, label in others]
+        others = [_OTHERS[i // 2 % len(_OTHERS)] for i in range(N_OTHERS)]
+        cells += [
+            (session, "FM"[i % 2], label, "impro") for i, label in enumerate(others)
+        ]
     rng.shuffle(cells)
     return list(_named(cells, rng))
 
@@ -189,12 +191,14 @@ def _named(
 def _write_sheets(folder: Path, dialogue: str, turns: list[Turn]) -> None:
     labels = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]", ""]
     texts = []
+    # The same script was played in every session.
+    source = dialogue[7:] if "script" in dialogue else dialogue
     for i, turn in enumerate(turns):
         start, end = 6.2901 + 4 * i, 8.2357 + 4 * i
+        affect = f"[{1 + i % 5}.5000, 2.5000, 3.0000]"
         heard = _WORDS.get(turn.label, "Other")
         labels += [
-            f"[{start:.4f} - {end:.4f}]\t{turn.name}\t{turn.label}"
-            f"\t[{1 + i % 5}.5000, 2.5000, 3.0000]",
+            "\t".join((f"[{start:.4f} - {end:.4f}]", turn.name, turn.label, affect)),
             f"C-E2:\t{heard};\t()",
             "C-E3:\tNeutral state; Frustration;\t()",
             f"C-F1:\t{heard};\t()",
@@ -203,7 +207,8 @@ def _write_sheets(folder: Path, dialogue: str, turns: list[Turn]) -> None:
             "A-F1:\tval 3; act 2; dom  3;\t()",
             "",
         ]
-        texts += [f"{turn.name} [{start:08.4f}-{end:08.4f}]: Line {i} of {dialogue}."]
+        said = f"Line {i} of {source}."
+        texts += [f"{turn.name} [{start:08.4f}-{end:08.4f}]: {said}"]
     _write(folder / f"EmoEvaluation/{dialogue}.txt", "\n".join(labels) + "\n")
     _write(folder / f"transcriptions/{dialogue}.txt", "\n".join([*texts, "M: Yeah."]))
     # What a reader has to pass over.
@@ -214,7 +219,10 @@ def _write_sheets(folder: Path, dialogue: str, turns: list[Turn]) -> None:
     _write(folder / f"EmoEvaluation/Self-evaluation/{dialogue}_f1.txt", one)
 
 
-CREMA_D_SENTENCES = tuple("IEO TIE IOM IWW TAI MTI IWL ITH DFA ITS TSI WSI".split())
+CREMA_D_SENTENCES = (
+    *("IEO", "TIE", "IOM", "IWW", "TAI", "MTI"),
+    *("IWL", "ITH", "DFA", "ITS", "TSI", "WSI"),
+)
 CREMA_D_LABELS = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
 
 
@@ -250,7 +258,8 @@ def build_crema_d(
     heading = '"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel",'
     heading += '"MultiModalVote","MultiModalLevel"\n'
     rows = (
-        f'"{i}","{x}","{x[9]}:N","50:40","A","60","A","70"\n' for i, x in _count(names)
+        f'"{i}","{x}","{x[9]}:N","50:40","A","60","A","70"\n'
+        for i, x in enumerate(names, 1)
     )
     _write(folder / "processedResults/summaryTable.csv", heading + "".join(rows))
     return folder
@@ -268,6 +277,9 @@ def _crema_d_names(actor: str, n: int | None) -> Iterator[str]:
         yield from (f"{actor}_{take}" for take in takes[:n])
 
 
+SAVEE_LETTERS = ("a", "d", "f", "h", "n", "sa", "su")
+
+
 def build_savee(
     root: Path, n: int | None = None, *, flat: bool = True, clip: Path | None = None
 ) -> Path:
@@ -280,7 +292,7 @@ def build_savee(
         clip: With n None, what every recording links to; None leaves them empty.
     """
     folder = root / "SAVEE"
-    for speaker, letter in product(("DC", "JE", "JK", "KL"), "a d f h n sa su".split()):
+    for speaker, letter in product(("DC", "JE", "JK", "KL"), SAVEE_LETTERS):
         for i in range(1, 1 + (n or (30 if letter == "n" else 15))):
             code = f"{letter}{i:02}"
             name = f"{speaker}_{code}.wav"
@@ -323,10 +335,6 @@ def _emotion(label: str) -> str:
 
 def _sex(actor: str) -> str:
     return "Male" if int(actor) % 2 else "Female"
-
-
-def _count(names: list[str]) -> Iterator[tuple[int, str]]:
-    return enumerate(names, start=1)
 
 
 def _link(path: Path, clip: Path | None) -> None:
