@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedCounts:
     """How many recordings a complete corpus has, along some properties of them.
 
     Attributes:
@@ -46,10 +46,12 @@ class Published:
         )
 
 
-def by_speaker_and_label(counts: Mapping[tuple[str, str], int]) -> tuple[Published]:
+def by_speaker_and_label(
+    counts: Mapping[tuple[str, str], int],
+) -> tuple[PublishedCounts]:
     """Say that all of (speaker, label) was published, from which the rest follows."""
     cells = {tuple(cell): n for cell, n in counts.items()}
-    return (Published(("speaker", "label"), cells),)
+    return (PublishedCounts(("speaker", "label"), cells),)
 
 
 def no_names(_root: Path) -> frozenset[str]:
@@ -80,7 +82,7 @@ class Corpus:
     emotions: Mapping[str, Emotion]
     clips: Callable[[Path], list[Clip]]
     speakers: frozenset[str]
-    published: tuple[Published, ...]
+    published: tuple[PublishedCounts, ...]
     names: Callable[[Path], frozenset[str]] = no_names
     same_audio: frozenset[frozenset[str]] = frozenset()
 

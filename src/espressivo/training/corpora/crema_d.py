@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from espressivo.training.corpora.corpus import Corpus, Published
+from espressivo.training.corpora.corpus import Corpus, PublishedCounts
 from espressivo.training.corpora.files import find_named
 from espressivo.training.corpora.tables import find_table, read_table, to_age
 from espressivo.training.corpora.utterance import Clip
@@ -103,7 +103,7 @@ CREMA_D = Corpus(
     clips=_clips,
     speakers=frozenset(_ACTORS),
     published=(
-        Published(
+        PublishedCounts(
             ("label",),
             {("ANG",): 1271, ("HAP",): 1271, ("NEU",): 1087, ("SAD",): 1271},
         ),

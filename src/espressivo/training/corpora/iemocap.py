@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING
 
 from espressivo.errors import CorpusError
-from espressivo.training.corpora.corpus import Corpus, Published
+from espressivo.training.corpora.corpus import Corpus, PublishedCounts
 from espressivo.training.corpora.files import find_recordings, require_folder
 from espressivo.training.corpora.utterance import (
     UNLABELLED,
@@ -190,7 +190,7 @@ IEMOCAP = Corpus(
     clips=_clips,
     speakers=frozenset(_TALKERS),
     published=(
-        Published(
+        PublishedCounts(
             ("session", "label"),
             {
                 (session, label): count
@@ -198,7 +198,7 @@ IEMOCAP = Corpus(
                 for label, count in zip(_EMOTIONS, counts, strict=True)
             },
         ),
-        Published(("speaker",), {(talker,): n for talker, n in _TALKERS.items()}),
-        Published(("style",), {(style,): n for style, n in _STYLES.items()}),
+        PublishedCounts(("speaker",), {(talker,): n for talker, n in _TALKERS.items()}),
+        PublishedCounts(("style",), {(style,): n for style, n in _STYLES.items()}),
     ),
 )
