@@ -1,0 +1,39 @@
+"""Tables of cross-validation results, and the report that holds them all."""
+
+from espressivo.training.tables.build import (
+    class_table,
+    comparison_table,
+    confusion_table,
+    fold_table,
+    interval_table,
+    main_table,
+    published_table,
+)
+from espressivo.training.tables.render import (
+    FORMATS,
+    to_csv,
+    to_html,
+    to_latex,
+    to_markdown,
+)
+from espressivo.training.tables.table import Bounded, Cell, Column, Row, Table
+
+__all__ = [
+    "FORMATS",
+    "Bounded",
+    "Cell",
+    "Column",
+    "Row",
+    "Table",
+    "class_table",
+    "comparison_table",
+    "confusion_table",
+    "fold_table",
+    "interval_table",
+    "main_table",
+    "published_table",
+    "to_csv",
+    "to_html",
+    "to_latex",
+    "to_markdown",
+]

@@ -1,0 +1,346 @@
+"""Tables of cross-validation results."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from espressivo.training.pools import holm, spread
+from espressivo.training.published import NOT_MEASURED, OTHERS, STUDY
+from espressivo.training.tables.table import Bounded, Column, Row, Table
+from espressivo.training.tables.wording import (
+    INTERVALS,
+    MEASURES,
+    OVER_FOLDS,
+    cautions,
+    folds_of,
+    names_of,
+    protocol_of,
+    with_calm_apart,
+)
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from espressivo.training.answers import Comparison, Results
+    from espressivo.training.published import Published
+    from espressivo.training.sums import Floats
+
+_F1 = tuple(f"f1_{emotion}" for emotion in Emotion)
+_SCORES = ("wa", "ua", "macro_f1", *_F1)
+_COMPARED = ("wa", "ua", "macro_f1", "ece")
+_POOLED = (
+    "With several seeds, counts are averaged over them, not probabilities: no ensemble."
+)
+_ECE = "ECE: expected calibration error over 15 bins, less is better."
+
+
+def main_table(results: Sequence[Results]) -> Table:
+    """Sum every system up in one row, or two where a corpus has calm utterances."""
+    names = names_of(results)
+    rows = tuple(
+        Row(
+            (
+                name,
+                one.calm,
+                protocol_of(one),
+                ", ".join(one.corpora),
+                folds_of(one),
+                len(one.planned_seeds),
+                one.n_utterances,
+                one.n_speakers,
+                *(one.over_folds(measure) for measure in _SCORES),
+                bounded(one, "ua"),
+                one.over_folds("ece"),
+                one.n_parameters,
+                len(one.unreadable),
+            )
+        )
+        for name, one in with_calm_apart(results, names)
+    )
+    headings = (
+        *("system", "calm", "protocol", "tested on", "folds", "seeds"),
+        *("utterances", "speakers", *(MEASURES[m] for m in _SCORES)),
+        *("UA pooled", "ECE", "parameters", "unreadable"),
+    )
+    notes = (OVER_FOLDS, INTERVALS, _ECE, *cautions(results, names))
+    columns = tuple(Column(heading) for heading in headings)
+    table = Table("main", "Cross-validation", columns, rows, notes)
+    return table.without_empty()
+
+
+def interval_table(results: Sequence[Results]) -> Table:
+    """Score all test answers of every system together, with 95 % intervals."""
+    names = names_of(results)
+    measures = (*_SCORES, "ece")
+    rows = tuple(
+        Row((name, one.calm, protocol_of(one), *(bounded(one, m) for m in measures)))
+        for name, one in with_calm_apart(results, names)
+    )
+    headings = ("system", "calm", "protocol", *(MEASURES[m] for m in measures))
+    return Table(
+        "intervals",
+        "All test answers together (pooled)",
+        tuple(Column(heading) for heading in headings),
+        rows,
+        (INTERVALS, _POOLED, _ECE, *cautions(results, names)),
+    ).without_empty()
+
+
+def fold_table(results: Results) -> Table:
+    """Score each fold, each seed over all folds, and both together."""
+    rows = [_fold_row(results, fold) for fold in results.planned_folds]
+    measures = (*_SCORES, "ece")
+    n, speakers = results.n_utterances, results.n_speakers
+    over = tuple(results.over_folds(m) for m in measures)
+    rows.append(Row(("mean over folds", n, speakers, *over), strong=True))
+    notes = [OVER_FOLDS, _ECE]
+    if len(results.planned_seeds) > 1:
+        by_seed = {m: results.by_seed(m) for m in measures}
+        for seed in by_seed["ua"]:
+            cells = (by_seed[m][seed] for m in measures)
+            rows.append(Row((f"seed {seed}, mean over folds", n, speakers, *cells)))
+        seeds = (spread(list(by_seed[m].values())) for m in measures)
+        rows.append(Row(("over seeds", n, speakers, *seeds)))
+        notes.insert(
+            1,
+            "In the row of a fold and in the row over seeds, ± is the sample standard "
+            "deviation over seeds.",
+        )
+    headings = ("fold", "utterances", "speakers", *(MEASURES[m] for m in measures))
+    return Table(
+        f"folds-{stem_of(results)}",
+        "Folds",
+        tuple(Column(heading) for heading in headings),
+        tuple(rows),
+        (*notes, *cautions([results], [results.name])),
+        _about(results),
+    )
+
+
+def class_table(results: Sequence[Results]) -> Table:
+    """Say how well each emotion is found: recall and F1."""
+    names = names_of(results)
+    rows = tuple(
+        Row(
+            (
+                name,
+                one.calm,
+                protocol_of(one),
+                str(emotion),
+                _n_of(one, i),
+                one.over_folds(f"recall_{emotion}"),
+                bounded(one, f"recall_{emotion}"),
+                one.over_folds(f"f1_{emotion}"),
+                bounded(one, f"f1_{emotion}"),
+            )
+        )
+        for name, one in with_calm_apart(results, names)
+        for i, emotion in enumerate(Emotion)
+    )
+    headings = (
+        *("system", "calm", "protocol", "emotion", "utterances"),
+        *("recall", "recall pooled", "F1", "F1 pooled"),
+    )
+    return Table(
+        "emotions",
+        "Recall and F1 of each emotion",
+        tuple(Column(heading) for heading in headings),
+        rows,
+        (OVER_FOLDS, INTERVALS, *cautions(results, names)),
+    ).without_empty()
+
+
+def confusion_table(results: Results) -> Table:
+    """Say what each emotion is taken for: shares of the actual class, all folds."""
+    rows = [
+        Row((one.calm, str(emotion), _n_of(one, i), *shares))
+        for _, one in with_calm_apart([results], [results.name])
+        for i, (emotion, shares) in enumerate(
+            zip(Emotion, shares_of(one.pool.confusion).tolist(), strict=True)
+        )
+    ]
+    headings = ("calm", "actual", "utterances", *(f"taken for {e}" for e in Emotion))
+    return Table(
+        f"confusion-{stem_of(results)}",
+        "Confusion",
+        tuple(Column(heading) for heading in headings),
+        tuple(rows),
+        (
+            "Shares of the actual emotion; all folds together, mean over seeds.",
+            *cautions([results], [results.name]),
+        ),
+        _about(results),
+    ).without_empty()
+
+
+def comparison_table(results: Sequence[Results], against: Results) -> Table:
+    """Compare each system with one other, on the utterances that both answered.
+
+    Raises:
+        CorpusError: A system tested none of the other's utterances.
+    """
+    names = names_of([*results, against])
+    other_name = names.pop()
+    found = [
+        (name, one, one.compare(against))
+        for name, one in with_calm_apart(results, names)
+        if one.folder != against.folder
+    ]
+    found = [(name, one, c) for name, one, c in found if c.differences]
+    rows: list[Row] = []
+    for measure in _COMPARED:
+        corrected = _corrected(found, measure)
+        for (name, one, c), p in zip(found, corrected, strict=True):
+            d = c.differences[measure]
+            value = Bounded(d.difference, d.interval.low, d.interval.high)
+            counts = (c.n_utterances, c.n_speakers)
+            cells = (name, one.calm, protocol_of(one), MEASURES[measure], *counts)
+            rows.append(Row((*cells, value, d.p, p), measure == "ua"))
+    columns = (
+        *map(Column, ("system", "calm", "protocol", "measure", "utterances")),
+        *(Column("speakers"), Column("difference", signed=True)),
+        *(Column("p", digits=4), Column("p (Holm)", digits=4)),
+    )
+    both = [*results, against]
+    return Table(
+        "comparison",
+        f"Difference from {other_name} ({protocol_of(against)})",
+        columns,
+        tuple(rows),
+        (
+            (
+                "Pooled over folds, on the utterances that both answered; both are "
+                "resampled alike, by whole speakers. In parentheses: 95 % interval."
+            ),
+            (
+                "p: two-sided, how often resampling turns the sign; it is at least 0.001. "
+                "p (Holm): the same, corrected for the number of systems compared."
+            ),
+            "UA decides, as it chose the epochs; the others describe. " + _ECE,
+            *cautions(both, [*names, other_name]),
+        ),
+    ).without_empty()
+
+
+def published_table(
+    results: Sequence[Results],
+    published: Sequence[Published] = (*STUDY, *OTHERS),
+) -> Table | None:
+    """Put what others published on the tested corpora beside ours, which is bold.
+
+    Returns:
+        None when nothing is published on these corpora.
+    """
+    names = names_of(results)
+    tested = {corpus for one in results for corpus in one.corpora}
+    rows = [
+        Row(
+            (
+                p.system,
+                p.source,
+                NOT_MEASURED,
+                p.corpus,
+                "as neutral" if p.corpus == "ravdess" else "",
+                p.protocol,
+                *(p.measures.get(measure) for measure in _SCORES),
+                p.size,
+            )
+        )
+        for p in published
+        if p.corpus in tested
+    ]
+    if not rows:
+        return None
+    rows += [
+        Row(
+            (
+                name,
+                str(one.folder.name),
+                "measured",
+                ", ".join(one.corpora),
+                one.calm,
+                f"{folds_of(one)} folds, {protocol_of(one)}",
+                *(one.over_folds(measure) for measure in _SCORES),
+                f"{one.n_parameters:,} parameters" if one.n_parameters else "",
+            ),
+            strong=True,
+        )
+        for name, one in with_calm_apart(results, names)
+    ]
+    headings = (
+        *("system", "source", "status", "tested on", "calm", "protocol"),
+        *(MEASURES[m] for m in _SCORES),
+        "size",
+    )
+    return Table(
+        "published",
+        "Published results beside ours",
+        tuple(Column(heading) for heading in headings),
+        tuple(rows),
+        (
+            (
+                "Only bold rows were measured here. Compare rows of the same corpus and "
+                "protocol only."
+            ),
+            OVER_FOLDS + " Where others publish ±, its divisor is not always known.",
+            *cautions(results, names),
+        ),
+    ).without_empty()
+
+
+def bounded(results: Results, measure: str) -> Bounded:
+    """Return a pooled measure with its interval over speakers."""
+    value = results.pooled[measure]
+    interval = results.intervals.get(measure)
+    return Bounded(value, interval.low, interval.high) if interval else Bounded(value)
+
+
+def shares_of(confusion: Floats) -> Floats:
+    """Divide the rows of a confusion matrix [C, C] by their sums."""
+    shares: Floats = confusion / np.maximum(confusion.sum(1, keepdims=True), 1e-9)
+    return shares
+
+
+def stem_of(results: Results) -> str:
+    """Turn a folder's name into one that every file system takes."""
+    return re.sub(r"[^\w.-]+", "-", results.folder.resolve().name)
+
+
+def _fold_row(results: Results, fold: str) -> Row:
+    measures = (*_SCORES, "ece")
+    if fold not in results.folds:
+        return Row((f"{fold} (not finished)", *(None for _ in (0, 1, *measures))))
+    rows = results.answers.folds == fold
+    counts = (
+        len(np.unique(results.answers.ids[rows])),
+        len(np.unique(results.answers.speakers[rows])),
+    )
+    return Row((fold, *counts, *(results.in_fold(fold, m) for m in measures)))
+
+
+def _corrected(
+    found: Sequence[tuple[str, Results, Comparison]], measure: str
+) -> list[float]:
+    """Correct the p values of one measure, with and without calm apart."""
+    corrected = [0.0] * len(found)
+    for calm in {one.calm for _, one, _ in found}:
+        among = [i for i, (_, one, _) in enumerate(found) if one.calm == calm]
+        p = holm([found[i][2].differences[measure].p for i in among])
+        for i, value in zip(among, p, strict=True):
+            corrected[i] = value
+    return corrected
+
+
+def _n_of(results: Results, emotion: int) -> int:
+    rows = results.answers.labels == emotion
+    return len(np.unique(results.answers.ids[rows]))
+
+
+def _about(results: Results) -> tuple[tuple[str, str], ...]:
+    tested = ", ".join(results.corpora)
+    protocol = f"{folds_of(results)} folds, {protocol_of(results)}"
+    return (("system", results.name), ("tested on", tested), ("protocol", protocol))

@@ -1,0 +1,186 @@
+"""A table as Markdown, LaTeX, CSV or HTML."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from html import escape
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from espressivo.training.pools import Spread
+from espressivo.training.tables.table import Bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from espressivo.training.tables.table import Cell, Table
+
+
+def to_markdown(table: Table) -> str:
+    """Write a table as GitHub's Markdown, notes below."""
+    lines = [f"**{_markdown(table.heading)}**", ""]
+    lines.append(_pipes([_markdown(column.name) for column in table.columns]))
+    lines.append(
+        _pipes(["---" if i == 0 else "--:" for i, _ in enumerate(table.columns)])
+    )
+    for row, texts in zip(table.rows, table.texts, strict=True):
+        cells = [_markdown(text) for text in texts]
+        lines.append(_pipes([f"**{c}**" for c in cells] if row.strong else cells))
+    lines += ["", *(f"- {_markdown(note)}" for note in table.notes)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def to_latex(table: Table) -> str:
+    """Write a table as LaTeX, with booktabs; a wide one is scaled (graphicx)."""
+    columns = "".join("l" if words else "r" for words in table.of_words)
+    wide = len(table.columns) > 8
+    names = [rf"\textbf{{{_latex(column.name)}}}" for column in table.columns]
+    rows = []
+    for row, texts in zip(table.rows, table.texts, strict=True):
+        cells = [_latex(text) for text in texts]
+        bold = [rf"\textbf{{{cell}}}" for cell in cells]
+        rows.append(" & ".join(bold if row.strong else cells) + r" \\")
+    body = [
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(names) + r" \\",
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    if wide:
+        body = [r"\resizebox{\textwidth}{!}{%", *body[:-1], r"\end{tabular}}"]
+    kind = "table*" if wide else "table"
+    notes = [rf"\footnotesize {_latex(note)}\par" for note in table.notes]
+    return "\n".join(
+        [
+            "% needs booktabs" + (" and graphicx" if wide else ""),
+            rf"\begin{{{kind}}}",
+            r"\centering",
+            rf"\caption{{{_latex(table.heading)}}}",
+            rf"\label{{tab:{re.sub('[^a-z0-9-]', '-', table.name.lower())}}}",
+            *body,
+            r"\par\smallskip\raggedright" if notes else "",
+            *notes,
+            rf"\end{{{kind}}}",
+            "",
+        ]
+    )
+
+
+def to_csv(table: Table) -> str:
+    """Write a table as CSV: numbers in full, a column each, no notes.
+
+    What holds for all rows stands in columns of its own. A standard deviation follows
+    its mean as `... sd`; an interval follows its value as `... low` and `... high`.
+    """
+    by_column = list(zip(*(row.cells for row in table.rows), strict=True))
+    by_column = by_column or [() for _ in table.columns]
+    kinds = [_endings(cells) for cells in by_column]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        [name for name, _ in table.about]
+        + [
+            c.name + e
+            for c, kind in zip(table.columns, kinds, strict=True)
+            for e in kind
+        ]
+    )
+    about = [value for _, value in table.about]
+    for row in table.rows:
+        cells = (
+            _numbers(cell, kind) for cell, kind in zip(row.cells, kinds, strict=True)
+        )
+        writer.writerow([*about, *chain.from_iterable(cells)])
+    return out.getvalue()
+
+
+def to_html(table: Table) -> str:
+    """Write a table as HTML: a caption, headings with their scope, notes below."""
+    lines = [
+        (
+            '<div class="table" tabindex="0" role="group" '
+            f'aria-label="{escape(table.title)}">'
+        ),
+        "<table>",
+        f"<caption>{escape(table.heading)}</caption>",
+        "<thead><tr>",
+        *(f'<th scope="col">{escape(column.name)}</th>' for column in table.columns),
+        "</tr></thead>",
+        "<tbody>",
+    ]
+    for row, (first, *texts) in zip(table.rows, table.texts, strict=True):
+        lines.append('<tr class="strong">' if row.strong else "<tr>")
+        lines.append(f'<th scope="row">{escape(first)}</th>')
+        for cell, text in zip(row.cells[1:], texts, strict=True):
+            kind = "" if isinstance(cell, str) else ' class="n"'
+            lines.append(f"<td{kind}>{escape(text)}</td>")
+        lines.append("</tr>")
+    lines += ["</tbody>", "</table>", "</div>"]
+    if table.notes:
+        items = (f"<li>{escape(note)}</li>" for note in table.notes)
+        lines += ['<ul class="notes">', *items, "</ul>"]
+    return "\n".join(lines) + "\n"
+
+
+FORMATS: dict[str, tuple[str, Callable[[Table], str]]] = {
+    "markdown": ("md", to_markdown),
+    "latex": ("tex", to_latex),
+    "csv": ("csv", to_csv),
+}
+"""Name -> ending of its files, and what writes it."""
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    **{mark: rf"\{mark}" for mark in "&%$#_{}"},
+}
+
+
+def _latex(text: str) -> str:
+    whole = "".join(_TEX.get(letter, letter) for letter in " ".join(text.split()))
+    return re.sub(r"(?<![\w.])-(?=\d)", "$-$", whole)  # a minus, not a hyphen
+
+
+def _markdown(text: str) -> str:
+    marked = re.sub(r"([\\|*`<\[\]])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", marked)
+
+
+def _pipes(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _endings(cells: tuple[Cell, ...]) -> tuple[str, ...]:
+    """Return what the columns are called that a column becomes in CSV."""
+    kinds = {type(cell) for cell in cells}
+    bounds = (" low", " high") if Bounded in kinds else ()
+    return ("", *((" sd",) if Spread in kinds else ()), *bounds)
+
+
+def _numbers(cell: Cell, endings: tuple[str, ...]) -> list[str | float]:
+    parts: dict[str, Cell]
+    match cell:
+        case Spread(mean, sd):
+            parts = {"": mean, " sd": sd}
+        case Bounded(value, low, high):
+            parts = {"": value, " low": low, " high": high}
+        case _:
+            parts = {"": cell}
+    return [_plain(parts.get(ending)) for ending in endings]
+
+
+def _plain(value: Cell) -> str | float:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else round(value, 9)
+    return "" if value is None else str(value)

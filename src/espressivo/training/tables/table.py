@@ -1,0 +1,143 @@
+"""One table, whatever it is printed as."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from espressivo.training.pools import Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """A value and its 95 % interval; the ends are NaN where there is none."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+
+Cell: TypeAlias = str | int | float | Spread | Bounded | None
+"""None and NaN: not known, or not defined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading, and how the numbers below it are written."""
+
+    name: str
+    digits: int = 3
+    signed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The cells of one row, which `strong` sets off from the others."""
+
+    cells: tuple[Cell, ...]
+    strong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Numbers, not yet text, so that every form shows the same ones.
+
+    Attributes:
+        name: Stem of its files.
+        title: What it shows.
+        columns: Headings.
+        rows: As many cells each as there are columns; the first cell names the row.
+        notes: What a reader must know to read it.
+        about: What holds for all rows, as (name, value): in the title of a printed
+            table, a column each in CSV.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    about: tuple[tuple[str, str], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row.cells) != len(self.columns):
+                raise ValueError(
+                    f"table {self.name}: a row of {len(row.cells)} cells below "
+                    f"{len(self.columns)} columns"
+                )
+
+    @property
+    def heading(self) -> str:
+        """The title, and what holds for all rows."""
+        return "; ".join([self.title, *(f"{n}: {v}" for n, v in self.about)])
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """The cells as text, row by row."""
+        return [
+            [
+                to_text(c, column)
+                for c, column in zip(r.cells, self.columns, strict=True)
+            ]
+            for r in self.rows
+        ]
+
+    @property
+    def of_words(self) -> list[bool]:
+        """Which columns hold words, not numbers."""
+        return [
+            any(isinstance(row.cells[i], str) for row in self.rows)
+            for i, _ in enumerate(self.columns)
+        ]
+
+    def without_empty(self) -> Table:
+        """Leave out columns that say nothing in any row."""
+        kept = [
+            i
+            for i, _ in enumerate(self.columns)
+            if any(row.cells[i] not in (None, "") for row in self.rows)
+        ]
+        return replace(
+            self,
+            columns=tuple(self.columns[i] for i in kept),
+            rows=tuple(
+                Row(tuple(row.cells[i] for i in kept), row.strong) for row in self.rows
+            ),
+        )
+
+
+def to_text(cell: Cell, column: Column) -> str:
+    """Write one cell.
+
+    >>> to_text(Spread(0.595, 0.031), Column("WA"))
+    '0.595 ± 0.031'
+    >>> to_text(Bounded(0.05, -0.01, 0.11), Column("difference", signed=True))
+    '+0.050 (-0.010 to +0.110)'
+    >>> to_text(23491968, Column("parameters"))
+    '23,491,968'
+    >>> to_text(None, Column("parameters"))
+    '-'
+    """
+    match cell:
+        case None | str():
+            return cell or "-"
+        case int():
+            return f"{cell:,}"
+        case float():
+            return _number(cell, column)
+        case Spread(mean, sd):
+            text, rest = _number(mean, column), f" ± {sd:.{column.digits}f}"
+            known = not math.isnan(sd)
+        case Bounded(value, low, high):
+            text = _number(value, column)
+            rest = f" ({_number(low, column)} to {_number(high, column)})"
+            known = not math.isnan(low)
+    return text + rest if known else text
+
+
+def _number(value: float, column: Column) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:{'+' if column.signed else ''}.{column.digits}f}"

@@ -1,0 +1,133 @@
+"""What tables call things, and what a reader must know to read them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from espressivo.training.answers import FEW_SPEAKERS
+from espressivo.training.sums import N_RESAMPLES
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from espressivo.training.answers import Results
+
+RANDOM = "random split: speakers are in several parts"
+
+_PROTOCOLS = {
+    "session": "leave one session out",
+    "speaker-group": "leave one speaker group out",
+    "corpus": "leave one corpus out",
+    "random": RANDOM,
+}
+
+MEASURES = {
+    "wa": "WA",
+    "ua": "UA",
+    "macro_f1": "macro F1",
+    "ece": "ECE",
+    **{f"recall_{emotion}": f"recall {emotion}" for emotion in Emotion},
+    **{f"f1_{emotion}": f"F1 {emotion}" for emotion in Emotion},
+}
+"""What tables call the measures."""
+
+
+def protocol_of(results: Results) -> str:
+    """Say who was tested, and what is wrong with it."""
+    words = _PROTOCOLS.get(results.protocol, results.protocol)
+    return words + ("; chosen on the test part" if results.chosen_by_test else "")
+
+
+def folds_of(results: Results) -> str:
+    """Say how many folds there are, and of how many.
+
+    A fold counts when one of its seeds is finished.
+    """
+    done, planned = len(results.folds), len(results.planned_folds)
+    return str(done) if done == planned else f"{done} of {planned}"
+
+
+def names_of(results: Sequence[Results]) -> list[str]:
+    """Name each system, by its folder too where the name is not enough."""
+    n = Counter(r.name for r in results)
+    return [r.name if n[r.name] == 1 else f"{r.name} ({r.folder})" for r in results]
+
+
+def with_calm_apart(
+    results: Sequence[Results], names: Sequence[str]
+) -> Iterator[tuple[str, Results]]:
+    """Name each of the results, and what is left of it without calm utterances."""
+    for name, one in zip(names, results, strict=True):
+        yield name, one
+        if (rest := one.without_calm) is not None:
+            yield name, rest
+
+
+OVER_FOLDS = (
+    "± is the sample standard deviation over folds; with several seeds a fold's score "
+    "is the mean over its seeds."
+)
+INTERVALS = (
+    "In parentheses: 95 % interval of all test answers together (pooled), by "
+    f"{N_RESAMPLES:,} resamples of whole speakers."
+)
+
+
+def cautions(results: Sequence[Results], names: Sequence[str]) -> list[str]:
+    """Say what limits what the numbers mean; unreadable clips are always counted."""
+    whom: dict[str, list[str]] = {}
+    for name, one in zip(names, results, strict=True):
+        for note in (*_cautions(one), _unreadable(one)):
+            whom.setdefault(note, []).append(name)
+    return [f"{'; '.join(who)}: {note}" for note, who in whom.items()]
+
+
+NONE_UNREADABLE = "no clip was unreadable."
+
+
+def _cautions(one: Results) -> Iterator[str]:
+    if one.protocol == "random":
+        yield f"{RANDOM}, so its scores say nothing about new speakers."
+    if one.chosen_by_test:
+        yield "validated on what it tests, so its scores flatter it."
+    if one.is_partial:
+        planned = len(one.planned_folds) * len(one.planned_seeds)
+        yield (
+            f"unfinished, {len(one.folds)} of {len(one.planned_folds)} folds "
+            f"({len(one.by_run)} of {planned} runs); only these count."
+        )
+    if one.n_speakers == 1:
+        yield "a single speaker, so there are no intervals and no p."
+    elif one.n_speakers < FEW_SPEAKERS:
+        yield (f"only {one.n_speakers} speakers, so intervals and p are too small.")
+    if one.calm:
+        yield (
+            "calm counts as neutral in training; the test is scored with calm "
+            "as neutral and with calm left out."
+        )
+    lacking = [
+        emotion
+        for emotion in Emotion
+        if any(m[f"recall_{emotion}"] != m[f"recall_{emotion}"] for m in _runs(one))
+    ]
+    if lacking:
+        yield (
+            f"some folds test no {' or no '.join(lacking)}; there UA is the mean of "
+            "the other recalls."
+        )
+
+
+def _runs(one: Results) -> list[dict[str, float]]:
+    return list(one.by_run.values())
+
+
+def _unreadable(one: Results) -> str:
+    n = len(one.unreadable)
+    if n == 0:
+        return "no clip was unreadable."
+    return (
+        f"{n} unreadable {'clip is' if n == 1 else 'clips are'} left out of "
+        "training and test."
+    )
