@@ -1,13 +1,12 @@
 """Tables of cross-validation results, and the report that holds them all."""
 
+from espressivo.training.tables.against import comparison_table, published_table
 from espressivo.training.tables.build import (
     class_table,
-    comparison_table,
     confusion_table,
     fold_table,
     interval_table,
     main_table,
-    published_table,
 )
 from espressivo.training.tables.render import (
     FORMATS,

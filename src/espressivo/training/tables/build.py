@@ -1,4 +1,4 @@
-"""Tables of cross-validation results."""
+"""Tables of what cross-validation found."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espressivo.training.pools import holm, spread
-from espressivo.training.published import NOT_MEASURED, OTHERS, STUDY
+from espressivo.training.pools import spread
 from espressivo.training.tables.table import Bounded, Column, Row, Table
 from espressivo.training.tables.wording import (
     INTERVALS,
@@ -25,17 +24,15 @@ from espressivo.types import Emotion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from espressivo.training.answers import Comparison, Results
-    from espressivo.training.published import Published
+    from espressivo.training.answers import Results
     from espressivo.training.sums import Floats
 
 _F1 = tuple(f"f1_{emotion}" for emotion in Emotion)
-_SCORES = ("wa", "ua", "macro_f1", *_F1)
-_COMPARED = ("wa", "ua", "macro_f1", "ece")
+SCORES = ("wa", "ua", "macro_f1", *_F1)
 _POOLED = (
     "With several seeds, counts are averaged over them, not probabilities: no ensemble."
 )
-_ECE = "ECE: expected calibration error over 15 bins, less is better."
+ECE_NOTE = "ECE: expected calibration error over 15 bins, less is better."
 
 
 def main_table(results: Sequence[Results]) -> Table:
@@ -52,7 +49,7 @@ def main_table(results: Sequence[Results]) -> Table:
                 len(one.planned_seeds),
                 one.n_utterances,
                 one.n_speakers,
-                *(one.over_folds(measure) for measure in _SCORES),
+                *(one.over_folds(measure) for measure in SCORES),
                 bounded(one, "ua"),
                 one.over_folds("ece"),
                 one.n_parameters,
@@ -63,10 +60,10 @@ def main_table(results: Sequence[Results]) -> Table:
     )
     headings = (
         *("system", "calm", "protocol", "tested on", "folds", "seeds"),
-        *("utterances", "speakers", *(MEASURES[m] for m in _SCORES)),
+        *("utterances", "speakers", *(MEASURES[m] for m in SCORES)),
         *("UA pooled", "ECE", "parameters", "unreadable"),
     )
-    notes = (OVER_FOLDS, INTERVALS, _ECE, *cautions(results, names))
+    notes = (OVER_FOLDS, INTERVALS, ECE_NOTE, *cautions(results, names))
     columns = tuple(Column(heading) for heading in headings)
     table = Table("main", "Cross-validation", columns, rows, notes)
     return table.without_empty()
@@ -75,7 +72,7 @@ def main_table(results: Sequence[Results]) -> Table:
 def interval_table(results: Sequence[Results]) -> Table:
     """Score all test answers of every system together, with 95 % intervals."""
     names = names_of(results)
-    measures = (*_SCORES, "ece")
+    measures = (*SCORES, "ece")
     rows = tuple(
         Row((name, one.calm, protocol_of(one), *(bounded(one, m) for m in measures)))
         for name, one in with_calm_apart(results, names)
@@ -86,18 +83,18 @@ def interval_table(results: Sequence[Results]) -> Table:
         "All test answers together (pooled)",
         tuple(Column(heading) for heading in headings),
         rows,
-        (INTERVALS, _POOLED, _ECE, *cautions(results, names)),
+        (INTERVALS, _POOLED, ECE_NOTE, *cautions(results, names)),
     ).without_empty()
 
 
 def fold_table(results: Results) -> Table:
     """Score each fold, each seed over all folds, and both together."""
     rows = [_fold_row(results, fold) for fold in results.planned_folds]
-    measures = (*_SCORES, "ece")
+    measures = (*SCORES, "ece")
     n, speakers = results.n_utterances, results.n_speakers
     over = tuple(results.over_folds(m) for m in measures)
     rows.append(Row(("mean over folds", n, speakers, *over), strong=True))
-    notes = [OVER_FOLDS, _ECE]
+    notes = [OVER_FOLDS, ECE_NOTE]
     if len(results.planned_seeds) > 1:
         by_seed = {m: results.by_seed(m) for m in measures}
         for seed in by_seed["ua"]:
@@ -177,121 +174,6 @@ def confusion_table(results: Results) -> Table:
     ).without_empty()
 
 
-def comparison_table(results: Sequence[Results], against: Results) -> Table:
-    """Compare each system with one other, on the utterances that both answered.
-
-    Raises:
-        CorpusError: A system tested none of the other's utterances.
-    """
-    names = names_of([*results, against])
-    other_name = names.pop()
-    found = [
-        (name, one, one.compare(against))
-        for name, one in with_calm_apart(results, names)
-        if one.folder != against.folder
-    ]
-    found = [(name, one, c) for name, one, c in found if c.differences]
-    rows: list[Row] = []
-    for measure in _COMPARED:
-        corrected = _corrected(found, measure)
-        for (name, one, c), p in zip(found, corrected, strict=True):
-            d = c.differences[measure]
-            value = Bounded(d.difference, d.interval.low, d.interval.high)
-            counts = (c.n_utterances, c.n_speakers)
-            cells = (name, one.calm, protocol_of(one), MEASURES[measure], *counts)
-            rows.append(Row((*cells, value, d.p, p), measure == "ua"))
-    columns = (
-        *map(Column, ("system", "calm", "protocol", "measure", "utterances")),
-        *(Column("speakers"), Column("difference", signed=True)),
-        *(Column("p", digits=4), Column("p (Holm)", digits=4)),
-    )
-    both = [*results, against]
-    return Table(
-        "comparison",
-        f"Difference from {other_name} ({protocol_of(against)})",
-        columns,
-        tuple(rows),
-        (
-            (
-                "Pooled over folds, on the utterances that both answered; both are "
-                "resampled alike, by whole speakers. In parentheses: 95 % interval."
-            ),
-            (
-                "p: two-sided, how often resampling turns the sign; it is at least 0.001. "
-                "p (Holm): the same, corrected for the number of systems compared."
-            ),
-            "UA decides, as it chose the epochs; the others describe. " + _ECE,
-            *cautions(both, [*names, other_name]),
-        ),
-    ).without_empty()
-
-
-def published_table(
-    results: Sequence[Results],
-    published: Sequence[Published] = (*STUDY, *OTHERS),
-) -> Table | None:
-    """Put what others published on the tested corpora beside ours, which is bold.
-
-    Returns:
-        None when nothing is published on these corpora.
-    """
-    names = names_of(results)
-    tested = {corpus for one in results for corpus in one.corpora}
-    rows = [
-        Row(
-            (
-                p.system,
-                p.source,
-                NOT_MEASURED,
-                p.corpus,
-                "as neutral" if p.corpus == "ravdess" else "",
-                p.protocol,
-                *(p.measures.get(measure) for measure in _SCORES),
-                p.size,
-            )
-        )
-        for p in published
-        if p.corpus in tested
-    ]
-    if not rows:
-        return None
-    rows += [
-        Row(
-            (
-                name,
-                str(one.folder.name),
-                "measured",
-                ", ".join(one.corpora),
-                one.calm,
-                f"{folds_of(one)} folds, {protocol_of(one)}",
-                *(one.over_folds(measure) for measure in _SCORES),
-                f"{one.n_parameters:,} parameters" if one.n_parameters else "",
-            ),
-            strong=True,
-        )
-        for name, one in with_calm_apart(results, names)
-    ]
-    headings = (
-        *("system", "source", "status", "tested on", "calm", "protocol"),
-        *(MEASURES[m] for m in _SCORES),
-        "size",
-    )
-    return Table(
-        "published",
-        "Published results beside ours",
-        tuple(Column(heading) for heading in headings),
-        tuple(rows),
-        (
-            (
-                "Only bold rows were measured here. Compare rows of the same corpus and "
-                "protocol only."
-            ),
-            OVER_FOLDS + " Where others publish ±, its divisor is not always known.",
-            *cautions(results, names),
-        ),
-    ).without_empty()
-
-
 def bounded(results: Results, measure: str) -> Bounded:
     """Return a pooled measure with its interval over speakers."""
     value = results.pooled[measure]
@@ -311,7 +193,7 @@ def stem_of(results: Results) -> str:
 
 
 def _fold_row(results: Results, fold: str) -> Row:
-    measures = (*_SCORES, "ece")
+    measures = (*SCORES, "ece")
     if fold not in results.folds:
         return Row((f"{fold} (not finished)", *(None for _ in (0, 1, *measures))))
     rows = results.answers.folds == fold
@@ -320,19 +202,6 @@ def _fold_row(results: Results, fold: str) -> Row:
         len(np.unique(results.answers.speakers[rows])),
     )
     return Row((fold, *counts, *(results.in_fold(fold, m) for m in measures)))
-
-
-def _corrected(
-    found: Sequence[tuple[str, Results, Comparison]], measure: str
-) -> list[float]:
-    """Correct the p values of one measure, with and without calm apart."""
-    corrected = [0.0] * len(found)
-    for calm in {one.calm for _, one, _ in found}:
-        among = [i for i, (_, one, _) in enumerate(found) if one.calm == calm]
-        p = holm([found[i][2].differences[measure].p for i in among])
-        for i, value in zip(among, p, strict=True):
-            corrected[i] = value
-    return corrected
 
 
 def _n_of(results: Results, emotion: int) -> int:

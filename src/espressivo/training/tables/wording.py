@@ -104,8 +104,8 @@ def _cautions(one: Results) -> Iterator[str]:
         yield (f"only {one.n_speakers} speakers, so intervals and p are too small.")
     if one.calm:
         yield (
-            "calm counts as neutral in training; the test is scored with calm "
-            "as neutral and with calm left out."
+            "scored with calm as neutral, and again with calm left out of the test "
+            "(training is the same)."
         )
     lacking = [
         emotion

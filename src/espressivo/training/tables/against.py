@@ -1,0 +1,155 @@
+"""Tables of systems beside others: ours by paired tests, published ones as quoted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from espressivo.training.pools import holm
+from espressivo.training.published import NOT_MEASURED, OTHERS, STUDY
+from espressivo.training.tables.build import ECE_NOTE, SCORES
+from espressivo.training.tables.table import Bounded, Column, Row, Table
+from espressivo.training.tables.wording import (
+    MEASURES,
+    OVER_FOLDS,
+    cautions,
+    folds_of,
+    names_of,
+    protocol_of,
+    with_calm_apart,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from espressivo.training.answers import Comparison, Results
+    from espressivo.training.published import Published
+
+_COMPARED = ("wa", "ua", "macro_f1", "ece")
+
+
+def comparison_table(results: Sequence[Results], against: Results) -> Table:
+    """Compare each system with one other, on the utterances that both answered.
+
+    Raises:
+        CorpusError: A system tested none of the other's utterances.
+    """
+    names = names_of([*results, against])
+    other_name = names.pop()
+    found = [
+        (name, one, one.compare(against))
+        for name, one in with_calm_apart(results, names)
+        if one.folder != against.folder
+    ]
+    found = [(name, one, c) for name, one, c in found if c.differences]
+    rows: list[Row] = []
+    for measure in _COMPARED:
+        corrected = _corrected(found, measure)
+        for (name, one, c), p in zip(found, corrected, strict=True):
+            d = c.differences[measure]
+            value = Bounded(d.difference, d.interval.low, d.interval.high)
+            counts = (c.n_utterances, c.n_speakers)
+            cells = (name, one.calm, protocol_of(one), MEASURES[measure], *counts)
+            rows.append(Row((*cells, value, d.p, p), measure == "ua"))
+    columns = (
+        *map(Column, ("system", "calm", "protocol", "measure", "utterances")),
+        *(Column("speakers"), Column("difference", signed=True)),
+        *(Column("p", digits=4), Column("p (Holm)", digits=4)),
+    )
+    both = [*results, against]
+    return Table(
+        "comparison",
+        f"Difference from {other_name} ({protocol_of(against)})",
+        columns,
+        tuple(rows),
+        (
+            (
+                "Pooled over folds, on the utterances that both answered; both are "
+                "resampled alike, by whole speakers. In parentheses: 95 % interval."
+            ),
+            (
+                "p: two-sided, how often resampling turns the sign; at least 0.001. "
+                "p (Holm): the same, corrected for the number of systems compared."
+            ),
+            "UA is the measure that decides; the others describe. " + ECE_NOTE,
+            *cautions(both, [*names, other_name]),
+        ),
+    ).without_empty()
+
+
+def published_table(
+    results: Sequence[Results],
+    published: Sequence[Published] = (*STUDY, *OTHERS),
+) -> Table | None:
+    """Put what others published on the tested corpora beside ours, which is bold.
+
+    Returns:
+        None when nothing is published on these corpora.
+    """
+    names = names_of(results)
+    tested = {corpus for one in results for corpus in one.corpora}
+    rows = [
+        Row(
+            (
+                p.system,
+                p.source,
+                NOT_MEASURED,
+                p.corpus,
+                "as neutral" if p.corpus == "ravdess" else "",
+                p.protocol,
+                *(p.measures.get(measure) for measure in SCORES),
+                p.size,
+            )
+        )
+        for p in published
+        if p.corpus in tested
+    ]
+    if not rows:
+        return None
+    rows += [
+        Row(
+            (
+                name,
+                str(one.folder.name),
+                "measured",
+                ", ".join(one.corpora),
+                one.calm,
+                f"{folds_of(one)} folds, {protocol_of(one)}",
+                *(one.over_folds(measure) for measure in SCORES),
+                f"{one.n_parameters:,} parameters" if one.n_parameters else "",
+            ),
+            strong=True,
+        )
+        for name, one in with_calm_apart(results, names)
+    ]
+    headings = (
+        *("system", "source", "status", "tested on", "calm", "protocol"),
+        *(MEASURES[m] for m in SCORES),
+        "size",
+    )
+    return Table(
+        "published",
+        "Published results beside ours",
+        tuple(Column(heading) for heading in headings),
+        tuple(rows),
+        (
+            (
+                "Only bold rows were measured here. Compare rows of the same corpus "
+                "and protocol only."
+            ),
+            OVER_FOLDS + " Where others publish ±, its divisor is not always known.",
+            *cautions(results, names),
+        ),
+    ).without_empty()
+
+
+def _corrected(
+    found: Sequence[tuple[str, Results, Comparison]], measure: str
+) -> list[float]:
+    """Correct the p values of one measure, with and without calm apart."""
+    corrected = [0.0] * len(found)
+    for calm in {one.calm for _, one, _ in found}:
+        among = [i for i, (_, one, _) in enumerate(found) if one.calm == calm]
+        p = holm([found[i][2].differences[measure].p for i in among])
+        for i, value in zip(among, p, strict=True):
+            corrected[i] = value
+    return corrected
