@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from espressivo.cli.audit import add_audit
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -62,6 +64,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     check.add_argument("--json", action="store_true", help="print JSON, names in full")
     check.set_defaults(run=run)
+    add_audit(actions)
 
 
 def _list(_: argparse.Namespace) -> int:
@@ -134,6 +137,7 @@ def _print(check: Check, console: Console) -> None:
     broken = [f"{b.path}: {b.reason}" for b in check.broken]
     _name(console, "broken", broken)
     _name(console, "identical audio", [" = ".join(g) for g in check.same_audio])
+    _name(console, "passed over, not named as in it", check.ignored, style="dim")
     known = [" = ".join(group) for group in check.known_same_audio]
     _name(console, "identical audio, published so", known, style="dim")
     verdict = "[green]complete[/]" if check.complete else "[red]not complete[/]"

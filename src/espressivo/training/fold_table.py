@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -18,6 +18,7 @@ from espressivo.errors import SplitError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from espressivo.training.corpora.utterance import Utterance
     from espressivo.training.splits import Fold
 
 FOLDS = "folds.parquet"
@@ -74,10 +75,7 @@ def write_folds(folds: Sequence[Fold], path: Path) -> None:
     from pyarrow import parquet  # noqa: PLC0415
 
     rows = [
-        (fold.name, part, u)
-        for fold in folds
-        for part in PARTS
-        for u in _of(fold, part)
+        (f.name, part, u) for f in folds for part in PARTS for u in getattr(f, part)
     ]
     text = pa.string()
     names = ("id", "corpus", "speaker", "session", "emotion", "original")
@@ -134,8 +132,26 @@ def read_folds(path: Path) -> list[ListedFold]:
     ]
 
 
-def _of(fold: Fold, part: Part) -> Iterable[Any]:
-    return {"train": fold.train, "validation": fold.validation, "test": fold.test}[part]
+def locate(
+    folds: Sequence[ListedFold], utterances: Sequence[Utterance]
+) -> list[ListedFold]:
+    """Say where the recordings are, and what is said, from a corpus that is here.
+
+    Ids are compared with the corpus's name before them and without; what the corpus
+    does not have stays as it was written.
+    """
+    known = {name: u for u in utterances for name in (u.id.rpartition("/")[2], u.id)}
+
+    def found(one: Listed) -> Listed:
+        utterance = known.get(one.id) or known.get(one.id.rpartition("/")[2])
+        if utterance is None:
+            return one
+        return replace(one, path=utterance.path, text=one.text or utterance.text)
+
+    return [
+        ListedFold(fold.name, *(tuple(map(found, getattr(fold, p))) for p in PARTS))
+        for fold in folds
+    ]
 
 
 def _part(where: str, value: str) -> Part:

@@ -1,0 +1,268 @@
+"""`espressivo corpora audit`: do the parts of a fold share what they should not?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from espressivo.cli.arguments import named_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from espressivo.training.audit import Audit
+    from espressivo.training.fold_table import ListedFold
+    from espressivo.training.overlap import Finding, Kind
+    from espressivo.training.splits import Fold
+
+_LEAK = 3
+_N_FOLDS, _N_NAMED, _N_CHARACTERS = 12, 4, 72
+
+_DESCRIPTION = """\
+Find out whether a test score can be believed: do training, validation and test share
+speakers or audio, and was the epoch chosen on the test part? Every recording is
+decoded and its samples are compared, so a copy under another name is found. Of
+IEMOCAP's recordings the talker is read off the name (Ses01F_impro01_M003 is spoken by
+Ses01M), whatever a column says. Shared sessions and sentences are told, to be
+reported; they are no leak here.
+
+FOLDS is a table (.csv or .parquet) with the columns fold, part (train, validation,
+test), id and speaker, and where there are any path, session, corpus, emotion and text;
+or the result folder of a cross-validation. CONFIG is an experiment's .toml: the folds
+that its [protocol] asks for are audited before anything is trained."""
+
+_EPILOG = """\
+examples:
+  espressivo corpora audit folds.csv
+  espressivo corpora audit results/paper
+  espressivo corpora audit recipes/paper.toml --corpus iemocap=~/corpora/iemocap
+  espressivo corpora audit folds.csv --quick --json
+
+exit codes:
+  0 no leak, 1 the input cannot be read, 3 a leak"""
+
+# In order of gravity.
+_PHRASES: dict[Kind, str] = {
+    "recordings": "{} and {} share recordings",
+    "speakers": "{} and {} share speakers",
+    "audio": "{} and {} hold the same audio under different names",
+    "selection": "{1} recordings choose the epoch: they are in {0} too",
+    "talkers": "the speaker column does not say who speaks",
+    "no-validation": "nothing validates: fix the epoch before the test is scored",
+    "classes": "{} lacks a class",
+    "twice-in-part": "{} lists a recording twice",
+    "audio-in-part": "{} holds the same audio twice",
+    "sessions": "{} and {} share sessions",
+    "sentences": "{} and {} share sentences",
+}
+
+
+def add_audit(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the action to `espressivo corpora`."""
+    parser = actions.add_parser(
+        "audit",
+        help="do training and test share speakers or audio?",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "source", type=Path, metavar="FOLDS|CONFIG", help="a table, a folder or a .toml"
+    )
+    parser.add_argument(
+        "--corpus",
+        type=named_folder,
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="where a corpus is, when not where the source says; several times",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="compare names only; decode nothing (default: decode all)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, names in full")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Audit; exit 0 without a leak, 3 with one."""
+    import json
+
+    from rich.console import Console
+
+    from espressivo.cli.progress import counting_bar
+    from espressivo.training.audit import audit
+
+    corpora = dict(args.corpus)
+    is_config = args.source.suffix.lower() == ".toml"
+    folds = (_configured if is_config else _tabled)(args.source, corpora)
+    with counting_bar("listening") as progress:
+        found = audit(folds, decode=not args.quick, progress=progress)
+    if args.json:
+        print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        title = f"{args.source}: {_n(len(folds), 'fold')}{_protocol(folds)}"
+        _print(found, title, Console(highlight=False, soft_wrap=True))
+    return _LEAK if found.leaks else 0
+
+
+def _tabled(path: Path, corpora: dict[str, Path]) -> list[ListedFold]:
+    from espressivo.training.corpora import read_corpus
+    from espressivo.training.fold_table import locate, read_folds
+
+    here = [u for name, root in corpora.items() for u in read_corpus(name, root)]
+    return locate(read_folds(path), here)
+
+
+def _configured(path: Path, corpora: dict[str, Path]) -> list[Fold]:
+    from espressivo.errors import ConfigError
+    from espressivo.training.config import read_config
+    from espressivo.training.corpora import read_corpus
+    from espressivo.training.protocol import make_folds
+
+    config = read_config(path)
+    if unknown := sorted(corpora.keys() - config.corpora.keys()):
+        raise ConfigError(
+            f"{path}: has no corpus {', '.join(unknown)} "
+            f"(it has: {', '.join(config.corpora)}); say where one of these is"
+        )
+    roots = {**config.corpora, **corpora}
+    utterances = [u for name, root in roots.items() for u in read_corpus(name, root)]
+    return make_folds(config.protocol, utterances, config.seed)
+
+
+def _protocol(folds: Sequence[Fold] | Sequence[ListedFold]) -> str:
+    protocols = {getattr(fold, "protocol", "") for fold in folds}
+    if "random" in protocols:
+        return " (random: speakers are in several parts)"
+    return f" ({protocols.pop()})" if protocols != {""} else ""
+
+
+def _print(found: Audit, title: str, console: Console) -> None:
+    _print_counts(found, title, console)
+    n_folds = len({count.fold for count in found.counts})
+    grouped: dict[tuple[Kind, tuple[str, ...]], list[Finding]] = {}
+    for finding in found.findings:
+        grouped.setdefault((finding.kind, finding.parts), []).append(finding)
+    for key in sorted(grouped, key=_gravity):
+        _print_finding(grouped[key], n_folds, console)
+    for broken in found.unheard[:_N_NAMED]:
+        _line(console, "yellow", f"not compared: {broken.path}: {broken.reason}")
+    _more(console, len(found.unheard) - _N_NAMED, "recording")
+    console.print(_verdict(found, n_folds))
+
+
+def _gravity(group: tuple[Kind, tuple[str, ...]]) -> tuple[int, bool, tuple[str, ...]]:
+    kind, parts = group
+    return list(_PHRASES).index(kind), parts != ("train", "test"), parts
+
+
+def _print_counts(found: Audit, title: str, console: Console) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    labels = list(dict.fromkeys(name for c in found.counts for name in c.labels))
+    table = Table(
+        title=escape(f"{title}, {_n(found.n_recordings, 'recording')}"),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("fold", overflow="fold")
+    table.add_column("part", no_wrap=True)
+    for name in (*(label or "unlabelled" for label in labels), "all", "speakers"):
+        table.add_column(escape(name), justify="right")
+    table.add_column("in train", justify="right")
+    shown = list(dict.fromkeys(count.fold for count in found.counts))[:_N_FOLDS]
+    for count in found.counts:
+        if count.fold not in shown:
+            continue
+        crossing = str(count.n_speakers_trained) if count.part != "train" else ""
+        table.add_row(
+            escape(count.fold) if count.part == "train" else "",
+            count.part,
+            *(str(count.labels.get(label, 0)) for label in labels),
+            str(sum(count.labels.values())),
+            str(count.n_speakers),
+            f"[red]{crossing}[/]" if count.n_speakers_trained else crossing,
+            end_section=count.part == "test",
+        )
+    console.print(table)
+    n_folds = len({count.fold for count in found.counts})
+    _more(console, n_folds - len(shown), "fold")
+
+
+def _print_finding(same: list[Finding], n_folds: int, console: Console) -> None:
+    first = same[0]
+    phrase = _PHRASES[first.kind].format(*first.parts)
+    style = "red" if first.leak else "yellow" if first.kind == "talkers" else "dim"
+    word = {"red": "leak", "yellow": "wrong", "dim": "note"}[style]
+    where = f", in {len(same)} of {_n(n_folds, 'fold')}" if first.fold else ""
+    everywhere = len({finding.names for finding in same}) == 1
+    lines = [[f] for f in same[: _N_NAMED if first.leak else 1]]
+    _line(console, style, f"{word}: {phrase}{where}")
+    for findings in [same] if everywhere else lines:
+        if first.names:
+            fold = "" if everywhere else f"{findings[0].fold}: "
+            text = f"  {fold}{_named(findings[0])}{_size(findings)}"
+            _line(console, "dim" if style == "dim" else "", text)
+    if not everywhere and first.leak:
+        _more(console, len(same) - len(lines), "fold")
+
+
+def _named(finding: Finding) -> str:
+    shown: list[str] = []
+    for name in finding.names[:_N_NAMED]:
+        if shown and len("".join((*shown, name))) > _N_CHARACTERS:
+            break
+        cut = len(name) > 2 * _N_CHARACTERS
+        shown.append(f"{name[: 2 * _N_CHARACTERS]} ..." if cut else name)
+    text = ("; " if finding.kind == "talkers" else ", ").join(shown)
+    n_more = len(finding.names) - len(shown)
+    return text + (f" and {n_more:,} more" if n_more else "")
+
+
+def _size(findings: list[Finding]) -> str:
+    part = findings[0].parts[-1] if findings[0].parts else "all"
+    few, many = (pick(findings, key=lambda f: f.share) for pick in (min, max))
+    if not many.share:
+        return ""
+    if few.n_utterances == many.n_utterances:
+        return f" ({_n(many.n_utterances, 'utterance')}, {many.share:.0%} of {part})"
+    return f" ({few.share:.0%} to {many.share:.0%} of {part})"
+
+
+def _verdict(found: Audit, n_folds: int) -> str:
+    n_mute = found.n_recordings - found.n_heard
+    unsure = ""
+    if not found.decoded:
+        unsure = " (by names alone: no audio was compared)"
+    elif n_mute:
+        all_ = _n(found.n_recordings, "recording")
+        unsure = f" (the audio of {n_mute:,} of {all_} could not be compared)"
+    if found.leaks:
+        n_leaking = len({finding.fold for finding in found.leaks})
+        return f"[red]leak[/] in {n_leaking} of {_n(n_folds, 'fold')}{unsure}"
+    compared = "speaker" if n_mute == found.n_recordings else "speaker, no audio"
+    return f"[green]no leak[/]: no {compared} is in two parts of a fold{unsure}"
+
+
+def _line(console: Console, style: str, text: str) -> None:
+    from rich.text import Text
+
+    console.print(Text(text, style=style))
+
+
+def _more(console: Console, n: int, what: str) -> None:
+    if n > 0:
+        console.print(f"  ... and {_n(n, f'more {what}')} (--json names all)")
+
+
+def _n(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
