@@ -7,10 +7,7 @@ from torch import Tensor, nn
 
 
 class LayerAverage(nn.Module):
-    """Learned convex combination of hidden states.
-
-    Source: Pepino et al. (2021), section 2.2, with a softmax over the weights.
-    """
+    """Learned convex combination of hidden states: a softmax over their scores."""
 
     def __init__(self, weights: Sequence[float]) -> None:
         super().__init__()
@@ -21,6 +18,22 @@ class LayerAverage(nn.Module):
         weights = self.scores.softmax(0)
         stacked = torch.stack(list(states), dim=-1)
         return (stacked * weights).sum(-1)
+
+
+class StateAverage(nn.Module):
+    """Learned weighted average of hidden states, weights of any sign over their sum.
+
+    Source: Pepino et al. (2021), section 2.2, all weights being 1 at first.
+    """
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.tensor(list(weights)))
+
+    def forward(self, states: Sequence[Tensor]) -> Tensor:
+        """Average tensors of one shape, as many as there are weights."""
+        weights = self.weights / self.weights.sum()
+        return (torch.stack(list(states), dim=-1) * weights).sum(-1)
 
 
 class MeanPooling(nn.Module):
@@ -73,6 +86,49 @@ class AttentivePooling(nn.Module):
         if mask is not None:
             score = score.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf)
         return _moments(frames, score.softmax(1))
+
+
+class SuperbPooling(nn.Module):
+    """Linear to 256, then the mean over valid frames.
+
+    Source: Yang et al. (2021), SUPERB, the head for utterances.
+    """
+
+    def __init__(self, width: int, hidden: int = 256) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, hidden)
+        self.mean = MeanPooling(hidden)
+        self.width = hidden
+
+    def forward(self, frames: Tensor, mask: Tensor | None) -> Tensor:
+        """Pool frames [B, T, width] under mask [B, T] to [B, 256]."""
+        pooled: Tensor = self.mean(self.project(frames), mask)
+        return pooled
+
+
+class PepinoPooling(nn.Module):
+    """Two pointwise layers of 128, then the mean over valid frames.
+
+    Source: Pepino et al. (2021), section 2.3.
+    """
+
+    def __init__(self, width: int, dropout: float, hidden: int = 128) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(width, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+        self.mean = MeanPooling(hidden)
+        self.width = hidden
+
+    def forward(self, frames: Tensor, mask: Tensor | None) -> Tensor:
+        """Pool frames [B, T, width] under mask [B, T] to [B, 128]."""
+        pooled: Tensor = self.mean(self.layers(frames), mask)
+        return pooled
 
 
 def _moments(frames: Tensor, weights: Tensor) -> Tensor:

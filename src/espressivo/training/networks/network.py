@@ -1,13 +1,14 @@
 """The one seam between networks and what trains, caches and evaluates them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
+from espressivo.errors import ConfigError
 from espressivo.types import Emotion
 
 Kind = Literal[
@@ -26,8 +27,8 @@ class NetworkConfig:
         kind: Which network.
         weights: Where the encoder's pretrained weights are: a file (Whisper), a folder
             as transformers writes it, or a name on the hub. Random when empty.
-        frozen: What of the encoder stays as it is; its convolutions are its lowest part.
-        n_frozen: Transformer blocks that stay too, from below, with frozen convolutions.
+        frozen: What of the encoder stays as it is; convolutions are its lowest part.
+        n_frozen: Transformer blocks that stay too, from below, with the convolutions.
         n_layers: Transformer blocks kept, from below; all when 0.
         states: Hidden states averaged, 0 being the input to the first block and -1 the
             last block's output. All if empty.
@@ -83,6 +84,22 @@ class Standardize(nn.Module):
         self.mean.copy_(rows.mean(0))
         self.scale.copy_(rows.std(0) + 1e-4)
 
+    def fit_all(self, batches: Iterable[Tensor]) -> None:
+        """Fit as `fit` does to the rows [N, *shape] of all batches, held one by one.
+
+        Source: Chan et al. (1979), merging of means and sums of squares.
+        """
+        n, mean, squares = 0, self.mean.double() * 0, self.mean.double() * 0
+        for rows in batches:
+            shift = rows.mean(0).double() - mean
+            total = n + len(rows)
+            squares += rows.var(0, correction=0).double() * len(rows)
+            squares += shift**2 * (n * len(rows) / total)
+            mean += shift * (len(rows) / total)
+            n = total
+        self.mean.copy_(mean)
+        self.scale.copy_((squares / (n - 1)).sqrt() + 1e-4)
+
     def forward(self, rows: Tensor) -> Tensor:
         """Map [..., *shape] to the same shape."""
         return (rows - self.mean) / self.scale
@@ -96,9 +113,13 @@ class EmotionNetwork(nn.Module, ABC):
     parameters, such as a spectrogram.
     """
 
+    encoder_settings: Mapping[str, Any]
+    """What the encoder is built from, where its weights bring that; JSON."""
+
     def __init__(self, config: NetworkConfig, width: int) -> None:
         super().__init__()
         self.config = config
+        self.encoder_settings = {}
         self.standardize = Standardize(width)
         self.dropout = nn.Dropout(config.dropout)
         self.classify = nn.Linear(width, len(Emotion))
@@ -112,6 +133,15 @@ class EmotionNetwork(nn.Module, ABC):
             lengths: int64 [B], valid samples of each row; all when None.
         """
         return self.logits(self.front(samples, lengths))
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch dropout and batch norm on, but not where nothing is trained."""
+        super().train(mode)
+        for module in self.modules():
+            parameters = list(module.parameters())
+            if parameters and not any(p.requires_grad for p in parameters):
+                module.eval()
+        return self
 
     def logits(self, frames: Frames) -> Tensor:
         """Return logits [B, 4] of what `front` returned."""
@@ -142,3 +172,51 @@ class EmotionNetwork(nn.Module, ABC):
 
     def fit(self, batches: Iterable[Frames]) -> None:
         """Fix statistics of the training recordings before training; none here."""
+
+
+def count_parameters(network: EmotionNetwork) -> tuple[int, int]:
+    """Return how many parameters there are, and how many of them are trained.
+
+    The running statistics of batch norm count among all, as in published counts.
+    """
+    running = sum(
+        buffer.numel()
+        for name, buffer in network.named_buffers()
+        if name.endswith(("running_mean", "running_var"))
+    )
+    everything = sum(p.numel() for p in network.parameters()) + running
+    return everything, sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def require_choice(config: NetworkConfig, key: str, choices: Sequence[Any]) -> None:
+    """Refuse a value that a kind of network does not have.
+
+    Raises:
+        ConfigError: Names the key, its value and what to choose.
+    """
+    value = getattr(config, key)
+    if value not in choices:
+        raise ConfigError(
+            f"network.{key} is {value!r}, which {config.kind} does not have; "
+            f"choose {' or '.join(repr(choice) for choice in choices)}"
+        )
+
+
+def require_states(config: NetworkConfig, n_layers: int) -> tuple[int, ...]:
+    """Return which hidden states are averaged, each 0 to `n_layers`.
+
+    Raises:
+        ConfigError: One does not exist, or the weights are not one a state.
+    """
+    if extra := [i for i in config.states if not -1 <= i <= n_layers]:
+        raise ConfigError(
+            f"network.states {extra} do not exist with {n_layers} blocks; "
+            f"name some of 0 to {n_layers}, or -1 for the last"
+        )
+    states = config.states or tuple(range(n_layers + 1))
+    if config.state_weights and len(config.state_weights) != len(states):
+        raise ConfigError(
+            f"network.state_weights are {len(config.state_weights)}, "
+            f"not {len(states)}; give one a state"
+        )
+    return tuple(n_layers if i == -1 else i for i in states)

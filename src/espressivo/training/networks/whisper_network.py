@@ -17,6 +17,8 @@ from espressivo.training.networks.network import (
     EmotionNetwork,
     Frames,
     NetworkConfig,
+    require_choice,
+    require_states,
 )
 from espressivo.training.networks.whisper import (
     N_LAYERS,
@@ -42,10 +44,10 @@ class WhisperNetwork(EmotionNetwork):
 
     def __init__(self, config: NetworkConfig) -> None:
         n_layers = config.n_layers or N_LAYERS
-        _require(config, n_layers)
+        states = _require(config, n_layers)
         pooling = _POOLINGS[config.head](WIDTH)
         super().__init__(config, pooling.width)
-        self.states = config.states or tuple(range(n_layers + 1))
+        self.states = states
         self.logmel = LogMel()
         self.encoder = WhisperEncoder(n_layers, dropout=config.encoder_dropout)
         self.average = LayerAverage(config.state_weights or [1.0] * len(self.states))
@@ -113,27 +115,10 @@ class WhisperNetwork(EmotionNetwork):
             module.requires_grad_(False)
 
 
-def _require(config: NetworkConfig, n_layers: int) -> None:
-    """Refuse what Whisper's encoder does not have."""
+def _require(config: NetworkConfig, n_layers: int) -> tuple[int, ...]:
+    """Return the states to average; refuse what Whisper's encoder does not have."""
     if not 1 <= n_layers <= N_LAYERS:
         raise ConfigError(f"network.n_layers is {n_layers}, not 1 to {N_LAYERS}")
-    if extra := [i for i in config.states if not 0 <= i <= n_layers]:
-        raise ConfigError(
-            f"network.states {extra} do not exist with {n_layers} blocks; "
-            f"name some of 0 to {n_layers}"
-        )
-    n_states = len(config.states) or n_layers + 1
-    if config.state_weights and len(config.state_weights) != n_states:
-        raise ConfigError(
-            f"network.state_weights are {len(config.state_weights)}, not {n_states}; "
-            "give one a state"
-        )
-    if config.head not in _POOLINGS:
-        raise ConfigError(
-            f"network.head is '{config.head}', which whisper does not have; "
-            f"choose one of {', '.join(_POOLINGS)}"
-        )
-    if config.padding != "valid":
-        raise ConfigError(
-            "network.padding is 'fixed', but whisper hears no padding; choose 'valid'"
-        )
+    require_choice(config, "head", tuple(_POOLINGS))
+    require_choice(config, "padding", ("valid",))
+    return require_states(config, n_layers)

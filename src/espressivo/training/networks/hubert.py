@@ -1,0 +1,277 @@
+"""DistilHuBERT, HuBERT and wav2vec 2.0 under a head, whatever pads a clip."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
+
+from espressivo.errors import ConfigError
+from espressivo.training.networks.checkpoint import (
+    Settings,
+    build_encoder,
+    check_settings,
+    kind_settings,
+    load_encoder_weights,
+    read_settings,
+)
+from espressivo.training.networks.heads import (
+    AttentivePooling,
+    LayerAverage,
+    MeanPooling,
+    PepinoPooling,
+    StateAverage,
+    StatisticsPooling,
+    SuperbPooling,
+)
+from espressivo.training.networks.logmel import valid_mask
+from espressivo.training.networks.network import (
+    EmotionNetwork,
+    Frames,
+    NetworkConfig,
+    Standardize,
+    require_choice,
+    require_states,
+)
+from espressivo.types import SAMPLE_RATE
+
+_Pooling = (
+    MeanPooling | StatisticsPooling | AttentivePooling | SuperbPooling | PepinoPooling
+)
+_POOLINGS: dict[str, Callable[[int], _Pooling]] = {
+    "mean": MeanPooling,
+    "statistics": StatisticsPooling,
+    "attentive": AttentivePooling,
+    "superb": SuperbPooling,
+}
+
+
+class HubertNetwork(EmotionNetwork):
+    """Convolutions over samples, transformer, states averaged, pooling, linear.
+
+    The front is the samples where nothing is frozen; what the convolutions make of
+    them, 50 frames a second; or the hidden states where all of the encoder is frozen.
+    State 0 is the projected features with their positions, as in transformers.
+
+    With `valid` padding each clip goes through the convolutions alone, because their
+    first layer normalizes over all the time it is given, and nothing after them looks
+    beyond a clip's own frames. That layer also takes away level and offset, so that
+    samples need no normalization before it. Pepino's head sees each state dimension
+    in deviations from the training recordings' mean; no other head is standardized.
+    """
+
+    def __init__(
+        self, config: NetworkConfig, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        found = _settings(config, settings)
+        n_layers = config.n_layers or found["num_hidden_layers"]
+        states = _require(config, n_layers, found["num_hidden_layers"])
+        pepino = config.head == "pepino"
+        width: int = found["hidden_size"]
+        pooling = (
+            PepinoPooling(width, config.dropout)
+            if pepino
+            else _POOLINGS[config.head](width)
+        )
+        super().__init__(config, pooling.width)
+        if pepino:
+            self.dropout = nn.Dropout(0.0)  # it has its own
+        self.encoder_settings = found
+        self.states = states
+        self.encoder = build_encoder(
+            {**found, "num_hidden_layers": n_layers}, config.encoder_dropout
+        )
+        self.activations = Standardize(len(states), width) if pepino else None
+        self.average = _average(config, len(states))
+        self.pooling: _Pooling = pooling
+        self._freeze()
+
+    def front(self, samples: Tensor, lengths: Tensor | None = None) -> Frames:
+        """Return samples [B, N], features [B, T, 512], or states [B, T, S, width]."""
+        frames = self._heard(samples, lengths)
+        if self.config.frozen == "nothing":
+            return frames
+        frames = self._convolve(frames)
+        if self.config.frozen == "convolutions":
+            return frames
+        values, mask = self._transform(frames)
+        if mask is not None:
+            values = values * mask[..., None, None]
+        return Frames(values, frames.counts)
+
+    def pooled(self, frames: Frames) -> Tensor:
+        """Return averaged states, pooled over frames."""
+        states, mask = self.hidden_states(frames)
+        if self.activations is not None:
+            states = self.activations(states)
+        chosen = states.unbind(2)
+        average = chosen[0] if self.average is None else self.average(chosen)
+        pooled: Tensor = self.pooling(average, mask)
+        return pooled
+
+    def hidden_states(self, frames: Frames) -> tuple[Tensor, Tensor | None]:
+        """Return states [B, T, S, width], as many as are averaged; mask [B, T]."""
+        frames = Frames(frames.values.float(), frames.counts)
+        if self.config.frozen == "all":
+            return frames.values, _mask(frames)
+        if self.config.frozen == "nothing":
+            frames = self._convolve(frames)
+        states, mask = self._transform(frames)
+        return states.float(), mask
+
+    def front_state(self) -> Mapping[str, Tensor]:
+        """Return the weights of the convolutions, or of all where that is frozen."""
+        if self.config.frozen == "nothing":
+            return {}
+        state = self.encoder.state_dict()
+        if self.config.frozen == "all":
+            return state
+        return {k: v for k, v in state.items() if k.startswith("feature_extractor.")}
+
+    def blocks(self) -> list[list[nn.Parameter]]:
+        """Return the convolutions, what leads from them into the transformer, blocks.
+
+        The second is the projection, the positions and their norm. What is frozen is
+        left out.
+        """
+        modules = [[self._convolutions], self._entry(), *([b] for b in self._layers)]
+        layers = [[p for m in ms for p in m.parameters()] for ms in modules]
+        trained = [[p for p in layer if p.requires_grad] for layer in layers]
+        return [layer for layer in trained if layer]
+
+    @torch.no_grad()
+    def fit(self, batches: Iterable[Frames]) -> None:
+        """Fit the zero and one of Pepino's head to all frames of the encoder now."""
+        if self.activations is not None:
+            self.activations.fit_all(self._rows(batches))
+
+    def load_weights(self, source: str) -> None:
+        """Copy weights from a folder as transformers writes it, or from the hub.
+
+        Raises:
+            TrainingError: They are absent, of another network, or not complete.
+        """
+        settings = dict(self.encoder_settings)
+        load_encoder_weights(self.encoder, self.config.kind, settings, source)
+
+    @property
+    def _convolutions(self) -> nn.Module:
+        return self.encoder.get_submodule("feature_extractor.conv_layers")
+
+    @property
+    def _layers(self) -> nn.ModuleList:
+        return cast("nn.ModuleList", self.encoder.get_submodule("encoder.layers"))
+
+    def _entry(self) -> list[nn.Module]:
+        names = ("feature_projection", "encoder.pos_conv_embed", "encoder.layer_norm")
+        return [self.encoder.get_submodule(name) for name in names]
+
+    def _heard(self, samples: Tensor, lengths: Tensor | None) -> Frames:
+        if lengths is not None:
+            samples = samples * valid_mask(lengths, samples.shape[1])
+        if self.config.padding == "valid":
+            return Frames(samples, lengths)
+        n_samples = round(self.config.window_s * SAMPLE_RATE)
+        return Frames(functional.pad(samples, (0, n_samples - samples.shape[1])), None)
+
+    def _convolve(self, frames: Frames) -> Frames:
+        """Map samples [B, N] to features [B, T, 512]."""
+        samples, lengths = frames
+        if lengths is None:
+            return Frames(self._features(samples), None)
+        rows = [
+            self._features(row[None, :length])[0]
+            for row, length in zip(samples, lengths.tolist(), strict=True)
+        ]
+        counts = torch.tensor([len(row) for row in rows], device=samples.device)
+        return Frames(pad_sequence(rows, batch_first=True), counts)
+
+    def _features(self, samples: Tensor) -> Tensor:
+        x = samples.unsqueeze(1)
+        for layer in self._convolutions.children():
+            x = layer(x)
+        return x.transpose(1, 2)
+
+    def _transform(self, frames: Frames) -> tuple[Tensor, Tensor | None]:
+        """Map features [B, T, 512] to states [B, T, S, width] and their mask [B, T]."""
+        project, positions, norm = self._entry()
+        mask = _mask(frames)
+        x = _tensor(project(frames.values))
+        bias = None
+        if mask is not None:
+            x = x * mask.unsqueeze(-1)
+            bias = torch.zeros_like(mask).masked_fill(mask == 0, -math.inf)
+            bias = bias[:, None, None]  # [B, 1, 1, T]
+        x = self.encoder.get_submodule("encoder.dropout")(norm(x + positions(x)))
+        states = [x]
+        for layer in self._layers[: max(self.states)]:
+            states.append(_tensor(layer(states[-1], attention_mask=bias)))
+        return torch.stack([states[i].float() for i in self.states], 2), mask
+
+    def _rows(self, batches: Iterable[Frames]) -> Iterator[Tensor]:
+        for frames in batches:
+            states, mask = self.hidden_states(frames)
+            yield states.flatten(0, 1) if mask is None else states[mask.bool()]
+
+    def _freeze(self) -> None:
+        frozen: list[nn.Module] = []
+        if self.config.frozen == "all":
+            frozen = [self.encoder]
+        elif self.config.frozen == "convolutions":
+            frozen = [self._convolutions]
+        if self.config.n_frozen:
+            frozen += [*self._entry(), *self._layers[: self.config.n_frozen]]
+            self.encoder.get_submodule("encoder").dropout = nn.Identity()
+        unused = self._layers[max(self.states) :]
+        for module in [*frozen, *unused]:
+            module.requires_grad_(False)
+
+
+def _settings(config: NetworkConfig, settings: Mapping[str, Any] | None) -> Settings:
+    """Return what the encoder is built from: given, of its weights, or published."""
+    if settings is not None:
+        return check_settings(settings, config.kind, "encoder settings")
+    folder = Path(config.weights)
+    if config.weights and folder.is_dir():
+        return read_settings(folder, config.kind)
+    return kind_settings(config.kind)
+
+
+def _average(config: NetworkConfig, n: int) -> LayerAverage | StateAverage | None:
+    weights = config.state_weights or (1.0,) * n
+    if config.head == "pepino":
+        return StateAverage(weights)
+    return LayerAverage(weights) if n > 1 else None
+
+
+def _mask(frames: Frames) -> Tensor | None:
+    if frames.counts is None:
+        return None
+    return valid_mask(frames.counts, frames.values.shape[1])
+
+
+def _tensor(output: Any) -> Tensor:
+    """Return the hidden states of what is a tuple in some versions and kinds."""
+    found: Tensor = output if isinstance(output, Tensor) else output[0]
+    return found
+
+
+def _require(config: NetworkConfig, n_layers: int, n_found: int) -> tuple[int, ...]:
+    """Return the states to average; refuse what these networks do not have."""
+    if not 1 <= n_layers <= n_found:
+        raise ConfigError(f"network.n_layers is {n_layers}, not 1 to {n_found}")
+    if config.n_frozen and config.frozen != "convolutions":
+        raise ConfigError(
+            f"network.n_frozen is {config.n_frozen} with frozen = '{config.frozen}'; "
+            "set frozen = 'convolutions', or leave n_frozen out"
+        )
+    if not 0 <= config.n_frozen <= n_layers:
+        raise ConfigError(f"network.n_frozen is {config.n_frozen}, not 0 to {n_layers}")
+    if config.padding == "fixed" and config.window_s < 0.2:
+        raise ConfigError(f"network.window_s is {config.window_s}, not at least 0.2")
+    require_choice(config, "head", (*_POOLINGS, "pepino"))
+    return require_states(config, n_layers)

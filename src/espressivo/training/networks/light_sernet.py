@@ -1,0 +1,120 @@
+"""LIGHT-SERNET: a small convolutional network over cepstral coefficients.
+
+Source: Aftab et al. (2022); https://github.com/AryaAftab/LIGHT-SERNET, `models.py`.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from espressivo.training.networks.mfcc import Mfcc, normalize_window
+from espressivo.training.networks.network import (
+    EmotionNetwork,
+    Frames,
+    NetworkConfig,
+    require_choice,
+)
+from espressivo.types import SAMPLE_RATE
+
+_WIDTH = 320
+
+
+class LightSernet(EmotionNetwork):
+    """Three parallel convolutions, five in a row, mean over time and frequency.
+
+    Every clip is cut or padded to 3 or 7 s, and the padding is heard.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        _require(config)
+        super().__init__(config, _WIDTH)
+        self.mfcc = Mfcc()
+        self.paths = nn.ModuleList(
+            _block(1, 32, kernel, (2, 2), bias=True)
+            for kernel in ((11, 1), (1, 9), (3, 3))
+        )
+        self.body = nn.Sequential(
+            _block(96, 64, (3, 3), (2, 2)),
+            _block(64, 96, (3, 3), (2, 2)),
+            _block(96, 128, (3, 3), (2, 1)),
+            _block(128, 160, (3, 3), (2, 1)),
+            _block(160, _WIDTH, (1, 1)),
+        )
+        self.apply(_initialize)
+
+    def front(self, samples: Tensor, lengths: Tensor | None = None) -> Frames:
+        """Return coefficients [B, T, 40], 184 frames of 3 s or 434 of 7 s."""
+        n_samples = round(self.config.window_s * SAMPLE_RATE)
+        whole = [samples.shape[1]] * len(samples)
+        counts = whole if lengths is None else lengths.tolist()
+        rows = [
+            normalize_window(row[:count], n_samples)
+            for row, count in zip(samples.float(), counts, strict=True)
+        ]
+        return Frames(self.mfcc(torch.stack(rows)), None)
+
+    def pooled(self, frames: Frames) -> Tensor:
+        """Return the mean over time and frequency, [B, 320]."""
+        x = frames.values.float().unsqueeze(1)  # [B, 1, T, 40]
+        x = self.body(torch.cat([path(x) for path in self.paths], 1))
+        mean: Tensor = x.mean((2, 3))
+        return mean
+
+    def front_state(self) -> Mapping[str, Tensor]:
+        """Return nothing: the coefficients have no weights."""
+        return {}
+
+    def blocks(self) -> list[list[nn.Parameter]]:
+        """Return the parallel convolutions, then one by one those in a row."""
+        layers = [self.paths, *self.body]
+        return [list(layer.parameters()) for layer in layers]
+
+
+def _block(
+    n_in: int,
+    n_out: int,
+    kernel: tuple[int, int],
+    pool: tuple[int, int] | None = None,
+    *,
+    bias: bool = False,
+) -> nn.Sequential:
+    """Convolution, batch norm and ReLU over [B, channels, T, frequency], then pooling.
+
+    Keras pools with `same` padding, which counts no padding: the last mean may be over
+    one element less.
+    """
+    layers: list[nn.Module] = [
+        nn.Conv2d(n_in, n_out, kernel, padding="same", bias=bias),
+        nn.BatchNorm2d(n_out, eps=1e-3, momentum=0.01),  # Keras's defaults
+        nn.ReLU(),
+    ]
+    if pool is not None:
+        layers.append(nn.AvgPool2d(pool, ceil_mode=True, count_include_pad=False))
+    return nn.Sequential(*layers)
+
+
+def _initialize(module: nn.Module) -> None:
+    """Start as Keras does: Glorot's uniform weights, no bias."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _require(config: NetworkConfig) -> None:
+    """Refuse what LIGHT-SERNET does not have: it has no encoder and one head."""
+    for key in (
+        "weights",
+        "frozen",
+        "n_frozen",
+        "n_layers",
+        "states",
+        "state_weights",
+        "head",
+        "encoder_dropout",
+    ):
+        default = NetworkConfig.__dataclass_fields__[key].default
+        require_choice(config, key, (default,))
+    require_choice(config, "padding", ("fixed",))
+    require_choice(config, "window_s", (3.0, 7.0))
