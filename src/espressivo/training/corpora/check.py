@@ -77,6 +77,7 @@ class Check:
         missing: Names of recordings that are not there, where names are known.
         unexpected: Names that the complete corpus does not have.
         unlabelled: Names of recordings that the corpus's own sheets do not label.
+        ignored: Recordings whose names are none of the corpus's, from its folder on.
         broken: Recordings that do not decode, or hold next to nothing.
         same_audio: Groups of names whose samples are identical, but should not be.
         known_same_audio: Groups that were published so.
@@ -92,6 +93,7 @@ class Check:
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     broken: tuple[Broken, ...] = ()
     same_audio: tuple[tuple[str, ...], ...] = ()
     known_same_audio: tuple[tuple[str, ...], ...] = ()
@@ -133,6 +135,7 @@ class Check:
             "missing": list(self.missing),
             "unexpected": list(self.unexpected),
             "unlabelled": list(self.unlabelled),
+            "ignored": list(self.ignored),
             "broken": [
                 {"name": b.name, "path": str(b.path), "reason": b.reason}
                 for b in self.broken
@@ -171,6 +174,7 @@ def check_corpus(
     compared = corpus.published_labels
     names = {clip.name for clip in clips if clip.label in compared}
     wanted = corpus.names(root)
+    others = set(corpus.recordings(root)) - {clip.path for clip in clips}
     silent = {clip.name for clip in listed if clip.label in compared} - names
     return _check(
         corpus.title,
@@ -185,6 +189,7 @@ def check_corpus(
         missing=tuple(sorted((wanted - names) | silent)),
         unexpected=tuple(sorted(names - wanted)) if wanted else (),
         unlabelled=tuple(clip.name for clip in clips if clip.label == UNLABELLED),
+        ignored=tuple(sorted(str(path.relative_to(root)) for path in others)),
     )
 
 

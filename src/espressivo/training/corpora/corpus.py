@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from espressivo.errors import CorpusError
+from espressivo.training.corpora.files import find_recordings
 from espressivo.training.corpora.utterance import (
     UNLABELLED,
     Clip,
@@ -74,6 +75,8 @@ class Corpus:
         names: The recordings' names when complete, given the folder; empty where
             they do not follow from a rule.
         same_audio: Groups of names that its authors published with the same audio.
+        recordings: Finds every recording that should be the corpus's, so that
+            misnamed ones show.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Corpus:
     published: tuple[PublishedCounts, ...]
     names: Callable[[Path], frozenset[str]] = no_names
     same_audio: frozenset[frozenset[str]] = frozenset()
+    recordings: Callable[[Path], list[Path]] = find_recordings
 
     @property
     def published_labels(self) -> dict[str, int]:

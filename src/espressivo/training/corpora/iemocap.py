@@ -96,8 +96,19 @@ def _session_clips(folder: Path) -> list[Clip]:
     texts = dict(_texts(folder))
     clips = list(_labelled(folder, recordings, texts))
     named = {clip.name for clip in clips}
-    bare = ((n, p, _TURN.fullmatch(n)) for n, p in recordings.items() if n not in named)
-    return clips + [_clip(path, match, UNLABELLED) for _, path, match in bare if match]
+    bare = [path for name, path in recordings.items() if name not in named]
+    return clips + [_unlabelled(folder, path) for path in bare]
+
+
+def _unlabelled(folder: Path, path: Path) -> Clip:
+    if turn := _TURN.fullmatch(path.stem):
+        return _clip(path, turn, UNLABELLED)
+    session = f"Ses0{folder.name[-1]}"  # of a misnamed recording no more is known
+    return Clip(path.stem, path, session, UNLABELLED, session=session)
+
+
+def _all_recordings(root: Path) -> list[Path]:
+    return [p for folder in _sessions(root) for p in _recordings(folder).values()]
 
 
 def _recordings(folder: Path) -> dict[str, Path]:
@@ -188,6 +199,7 @@ IEMOCAP = Corpus(
     license="research use, by agreement with its owner (Busso et al. 2008)",
     emotions=_EMOTIONS,
     clips=_clips,
+    recordings=_all_recordings,  # the whole dialogues beside them are no utterances
     speakers=frozenset(_TALKERS),
     published=(
         PublishedCounts(
