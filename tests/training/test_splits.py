@@ -1,9 +1,9 @@
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from espressivo.errors import SplitError
@@ -11,9 +11,11 @@ from espressivo.training.corpora import Utterance
 from espressivo.training.splits import (
     Fold,
     held_out_speakers,
+    hold_speakers_out,
     leave_one_corpus_out,
     leave_one_session_out,
     leave_one_speaker_group_out,
+    leave_one_speaker_out,
     speakers_of,
 )
 from espressivo.types import Emotion
@@ -137,3 +139,88 @@ def test_a_fold_with_a_speaker_in_two_parts_cannot_be_built():
 def test_a_share_that_is_no_share_is_refused():
     with pytest.raises(SplitError, match=r"1\.5, not in 0\.\.1"):
         held_out_speakers([], 1.5)
+
+
+def test_an_utterance_in_two_parts_is_refused_and_so_is_one_listed_twice():
+    one, other = utterance(0, "a", 3), utterance(0, "a", 4)
+    for protocol in ("session", "random"):
+        with pytest.raises(SplitError, match=r"in two parts: a/0; keep each in one"):
+            Fold((one,), (), (other,), "mine", protocol)
+        with pytest.raises(SplitError, match=r"twice in one part: a/0; list each once"):
+            Fold((one, other), (), (), "mine", protocol)
+
+
+def test_only_a_random_fold_has_a_speaker_in_two_parts_or_validates_on_the_test():
+    one, other = utterance(0, "a", 3), utterance(1, "a", 3)
+    fold = Fold((one,), (other,), (other,), "mine", "random")
+    assert speakers_of(fold.train) == speakers_of(fold.test)
+    with pytest.raises(SplitError, match="in two parts"):
+        Fold((), (other,), (other,), "mine", "session")
+
+
+@given(corpora)
+def test_leaving_speakers_out_is_leaving_out_groups_of_one(utterances):
+    if len(speakers_of(utterances)) < 3:
+        with pytest.raises(SplitError, match="at least 3"):
+            list(leave_one_speaker_out(utterances))
+        return
+    folds = list(leave_one_speaker_out(utterances))
+    assert_a_partition(folds, utterances)
+    groups = leave_one_speaker_group_out(utterances, len(folds))
+    assert [(f.train, f.validation, f.test) for f in folds] == [
+        (f.train, f.validation, f.test) for f in groups
+    ]
+
+
+def test_the_speakers_named_are_held_out():
+    utterances = [utterance(n, "ravdess", 1 + n // 4) for n in range(96)]
+    extra = [utterance(n, "b", n) for n in range(3)]
+    actors = [f"ravdess/{n}" for n in (21, 22, 23, 24)]
+    fold = hold_speakers_out(utterances, actors[:2], actors[2:], extra)
+    assert speakers_of(fold.validation) == set(actors[:2])
+    assert speakers_of(fold.test) == set(actors[2:])
+    assert len(fold.train) == 80 + 3
+    with pytest.raises(SplitError, match="there is no speaker ravdess/25"):
+        hold_speakers_out(utterances, [], ["ravdess/25"])
+    with pytest.raises(SplitError, match="in two parts: ravdess/"):
+        hold_speakers_out(utterances, actors[:1], actors[:1])
+
+
+@given(corpora)
+def test_train_only_corpora_are_never_scored_when_corpora_are_left_out(utterances):
+    scored = [u for u in utterances if u.corpus != "c"]
+    extra = [u for u in utterances if u.corpus == "c"]
+    if len({u.corpus for u in scored}) == 2:
+        for fold in leave_one_corpus_out(scored, train_only=extra):
+            assert set(extra) <= set(fold.train)
+            assert not set(extra) & {*fold.validation, *fold.test}
+
+
+keys = st.lists(st.text(min_size=1), min_size=3, max_size=8, unique=True)
+
+
+@given(keys)
+@example(["a", "A", "a-2"])
+@example(["..", "a/b", "a-b", "a b"])
+@example(["Ses01", "Ses02", "Ses03"])
+def test_names_of_folds_name_a_folder_each(speakers):
+    utterances = [
+        replace(utterance(n, "a", 0), speaker=s) for n, s in enumerate(speakers)
+    ]
+    names = [fold.name for fold in leave_one_speaker_out(utterances)]
+    assert len({name.casefold() for name in names}) == len(speakers)
+    for name in names:
+        assert name == PurePosixPath(name).name
+        assert name not in ("", ".", "..")
+
+
+def test_the_corpus_is_left_out_of_names_that_do_without():
+    def names(*speakers):
+        made = [
+            replace(utterance(n, "x", 0), speaker=s) for n, s in enumerate(speakers)
+        ]
+        return [fold.name for fold in leave_one_speaker_out(made)]
+
+    assert names("x/Ses01", "x/Ses02", "x/Ses03") == ["Ses01", "Ses02", "Ses03"]
+    assert names("x/03", "x/08", "x/09") == ["x-03", "x-08", "x-09"]
+    assert names("x/a", "x/b", "y/a") == ["x-a", "x-b", "y-a"]

@@ -230,12 +230,14 @@ def _named(finding: Finding) -> str:
 
 def _size(findings: list[Finding]) -> str:
     part = findings[0].parts[-1] if findings[0].parts else "all"
-    few, many = (pick(findings, key=lambda f: f.share) for pick in (min, max))
-    if not many.share:
+    counts = sorted({f.n_utterances for f in findings})
+    shares = sorted({f"{f.share:.0%}" for f in findings}, key=lambda s: int(s[:-1]))
+    if not findings[0].share:
         return ""
-    if few.n_utterances == many.n_utterances:
-        return f" ({_n(many.n_utterances, 'utterance')}, {many.share:.0%} of {part})"
-    return f" ({few.share:.0%} to {many.share:.0%} of {part})"
+    n = _n(counts[-1], "utterance")
+    few = f"{counts[0]:,} to " if len(counts) > 1 else ""
+    low = f"{shares[0]} to " if len(shares) > 1 else ""
+    return f" ({few}{n}, {low}{shares[-1]} of {part})"
 
 
 def _verdict(found: Audit, n_folds: int) -> str:
