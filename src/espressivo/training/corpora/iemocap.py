@@ -63,7 +63,7 @@ _SEXES = {"F": "female", "M": "male"}
 # In "Ses01F_impro01_M003" F wears the face markers, but M is speaking.
 _TURN = re.compile(
     r"(?P<dialogue>(?P<session>Ses0[1-5])[FM]_(?P<style>impro|script)\w+)"
-    r"_(?P<talker>[FM])[A-Z0-9]+"
+    r"_(?P<talker>[FM])[^\W_]+"
 )
 _NUMBER = r"-?\d+(?:\.\d+)?"
 # As in: [6.2901 - 8.2357] Ses01F_impro01_F000 neu [2.5000, 2.5000, 2.5000], with tabs
