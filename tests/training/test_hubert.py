@@ -144,12 +144,16 @@ def test_padding_changes_nothing_whatever_is_frozen(make, frozen):
 
 
 @torch.inference_mode()
-def test_padding_changes_nothing_in_the_full_size():
+def test_padding_changes_nothing_for_speech_in_the_full_size(note):
     torch.manual_seed(0)
     network = build_network(NetworkConfig(kind="distilhubert", head="mean")).eval()
-    rows, together, lengths = batch(3200, 6001, width=9000)
-    alone = torch.cat([network(row) for row in rows])
-    torch.testing.assert_close(network(together, lengths), alone, atol=1e-4, rtol=1e-4)
+    speech = torch.tensor(note[16_000:26_000])
+    together = torch.stack([speech, speech])
+    together[0, 3200:] = 0.7
+    alone = torch.cat([network(speech[None, :3200]), network(speech[None])])
+    got = network(together, torch.tensor([3200, 10_000]))
+    torch.testing.assert_close(got, alone, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(got[0], got[1], atol=1e-3)
 
 
 @torch.inference_mode()
@@ -370,6 +374,28 @@ def test_weights_of_another_size_are_refused(folders):
     config = NetworkConfig(kind="hubert", weights=str(folders / "hubert"))
     with pytest.raises(TrainingError, match=r"conv_dim is .* another network"):
         load_pretrained(network, config)
+
+
+def test_weights_are_found_by_their_name_on_the_hub(monkeypatch, tmp_path):
+    """In the cache of the hub, as huggingface_hub lays it out, without a connection."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    torch.manual_seed(3)
+    config = transformers.HubertConfig(feat_proj_layer_norm=False, num_hidden_layers=2)
+    model = transformers.HubertModel(config)
+    repository = tmp_path / "models--somebody--distilhubert"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40, "utf-8")
+    config.save_pretrained(snapshot)
+    torch.save(model.state_dict(), snapshot / "pytorch_model.bin")
+
+    config = NetworkConfig(kind="distilhubert", weights="somebody/distilhubert")
+    network = build_network(config)
+    load_pretrained(network, config)
+    for name, tensor in network.encoder.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(

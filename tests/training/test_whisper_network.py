@@ -99,6 +99,34 @@ def test_states_choose_what_is_averaged():
     torch.testing.assert_close(frames, states[2])
 
 
+def test_the_last_state_is_minus_one():
+    last = build_network(NetworkConfig(n_layers=2, states=(0, -1)))
+    assert last.states == (0, 2)
+
+
+def test_dropout_spares_what_is_frozen():
+    torch.manual_seed(0)
+    options = {"n_layers": 2, "encoder_dropout": 0.5, "dropout": 0.0}
+    samples = noise(8000)
+    frozen = build_network(NetworkConfig(frozen="all", **options)).train()
+    torch.testing.assert_close(frozen(samples), frozen(samples))
+    trained = build_network(NetworkConfig(frozen="convolutions", **options)).train()
+    assert not torch.allclose(trained(samples), trained(samples))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"head": "pepino"}, "network.head is 'pepino'.*choose 'mean' or"),
+        ({"padding": "fixed"}, "network.padding is 'fixed'.*choose 'valid'"),
+        ({"states": (0, 1), "state_weights": (1.0,)}, "are 1, not 2; give one"),
+    ],
+)
+def test_what_it_lacks_is_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        build_network(NetworkConfig(**options))
+
+
 @pytest.mark.parametrize(
     "config", [NetworkConfig(n_layers=5), NetworkConfig(n_layers=2, states=(3,))]
 )

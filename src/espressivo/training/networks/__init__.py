@@ -13,6 +13,7 @@ from espressivo.training.networks.network import (
     NetworkConfig,
     count_parameters,
 )
+from espressivo.training.networks.statistics_network import StatisticsNetwork
 from espressivo.training.networks.whisper import load_encoder
 from espressivo.training.networks.whisper_network import WhisperNetwork
 
@@ -22,6 +23,7 @@ __all__ = [
     "HubertNetwork",
     "LightSernet",
     "NetworkConfig",
+    "StatisticsNetwork",
     "WhisperNetwork",
     "build_network",
     "count_parameters",
@@ -33,6 +35,7 @@ __all__ = [
 _KINDS: dict[str, Callable[[NetworkConfig], EmotionNetwork]] = {
     "whisper": WhisperNetwork,
     "light_sernet": LightSernet,
+    "statistics": StatisticsNetwork,
 }
 _HUBERT_KINDS = ("distilhubert", "hubert", "wav2vec2")
 

@@ -172,6 +172,7 @@ class HubertNetwork(EmotionNetwork):
 
     def _heard(self, samples: Tensor, lengths: Tensor | None) -> Frames:
         if lengths is not None:
+            lengths = lengths.to(samples.device)
             samples = samples * valid_mask(lengths, samples.shape[1])
         if self.config.padding == "valid":
             return Frames(samples, lengths)

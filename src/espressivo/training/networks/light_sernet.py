@@ -14,6 +14,7 @@ from espressivo.training.networks.network import (
     Frames,
     NetworkConfig,
     require_choice,
+    require_plain,
 )
 from espressivo.types import SAMPLE_RATE
 
@@ -103,18 +104,7 @@ def _initialize(module: nn.Module) -> None:
 
 
 def _require(config: NetworkConfig) -> None:
-    """Refuse what LIGHT-SERNET does not have: it has no encoder and one head."""
-    for key in (
-        "weights",
-        "frozen",
-        "n_frozen",
-        "n_layers",
-        "states",
-        "state_weights",
-        "head",
-        "encoder_dropout",
-    ):
-        default = NetworkConfig.__dataclass_fields__[key].default
-        require_choice(config, key, (default,))
+    """Refuse what LIGHT-SERNET does not have."""
+    require_plain(config)
     require_choice(config, "padding", ("fixed",))
     require_choice(config, "window_s", (3.0, 7.0))

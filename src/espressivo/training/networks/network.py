@@ -38,7 +38,8 @@ class NetworkConfig:
         padding: `valid`: whatever pads a clip changes nothing. `fixed`: every clip is
             cut or padded to `window_s` and the padding is heard, as in the study.
         window_s: Length with fixed padding; 3 or 7 for LIGHT-SERNET.
-        dropout: Share of the pooled embedding hidden from the classifier in training.
+        dropout: Share of the pooled embedding hidden from the classifier in training;
+            with Pepino's head, of what its two layers put out.
         encoder_dropout: The same, inside the encoder.
     """
 
@@ -98,7 +99,7 @@ class Standardize(nn.Module):
             mean += shift * (len(rows) / total)
             n = total
         self.mean.copy_(mean)
-        self.scale.copy_((squares / (n - 1)).sqrt() + 1e-4)
+        self.scale.copy_((squares / max(1, n - 1)).sqrt() + 1e-4)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map [..., *shape] to the same shape."""
@@ -200,6 +201,30 @@ def require_choice(config: NetworkConfig, key: str, choices: Sequence[Any]) -> N
             f"network.{key} is {value!r}, which {config.kind} does not have; "
             f"choose {' or '.join(repr(choice) for choice in choices)}"
         )
+
+
+def require_plain(config: NetworkConfig) -> None:
+    """Refuse all that is about an encoder and its head, for a network with neither.
+
+    Raises:
+        ConfigError: Something differs from what is there unless asked for.
+    """
+    plain = NetworkConfig(config.kind)
+    for key in (
+        "weights",
+        "frozen",
+        "n_frozen",
+        "n_layers",
+        "states",
+        "state_weights",
+        "head",
+        "encoder_dropout",
+    ):
+        if getattr(config, key) != getattr(plain, key):
+            raise ConfigError(
+                f"network.{key} is {getattr(config, key)!r}, but {config.kind} has no "
+                "such choice; leave it out"
+            )
 
 
 def require_states(config: NetworkConfig, n_layers: int) -> tuple[int, ...]:
