@@ -238,7 +238,10 @@ def _crema_d_names(actor: str, n: int | None) -> Iterator[str]:
         # 1,271 of each emotion and 1,087 neutral ones is 3 and 5 fewer than a grid.
         if n is None and int(actor) < 1001 + (5 if label == "NEU" else 3):
             takes.pop()
-        yield from (f"{actor}_{take}" for take in takes[:n])
+        for take in takes[:n]:
+            name = f"{actor}_{take}"
+            # Published without its last letter.
+            yield name[:-1] if name == "1040_ITH_SAD_XX" else name
 
 
 SAVEE_LETTERS = ("a", "d", "f", "h", "n", "sa", "su")

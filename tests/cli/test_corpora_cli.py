@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
 from espressivo.cli.main import main
 from tests.recordings import encode
+from tests.trees import build_iemocap
 
 
 def test_every_corpus_is_listed_with_its_licence(capsys):
     assert main(["corpora", "list"]) == 0
     text = capsys.readouterr().out
-    for name in ("ravdess", "tess", "nemo", "emodb"):
+    for name in ("iemocap", "savee", "ravdess", "tess", "nemo", "emodb"):
         assert f"\n{name} " in text
     assert "CC BY-NC-SA" in text
 
@@ -39,6 +41,19 @@ def test_an_incomplete_corpus_exits_1_and_names_what_is_wrong(tmp_path, note, ca
     assert "... and 1578 more (--json names all)\n" in out
     assert "OAF_back_sad.wav: cannot be read as a recording" in out
     assert out.endswith("not complete\n")
+
+
+def test_what_half_an_iemocap_lacks_is_told(tmp_path, capsys):
+    root = build_iemocap(tmp_path, n=1)
+    shutil.rmtree(root / "Session3")
+    shutil.rmtree(root / "Session4/dialog/EmoEvaluation")
+
+    assert main(["corpora", "check", "iemocap", str(root), "--quick"]) == 1
+
+    out = capsys.readouterr().out
+    assert "speakers of whom nothing is there: 2\n  Ses03F\n  Ses03M\n" in out
+    assert "without a label in the corpus's sheets: 12\n  Ses04" in out
+    assert "  session Ses01, ang: 2 of 229\n" in out
 
 
 def test_json_names_all(tmp_path, note, capsys):

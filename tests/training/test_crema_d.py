@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 
 from espressivo.errors import CorpusError
 from espressivo.training.corpora import read_corpus
 from espressivo.training.corpora.check import check_corpus, listen
 from espressivo.types import Emotion
-from tests.trees import CREMA_D_SENTENCES, build_crema_d
+from tests.trees import CREMA_D_SENTENCES, build_crema_d, write_wav
 
 POINTER = """\
 version https://git-lfs.github.com/spec/v1
@@ -91,6 +92,23 @@ def test_all_that_was_published_is_complete(whole):
     assert len(utterances) == 4900
     assert len({u.speaker for u in utterances}) == 91
     assert len({u.text for u in utterances}) == len(CREMA_D_SENTENCES) == 12
+
+
+@pytest.mark.parametrize("stem", ["1040_ITH_SAD_X", "1040_ITH_SAD_XX"])
+def test_the_misnamed_file_has_its_vote_mended_or_not(tmp_path, stem):
+    touch(tmp_path, f"{stem}.wav")
+    table = "FileName,VoiceVote\n1040_ITH_SAD_XX,S\n"
+    (tmp_path / "summaryTable.csv").write_text(table)
+    (utterance,) = read_corpus("crema-d", tmp_path)
+    assert (utterance.id, utterance.vote) == ("crema-d/1040_ITH_SAD_X", "SAD")
+
+
+def test_the_clip_that_was_published_silent_is_told_but_no_fault(tmp_path):
+    for name in ("1076_MTI_SAD_XX", "1076_MTI_ANG_XX"):
+        write_wav(tmp_path / f"{name}.wav", np.zeros(16_000, np.float32))
+    check = check_corpus("crema-d", tmp_path)
+    assert [b.name for b in check.known_broken] == ["1076_MTI_SAD_XX"]
+    assert [b.name for b in check.broken] == ["1076_MTI_ANG_XX"]
 
 
 def test_half_a_corpus_is_named(tmp_path):

@@ -136,6 +136,8 @@ def _print(check: Check, console: Console) -> None:
     _name(console, "without a label in the corpus's sheets", check.unlabelled)
     broken = [f"{b.path}: {b.reason}" for b in check.broken]
     _name(console, "broken", broken)
+    mute = [f"{b.path}: {b.reason}" for b in check.known_broken]
+    _name(console, "broken, published so", mute, style="dim")
     _name(console, "identical audio", [" = ".join(g) for g in check.same_audio])
     _name(console, "passed over, not named as in it", check.ignored, style="dim")
     known = [" = ".join(group) for group in check.known_same_audio]

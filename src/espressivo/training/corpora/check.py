@@ -40,6 +40,10 @@ class Broken:
     path: Path
     reason: str
 
+    def to_dict(self) -> dict[str, str]:
+        """Return what JSON can say."""
+        return {"name": self.name, "path": str(self.path), "reason": self.reason}
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -79,9 +83,10 @@ class Check:
         unlabelled: Names of recordings that the corpus's own sheets do not label.
         ignored: Recordings whose names are none of the corpus's, from its folder on.
         broken: Recordings that do not decode, or hold next to nothing.
+        known_broken: Those that were published so.
         same_audio: Groups of names whose samples are identical, but should not be.
         known_same_audio: Groups that were published so.
-        decoded: Whether files were decoded; else nothing is known of the last three.
+        decoded: Whether files were decoded; else nothing is known of the last four.
     """
 
     title: str
@@ -95,6 +100,7 @@ class Check:
     unlabelled: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     broken: tuple[Broken, ...] = ()
+    known_broken: tuple[Broken, ...] = ()
     same_audio: tuple[tuple[str, ...], ...] = ()
     known_same_audio: tuple[tuple[str, ...], ...] = ()
     decoded: bool = True
@@ -136,10 +142,8 @@ class Check:
             "unexpected": list(self.unexpected),
             "unlabelled": list(self.unlabelled),
             "ignored": list(self.ignored),
-            "broken": [
-                {"name": b.name, "path": str(b.path), "reason": b.reason}
-                for b in self.broken
-            ],
+            "broken": [b.to_dict() for b in self.broken],
+            "known_broken": [b.to_dict() for b in self.known_broken],
             "same_audio": [list(group) for group in self.same_audio],
             "known_same_audio": [list(group) for group in self.known_same_audio],
         }
@@ -183,6 +187,7 @@ def check_corpus(
         decode,
         progress,
         known=corpus.same_audio,
+        known_broken=corpus.broken,
         published=compared,
         differing=tuple(_differences(corpus, clips)),
         absent=tuple(sorted(corpus.speakers - {clip.speaker for clip in clips})),
@@ -210,6 +215,7 @@ def _check(
     progress: Progress | None,
     *,
     known: frozenset[frozenset[str]] = frozenset(),
+    known_broken: frozenset[str] = frozenset(),
     **facts: Any,
 ) -> Check:
     broken: list[Broken] = []
@@ -226,7 +232,8 @@ def _check(
         title=title,
         root=root,
         found=Counter(clip.label for clip in clips),
-        broken=tuple(broken),
+        broken=tuple(b for b in broken if b.name not in known_broken),
+        known_broken=tuple(b for b in broken if b.name in known_broken),
         same_audio=tuple(g for g in groups if frozenset(g) not in known),
         known_same_audio=tuple(g for g in groups if frozenset(g) in known),
         decoded=decode,

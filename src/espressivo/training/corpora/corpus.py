@@ -75,6 +75,8 @@ class Corpus:
         names: The recordings' names when complete, given the folder; empty where
             they do not follow from a rule.
         same_audio: Groups of names that its authors published with the same audio.
+        broken: Names of recordings that its authors published so that they hold
+            nothing.
         recordings: Finds every recording that should be the corpus's, so that
             misnamed ones show.
     """
@@ -88,6 +90,7 @@ class Corpus:
     published: tuple[PublishedCounts, ...]
     names: Callable[[Path], frozenset[str]] = no_names
     same_audio: frozenset[frozenset[str]] = frozenset()
+    broken: frozenset[str] = frozenset()
     recordings: Callable[[Path], list[Path]] = find_recordings
 
     @property
