@@ -1,5 +1,22 @@
 """Figures of how good models are (matplotlib, without a display)."""
 
-from espressivo.training.figures.confusion import plot_confusion
+from espressivo.training.figures.confusion import (
+    Confusion,
+    plot_confusion,
+    plot_confusions,
+)
+from espressivo.training.figures.folds import plot_curves, plot_folds
+from espressivo.training.figures.pareto import Point, frontier, plot_pareto
+from espressivo.training.figures.reliability import plot_reliability
 
-__all__ = ["plot_confusion"]
+__all__ = [
+    "Confusion",
+    "Point",
+    "frontier",
+    "plot_confusion",
+    "plot_confusions",
+    "plot_curves",
+    "plot_folds",
+    "plot_pareto",
+    "plot_reliability",
+]

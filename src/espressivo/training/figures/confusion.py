@@ -1,17 +1,36 @@
-"""Figures of how good a model is (matplotlib)."""
+"""Confusion matrices, one or several side by side."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from espressivo.training.figures.style import canvas, headline, save
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy as np
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """One matrix [C, C]: rows actual, columns predicted.
+
+    Attributes:
+        cells: Utterances, or shares of each row where only these are known.
+        title: What was evaluated; lines by newline.
+        are_counts: Whether `cells` are utterances.
+    """
+
+    cells: NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
+    title: str
+    are_counts: bool = True
 
 
 def plot_confusion(
@@ -28,25 +47,49 @@ def plot_confusion(
         title: What was evaluated.
         emotions: Names of rows and columns.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415  # no pyplot: no display
+    plot_confusions([Confusion(confusion, title)], path, emotions)
 
-    total = confusion.sum(1, keepdims=True).clip(1)
-    shares = confusion / total
-    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
-    ax = figure.subplots()
+
+def plot_confusions(
+    confusions: Sequence[Confusion],
+    path: Path,
+    emotions: Sequence[Emotion] = tuple(Emotion),
+) -> None:
+    """Draw confusion matrices side by side into `path`, shaded alike.
+
+    Args:
+        confusions: One or several; counts stand below the shares where known.
+        path: A .png, .svg or .pdf file.
+        emotions: Names of rows and columns.
+    """
+    n = len(confusions)
+    figure = canvas(0.9 + 3.7 * n, 4.4)
+    axes = figure.subplots(1, n, squeeze=False, sharey=True)[0]
+    for ax, confusion in zip(axes, confusions, strict=True):
+        _matrix(ax, confusion, [str(emotion) for emotion in emotions])
+    axes[0].set_ylabel("actual")
+    save(figure, path)
+
+
+def _matrix(ax: Axes, confusion: Confusion, names: list[str]) -> None:
+    cells = np.asarray(confusion.cells, np.float64)
+    total = cells.sum(1, keepdims=True) if confusion.are_counts else np.ones((1, 1))
+    shares = cells / np.where(total > 0, total, 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, counts in enumerate(confusion):
-        for column, count in enumerate(counts):
-            share = shares[row, column]
-            ink = "white" if share > 0.65 else "black"
-            place: dict[str, Any] = {"ha": "center", "color": ink}
+    for (row, column), share in np.ndenumerate(shares):
+        ink = "white" if share > 0.6 else "black"
+        place: dict[str, Any] = {"ha": "center", "color": ink}
+        if confusion.are_counts:
+            # A mean over seeds need not be whole.
+            count = f"{cells[row, column]:.1f}".removesuffix(".0")
             ax.text(column, row - 0.04, f"{share:.0%}", va="bottom", size=12, **place)
-            ax.text(column, row + 0.10, f"{count}", va="top", size=8, **place)
-    ticks = range(len(emotions))
-    ax.set_xticks(ticks, labels=[str(e) for e in emotions])
-    ax.set_yticks(ticks, labels=[str(e) for e in emotions])
-    ax.set(xlabel="predicted", ylabel="actual")
-    ax.set_title(title, loc="left", fontsize=10)
+            ax.text(column, row + 0.10, count, va="top", size=8, **place)
+        else:
+            ax.text(column, row, f"{share:.0%}", va="center", size=12, **place)
+    ticks = range(len(names))
+    ax.set_xticks(ticks, labels=names)
+    ax.set_yticks(ticks, labels=names)
+    ax.set_xlabel("predicted")
+    headline(ax, confusion.title, 38)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    figure.savefig(path, dpi=150)

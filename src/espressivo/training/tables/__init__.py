@@ -15,15 +15,18 @@ from espressivo.training.tables.render import (
     to_latex,
     to_markdown,
 )
+from espressivo.training.tables.report import REPORT, all_tables, write_report
 from espressivo.training.tables.table import Bounded, Cell, Column, Row, Table
 
 __all__ = [
     "FORMATS",
+    "REPORT",
     "Bounded",
     "Cell",
     "Column",
     "Row",
     "Table",
+    "all_tables",
     "class_table",
     "comparison_table",
     "confusion_table",
@@ -35,4 +38,5 @@ __all__ = [
     "to_html",
     "to_latex",
     "to_markdown",
+    "write_report",
 ]

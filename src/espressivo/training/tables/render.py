@@ -102,6 +102,7 @@ def to_csv(table: Table) -> str:
 
 def to_html(table: Table) -> str:
     """Write a table as HTML: a caption, headings with their scope, notes below."""
+    right = ' class="n"'
     lines = [
         (
             '<div class="table" tabindex="0" role="group" '
@@ -110,7 +111,10 @@ def to_html(table: Table) -> str:
         "<table>",
         f"<caption>{escape(table.heading)}</caption>",
         "<thead><tr>",
-        *(f'<th scope="col">{escape(column.name)}</th>' for column in table.columns),
+        *(
+            f'<th scope="col"{"" if words else right}>{escape(column.name)}</th>'
+            for column, words in zip(table.columns, table.of_words, strict=True)
+        ),
         "</tr></thead>",
         "<tbody>",
     ]
@@ -118,7 +122,7 @@ def to_html(table: Table) -> str:
         lines.append('<tr class="strong">' if row.strong else "<tr>")
         lines.append(f'<th scope="row">{escape(first)}</th>')
         for cell, text in zip(row.cells[1:], texts, strict=True):
-            kind = "" if isinstance(cell, str) else ' class="n"'
+            kind = "" if isinstance(cell, str) else right
             lines.append(f"<td{kind}>{escape(text)}</td>")
         lines.append("</tr>")
     lines += ["</tbody>", "</table>", "</div>"]

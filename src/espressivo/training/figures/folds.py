@@ -1,0 +1,112 @@
+"""UA of every fold and every speaker, and validation UA over epochs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from espressivo.training.figures.style import (
+    ACCENT,
+    INK,
+    PALE,
+    bare,
+    headline,
+    panels,
+    save,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from espressivo.training.answers import Results
+
+_CHANCE = 0.25
+
+
+def plot_folds(results: Mapping[str, Results], path: Path) -> None:
+    """Draw the UA of each fold and speaker, a panel a system, named, into `path`.
+
+    The lowest row is of all folds together, with its 95 % interval over speakers.
+    """
+    tallest = max(len(one.folds) for one in results.values())
+    figure, axes = panels(len(results), 3.4, 1.4 + 0.32 * (tallest + 1))
+    for ax, (name, one) in zip(axes, results.items(), strict=True):
+        _dots(ax, name, one)
+    left = min(ax.get_xlim()[0] for ax in axes)
+    for ax in axes:
+        ax.set_xlim(left, 1.03)
+    figure.legend(
+        handles=axes[0].get_legend_handles_labels()[0],
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        fontsize=8,
+    )
+    save(figure, path)
+
+
+def _dots(ax: Axes, name: str, one: Results) -> None:
+    a, folds = one.answers, one.folds
+    for y, fold in enumerate(folds):
+        uas = [
+            a.where((a.folds == fold) & (a.speakers == speaker)).pool.scores.ua
+            for speaker in np.unique(a.speakers[a.folds == fold])
+        ]
+        # Only labels without a leading underscore get into the legend.
+        hidden = "_" if y else ""
+        style: dict[str, Any] = {
+            "color": PALE,
+            "alpha": 0.7,
+            "markeredgewidth": 0,
+            "markersize": 5,
+        }
+        ax.plot(uas, [y] * len(uas), "o", label=f"{hidden}speaker", **style)
+        ua = one.in_fold(fold, "ua").mean
+        ax.plot(ua, y, "D", color=INK, markersize=6, label=f"{hidden}fold")
+    y = len(folds)
+    pooled = one.pooled["ua"]
+    if (interval := one.intervals.get("ua")) is not None:
+        ends = (interval.low, interval.high)
+        ax.hlines(y, *ends, color=ACCENT, linewidth=2, label="95 % over speakers")
+    ax.plot(pooled, y, "s", color=ACCENT, markersize=7, label="all folds")
+    ax.axvline(_CHANCE, color=PALE, linewidth=0.8, linestyle=":")
+    ax.axhline(y - 0.5, color=PALE, linewidth=0.5)
+    ax.set_yticks(range(len(folds) + 1), labels=[*folds, "all"])
+    ax.set_ylim(y + 0.6, -0.6)
+    ax.set_xlabel("UA (dotted: chance)")
+    ends_text = f" ({ends[0]:.3f} to {ends[1]:.3f})" if interval is not None else ""
+    headline(ax, f"{name}\nUA {pooled:.3f}{ends_text}", 40)
+    bare(ax)
+
+
+def plot_curves(results: Mapping[str, Results], path: Path) -> None:
+    """Draw the validation UA of each epoch, a panel a system, named, into `path`.
+
+    A thin line a run; a bold one their mean while all of them go on. A dot marks the
+    best epoch of a run, which is the one that is kept.
+
+    Args:
+        results: Some may have logged no epochs; these get no panel.
+        path: A .png, .svg or .pdf file.
+    """
+    logged = {name: c for name, one in results.items() if (c := one.curves())}
+    figure, axes = panels(max(1, len(logged)), 3.4, 3.2)
+    for ax, (name, curves) in zip(axes, logged.items(), strict=False):
+        for values in curves.values():
+            epochs = np.arange(1, len(values) + 1)
+            ax.plot(epochs, values, color=INK, linewidth=0.8, alpha=0.35)
+            best = int(np.argmax(values))
+            ax.plot(best + 1, values[best], "o", color=ACCENT, markersize=4, mew=0)
+        shortest = min(map(len, curves.values()))
+        mean = np.mean([values[:shortest] for values in curves.values()], axis=0)
+        ax.plot(np.arange(1, shortest + 1), mean, color=INK, linewidth=2.2)
+        ax.set_xlabel("epoch")
+        ax.axhline(_CHANCE, color=PALE, linewidth=0.8, linestyle=":")
+        headline(ax, f"{name}\n{len(curves)} runs", 40)
+        bare(ax)
+    axes[0].set_ylabel("validation UA (dotted: chance)")
+    save(figure, path)

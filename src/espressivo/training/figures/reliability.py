@@ -1,0 +1,76 @@
+"""Reliability diagrams: how sure a model is, and how often it is right then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from espressivo.training.figures.style import (
+    ACCENT,
+    INK,
+    PALE,
+    bare,
+    canvas,
+    headline,
+    save,
+)
+from espressivo.training.sums import N_BINS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from espressivo.training.pools import Pool
+
+_CHANCE = 0.25  # of four emotions: no top probability is lower
+
+
+def plot_reliability(pools: Mapping[str, Pool], path: Path) -> None:
+    """Draw a diagram for each pool, named, into `path`, three in a row.
+
+    Above: the share of right answers against the mean top probability of each bin, with
+    95 % intervals over speakers; on the diagonal the model is as often right as it
+    says. Below: how many answers lie in the bin.
+    """
+    n_columns = min(3, len(pools))
+    n_rows = -(-len(pools) // n_columns)
+    figure = canvas(0.6 + 3.3 * n_columns, 4.4 * n_rows)
+    axes = figure.subplots(
+        2 * n_rows, n_columns, squeeze=False, sharex=True, height_ratios=[3, 1] * n_rows
+    )
+    places = [(r, c) for r in range(n_rows) for c in range(n_columns)]
+    for r, c in places[len(pools) :]:
+        axes[2 * r, c].remove()
+        axes[2 * r + 1, c].remove()
+    for (r, c), (name, pool) in zip(places, pools.items(), strict=False):
+        _diagram(axes[2 * r, c], axes[2 * r + 1, c], name, pool)
+    for r in range(n_rows):
+        axes[2 * r, 0].set_ylabel("share of right answers")
+        axes[2 * r + 1, 0].set_ylabel("answers")
+    save(figure, path)
+
+
+def _diagram(above: Axes, below: Axes, name: str, pool: Pool) -> None:
+    bins = pool.reliability()
+    some = bins.n > 0
+    x, y = bins.sure[some], bins.right[some]
+    above.plot([_CHANCE, 1], [_CHANCE, 1], color=PALE, linewidth=1, linestyle="--")
+    above.vlines(x, x, y, color=ACCENT, linewidth=3, alpha=0.35, label="gap")
+    known = ~np.isnan(bins.low[some])
+    above.vlines(
+        x[known], bins.low[some][known], bins.high[some][known], color=INK, linewidth=1
+    )
+    above.plot(x, y, "o-", color=INK, markersize=4, linewidth=1.2)
+    above.set(xlim=(_CHANCE - 0.02, 1.02), ylim=(-0.02, 1.02))
+    headline(above, f"{name}\nECE {pool.scores.ece:.3f}", 34)
+    edges = np.arange(N_BINS + 1) / N_BINS
+    below.bar(
+        edges[:-1], bins.n, width=1 / N_BINS, align="edge", color=INK, edgecolor="white"
+    )
+    below.set_xlabel("top probability")
+    below.tick_params(labelbottom=True)
+    for ax in (above, below):
+        bare(ax)

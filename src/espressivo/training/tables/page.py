@@ -1,0 +1,51 @@
+"""The page of a report: no script, no request, light or dark as the reader has it."""
+
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>espressivo: cross-validation</title>
+<style>
+:root {{ color-scheme: light dark; --ink: #1a1a1a; --soft: #595959; --paper: #fff;
+  --line: #d0d0d0; --shade: #f2f6fa; }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ --ink: #e8e8e8; --soft: #a8a8a8; --paper: #16181b; --line: #44484d;
+    --shade: #20262d; }}
+}}
+body {{ margin: 0 auto; padding: 1.5rem; max-width: 76rem; background: var(--paper);
+  color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }}
+h1 {{ font-size: 1.5rem; }}
+h2 {{ font-size: 1.2rem; margin-top: 2.5rem; }}
+.table {{ overflow-x: auto; margin-top: 1.5rem; }}
+table {{ border-collapse: collapse; font-size: .85rem;
+  font-variant-numeric: tabular-nums; }}
+caption {{ text-align: left; font-weight: 600; font-size: 1rem; padding: .3rem 0; }}
+th, td {{ padding: .3rem .6rem; text-align: left; vertical-align: top; }}
+thead th {{ border-bottom: 2px solid var(--ink); vertical-align: bottom; }}
+tbody tr {{ border-bottom: 1px solid var(--line); }}
+tbody th {{ font-weight: 400; min-width: 8rem; }}
+td.n, thead th.n {{ text-align: right; white-space: nowrap; }}
+tr.strong {{ background: var(--shade); }}
+tr.strong > * {{ font-weight: 700; }}
+.notes {{ color: var(--soft); font-size: .85rem; padding-left: 1.2rem; }}
+figure {{ margin: 1.5rem 0; }}
+figure img {{ display: block; box-sizing: border-box; max-width: 100%; background: #fff;
+  padding: .5rem; }}
+figcaption {{ color: var(--soft); font-size: .85rem; margin-top: .4rem; }}
+</style>
+</head>
+<body>
+<main>
+<h1>Cross-validation</h1>
+<h2>Tables</h2>
+{tables}
+<h2>Figures</h2>
+{figures}
+</main>
+</body>
+</html>
+"""

@@ -1,0 +1,211 @@
+"""All tables and figures of some results, and one page that holds them all."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass, replace
+from functools import partial
+from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from espressivo.errors import TrainingError
+from espressivo.training import figures
+from espressivo.training.published import NOT_MEASURED, STUDY_CONFUSION
+from espressivo.training.tables.against import comparison_table, published_table
+from espressivo.training.tables.build import (
+    class_table,
+    confusion_table,
+    fold_table,
+    interval_table,
+    main_table,
+    stem_of,
+)
+from espressivo.training.tables.page import PAGE
+from espressivo.training.tables.render import FORMATS, to_html
+from espressivo.training.tables.wording import RANDOM, names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from espressivo.training.answers import Results
+    from espressivo.training.figures import Point
+    from espressivo.training.tables.table import Table
+
+REPORT = "report.html"
+"""What the page is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A figure: stem of its files, what it shows, and what draws it into a path."""
+
+    name: str
+    caption: str
+    alt: str
+    draw: Callable[[Path], None]
+
+
+def write_report(
+    results: Sequence[Results],
+    folder: Path,
+    against: Results | None = None,
+    points: Sequence[Point] = (),
+) -> Path:
+    """Write `report.html`, and each table and figure as a file, into `folder`.
+
+    Everything is made before anything is put in place, the page last; other files in
+    the folder stay. The page asks for nothing from outside, and runs nothing.
+
+    Args:
+        results: One or several systems.
+        folder: Made if need be.
+        against: What each system is compared with, on the same utterances.
+        points: Of the figure of UA against size and time; none, no figure.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        CorpusError: A system tested none of the utterances of `against`.
+        TrainingError: The folder cannot be written.
+    """
+    tables = all_tables(results, against)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
+            new = Path(temporary)
+            _write(new, tables, list(_pictures(results, points)))
+            for path in [*sorted(new.glob("*/*")), new / REPORT]:
+                target = folder / path.relative_to(new)
+                target.parent.mkdir(exist_ok=True)
+                path.replace(target)
+    except OSError as error:
+        raise TrainingError(
+            f"{folder}: cannot be written ({error.strerror or error}); free space or "
+            "name another folder"
+        ) from error
+    return folder / REPORT
+
+
+def all_tables(
+    results: Sequence[Results], against: Results | None = None
+) -> list[Table]:
+    """Build every table, the most asked for first; no two have the same name."""
+    found = [main_table(results), interval_table(results)]
+    if against is not None:
+        found.append(comparison_table(results, against))
+    if (beside := published_table(results)) is not None:
+        found.append(beside)
+    found.append(class_table(results))
+    found += [fold_table(one) for one in results]
+    found += [confusion_table(one) for one in results]
+    return list(_apart(found))
+
+
+def _apart(tables: Iterable[Table]) -> Iterator[Table]:
+    seen: set[str] = set()
+    for table in tables:
+        name, n = table.name, 1
+        while name in seen:
+            n += 1
+            name = f"{table.name}-{n}"
+        seen.add(name)
+        yield replace(table, name=name)
+
+
+def _write(folder: Path, tables: Sequence[Table], pictures: Sequence[_Picture]) -> None:
+    for name in ("tables", "figures"):
+        (folder / name).mkdir()
+    for table in tables:
+        for ending, write in FORMATS.values():
+            path = folder / "tables" / f"{table.name}.{ending}"
+            path.write_text(write(table), "utf-8")
+    shown = []
+    for picture in pictures:
+        path = folder / "figures" / f"{picture.name}.svg"
+        picture.draw(path)
+        picture.draw(path.with_suffix(".png"))
+        shown.append(_figure(picture, path.read_bytes()))
+    page = PAGE.format(tables="\n".join(map(to_html, tables)), figures="\n".join(shown))
+    (folder / REPORT).write_text(page, "utf-8")
+
+
+def _figure(picture: _Picture, svg: bytes) -> str:
+    source = f"data:image/svg+xml;base64,{b64encode(svg).decode('ascii')}"
+    return (
+        f'<figure><img src="{source}" alt="{escape(picture.alt)}">'
+        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
+    )
+
+
+def _pictures(
+    results: Sequence[Results], points: Sequence[Point]
+) -> Iterator[_Picture]:
+    labels = [
+        f"{name} ({RANDOM})" if one.protocol == "random" else name
+        for name, one in zip(names_of(results), results, strict=True)
+    ]
+    named = dict(zip(labels, results, strict=True))
+    uas = "; ".join(f"{name}: UA {one.pooled['ua']:.3f}" for name, one in named.items())
+    yield _Picture(
+        "folds",
+        "UA of every fold and of every speaker in it; below, of all test answers "
+        "together, with its 95 % interval over speakers.",
+        f"Dots of UA by fold and speaker. {uas}.",
+        partial(figures.plot_folds, named),
+    )
+    eces = "; ".join(f"{n}: ECE {one.pooled['ece']:.3f}" for n, one in named.items())
+    yield _Picture(
+        "reliability",
+        "How often answers are right, by how sure the model is. Bars: 95 % over "
+        "speakers; on the dashed line it is as often right as it says.",
+        f"Reliability diagrams. {eces}.",
+        partial(figures.plot_reliability, {n: one.pool for n, one in named.items()}),
+    )
+    stems: set[str] = set()
+    for i, (name, one) in enumerate(named.items(), 1):
+        stem = stem_of(one) if stem_of(one) not in stems else f"{stem_of(one)}-{i}"
+        stems.add(stem)
+        yield _confusions(name, one, stem)
+    if any(one.curves() for one in results):
+        yield _Picture(
+            "curves",
+            "Validation UA of every epoch: a thin line a run, the bold line their "
+            "mean; a dot marks a run's best epoch.",
+            "Lines of validation UA over epochs, one panel a system.",
+            partial(figures.plot_curves, named),
+        )
+    if points:
+        listed = "; ".join(f"{p.name}: UA {p.ua:.3f}" for p in points)
+        yield _Picture(
+            "pareto",
+            "UA against size and time. The line joins what nothing measured beats at "
+            "the same cost; hollow marks are published, not measured here.",
+            f"UA against size and time. {listed}.",
+            partial(figures.plot_pareto, points),
+        )
+
+
+def _confusions(name: str, one: Results, stem: str) -> _Picture:
+    panels = []
+    for each in (one, one.without_calm):
+        if each is not None:
+            calm = {"left out": "without calm, "}.get(each.calm, "")
+            calm = "calm as neutral, " if each.calm == "as neutral" else calm
+            title = f"{name}\n{calm}UA {each.pooled['ua']:.3f}"
+            panels.append(figures.Confusion(each.pool.confusion, title))
+    caption = (
+        f"{name}: what each emotion is taken for; shares and counts of utterances."
+    )
+    if one.corpora == ["ravdess"]:
+        title = f"Ismail (2025), Fig. 1, calm as neutral\n{NOT_MEASURED}"
+        panels.append(figures.Confusion(STUDY_CONFUSION, title, are_counts=False))
+        caption += " Right: the study's, of a model that never heard RAVDESS."
+    return _Picture(
+        f"confusion-{stem}",
+        caption,
+        f"Confusion matrices of {name}; the table Confusion holds the same shares.",
+        partial(figures.plot_confusions, panels),
+    )
