@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from espressivo.training.splits import Fold
 
 _LEAK = 3
-_N_FOLDS, _N_NAMED, _N_CHARACTERS = 12, 4, 72
+_N_FOLDS, _N_NAMED, _N_CHARACTERS = 12, 4, 140
 
 _DESCRIPTION = """\
 Find out whether a test score can be believed: do training, validation and test share
@@ -221,8 +221,8 @@ def _named(finding: Finding) -> str:
     for name in finding.names[:_N_NAMED]:
         if shown and len("".join((*shown, name))) > _N_CHARACTERS:
             break
-        cut = len(name) > 2 * _N_CHARACTERS
-        shown.append(f"{name[: 2 * _N_CHARACTERS]} ..." if cut else name)
+        cut = len(name) > _N_CHARACTERS
+        shown.append(f"{name[:_N_CHARACTERS]} ..." if cut else name)
     text = ("; " if finding.kind == "talkers" else ", ").join(shown)
     n_more = len(finding.names) - len(shown)
     return text + (f" and {n_more:,} more" if n_more else "")
