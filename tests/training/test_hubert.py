@@ -29,16 +29,21 @@ TINY = {
 
 
 def tiny(kind):
-    """A model of transformers, its weights random and not those of any seed here."""
+    """A model of transformers, its weights random, its biases too."""
     torch.manual_seed(7)
     if kind == "wav2vec2":
         config = transformers.Wav2Vec2Config(num_hidden_layers=3, **TINY)
-        return transformers.Wav2Vec2Model(config).eval()
-    first = {"distilhubert": (2, False), "hubert": (3, True)}[kind]
-    config = transformers.HubertConfig(
-        num_hidden_layers=first[0], feat_proj_layer_norm=first[1], **TINY
-    )
-    return transformers.HubertModel(config).eval()
+        model = transformers.Wav2Vec2Model(config)
+    else:
+        n_layers, norm = {"distilhubert": (2, False), "hubert": (3, True)}[kind]
+        config = transformers.HubertConfig(
+            num_hidden_layers=n_layers, feat_proj_layer_norm=norm, **TINY
+        )
+        model = transformers.HubertModel(config)
+    for parameter in model.parameters():
+        if parameter.ndim == 1:  # fresh biases are zero, and zeros would hide padding
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    return model.eval()
 
 
 @pytest.fixture(scope="session")
@@ -253,6 +258,34 @@ def test_pepino_sees_deviations_from_the_training_mean(make, frozen):
     torch.testing.assert_close(
         network.activations.scale, rows.std(0) + 1e-4, atol=1e-5, rtol=1e-4
     )
+
+
+@torch.inference_mode()
+def test_pepinos_head_equals_its_definition(make):
+    """Deviations, average by weights over their sum, two layers, mean, linear."""
+    network = make("wav2vec2", frozen="all", head="pepino")
+    network.average.weights.copy_(torch.tensor([1.0, 2.0, -0.5, 0.5]))
+    _, together, lengths = batch(4000, 9000)
+    frames = network.front(together, lengths)
+    network.fit([frames])
+    states = frames.values[1]  # the longer: all frames are its own
+    states = (states - network.activations.mean) / network.activations.scale
+    x = (states * torch.tensor([1.0, 2.0, -0.5, 0.5])[:, None]).sum(1) / 3
+    for layer in (network.pooling.layers[0], network.pooling.layers[3]):
+        x = torch.relu(x @ layer.weight.T + layer.bias)
+    wanted = network.classify(x.mean(0))
+    torch.testing.assert_close(network.logits(frames)[1], wanted, atol=1e-5, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_superbs_head_equals_its_definition(make):
+    network = make("hubert", frozen="all", head="superb", states=(-1,))
+    frames = network.front(noise(8000))
+    project = network.pooling.project
+    projected = frames.values[0, :, 0] @ project.weight.T + project.bias
+    wanted = network.classify(projected.mean(0))
+    assert projected.shape == (24, 256)
+    torch.testing.assert_close(network.logits(frames)[0], wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_only_pepino_is_fitted(make):
