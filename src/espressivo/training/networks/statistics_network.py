@@ -1,0 +1,66 @@
+"""The classical baseline: statistics of the log-mel spectrogram, then linear."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from espressivo.training.networks.logmel import N_MELS, LogMel, n_frames, valid_mask
+from espressivo.training.networks.network import (
+    EmotionNetwork,
+    Frames,
+    NetworkConfig,
+    require_choice,
+    require_plain,
+)
+
+N_STATISTICS = 5
+
+
+class StatisticsNetwork(EmotionNetwork):
+    """Five statistics of each mel band, standardized, then linear.
+
+    Mean, standard deviation, least, greatest, and mean absolute change from frame to
+    frame: 400 numbers a clip. Nothing but the classifier is trained, and padding of
+    any length changes nothing.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        require_plain(config)
+        require_choice(config, "padding", ("valid",))
+        super().__init__(config, N_STATISTICS * N_MELS)
+        self.logmel = LogMel()
+
+    def front(self, samples: Tensor, lengths: Tensor | None = None) -> Frames:
+        """Return mel frames [B, T, 80], 100 a second."""
+        with torch.autocast(samples.device.type, enabled=False):
+            mel = self.logmel(samples.float(), lengths).transpose(1, 2)
+        return Frames(mel, None if lengths is None else n_frames(lengths))
+
+    def pooled(self, frames: Frames) -> Tensor:
+        """Return the statistics, [B, 400], of at least two frames."""
+        values = frames.values.float()
+        counts = frames.counts
+        if counts is None:
+            counts = torch.full((len(values),), values.shape[1], device=values.device)
+        mask = valid_mask(counts, values.shape[1]).unsqueeze(-1)  # [B, T, 1]
+        n = counts[:, None].float()
+        mean = (values * mask).sum(1) / n
+        spread = ((values - mean[:, None]) ** 2 * mask).sum(1) / n
+        least = values.masked_fill(mask == 0, torch.inf).amin(1)
+        greatest = values.masked_fill(mask == 0, -torch.inf).amax(1)
+        change = (values.diff(dim=1).abs() * mask[:, 1:]).sum(1) / (n - 1)
+        return torch.cat([mean, spread.sqrt(), least, greatest, change], 1)
+
+    def front_state(self) -> Mapping[str, Tensor]:
+        """Return nothing: the spectrogram has no weights."""
+        return {}
+
+    def blocks(self) -> list[list[nn.Parameter]]:
+        """Return nothing: there is no encoder."""
+        return []
+
+    @torch.no_grad()
+    def fit(self, batches: Iterable[Frames]) -> None:
+        """Fit the zero and one of each statistic to the training recordings."""
+        self.standardize.fit_all(self.pooled(frames) for frames in batches)
