@@ -54,8 +54,8 @@ def test_folds_by_prefix_exit_3_and_name_who_is_where(iemocap, tmp_path, capsys)
 def test_emoboxs_speakers_are_put_right(tmp_path, capsys):
     table = tmp_path / "emobox.csv"
     names = {
-        "train": ("Ses01M_impro01_F000", "Ses01M_impro01_M000"),
         "test": ("Ses01F_impro01_F000", "Ses01F_impro01_M003"),
+        "train": ("Ses01M_impro01_F000", "Ses01M_impro01_M000"),
     }
     rows = [f"1,{part},{n},{n[:6]}" for part, ns in names.items() for n in ns]
     table.write_text("\n".join(["fold,part,id,speaker", *rows]))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from espressivo.training.splits import Fold
 
 _LEAK = 3
-_N_FOLDS, _N_NAMED, _N_CHARACTERS = 12, 4, 140
+_N_FOLDS, _N_NAMED, _N_CHARACTERS = 12, 4, 72
 
 _DESCRIPTION = """\
 Find out whether a test score can be believed: do training, validation and test share
@@ -149,12 +149,13 @@ def _print(found: Audit, title: str, console: Console) -> None:
     grouped: dict[tuple[Kind, tuple[str, ...]], list[Finding]] = {}
     for finding in found.findings:
         grouped.setdefault((finding.kind, finding.parts), []).append(finding)
+    console.print()
     for key in sorted(grouped, key=_gravity):
         _print_finding(grouped[key], n_folds, console)
     for broken in found.unheard[:_N_NAMED]:
         _line(console, "yellow", f"not compared: {broken.path}: {broken.reason}")
     _more(console, len(found.unheard) - _N_NAMED, "recording")
-    console.print(_verdict(found, n_folds))
+    console.print("", _verdict(found, n_folds), sep="\n")
 
 
 def _gravity(group: tuple[Kind, tuple[str, ...]]) -> tuple[int, bool, tuple[str, ...]]:
@@ -250,9 +251,9 @@ def _verdict(found: Audit, n_folds: int) -> str:
         unsure = f" (the audio of {n_mute:,} of {all_} could not be compared)"
     if found.leaks:
         n_leaking = len({finding.fold for finding in found.leaks})
-        return f"[red]leak[/] in {n_leaking} of {_n(n_folds, 'fold')}{unsure}"
+        return f"[bold red]leak[/] in {n_leaking} of {_n(n_folds, 'fold')}{unsure}"
     compared = "speaker" if n_mute == found.n_recordings else "speaker, no audio"
-    return f"[green]no leak[/]: no {compared} is in two parts of a fold{unsure}"
+    return f"[bold green]no leak[/]: no {compared} is in two parts of a fold{unsure}"
 
 
 def _line(console: Console, style: str, text: str) -> None:
