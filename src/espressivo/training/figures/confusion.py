@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from espressivo.training.figures.style import canvas, headline, save
+from espressivo.training.figures.style import canvas, headline, save, wrapped
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
+
+_WIDTH = 38  # letters of a title that fit a panel
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,8 @@ def plot_confusions(
         emotions: Names of rows and columns.
     """
     n = len(confusions)
-    figure = canvas(0.9 + 3.7 * n, 4.4)
+    n_lines = max(wrapped(c.title, _WIDTH).count("\n") for c in confusions) + 1
+    figure = canvas(0.9 + 3.7 * n, 4.0 + 0.2 * n_lines)
     axes = figure.subplots(1, n, squeeze=False, sharey=True)[0]
     for ax, confusion in zip(axes, confusions, strict=True):
         _matrix(ax, confusion, [str(emotion) for emotion in emotions])
@@ -90,6 +93,6 @@ def _matrix(ax: Axes, confusion: Confusion, names: list[str]) -> None:
     ax.set_xticks(ticks, labels=names)
     ax.set_yticks(ticks, labels=names)
     ax.set_xlabel("predicted")
-    headline(ax, confusion.title, 38)
+    headline(ax, confusion.title, _WIDTH)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

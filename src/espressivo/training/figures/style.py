@@ -47,10 +47,14 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(path, dpi=150, metadata=dates.get(path.suffix.lower()))
 
 
-def headline(ax: Axes, text: str, width: int = 44) -> None:
-    """Set a title on the left, wrapped to `width` letters."""
-    lines = [textwrap.fill(line, width) for line in text.split("\n")]
-    ax.set_title("\n".join(lines), loc="left", fontsize=10)
+def wrapped(text: str, width: int) -> str:
+    """Break lines that are longer than `width` letters."""
+    return "\n".join(textwrap.fill(line, width) for line in text.split("\n"))
+
+
+def headline(ax: Axes, text: str, width: int) -> None:
+    """Set a title on the left, wrapped."""
+    ax.set_title(wrapped(text, width), loc="left", fontsize=10)
 
 
 def bare(ax: Axes) -> None:

@@ -14,7 +14,7 @@ from espressivo.training.tables.wording import (
     MEASURES,
     OVER_FOLDS,
     cautions,
-    folds_of,
+    design_of,
     names_of,
     protocol_of,
     with_calm_apart,
@@ -43,9 +43,8 @@ def main_table(results: Sequence[Results]) -> Table:
             (
                 name,
                 one.calm,
-                protocol_of(one),
+                design_of(one),
                 ", ".join(one.corpora),
-                folds_of(one),
                 len(one.planned_seeds),
                 one.n_utterances,
                 one.n_speakers,
@@ -59,7 +58,7 @@ def main_table(results: Sequence[Results]) -> Table:
         for name, one in with_calm_apart(results, names)
     )
     headings = (
-        *("system", "calm", "protocol", "tested on", "folds", "seeds"),
+        *("system", "calm", "protocol", "tested on", "seeds"),
         *("utterances", "speakers", *(MEASURES[m] for m in SCORES)),
         *("UA pooled", "ECE", "parameters", "unreadable"),
     )
@@ -211,5 +210,5 @@ def _n_of(results: Results, emotion: int) -> int:
 
 def _about(results: Results) -> tuple[tuple[str, str], ...]:
     tested = ", ".join(results.corpora)
-    protocol = f"{folds_of(results)} folds, {protocol_of(results)}"
-    return (("system", results.name), ("tested on", tested), ("protocol", protocol))
+    design = design_of(results)
+    return (("system", results.name), ("tested on", tested), ("protocol", design))

@@ -16,7 +16,7 @@ PAGE = """\
   :root {{ --ink: #e8e8e8; --soft: #a8a8a8; --paper: #16181b; --line: #44484d;
     --shade: #20262d; }}
 }}
-body {{ margin: 0 auto; padding: 1.5rem; max-width: 76rem; background: var(--paper);
+body {{ margin: 0 auto; padding: 1.5rem; max-width: 84rem; background: var(--paper);
   color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }}
 h1 {{ font-size: 1.5rem; }}
 h2 {{ font-size: 1.2rem; margin-top: 2.5rem; }}
@@ -27,7 +27,9 @@ caption {{ text-align: left; font-weight: 600; font-size: 1rem; padding: .3rem 0
 th, td {{ padding: .3rem .6rem; text-align: left; vertical-align: top; }}
 thead th {{ border-bottom: 2px solid var(--ink); vertical-align: bottom; }}
 tbody tr {{ border-bottom: 1px solid var(--line); }}
-tbody th {{ font-weight: 400; min-width: 8rem; }}
+tbody th {{ font-weight: 400; min-width: 7rem; }}
+td {{ min-width: 2.5rem; }}
+td.long {{ min-width: 11rem; }}
 td.n, thead th.n {{ text-align: right; white-space: nowrap; }}
 tr.strong {{ background: var(--shade); }}
 tr.strong > * {{ font-weight: 700; }}

@@ -122,7 +122,8 @@ def to_html(table: Table) -> str:
         lines.append('<tr class="strong">' if row.strong else "<tr>")
         lines.append(f'<th scope="row">{escape(first)}</th>')
         for cell, text in zip(row.cells[1:], texts, strict=True):
-            kind = "" if isinstance(cell, str) else right
+            kind = ' class="long"' if len(text) > 24 else ""
+            kind = kind if isinstance(cell, str) else right
             lines.append(f"<td{kind}>{escape(text)}</td>")
         lines.append("</tr>")
     lines += ["</tbody>", "</table>", "</div>"]

@@ -24,6 +24,7 @@ from espressivo.training.tables.build import (
 )
 from espressivo.training.tables.page import PAGE
 from espressivo.training.tables.render import FORMATS, to_html
+from espressivo.training.tables.table import turned
 from espressivo.training.tables.wording import RANDOM, names_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 REPORT = "report.html"
 """What the page is called."""
+
+_MOST_ABREAST = 6  # systems whose columns fit a screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +131,15 @@ def _write(folder: Path, tables: Sequence[Table], pictures: Sequence[_Picture]) 
         picture.draw(path)
         picture.draw(path.with_suffix(".png"))
         shown.append(_figure(picture, path.read_bytes()))
-    page = PAGE.format(tables="\n".join(map(to_html, tables)), figures="\n".join(shown))
+    laid_out = [turned(table) if _is_tall(table) else table for table in tables]
+    page = PAGE.format(
+        tables="\n".join(map(to_html, laid_out)), figures="\n".join(shown)
+    )
     (folder / REPORT).write_text(page, "utf-8")
+
+
+def _is_tall(table: Table) -> bool:
+    return table.name in ("main", "intervals") and len(table.rows) <= _MOST_ABREAST
 
 
 def _figure(picture: _Picture, svg: bytes) -> str:

@@ -108,6 +108,17 @@ class Table:
         )
 
 
+def turned(table: Table) -> Table:
+    """Lay rows out as columns, as text: few systems with many numbers fit a page so."""
+    first, *others = table.columns
+    names = [Column(texts[0]) for texts in table.texts]
+    rows = [
+        Row((column.name, *(texts[i] for texts in table.texts)))
+        for i, column in enumerate(others, 1)
+    ]
+    return replace(table, columns=(first, *names), rows=tuple(rows))
+
+
 def to_text(cell: Cell, column: Column) -> str:
     """Write one cell.
 

@@ -49,6 +49,11 @@ def folds_of(results: Results) -> str:
     return str(done) if done == planned else f"{done} of {planned}"
 
 
+def design_of(results: Results) -> str:
+    """Say how many folds of which protocol."""
+    return f"{folds_of(results)} folds, {protocol_of(results)}"
+
+
 def names_of(results: Sequence[Results]) -> list[str]:
     """Name each system, by its folder too where the name is not enough."""
     n = Counter(r.name for r in results)
