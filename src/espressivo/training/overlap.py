@@ -79,9 +79,8 @@ def _session_of(member: Member) -> str:
     """Return what was recorded together; nothing where that is the speaker alone."""
     if named := _iemocap(member):
         return f"iemocap/{named[1][:-1]}"
-    return (
-        "" if member.session == member.speaker else _qualified(member, member.session)
-    )
+    alone = member.session == member.speaker
+    return "" if alone else _qualified(member, member.session)
 
 
 def _iemocap(member: Member) -> tuple[str, str] | None:
@@ -119,16 +118,15 @@ def compare_parts(
             yield Finding(kind, fold, pair, tuple(names), len(hit), len(hit) / len(b))
 
     same = _same_recordings(a, b)
+    known = {m.id for m in same}
     if pair == ("validation", "test"):
         audio = {heard.get(m.path) for m in a} - {None}
-        known = {m.id for m in same}
         hit = [m for m in b if m.id in known or heard.get(m.path) in audio]
         yield from finding("selection", [m.id for m in hit], hit)
-        if len(hit) == len(b) and hit:
-            return  # then the rest says the same again
+        if hit and len(hit) == len(b):
+            return  # the rest would say the same again
     else:
         yield from finding("recordings", [m.id for m in same], same)
-        known = {m.id for m in same}
         groups = _same_audio(a, [m for m in b if m.id not in known], heard)
         last = {id_ for group in groups for id_ in group}
         hit = [m for m in b if m.id in last]
