@@ -8,6 +8,7 @@ from espressivo.training.tables.build import (
     interval_table,
     main_table,
 )
+from espressivo.training.tables.costs import read_points
 from espressivo.training.tables.render import (
     FORMATS,
     to_csv,
@@ -16,7 +17,7 @@ from espressivo.training.tables.render import (
     to_markdown,
 )
 from espressivo.training.tables.report import REPORT, all_tables, write_report
-from espressivo.training.tables.table import Bounded, Cell, Column, Row, Table
+from espressivo.training.tables.table import Bounded, Cell, Column, Row, Table, turned
 
 __all__ = [
     "FORMATS",
@@ -34,9 +35,11 @@ __all__ = [
     "interval_table",
     "main_table",
     "published_table",
+    "read_points",
     "to_csv",
     "to_html",
     "to_latex",
     "to_markdown",
+    "turned",
     "write_report",
 ]

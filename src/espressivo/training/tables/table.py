@@ -92,6 +92,10 @@ class Table:
             for i, _ in enumerate(self.columns)
         ]
 
+    def of_rows(self, start: int, end: int) -> Table:
+        """Keep some of the rows."""
+        return replace(self, rows=self.rows[start:end])
+
     def without_empty(self) -> Table:
         """Leave out columns that say nothing in any row."""
         kept = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import isnan
 from typing import TYPE_CHECKING
 
 from espressivo.training.answers import FEW_SPEAKERS
@@ -112,20 +113,18 @@ def _cautions(one: Results) -> Iterator[str]:
             "scored with calm as neutral, and again with calm left out of the test "
             "(training is the same)."
         )
-    lacking = [
-        emotion
-        for emotion in Emotion
-        if any(m[f"recall_{emotion}"] != m[f"recall_{emotion}"] for m in _runs(one))
+    runs = [
+        run
+        for each in (one, one.without_calm)
+        if each is not None
+        for run in each.by_run.values()
     ]
+    lacking = [e for e in Emotion if any(isnan(run[f"recall_{e}"]) for run in runs)]
     if lacking:
         yield (
             f"some folds test no {' or no '.join(lacking)}; there UA is the mean of "
             "the other recalls."
         )
-
-
-def _runs(one: Results) -> list[dict[str, float]]:
-    return list(one.by_run.values())
 
 
 def _unreadable(one: Results) -> str:

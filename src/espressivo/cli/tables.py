@@ -1,0 +1,173 @@
+"""`espressivo tables`: what cross-validations found, as tables, figures and a page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from espressivo.training.tables import Table as Found
+
+_FORMATS = ("markdown", "latex", "csv")
+_TABLES = (
+    *("main", "intervals", "comparison", "published"),
+    *("emotions", "folds", "confusion"),
+)
+
+_DESCRIPTION = """\
+Tables of what `espressivo crossval` wrote, from its predictions alone: nothing is
+trained or run again. Each RESULT is one system. The main table has weighted accuracy
+(WA, the share of utterances), unweighted accuracy (UA, the mean of the four recalls)
+and F1, each as mean ± standard deviation over folds, and the UA of all test answers
+together with its 95 % interval over speakers. A result that is not finished is shown
+with the folds it has, and says so. Where a corpus has calm beside neutral, scores with
+calm as neutral and with calm left out stand beside each other."""
+
+_EPILOG = """\
+examples:
+  espressivo tables runs/light-sernet runs/whisper
+  espressivo tables runs/whisper --against runs/light-sernet   # better? interval, p
+  espressivo tables runs/whisper --table folds --table emotions
+  espressivo tables runs/whisper --latex > table.tex
+  espressivo tables runs/* --out report                        # report.html and files
+  espressivo tables runs/* --costs costs.csv --out report      # UA against size, time
+
+exit codes:
+  0 done, 1 a result folder is at fault"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to `espressivo`."""
+    parser = commands.add_parser(
+        "tables",
+        help="tables, figures and a page of what cross-validation found",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="+",
+        metavar="RESULT",
+        help="a folder that `espressivo crossval` wrote",
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="RESULT",
+        help="compare each with this one, on the utterances that both answered",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="also write report.html, and every table and figure, into this folder",
+    )
+    parser.add_argument(
+        "--costs",
+        type=Path,
+        metavar="CSV",
+        help="draw UA against these (needs --out): columns name, size_mb, time_ms; and "
+        "ua, low, high, published for systems that are not among the results",
+    )
+    parser.add_argument(
+        "--table",
+        action="append",
+        choices=_TABLES,
+        metavar="NAME",
+        help=f"print this table, of {', '.join(_TABLES)}; may be given again (default: "
+        "main, and with --against comparison)",
+    )
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument(
+        "--format", choices=_FORMATS, help="print in this form, not for a terminal"
+    )
+    for form in _FORMATS:
+        forms.add_argument(
+            f"--{form}",
+            dest="format",
+            action="store_const",
+            const=form,
+            help=f"the same as --format {form}",
+        )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the tables that are asked for, and write all of them with --out."""
+    from espressivo.errors import EspressivoError
+    from espressivo.training.results import read_results
+    from espressivo.training.tables import (
+        FORMATS,
+        all_tables,
+        read_points,
+        write_report,
+    )
+
+    if args.costs is not None and args.out is None:
+        raise EspressivoError("--costs is for a figure; name its folder with --out")
+    results = [read_results(folder) for folder in args.results]
+    against = read_results(args.against) if args.against is not None else None
+    points = read_points(args.costs, results) if args.costs is not None else ()
+    tables = all_tables(results, against)
+    wanted = args.table or ["main", *(["comparison"] if against is not None else [])]
+    shown = [t for name in wanted for t in tables if _is(t, name)]
+    if not shown:
+        raise EspressivoError(
+            f"there is no table {' or '.join(wanted)} here; comparison needs "
+            "--against, and published a corpus that others published on"
+        )
+    if args.format is not None:
+        _, write = FORMATS[args.format]
+        print("\n".join(write(table) for table in shown), end="")
+    else:
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        for table in shown:
+            _print(console, table)
+    if args.out is not None:
+        page = write_report(results, args.out, against, points)
+        if args.format is None:
+            print(f"wrote {page}")
+    return 0
+
+
+def _is(table: Found, name: str) -> bool:
+    """Tell whether a table has that name, or is one of those of a system each."""
+    return table.name == name or table.name.startswith(f"{name}-")
+
+
+def _print(console: Console, table: Found) -> None:
+    from espressivo.training.tables import turned
+
+    console.print(table.heading, style="bold", markup=False)
+    if table.name in ("main", "intervals"):
+        # Many numbers of few systems: as many systems abreast as fit.
+        abreast = max(1, (console.width - 14) // 26)
+        for start in range(0, len(table.rows), abreast):
+            _print_grid(console, turned(table.of_rows(start, start + abreast)))
+    else:
+        _print_grid(console, table)
+    for note in table.notes:
+        console.print(f"- {note}", style="dim", markup=False)
+    console.print()
+
+
+def _print_grid(console: Console, table: Found) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False)
+    for column, words in zip(table.columns, table.of_words, strict=True):
+        grid.add_column(
+            Text(column.name), justify="left" if words else "right", overflow="fold"
+        )
+    for row, texts in zip(table.rows, table.texts, strict=True):
+        grid.add_row(*map(Text, texts), style="bold" if row.strong else None)
+    console.print(grid)
+    console.print()
