@@ -18,6 +18,7 @@ _COMMANDS = (
     "calibrate",
     "export",
     "evaluate",
+    "tables",
 )
 
 _EXTRA = {
