@@ -54,18 +54,18 @@ def test_folds_by_prefix_exit_3_and_name_who_is_where(iemocap, tmp_path, capsys)
 def test_emoboxs_speakers_are_put_right(tmp_path, capsys):
     table = tmp_path / "emobox.csv"
     names = {
-        "train": ("Ses01M_impro01_M000", "Ses01M_impro01_F000"),
+        "train": ("Ses01M_impro01_F000", "Ses01M_impro01_M000"),
         "test": ("Ses01F_impro01_F000", "Ses01F_impro01_M003"),
     }
     rows = [f"1,{part},{n},{n[:6]}" for part, ns in names.items() for n in ns]
     table.write_text("\n".join(["fold,part,id,speaker", *rows]))
     assert audit(table) == 3
     out = capsys.readouterr().out
-    assert "  iemocap/Ses01F, iemocap/Ses01M (2 utterances, 100% of test)\n" in out
+    assert "  iemocap/Ses01F, iemocap/Ses01M (2 utterances, 100 % of test)\n" in out
     assert "\nwrong: the speaker column does not say who speaks\n" in out
     assert (
-        "  Ses01M_impro01_F000: speaker Ses01M, but the talker is Ses01F and 1 more "
-        "(2 utterances, 50% of all)\n"
+        "  Ses01F_impro01_M003: speaker Ses01F, but the talker is Ses01M and 1 more "
+        "(2 utterances, 50 % of all)\n"
     ) in out
     assert out.endswith("(the audio of 4 of 4 recordings could not be compared)\n")
 

@@ -149,7 +149,8 @@ def _print(found: Audit, title: str, console: Console) -> None:
     grouped: dict[tuple[Kind, tuple[str, ...]], list[Finding]] = {}
     for finding in found.findings:
         grouped.setdefault((finding.kind, finding.parts), []).append(finding)
-    console.print()
+    if grouped:
+        console.print()
     for key in sorted(grouped, key=_gravity):
         _print_finding(grouped[key], n_folds, console)
     for broken in found.unheard[:_N_NAMED]:
@@ -232,13 +233,14 @@ def _named(finding: Finding) -> str:
 def _size(findings: list[Finding]) -> str:
     part = findings[0].parts[-1] if findings[0].parts else "all"
     counts = sorted({f.n_utterances for f in findings})
-    shares = sorted({f"{f.share:.0%}" for f in findings}, key=lambda s: int(s[:-1]))
+    shares = sorted({round(100 * f.share) for f in findings})
     if not findings[0].share:
         return ""
     n = _n(counts[-1], "utterance")
     few = f"{counts[0]:,} to " if len(counts) > 1 else ""
     low = f"{shares[0]} to " if len(shares) > 1 else ""
-    return f" ({few}{n}, {low}{shares[-1]} of {part})"
+    high = shares[-1] or "under 1"
+    return f" ({few}{n}, {low}{high} % of {part})"
 
 
 def _verdict(found: Audit, n_folds: int) -> str:

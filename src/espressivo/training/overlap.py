@@ -200,4 +200,4 @@ def find_misnamed(members: Members) -> Iterator[Finding]:
             wrong.append(f"{member.id}: speaker {said}, but the talker is {talker}")
     if wrong:
         share = len(wrong) / len(members)
-        yield Finding("talkers", "", (), tuple(wrong), len(wrong), share)
+        yield Finding("talkers", "", (), tuple(sorted(wrong)), len(wrong), share)
