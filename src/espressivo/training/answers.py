@@ -55,8 +55,8 @@ class Answers:
     labels: NDArray[np.intp]
     probabilities: NDArray[np.float64]
 
-    def where(self, wanted: NDArray[np.bool_]) -> Answers:
-        """Keep some rows."""
+    def where(self, wanted: NDArray[np.bool_] | NDArray[np.intp]) -> Answers:
+        """Keep some rows, by mask, or by index in that order."""
         return Answers(**{name: rows[wanted] for name, rows in vars(self).items()})
 
     @property

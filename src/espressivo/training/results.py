@@ -164,7 +164,7 @@ def _to_answers(table: Columns, path: Path) -> Answers:
             f"{', '.join(order)}; run crossval again"
         )
     originals = [str(o or "") for o in table["original"]]
-    return Answers(
+    answers = Answers(
         folds=np.array(table["fold"], np.str_),
         seeds=np.array(table["seed"], np.int64),
         ids=np.array(table["id"], np.str_),
@@ -174,6 +174,8 @@ def _to_answers(table: Columns, path: Path) -> Answers:
         labels=np.array([order[e] for e in table["emotion"]], np.intp),
         probabilities=np.column_stack([table[e] for e in order]).astype(np.float64),
     )
+    # Sums in one order are the same to the last digit, whoever wrote the rows first.
+    return answers.where(np.lexsort((answers.seeds, answers.folds, answers.ids)))
 
 
 def _require_sound(
@@ -201,10 +203,12 @@ def _require_sound(
         raise TrainingError(
             f"{path}: a run tests an utterance twice; run crossval again"
         )
-    for (fold, seed), ids in tested.items():
-        first = next(other for run, other in tested.items() if run[0] == fold)
+    for fold, seed in sorted(tested):
+        ids = tested[fold, seed]
+        other = min(s for f, s in tested if f == fold)
+        first = tested[fold, other]
         if ids != first:
             raise TrainingError(
-                f"{path}: fold {fold}, seed {seed} tests {len(ids)} utterances, not "
-                f"the {len(first)} of another seed; run crossval again"
+                f"{path}: in fold {fold}, seeds {other} and {seed} do not test the "
+                f"same utterances ({len(first)} and {len(ids)}); run crossval again"
             )

@@ -247,6 +247,7 @@ def interval_of(values: Floats) -> Interval:
 
 
 def _two_sided(differences: Floats) -> float:
+    differences = differences.round(12)  # sums of the same numbers differ by less
     # One is added to either count: no finite number of draws proves that p is 0.
     less = (1 + (differences <= 0).sum()) / (1 + len(differences))
     more = (1 + (differences >= 0).sum()) / (1 + len(differences))
