@@ -15,6 +15,7 @@ _COMMANDS = (
     "models",
     "corpora",
     "train",
+    "crossval",
     "calibrate",
     "export",
     "evaluate",
@@ -29,6 +30,8 @@ _EXTRA = {
     "sklearn": "train",
     "audiomentations": "train",
     "pyarrow": "train",
+    "transformers": "train",
+    "ray": "cluster",
 }
 
 _DESCRIPTION = """\

@@ -1,4 +1,4 @@
-"""A bar on stderr for who watches; nothing in a log or a pipe."""
+"""A bar on stderr for who watches; lines, but no bar, in a log or a pipe."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rich.progress import Progress
+
+    from espressivo.training.experiment import EpochReport
+
 
 @contextmanager
 def counting_bar(description: str) -> Iterator[Callable[[int, int], None] | None]:
@@ -16,6 +20,26 @@ def counting_bar(description: str) -> Iterator[Callable[[int, int], None] | None
     if not sys.stderr.isatty():
         yield None
         return
+    with counting_progress() as bar:
+        task = bar.add_task(description, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def watch_epochs(n_epochs: int) -> Iterator[Callable[[EpochReport], None]]:
+    """Print a line an epoch on stderr, below it a bar for who watches."""
+    with counting_progress() as bar:
+        task = bar.add_task("epochs", total=n_epochs or 1)
+
+        def on_epoch(report: EpochReport) -> None:
+            bar.console.print(epoch_line(report))
+            bar.update(task, completed=report.epoch)
+
+        yield on_epoch
+
+
+def counting_progress() -> Progress:
+    """Return a bar of rich's on stderr that shows nothing when that is no terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -25,13 +49,31 @@ def counting_bar(description: str) -> Iterator[Callable[[int, int], None] | None
         TimeRemainingColumn,
     )
 
-    with Progress(
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True, highlight=False, soft_wrap=True),
         transient=True,
-    ) as bar:
-        task = bar.add_task(description, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def epoch_line(report: EpochReport) -> str:
+    """Say in a line what an epoch brought.
+
+    >>> from espressivo.training.experiment import EpochReport
+    >>> epoch_line(EpochReport("gradient", 3, 25, 1.23456, 7.4, 0.5))
+    'epoch 3/25  loss 1.2346  validation UA 50.0%  7 s'
+    """
+    what = "epoch" if report.stage == "gradient" else report.stage
+    ua = (
+        ""
+        if report.mean_recall is None
+        else f"  validation UA {report.mean_recall:.1%}"
+    )
+    return (
+        f"{what} {report.epoch}/{report.n_epochs}  loss {report.loss:.4f}{ua}"
+        f"  {report.seconds:.0f} s"
+    )

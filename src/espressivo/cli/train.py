@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import named_folder
+from espressivo.cli.recipe import add_recipe_arguments, read_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.corpora import Utterance
-    from espressivo.training.experiment import EpochReport
+    from espressivo.training.dataset import Clip
 
 _DESCRIPTION = """\
 Train one model as a TOML file says: on which corpora, which network, how long, with
@@ -25,14 +22,15 @@ stopped, however hard, goes on after its last finished epoch when the same comma
 given again, and ends with the weights it would have had.
 
 With --leave-out a corpus is not trained on but scored after every epoch: how well the
-model does on a corpus it has never heard. Nothing is chosen by that score."""
+model does on a corpus it has never heard. Nothing is chosen by that score. To train
+and test on the folds of a protocol, use `espressivo crossval`."""
 
 _EPILOG = """\
 examples:
   espressivo train recipes/espressivo-tiny.toml --out runs/tiny
   espressivo train recipes/espressivo-tiny.toml --out runs/no-tess --leave-out tess
   espressivo train mine.toml --out runs/mine --corpus ravdess=~/corpora/ravdess
-  espressivo train mine.toml --out runs/mine --corpus manifest=calls.csv
+  espressivo train mine.toml --out runs/mine --set training.epochs=5
 
 exit codes:
   0 done, 1 the configuration or a corpus is at fault, 130 interrupted (resumable)"""
@@ -47,17 +45,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", type=Path, metavar="CONFIG.toml")
+    add_recipe_arguments(parser)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="RUN", help="the run's folder"
-    )
-    parser.add_argument(
-        "--corpus",
-        type=named_folder,
-        action="append",
-        default=[],
-        metavar="NAME=DIR",
-        help="where a corpus is, in place of what the configuration says; repeatable",
     )
     parser.add_argument(
         "--leave-out",
@@ -74,27 +64,38 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--cache",
         type=Path,
         metavar="DIR",
-        help="keep decoded, trimmed recordings here for the next run (default: no)",
+        help="keep decoded recordings and what frozen layers make of them here, for "
+        "the next epoch and run (default: no)",
+    )
+    parser.add_argument(
+        "--skip-unreadable",
+        action="store_true",
+        help="go on without recordings that cannot be read (default: stop)",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, or go on training."""
-    from espressivo.training.config import read_config
+    from dataclasses import replace
+
+    from espressivo.cli.progress import watch_epochs
     from espressivo.training.experiment import train
 
-    config = _adapt(read_config(args.config), args)
+    config = read_recipe(args, [args.leave_out] if args.leave_out else [])
+    if args.seed is not None:
+        config = replace(config, seed=args.seed)
     utterances, validation = _read(config, args.leave_out)
+    clips = _load([*utterances, *validation], config, args)
+    trained_on = {utterance.id for utterance in utterances}
     try:
-        with _watch(config) as (on_loaded, on_epoch):
+        with watch_epochs(config.training.epochs) as on_epoch:
             train(
                 config,
-                utterances,
+                [clip for clip in clips if clip.utterance.id in trained_on],
                 args.out,
-                validation=validation,
+                validation=[c for c in clips if c.utterance.id not in trained_on],
                 cache=args.cache,
-                on_loaded=on_loaded,
                 on_epoch=on_epoch,
             )
     except KeyboardInterrupt:
@@ -105,24 +106,6 @@ def run(args: argparse.Namespace) -> int:
         return 130
     print(f"{args.out}: trained; next: espressivo export {args.out} --out DIR")
     return 0
-
-
-def _adapt(config: ExperimentConfig, args: argparse.Namespace) -> ExperimentConfig:
-    """Let the command line say what the configuration cannot know."""
-    from dataclasses import replace
-
-    from espressivo.errors import ConfigError
-
-    corpora = dict(config.corpora)
-    named = [*dict(args.corpus), *([args.leave_out] if args.leave_out else [])]
-    for name in named:
-        if name not in corpora:
-            raise ConfigError(
-                f"{args.config}: has no corpus '{name}' (it has: "
-                f"{', '.join(corpora) or 'none'}); add it under [corpora]"
-            )
-    seed = config.seed if args.seed is None else args.seed
-    return replace(config, corpora=corpora | dict(args.corpus), seed=seed)
 
 
 def _read(
@@ -138,43 +121,16 @@ def _read(
     return utterances, validation
 
 
-@contextmanager
-def _watch(
-    config: ExperimentConfig,
-) -> Iterator[tuple[Callable[[int, int], None] | None, Callable[[EpochReport], None]]]:
-    """Print a line an epoch on stderr, below it a bar for who watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def _load(
+    utterances: list[Utterance], config: ExperimentConfig, args: argparse.Namespace
+) -> list[Clip]:
+    from espressivo.cli.progress import counting_bar
+    from espressivo.training.dataset import load_clips, require_readable
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    n_epochs = {"head": config.head.epochs, "finetune": config.finetune.epochs}
-    before = {"head": 0, "finetune": n_epochs["head"]}
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    ) as bar:
-        task = bar.add_task("reading recordings", total=None)
-
-        def on_loaded(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-            if done == total:
-                bar.reset(task, description="epochs", total=sum(n_epochs.values()))
-
-        def on_epoch(report: EpochReport) -> None:
-            console.print(_line(report))
-            bar.update(task, completed=before.get(report.stage, 0) + report.epoch)
-
-        yield on_loaded, on_epoch
-
-
-def _line(report: EpochReport) -> str:
-    ua = "" if report.mean_recall is None else f"  left-out UA {report.mean_recall:.1%}"
-    return (
-        f"{report.stage} {report.epoch}/{report.n_epochs}  loss {report.loss:.4f}{ua}"
-        f"  {report.seconds:.0f} s"
-    )
+    with counting_bar("reading recordings") as on_loaded:
+        clips, unreadable = load_clips(utterances, config.signal, args.cache, on_loaded)
+    if not args.skip_unreadable:
+        require_readable(unreadable)
+    for skipped in unreadable:
+        print(f"skipped: {skipped.reason}", file=sys.stderr)
+    return clips

@@ -1,19 +1,22 @@
-"""Utterances -> trimmed signals, kept on disk -> padded batches in a drawn order."""
+"""Utterances -> trimmed signals, kept on disk -> the clips of an epoch, varied."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from espressivo.audio import load_audio
+from espressivo.errors import AudioError, CorpusError
 from espressivo.training.augment import Augment, variation_seed
 from espressivo.training.loss import balanced_weights
-from espressivo.training.preprocess import trim
+from espressivo.training.preprocess import peak_normalize, pre_emphasis, trim
 from espressivo.types import SAMPLE_RATE, Emotion, Signal
 
 if TYPE_CHECKING:
@@ -23,84 +26,153 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from espressivo.training.config import Balance, ExperimentConfig, StageConfig
+    from espressivo.training.config import Balance, ExperimentConfig, SignalConfig
     from espressivo.training.corpora.utterance import Utterance
 
 SHORTEST = SAMPLE_RATE // 5
 CLASSES = {emotion: index for index, emotion in enumerate(Emotion)}
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Clips padded on the right with zeros.
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """A recording's signal as training takes it.
 
     Attributes:
-        samples: float32 [B, longest].
-        lengths: int64 [B], samples of each clip.
-        target: int64 [B], index of the emotion; -1 where unknown.
-        speaker: int64 [B], index of the speaker; -1 where unknown.
+        utterance: Whose it is.
+        signal: 16 kHz mono, trimmed; may lie on disk. Not to be modified.
+        digest: Hash of the recording and of what was done to it.
     """
 
-    samples: Tensor
-    lengths: Tensor
-    target: Tensor
-    speaker: Tensor
+    utterance: Utterance
+    signal: Signal
+    digest: str
 
 
-def load_signals(
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An utterance whose recording is not there, does not decode, or is empty."""
+
+    utterance: Utterance
+    reason: str
+
+
+def load_clips(
     utterances: Sequence[Utterance],
-    trim_db: float = 20.0,
+    config: SignalConfig,
     cache: Path | None = None,
     on_loaded: Callable[[int, int], None] | None = None,
-) -> list[Signal]:
+) -> tuple[list[Clip], list[Unreadable]]:
     """Read all utterances at 16 kHz, silence trimmed at both ends.
 
     Args:
         utterances: What to read.
-        trim_db: What is this far below the loudest frame is silence.
+        config: What is done to them.
         cache: A folder that keeps the signals under a hash of the recording's bytes,
             so that a changed recording is read anew. None keeps nothing.
         on_loaded: Called with how many are done, and how many there are.
+
+    Returns:
+        The clips in their order, and what could not be read.
     """
-    signals = []
-    for n, utterance in enumerate(utterances, 1):
-        signals.append(_load_signal(utterance.path, trim_db, cache))
-        if on_loaded is not None:
-            on_loaded(n, len(utterances))
-    return signals
+    clips: list[Clip] = []
+    unreadable: list[Unreadable] = []
+    pool = ThreadPoolExecutor(2)  # decoding leaves the interpreter's lock
+    try:
+        loaded = pool.map(partial(_try_load, config=config, cache=cache), utterances)
+        for n, clip in enumerate(loaded, 1):
+            if isinstance(clip, Clip):
+                clips.append(clip)
+            else:
+                unreadable.append(clip)
+            if on_loaded is not None:
+                on_loaded(n, len(utterances))
+    finally:
+        pool.shutdown(cancel_futures=True)  # who interrupts does not wait for the rest
+    return clips, unreadable
 
 
-def _load_signal(path: Path, trim_db: float, cache: Path | None) -> Signal:
+def load_signals(utterances: Sequence[Utterance], config: SignalConfig) -> list[Signal]:
+    """Read all utterances as `load_clips` does, and keep nothing.
+
+    Raises:
+        CorpusError: One cannot be read.
+    """
+    clips, unreadable = load_clips(utterances, config)
+    require_readable(unreadable)
+    return [clip.signal for clip in clips]
+
+
+def require_readable(unreadable: Sequence[Unreadable]) -> None:
+    """Refuse to go on without recordings that nobody said may be skipped.
+
+    Raises:
+        CorpusError: There is any.
+    """
+    if unreadable:
+        first = unreadable[0]
+        raise CorpusError(
+            f"{len(unreadable)} of the recordings cannot be read, the first being "
+            f"{first.utterance.id}: {first.reason}; restore them, or pass "
+            "--skip-unreadable to go on without (every table will count them)"
+        )
+
+
+def _try_load(
+    utterance: Utterance, config: SignalConfig, cache: Path | None
+) -> Clip | Unreadable:
+    try:
+        return _load(utterance, config, cache)
+    except AudioError as error:
+        reason = str(error).removeprefix(f"{utterance.path}: ")
+        return Unreadable(utterance, f"{utterance.path}: {reason}")
+
+
+def _load(utterance: Utterance, config: SignalConfig, cache: Path | None) -> Clip:
+    try:
+        content = hashlib.sha256(utterance.path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise AudioError(f"{utterance.path}: {error.strerror}; restore it") from error
+    done = f"{config.trim_db:g}"
+    if config.pre_emphasis or config.peak:
+        done += f"-{config.pre_emphasis:g}-{config.peak:g}"
+    digest = hashlib.sha256(f"{content}-{done}".encode()).hexdigest()
     if cache is None:
-        return trim(load_audio(path), trim_db)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    kept = cache / digest[:2] / f"{digest[:32]}-{trim_db:g}.npy"
+        return Clip(utterance, _prepare(utterance.path, config), digest)
+    kept = cache / content[:2] / f"{content[:32]}-{done}.npy"
     if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(".partial.npy")
-        np.save(partial, trim(load_audio(path), trim_db))
-        partial.replace(kept)  # a killed run leaves no half signal behind
-    signal: Signal = np.load(kept)
-    return signal
+        save_array(_prepare(utterance.path, config), kept)
+    # Read when it is needed, by as many processes as need it.
+    return Clip(utterance, np.load(kept, mmap_mode="r"), digest)
 
 
-def pad(
-    signals: Sequence[Signal],
-    target: Sequence[int] | None = None,
-    speaker: Sequence[int] | None = None,
-) -> Batch:
-    """Stack signals, the shorter ones padded; none is shorter than 0.2 s after."""
+def _prepare(path: Path, config: SignalConfig) -> Signal:
+    signal = trim(load_audio(path), config.trim_db)
+    if len(signal) == 0:
+        raise AudioError(f"{path}: holds no samples; remove it or restore it")
+    if config.pre_emphasis:
+        signal = pre_emphasis(signal, config.pre_emphasis)
+    return peak_normalize(signal, config.peak) if config.peak else signal
+
+
+def save_array(array: NDArray[np.generic], path: Path) -> None:
+    """Write an array so that a killed run leaves no half of it behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Threads and processes may write the same one at once.
+    partial_path = path.with_suffix(f".{np.random.default_rng().integers(2**63)}.npy")
+    np.save(partial_path, array)
+    partial_path.replace(path)
+
+
+def pad(signals: Sequence[Signal]) -> tuple[Tensor, Tensor]:
+    """Stack signals, the shorter ones padded: samples [B, longest], lengths [B].
+
+    None is shorter than 0.2 s after.
+    """
     lengths = [max(len(signal), SHORTEST) for signal in signals]
     samples = np.zeros((len(signals), max(lengths)), np.float32)
     for row, signal in zip(samples, signals, strict=True):
         row[: len(signal)] = signal
-    unknown = [-1] * len(signals)
-    return Batch(
-        torch.from_numpy(samples),
-        torch.tensor(lengths),
-        torch.tensor(target or unknown),
-        torch.tensor(speaker or unknown),
-    )
+    return torch.from_numpy(samples), torch.tensor(lengths)
 
 
 def draw_weights(
@@ -118,59 +190,104 @@ def draw_weights(
     return normalized
 
 
-class TrainingBatches:
-    """Draws, varies, crops and pads: the same batches for the same seed and epoch."""
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A clip as one step of training takes it.
 
-    def __init__(
-        self,
-        utterances: Sequence[Utterance],
-        signals: Sequence[Signal],
-        config: ExperimentConfig,
-    ) -> None:
-        self.utterances = utterances
-        self.signals = signals
-        self.seed = config.seed
-        self.speakers = sorted({utterance.speaker for utterance in utterances})
-        index = {speaker: n for n, speaker in enumerate(self.speakers)}
-        self._targets = [CLASSES[utterance.emotion] for utterance in utterances]
-        self._speakers = [index[utterance.speaker] for utterance in utterances]
-        self._weights = draw_weights(utterances, config.loss.balance)
+    Attributes:
+        index: Of the clip.
+        variation: Seed of what is varied; None: nothing is.
+    """
+
+    index: int
+    variation: int | None = None
+
+
+class Variations:
+    """Clips as they are drawn: the same for the same draw, whoever asks, and when."""
+
+    def __init__(self, clips: Sequence[Clip], config: ExperimentConfig) -> None:
+        self.clips = clips
+        self.augmentation = config.augmentation
         self._augment = Augment(config.augmentation)
-        self._crop = int(config.signal.crop_s * SAMPLE_RATE)
+        self._crop = round(config.signal.crop_s * SAMPLE_RATE)
+        self._longest = round(config.signal.longest_s * SAMPLE_RATE)
 
-    def epoch(
-        self, stage: StageConfig, epoch: int, *, first: int = 0
-    ) -> Iterator[Batch]:
-        """Yield the batches of an epoch; clips of similar length share a batch.
+    @property
+    def random(self) -> bool:
+        """Whether a clip sounds different from epoch to epoch."""
+        return self.augmentation.varies or self._crop > 0
 
-        `first` is added to `epoch`, so that no two stages draw alike.
-        """
-        epoch += first
-        rng = np.random.default_rng([self.seed, epoch])
-        drawn = rng.choice(len(self.utterances), stage.draws, p=self._weights)
-        lengths = np.array([len(self.signals[index]) for index in drawn])
-        order = np.argsort(lengths * rng.uniform(1.0, 1.1, len(drawn)))
-        times: Counter[int] = Counter()
-        occurrence = []
-        for index in drawn.tolist():
-            occurrence.append(times[index])
-            times[index] += 1
-        starts = rng.permutation(np.arange(0, len(drawn), stage.batch_size))
-        for start in starts.tolist():
-            rows = order[start : start + stage.batch_size].tolist()
-            picked = [int(drawn[row]) for row in rows]
-            yield pad(
-                [self._vary(int(drawn[r]), epoch, occurrence[r]) for r in rows],
-                [self._targets[index] for index in picked],
-                [self._speakers[index] for index in picked],
-            )
+    @property
+    def repeats(self) -> bool:
+        """Whether what is drawn comes around again, so that it pays to keep it."""
+        return self.augmentation.variants > 0 or not self.random
 
-    def _vary(self, index: int, epoch: int, occurrence: int) -> Signal:
-        name = self.utterances[index].id
-        seed = variation_seed(self.seed, name, epoch, occurrence)
-        clip = self._augment(self.signals[index], seed)
-        excess = len(clip) - self._crop
-        start = (
-            np.random.default_rng(seed + 1).integers(excess + 1) if excess > 0 else 0
-        )
+    def seed_of(self, seed: int, index: int, epoch: int, occurrence: int) -> int | None:
+        """Seed of a clip's variation in an epoch; None when nothing is varied."""
+        if not self.random:
+            return None
+        utterance = self.clips[index].utterance.id
+        if n := self.augmentation.variants:
+            # The same few for every run, so that all share what is kept of them.
+            return variation_seed(0, utterance, (epoch + occurrence) % n)
+        return variation_seed(seed, utterance, epoch, occurrence)
+
+    def signal(self, draw: Draw) -> Signal:
+        """Return the samples of a draw."""
+        clip = self.clips[draw.index].signal
+        if draw.variation is None:
+            return clip[: self._longest]
+        if self.augmentation.varies:
+            clip = self._augment(np.array(clip), draw.variation)
+        excess = len(clip) - (self._crop or self._longest)
+        if excess <= 0 or not self._crop:
+            return clip[: self._longest]
+        start = np.random.default_rng(draw.variation + 1).integers(excess + 1)
         return clip[start : start + self._crop]
+
+    def key(self, draw: Draw) -> str:
+        """Name what `signal` returns, by its content and not by its place."""
+        seed = "" if draw.variation is None else f"{draw.variation}-{self._crop}"
+        return f"{self.clips[draw.index].digest}-{self._longest}-{seed}" + (
+            f"-{self.augmentation}" if seed else ""
+        )
+
+
+class Draws:
+    """Who is heard in an epoch, and in which step: the same for the same seed."""
+
+    def __init__(self, variations: Variations, config: ExperimentConfig) -> None:
+        self.variations = variations
+        self.config = config.training
+        self.seed = config.seed
+        utterances = [clip.utterance for clip in variations.clips]
+        self._n = len(utterances)
+        self._weights = draw_weights(utterances, config.loss.balance)
+        lengths = np.array([len(clip.signal) for clip in variations.clips])
+        # What is padded to one length anyway need not share a step with its like.
+        valid = config.network.padding == "valid"
+        self._lengths = lengths if valid else np.ones(len(lengths))
+
+    @property
+    def n_steps(self) -> int:
+        """Steps in an epoch."""
+        return -(-(self.config.draws or self._n) // self.config.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[list[Draw]]:
+        """Yield the steps of an epoch; where it saves padding, by similar length."""
+        rng = np.random.default_rng([self.seed, epoch])
+        if n_draws := self.config.draws:
+            drawn = rng.choice(self._n, n_draws, p=self._weights)
+        else:
+            drawn = rng.permutation(self._n)
+        order = np.argsort(self._lengths[drawn] * rng.uniform(1.0, 1.1, len(drawn)))
+        times: Counter[int] = Counter()
+        draws = []
+        for index in drawn.tolist():
+            seed = self.variations.seed_of(self.seed, index, epoch, times[index])
+            draws.append(Draw(index, seed))
+            times[index] += 1
+        size = self.config.batch_size
+        for start in rng.permutation(np.arange(0, len(drawn), size)).tolist():
+            yield [draws[row] for row in order[start : start + size].tolist()]

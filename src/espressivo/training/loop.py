@@ -5,16 +5,18 @@ After nanoGPT and openai/whisper: the loop reads from top to bottom.
 
 from __future__ import annotations
 
+import copy
 import math
-from typing import TYPE_CHECKING, Any
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import is_zipfile
 
 import torch
 from torch import nn
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import LambdaLR
 
 from espressivo.errors import TrainingError
+from espressivo.training.optimization import make_optimizer, make_schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,137 +24,176 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from espressivo.training.config import StageConfig
-    from espressivo.training.dataset import Batch
+    from espressivo.training.config import TrainingConfig
+    from espressivo.training.frontend import Batch
     from espressivo.training.objective import Objective
 
 
-def train_stage(
+class Epoch(NamedTuple):
+    """What is known after an epoch.
+
+    Attributes:
+        epoch: From 1.
+        loss: Mean over the steps.
+        seconds: Wall clock.
+        mean_recall: On the validation part, 0 to 1; None without one.
+    """
+
+    epoch: int
+    loss: float
+    seconds: float
+    mean_recall: float | None
+
+
+@dataclass
+class _State:
+    """What a checkpoint holds beside weights, moments and rates."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+    best_recall: float = -1.0
+    best_epoch: int = 0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+def train_epochs(
     objective: Objective,
-    stage: StageConfig,
+    config: TrainingConfig,
     batches_of: Callable[[int], Iterable[Batch]],
+    n_steps: int,
     *,
+    validate: Callable[[], float] | None = None,
+    select: bool = False,
     seed: int = 0,
-    bfloat16: bool = False,
+    precision: torch.dtype = torch.float32,
     checkpoint: Path | None = None,
-) -> Iterator[tuple[int, float]]:
-    """Train `objective` in place; yield each epoch, from 1, and its mean loss.
+) -> Iterator[list[Epoch]]:
+    """Train `objective` in place; yield all epochs so far after each.
 
     A run that was stopped and starts again with the same checkpoint ends with the same
-    weights as one that was not: all randomness comes from `seed` and the epoch.
+    weights as one that was not: all randomness comes from `seed` and the epoch. In the
+    end `objective` has the weights of the epoch chosen, the last one unless `select`.
 
     Args:
-        objective: The network as the stage before left it, and its loss.
-        stage: Epochs, rates.
-        batches_of: Epoch -> its batches.
+        objective: The network as it starts, and its loss.
+        config: Epochs, rates, patience.
+        batches_of: Epoch, from 0 -> its batches.
+        n_steps: How many batches that is.
+        validate: Returns UA on the validation part.
+        select: Keep the epoch with the best UA, and stop when patience ends.
         seed: Of dropout.
-        bfloat16: Multiply in bfloat16.
+        precision: Of products.
         checkpoint: Written after every epoch; read at the start where it exists.
 
     Raises:
         TrainingError: The loss is not finite, or the checkpoint is of another network.
     """
-    optimizer = AdamW(parameter_groups(objective, stage))
-    trained = [p for group in optimizer.param_groups for p in group["params"]]
-    encoder = objective.network.encoder
-    start = [p.detach().clone() for p in encoder.parameters()]
-    n_steps = stage.epochs * math.ceil(stage.draws / stage.batch_size)
-    schedule = warmup_cosine(optimizer, n_steps, stage.warmup)
-    parts = {"objective": objective, "optimizer": optimizer, "schedule": schedule}
-    first = _resume(checkpoint, parts)
-    for epoch in range(first, stage.epochs):
+    optimizer = make_optimizer(objective, config)
+    schedule = make_schedule(optimizer, config, n_steps)
+    scaler = torch.amp.GradScaler(enabled=precision == torch.float16)
+    parts = {
+        "objective": objective,
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "scaler": scaler,
+    }
+    encoder = [p for block in objective.network.blocks() for p in block]
+    step = _Step(objective, config, precision, scaler, encoder)
+    state = _resume(checkpoint, parts)
+    if state.epochs:
+        yield state.epochs
+    while not _is_over(state, config, select=select):
+        epoch, began = len(state.epochs), time.monotonic()
         torch.manual_seed(seed * 1000 + epoch)
-        objective.train()  # the caller may have evaluated since
+        for parameter in encoder:
+            parameter.requires_grad_(epoch >= config.head_epochs)
         losses = []
         for batch in batches_of(epoch):
-            optimizer.zero_grad()
-            loss = objective(batch, bfloat16=bfloat16)
-            if stage.towards_start:
-                loss = loss + stage.towards_start * _distance(encoder, start)
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(trained, stage.clip)
-            optimizer.step()
+            losses.append(step(batch, optimizer))
             schedule.step()
-            losses.append(loss.item())
-        mean = sum(losses) / len(losses)
+        mean = float(torch.stack(losses).mean())
         if not math.isfinite(mean):
             raise TrainingError(
                 f"the loss of epoch {epoch + 1} is {mean}; lower the learning rate"
             )
-        _save(checkpoint, epoch + 1, parts)
-        yield epoch + 1, mean
+        recall = None if validate is None else validate()
+        seconds = time.monotonic() - began
+        state.epochs.append(Epoch(epoch + 1, mean, seconds, recall))
+        if recall is not None and recall > state.best_recall:
+            state.best_recall, state.best_epoch = recall, epoch + 1
+            if select:
+                state.best_weights = copy.deepcopy(objective.state_dict())
+        _save(checkpoint, state, parts)
+        yield state.epochs
+    if select and state.best_weights:
+        objective.load_state_dict(state.best_weights)
 
 
-def parameter_groups(objective: Objective, stage: StageConfig) -> list[dict[str, Any]]:
-    """Give every parameter its rate; what has none is frozen, here and now.
-
-    Blocks of the encoder learn slower the lower they are; its convolutions count as
-    the block below the first.
-    """
-    named = dict(objective.network.encoder.named_parameters())
-    depths = {
-        name: int(name.split(".")[1]) if name.startswith("blocks.") else -1
-        for name in named
-    }
-    groups: list[dict[str, Any]] = []
-    top = max(depths.values())
-    for name, parameter in named.items():
-        learns = stage.encoder_rate > 0 and depths[name] >= stage.n_frozen
-        parameter.requires_grad_(learns)
-        if learns:
-            rate = stage.encoder_rate * stage.layer_decay ** (top - depths[name])
-            groups.append({"params": [parameter], "lr": rate, "weight_decay": 0.0})
-    encoder = {id(parameter) for parameter in named.values()}
-    rest = [p for p in objective.parameters() if id(p) not in encoder]
-    groups.append(
-        {
-            "params": rest,
-            "lr": stage.learning_rate,
-            "weight_decay": stage.weight_decay,
-        }
-    )
-    return groups
+def _is_over(state: _State, config: TrainingConfig, *, select: bool) -> bool:
+    done = len(state.epochs)
+    waited = done - state.best_epoch
+    patient = not (select and config.patience) or waited < config.patience
+    return done >= config.epochs or (done > 0 and not patient)
 
 
-def warmup_cosine(
-    optimizer: torch.optim.Optimizer, n_steps: int, warmup: float
-) -> LambdaLR:
-    """Raise the rate from 0 over a share of the steps, then lower it as a cosine."""
-    rising = max(1, round(n_steps * warmup))
+class _Step:
+    """One step of the optimizer."""
 
-    def share(step: int) -> float:
-        if step < rising:
-            return (step + 1) / rising
-        done = (step - rising) / max(1, n_steps - rising)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    def __init__(
+        self,
+        objective: Objective,
+        config: TrainingConfig,
+        precision: torch.dtype,
+        scaler: torch.amp.GradScaler,
+        encoder: list[nn.Parameter],
+    ) -> None:
+        self.objective, self.config = objective, config
+        self.precision, self.scaler = precision, scaler
+        self.encoder = encoder
+        self.start = [p.detach().clone() for p in encoder]
 
-    return LambdaLR(optimizer, share)
+    def __call__(self, batch: Batch, optimizer: torch.optim.Optimizer) -> Tensor:
+        """Take it; return the loss before."""
+        self.objective.train()  # whoever made the batch heard it in evaluation
+        optimizer.zero_grad()
+        loss: Tensor = self.objective(batch, self.precision)
+        if self.config.towards_start:
+            loss = loss + self.config.towards_start * self._distance()
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.unscale_(optimizer)
+        if self.config.clip:
+            nn.utils.clip_grad_norm_(self.objective.parameters(), self.config.clip)
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        return loss.detach()
+
+    def _distance(self) -> Tensor:
+        """Squared distance of the encoder from where it started."""
+        pairs = zip(self.encoder, self.start, strict=True)
+        return torch.stack([(p - s).square().sum() for p, s in pairs]).sum()
 
 
-def _distance(module: nn.Module, start: list[Tensor]) -> Tensor:
-    pairs = zip(module.parameters(), start, strict=True)
-    return torch.stack([(p - s).square().sum() for p, s in pairs]).sum()
-
-
-def _save(path: Path | None, epoch: int, parts: dict[str, Any]) -> None:
+def _save(path: Path | None, state: _State, parts: dict[str, Any]) -> None:
     if path is None:
         return
     states = {name: part.state_dict() for name, part in parts.items()}
     partial = path.with_suffix(".partial")
-    torch.save({"epoch": epoch, **states}, partial)
+    plain = vars(state) | {"epochs": [tuple(epoch) for epoch in state.epochs]}
+    torch.save({"state": plain, **states}, partial)
     partial.replace(path)  # a killed run leaves no half checkpoint behind
 
 
-def _resume(path: Path | None, parts: dict[str, Any]) -> int:
+def _resume(path: Path | None, parts: dict[str, Any]) -> _State:
     if path is None or not path.exists():
-        return 0
+        return _State()
     try:
         # Anything but a zip file torch would take for one of its older formats.
         states = torch.load(path, weights_only=True) if is_zipfile(path) else {}
         for name, part in parts.items():
             part.load_state_dict(states[name])
-        return int(states["epoch"])
-    except (RuntimeError, ValueError, KeyError) as error:
+        plain = states["state"]
+        epochs = [Epoch(*epoch) for epoch in plain["epochs"]]
+        return _State(**plain | {"epochs": epochs})
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             f"{path}: is no checkpoint of this experiment; remove it to start anew"
         ) from error

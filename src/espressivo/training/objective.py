@@ -12,7 +12,7 @@ from espressivo.training.loss import focal_loss
 
 if TYPE_CHECKING:
     from espressivo.training.config import LossConfig
-    from espressivo.training.dataset import Batch
+    from espressivo.training.frontend import Batch
     from espressivo.training.networks import EmotionNetwork
 
 
@@ -25,27 +25,47 @@ class Objective(nn.Module):
     Source: Ganin et al. (2016), domain-adversarial training, with speakers as domains.
     """
 
+    alpha: Tensor
+
     def __init__(
-        self, network: EmotionNetwork, config: LossConfig, n_speakers: int
+        self,
+        network: EmotionNetwork,
+        config: LossConfig,
+        n_speakers: int,
+        alpha: Tensor | None = None,
     ) -> None:
+        """Take what is trained.
+
+        Args:
+            network: Its encoder as it starts.
+            config: Of the loss.
+            n_speakers: That the adversary tells apart.
+            alpha: float [4], weight of each class; all 1 when None.
+        """
         super().__init__()
         self.network = network
         self.config = config
-        width = network.classify.in_features
-        self.adversary = nn.Sequential(
-            nn.Linear(width, 128), nn.ReLU(), nn.Linear(128, n_speakers)
-        )
+        weights = torch.ones(network.classify.out_features) if alpha is None else alpha
+        self.register_buffer("alpha", weights, persistent=False)
+        self.adversary = None
+        if config.adversary:
+            width = network.classify.in_features
+            self.adversary = nn.Sequential(
+                nn.Linear(width, 128), nn.ReLU(), nn.Linear(128, n_speakers)
+            )
 
-    def forward(self, batch: Batch, *, bfloat16: bool = False) -> Tensor:
-        """Return the loss of a batch, a scalar."""
+    def forward(self, batch: Batch, precision: torch.dtype = torch.float32) -> Tensor:
+        """Return the loss of a batch, a scalar; products are made in `precision`."""
         network, config = self.network, self.config
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            embedding = network.embedding(batch.samples, batch.lengths)
+        enabled = precision != torch.float32
+        kind = batch.target.device.type
+        with torch.autocast(kind, precision if enabled else None, enabled=enabled):
+            embedding = network.embedding(batch.frames)
         logits = network.classify(network.dropout(embedding.float()))
         loss = focal_loss(
-            logits, batch.target, gamma=config.gamma, smoothing=config.smoothing
+            logits, batch.target, self.alpha, config.gamma, config.smoothing
         )
-        if config.adversary:
+        if self.adversary is not None:
             guess = self.adversary(reverse_gradient(embedding.float()))
             loss = loss + config.adversary * functional.cross_entropy(
                 guess, batch.speaker

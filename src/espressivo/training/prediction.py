@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from espressivo.training.networks import EmotionNetwork
+    from espressivo.training.frontend import Batches
+    from espressivo.training.networks import EmotionNetwork, Frames
 
 
 def predict(
@@ -32,24 +33,43 @@ def predict(
     after.
     """
     network.eval()
-    return apply_to_clips(network, signals, int(longest_s * SAMPLE_RATE), batch_size)
-
-
-def apply_to_clips(
-    function: Callable[[Tensor, Tensor], Tensor],
-    signals: Sequence[Signal],
-    n_samples: int,
-    batch_size: int = 32,
-) -> NDArray[np.float32]:
-    """Apply to batches of clips of similar length, cut; rows in the clips' order."""
+    device = network.classify.weight.device
     order = np.argsort([len(signal) for signal in signals], kind="stable").tolist()
-    rows = np.zeros(0, np.float32)
+    rows = np.zeros((len(signals), network.classify.out_features), np.float32)
     with torch.inference_mode():
         for first in range(0, len(order), batch_size):
             picked = order[first : first + batch_size]
-            batch = pad([signals[index][:n_samples] for index in picked])
-            found = function(batch.samples, batch.lengths).float().numpy()
-            if not len(rows):
-                rows = np.zeros((len(signals), found.shape[1]), np.float32)
-            rows[picked] = found
+            longest = int(longest_s * SAMPLE_RATE)
+            samples, lengths = pad([signals[index][:longest] for index in picked])
+            logits = network(samples.to(device), lengths.to(device))
+            rows[picked] = logits.float().cpu().numpy()
     return rows
+
+
+def predict_clips(batches: Batches) -> NDArray[np.float32]:
+    """Return logits [N, 4] of clips as they are, in their order, in float32."""
+    return outputs(batches, batches.front.network.logits)
+
+
+def outputs(
+    batches: Batches, function: Callable[[Frames], Tensor]
+) -> NDArray[np.float32]:
+    """Apply `function` to the frames of all clips as they are; rows in their order.
+
+    The network stands in evaluation mode after.
+    """
+    steps = batches.plain()
+    rows: NDArray[np.float32] | None = None
+    with torch.no_grad():
+        for draws, batch in zip(steps, batches.of(steps), strict=True):
+            found = function(batch.frames).float().cpu().numpy()
+            if rows is None:
+                rows = np.zeros((len(batches.labels), found.shape[1]), np.float32)
+            rows[[draw.index for draw in draws]] = found
+    return np.zeros((0, 0), np.float32) if rows is None else rows
+
+
+def mean_recall(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Return UA, 0 to 1: the mean recall of the classes that occur."""
+    right = logits.argmax(1) == labels
+    return float(np.mean([right[labels == c].mean() for c in np.unique(labels)]))

@@ -6,6 +6,7 @@ import json
 import platform
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from espressivo.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from espressivo.training.config import ExperimentConfig
 
@@ -163,6 +163,6 @@ def build_card(
 def recipe_of(config: ExperimentConfig) -> dict[str, Any]:
     """Return the configuration as JSON can say it, without this machine's folders."""
     recipe = asdict(config)
-    recipe["encoder"] = config.encoder.name
+    recipe["network"]["weights"] = Path(config.network.weights).name
     recipe["corpora"] = sorted(config.corpora)
     return recipe

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from espressivo.classifier import FORMAT_VERSION
 from espressivo.training.config import read_config
-from espressivo.training.experiment import load_run
 from espressivo.training.export import card, folder, parity
 from espressivo.training.export.frontend import FRONT_END
 from espressivo.training.export.graph import to_onnx
@@ -16,6 +15,7 @@ from espressivo.training.export.heldout import score_held_out
 from espressivo.training.export.options import ExportOptions
 from espressivo.training.export.reduction import draw_material, round_graph
 from espressivo.training.export.report import ExportReport
+from espressivo.training.run import load_run
 from espressivo.version import __version__
 
 if TYPE_CHECKING:

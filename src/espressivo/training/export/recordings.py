@@ -9,6 +9,7 @@ import numpy as np
 
 from espressivo.errors import ExportError
 from espressivo.training.augment import Augment, variation_seed
+from espressivo.training.config import AugmentConfig
 from espressivo.training.corpora import read_corpus
 from espressivo.training.dataset import draw_weights, load_signals
 from espressivo.types import SAMPLE_RATE
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from espressivo.training.config import ExperimentConfig
+    from espressivo.training.config import ExperimentConfig, SignalConfig
     from espressivo.training.corpora import Utterance
     from espressivo.types import Signal
 
@@ -85,7 +86,9 @@ def calibration_windows(
     Every other one is varied as in training (level, noise, pitch), and every fourth is
     filled up to 8 s with more of its speaker, so that all positions are reached.
     """
-    augment = Augment(config.augmentation)
+    # What is used varies, also where training did not.
+    varied = config.augmentation if config.augmentation.varies else AugmentConfig()
+    augment = Augment(varied)
     by_speaker: defaultdict[str, list[Utterance]] = defaultdict(list)
     for utterance in utterances:
         by_speaker[utterance.speaker].append(utterance)
@@ -97,16 +100,16 @@ def calibration_windows(
             others = by_speaker[utterance.speaker]
             chosen = rng.permutation(len(others))[:_PIECES]
             pieces += [others[i] for i in chosen.tolist()]
-        signal = np.concatenate(load_signals(pieces, config.signal.trim_db))
+        signal = np.concatenate(load_signals(pieces, config.signal))
         if number % 2:
             signal = augment(signal[:WINDOW], variation_seed(seed, utterance.id, 0, 0))
         windows.append(fit_window(signal))
     return windows
 
 
-def check_windows(drawn: Sequence[Utterance], trim_db: float) -> list[Signal]:
+def check_windows(drawn: Sequence[Utterance], config: SignalConfig) -> list[Signal]:
     """Load recordings as they are, the silence at their ends trimmed."""
-    return [fit_window(signal) for signal in load_signals(drawn, trim_db)]
+    return [fit_window(signal) for signal in load_signals(drawn, config)]
 
 
 def fit_window(signal: Signal) -> Signal:

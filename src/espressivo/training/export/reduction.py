@@ -47,7 +47,7 @@ def draw_material(
         recordings.calibration_windows(drawn, utterances, config, options.seed)
         if options.precision == "int8"
         else [],
-        recordings.check_windows(checked, config.signal.trim_db),
+        recordings.check_windows(checked, config.signal),
     )
 
 

@@ -58,6 +58,7 @@ class LightSernet(EmotionNetwork):
     def pooled(self, frames: Frames) -> Tensor:
         """Return the mean over time and frequency, [B, 320]."""
         x = frames.values.float().unsqueeze(1)  # [B, 1, T, 40]
+        x = x.contiguous(memory_format=torch.channels_last)  # half the time on a CPU
         x = self.body(torch.cat([path(x) for path in self.paths], 1))
         mean: Tensor = x.mean((2, 3))
         return mean

@@ -1,0 +1,191 @@
+"""`espressivo crossval`: train and test every fold of a protocol, resumable."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from espressivo.cli.recipe import add_recipe_arguments, read_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.progress import Progress, TaskID
+
+    from espressivo.training.config import ExperimentConfig
+    from espressivo.training.experiment import EpochReport
+    from espressivo.training.splits import Fold
+    from espressivo.training.task import FoldTask
+
+_DESCRIPTION = """\
+Train and test a model on every fold of a protocol: [protocol] in the configuration says
+who is tested in turn, who validates, who only trains. The validation part chooses the
+epoch; the test part is scored once, at the end.
+
+The result folder keeps the folds, every run, and every utterance's probabilities, of
+which all tables and figures are made (again, at any time: `espressivo tables`). A
+command that was stopped, however hard, goes on where it was when it is given again."""
+
+_EPILOG = """\
+examples:
+  espressivo crossval recipes/paper.toml --corpus iemocap=~/IEMOCAP --out results/paper
+  espressivo crossval recipes/ravdess/statistics.toml --out results/lr --seeds 0 1
+  espressivo crossval mine.toml --out results/mine --set training.epochs=5 --jobs 2
+  espressivo crossval mine.toml --out /shared/results/mine --engine ray
+
+Check the folds for leaks first, which trains nothing:
+  espressivo corpora audit mine.toml
+
+exit codes:
+  0 done, 1 the configuration or a corpus is at fault, 130 interrupted (resumable)"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to `espressivo`."""
+    parser = commands.add_parser(
+        "crossval",
+        help="train and test on every fold of a protocol",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_recipe_arguments(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="RESULT", help="the result's folder"
+    )
+    add_running_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_running_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how folds are worked through."""
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0],
+        metavar="N",
+        help="a run for each, in every fold (default: 0)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where runs happen: on this machine, or as tasks of a Ray cluster that "
+        "sees the same files (default: local)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs at once on this machine, each with the configuration's threads "
+        "(default: 1)",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="keep decoded recordings and what frozen layers make of them here; "
+        "several results may share it (default: RESULT/cache)",
+    )
+    parser.add_argument(
+        "--skip-unreadable",
+        action="store_true",
+        help="go on without recordings that cannot be read; every table counts them "
+        "(default: stop)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the cross-validation, then write its tables."""
+    from espressivo.training.corpora import read_corpus
+    from espressivo.training.protocol import make_folds
+
+    config = read_recipe(args)
+    utterances = [
+        utterance
+        for name, root in config.corpora.items()
+        for utterance in read_corpus(name, root)
+    ]
+    folds = make_folds(config.protocol, utterances, config.seed)
+    try:
+        run_crossval(config, folds, args.out, args)
+    except KeyboardInterrupt:
+        print(
+            f"interrupted; the same command goes on after the last epoch in {args.out}",
+            file=sys.stderr,
+        )
+        return 130
+    from espressivo.training.results import read_results
+    from espressivo.training.tables import write_report
+
+    print(f"wrote {write_report([read_results(args.out)], args.out / 'tables')}")
+    print(f"next: espressivo tables {args.out}")
+    return 0
+
+
+def run_crossval(
+    config: ExperimentConfig,
+    folds: Sequence[Fold],
+    out: Path,
+    args: argparse.Namespace,
+) -> None:
+    """Run folds and seeds as `add_running_arguments` says, with progress on stderr."""
+    from espressivo.cli.progress import counting_progress
+    from espressivo.training.crossval import CrossvalOptions, crossval
+
+    options = CrossvalOptions(
+        seeds=tuple(args.seeds),
+        engine=args.engine,
+        jobs=args.jobs,
+        cache=None if args.cache is None else args.cache.absolute(),
+        skip_unreadable=args.skip_unreadable,
+    )
+    here = options.engine == "local" and options.jobs == 1
+    with counting_progress() as progress:
+        n_runs = len(folds) * len(options.seeds)
+        watch = _Watch(progress, n_runs, config.training.epochs, here=here)
+        crossval(
+            config,
+            folds,
+            out.absolute(),
+            options,
+            on_loaded=watch.on_loaded,
+            watch=watch,
+        )
+
+
+class _Watch:
+    """A line an epoch, a line a run, and bars."""
+
+    def __init__(
+        self, progress: Progress, n_runs: int, n_epochs: int, *, here: bool
+    ) -> None:
+        self.progress = progress
+        self.reading: TaskID = progress.add_task("reading recordings", total=None)
+        self.runs: TaskID = progress.add_task("runs", total=n_runs, visible=False)
+        self.epochs: TaskID = progress.add_task(
+            "epochs of this run", total=n_epochs or 1, visible=False
+        )
+        self.here = here
+
+    def on_loaded(self, done: int, total: int) -> None:
+        self.progress.update(self.reading, completed=done, total=total)
+        if done == total:
+            self.progress.update(self.reading, visible=False)
+            self.progress.update(self.runs, visible=True)
+            self.progress.update(self.epochs, visible=self.here)
+
+    def on_epoch(self, task: FoldTask, report: EpochReport) -> None:
+        from espressivo.cli.progress import epoch_line
+
+        self.progress.console.print(f"{task.name}  {epoch_line(report)}")
+        self.progress.update(self.epochs, completed=report.epoch)
+
+    def on_done(self, task: FoldTask) -> None:
+        self.progress.console.print(f"{task.name}  done")
+        self.progress.advance(self.runs)
+        self.progress.update(self.epochs, completed=0)

@@ -1,0 +1,63 @@
+"""A configuration from the command line: the file, and what replaces parts of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from espressivo.cli.arguments import named_folder
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from espressivo.training.config import ExperimentConfig
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the configuration, and the ways to adapt it to this machine."""
+    parser.add_argument("config", type=Path, metavar="CONFIG.toml")
+    parser.add_argument(
+        "--corpus",
+        type=named_folder,
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="where a corpus is, in place of what the configuration says; repeatable",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="settings",
+        metavar="KEY=VALUE",
+        help="replace a setting, such as training.epochs=5 or "
+        "network.weights=checkpoints/distilhubert; repeatable",
+    )
+
+
+def read_recipe(
+    args: argparse.Namespace, named: Iterable[str] = ()
+) -> ExperimentConfig:
+    """Read the configuration as the command line adapts it.
+
+    Args:
+        args: Of a parser with `add_recipe_arguments`.
+        named: More corpora that the command line names.
+
+    Raises:
+        ConfigError: The configuration is wrong, or lacks a corpus that was named.
+    """
+    from dataclasses import replace
+
+    from espressivo.errors import ConfigError
+    from espressivo.training.config import read_config
+
+    config = read_config(args.config, args.settings)
+    for name in [*dict(args.corpus), *named]:
+        if name not in config.corpora:
+            raise ConfigError(
+                f"{args.config}: has no corpus '{name}' (it has: "
+                f"{', '.join(config.corpora) or 'none'}); add it under [corpora]"
+            )
+    return replace(config, corpora={**config.corpora, **dict(args.corpus)})

@@ -1,0 +1,161 @@
+"""One fold with one seed: trained, then its probabilities written; self-contained.
+
+A task can be pickled, so that another process or machine that sees the same files does
+it, with the same result.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from espressivo.training.dataset import load_clips, require_readable
+from espressivo.training.experiment import hear, train
+from espressivo.training.frontend import FrontEnd
+from espressivo.training.prediction import predict_clips
+from espressivo.training.statistics import softmax
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from espressivo.training.config import ExperimentConfig
+    from espressivo.training.corpora.utterance import Utterance
+    from espressivo.training.experiment import EpochReport
+    from espressivo.training.splits import Fold
+
+PREDICTIONS = "predictions.parquet"
+_COLUMNS = ("id", "corpus", "speaker", "session", "emotion", "original")
+
+
+@dataclass(frozen=True, slots=True)
+class FoldTask:
+    """What is to be done.
+
+    Attributes:
+        config: With the run's seed.
+        fold: Whose parts train, choose and test; all can be read.
+        result: The result folder.
+        cache: Keeps signals and frozen fronts.
+    """
+
+    config: ExperimentConfig
+    fold: Fold
+    result: Path
+    cache: Path
+
+    @property
+    def name(self) -> str:
+        """Of the run, as in its folder."""
+        return f"{self.fold.name}/seed-{self.config.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.result / self.name
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its probabilities are there."""
+        return (self.folder / PREDICTIONS).is_file()
+
+
+def run_task(
+    task: FoldTask, on_epoch: Callable[[EpochReport], None] | None = None
+) -> None:
+    """Train on the fold, choose by its validation part, then predict the test part."""
+    if task.is_done:
+        return
+    fold, config = task.fold, task.config
+    together = [*fold.train, *fold.validation, *fold.test]
+    clips, unreadable = load_clips(together, config.signal, task.cache)
+    require_readable(unreadable)
+    n_train, n_known = len(fold.train), len(fold.train) + len(fold.validation)
+    network = train(
+        config,
+        clips[:n_train],
+        task.folder,
+        validation=clips[n_train:n_known],
+        select=bool(fold.validation),
+        cache=task.cache,
+        on_epoch=on_epoch,
+    )
+    front = FrontEnd(network, task.cache)
+    temperature = _temperature(task.folder)
+    tables = []
+    for part, chosen in (
+        ("validation", clips[n_train:n_known]),
+        ("test", clips[n_known:]),
+    ):
+        if not chosen:
+            continue
+        logits = predict_clips(hear(front, chosen, config))
+        columns = {
+            "fold": [fold.name] * len(chosen),
+            "seed": [config.seed] * len(chosen),
+            "part": [part] * len(chosen),
+        }
+        utterances = [clip.utterance for clip in chosen]
+        tables.append(columns | table_of(utterances, softmax(logits, temperature)))
+    _write(tables, task.folder / PREDICTIONS)
+
+
+def table_of(
+    utterances: Sequence[Utterance], probabilities: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Lay utterances and their probabilities [N, 4] out as columns."""
+    columns: dict[str, Any] = {
+        name: [str(getattr(u, name)) for u in utterances] for name in _COLUMNS
+    }
+    order = [str(emotion) for emotion in Emotion]
+    columns["predicted"] = [order[i] for i in probabilities.argmax(1)]
+    return columns | dict(zip(order, probabilities.T, strict=True))
+
+
+def gather(folder: Path, tasks: Sequence[FoldTask]) -> None:
+    """Join the probabilities of all runs that are done, in the order of `tasks`.
+
+    Runs of other seeds, done earlier, stay in.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
+    from pyarrow import parquet  # noqa: PLC0415
+
+    order = list(dict.fromkeys(task.fold.name for task in tasks))
+    found = [
+        path
+        for fold in order
+        for path in sorted((folder / fold).glob(f"seed-*/{PREDICTIONS}"), key=_seed)
+    ]
+    if found:
+        together = pa.concat_tables([parquet.read_table(path) for path in found])
+        _replace(together, folder / PREDICTIONS)
+
+
+def _seed(path: Path) -> int:
+    return int(path.parent.name.partition("-")[2])
+
+
+def _temperature(folder: Path) -> float:
+    path = folder / "temperature.json"
+    if not path.is_file():
+        return 1.0
+    return float(json.loads(path.read_text("utf-8"))["temperature"])
+
+
+def _write(tables: Sequence[dict[str, Any]], path: Path) -> None:
+    import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
+
+    _replace(pa.concat_tables([pa.table(table) for table in tables]), path)
+
+
+def _replace(table: Any, path: Path) -> None:
+    from pyarrow import parquet  # noqa: PLC0415 - slow, and only for this
+
+    partial = path.with_suffix(".partial")
+    parquet.write_table(table, partial)
+    partial.replace(path)
