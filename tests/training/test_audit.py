@@ -139,6 +139,12 @@ def test_a_random_split_of_utterances_leaks_speakers(iemocap):
         assert [f.fold for f in shared] == [fold.name for fold in folds]
 
 
+def test_a_speaker_who_is_a_session_alone_is_told_once(ravdess):
+    found = audit(make_folds(ProtocolConfig(kind="hold-out", share=0.2), ravdess))
+    assert kinds(found) >= {"speakers", "sentences"}
+    assert "sessions" not in kinds(found)
+
+
 def test_ravdesss_duplicate_in_two_parts_leaks_though_named_differently(ravdess):
     assert_the_duplicate_leaks([u for u in ravdess if u.speaker == "ravdess/07"])
 
@@ -185,13 +191,16 @@ def test_a_test_set_that_selects_is_a_leak(iemocap):
         )
 
     train, test = listed("iemocap/Ses01"), listed("iemocap/Ses02")
-    found = audit([ListedFold("mine", train, test, test)])
-    (leak,) = found.leaks
-    assert leak.kind == "selection"
-    assert leak.share == 1
+    both = ("validation", "test")
+    for decode in (False, True):
+        found = audit([ListedFold("mine", train, test, test)], decode=decode)
+        (leak,) = found.leaks
+        assert leak.kind == "selection"
+        assert leak.share == 1
 
-    found = audit([ListedFold("mine", train, test[:1], test)])
-    assert len(of(found, "selection", ("validation", "test"))[0].names) == 1
+        found = audit([ListedFold("mine", train, test[:1], test)], decode=decode)
+        assert of(found, "selection", both)[0].names == (test[0].id,)
+        assert of(found, "speakers", both)[0].names == (test[0].speaker,)
 
 
 def test_a_recording_in_two_parts_is_found_under_another_id(iemocap):
