@@ -42,6 +42,10 @@ def test_folds_by_session_exit_0_and_tell_what_to_report(iemocap, tmp_path, caps
 
 def test_folds_by_prefix_exit_3_and_name_who_is_where(iemocap, tmp_path, capsys):
     result = write(iemocap, tmp_path / "result", kind="prefix", select_on_test=True)
+    (result / "crossval.json").write_text('{"protocol": "random"}')
+    assert audit(result, "--quick") == 3
+    out = capsys.readouterr().out
+    assert "10 folds (random: speakers are in several parts), 80" in out
     assert audit(result / FOLDS) == 3
     out = capsys.readouterr().out
     assert "\nleak: train and test share speakers, in 10 of 10 folds\n" in out

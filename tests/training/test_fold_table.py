@@ -72,6 +72,13 @@ def test_a_full_disk_leaves_the_table_that_was_there(iemocap, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [FOLDS]
 
 
+def test_a_folder_in_the_tables_place_is_left_alone(iemocap, tmp_path):
+    (tmp_path / FOLDS / "mine").mkdir(parents=True)
+    with pytest.raises(OSError, match=FOLDS):
+        write_folds(make_folds(ProtocolConfig(), iemocap), tmp_path / FOLDS)
+    assert [path.name for path in tmp_path.iterdir()] == [FOLDS]
+
+
 def test_anybodys_csv_is_read_whatever_leaks(tmp_path):
     table = tmp_path / "folds.csv"
     rows = [
@@ -125,10 +132,10 @@ def test_a_folder_without_folds_says_what_it_lacks(tmp_path):
 def test_recordings_are_located_by_name_in_a_corpus_that_is_here(iemocap, tmp_path):
     u = iemocap[0]
     name = u.id.rpartition("/")[2]
-    rows = [f"1,train,{u.id},s", f"1,test,{name},s", "1,test,other,s"]
-    (tmp_path / "f.csv").write_text("\n".join([HEADER, *rows]))
+    rows = [f"1,train,{u.id},s,So.", f"1,test,{name},s", "1,test,other,s"]
+    (tmp_path / "f.csv").write_text("\n".join([f"{HEADER},text", *rows]))
     (fold,) = locate(read_folds(tmp_path / "f.csv"), iemocap)
-    assert fold.train == (Listed(u.id, u.path, "s", text=u.text),)
+    assert fold.train == (Listed(u.id, u.path, "s", text="So."),)
     assert fold.test == (
         Listed(name, u.path, "s", text=u.text),
         Listed("other", None, "s"),

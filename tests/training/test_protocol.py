@@ -108,6 +108,13 @@ def test_each_kind_makes_its_folds_and_train_only_corpora_only_train(
     assert make_folds(scored, utterances) == folds
 
 
+def test_the_share_held_out_is_the_studys_unless_said():
+    utterances = corpus("a", 5, 5)
+    for share, n in ((0.0, 5), (0.05, 5), (0.2, 20)):
+        config = ProtocolConfig(kind="hold-out", share=share)
+        assert [len(f.test) for f in make_folds(config, utterances)] == [n]
+
+
 def test_corpora_are_left_out_in_turn():
     utterances = corpus("a", 4) + corpus("b", 4) + corpus("c", 2)
     config = ProtocolConfig(kind="corpus", validation_share=0.25, train_only=("c",))

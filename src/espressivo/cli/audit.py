@@ -106,7 +106,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
     else:
-        title = f"{args.source}: {_n(len(folds), 'fold')}{_protocol(folds)}"
+        title = (
+            f"{args.source}: {_n(len(folds), 'fold')}{_protocol(args.source, folds)}"
+        )
         _print(found, title, Console(highlight=False, soft_wrap=True))
     return _LEAK if found.leaks else 0
 
@@ -136,8 +138,13 @@ def _configured(path: Path, corpora: dict[str, Path]) -> list[Fold]:
     return make_folds(config.protocol, utterances, config.seed)
 
 
-def _protocol(folds: Sequence[Fold] | Sequence[ListedFold]) -> str:
+def _protocol(source: Path, folds: Sequence[Fold] | Sequence[ListedFold]) -> str:
+    import json
+
     protocols = {getattr(fold, "protocol", "") for fold in folds}
+    record = source / "crossval.json"
+    if record.is_file():
+        protocols = {str(json.loads(record.read_text("utf-8")).get("protocol", ""))}
     if "random" in protocols:
         return " (random: speakers are in several parts)"
     return f" ({protocols.pop()})" if protocols != {""} else ""
