@@ -52,6 +52,12 @@ def test_folds_by_prefix_exit_3_and_name_who_is_where(iemocap, tmp_path, capsys)
     assert "  Ses01F: iemocap/Ses01F, iemocap/Ses01M (" in out
     assert "  ... and 6 more folds (--json names all)\n" in out
     assert "leak: test recordings choose the epoch: they are in validation too" in out
+    heads = (
+        "train and test share sp",
+        "choose the epoch",
+        "note: train and test share",
+    )
+    assert sorted(heads, key=out.index) == list(heads)
     assert out.endswith("\nleak in 10 of 10 folds\n")
 
 
