@@ -92,15 +92,14 @@ def _read_rows(
 ) -> tuple[Columns, Columns]:
     """Read the rows of the test and of the validation parts."""
     whole = folder / PREDICTIONS
-    rows: Columns = {}
-    if whole.is_file():
-        rows = _read_table(whole)
-    else:
-        for fold, seed in product(folds, seeds):
-            path = folder / fold / f"seed-{seed}" / PREDICTIONS
-            if path.is_file():
-                for name, column in _read_table(path, fold, seed).items():
-                    rows.setdefault(name, []).extend(column)
+    rows = _read_table(whole) if whole.is_file() else {}
+    gathered = set(zip(rows.get("fold", ()), rows.get("seed", ()), strict=True))
+    for fold, seed in product(folds, seeds):
+        path = folder / fold / f"seed-{seed}" / PREDICTIONS
+        # A killed crossval has put none of its runs together, or only earlier ones.
+        if (fold, seed) not in gathered and path.is_file():
+            for name, column in _read_table(path, fold, seed).items():
+                rows.setdefault(name, []).extend(column)
     if "test" not in rows.get("part", ()):
         raise TrainingError(
             f"{folder}: no fold is finished; run the same `espressivo crossval` again, "

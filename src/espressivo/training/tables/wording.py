@@ -20,8 +20,14 @@ RANDOM = "random split: speakers are in several parts"
 _PROTOCOLS = {
     "session": "leave one session out",
     "speaker-group": "leave one speaker group out",
+    "speaker": "leave one speaker out",
+    "held-out-speakers": "speakers held out",
     "corpus": "leave one corpus out",
-    "random": RANDOM,
+}
+_RANDOM_KINDS = {
+    "hold-out": "hold-out",
+    "prefix": "by IEMOCAP name prefix",
+    "session-prefix": "by session, an IEMOCAP name prefix validates",
 }
 
 MEASURES = {
@@ -37,7 +43,10 @@ MEASURES = {
 
 def protocol_of(results: Results) -> str:
     """Say who was tested, and what is wrong with it."""
-    words = _PROTOCOLS.get(results.protocol, results.protocol)
+    kind = str(results.card.get("protocol_kind", results.protocol))
+    words = _PROTOCOLS.get(kind, _PROTOCOLS.get(results.protocol, results.protocol))
+    if results.protocol == "random":
+        words = f"{RANDOM} ({_RANDOM_KINDS[kind]})" if kind in _RANDOM_KINDS else RANDOM
     return words + ("; chosen on the test part" if results.chosen_by_test else "")
 
 
@@ -47,12 +56,14 @@ def folds_of(results: Results) -> str:
     A fold counts when one of its seeds is finished.
     """
     done, planned = len(results.folds), len(results.planned_folds)
-    return str(done) if done == planned else f"{done} of {planned}"
+    if done < planned:
+        return f"{done} of {planned} folds"
+    return "1 fold" if done == 1 else f"{done} folds"
 
 
 def design_of(results: Results) -> str:
     """Say how many folds of which protocol."""
-    return f"{folds_of(results)} folds, {protocol_of(results)}"
+    return f"{folds_of(results)}, {protocol_of(results)}"
 
 
 def names_of(results: Sequence[Results]) -> list[str]:
