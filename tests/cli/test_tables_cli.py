@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import shlex
 
 import pytest
 
 from espressivo.cli.main import main
+from tests.conftest import ROOT
 from tests.training.made_up import crossval_rows, write_crossval
 
 
@@ -114,3 +117,28 @@ def test_help_teaches(capsys):
     out = capsys.readouterr().out
     assert "--against" in out
     assert "espressivo tables runs/whisper --latex > table.tex" in out
+
+
+@pytest.fixture
+def documented(tmp_path, monkeypatch):
+    """The text of docs/tables.md, with the results that it speaks of."""
+    for n, name in enumerate(("light-sernet", "whisper")):
+        write_crossval(tmp_path / "runs" / name, crossval_rows(answers=n, seeds=(0,)))
+    monkeypatch.chdir(tmp_path)
+    return (ROOT / "docs" / "tables.md").read_text("utf-8")
+
+
+def test_the_documented_commands_run(documented, capsys):
+    commands = re.findall(r"^espressivo (tables runs.*)$", documented, re.MULTILINE)
+    assert len(commands) == 5
+    for command in commands:
+        line = command.replace("runs/*", "runs/light-sernet runs/whisper")
+        words = shlex.split(line.partition(">")[0], comments=True)
+        assert main(words) == 0, command
+
+
+def test_the_documented_code_runs(documented, tmp_path, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", documented, re.DOTALL)
+    exec(compile(code, "docs/tables.md", "exec"), {})
+    assert "Difference from light-sernet" in capsys.readouterr().out
+    assert (tmp_path / "report" / "report.html").is_file()
