@@ -1,7 +1,5 @@
 import json
-import wave
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,229 +7,258 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
-from safetensors.torch import save_file  # noqa: E402
-
 from espressivo.errors import TrainingError  # noqa: E402
 from espressivo.training.config import (  # noqa: E402
-    DiscriminantConfig,
-    ExperimentConfig,
+    AugmentConfig,
+    ClassifierConfig,
     LossConfig,
-    SignalConfig,
-    StageConfig,
+    TrainingConfig,
 )
-from espressivo.training.corpora.utterance import Utterance  # noqa: E402
-from espressivo.training.dataset import (  # noqa: E402
-    TrainingBatches,
-    draw_weights,
-    load_signals,
+from espressivo.training.dataset import load_clips, load_signals  # noqa: E402
+from espressivo.training.experiment import class_weights, train  # noqa: E402
+from espressivo.training.frontend import Batch  # noqa: E402
+from espressivo.training.networks import (  # noqa: E402
+    NetworkConfig,
+    build_network,
 )
-from espressivo.training.experiment import load_run, train  # noqa: E402
-from espressivo.training.loop import parameter_groups, warmup_cosine  # noqa: E402
-from espressivo.training.networks import NetworkConfig, build_network  # noqa: E402
 from espressivo.training.objective import Objective, reverse_gradient  # noqa: E402
+from espressivo.training.optimization import (  # noqa: E402
+    parameter_groups,
+    rate_share,
+)
 from espressivo.training.prediction import predict  # noqa: E402
+from espressivo.training.run import load_run  # noqa: E402
 from espressivo.types import Emotion  # noqa: E402
-
-HZ = {"anger": 900, "happiness": 600, "neutral": 300, "sadness": 150}
-
-
-def write_clip(path, hz, seed):
-    rng = np.random.default_rng(seed)
-    time = np.arange(int(rng.uniform(0.5, 0.8) * 16_000)) / 16_000
-    signal = 0.3 * np.sin(2 * np.pi * hz * time) + 0.02 * rng.standard_normal(len(time))
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, 16_000, 0, "NONE", ""))
-        file.writeframes((signal * 32_767).astype(np.int16).tobytes())
+from tests.training.experiments import (  # noqa: E402
+    small_config,
+    small_corpus,
+)
 
 
 @pytest.fixture(scope="module")
 def utterances(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clips")
-    found = []
-    for n, emotion in enumerate(list(Emotion) * 3):
-        path = folder / f"{n}.wav"
-        write_clip(path, HZ[emotion], n)
-        corpus = "many" if n < 8 else "few"
-        speaker = f"{corpus}/{n % 2}"
-        found.append(
-            Utterance(f"{corpus}/{n}", path, speaker, speaker, emotion, corpus)
-        )
-    return found
+    return small_corpus(tmp_path_factory.mktemp("clips"))
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    encoder = tmp_path_factory.mktemp("weights") / "encoder.safetensors"
-    network = NetworkConfig(n_layers=1)
-    torch.manual_seed(0)
-    save_file(build_network(network).encoder.state_dict(), encoder)
-    return ExperimentConfig(
-        name="small",
-        encoder=encoder,
-        corpora={},
-        head=StageConfig(epochs=1, draws=8, batch_size=4),
-        finetune=StageConfig(
-            epochs=3, draws=8, batch_size=4, encoder_rate=1e-4, towards_start=0.01
-        ),
-        signal=SignalConfig(crop_s=0.6),
-        network=network,
-        loss=LossConfig(adversary=0.1),
-        bfloat16=False,
-        threads=1,
-    )
+def clips(utterances):
+    return load_clips(utterances, small_config().signal)[0]
+
+
+@pytest.fixture
+def config():
+    return small_config()
 
 
 class KilledError(Exception):
     pass
 
 
-def kill_after(stage, epoch):
+def kill_after(epoch):
     def on_epoch(report):
-        if (report.stage, report.epoch) == (stage, epoch):
+        if report.epoch == epoch:
             raise KilledError
 
     return on_epoch
 
 
-def test_a_run_leaves_what_it_was(tmp_path, utterances, config):
+def test_a_run_leaves_what_it_was(tmp_path, clips, config):
     reports = []
-    network = train(config, utterances, tmp_path / "run", on_epoch=reports.append)
-    assert [(r.stage, r.epoch) for r in reports] == [
-        ("head", 1),
-        ("finetune", 1),
-        ("finetune", 2),
-        ("finetune", 3),
-    ]
+    network = train(config, clips, tmp_path / "run", on_epoch=reports.append)
+    assert [(r.stage, r.epoch) for r in reports] == [("gradient", n) for n in (1, 2, 3)]
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {"config.toml", "run.json", "metrics.jsonl", "model.safetensors"}
     lines = (tmp_path / "run/metrics.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line)["epoch"] for line in lines] == [1, 1, 2, 3]
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
     run = json.loads((tmp_path / "run/run.json").read_text("utf-8"))
     assert run["utterances"]["few/anger"] == 1
-    signals = load_signals(utterances)
+    signals = [clip.signal for clip in clips]
     np.testing.assert_array_equal(
         predict(load_run(tmp_path / "run"), signals), predict(network, signals)
     )
 
 
-@pytest.mark.parametrize("where", [("head", 1), ("finetune", 1), ("finetune", 3)])
-def test_a_killed_run_resumes_to_the_same_weights(tmp_path, utterances, config, where):
-    whole = train(config, utterances, tmp_path / "whole").state_dict()
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("select", [False, True])
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_killed_run_resumes_to_the_same_weights(
+    tmp_path, clips, config, epoch, select, cached
+):
+    if cached:
+        config = replace(config, augmentation=AugmentConfig(variants=2))
+    options = {"validation": clips[:4], "select": select}
+
+    def run(folder, **more):
+        cache = tmp_path / f"{folder}-cache" if cached else None
+        return train(config, clips, tmp_path / folder, cache=cache, **options, **more)
+
+    whole = run("whole").state_dict()
     with pytest.raises(KilledError):
-        train(config, utterances, tmp_path / "cut", on_epoch=kill_after(*where))
-    resumed = train(config, utterances, tmp_path / "cut").state_dict()
+        run("cut", on_epoch=kill_after(epoch))
+    resumed = run("cut").state_dict()
     for name, tensor in whole.items():
         torch.testing.assert_close(resumed[name], tensor, atol=0, rtol=0)
+    metrics = [
+        [json.loads(line)["loss"] for line in path.read_text().splitlines()]
+        for path in sorted(tmp_path.glob("*/metrics.jsonl"))
+    ]
+    assert metrics[0] == metrics[1]
 
 
-def test_the_classifier_in_closed_form_needs_no_epochs(tmp_path, utterances, config):
+def test_workers_do_not_change_what_is_heard(tmp_path, clips, config):
+    varied = replace(config, augmentation=AugmentConfig())
+    one = train(varied, clips, tmp_path / "0")
+    two = train(replace(varied, workers=2), clips, tmp_path / "2")
+    for name, tensor in one.state_dict().items():
+        torch.testing.assert_close(two.state_dict()[name], tensor, atol=0, rtol=0)
+
+
+def test_the_epoch_with_the_best_validation_is_kept_and_patience_ends(
+    tmp_path, clips, config
+):
+    # At this rate the network is thrown about: it does not get better for ever.
+    wild = replace(
+        config,
+        training=replace(config.training, epochs=12, patience=2, learning_rate=0.5),
+    )
+    reports = []
+    network = train(
+        wild,
+        clips,
+        tmp_path,
+        validation=clips[4:],
+        select=True,
+        on_epoch=reports.append,
+    )
+    recalls = [report.mean_recall for report in reports]
+    best = recalls.index(max(recalls))
+    assert len(recalls) == best + 1 + 2 < 12
+    logits = predict(network, [clip.signal for clip in clips[4:]])
+    truth = np.array([list(Emotion).index(c.utterance.emotion) for c in clips[4:]])
+    right = logits.argmax(1) == truth
+    kept = np.mean([right[truth == c].mean() for c in range(4)])
+    assert kept == pytest.approx(max(recalls))
+
+
+@pytest.mark.parametrize("fit", ["discriminant", "logistic"])
+def test_the_classifier_in_closed_form_needs_no_epochs(tmp_path, clips, config, fit):
     frozen = replace(
         config,
-        head=replace(config.head, epochs=0),
-        finetune=replace(config.finetune, epochs=0),
-        discriminant=DiscriminantConfig(fit=True),
+        training=TrainingConfig(epochs=0),
+        classifier=ClassifierConfig(fit=fit),
     )
-    network = train(frozen, utterances, tmp_path)
-    truth = [list(Emotion).index(u.emotion) for u in utterances]
-    logits = predict(network, load_signals(utterances))
+    network = train(frozen, clips, tmp_path)
+    truth = [list(Emotion).index(clip.utterance.emotion) for clip in clips]
+    signals = [clip.signal for clip in clips]
+    logits = predict(network, signals)
     assert logits.argmax(1).tolist() == truth
-    np.testing.assert_array_equal(
-        predict(load_run(tmp_path), load_signals(utterances)), logits
-    )
+    np.testing.assert_array_equal(predict(load_run(tmp_path), signals), logits)
 
 
-def test_another_seed_is_another_model(tmp_path, utterances, config):
-    one = train(config, utterances, tmp_path / "0")
-    two = train(replace(config, seed=1), utterances, tmp_path / "1")
+def test_another_seed_is_another_model(tmp_path, clips, config):
+    one = train(config, clips, tmp_path / "0")
+    two = train(replace(config, seed=1), clips, tmp_path / "1")
     assert not torch.equal(one.classify.weight, two.classify.weight)
 
 
-def test_validation_is_recorded_and_changes_nothing(tmp_path, utterances, config):
-    held_out = [replace(u, speaker="other") for u in utterances[:4]]
+def test_validation_for_the_record_changes_nothing(tmp_path, clips, config):
     reports = []
     seen = train(
-        config, utterances, tmp_path / "a", validation=held_out, on_epoch=reports.append
+        config, clips, tmp_path / "a", validation=clips[:4], on_epoch=reports.append
     )
-    unseen = train(config, utterances, tmp_path / "b")
+    unseen = train(config, clips, tmp_path / "b")
     assert all(0 <= report.mean_recall <= 1 for report in reports)
     torch.testing.assert_close(seen.classify.weight, unseen.classify.weight)
 
 
-def test_what_cannot_be_trained_is_refused(tmp_path, utterances, config):
+def test_what_cannot_be_trained_is_refused(tmp_path, clips, config):
+    calm = [clip for clip in clips if clip.utterance.emotion != "anger"]
     with pytest.raises(TrainingError, match="no utterance to train on is anger"):
-        train(config, [u for u in utterances if u.emotion != "anger"], tmp_path / "a")
-    with pytest.raises(TrainingError, match="speakers trained on and validated on"):
-        train(config, utterances, tmp_path / "b", validation=utterances[:1])
+        train(config, calm, tmp_path / "a")
     with pytest.raises(TrainingError, match="finish the run"):
         load_run(tmp_path)
 
 
-def test_another_configuration_needs_another_folder(tmp_path, utterances, config):
+def test_another_configuration_needs_another_folder(tmp_path, clips, config):
     with pytest.raises(KilledError):
-        train(config, utterances, tmp_path, on_epoch=kill_after("head", 1))
+        train(config, clips, tmp_path, on_epoch=kill_after(1))
     with pytest.raises(TrainingError, match="run of another configuration"):
-        train(replace(config, seed=1), utterances, tmp_path)
-    (tmp_path / "head.checkpoint").write_bytes(b"torn")
+        train(replace(config, seed=1), clips, tmp_path)
+    with pytest.raises(TrainingError, match="or other recordings"):
+        train(config, clips[1:], tmp_path)
+    (tmp_path / "training.checkpoint").write_bytes(b"torn")
     with pytest.raises(TrainingError, match="is no checkpoint of this experiment"):
-        train(config, utterances, tmp_path)
+        train(config, clips, tmp_path)
 
 
-def test_signals_come_from_the_cache_until_the_recording_changes(tmp_path, utterances):
-    clip = tmp_path / "clip.wav"
-    clip.write_bytes(Path(utterances[0].path).read_bytes())
-    one = [replace(utterances[0], path=clip)]
-    (first,) = load_signals(one, cache=tmp_path / "cache")
-    (again,) = load_signals(one, cache=tmp_path / "cache")
-    np.testing.assert_array_equal(first, again)
-    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 1
-    write_clip(clip, 500, 99)
-    (changed,) = load_signals(one, cache=tmp_path / "cache")
-    assert not np.array_equal(changed, first)
+def test_a_checkpoint_of_another_network_is_refused(tmp_path, clips, config):
+    other = replace(config, network=replace(config.network, head="mean"))
+    for folder, chosen in (("a", config), ("b", other)):
+        with pytest.raises(KilledError):
+            train(chosen, clips, tmp_path / folder, on_epoch=kill_after(1))
+    name = "training.checkpoint"
+    (tmp_path / "a" / name).replace(tmp_path / "b" / name)
+    with pytest.raises(TrainingError, match="is no checkpoint of this experiment"):
+        train(other, clips, tmp_path / "b")
 
 
-def test_batches_repeat_by_epoch_and_differ_between(utterances, config):
-    batches = TrainingBatches(utterances, load_signals(utterances), config)
-    first, again, other = (list(batches.epoch(config.head, e)) for e in (0, 0, 1))
-    assert sum(len(batch.target) for batch in first) == config.head.draws
-    for one, two in zip(first, again, strict=True):
-        torch.testing.assert_close(one.samples, two.samples, atol=0, rtol=0)
-    assert not all(
-        one.samples.shape == two.samples.shape and torch.equal(one.samples, two.samples)
-        for one, two in zip(first, other, strict=True)
-    )
+def test_weights_of_another_network_are_refused(tmp_path, clips, config):
+    train(config, clips, tmp_path)
+    text = (tmp_path / "config.toml").read_text()
+    (tmp_path / "config.toml").write_text(text.replace('"statistics"', '"mean"'))
+    with pytest.raises(TrainingError, match="of another network than its config"):
+        load_run(tmp_path)
 
 
-def test_corpora_are_drawn_alike(utterances):
-    weights = draw_weights(utterances, "corpus-class")
-    share = {"many": 0.0, "few": 0.0}
-    for utterance, weight in zip(utterances, weights, strict=True):
-        share[utterance.corpus] += weight
-    assert share["many"] == pytest.approx(share["few"])
-    assert weights.sum() == pytest.approx(1)
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path, clips, config):
+    hot = replace(config.training, learning_rate=1e30, clip=0.0, warmup=0.0)
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        train(replace(config, training=hot), clips, tmp_path)
 
 
 def test_frozen_parts_stay_and_lower_blocks_learn_slower():
-    network = build_network(NetworkConfig(n_layers=3))
+    network = build_network(NetworkConfig(n_layers=3, n_frozen=1, frozen="convolutions"))
     objective = Objective(network, LossConfig(), n_speakers=2)
-    stage = StageConfig(
-        epochs=1, draws=1, encoder_rate=1.0, layer_decay=0.5, n_frozen=1
+    config = TrainingConfig(
+        encoder_rate=1.0, layer_decay=0.5, learning_rate=3.0, weight_decay=0.1
     )
-    groups = parameter_groups(objective, stage)
+    groups = parameter_groups(objective, config)
     rates = {id(p): g["lr"] for g in groups for p in g["params"]}
+    decays = {id(p): g["weight_decay"] for g in groups for p in g["params"]}
     blocks = network.encoder.blocks
     assert rates[id(blocks[2].mlp[0].weight)] == 1.0
     assert rates[id(blocks[1].mlp[0].weight)] == 0.5
-    assert not any(p.requires_grad for p in blocks[0].parameters())
-    assert not any(p.requires_grad for p in network.encoder.conv1.parameters())
+    assert rates[id(network.classify.weight)] == 3.0
+    assert decays[id(blocks[1].mlp[0].weight)] == 0.1
+    assert decays[id(blocks[1].mlp[0].bias)] == 0.0
+    still = [*blocks[0].parameters(), *network.encoder.conv1.parameters()]
+    assert not any(p.requires_grad or id(p) in rates for p in still)
+    wanted = {id(p) for p in network.parameters() if p.requires_grad}
+    assert wanted == set(rates)
 
 
-def test_adversary_pulls_the_network_the_other_way(utterances, config):
-    batches = TrainingBatches(utterances, load_signals(utterances), config)
-    (batch, *_) = batches.epoch(config.head, 0)
+def test_the_encoder_waits_for_the_head(tmp_path, clips, config):
+    waiting = replace(config, training=replace(config.training, head_epochs=3))
+    torch.manual_seed(config.seed)
+    start = build_network(config.network).encoder.state_dict()
+    found = train(waiting, clips, tmp_path).encoder.state_dict()
+    for name, tensor in start.items():
+        torch.testing.assert_close(found[name], tensor, atol=0, rtol=0)
+
+
+def test_balanced_weights_are_the_studys(clips):
+    weights = class_weights(clips[:11])  # 3, 3, 3 and 2
+    expected = [11 / 12, 11 / 12, 11 / 12, 11 / 8]
+    torch.testing.assert_close(weights, torch.tensor(expected))
+
+
+def test_adversary_pulls_the_network_the_other_way(clips, config):
     torch.manual_seed(0)
     network = build_network(config.network).eval()
+    samples = torch.randn(4, 9_000)
+    batch = Batch(network.front(samples), torch.arange(4), torch.tensor([0, 0, 1, 2]))
     gradients = []
-    for weight in (0.0, 1.0, 2.0):
+    for weight in (1e-9, 1.0, 2.0):
         objective = Objective(network, LossConfig(adversary=weight), 3)
         objective.adversary.load_state_dict(
             {
@@ -255,14 +282,24 @@ def test_reversed_gradient():
 
 
 def test_rate_rises_then_falls_to_nothing():
-    parameter = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([parameter], lr=1.0)
-    schedule = warmup_cosine(optimizer, 100, 0.1)
-    rates = []
-    for _ in range(100):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
+    share = rate_share(TrainingConfig(epochs=10, warmup=0.1), n_steps=10)
+    rates = [share(step) for step in range(100)]
     assert rates.index(max(rates)) in (9, 10)
     assert max(rates) == pytest.approx(1.0)
     assert rates[-1] < 0.01
+
+
+def test_rate_falls_in_steps_as_light_sernets_does():
+    config = TrainingConfig(epochs=300, warmup=0, schedule="steps")
+    share = rate_share(config, n_steps=2)
+    by_epoch = [share(2 * (epoch - 1)) for epoch in range(1, 301)]
+    assert by_epoch[58] == 1.0  # epoch 59
+    assert by_epoch[59] == by_epoch[78] == pytest.approx(np.exp(-0.15))
+    assert by_epoch[79] == pytest.approx(np.exp(-0.30))
+    assert by_epoch[-1] == pytest.approx(np.exp(-0.15 * 13))
+
+
+def test_signals_are_those_of_the_recordings(utterances, clips):
+    loaded = load_signals(utterances, small_config().signal)
+    for clip, signal in zip(clips, loaded, strict=True):
+        np.testing.assert_array_equal(clip.signal, signal)

@@ -134,17 +134,17 @@ def read_description(folder: Path) -> dict[str, Any]:
 def _open_result(folder: Path, config: ExperimentConfig, folds: Sequence[Fold]) -> None:
     """Write what is done, or find that it is what is already there."""
     kept = folder / "config.toml"
-    text = to_toml(replace(config, seed=0))
+    unseeded = replace(config, seed=0)
     if kept.exists() and (folder / FOLDS).exists():
         before = read_description(folder)
-        same = to_toml(read_config(kept)) == text
+        same = read_config(kept) == unseeded
         if not same or before["folds_sha256"] != _folds_sha256(folds):
             raise TrainingError(
                 f"{folder}: holds the result of another configuration or other folds; "
                 "pass another folder, or remove it"
             )
         return
-    write_text(text, kept)
+    write_text(to_toml(unseeded), kept)
     write_folds(folds, folder / FOLDS)
 
 

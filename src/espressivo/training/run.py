@@ -52,7 +52,7 @@ def open_run(folder: Path, config: ExperimentConfig, clips: Sequence[Clip]) -> N
         kept = read_config(folder / "config.toml")
         before = json.loads(described.read_text("utf-8"))
         same = before["utterances_sha256"] == run["utterances_sha256"]
-        if to_toml(kept) != to_toml(config) or not same:
+        if kept != config or not same:
             raise TrainingError(
                 f"{folder}: holds a run of another configuration or other recordings; "
                 "pass another folder, or remove it"
