@@ -42,7 +42,7 @@ def plot_folds(results: Mapping[str, Results], path: Path) -> None:
     figure.legend(
         handles=axes[0].get_legend_handles_labels()[0],
         loc="outside lower center",
-        ncols=4,
+        ncols=4 if len(results) > 1 else 2,
         frameon=False,
         fontsize=8,
     )

@@ -52,6 +52,7 @@ def main_table(results: Sequence[Results]) -> Table:
                 bounded(one, "ua"),
                 one.over_folds("ece"),
                 one.n_parameters,
+                one.n_trained,
                 len(one.unreadable),
             )
         )
@@ -60,7 +61,7 @@ def main_table(results: Sequence[Results]) -> Table:
     headings = (
         *("system", "calm", "protocol", "tested on", "seeds"),
         *("utterances", "speakers", *(MEASURES[m] for m in SCORES)),
-        *("UA pooled", "ECE", "parameters", "unreadable"),
+        *("UA pooled", "ECE", "parameters", "trained", "unreadable"),
     )
     notes = (OVER_FOLDS, INTERVALS, ECE_NOTE, *cautions(results, names))
     columns = tuple(Column(heading) for heading in headings)
