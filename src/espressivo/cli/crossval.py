@@ -132,8 +132,17 @@ def run_crossval(
     folds: Sequence[Fold],
     out: Path,
     args: argparse.Namespace,
+    cautions: Sequence[str] = (),
 ) -> None:
-    """Run folds and seeds as `add_running_arguments` says, with progress on stderr."""
+    """Run folds and seeds as `add_running_arguments` says, with progress on stderr.
+
+    Args:
+        config: What is trained.
+        folds: Who trains, validates, tests.
+        out: The result's folder.
+        args: Of a parser with `add_running_arguments`.
+        cautions: What every table of the result has to say.
+    """
     from espressivo.cli.progress import counting_progress
     from espressivo.training.crossval import CrossvalOptions, crossval
 
@@ -143,6 +152,7 @@ def run_crossval(
         jobs=args.jobs,
         cache=None if args.cache is None else args.cache.absolute(),
         skip_unreadable=args.skip_unreadable,
+        cautions=tuple(cautions),
     )
     here = options.engine == "local" and options.jobs == 1
     with counting_progress() as progress:

@@ -20,6 +20,7 @@ _COMMANDS = (
     "export",
     "evaluate",
     "tables",
+    "reproduce",
 )
 
 _EXTRA = {

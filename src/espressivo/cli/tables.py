@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
 
         console = Console(highlight=False)
         for table in shown:
-            _print(console, table)
+            print_table(console, table)
     if args.out is not None:
         page = write_report(results, args.out, against, points)
         if args.format is None:
@@ -142,7 +142,8 @@ def _is(table: Found, name: str) -> bool:
     return table.name == name or table.name.startswith(f"{name}-")
 
 
-def _print(console: Console, table: Found) -> None:
+def print_table(console: Console, table: Found) -> None:
+    """Print a table for a terminal, its notes below."""
     from espressivo.training.tables import turned
 
     console.print(table.heading, style="bold", markup=False)

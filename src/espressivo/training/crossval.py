@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from espressivo.errors import TrainingError
+from espressivo.training.atomic import write_text
 from espressivo.training.config import read_config, to_toml
 from espressivo.training.dataset import Unreadable, load_clips, require_readable
 from espressivo.training.engines import run_tasks
 from espressivo.training.fold_table import FOLDS, write_folds
 from espressivo.training.networks import build_network, count_parameters
 from espressivo.training.protocol import class_weights
-from espressivo.training.run import git_revision, pick_device, versions, write_text
+from espressivo.training.run import git_revision, pick_device, versions
 from espressivo.training.task import PREDICTIONS, FoldTask, gather
 from espressivo.types import Emotion
 
@@ -54,6 +55,7 @@ class CrossvalOptions:
         jobs: Runs at once, for the local engine.
         cache: Keeps signals and frozen fronts; the result's own `cache` when None.
         skip_unreadable: Go on without recordings that cannot be read, and count them.
+        cautions: What every table of the result has to say.
     """
 
     seeds: tuple[int, ...] = (0,)
@@ -61,6 +63,7 @@ class CrossvalOptions:
     jobs: int = 1
     cache: Path | None = None
     skip_unreadable: bool = False
+    cautions: tuple[str, ...] = ()
 
 
 def crossval(
@@ -101,7 +104,7 @@ def crossval(
         readable = [_without(fold, unreadable) for fold in folds]
         _open_result(folder, config, readable)
         began = time.time()
-        _describe(folder, config, readable, (clips, unreadable), options.seeds)
+        _describe(folder, config, readable, (clips, unreadable), options)
         tasks = [
             FoldTask(replace(config, seed=seed), fold, folder, cache)
             for fold in readable
@@ -135,7 +138,8 @@ def _open_result(folder: Path, config: ExperimentConfig, folds: Sequence[Fold]) 
     """Write what is done, or find that it is what is already there."""
     kept = folder / "config.toml"
     unseeded = replace(config, seed=0)
-    if kept.exists() and (folder / FOLDS).exists():
+    # A run killed before it was described had not begun to train.
+    if all((folder / n).exists() for n in (kept.name, FOLDS, "crossval.json")):
         before = read_description(folder)
         same = read_config(kept) == unseeded
         if not same or before["folds_sha256"] != _folds_sha256(folds):
@@ -153,7 +157,7 @@ def _describe(
     config: ExperimentConfig,
     folds: Sequence[Fold],
     loaded: tuple[Sequence[Clip], Sequence[Unreadable]],
-    seeds: Sequence[int],
+    options: CrossvalOptions,
 ) -> None:
     clips, unreadable = loaded
     weights = [class_weights(fold) for fold in folds]
@@ -167,7 +171,7 @@ def _describe(
         "protocol_kind": config.protocol.kind,
         "folds": [fold.name for fold in folds],
         "folds_sha256": _folds_sha256(folds),
-        "seeds": sorted({*before.get("seeds", []), *seeds}),
+        "seeds": sorted({*before.get("seeds", []), *options.seeds}),
         "network": config.network.kind,
         "n_parameters": n_all,
         "n_trained": n_trained,
@@ -183,6 +187,7 @@ def _describe(
             }
             for u in unreadable
         ],
+        "cautions": list(options.cautions),
         "versions": versions(),
         "git": git_revision(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",

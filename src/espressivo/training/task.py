@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from espressivo.training.atomic import replacing
 from espressivo.training.dataset import load_clips, require_readable
 from espressivo.training.experiment import hear, train
 from espressivo.training.frontend import FrontEnd
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.corpora.utterance import Utterance
+    from espressivo.training.atomic import replacing
+from espressivo.training.dataset import Clip
     from espressivo.training.experiment import EpochReport
     from espressivo.training.splits import Fold
 
@@ -86,23 +89,32 @@ def run_task(
         on_epoch=on_epoch,
     )
     front = FrontEnd(network, task.cache)
-    temperature = _temperature(task.folder)
-    tables = []
-    for part, chosen in (
-        ("validation", clips[n_train:n_known]),
-        ("test", clips[n_known:]),
-    ):
-        if not chosen:
-            continue
-        logits = predict_clips(hear(front, chosen, config))
-        columns = {
-            "fold": [fold.name] * len(chosen),
-            "seed": [config.seed] * len(chosen),
-            "part": [part] * len(chosen),
-        }
-        utterances = [clip.utterance for clip in chosen]
-        tables.append(columns | table_of(utterances, softmax(logits, temperature)))
-    _write(tables, task.folder / PREDICTIONS)
+    parts = {"validation": clips[n_train:n_known], "test": clips[n_known:]}
+    tables = [
+        rows_of(front, chosen, config, (fold.name, part), read_temperature(task.folder))
+        for part, chosen in parts.items()
+        if chosen
+    ]
+    write_rows(tables, task.folder / PREDICTIONS)
+
+
+def rows_of(
+    front: FrontEnd,
+    clips: Sequence[Clip],
+    config: ExperimentConfig,
+    named: tuple[str, str],
+    temperature: float = 1.0,
+) -> dict[str, Any]:
+    """Predict clips; lay them out as a result's rows, `named` fold and part."""
+    logits = predict_clips(hear(front, clips, config))
+    fold, part = named
+    columns = {
+        "fold": [fold] * len(clips),
+        "seed": [config.seed] * len(clips),
+        "part": [part] * len(clips),
+    }
+    utterances = [clip.utterance for clip in clips]
+    return columns | table_of(utterances, softmax(logits, temperature))
 
 
 def table_of(
@@ -140,14 +152,16 @@ def _seed(path: Path) -> int:
     return int(path.parent.name.partition("-")[2])
 
 
-def _temperature(folder: Path) -> float:
+def read_temperature(folder: Path) -> float:
+    """Return what a run's logits are divided by; 1 where it says nothing."""
     path = folder / "temperature.json"
     if not path.is_file():
         return 1.0
     return float(json.loads(path.read_text("utf-8"))["temperature"])
 
 
-def _write(tables: Sequence[dict[str, Any]], path: Path) -> None:
+def write_rows(tables: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write rows, whole or not at all."""
     import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
 
     _replace(pa.concat_tables([pa.table(table) for table in tables]), path)
@@ -156,6 +170,5 @@ def _write(tables: Sequence[dict[str, Any]], path: Path) -> None:
 def _replace(table: Any, path: Path) -> None:
     from pyarrow import parquet  # noqa: PLC0415 - slow, and only for this
 
-    partial = path.with_suffix(".partial")
-    parquet.write_table(table, partial)
-    partial.replace(path)
+    with replacing(path) as whole:
+        parquet.write_table(table, whole)

@@ -33,12 +33,12 @@ def comparison_table(results: Sequence[Results], against: Results) -> Table:
     Raises:
         CorpusError: A system tested none of the other's utterances.
     """
+    results = [one for one in results if one.folder != against.folder]
     names = names_of([*results, against])
     other_name = names.pop()
     found = [
         (name, one, one.compare(against))
         for name, one in with_calm_apart(results, names)
-        if one.folder != against.folder
     ]
     found = [(name, one, c) for name, one, c in found if c.differences]
     rows: list[Row] = []

@@ -23,6 +23,7 @@ _PROTOCOLS = {
     "speaker": "leave one speaker out",
     "held-out-speakers": "speakers held out",
     "corpus": "leave one corpus out",
+    "other-corpus": "trained on other corpora",
 }
 _RANDOM_KINDS = {
     "hold-out": "hold-out",
@@ -105,6 +106,7 @@ NONE_UNREADABLE = "no clip was unreadable."
 
 
 def _cautions(one: Results) -> Iterator[str]:
+    yield from one.card.get("cautions", ())
     if one.protocol == "random":
         yield f"{RANDOM}, so its scores say nothing about new speakers."
     if one.chosen_by_test:

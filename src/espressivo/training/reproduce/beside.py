@@ -1,0 +1,157 @@
+"""What was published beside what was measured here, number by number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from espressivo.training.published import NOT_MEASURED, STUDY_CONFUSION, Published
+from espressivo.training.tables import Bounded, Column, Row, Table
+from espressivo.training.tables.build import SCORES, bounded, shares_of, stem_of
+from espressivo.training.tables.wording import (
+    INTERVALS,
+    MEASURES,
+    OVER_FOLDS,
+    cautions,
+    protocol_of,
+)
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from espressivo.training.answers import Results
+
+_QUOTED = f"study: {NOT_MEASURED}. Its ± is over folds; its divisor is not said."
+_CALM = (
+    "The study's Fig. 1 counts calm as neutral: from its matrix WA is 0.431 so, and "
+    "0.497 without calm, for which it prints no number."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """One result, and what was published of the same.
+
+    Attributes:
+        title: What was tested, in words.
+        published: The published numbers.
+        results: Ours.
+    """
+
+    title: str
+    published: Published
+    results: Results
+
+
+def beside_tables(name: str, title: str, pairs: Sequence[Beside]) -> list[Table]:
+    """Put every published score beside ours: a table a result, and one without calm.
+
+    Args:
+        name: Stem of the tables' files.
+        title: Of all of them.
+        pairs: What was run; the notes of each table are about all of these.
+    """
+    ways = [
+        (pair, one)
+        for pair in pairs
+        for one in (pair.results, pair.results.without_calm)
+        if one is not None
+    ]
+    has_calm = any(one.calm for _, one in ways)
+    notes = (
+        _QUOTED,
+        OVER_FOLDS,
+        INTERVALS,
+        *((_CALM,) if has_calm else ()),
+        *cautions([pair.results for pair in pairs], [pair.title for pair in pairs]),
+    )
+    columns = (
+        *map(Column, ("measure", "study", "ours")),
+        Column("ours - study", signed=True),
+        Column("ours, pooled"),
+    )
+    return [
+        Table(
+            f"{name}-{stem_of(one)}" + ("-without-calm" * (one.calm == "left out")),
+            title,
+            columns,
+            tuple(_rows(pair.published, one)),
+            notes,
+            _about(pair.title, one),
+        )
+        for pair, one in ways
+    ]
+
+
+def difference_table(name: str, pair: Beside, base: Beside) -> Table:
+    """Say how much one result differs from another, on what both answered.
+
+    Raises:
+        CorpusError: They have no utterance in common.
+    """
+    found = pair.results.compare(base.results)
+    rows = []
+    for measure in ("wa", "ua", "macro_f1") if found.differences else ():
+        d = found.differences[measure]
+        value = Bounded(d.difference, d.interval.low, d.interval.high)
+        cells = (MEASURES[measure], value, d.p)
+        rows.append(Row(cells, strong=measure == "ua"))
+    columns = (Column("measure"), Column("difference", signed=True), Column("p", 4))
+    return Table(
+        f"{name}-difference-{stem_of(pair.results)}",
+        f"Difference: {pair.title}, minus {base.title}",
+        columns,
+        tuple(rows),
+        (
+            (
+                f"On the {found.n_utterances:,} utterances of {found.n_speakers} "
+                "speakers that both answered, pooled; in parentheses the 95 % interval "
+                "over speakers, both resampled alike. p: two-sided, at least 0.001."
+            ),
+            *cautions([pair.results, base.results], [pair.title, base.title]),
+        ),
+    )
+
+
+def confusion_beside(pair: Beside) -> Table:
+    """Put the study's Fig. 1 beside ours: shares of the actual class."""
+    rows = [("study, calm as neutral", STUDY_CONFUSION)]
+    rows += [
+        (
+            f"ours, calm {one.calm}" if one.calm else "ours",
+            shares_of(one.pool.confusion),
+        )
+        for one in (pair.results, pair.results.without_calm)
+        if one is not None
+    ]
+    return Table(
+        f"fig-1-confusion-{stem_of(pair.results)}",
+        "Fig. 1: shares of the actual emotion that are taken for each",
+        tuple(map(Column, ("whose", "actual", *map(str, Emotion)))),
+        tuple(
+            Row((whose, str(emotion), *shares), strong=whose.startswith("ours"))
+            for whose, matrix in rows
+            for emotion, shares in zip(Emotion, matrix.tolist(), strict=True)
+        ),
+        (_QUOTED, *cautions([pair.results], [pair.title])),
+        (("tested", pair.title),),
+    )
+
+
+def _about(title: str, one: Results) -> tuple[tuple[str, str], ...]:
+    about = [("tested", title), ("protocol", protocol_of(one))]
+    if one.calm:
+        about.append(("calm", one.calm))
+    return tuple(about)
+
+
+def _rows(published: Published, one: Results) -> Iterator[Row]:
+    for measure in SCORES:
+        study = published.measures.get(measure)
+        if one.calm == "left out":
+            study = None  # nothing is published of it
+        ours = one.over_folds(measure)
+        behind = None if study is None else ours.mean - study.mean
+        cells = (MEASURES[measure], study, ours, behind, bounded(one, measure))
+        yield Row(cells, strong=measure == "ua")

@@ -1,0 +1,148 @@
+"""A finished model tested on a corpus that it was not trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from espressivo.errors import TrainingError
+from espressivo.training.config import read_config
+from espressivo.training.crossval import SCHEMA, read_description
+from espressivo.training.dataset import Unreadable, load_clips, require_readable
+from espressivo.training.fold_table import FOLDS, write_folds
+from espressivo.training.frontend import FrontEnd
+from espressivo.training.atomic import write_text
+from espressivo.training.run import WEIGHTS, load_run, pick_device
+from espressivo.training.splits import Fold
+from espressivo.training.task import PREDICTIONS, read_temperature, rows_of, write_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from espressivo.training.dataset import Clip
+    from espressivo.training.reproduce.sources import Source
+
+
+def score_elsewhere(
+    trained: Path,
+    fold: Fold,
+    source: Source,
+    folder: Path,
+    seeds: Sequence[int],
+    *,
+    cache: Path | None = None,
+    skip_unreadable: bool = False,
+    cautions: Sequence[str] = (),
+    on_loaded: Callable[[int, int], None] | None = None,
+) -> bool:
+    """Predict every utterance of a corpus with the models of one fold, a seed each.
+
+    Args:
+        trained: Result folder with the finished runs.
+        fold: Of `trained`, whose runs are meant.
+        source: The other corpus; only tested, for nothing is chosen by it.
+        folder: The result, of the protocol `corpus`; tables are made of it as of any.
+        seeds: Which runs.
+        cache: Keeps signals and frozen fronts.
+        skip_unreadable: Go on without recordings that cannot be read, and count them.
+        cautions: What every table of the result has to say.
+        on_loaded: Called after every recording.
+
+    Returns:
+        Whether anything was predicted: not when all had been, by the same weights.
+
+    Raises:
+        CorpusError: A recording cannot be read, and none may be skipped.
+        TrainingError: A run is not finished, or the corpus trained it.
+    """
+    if source.name in {u.corpus for u in (*fold.train, *fold.validation)}:
+        raise TrainingError(
+            f"{source.root}: {source.name} is what {trained} was trained on; "
+            "pass another corpus"
+        )
+    runs = {seed: trained / fold.name / f"seed-{seed}" for seed in seeds}
+    config = read_config(trained / "config.toml")
+    clips, unreadable = load_clips(source.utterances, config.signal, cache, on_loaded)
+    if not skip_unreadable:
+        require_readable(unreadable)
+    card = _card(trained, runs, (clips, unreadable), cautions)
+    if _is_done(folder, card):
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    write_folds([_as_tested(fold, source, clips)], folder / FOLDS)
+    tables = []
+    for seed, run in runs.items():
+        network = load_run(run).to(pick_device(config))
+        rows = rows_of(
+            FrontEnd(network, cache),
+            clips,
+            replace(config, seed=seed),
+            (source.name, "test"),
+            read_temperature(run),
+        )
+        tables.append(rows)
+    write_rows(tables, folder / PREDICTIONS)
+    write_text(json.dumps(card, indent=2) + "\n", folder / "crossval.json")
+    return True
+
+
+def _card(
+    trained: Path,
+    runs: dict[int, Path],
+    loaded: tuple[list[Clip], list[Unreadable]],
+    cautions: Sequence[str],
+) -> dict[str, Any]:
+    clips, unreadable = loaded
+    described = read_description(trained)
+    kept = ("network", "n_parameters", "n_trained", "versions", "git", "device")
+    corpus = clips[0].utterance.corpus if clips else ""
+    heard = "\n".join(sorted(f"{c.utterance.id} {c.digest}" for c in clips))
+    return {
+        "schema": SCHEMA,
+        "name": f"{described['name']}-on-{corpus}",
+        "protocol": "corpus",
+        "protocol_kind": "other-corpus",
+        "folds": [corpus],
+        "seeds": sorted(runs),
+        **{name: described[name] for name in kept},
+        "trained_in": str(trained),
+        "weights_sha256": {str(s): _sha256(run / WEIGHTS) for s, run in runs.items()},
+        "corpora": {
+            corpus: {
+                "utterances": len(clips),
+                "sha256": hashlib.sha256(heard.encode()).hexdigest(),
+            }
+        },
+        "unreadable": [
+            {"id": u.utterance.id, "path": str(u.utterance.path), "reason": u.reason}
+            for u in unreadable
+        ],
+        "cautions": list(cautions),
+    }
+
+
+def _is_done(folder: Path, card: dict[str, Any]) -> bool:
+    if not (folder / PREDICTIONS).is_file() or not (folder / "crossval.json").is_file():
+        return False
+    before = read_description(folder)
+    decides = ("weights_sha256", "corpora", "unreadable", "cautions")
+    return all(before.get(name) == card[name] for name in decides)
+
+
+def _as_tested(fold: Fold, source: Source, clips: Sequence[Clip]) -> Fold:
+    # Random, since what trained and what chose the epoch share speakers; what is
+    # tested shares none with either.
+    test = tuple(clip.utterance for clip in clips)
+    heard = {u.id for u in fold.train}
+    chose = tuple(u for u in fold.validation if u.id not in heard)
+    return Fold(fold.train, chose, test, source.name, "random")
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        raise TrainingError(f"{path}: is not there; finish the run first")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,117 @@
+"""Corpora that an experiment was published on, and whether these are they."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from espressivo.errors import CorpusError
+from espressivo.training.corpora import find_corpus, read_corpus
+from espressivo.training.corpora.check import check_corpus
+from espressivo.training.splits import some_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from espressivo.training.corpora.check import Check
+    from espressivo.training.corpora.utterance import Utterance
+
+_SESSIONS = {f"iemocap/Ses0{n}" for n in range(1, 6)}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A corpus on this machine.
+
+    Attributes:
+        name: One of `CORPORA`.
+        root: Its folder, absolute.
+        utterances: Of the four emotions, sorted by id.
+        caution: How it differs from what was published; empty if it does not.
+    """
+
+    name: str
+    root: Path
+    utterances: tuple[Utterance, ...]
+    caution: str = ""
+
+
+def read_source(name: str, root: Path, *, incomplete: bool = False) -> Source:
+    """Read a corpus and count it; nothing is decoded.
+
+    Args:
+        name: One of `CORPORA`.
+        root: Its folder.
+        incomplete: Go on when something is not as published, and say so.
+
+    Raises:
+        CorpusError: It is not the published corpus and may not be incomplete, or it
+            is IEMOCAP and lacks a whole session.
+    """
+    root = root.expanduser().absolute()
+    utterances = read_labels(name, root)
+    check = check_corpus(name, root, decode=False)
+    if check.complete:
+        return Source(name, root, utterances)
+    caution = difference(check, name)
+    if not incomplete:
+        raise CorpusError(
+            f"{root}: not the published corpus: {caution}; espressivo corpora check "
+            f"{name} DIR tells more; complete it, or pass --incomplete, which every "
+            "table will say"
+        )
+    return Source(name, root, utterances, caution)
+
+
+def read_labels(name: str, root: Path) -> tuple[Utterance, ...]:
+    """Read names and labels of the four emotions, whether recordings are there or not.
+
+    Raises:
+        CorpusError: Nothing of the corpus is there, or a session of IEMOCAP is not.
+    """
+    utterances = tuple(read_corpus(name, root))
+    absent = _SESSIONS - {u.session for u in utterances}
+    if name == "iemocap" and absent:
+        raise CorpusError(
+            f"{root}: nothing of {some_of(sorted(absent))}, and the folds need all "
+            "five sessions of IEMOCAP; unpack the rest of the release there"
+        )
+    return utterances
+
+
+def difference(check: Check, name: str) -> str:
+    """Say in some words how a corpus differs from the published one.
+
+    >>> from pathlib import Path
+    >>> found = {"ang": 1100, "hap": 595, "exc": 1041, "neu": 1708, "sad": 1084}
+    >>> all_ = found | {"ang": 1103}
+    >>> check = Check(title="IEMOCAP", root=Path(), found=found, published=all_)
+    >>> difference(check, "iemocap")
+    'IEMOCAP has 5,528 of 5,531 recordings of the four emotions'
+    """
+    used = find_corpus(name).emotions
+    found = sum(check.found.get(label, 0) for label in used)
+    published = sum(check.published.get(label, 0) for label in used)
+    text = (
+        f"{check.title} has {found:,} of {published:,} recordings of the four emotions"
+    )
+    if check.missing:
+        text += f"; {_first(check.missing)} missing"
+    elif check.unexpected:
+        text += f"; {_first(check.unexpected)} not in it as published"
+    elif found == published and check.differing:
+        text += f"; {check.differing[0]}"
+    return text
+
+
+def cautions_of(sources: Iterable[Source]) -> list[str]:
+    """Say in one sentence, or none, which corpora are not as published."""
+    found = [source.caution for source in sources if source.caution]
+    return [f"not the published corpora: {'; '.join(found)}."] if found else []
+
+
+def _first(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"{names[0]} is"
+    return f"{names[0]} and {len(names) - 1:,} more are"

@@ -1,0 +1,233 @@
+"""What is run: each study's cross-validations, and what was published of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from espressivo.errors import ConfigError
+from espressivo.training.config import ExperimentConfig, read_config
+from espressivo.training.protocol import ProtocolConfig, make_folds
+from espressivo.training.published import OTHERS, STUDY, Published
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from espressivo.training.networks.network import Frozen
+    from espressivo.training.reproduce.sources import Source
+    from espressivo.training.splits import Fold
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+"""Holds `paper.toml`, `pepino.toml` and `light-sernet.toml`."""
+
+# What a stage sets itself; another value makes another experiment.
+_SET_HERE = ("protocol", "corpora", "name", "seed")
+# What numbers do not depend on, up to the last digits.
+_NEUTRAL = ("threads", "workers", "device", "precision")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One result of a study, run or not.
+
+    Attributes:
+        name: Of its result folder.
+        table: Which of the study's tables shows it.
+        title: What is tested, in words.
+        published: What was published of it.
+    """
+
+    name: str
+    table: str
+    title: str
+    published: Published
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One cross-validation.
+
+    Attributes:
+        entry: What it is in the study.
+        config: What is trained.
+        folds: Who trains, validates, tests.
+    """
+
+    entry: Entry
+    config: ExperimentConfig
+    folds: tuple[Fold, ...]
+
+
+_BOTH_WAYS = (("", ""), ("-frozen", ", all but the head frozen"))
+_PEPINO = tuple(p for p in OTHERS if p.source.startswith("Pepino"))
+(_LIGHT_SERNET,) = (p for p in OTHERS if p.system == "LIGHT-SERNET")
+ENTRIES: dict[str, tuple[Entry, ...]] = {
+    "paper": tuple(
+        Entry(name + ending, table, title + words, published)
+        for (name, table, title), published in zip(
+            (
+                ("iemocap-only", "I", "IEMOCAP only"),
+                ("with-crema-d", "I", "with CREMA-D"),
+                ("production", "production", "production model"),
+                ("ravdess", "fig1", "production model on RAVDESS"),
+            ),
+            STUDY,
+            strict=True,
+        )
+        for ending, words in _BOTH_WAYS
+    ),
+    "pepino": (
+        Entry("as-published", "all", "as published", _PEPINO[0]),
+        Entry(
+            "training-statistics",
+            "all",
+            "as published, training statistics",
+            _PEPINO[1],
+        ),
+        Entry("our-folds", "all", "our folds", _PEPINO[1]),
+    ),
+    "light-sernet": (
+        Entry("as-published", "all", "as published", _LIGHT_SERNET),
+        Entry("our-folds", "all", "our folds", _LIGHT_SERNET),
+    ),
+}
+"""Study -> its results, in the order in which they are shown."""
+
+
+def read_recipe(
+    name: str, settings: Sequence[str] = (), weights: str = ""
+) -> ExperimentConfig:
+    """Read the recipe of a study as a command line adapts it.
+
+    Args:
+        name: `paper`, `pepino` or `light-sernet`.
+        settings: `KEY=VALUE`s.
+        weights: Folder or hub's name of the pretrained encoder; the recipe's if empty.
+
+    Raises:
+        ConfigError: A setting is wrong, or would make another experiment.
+    """
+    for setting in settings:
+        key = setting.partition("=")[0].strip()
+        if key.partition(".")[0] in _SET_HERE:
+            raise ConfigError(
+                f"'{setting}': reproduce sets {key} itself; run espressivo crossval "
+                f"with recipes/{name}.toml for another experiment"
+            )
+        if key == "network.weights":
+            raise ConfigError(f"'{setting}': pass --weights instead")
+    config = read_config(RECIPES / f"{name}.toml", settings)
+    if not weights:
+        return config
+    folder = Path(weights).expanduser()
+    found = str(folder.absolute()) if folder.is_dir() else weights
+    return replace(config, network=replace(config.network, weights=found))
+
+
+def changes(settings: Sequence[str]) -> str:
+    """Say which settings are not the recipe's, those left out that change no number.
+
+    >>> changes(["training.epochs=2", "device=cpu"])
+    'not the published recipe: training.epochs=2.'
+    """
+    told = [s for s in settings if s.partition("=")[0].strip() not in _NEUTRAL]
+    return f"not the published recipe: {', '.join(told)}." if told else ""
+
+
+def paper_stages(
+    config: ExperimentConfig,
+    sources: Mapping[str, Source],
+    tables: Sequence[str],
+    frozen: Frozen = "convolutions",
+) -> list[Stage]:
+    """Return the study's Table I and production model, as far as `tables` want them.
+
+    Args:
+        config: Of `paper.toml`.
+        sources: Has `iemocap`, and may have `crema-d`.
+        tables: `I`, `production` and `fig1`, which needs the production model.
+        frozen: What of the encoder stays as it is.
+    """
+    ending = "" if frozen == "convolutions" else "-frozen"
+    entries = {entry.name: entry for entry in ENTRIES["paper"]}
+    ours = replace(config, network=replace(config.network, frozen=frozen))
+    only = {"iemocap": sources["iemocap"]}
+    both = only | {n: s for n, s in sources.items() if n == "crema-d"}
+    session = ProtocolConfig("session")
+    planned = []
+    if "I" in tables:
+        planned.append(("iemocap-only", "iemocap", session, only))
+    if "I" in tables and len(both) > 1:
+        with_more = replace(session, train_only=("crema-d",))
+        planned.append(("with-crema-d", "iemocap-crema-d", with_more, both))
+    if {"production", "fig1"} & set(tables):
+        # Two parts are published, and early stopping: the 5 % chooses the epoch.
+        random = ProtocolConfig("hold-out", share=0.05, select_on_test=True)
+        planned.append(("production", "production", random, both))
+    return [
+        _stage(
+            entries[folder + ending],
+            replace(ours, name=f"distilhubert-{name}{ending}"),
+            protocol,
+            chosen,
+        )
+        for folder, name, protocol, chosen in planned
+    ]
+
+
+def pepino_stages(config: ExperimentConfig, iemocap: Source) -> list[Stage]:
+    """Return Pepino's with each speaker's statistics, training's, and our folds."""
+    speakers = replace(config.training, speaker_statistics=True)
+    published, training, ours = ENTRIES["pepino"]
+    prefix, only = ProtocolConfig("session-prefix"), {"iemocap": iemocap}
+    return [
+        _stage(
+            published,
+            replace(config, name="pepino-as-published", training=speakers),
+            prefix,
+            only,
+        ),
+        _stage(
+            training, replace(config, name="pepino-training-statistics"), prefix, only
+        ),
+        _stage(
+            ours,
+            replace(config, name="pepino-our-folds"),
+            ProtocolConfig("session"),
+            only,
+        ),
+    ]
+
+
+def light_sernet_stages(
+    config: ExperimentConfig, iemocap: Source, window_s: float = 7.0
+) -> list[Stage]:
+    """Return LIGHT-SERNET by name prefix, chosen on the test part, and our folds."""
+    config = replace(config, network=replace(config.network, window_s=window_s))
+    protocols = (
+        ProtocolConfig("prefix", select_on_test=True),
+        ProtocolConfig("session"),
+    )
+    return [
+        _stage(
+            entry,
+            replace(config, name=f"light-sernet-{entry.name}"),
+            protocol,
+            {"iemocap": iemocap},
+        )
+        for entry, protocol in zip(ENTRIES["light-sernet"], protocols, strict=True)
+    ]
+
+
+def _stage(
+    entry: Entry,
+    config: ExperimentConfig,
+    protocol: ProtocolConfig,
+    sources: Mapping[str, Source],
+) -> Stage:
+    roots = {name: source.root for name, source in sources.items()}
+    utterances = [u for source in sources.values() for u in source.utterances]
+    config = replace(config, protocol=protocol, corpora=roots)
+    folds = tuple(make_folds(protocol, utterances, config.seed))
+    return Stage(entry, config, folds)

@@ -1,0 +1,104 @@
+"""All that is finished of a study: reports, and tables with the published values."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+from espressivo.training.reproduce.beside import (
+    Beside,
+    beside_tables,
+    confusion_beside,
+    difference_table,
+)
+from espressivo.training.reproduce.studies import ENTRIES
+from espressivo.training.results import read_results
+from espressivo.training.tables import (
+    FORMATS,
+    to_html,
+    write_report,
+)
+from espressivo.training.tables.page import PAGE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from espressivo.training.tables import Table
+
+SUMMARY = "summary.html"
+"""What the page with the published values is called."""
+
+# Group -> its title; the result that the others of the group are compared with.
+_GROUPS = {
+    "I": ("table-I", "Table I", "iemocap-only"),
+    "production": ("production", "Production model", ""),
+    "fig1": ("fig-1", "Fig. 1: the production model on RAVDESS", ""),
+    "all": ("all", "Published beside ours", "our-folds"),
+}
+
+
+def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
+    """Write a report of each table of a study, and one summary of all.
+
+    `out/report/TABLE/` has all tables and figures of its results, with intervals and
+    paired comparisons; `out/summary.html`, and `out/summary/` as Markdown, LaTeX and
+    CSV, have the published values beside ours. Results that are not there are left out.
+
+    Args:
+        study: One of `ENTRIES`.
+        out: Holds the result folders.
+
+    Returns:
+        The pages that were written, the summary first; and the summary's tables.
+
+    Raises:
+        TrainingError: A result is broken, or the folder cannot be written.
+    """
+    tables: list[Table] = []
+    pages: list[Path] = []
+    figures: list[str] = []
+    for group, (name, title, base) in _GROUPS.items():
+        pairs = {
+            entry.name: Beside(
+                entry.title, entry.published, read_results(out / entry.name)
+            )
+            for entry in ENTRIES[study]
+            if entry.table == group and (out / entry.name / "crossval.json").is_file()
+        }
+        if not pairs:
+            continue
+        results = [pair.results for pair in pairs.values()]
+        against = pairs[base].results if base in pairs and len(pairs) > 1 else None
+        tables += beside_tables(name, title, list(pairs.values()))
+        if group == "fig1":
+            tables += map(confusion_beside, pairs.values())
+        if against is not None:
+            tables += [
+                difference_table(name, pair, pairs[base])
+                for other, pair in pairs.items()
+                if other != base
+            ]
+        pages.append(write_report(results, out / "report" / name, against))
+        if group == "fig1":
+            figures += map(_figure, sorted(pages[-1].parent.glob("figures/conf*.svg")))
+    return [_write(tables, figures, out), *pages], tables
+
+
+def _write(tables: list[Table], figures: list[str], out: Path) -> Path:
+    (out / "summary").mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        for ending, write in FORMATS.values():
+            path = out / "summary" / f"{table.name}.{ending}"
+            path.write_text(write(table), "utf-8")
+    shown = "\n".join(figures) or "<p>See the reports.</p>"
+    page = PAGE.format(tables="\n".join(map(to_html, tables)), figures=shown)
+    (out / SUMMARY).write_text(page, "utf-8")
+    return out / SUMMARY
+
+
+def _figure(path: Path) -> str:
+    source = f"data:image/svg+xml;base64,{b64encode(path.read_bytes()).decode('ascii')}"
+    return (
+        f'<figure><img src="{source}" alt="Confusion matrices, the study\'s right; '
+        'the tables above hold the same shares."></figure>'
+    )
