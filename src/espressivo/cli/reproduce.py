@@ -187,7 +187,7 @@ def run(args: argparse.Namespace) -> int:
     sources = _read_sources(args, tables)
     stages = _stages(args, sources, tables)
     if args.dry_run:
-        return _dry_run(stages)
+        return _dry_run(args, sources, stages)
     args.cache = args.cache or args.out / "cache"
     try:
         for stage in stages:
@@ -313,7 +313,6 @@ def _run_elsewhere(
             stage.folds[0],
             sources["ravdess"],
             args.out.absolute() / name,
-            args.seeds,
             cache=args.cache.absolute(),
             skip_unreadable=args.skip_unreadable,
             cautions=_cautions(args, sources, [*stage.config.corpora, "ravdess"]),
@@ -341,7 +340,24 @@ def _report(args: argparse.Namespace) -> None:
         print(f"wrote {path}")
 
 
-def _dry_run(stages: Sequence[Stage]) -> int:
+def _dry_run(
+    args: argparse.Namespace, sources: Mapping[str, Source], stages: Sequence[Stage]
+) -> int:
+    """Say what would run, how long and how much disk, and write nothing."""
+    from espressivo.cli.dry_run import print_estimates
+    from espressivo.training.reproduce import estimate
+
+    utterances = [u for source in sources.values() for u in source.utterances]
+    seconds, n_assumed = estimate.durations(utterances)
+    config = stages[0].config
+    heard = [min(s, config.signal.longest_s) for s in seconds]
+    costs = estimate.measure(config, sum(heard) / len(heard))
+    found = []
     for stage in stages:
-        print(f"{stage.entry.name}: {len(stage.folds)} folds")
+        found.append(estimate.estimate(stage, len(args.seeds), costs))
+        if stage.entry.table == "production" and "ravdess" in sources:
+            name = stage.entry.name.replace("production", "ravdess")
+            n = len(sources["ravdess"].utterances)
+            found.append(estimate.estimate_elsewhere(name, n, len(args.seeds), costs))
+    print_estimates(found, seconds, n_assumed, config)
     return 0

@@ -151,7 +151,7 @@ def _train(
         validate=None if held_out is None else lambda: _score(held_out),
         select=select and held_out is not None,
         seed=config.seed,
-        precision=_precision(config),
+        precision=pick_precision(config),
         checkpoint=folder / "training.checkpoint",
     )
     for found in epochs:
@@ -178,7 +178,12 @@ def _fit_classifier(
     return EpochReport(config.classifier.fit, 1, 1, loss, seconds, score)
 
 
-def _precision(config: ExperimentConfig) -> torch.dtype:
+def pick_precision(config: ExperimentConfig) -> torch.dtype:
+    """Return in what products are made while training.
+
+    Raises:
+        ConfigError: It is float16, and there is no GPU.
+    """
     on_gpu = pick_device(config).type == "cuda"
     name = config.precision
     if name == "auto":

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.corpora.utterance import Utterance
-    from espressivo.training.atomic import replacing
-from espressivo.training.dataset import Clip
+    from espressivo.training.dataset import Clip
     from espressivo.training.experiment import EpochReport
     from espressivo.training.splits import Fold
 

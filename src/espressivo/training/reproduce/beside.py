@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from espressivo.training.published import NOT_MEASURED, STUDY_CONFUSION, Published
 from espressivo.training.tables import Bounded, Column, Row, Table
@@ -18,7 +18,7 @@ from espressivo.training.tables.wording import (
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from espressivo.training.answers import Results
 
@@ -82,6 +82,33 @@ def beside_tables(name: str, title: str, pairs: Sequence[Beside]) -> list[Table]
         )
         for pair, one in ways
     ]
+
+
+def table_two_beside(plain: Mapping[str, Any]) -> Table:
+    """Lay Table II out, of what `TableTwo.to_dict` returned."""
+    names = {"iemocap": "IEMOCAP", "crema-d": "CREMA-D"}
+    heads = [head for name in names.values() for head in (name, f"{name}, study")]
+    rows = []
+    for emotion in map(str, Emotion):
+        counts = (
+            whose["counts"][name][emotion]
+            for name in names
+            for whose in (plain, plain["study"])
+        )
+        weights = (whose["weights"][emotion] for whose in (plain, plain["study"]))
+        rows.append(Row((emotion, *counts, *weights)))
+    note = (
+        "Every number is the study's, to its last digit."
+        if plain["as_published"]
+        else "Not the published corpora: some numbers are not the study's."
+    )
+    return Table(
+        "table-II",
+        "Table II: utterances, and class weights averaged over the folds",
+        tuple(map(Column, ("emotion", *heads, "class weight", "class weight, study"))),
+        tuple(rows),
+        (note,),
+    )
 
 
 def difference_table(name: str, pair: Beside, base: Beside) -> Table:

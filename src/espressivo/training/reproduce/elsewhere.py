@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from espressivo.errors import TrainingError
+from espressivo.training.atomic import write_text
 from espressivo.training.config import read_config
 from espressivo.training.crossval import SCHEMA, read_description
 from espressivo.training.dataset import Unreadable, load_clips, require_readable
 from espressivo.training.fold_table import FOLDS, write_folds
 from espressivo.training.frontend import FrontEnd
-from espressivo.training.atomic import write_text
-from espressivo.training.run import WEIGHTS, load_run, pick_device
+from espressivo.training.run import WEIGHTS, is_finished, load_run, pick_device
 from espressivo.training.splits import Fold
 from espressivo.training.task import PREDICTIONS, read_temperature, rows_of, write_rows
 
@@ -31,21 +31,19 @@ def score_elsewhere(
     fold: Fold,
     source: Source,
     folder: Path,
-    seeds: Sequence[int],
     *,
     cache: Path | None = None,
     skip_unreadable: bool = False,
     cautions: Sequence[str] = (),
     on_loaded: Callable[[int, int], None] | None = None,
 ) -> bool:
-    """Predict every utterance of a corpus with the models of one fold, a seed each.
+    """Predict every utterance of a corpus with all finished models of one fold.
 
     Args:
         trained: Result folder with the finished runs.
         fold: Of `trained`, whose runs are meant.
         source: The other corpus; only tested, for nothing is chosen by it.
         folder: The result, of the protocol `corpus`; tables are made of it as of any.
-        seeds: Which runs.
         cache: Keeps signals and frozen fronts.
         skip_unreadable: Go on without recordings that cannot be read, and count them.
         cautions: What every table of the result has to say.
@@ -56,14 +54,20 @@ def score_elsewhere(
 
     Raises:
         CorpusError: A recording cannot be read, and none may be skipped.
-        TrainingError: A run is not finished, or the corpus trained it.
+        TrainingError: No run is finished, or the corpus trained them.
     """
     if source.name in {u.corpus for u in (*fold.train, *fold.validation)}:
         raise TrainingError(
             f"{source.root}: {source.name} is what {trained} was trained on; "
             "pass another corpus"
         )
+    seeds = read_description(trained)["seeds"]
     runs = {seed: trained / fold.name / f"seed-{seed}" for seed in seeds}
+    runs = {seed: run for seed, run in runs.items() if is_finished(run)}
+    if not runs:
+        raise TrainingError(
+            f"{trained}: no run of {fold.name} is finished; run it first"
+        )
     config = read_config(trained / "config.toml")
     clips, unreadable = load_clips(source.utterances, config.signal, cache, on_loaded)
     if not skip_unreadable:
@@ -142,7 +146,5 @@ def _as_tested(fold: Fold, source: Source, clips: Sequence[Clip]) -> Fold:
 
 
 def _sha256(path: Path) -> str:
-    if not path.is_file():
-        raise TrainingError(f"{path}: is not there; finish the run first")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -24,7 +24,7 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 # What a stage sets itself; another value makes another experiment.
 _SET_HERE = ("protocol", "corpora", "name", "seed")
 # What numbers do not depend on, up to the last digits.
-_NEUTRAL = ("threads", "workers", "device", "precision")
+_NEUTRAL = ("threads", "workers", "device")
 
 
 @dataclass(frozen=True, slots=True)

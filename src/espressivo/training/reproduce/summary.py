@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from espressivo.training.reproduce.beside import (
     beside_tables,
     confusion_beside,
     difference_table,
+    table_two_beside,
 )
 from espressivo.training.reproduce.studies import ENTRIES
 from espressivo.training.results import read_results
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary.html"
 """What the page with the published values is called."""
+
+TABLE_TWO = "table-II.json"
+"""Table II, where it has been made."""
 
 # Group -> its title; the result that the others of the group are compared with.
 _GROUPS = {
@@ -49,7 +54,8 @@ def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
         out: Holds the result folders.
 
     Returns:
-        The pages that were written, the summary first; and the summary's tables.
+        The pages that were written, the summary first; and the summary's tables, but
+        for Table II.
 
     Raises:
         TrainingError: A result is broken, or the folder cannot be written.
@@ -81,6 +87,13 @@ def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
         pages.append(write_report(results, out / "report" / name, against))
         if group == "fig1":
             figures += map(_figure, sorted(pages[-1].parent.glob("figures/conf*.svg")))
+    kept = out / TABLE_TWO
+    if study == "paper" and kept.is_file():
+        plain = json.loads(kept.read_text("utf-8"))
+        return [
+            _write([table_two_beside(plain), *tables], figures, out),
+            *pages,
+        ], tables
     return [_write(tables, figures, out), *pages], tables
 
 

@@ -1,0 +1,230 @@
+"""What stages would take: time from a few steps measured here, disk from shapes.
+
+Nothing is written or fetched: the network's weights are random, the clips are noise.
+"""
+
+from __future__ import annotations
+
+import time
+import wave
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from espressivo.training.corpora.utterance import Utterance
+from espressivo.training.dataset import Clip, Draws
+from espressivo.training.experiment import hear, pick_precision
+from espressivo.training.frontend import FrontEnd
+from espressivo.training.networks import build_network
+from espressivo.training.objective import Objective
+from espressivo.training.optimization import make_optimizer
+from espressivo.training.prediction import predict_clips
+from espressivo.training.run import pick_device
+from espressivo.types import SAMPLE_RATE, Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from espressivo.training.config import ExperimentConfig
+    from espressivo.training.reproduce.studies import Stage
+
+ASSUMED_S = 3.58
+"""Median of IEMOCAP's recordings, for those whose length cannot be read."""
+_ENOUGH_S = 3.0  # of measured steps
+_MOST_STEPS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a network takes on this machine.
+
+    Attributes:
+        front_s: A clip through its front.
+        vary_s: A clip varied, and then through its front.
+        step_s: A step of training, without its front.
+        head_s: A clip through the rest, when it is predicted.
+        front_bytes: What a frozen front makes of a clip, as it is kept.
+        state_bytes: All weights.
+        moment_bytes: What the optimizer keeps.
+    """
+
+    front_s: float
+    vary_s: float
+    step_s: float
+    head_s: float
+    front_bytes: int
+    state_bytes: int
+    moment_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a stage would take.
+
+    Attributes:
+        name: Of its result folder.
+        n_runs: Folds times seeds.
+        n_train: Utterances trained on, mean over folds.
+        n_validation: That validate.
+        n_test: That are tested.
+        epochs: At most.
+        step_s: Seconds of a step of training, measured.
+        seconds: One run after the other, all epochs.
+        kept_bytes: Weights and probabilities, when it is done.
+        passing_bytes: A checkpoint, while a run is going on.
+        front_bytes: What the frozen front makes of the clips; 0 where none is kept.
+    """
+
+    name: str
+    n_runs: int
+    n_train: int
+    n_validation: int
+    n_test: int
+    epochs: int
+    step_s: float
+    seconds: float
+    kept_bytes: int
+    passing_bytes: int
+    front_bytes: int
+
+
+def estimate(stage: Stage, n_seeds: int, costs: Costs) -> Estimate:
+    """Say what a stage would take if no epoch were spared by patience."""
+    config, folds = stage.config, stage.folds
+    n_runs = len(folds) * n_seeds
+    sizes = np.array([[len(f.train), len(f.validation), len(f.test)] for f in folds])
+    n_train, n_validation, n_test = sizes.mean(0).round().astype(int).tolist()
+    utterances = {u.id for f in folds for u in (*f.train, *f.validation, *f.test)}
+    kept = is_kept(config)
+    hear_s = costs.head_s if kept else costs.front_s + costs.head_s
+    epoch_s = -(-n_train // config.training.batch_size) * costs.step_s
+    epoch_s += n_train * (0.0 if kept else costs.vary_s) + n_validation * hear_s
+    run_s = config.training.epochs * epoch_s + (n_validation + n_test) * hear_s
+    once_s = len(utterances) * costs.front_s if kept else 0.0
+    return Estimate(
+        stage.entry.name,
+        n_runs,
+        n_train,
+        n_validation,
+        n_test,
+        config.training.epochs,
+        costs.step_s,
+        n_runs * run_s + once_s,
+        n_runs * costs.state_bytes,
+        2 * costs.state_bytes + costs.moment_bytes,
+        len(utterances) * costs.front_bytes if kept else 0,
+    )
+
+
+def estimate_elsewhere(name: str, n_test: int, n_seeds: int, costs: Costs) -> Estimate:
+    """Say what testing finished models on another corpus would take."""
+    seconds = n_seeds * n_test * (costs.front_s + costs.head_s)
+    return Estimate(name, n_seeds, 0, 0, n_test, 0, 0.0, seconds, 0, 0, 0)
+
+
+def is_kept(config: ExperimentConfig) -> bool:
+    """Whether what the front makes of clips comes around again, and so is kept."""
+    changes = config.augmentation.varies or config.signal.crop_s > 0
+    return not changes or config.augmentation.variants > 0
+
+
+def measure(config: ExperimentConfig, clip_s: float) -> Costs:
+    """Train and predict a batch of noise, some times over.
+
+    Args:
+        config: What would be trained.
+        clip_s: Length of the clips, where the network does not pad them all alike.
+    """
+    torch.set_num_threads(config.threads)
+    weights = config.network.weights
+    local = weights if Path(weights).is_dir() else ""
+    plain = replace(config.training, speaker_statistics=False)
+    config = replace(
+        config,
+        workers=0,
+        training=plain,
+        network=replace(config.network, weights=local),
+    )
+    front = FrontEnd(build_network(config.network).to(pick_device(config)))
+    batches = hear(front, _noise(config.training.batch_size, clip_s), config)
+    step = next(iter(Draws(batches.variations, config).epoch(0)))
+    objective = Objective(front.network, config.loss, 1).to(front.device)
+    optimizer = make_optimizer(objective, config.training)
+    precision = pick_precision(config)
+    times: list[tuple[float, float]] = []
+    while not times or (len(times) < _MOST_STEPS and np.sum(times) < _ENOUGH_S):
+        began = _now()
+        (batch,) = batches.of([step])
+        heard = _now()
+        objective.train()
+        optimizer.zero_grad()
+        torch.autograd.backward(objective(batch, precision))
+        optimizer.step()
+        times.append((heard - began, _now() - heard))
+    vary_s, step_s = np.min(times, axis=0).tolist()
+    n = len(step)
+    began = _now()
+    predict_clips(batches)
+    whole_s = _now() - began
+    began = _now()
+    with torch.no_grad():
+        front.network.eval().logits(batch.frames)
+    head_s = _now() - began
+    state = front.network.state_dict().values()
+    trained = (p for p in objective.parameters() if p.requires_grad)
+    return Costs(
+        max(0.0, whole_s - head_s) / n,
+        vary_s / n,
+        step_s,
+        head_s / n,
+        2 * batch.frames.values[0].numel(),
+        _bytes(state),
+        2 * _bytes(trained),
+    )
+
+
+def durations(utterances: Sequence[Utterance]) -> tuple[list[float], int]:
+    """Read how long recordings are, from the headers of WAV files alone.
+
+    Returns:
+        Seconds of each, the median of the others for those that tell nothing; and how
+        many these are.
+    """
+    found = [_duration(u.path) for u in utterances]
+    known = [s for s in found if s is not None]
+    usual = float(np.median(known)) if known else ASSUMED_S
+    return [usual if s is None else s for s in found], len(found) - len(known)
+
+
+def _duration(path: Path) -> float | None:
+    try:
+        with path.open("rb") as file, wave.open(file) as opened:
+            return float(opened.getnframes() / opened.getframerate())
+    except (OSError, EOFError, wave.Error, ZeroDivisionError):
+        return None
+
+
+def _noise(n: int, seconds: float) -> list[Clip]:
+    rng = np.random.default_rng(0)
+    emotions = list(Emotion)
+    return [
+        Clip(
+            Utterance(f"noise/{i}", Path(), "noise", "noise", emotions[i % 4], "noise"),
+            rng.normal(0, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32),
+            str(i),
+        )
+        for i in range(n)
+    ]
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _bytes(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors)
