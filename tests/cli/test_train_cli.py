@@ -9,20 +9,14 @@ from tests.recordings import encode
 
 CONFIG = """
 name = "mine"
-encoder = "encoder.safetensors"
 seed = 3
 
 [corpora]
 emodb = "emodb"
 tess = "nowhere"
 
-[head]
+[training]
 epochs = 2
-draws = 8
-
-[finetune]
-epochs = 1
-draws = 8
 """
 
 
@@ -40,10 +34,9 @@ def trained(monkeypatch):
     """What `experiment.train` was asked for, in place of training."""
     calls = []
 
-    def train(config, utterances, folder, **options):
-        calls.append((config, [u.id for u in utterances], folder, options))
-        options["on_loaded"](3, 3)
-        options["on_epoch"](EpochReport("head", 2, 2, 0.5, 3.2, 0.625))
+    def train(config, clips, folder, **options):
+        calls.append((config, [c.utterance.id for c in clips], folder, options))
+        options["on_epoch"](EpochReport("gradient", 2, 2, 0.5, 3.2, 0.625))
 
     monkeypatch.setattr(experiment, "train", train)
     return calls
@@ -61,7 +54,7 @@ def test_what_is_asked_for_is_trained(config, trained, tmp_path, capsys):
     assert wanted.corpora["tess"] == tmp_path / "my-tess"
     assert list(options["validation"]) == []
     out, err = capsys.readouterr()
-    assert err == "head 2/2  loss 0.5000  left-out UA 62.5%  3 s\n"
+    assert err == "epoch 2/2  loss 0.5000  validation UA 62.5%  3 s\n"
     assert "next: espressivo export" in out
 
 
@@ -71,7 +64,8 @@ def test_a_corpus_that_is_left_out_is_scored(config, trained, tmp_path):
     assert main(["train", str(config), *args]) == 0
     ((wanted, ids, _, options),) = trained
     assert ids == ["tess/OAF_back_sad"]
-    assert [u.id for u in options["validation"]] == ["emodb/03a01Wa", "emodb/08a01Ta"]
+    left_out = [clip.utterance.id for clip in options["validation"]]
+    assert left_out == ["emodb/03a01Wa", "emodb/08a01Ta"]
     assert wanted.seed == 3
 
 

@@ -24,7 +24,6 @@ from espressivo.errors import (  # noqa: E402
 )
 from espressivo.training.config import (  # noqa: E402
     ExperimentConfig,
-    StageConfig,
     to_toml,
 )
 from espressivo.training.export import (  # noqa: E402
@@ -66,7 +65,7 @@ TEMPERATURE = 1.7
 
 def make_network(**settings):
     torch.manual_seed(0)
-    network = build_network(NetworkConfig(**({"n_layers": 1} | settings)))
+    network = build_network(NetworkConfig(**({"n_layers": 1, "head": "statistics"} | settings)))
     with torch.no_grad():
         # Away from what every network starts with, so that a part left out shows.
         network.average.scores.normal_()
@@ -128,12 +127,12 @@ def test_the_graph_is_the_network_at_any_length(network, exact, note, length):
     [
         {"n_layers": 2, "states": (1,)},
         {"n_layers": 2, "states": (0, 2)},
-        {"pooling": "attentive"},
+        {"head": "attentive"},
         {
             "n_layers": 2,
             "states": (0, 2),
             "state_weights": (0.4, 0.6),
-            "pooling": "mean",
+            "head": "mean",
         },
     ],
     ids=str,
@@ -379,11 +378,10 @@ def run(tmp_path_factory, network, corpus):
     folder = tmp_path_factory.mktemp("run")
     config = ExperimentConfig(
         name="small",
-        encoder=folder / "encoder.safetensors",
         corpora={"manifest": corpus},
-        head=StageConfig(1, 1),
-        finetune=StageConfig(0, 1),
-        network=NetworkConfig(n_layers=1),
+        network=NetworkConfig(
+            n_layers=1, head="statistics", weights=str(folder / "encoder.safetensors")
+        ),
     )
     (folder / "config.toml").write_text(to_toml(config))
     counts = {f"mine/{emotion}": 4 for emotion in Emotion}

@@ -14,6 +14,7 @@ import torch
 
 from espressivo.audio import load_audio
 from espressivo.errors import AudioError, CorpusError
+from espressivo.training.atomic import replacing
 from espressivo.training.augment import Augment, variation_seed
 from espressivo.training.loss import balanced_weights
 from espressivo.training.preprocess import peak_normalize, pre_emphasis, trim
@@ -155,12 +156,10 @@ def _prepare(path: Path, config: SignalConfig) -> Signal:
 
 
 def save_array(array: NDArray[np.generic], path: Path) -> None:
-    """Write an array so that a killed run leaves no half of it behind."""
+    """Write an array, whole or not at all, into a folder that need not be there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Threads and processes may write the same one at once.
-    partial_path = path.with_suffix(f".{np.random.default_rng().integers(2**63)}.npy")
-    np.save(partial_path, array)
-    partial_path.replace(path)
+    with replacing(path) as whole, whole.open("wb") as file:
+        np.save(file, array)
 
 
 def pad(signals: Sequence[Signal]) -> tuple[Tensor, Tensor]:

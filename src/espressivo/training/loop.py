@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from espressivo.errors import TrainingError
+from espressivo.training.atomic import replacing
 from espressivo.training.optimization import make_optimizer, make_schedule
 
 if TYPE_CHECKING:
@@ -176,10 +177,9 @@ def _save(path: Path | None, state: _State, parts: dict[str, Any]) -> None:
     if path is None:
         return
     states = {name: part.state_dict() for name, part in parts.items()}
-    partial = path.with_suffix(".partial")
     plain = vars(state) | {"epochs": [tuple(epoch) for epoch in state.epochs]}
-    torch.save({"state": plain, **states}, partial)
-    partial.replace(path)  # a killed run leaves no half checkpoint behind
+    with replacing(path) as whole:
+        torch.save({"state": plain, **states}, whole)
 
 
 def _resume(path: Path | None, parts: dict[str, Any]) -> _State:

@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from espressivo.errors import TrainingError
+from espressivo.training.atomic import replacing, write_text
 from espressivo.training.config import read_config, to_toml
 from espressivo.training.networks import (
     EmotionNetwork,
@@ -84,9 +85,8 @@ def finish_run(folder: Path, network: EmotionNetwork) -> None:
     if settings := encoder_settings(network):
         write_text(json.dumps(settings, indent=2) + "\n", folder / ENCODER)
     state = {n: t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
-    partial = folder / "model.partial"
-    save_file(state, partial)
-    partial.replace(folder / WEIGHTS)
+    with replacing(folder / WEIGHTS) as whole:
+        save_file(state, whole)
     for checkpoint in folder.glob("*.checkpoint"):
         checkpoint.unlink()
 
@@ -181,10 +181,3 @@ def git_revision() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return text.strip()
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a file so that a killed run leaves no half of it behind."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
