@@ -146,7 +146,7 @@ def test_published_values_stand_beside_ours(finished, table, wanted):
     text = (finished / "summary" / f"{table}.md").read_text("utf-8")
     for line in wanted:
         assert line in text
-    assert "published, not measured here" in text
+    assert "Published, not measured here" in text
     assert (finished / "summary" / f"{table}.csv").is_file()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from espressivo.training.answers import Results
 
-_QUOTED = f"study: {NOT_MEASURED}. Its ± is over folds; its divisor is not said."
+_QUOTED = f"{NOT_MEASURED[0].upper()}{NOT_MEASURED[1:]}: what is not ours."
+_ITS_SPREAD = "The published ± is over folds; its divisor is not said."
 _CALM = (
     "The study's Fig. 1 counts calm as neutral: from its matrix WA is 0.431 so, and "
     "0.497 without calm, for which it prints no number."
@@ -35,12 +37,12 @@ class Beside:
 
     Attributes:
         title: What was tested, in words.
-        published: The published numbers.
+        published: The published numbers, if there are any.
         results: Ours.
     """
 
     title: str
-    published: Published
+    published: Published | None
     results: Results
 
 
@@ -61,14 +63,15 @@ def beside_tables(name: str, title: str, pairs: Sequence[Beside]) -> list[Table]
     has_calm = any(one.calm for _, one in ways)
     notes = (
         _QUOTED,
+        *((_ITS_SPREAD,) if any(map(_has_spread, pairs)) else ()),
         OVER_FOLDS,
         INTERVALS,
         *((_CALM,) if has_calm else ()),
         *cautions([pair.results for pair in pairs], [pair.title for pair in pairs]),
     )
     columns = (
-        *map(Column, ("measure", "study", "ours")),
-        Column("ours - study", signed=True),
+        *map(Column, ("measure", "published", "ours")),
+        Column("ours - published", signed=True),
         Column("ours, pooled"),
     )
     return [
@@ -166,6 +169,11 @@ def confusion_beside(pair: Beside) -> Table:
     )
 
 
+def _has_spread(pair: Beside) -> bool:
+    measures = pair.published.measures if pair.published else {}
+    return not all(math.isnan(s.sd) for s in measures.values())
+
+
 def _about(title: str, one: Results) -> tuple[tuple[str, str], ...]:
     about = [("tested", title), ("protocol", protocol_of(one))]
     if one.calm:
@@ -173,12 +181,12 @@ def _about(title: str, one: Results) -> tuple[tuple[str, str], ...]:
     return tuple(about)
 
 
-def _rows(published: Published, one: Results) -> Iterator[Row]:
+def _rows(published: Published | None, one: Results) -> Iterator[Row]:
     for measure in SCORES:
-        study = published.measures.get(measure)
+        quoted = published.measures.get(measure) if published else None
         if one.calm == "left out":
-            study = None  # nothing is published of it
+            quoted = None  # nothing is published of it
         ours = one.over_folds(measure)
-        behind = None if study is None else ours.mean - study.mean
-        cells = (MEASURES[measure], study, ours, behind, bounded(one, measure))
+        behind = None if quoted is None else ours.mean - quoted.mean
+        cells = (MEASURES[measure], quoted, ours, behind, bounded(one, measure))
         yield Row(cells, strong=measure == "ua")

@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
+from espressivo.training.evaluation import PREDICTIONS
 from espressivo.training.reproduce.beside import (
     Beside,
     beside_tables,
@@ -14,7 +15,7 @@ from espressivo.training.reproduce.beside import (
     table_two_beside,
 )
 from espressivo.training.reproduce.studies import ENTRIES
-from espressivo.training.results import read_results
+from espressivo.training.results import CARD, read_results
 from espressivo.training.tables import (
     FORMATS,
     to_html,
@@ -69,7 +70,7 @@ def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
                 entry.title, entry.published, read_results(out / entry.name)
             )
             for entry in ENTRIES[study]
-            if entry.table == group and (out / entry.name / "crossval.json").is_file()
+            if entry.table == group and _has_answers(out / entry.name)
         }
         if not pairs:
             continue
@@ -95,6 +96,13 @@ def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
             *pages,
         ], tables
     return [_write(tables, figures, out), *pages], tables
+
+
+def _has_answers(folder: Path) -> bool:
+    """Whether a result has a finished fold; a killed one may not have it gathered."""
+    if not (folder / CARD).is_file():
+        return False
+    return any(folder.glob(PREDICTIONS)) or any(folder.glob(f"*/seed-*/{PREDICTIONS}"))
 
 
 def _write(tables: list[Table], figures: list[str], out: Path) -> Path:
