@@ -65,7 +65,8 @@ TEMPERATURE = 1.7
 
 def make_network(**settings):
     torch.manual_seed(0)
-    network = build_network(NetworkConfig(**({"n_layers": 1, "head": "statistics"} | settings)))
+    config = NetworkConfig(**({"n_layers": 1, "head": "statistics"} | settings))
+    network = build_network(config)
     with torch.no_grad():
         # Away from what every network starts with, so that a part left out shows.
         network.average.scores.normal_()

@@ -78,12 +78,11 @@ def test_a_run_leaves_what_it_was(tmp_path, clips, config):
     )
 
 
-@pytest.mark.parametrize("cached", [False, True])
-@pytest.mark.parametrize("select", [False, True])
-@pytest.mark.parametrize("epoch", [1, 3])
-def test_a_killed_run_resumes_to_the_same_weights(
-    tmp_path, clips, config, epoch, select, cached
-):
+@pytest.mark.parametrize(
+    ("epoch", "how"), [(1, "plain"), (1, "select"), (3, "select cached"), (1, "cached")]
+)
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path, clips, config, epoch, how):
+    select, cached = "select" in how, "cached" in how
     if cached:
         config = replace(config, augmentation=AugmentConfig(variants=2))
     options = {"validation": clips[:4], "select": select}
@@ -217,7 +216,9 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path, clips, config):
 
 
 def test_frozen_parts_stay_and_lower_blocks_learn_slower():
-    network = build_network(NetworkConfig(n_layers=3, n_frozen=1, frozen="convolutions"))
+    network = build_network(
+        NetworkConfig(n_layers=3, n_frozen=1, frozen="convolutions")
+    )
     objective = Objective(network, LossConfig(), n_speakers=2)
     config = TrainingConfig(
         encoder_rate=1.0, layer_decay=0.5, learning_rate=3.0, weight_decay=0.1
