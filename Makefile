@@ -22,6 +22,7 @@ format: .venv/.dev  ## Put the code into its one form
 
 bench: .venv/.bench  ## Speed and memory against a peer; takes about ten minutes
 	$(BIN)/python benchmarks/analyze.py
+	$(BIN)/python benchmarks/training.py --ravdess ../shared/corpora/ravdess
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"$(PYTHON) is Python {v[0]}.{v[1]}, and espressivo needs 3.11 or newer; run: make PYTHON=python3.12")'
@@ -32,11 +33,11 @@ bench: .venv/.bench  ## Speed and memory against a peer; takes about ten minutes
 	@touch $@
 
 .venv/.dev: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot,train,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot,train,cluster,dev]'
 	@touch $@ .venv/.runtime
 
 .venv/.bench: .venv/.dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,bench]'
 	@touch $@
 
 clean:

@@ -180,7 +180,7 @@ def test_killed_anywhere_the_same_command_ends_the_same(
     found, expected = rows(out), rows(result)
     assert [found[c] for c in columns] == [expected[c] for c in columns]
     assert not list(out.rglob("*.checkpoint"))
-    assert (out / "tables" / "report.html").is_file()
+    assert (out / "report" / "report.html").is_file()
 
 
 def test_a_full_disk_leaves_finished_folds_usable(config, folds, tmp_path):

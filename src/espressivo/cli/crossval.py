@@ -119,12 +119,22 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 130
-    from espressivo.training.results import read_results
-    from espressivo.training.tables import write_report
-
-    print(f"wrote {write_report([read_results(args.out)], args.out / 'tables')}")
-    print(f"next: espressivo tables {args.out}")
+    _show(args.out)
     return 0
+
+
+def _show(out: Path) -> None:
+    """Print the main table, and write all of them."""
+    from rich.console import Console
+
+    from espressivo.cli.tables import print_table
+    from espressivo.training.results import read_results
+    from espressivo.training.tables import main_table, write_report
+
+    results = [read_results(out)]
+    print_table(Console(highlight=False), main_table(results))
+    print(f"wrote {write_report(results, out / 'report')}")
+    print(f"to compare it with another: espressivo tables {out} --against OTHER")
 
 
 def run_crossval(
