@@ -206,6 +206,16 @@ def test_both_readings_of_frozen_stand_beside_each_other(
     assert (finished / "ravdess-frozen/predictions.parquet").is_file()
 
 
+def test_weights_of_another_network_are_refused_before_anything_is_read(
+    root, weights, tmp_path, capsys
+):
+    more = ("--weights", weights / "wav2vec2")
+    assert main(paper(root, weights, tmp_path / "out", "--table", "I", *more)) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "a checkpoint of another network than distilhubert" in last
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_killed_command_goes_on_to_the_same_predictions(
     finished, root, weights, tmp_path
 ):

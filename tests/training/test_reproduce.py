@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -277,7 +278,10 @@ def test_durations_come_from_headers(sources, tmp_path):
     utterances = read_corpus("iemocap", folder)
     encode(utterances[0].path, np.zeros(24_000, np.float32))
     utterances[1].path.write_bytes(b"no header")
+    flac = utterances[2].path.with_suffix(".flac")
+    utterances[2] = replace(utterances[2], path=encode(flac, np.zeros(40_000, "f4")))
     seconds, n_assumed = durations(utterances)
+    assert seconds[2] == pytest.approx(2.5, abs=0.01)
     assert seconds[0] == pytest.approx(1.5, abs=0.01)
     assert n_assumed == 1
     assert seconds[1] == pytest.approx(np.median([seconds[0], *seconds[2:]]))

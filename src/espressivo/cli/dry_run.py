@@ -6,10 +6,33 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.reproduce.estimate import Estimate
+    from espressivo.training.reproduce.sources import Source
+    from espressivo.training.reproduce.studies import Stage
+
+
+def dry_run(
+    seeds: Sequence[int], sources: Mapping[str, Source], stages: Sequence[Stage]
+) -> None:
+    """Say what would run, how long and how much disk, and write nothing."""
+    from espressivo.training.reproduce import estimate
+
+    utterances = [u for source in sources.values() for u in source.utterances]
+    seconds, n_assumed = estimate.durations(utterances)
+    config = stages[0].config
+    heard = [min(s, config.signal.longest_s) for s in seconds]
+    costs = estimate.measure(config, sum(heard) / len(heard))
+    found = []
+    for stage in stages:
+        found.append(estimate.estimate(stage, len(seeds), costs))
+        if stage.entry.table == "production" and "ravdess" in sources:
+            name = stage.entry.name.replace("production", "ravdess")
+            n = len(sources["ravdess"].utterances)
+            found.append(estimate.estimate_elsewhere(name, n, len(seeds), costs))
+    print_estimates(found, seconds, n_assumed, config)
 
 
 def print_estimates(

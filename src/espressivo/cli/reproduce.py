@@ -187,9 +187,15 @@ def run(args: argparse.Namespace) -> int:
     sources = _read_sources(args, tables)
     stages = _stages(args, sources, tables)
     if args.dry_run:
-        return _dry_run(args, sources, stages)
+        from espressivo.cli.dry_run import dry_run
+
+        dry_run(args.seeds, sources, stages)
+        return 0
+    from espressivo.training.reproduce.studies import require_weights
+
     args.cache = args.cache or args.out / "cache"
     try:
+        require_weights(stages, args.out, args.seeds)
         for stage in stages:
             _run_stage(args, sources, stage)
     except KeyboardInterrupt:
@@ -338,26 +344,3 @@ def _report(args: argparse.Namespace) -> None:
         print_table(console, replace(table, notes=()) if same else table)
     for path in written:
         print(f"wrote {path}")
-
-
-def _dry_run(
-    args: argparse.Namespace, sources: Mapping[str, Source], stages: Sequence[Stage]
-) -> int:
-    """Say what would run, how long and how much disk, and write nothing."""
-    from espressivo.cli.dry_run import print_estimates
-    from espressivo.training.reproduce import estimate
-
-    utterances = [u for source in sources.values() for u in source.utterances]
-    seconds, n_assumed = estimate.durations(utterances)
-    config = stages[0].config
-    heard = [min(s, config.signal.longest_s) for s in seconds]
-    costs = estimate.measure(config, sum(heard) / len(heard))
-    found = []
-    for stage in stages:
-        found.append(estimate.estimate(stage, len(args.seeds), costs))
-        if stage.entry.table == "production" and "ravdess" in sources:
-            name = stage.entry.name.replace("production", "ravdess")
-            n = len(sources["ravdess"].utterances)
-            found.append(estimate.estimate_elsewhere(name, n, len(args.seeds), costs))
-    print_estimates(found, seconds, n_assumed, config)
-    return 0

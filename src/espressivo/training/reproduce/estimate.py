@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 import torch
 
@@ -186,7 +187,7 @@ def measure(config: ExperimentConfig, clip_s: float) -> Costs:
 
 
 def durations(utterances: Sequence[Utterance]) -> tuple[list[float], int]:
-    """Read how long recordings are, from the headers of WAV files alone.
+    """Read how long recordings are, from their headers alone.
 
     Returns:
         Seconds of each, the median of the others for those that tell nothing; and how
@@ -202,8 +203,16 @@ def _duration(path: Path) -> float | None:
     try:
         with path.open("rb") as file, wave.open(file) as opened:
             return float(opened.getnframes() / opened.getframerate())
-    except (OSError, EOFError, wave.Error, ZeroDivisionError):
+    except (EOFError, wave.Error, ZeroDivisionError):
+        pass  # no WAV, or not of the kind that the quick reader knows
+    except OSError:
         return None
+    try:
+        with av.open(str(path)) as container:
+            n = container.duration
+    except (av.error.FFmpegError, OSError):
+        return None
+    return None if n is None else n / av.time_base
 
 
 def _noise(n: int, seconds: float) -> list[Clip]:

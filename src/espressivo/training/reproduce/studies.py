@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from espressivo.errors import ConfigError
 from espressivo.training.config import ExperimentConfig, read_config
+from espressivo.training.evaluation import PREDICTIONS
+from espressivo.training.networks import build_network, load_pretrained
 from espressivo.training.protocol import ProtocolConfig, make_folds
 from espressivo.training.published import OTHERS, STUDY, Published
 
@@ -134,6 +136,28 @@ def changes(settings: Sequence[str]) -> str:
     last = {s.partition("=")[0].strip(): s for s in settings}
     told = [setting for key, setting in last.items() if key not in _NEUTRAL]
     return f"not the published recipe: {', '.join(told)}." if told else ""
+
+
+def require_weights(stages: Sequence[Stage], out: Path, seeds: Sequence[int]) -> None:
+    """Load the pretrained encoder once, before hours of recordings are read for it.
+
+    Args:
+        stages: All of one study, which have the same encoder.
+        out: Holds their results; when all are finished, nothing is loaded.
+        seeds: Of the runs.
+
+    Raises:
+        TrainingError: The weights are absent, or another network's.
+    """
+    runs = (
+        out / stage.entry.name / fold.name / f"seed-{seed}" / PREDICTIONS
+        for stage in stages
+        for fold in stage.folds
+        for seed in seeds
+    )
+    if not all(run.is_file() for run in runs):
+        config = stages[0].config.network
+        load_pretrained(build_network(config), config)
 
 
 def paper_stages(
