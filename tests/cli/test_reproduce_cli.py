@@ -269,6 +269,8 @@ def test_light_sernet_as_published_and_under_our_folds(root, tmp_path, capsys):
     assert main(reproduce("light-sernet", root, tmp_path / "out", *more)) == 0
     out = capsys.readouterr().out
     assert "chosen on the test part" in out
+    assert "not the published recipe: training.batch_size=8" in out
+    assert "network.window_s=3" in " ".join(out.split())
     assert "Difference: as published, minus our folds" in out
     published = rows(tmp_path / "out/as-published")
     parts = [
@@ -329,6 +331,14 @@ def test_what_cannot_be_reproduced_is_one_line_and_exit_1(
     last = capsys.readouterr().err.splitlines()[-1]
     assert message in last
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(root, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    args = ["reproduce", "paper", "--iemocap", str(root), "--table", "II"]
+    args += ["--crema-d", str(root / "CREMA-D"), "--out", str(tmp_path / "file/out")]
+    assert main(args) == 1
+    assert "cannot be written (Not a directory)" in capsys.readouterr().err
 
 
 def test_a_table_that_is_none_is_the_command_lines_fault(root, capsys):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.cli.crossval import add_running_arguments, run_crossval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from espressivo.training.reproduce.sources import Source
     from espressivo.training.reproduce.studies import Stage
@@ -24,7 +25,8 @@ Run published experiments again, and put what was published beside what comes ou
   pepino        Pepino et al. (2021), wav2vec2-base: as published, and under our folds
   light-sernet  Aftab et al. (2022): as published, and under our folds
 
-Of the last two the difference is what the published folds leak."""
+Of the last two the difference is what the published folds gain: by talkers in several
+parts, and by more utterances to train on."""
 
 _PAPER = """\
 Run the study (Ismail 2025, arXiv 2512.23435) again:
@@ -98,7 +100,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         choices=(3.0, 7.0),
         default=7.0,
         metavar="SECONDS",
-        help="cut or pad recordings to 3 or 7 s; both were published (default: 7)",
+        help="cut or pad recordings to 3 or 7 s (default: 7, as in the recipe)",
     )
 
 
@@ -208,6 +210,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Say of a full disk what it costs: nothing that is finished."""
+    from espressivo.errors import EspressivoError
+
+    try:
+        yield
+    except OSError as error:
+        raise EspressivoError(
+            f"{out}: cannot be written ({error.strerror or error}); what is finished "
+            "stays usable: make room, and give the same command again"
+        ) from error
+
+
 def _wanted(args: argparse.Namespace) -> list[str]:
     """Say which tables are run; refuse what was asked for and cannot be."""
     from espressivo.errors import EspressivoError
@@ -246,10 +262,11 @@ def _table_two(args: argparse.Namespace) -> None:
     )
     print(f"Table II: utterances and average class weights\n\n{text}\n{verdict}\n")
     if args.out is not None and not args.dry_run:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "table-II.md").write_text(f"{text}\n{verdict}\n", "utf-8")
         plain = json.dumps(table.to_dict(), indent=2)
-        (args.out / "table-II.json").write_text(plain + "\n", "utf-8")
+        with _writing(args.out):
+            args.out.mkdir(parents=True, exist_ok=True)
+            (args.out / "table-II.md").write_text(f"{text}\n{verdict}\n", "utf-8")
+            (args.out / "table-II.json").write_text(plain + "\n", "utf-8")
 
 
 def _read_sources(args: argparse.Namespace, tables: Sequence[str]) -> dict[str, Source]:
@@ -291,8 +308,11 @@ def _cautions(
     from espressivo.training.reproduce.sources import cautions_of
     from espressivo.training.reproduce.studies import changes
 
+    settings = list(args.settings)
+    if getattr(args, "window", 7.0) != 7.0:
+        settings.append(f"network.window_s={args.window:g}")
     found = cautions_of(sources[name] for name in corpora)
-    return [*found, *filter(None, [changes(args.settings)])]
+    return [*found, *filter(None, [changes(settings)])]
 
 
 def _run_stage(
@@ -313,7 +333,7 @@ def _run_elsewhere(
 
     name = stage.entry.name.replace("production", "ravdess")
     print(f"{name}: {stage.entry.title} on RAVDESS", file=sys.stderr)
-    with counting_bar("reading RAVDESS") as on_loaded:
+    with _writing(args.out), counting_bar("reading RAVDESS") as on_loaded:
         score_elsewhere(
             args.out.absolute() / stage.entry.name,
             stage.folds[0],
@@ -337,7 +357,8 @@ def _report(args: argparse.Namespace) -> None:
     from espressivo.training.reproduce.summary import write_summary
 
     console = Console(highlight=False)
-    written, tables = write_summary(args.study, args.out)
+    with _writing(args.out):
+        written, tables = write_summary(args.study, args.out)
     for table, following in zip_longest(tables, tables[1:]):
         # The notes of a group are the same; below its last table they are enough.
         same = following is not None and following.notes == table.notes
