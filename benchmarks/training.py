@@ -49,9 +49,10 @@ def write_clips(ravdess: Path, path: Path) -> int:
         u for u in read_corpus("ravdess", ravdess) if u.speaker[-2:] in ACTORS
     ]
     clips, _ = load_clips(utterances, SignalConfig())
-    arrays = {f"{n:04}": clip.signal for n, clip in enumerate(clips)}
+    lengths = np.array([len(clip.signal) for clip in clips])
+    samples = np.concatenate([clip.signal for clip in clips])
     labels = np.array([CLASSES[clip.utterance.emotion] for clip in clips])
-    np.savez(path, labels=labels, **arrays)
+    np.savez(path, labels=labels, lengths=lengths, samples=samples)
     return len(clips)
 
 

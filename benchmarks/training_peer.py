@@ -39,7 +39,8 @@ class Clips(torch.utils.data.Dataset[dict[str, Any]]):
     def __init__(self, path: str) -> None:
         with np.load(path) as stored:
             self.labels = stored["labels"]
-            self.signals = [stored[f"{n:04}"] for n in range(len(self.labels))]
+            ends = np.cumsum(stored["lengths"])
+            self.signals = np.split(stored["samples"], ends[:-1])
 
     def __len__(self) -> int:
         return len(self.labels)
