@@ -440,7 +440,7 @@ def test_the_card_says_what_made_it(exported):
     assert [c["n_utterances"] for c in card["training_corpora"]] == [16]
     assert "terms of mine are for you to know" in card["allowed_use"]
     assert card["made_by"]["command"] == "espressivo export ..."
-    assert card["made_by"]["recipe"]["encoder"] == "encoder.safetensors"
+    assert card["made_by"]["recipe"]["network"]["weights"] == "encoder.safetensors"
 
 
 def test_the_report_measures_what_was_promised(exported):
