@@ -6,7 +6,7 @@
     |-- AudioError          a recording or an array cannot be read as audio
     |-- ModelError          a model folder is missing, altered or not one of ours
     |-- CorpusError         a corpus is not where or what it was said to be
-    |-- SplitError          a fold would put one speaker into two parts
+    |-- SplitError          folds would leak, or cannot be made or read
     |-- ConfigError         a training or export configuration is wrong
     |-- TrainingError       a run cannot start, resume or finish
     `-- ExportError         an exported model would not be the trained one
@@ -32,7 +32,7 @@ class CorpusError(EspressivoError):
 
 
 class SplitError(EspressivoError):
-    """A fold would put one speaker into two of its parts."""
+    """Folds would put a speaker into two parts, or cannot be made or read."""
 
 
 class ConfigError(EspressivoError):

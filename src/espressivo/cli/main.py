@@ -47,7 +47,7 @@ examples:
 
 exit codes:
   0 done, 1 the input is at fault, 2 the command line is, 3 some of many inputs
-  failed (each is listed on stderr), 130 interrupted"""
+  failed (each is listed on stderr) or an audit found a leak, 130 interrupted"""
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -79,7 +80,9 @@ def _on_ray(tasks: Sequence[FoldTask], watch: Watch | None) -> None:
     import ray  # noqa: PLC0415 - slow, and of another extra
 
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+        ray.init(
+            log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR
+        )
     # A worker that dies takes its task's unfinished epoch with it, and no more: the
     # next one goes on from the checkpoint.
     remote: Any = ray.remote(max_retries=3)(run_task)
