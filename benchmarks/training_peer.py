@@ -11,25 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from peer import CONFIG
 from transformers import (
-    HubertConfig,
     HubertForSequenceClassification,
     Trainer,
     TrainerCallback,
     TrainingArguments,
-)
-
-# ntu-spml/distilhubert, as published, with the SUPERB head.
-CONFIG = HubertConfig(
-    feat_extract_norm="group",
-    feat_proj_layer_norm=False,
-    do_stable_layer_norm=False,
-    conv_bias=False,
-    num_hidden_layers=2,
-    apply_spec_augment=False,
-    layerdrop=0.0,
-    classifier_proj_size=256,
-    num_labels=4,
 )
 
 
@@ -83,6 +70,7 @@ class Clock(TrainerCallback):  # type: ignore[misc]
 def main(clips_path: str, frozen: str, n_epochs: str) -> None:
     """Train for some epochs."""
     torch.set_num_threads(1)
+    CONFIG.layerdrop = 0.0  # or some steps would train no layer
     model = HubertForSequenceClassification(CONFIG)
     if frozen == "all":
         model.freeze_base_model()

@@ -14,3 +14,15 @@ def named_folder(text: str) -> tuple[str, Path]:
             f"{text!r} is not NAME=DIR, such as ravdess=corpora/ravdess"
         )
     return name, Path(folder).expanduser().absolute()
+
+
+def add_named_folders(parser: argparse.ArgumentParser, option: str, text: str) -> None:
+    """Add an option that takes `NAME=DIR` and may be given several times."""
+    parser.add_argument(
+        option,
+        type=named_folder,
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help=f"{text}; repeatable",
+    )

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import named_folder
+from espressivo.cli.arguments import add_named_folders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,13 +72,8 @@ def add_audit(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "source", type=Path, metavar="FOLDS|CONFIG", help="a table, a folder or a .toml"
     )
-    parser.add_argument(
-        "--corpus",
-        type=named_folder,
-        action="append",
-        default=[],
-        metavar="NAME=DIR",
-        help="where a corpus is, when not where the source says; several times",
+    add_named_folders(
+        parser, "--corpus", "where a corpus is, when not where the source says"
     )
     parser.add_argument(
         "--quick",

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import named_folder
+from espressivo.cli.arguments import add_named_folders
 
 if TYPE_CHECKING:
     from espressivo.training.export import ExportReport
@@ -83,22 +83,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_recordings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--corpus",
-        type=named_folder,
-        action="append",
-        default=[],
-        metavar="NAME=DIR",
-        help="where a training corpus is, in place of what the run says; repeatable",
+    add_named_folders(
+        parser, "--corpus", "where a training corpus is, in place of what the run says"
     )
-    parser.add_argument(
+    add_named_folders(
+        parser,
         "--held-out",
-        type=named_folder,
-        action="append",
-        default=[],
-        metavar="NAME=DIR",
-        help="a labelled corpus to score int8 and fp32 on; calibrates nothing; "
-        "repeatable",
+        "a labelled corpus to score int8 and fp32 on; calibrates nothing",
     )
     parser.add_argument(
         "--calibration",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import named_folder
+from espressivo.cli.arguments import add_named_folders
 
 if TYPE_CHECKING:
     import argparse
@@ -17,13 +17,8 @@ if TYPE_CHECKING:
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the configuration, and the ways to adapt it to this machine."""
     parser.add_argument("config", type=Path, metavar="CONFIG.toml")
-    parser.add_argument(
-        "--corpus",
-        type=named_folder,
-        action="append",
-        default=[],
-        metavar="NAME=DIR",
-        help="where a corpus is, in place of what the configuration says; repeatable",
+    add_named_folders(
+        parser, "--corpus", "where a corpus is, in place of what the configuration says"
     )
     parser.add_argument(
         "--set",

@@ -7,16 +7,16 @@ paths count from the table's folder.
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from espressivo.errors import SplitError
+from espressivo.training.rows import read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from espressivo.training.corpora.utterance import Utterance
     from espressivo.training.splits import Fold
@@ -29,7 +29,6 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 _REQUIRED = ("fold", "part", "id", "speaker")
 _OPTIONAL = ("path", "session", "corpus", "emotion", "text")
-_Rows: TypeAlias = "Iterable[tuple[str, dict[str, str]]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +110,10 @@ def read_folds(path: Path) -> list[ListedFold]:
             f"{table}: no such file; pass a table of folds (.csv or .parquet), or a "
             f"folder that holds {FOLDS}"
         )
-    readers = {".csv": _csv_rows, ".parquet": _parquet_rows}
-    if table.suffix.lower() not in readers:
-        raise SplitError(
-            f"{table}: ends in '{table.suffix}'; pass a .csv or .parquet table of folds"
-        )
     found: dict[str, dict[Part, list[Listed]]] = {}
-    for where, row in readers[table.suffix.lower()](table):
+    for where, row in read_rows(
+        table, "table of folds", _REQUIRED, _OPTIONAL, SplitError
+    ):
         for column in _REQUIRED:
             if not row.get(column):
                 raise SplitError(f"{table}, {where}: {column} is empty; fill it")
@@ -168,51 +164,3 @@ def _listed(folder: Path, row: dict[str, str]) -> Listed:
     kept = {name: row.get(name, "") for name in ("session", "corpus", "emotion")}
     text = row.get("text") or None
     return Listed(row["id"], path, row["speaker"], text=text, **kept)
-
-
-def _csv_rows(table: Path) -> _Rows:
-    try:
-        # Spreadsheets put a byte order mark in front.
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            _require_columns(table, reader.fieldnames or ())
-            # A row may be shorter than the header, or longer: then the key is None.
-            return [
-                (
-                    f"line {reader.line_num}",
-                    {k: (v or "").strip() for k, v in row.items() if k},
-                )
-                for row in reader
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SplitError(
-            f"{table}: is no CSV in UTF-8 ({error}); save it as such"
-        ) from error
-
-
-def _parquet_rows(table: Path) -> _Rows:
-    import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
-    from pyarrow import parquet  # noqa: PLC0415
-
-    try:
-        columns = parquet.read_schema(table).names
-        _require_columns(table, columns)
-        wanted = [c for c in (*_REQUIRED, *_OPTIONAL) if c in columns]
-        rows = parquet.read_table(table, columns=wanted).to_pylist()
-    except pa.ArrowInvalid as error:
-        raise SplitError(
-            f"{table}: is no Parquet file ({error}); write it again, or as .csv"
-        ) from error
-    return [
-        (f"row {n}", {k: "" if v is None else str(v) for k, v in row.items()})
-        for n, row in enumerate(rows, start=1)
-    ]
-
-
-def _require_columns(table: Path, columns: Iterable[str]) -> None:
-    found = list(columns)
-    if missing := [column for column in _REQUIRED if column not in found]:
-        raise SplitError(
-            f"{table}: has no column {', '.join(missing)} "
-            f"(it has: {', '.join(found) or 'none'}); add it"
-        )
