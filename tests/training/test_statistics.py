@@ -323,3 +323,20 @@ def test_holm_lies_between_no_correction_and_bonferronis(p_values):
         smaller = sorted(q for q in p_values if q <= p)
         assert found == min(1, max((n - i) * q for i, q in enumerate(smaller)))
     assert min(adjusted) == min(1, n * min(p_values))
+
+
+@pytest.mark.parametrize(
+    ("n_speakers", "least", "most"), [(4, 0.70, 0.88), (10, 0.83, 0.95), (24, 0.87, 1)]
+)
+def test_intervals_hold_the_truth_nearly_as_often_as_they_say(n_speakers, least, most):
+    rng = np.random.default_rng(0)
+    labels = np.tile(np.arange(4), 12 * n_speakers)
+    speakers = np.repeat(np.arange(n_speakers), 48)
+    held = []
+    for _ in range(300):
+        skill = rng.normal(0.6, 0.12, n_speakers).clip(0.05, 0.95)
+        right = rng.random(len(labels)) < skill[speakers]
+        guesses = np.eye(4)[np.where(right, labels, (labels + 1) % 4)]
+        ua = intervals(labels, guesses, speakers.astype(str).tolist())["ua"]
+        held.append(ua.low <= 0.6 <= ua.high)
+    assert least < np.mean(held) < most

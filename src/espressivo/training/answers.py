@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Run: TypeAlias = tuple[str, int]
 """A fold's name, and a seed."""
 
-FEW_SPEAKERS = 10
+FEW_SPEAKERS = 20
 """With fewer, a bootstrap over speakers gives too narrow an interval."""
 
 
