@@ -121,7 +121,7 @@ def _require_all(
         raise TrainingError(
             f"corpus '{names[group // n_classes]}' has no utterance of class "
             f"{group % n_classes}; the classifier in closed form needs every emotion "
-            "in every corpus: leave the corpus out, or train with [head] epochs"
+            "in every corpus: leave the corpus out, or set classifier.fit to 'logistic'"
         )
 
 
