@@ -221,11 +221,14 @@ class Results:
         return Comparison(differences, len(np.unique(mine.ids)), n_speakers)
 
     def curves(self) -> dict[Run, list[float]]:
-        """Read the validation UA of each epoch, of the runs that logged it."""
+        """Read the validation UA of each epoch, of the runs that logged several.
+
+        One epoch, as of a classifier in closed form, is no curve.
+        """
         found = {}
         for fold, seed in self.by_run:
             path = self.folder / fold / f"seed-{seed}" / "metrics.jsonl"
-            if values := _curve(path):
+            if len(values := _curve(path)) > 1:
                 found[fold, seed] = values
         return found
 

@@ -150,7 +150,8 @@ def _scale(ax: Axes, costs: Sequence[float]) -> None:
 
     if min(costs) > 0 and max(costs) >= 5 * min(costs):
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        wide = max(costs) > 500 * min(costs)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         ax.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
 
