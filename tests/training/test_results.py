@@ -259,3 +259,28 @@ def test_other_folds_change_means_but_not_what_is_pooled(tmp_path):
     assert again.intervals == whole.intervals
     assert again.pooled == whole.pooled
     assert again.over_folds("f1_anger") != whole.over_folds("f1_anger")
+
+
+def test_a_temperature_from_validation_changes_how_sure_and_no_answer(tmp_path):
+    rows = crossval_rows()
+    order = [str(emotion) for emotion in Emotion]
+    for row in rows:  # three times as sure as is right
+        p = np.array([row[name] for name in order]) ** 3
+        row.update(zip(order, (p / p.sum()).tolist(), strict=True))
+    sure = read_results(write_crossval(tmp_path / "sure", rows))
+    mild = read_results(write_crossval(tmp_path / "mild", crossval_rows()))
+    found = sure.calibrated()
+    assert found.pooled["ua"] == sure.pooled["ua"]
+    assert found.over_folds("ece").mean < sure.over_folds("ece").mean
+    # What was three times as sure is, at its temperature, what it was.
+    np.testing.assert_allclose(
+        found.answers.probabilities, mild.calibrated().answers.probabilities, atol=1e-6
+    )
+    assert "temperature" in found.card["cautions"][-1]
+
+
+def test_without_validation_apart_from_the_test_there_is_no_temperature(tmp_path):
+    rows = [row for row in crossval_rows() if row["part"] == "test"]
+    alone = read_results(write_crossval(tmp_path / "alone", rows))
+    with pytest.raises(CorpusError, match="no validation part apart from the test"):
+        alone.calibrated()

@@ -68,6 +68,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="also write report.html, and every table and figure, into this folder",
     )
     parser.add_argument(
+        "--calibrated",
+        action="store_true",
+        help="score every run at the temperature fitted to its validation part, which "
+        "changes ECE and no answer (default: as it was trained)",
+    )
+    parser.add_argument(
         "--costs",
         type=Path,
         metavar="CSV",
@@ -112,6 +118,9 @@ def run(args: argparse.Namespace) -> int:
         raise EspressivoError("--costs is for a figure; name its folder with --out")
     results = [read_results(folder) for folder in args.results]
     against = read_results(args.against) if args.against is not None else None
+    if args.calibrated:
+        results = [one.calibrated() for one in results]
+        against = None if against is None else against.calibrated()
     points = read_points(args.costs, results) if args.costs is not None else ()
     tables = all_tables(results, against)
     wanted = args.table or ["main", *(["comparison"] if against is not None else [])]

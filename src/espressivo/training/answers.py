@@ -11,7 +11,12 @@ import numpy as np
 
 from espressivo.errors import CorpusError
 from espressivo.training.pools import Pool, Spread, compare_pools, measures, spread
-from espressivo.training.statistics import score
+from espressivo.training.statistics import (
+    fit_temperature,
+    score,
+    softmax,
+    to_logits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,6 +109,7 @@ class Results:
             `left out` of the test.
         chosen_by_test: Whether a fold was validated on what it tests, so that its
             scores flatter it.
+        validation: Answers of the validation parts; None where nothing validated.
         card: The whole `crossval.json`.
     """
 
@@ -119,6 +125,7 @@ class Results:
     answers: Answers
     calm: str = ""
     chosen_by_test: bool = False
+    validation: Answers | None = None
     card: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -196,6 +203,38 @@ class Results:
         if kept.all() or not kept.any():
             return None
         return replace(self, answers=self.answers.where(kept), calm="left out")
+
+    def calibrated(self) -> Results:
+        """Return the same, each run at the temperature that suits its validation part.
+
+        No answer changes, only how sure it is.
+
+        Raises:
+            CorpusError: A run validated nothing, or what it tests.
+        """
+        known, asked = self.validation, self.answers
+        if known is None or self.chosen_by_test:
+            raise CorpusError(
+                f"{self.name}: has no validation part apart from the test to fit a "
+                "temperature to; use a protocol that has one"
+            )
+        found = asked.probabilities.copy()
+        for fold, seed in self.by_run:
+            held = (known.folds == fold) & (known.seeds == seed)
+            if not held.any():
+                raise CorpusError(f"{self.name}, {fold}: nothing validated there")
+            temperature = fit_temperature(
+                to_logits(known.probabilities[held]), known.labels[held]
+            )
+            rows = (asked.folds == fold) & (asked.seeds == seed)
+            found[rows] = softmax(to_logits(found[rows]), temperature)
+        note = "each run at the temperature fitted to its validation part."
+        cautions = [*self.card.get("cautions", ()), note]
+        return replace(
+            self,
+            answers=replace(asked, probabilities=found),
+            card={**self.card, "cautions": cautions},
+        )
 
     def compare(self, other: Results) -> Comparison:
         """Say how much better this is than `other`, on what both answered.

@@ -17,7 +17,7 @@ import numpy as np
 
 from espressivo.errors import CorpusError
 from espressivo.training.evaluation import read_predictions
-from espressivo.training.statistics import fit_temperature, score, softmax
+from espressivo.training.statistics import fit_temperature, score, softmax, to_logits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,8 +89,7 @@ def calibrate(folders: Sequence[Path]) -> Calibration:
 
 def _logits(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     predictions = read_predictions(folder)
-    # Up to a constant a row, which the softmax does not see, these are the logits.
-    return np.log(np.maximum(predictions.probabilities, 1e-12)), predictions.labels
+    return to_logits(predictions.probabilities), predictions.labels
 
 
 def _fit(sets: Sequence[tuple[NDArray[np.float64], NDArray[np.intp]]]) -> float:

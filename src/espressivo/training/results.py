@@ -59,6 +59,7 @@ def read_results(folder: Path) -> Results:
         answers=answers,
         calm="as neutral" if (answers.originals == "calm").any() else "",
         chosen_by_test=_chosen_by_test(test, validation),
+        validation=_to_answers(validation, folder) if validation["id"] else None,
         card=card,
     )
 

@@ -194,6 +194,12 @@ def softmax(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> Floa
     return probabilities
 
 
+def to_logits(probabilities: Probabilities) -> Floats:
+    """Return logits [N, C] whose softmax is `probabilities`."""
+    logits: Floats = np.log(np.maximum(probabilities, 1e-12))
+    return logits
+
+
 def fit_temperature(
     logits: NDArray[np.floating[Any]],
     labels: Labels,
