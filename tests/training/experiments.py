@@ -6,6 +6,7 @@ import wave
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from espressivo.training.config import (
     AugmentConfig,
@@ -15,11 +16,18 @@ from espressivo.training.config import (
     TrainingConfig,
 )
 from espressivo.training.corpora.utterance import Utterance
+from espressivo.training.dataset import pad
 from espressivo.training.networks import NetworkConfig
-from espressivo.types import Emotion
+from espressivo.types import SAMPLE_RATE, Emotion
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from espressivo.training.networks import EmotionNetwork
+    from espressivo.types import Signal
 
 HZ = {"anger": 900, "happiness": 600, "neutral": 300, "sadness": 150}
 
@@ -67,3 +75,29 @@ def small_config() -> ExperimentConfig:
             towards_start=0.01,
         ),
     )
+
+
+def predict(
+    network: EmotionNetwork,
+    signals: Sequence[Signal],
+    *,
+    longest_s: float = 8.0,
+    batch_size: int = 32,
+) -> NDArray[np.float32]:
+    """Return logits [N, 4] of `signals`, in their order, in float32.
+
+    What lies beyond `longest_s` is not heard. The network stands in evaluation mode
+    after.
+    """
+    network.eval()
+    device = network.classify.weight.device
+    order = np.argsort([len(signal) for signal in signals], kind="stable").tolist()
+    rows = np.zeros((len(signals), network.classify.out_features), np.float32)
+    with torch.inference_mode():
+        for first in range(0, len(order), batch_size):
+            picked = order[first : first + batch_size]
+            longest = int(longest_s * SAMPLE_RATE)
+            samples, lengths = pad([signals[index][:longest] for index in picked])
+            logits = network(samples.to(device), lengths.to(device))
+            rows[picked] = logits.float().cpu().numpy()
+    return rows

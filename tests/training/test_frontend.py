@@ -16,8 +16,9 @@ from espressivo.training.dataset import (  # noqa: E402
 )
 from espressivo.training.frontend import Batches, FrontEnd, front_key  # noqa: E402
 from espressivo.training.networks import build_network  # noqa: E402
-from espressivo.training.prediction import predict, predict_clips  # noqa: E402
+from espressivo.training.prediction import predict_clips  # noqa: E402
 from tests.training.experiments import (  # noqa: E402
+    predict,
     small_config,
     small_corpus,
     write_clip,

@@ -26,10 +26,10 @@ from espressivo.training.optimization import (  # noqa: E402
     parameter_groups,
     rate_share,
 )
-from espressivo.training.prediction import predict  # noqa: E402
 from espressivo.training.run import load_run  # noqa: E402
 from espressivo.types import Emotion  # noqa: E402
 from tests.training.experiments import (  # noqa: E402
+    predict,
     small_config,
     small_corpus,
 )

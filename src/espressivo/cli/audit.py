@@ -109,17 +109,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tabled(path: Path, corpora: dict[str, Path]) -> list[ListedFold]:
-    from espressivo.training.corpora import read_corpus
+    from espressivo.training.corpora import read_corpora
     from espressivo.training.fold_table import locate, read_folds
 
-    here = [u for name, root in corpora.items() for u in read_corpus(name, root)]
+    here = read_corpora(corpora)
     return locate(read_folds(path), here)
 
 
 def _configured(path: Path, corpora: dict[str, Path]) -> list[Fold]:
     from espressivo.errors import ConfigError
     from espressivo.training.config import read_config
-    from espressivo.training.corpora import read_corpus
+    from espressivo.training.corpora import read_corpora
     from espressivo.training.protocol import make_folds
 
     config = read_config(path)
@@ -129,7 +129,7 @@ def _configured(path: Path, corpora: dict[str, Path]) -> list[Fold]:
             f"(it has: {', '.join(config.corpora)}); say where one of these is"
         )
     roots = {**config.corpora, **corpora}
-    utterances = [u for name, root in roots.items() for u in read_corpus(name, root)]
+    utterances = read_corpora(roots)
     return make_folds(config.protocol, utterances, config.seed)
 
 

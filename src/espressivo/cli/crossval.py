@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,24 +100,17 @@ def add_running_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the cross-validation, then write its tables."""
-    from espressivo.training.corpora import read_corpus
+    from espressivo.cli.progress import interrupted
+    from espressivo.training.corpora import read_corpora
     from espressivo.training.protocol import make_folds
 
     config = read_recipe(args)
-    utterances = [
-        utterance
-        for name, root in config.corpora.items()
-        for utterance in read_corpus(name, root)
-    ]
+    utterances = read_corpora(config.corpora)
     folds = make_folds(config.protocol, utterances, config.seed)
     try:
         run_crossval(config, folds, args.out, args)
     except KeyboardInterrupt:
-        print(
-            f"interrupted; the same command goes on after the last epoch in {args.out}",
-            file=sys.stderr,
-        )
-        return 130
+        return interrupted(args.out)
     _show(args.out)
     return 0
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from rich.progress import Progress
 
@@ -36,6 +37,15 @@ def watch_epochs(n_epochs: int) -> Iterator[Callable[[EpochReport], None]]:
             bar.update(task, completed=report.epoch)
 
         yield on_epoch
+
+
+def interrupted(out: Path) -> int:
+    """Say how to go on after Ctrl-C; return the exit code."""
+    print(
+        f"interrupted; the same command goes on after the last epoch in {out}",
+        file=sys.stderr,
+    )
+    return 130
 
 
 def counting_progress() -> Progress:

@@ -176,6 +176,7 @@ def _tables(text: str) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Run what is wanted and not done, then print it beside what was published."""
+    from espressivo.cli.progress import interrupted
     from espressivo.errors import EspressivoError
 
     tables = _wanted(args) if args.study == "paper" else ["all"]
@@ -201,11 +202,7 @@ def run(args: argparse.Namespace) -> int:
         for stage in stages:
             _run_stage(args, sources, stage)
     except KeyboardInterrupt:
-        print(
-            f"interrupted; the same command goes on after the last epoch in {args.out}",
-            file=sys.stderr,
-        )
-        return 130
+        return interrupted(args.out)
     _report(args)
     return 0
 
@@ -254,12 +251,7 @@ def _table_two(args: argparse.Namespace) -> None:
         read_labels("iemocap", args.iemocap.expanduser()),
         read_labels("crema-d", args.crema_d.expanduser()),
     )
-    text = table.to_markdown()
-    verdict = (
-        "Every number is the study's, to its last digit."
-        if table.as_published
-        else "Not the published corpora: some numbers are not the study's."
-    )
+    text, verdict = table.to_markdown(), table.verdict
     print(f"Table II: utterances and average class weights\n\n{text}\n{verdict}\n")
     if args.out is not None and not args.dry_run:
         plain = json.dumps(table.to_dict(), indent=2)

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     """Train, or go on training."""
     from dataclasses import replace
 
-    from espressivo.cli.progress import watch_epochs
+    from espressivo.cli.progress import interrupted, watch_epochs
     from espressivo.training.experiment import train
 
     config = read_recipe(args, [args.leave_out] if args.leave_out else [])
@@ -99,11 +99,7 @@ def run(args: argparse.Namespace) -> int:
                 on_epoch=on_epoch,
             )
     except KeyboardInterrupt:
-        print(
-            f"interrupted; the same command goes on after the last epoch in {args.out}",
-            file=sys.stderr,
-        )
-        return 130
+        return interrupted(args.out)
     print(f"{args.out}: trained; next: espressivo export {args.out} --out DIR")
     return 0
 

@@ -24,11 +24,13 @@ from espressivo.training.atomic import write_text
 from espressivo.training.config import read_config, to_toml
 from espressivo.training.dataset import Unreadable, load_clips, require_readable
 from espressivo.training.engines import run_tasks
-from espressivo.training.fold_table import FOLDS, write_folds
+from espressivo.training.evaluation import PREDICTIONS
+from espressivo.training.fold_table import FOLDS, PARTS, write_folds
 from espressivo.training.networks import build_network, count_parameters
 from espressivo.training.protocol import class_weights
+from espressivo.training.results import CARD, SCHEMA, read_card
 from espressivo.training.run import git_revision, pick_device, versions
-from espressivo.training.task import PREDICTIONS, FoldTask, gather
+from espressivo.training.task import FoldTask, gather
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
@@ -40,9 +42,6 @@ if TYPE_CHECKING:
     from espressivo.training.dataset import Clip
     from espressivo.training.engines import Engine, Watch
     from espressivo.training.splits import Fold
-
-SCHEMA = "espressivo.crossval/1"
-"""Name and version of `crossval.json`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,30 +116,13 @@ def crossval(
             _add_seconds(folder, time.time() - began)
 
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """Read `crossval.json`.
-
-    Raises:
-        TrainingError: There is none.
-    """
-    try:
-        text = (folder / "crossval.json").read_text("utf-8")
-    except OSError as error:
-        raise TrainingError(
-            f"{folder}: holds no crossval.json; pass a folder that "
-            "`espressivo crossval --out` wrote"
-        ) from error
-    described: dict[str, Any] = json.loads(text)
-    return described
-
-
 def _open_result(folder: Path, config: ExperimentConfig, folds: Sequence[Fold]) -> None:
     """Write what is done, or find that it is what is already there."""
     kept = folder / "config.toml"
     unseeded = replace(config, seed=0)
     # A run killed before it was described had not begun to train.
-    if all((folder / n).exists() for n in (kept.name, FOLDS, "crossval.json")):
-        before = read_description(folder)
+    if all((folder / n).exists() for n in (kept.name, FOLDS, CARD)):
+        before = read_card(folder)
         same = read_config(kept) == unseeded
         if not same or before["folds_sha256"] != _folds_sha256(folds):
             raise TrainingError(
@@ -162,8 +144,8 @@ def _describe(
     clips, unreadable = loaded
     weights = [class_weights(fold) for fold in folds]
     n_all, n_trained = count_parameters(build_network(config.network))
-    path = folder / "crossval.json"
-    before = read_description(folder) if path.exists() else {}
+    path = folder / CARD
+    before = read_card(folder) if path.exists() else {}
     described = {
         "schema": SCHEMA,
         "name": config.name,
@@ -178,15 +160,7 @@ def _describe(
         "class_weights": {
             str(e): float(np.mean([weight[e] for weight in weights])) for e in Emotion
         },
-        "corpora": _corpora(clips),
-        "unreadable": [
-            {
-                "id": u.utterance.id,
-                "path": str(u.utterance.path),
-                "reason": u.reason,
-            }
-            for u in unreadable
-        ],
+        **describe_clips(clips, unreadable),
         "cautions": list(options.cautions),
         "versions": versions(),
         "git": git_revision(),
@@ -199,23 +173,32 @@ def _describe(
 
 
 def _add_seconds(folder: Path, seconds: float) -> None:
-    described = read_description(folder)
+    described = read_card(folder)
     described["seconds"] = round(described["seconds"] + seconds, 1)
-    write_text(json.dumps(described, indent=2) + "\n", folder / "crossval.json")
+    write_text(json.dumps(described, indent=2) + "\n", folder / CARD)
 
 
-def _corpora(clips: Sequence[Clip]) -> dict[str, dict[str, Any]]:
+def describe_clips(
+    clips: Sequence[Clip], unreadable: Sequence[Unreadable]
+) -> dict[str, Any]:
+    """Say what was heard of each corpus, hashed, and what could not be."""
     counts = Counter(clip.utterance.corpus for clip in clips)
     return {
-        name: {
-            "utterances": n,
-            "sha256": _sha256(
-                f"{c.utterance.id} {c.digest}"
-                for c in clips
-                if c.utterance.corpus == name
-            ),
-        }
-        for name, n in sorted(counts.items())
+        "corpora": {
+            name: {
+                "utterances": n,
+                "sha256": _sha256(
+                    f"{c.utterance.id} {c.digest}"
+                    for c in clips
+                    if c.utterance.corpus == name
+                ),
+            }
+            for name, n in sorted(counts.items())
+        },
+        "unreadable": [
+            {"id": u.utterance.id, "path": str(u.utterance.path), "reason": u.reason}
+            for u in unreadable
+        ],
     }
 
 
@@ -223,7 +206,7 @@ def _folds_sha256(folds: Sequence[Fold]) -> str:
     return _sha256(
         f"{fold.name} {part} {utterance.id}"
         for fold in folds
-        for part in ("train", "validation", "test")
+        for part in PARTS
         for utterance in getattr(fold, part)
     )
 

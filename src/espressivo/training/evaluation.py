@@ -14,7 +14,7 @@ from espressivo.training import statistics
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -156,13 +156,7 @@ class Evaluation:
         from pyarrow import parquet  # noqa: PLC0415
 
         folder.mkdir(parents=True, exist_ok=True)
-        names = ("id", "corpus", "speaker", "session", "emotion", "original")
-        columns: dict[str, Any] = {
-            name: [str(getattr(u, name)) for u in self.utterances] for name in names
-        }
-        order = [str(emotion) for emotion in Emotion]
-        columns["predicted"] = [order[i] for i in self.probabilities.argmax(1)]
-        columns |= dict(zip(order, self.probabilities.T, strict=True))
+        columns = to_columns(self.utterances, self.probabilities)
         parquet.write_table(pa.table(columns), folder / PREDICTIONS)
         (folder / "scores.json").write_text(self.to_json() + "\n", "utf-8")
 
@@ -184,6 +178,19 @@ class Evaluation:
             )
         other = np.array([others[u.id] for u in both.utterances])
         return statistics.compare(both.labels, other, both.probabilities, both.speakers)
+
+
+def to_columns(
+    utterances: Sequence[Utterance], probabilities: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Lay utterances and their probabilities [N, 4] out as columns of a table."""
+    names = ("id", "corpus", "speaker", "session", "emotion", "original")
+    columns: dict[str, Any] = {
+        name: [str(getattr(u, name)) for u in utterances] for name in names
+    }
+    order = [str(emotion) for emotion in Emotion]
+    columns["predicted"] = [order[i] for i in probabilities.argmax(1)]
+    return columns | dict(zip(order, probabilities.T, strict=True))
 
 
 @dataclass(frozen=True, eq=False)  # compared by its arrays

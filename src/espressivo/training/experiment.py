@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,8 @@ from espressivo.training.frontend import Batches, FrontEnd
 from espressivo.training.loop import train_epochs
 from espressivo.training.networks import build_network, load_pretrained
 from espressivo.training.objective import Objective
-from espressivo.training.prediction import mean_recall, predict_clips
+from espressivo.training.prediction import predict_clips
+from espressivo.training.protocol import weigh_classes
 from espressivo.training.run import (
     finish_run,
     open_run,
@@ -24,6 +24,7 @@ from espressivo.training.run import (
     write_metrics,
     write_temperature,
 )
+from espressivo.training.statistics import score, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -120,9 +121,8 @@ def hear(front: FrontEnd, clips: Sequence[Clip], config: ExperimentConfig) -> Ba
 
 def class_weights(clips: Sequence[Clip]) -> Tensor:
     """Return the balanced weight of each class, float [4]: N / (4 n)."""
-    counts = Counter(CLASSES[clip.utterance.emotion] for clip in clips)
-    shares = [len(clips) / (len(CLASSES) * counts[c]) for c in CLASSES.values()]
-    return torch.tensor(shares)
+    weights = weigh_classes([clip.utterance for clip in clips])
+    return torch.tensor(list(weights.values()))
 
 
 def _train(
@@ -162,7 +162,7 @@ def _train(
 
 
 def _score(batches: Batches) -> float:
-    return mean_recall(predict_clips(batches), batches.labels)
+    return score(batches.labels, softmax(predict_clips(batches))).ua
 
 
 def _fit_classifier(

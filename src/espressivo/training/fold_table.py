@@ -7,12 +7,12 @@ paths count from the table's folder.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from espressivo.errors import SplitError
+from espressivo.training.atomic import replacing
 from espressivo.training.rows import read_rows
 
 if TYPE_CHECKING:
@@ -86,12 +86,8 @@ def write_folds(folds: Sequence[Fold], path: Path) -> None:
         columns[name] = pa.array([str(getattr(u, name)) for _, _, u in rows], text)
     columns["text"] = pa.array([u.text for _, _, u in rows], text)
     columns["path"] = pa.array([str(u.path.absolute()) for _, _, u in rows], text)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        parquet.write_table(pa.table(columns), unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as whole:
+        parquet.write_table(pa.table(columns), whole)
 
 
 def read_folds(path: Path) -> list[ListedFold]:

@@ -117,7 +117,13 @@ def class_weights(fold: Fold) -> dict[Emotion, float]:
             f"({len(fold.train)} utterances); make fewer folds, or add a corpus that "
             "has it to protocol.train_only"
         )
-    return {e: len(fold.train) / (len(Emotion) * n) for e, n in counts.items()}
+    return weigh_classes(fold.train)
+
+
+def weigh_classes(utterances: Sequence[Utterance]) -> dict[Emotion, float]:
+    """Weigh each class by N / (4 n); all must be there."""
+    counts = count_emotions(utterances)
+    return {e: len(utterances) / (len(Emotion) * n) for e, n in counts.items()}
 
 
 def _folds(  # noqa: PLR0911 - one a kind

@@ -14,7 +14,7 @@ from espressivo.training.answers import Answers, Results, Run
 from espressivo.training.evaluation import PREDICTIONS, Failure
 from espressivo.types import Emotion
 
-__all__ = ["CARD", "SCHEMA", "Results", "read_results"]
+__all__ = ["CARD", "SCHEMA", "Results", "read_card", "read_results"]
 
 CARD = "crossval.json"
 """What a result folder calls the description of the runs."""
@@ -37,7 +37,7 @@ def read_results(folder: Path) -> Results:
         TrainingError: It is no result folder, a table is broken, or no fold is
             finished.
     """
-    card = _read_card(folder)
+    card = read_card(folder)
     planned, seeds = tuple(card["folds"]), tuple(map(int, card["seeds"]))
     test, validation = _read_rows(folder, planned, seeds)
     answers = _to_answers(test, folder)
@@ -67,7 +67,12 @@ def read_results(folder: Path) -> Results:
 _NEEDED = ("name", "protocol", "folds", "seeds")
 
 
-def _read_card(folder: Path) -> dict[str, Any]:
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read `crossval.json`.
+
+    Raises:
+        TrainingError: It is not there, broken, or of another schema.
+    """
     path = folder / CARD
     try:
         card = json.loads(path.read_text("utf-8"))

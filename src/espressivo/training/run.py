@@ -151,9 +151,14 @@ def weights_sha256(weights: str) -> str | None:
     files = [path, path / WEIGHTS, path / "pytorch_model.bin"] if weights else []
     for file in files:
         if file.is_file():
-            with file.open("rb") as opened:
-                return hashlib.file_digest(opened, "sha256").hexdigest()
+            return file_sha256(file)
     return None
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def versions() -> dict[str, str]:

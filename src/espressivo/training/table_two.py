@@ -49,6 +49,13 @@ class TableTwo:
         rounded = {emotion: round(w, 3) for emotion, w in self.weights.items()}
         return self.counts == STUDY_COUNTS and rounded == STUDY_WEIGHTS
 
+    @property
+    def verdict(self) -> str:
+        """Say in a sentence whether the corpora are the published ones."""
+        if self.as_published:
+            return "Every number is the study's, to its last digit."
+        return "Not the published corpora: some numbers are not the study's."
+
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can say, the study's numbers beside."""
         return {
@@ -57,6 +64,7 @@ class TableTwo:
             "n_folds": self.n_folds,
             "study": {"counts": STUDY_COUNTS, "weights": STUDY_WEIGHTS},
             "as_published": self.as_published,
+            "verdict": self.verdict,
         }
 
     def to_markdown(self) -> str:

@@ -12,27 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from espressivo.training.atomic import replacing
 from espressivo.training.dataset import load_clips, require_readable
+from espressivo.training.evaluation import PREDICTIONS, to_columns
 from espressivo.training.experiment import hear, train
 from espressivo.training.frontend import FrontEnd
 from espressivo.training.prediction import predict_clips
 from espressivo.training.statistics import softmax
-from espressivo.types import Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from espressivo.training.config import ExperimentConfig
-    from espressivo.training.corpora.utterance import Utterance
     from espressivo.training.dataset import Clip
     from espressivo.training.experiment import EpochReport
     from espressivo.training.splits import Fold
-
-PREDICTIONS = "predictions.parquet"
-_COLUMNS = ("id", "corpus", "speaker", "session", "emotion", "original")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +106,7 @@ def rows_of(
         "part": [part] * len(clips),
     }
     utterances = [clip.utterance for clip in clips]
-    return columns | table_of(utterances, softmax(logits, temperature))
-
-
-def table_of(
-    utterances: Sequence[Utterance], probabilities: NDArray[np.float64]
-) -> dict[str, Any]:
-    """Lay utterances and their probabilities [N, 4] out as columns."""
-    columns: dict[str, Any] = {
-        name: [str(getattr(u, name)) for u in utterances] for name in _COLUMNS
-    }
-    order = [str(emotion) for emotion in Emotion]
-    columns["predicted"] = [order[i] for i in probabilities.argmax(1)]
-    return columns | dict(zip(order, probabilities.T, strict=True))
+    return columns | to_columns(utterances, softmax(logits, temperature))
 
 
 def gather(folder: Path, tasks: Sequence[FoldTask]) -> None:

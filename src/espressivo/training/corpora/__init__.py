@@ -17,9 +17,17 @@ from espressivo.training.corpora.tess import TESS
 from espressivo.training.corpora.utterance import Utterance
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["CORPORA", "Corpus", "Utterance", "find_corpus", "read_corpus"]
+__all__ = [
+    "CORPORA",
+    "Corpus",
+    "Utterance",
+    "find_corpus",
+    "read_corpora",
+    "read_corpus",
+]
 
 CORPORA: dict[str, Corpus] = {
     "crema-d": CREMA_D,
@@ -43,6 +51,11 @@ def read_corpus(name: str, root: Path) -> list[Utterance]:
         CorpusError: The corpus is unknown, not there, or there twice.
     """
     return read_manifest(root) if name == "manifest" else find_corpus(name).read(root)
+
+
+def read_corpora(roots: Mapping[str, Path]) -> list[Utterance]:
+    """Read several corpora, name -> folder, one after the other, as `read_corpus`."""
+    return [u for name, root in roots.items() for u in read_corpus(name, root)]
 
 
 def find_corpus(name: str) -> Corpus:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from espressivo.errors import TrainingError
+from espressivo.training.networks.tensors import require_tensors
 
 Settings = dict[str, Any]
 
@@ -173,16 +174,7 @@ def load_encoder_weights(
     stored = _named(_read_tensors(folder), settings["model_type"])
     wanted = encoder.state_dict()
     stored.setdefault(_UNUSED, wanted.get(_UNUSED, torch.zeros(0)))
-    for name, tensor in wanted.items():
-        if name not in stored:
-            raise TrainingError(
-                f"{source}: holds no tensor '{name}': a checkpoint of another network"
-            )
-        if stored[name].shape != tensor.shape:
-            raise TrainingError(
-                f"{source}: '{name}' is {tuple(stored[name].shape)}, not "
-                f"{tuple(tensor.shape)}: a checkpoint of another network"
-            )
+    require_tensors(stored, wanted, source, ": a checkpoint of another network")
     encoder.load_state_dict({name: stored[name].float() for name in wanted})
 
 

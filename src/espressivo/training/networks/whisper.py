@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from espressivo.errors import TrainingError
 from espressivo.training.networks.logmel import N_MELS, valid_mask
+from espressivo.training.networks.tensors import require_tensors
 
 WIDTH = 384
 N_HEADS = 6
@@ -131,14 +132,6 @@ def load_encoder(encoder: WhisperEncoder, path: Path) -> None:
         raise TrainingError(f"{path}: no such file; it should hold Whisper's encoder")
     stored = load_file(path)
     wanted = encoder.state_dict()
-    for name, tensor in wanted.items():
-        if name not in stored:
-            raise TrainingError(
-                f"{path}: holds no tensor '{name}'; pass the encoder of Whisper tiny.en"
-            )
-        if stored[name].shape != tensor.shape:
-            raise TrainingError(
-                f"{path}: '{name}' is {tuple(stored[name].shape)}, "
-                f"not {tuple(tensor.shape)}; pass the encoder of Whisper tiny.en"
-            )
+    remedy = "; pass the encoder of Whisper tiny.en"
+    require_tensors(stored, wanted, str(path), remedy)
     encoder.load_state_dict({name: stored[name].float() for name in wanted})

@@ -100,17 +100,12 @@ def table_two_beside(plain: Mapping[str, Any]) -> Table:
         )
         weights = (whose["weights"][emotion] for whose in (plain, plain["study"]))
         rows.append(Row((emotion, *counts, *weights)))
-    note = (
-        "Every number is the study's, to its last digit."
-        if plain["as_published"]
-        else "Not the published corpora: some numbers are not the study's."
-    )
     return Table(
         "table-II",
         "Table II: utterances, and class weights averaged over the folds",
         tuple(map(Column, ("emotion", *heads, "class weight", "class weight, study"))),
         tuple(rows),
-        (note,),
+        (plain["verdict"],),
     )
 
 

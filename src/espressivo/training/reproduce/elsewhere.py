@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,21 @@ from typing import TYPE_CHECKING, Any
 from espressivo.errors import TrainingError
 from espressivo.training.atomic import write_text
 from espressivo.training.config import read_config
-from espressivo.training.crossval import SCHEMA, read_description
+from espressivo.training.crossval import describe_clips
 from espressivo.training.dataset import Unreadable, load_clips, require_readable
+from espressivo.training.evaluation import PREDICTIONS
 from espressivo.training.fold_table import FOLDS, write_folds
 from espressivo.training.frontend import FrontEnd
-from espressivo.training.run import WEIGHTS, is_finished, load_run, pick_device
+from espressivo.training.results import CARD, SCHEMA, read_card
+from espressivo.training.run import (
+    WEIGHTS,
+    file_sha256,
+    is_finished,
+    load_run,
+    pick_device,
+)
 from espressivo.training.splits import Fold
-from espressivo.training.task import PREDICTIONS, read_temperature, rows_of, write_rows
+from espressivo.training.task import read_temperature, rows_of, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +68,7 @@ def score_elsewhere(
             f"{source.root}: {source.name} is what {trained} was trained on; "
             "pass another corpus"
         )
-    seeds = read_description(trained)["seeds"]
+    seeds = read_card(trained)["seeds"]
     runs = {seed: trained / fold.name / f"seed-{seed}" for seed in seeds}
     runs = {seed: run for seed, run in runs.items() if is_finished(run)}
     if not runs:
@@ -89,7 +96,7 @@ def score_elsewhere(
         )
         tables.append(rows)
     write_rows(tables, folder / PREDICTIONS)
-    write_text(json.dumps(card, indent=2) + "\n", folder / "crossval.json")
+    write_text(json.dumps(card, indent=2) + "\n", folder / CARD)
     return True
 
 
@@ -100,10 +107,9 @@ def _card(
     cautions: Sequence[str],
 ) -> dict[str, Any]:
     clips, unreadable = loaded
-    described = read_description(trained)
+    described = read_card(trained)
     kept = ("network", "n_parameters", "n_trained", "versions", "git", "device")
     corpus = clips[0].utterance.corpus if clips else ""
-    heard = "\n".join(sorted(f"{c.utterance.id} {c.digest}" for c in clips))
     return {
         "schema": SCHEMA,
         "name": f"{described['name']}-on-{corpus}",
@@ -113,25 +119,18 @@ def _card(
         "seeds": sorted(runs),
         **{name: described[name] for name in kept},
         "trained_in": str(trained),
-        "weights_sha256": {str(s): _sha256(run / WEIGHTS) for s, run in runs.items()},
-        "corpora": {
-            corpus: {
-                "utterances": len(clips),
-                "sha256": hashlib.sha256(heard.encode()).hexdigest(),
-            }
+        "weights_sha256": {
+            str(s): file_sha256(run / WEIGHTS) for s, run in runs.items()
         },
-        "unreadable": [
-            {"id": u.utterance.id, "path": str(u.utterance.path), "reason": u.reason}
-            for u in unreadable
-        ],
+        **describe_clips(clips, unreadable),
         "cautions": list(cautions),
     }
 
 
 def _is_done(folder: Path, card: dict[str, Any]) -> bool:
-    if not (folder / PREDICTIONS).is_file() or not (folder / "crossval.json").is_file():
+    if not (folder / PREDICTIONS).is_file() or not (folder / CARD).is_file():
         return False
-    before = read_description(folder)
+    before = read_card(folder)
     decides = ("weights_sha256", "corpora", "unreadable", "cautions")
     return all(before.get(name) == card[name] for name in decides)
 
@@ -143,8 +142,3 @@ def _as_tested(fold: Fold, source: Source, clips: Sequence[Clip]) -> Fold:
     heard = {u.id for u in fold.train}
     chose = tuple(u for u in fold.validation if u.id not in heard)
     return Fold(fold.train, chose, test, source.name, "random")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

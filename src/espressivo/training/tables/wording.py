@@ -102,9 +102,6 @@ def cautions(results: Sequence[Results], names: Sequence[str]) -> list[str]:
     return [f"{'; '.join(who)}: {note}" for note, who in whom.items()]
 
 
-NONE_UNREADABLE = "no clip was unreadable."
-
-
 def _cautions(one: Results) -> Iterator[str]:
     yield from one.card.get("cautions", ())
     if one.protocol == "random":
