@@ -49,7 +49,7 @@ def write_clips(ravdess: Path, path: Path) -> int:
         u for u in read_corpus("ravdess", ravdess) if u.speaker[-2:] in ACTORS
     ]
     clips, _ = load_clips(utterances, SignalConfig())
-    lengths = np.array([len(clip.signal) for clip in clips])
+    lengths = np.array([clip.n_samples for clip in clips])
     samples = np.concatenate([clip.signal for clip in clips])
     labels = np.array([CLASSES[clip.utterance.emotion] for clip in clips])
     np.savez(path, labels=labels, lengths=lengths, samples=samples)

@@ -1,4 +1,6 @@
+import resource
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -188,6 +190,23 @@ def test_signals_come_from_the_cache_until_the_recording_changes(tmp_path, utter
     write_clip(clip, 500, 99)
     ((changed,), _) = load_clips(one, SignalConfig(), cache)
     assert changed.digest != first.digest
+
+
+def test_clips_hold_no_files_open(tmp_path, utterances):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    n_open = len(list(Path("/dev/fd").iterdir()))
+    many = 100 * utterances
+    resource.setrlimit(resource.RLIMIT_NOFILE, (n_open + 64, hard))
+    try:
+        clips, unreadable = load_clips(many, SignalConfig(), tmp_path)
+        again, _ = load_clips(utterances, SignalConfig())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(clips) == len(many) > 64
+    assert unreadable == []
+    for clip, exact in zip(clips, again, strict=False):
+        np.testing.assert_array_equal(clip.signal, exact.signal)
+        assert clip.n_samples == exact.n_samples == len(exact.signal)
 
 
 def test_the_studys_preprocessing_is_trim_emphasis_peak(utterances):

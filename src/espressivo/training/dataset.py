@@ -7,7 +7,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,12 +19,11 @@ from espressivo.errors import AudioError, CorpusError
 from espressivo.training.atomic import replacing
 from espressivo.training.augment import Augment, variation_seed
 from espressivo.training.loss import balanced_weights
-from espressivo.training.preprocess import peak_normalize, pre_emphasis, trim
+from espressivo.training.preprocess import condition, trim
 from espressivo.types import SAMPLE_RATE, Emotion, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 SHORTEST = SAMPLE_RATE // 5
 CLASSES = {emotion: index for index, emotion in enumerate(Emotion)}
 
+# Numpy reads an array's header with `ast`, which in Python 3.11 counts how deep it is
+# for all threads together: two at once now and then raise SystemError.
+_HEADERS = Lock()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
@@ -40,13 +45,22 @@ class Clip:
 
     Attributes:
         utterance: Whose it is.
-        signal: 16 kHz mono, trimmed; may lie on disk. Not to be modified.
+        source: The signal, or the file that keeps it.
+        n_samples: Of the signal.
         digest: Hash of the recording and of what was done to it.
     """
 
     utterance: Utterance
-    signal: Signal
+    source: Signal | Path
+    n_samples: int
     digest: str
+
+    @property
+    def signal(self) -> Signal:
+        """16 kHz mono, trimmed; read when it is asked for. Not to be modified."""
+        # Not mapped: each map holds a file open, and 1,024 is what many systems allow.
+        kept = self.source
+        return load_array(kept) if isinstance(kept, Path) else kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +152,19 @@ def _load(utterance: Utterance, config: SignalConfig, cache: Path | None) -> Cli
         done += f"-{config.pre_emphasis:g}-{config.peak:g}"
     digest = hashlib.sha256(f"{content}-{done}".encode()).hexdigest()
     if cache is None:
-        return Clip(utterance, _prepare(utterance.path, config), digest)
+        signal = _prepare(utterance.path, config)
+        return Clip(utterance, signal, len(signal), digest)
     kept = cache / content[:2] / f"{content[:32]}-{done}.npy"
     if not kept.is_file():
         save_array(_prepare(utterance.path, config), kept)
-    # Read when it is needed, by as many processes as need it.
-    return Clip(utterance, np.load(kept, mmap_mode="r"), digest)
+    return Clip(utterance, kept, len(load_array(kept)), digest)
 
 
 def _prepare(path: Path, config: SignalConfig) -> Signal:
     signal = trim(load_audio(path), config.trim_db)
     if len(signal) == 0:
         raise AudioError(f"{path}: holds no samples; remove it or restore it")
-    if config.pre_emphasis:
-        signal = pre_emphasis(signal, config.pre_emphasis)
-    return peak_normalize(signal, config.peak) if config.peak else signal
+    return condition(signal, config)
 
 
 def save_array(array: NDArray[np.generic], path: Path) -> None:
@@ -160,6 +172,13 @@ def save_array(array: NDArray[np.generic], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as whole, whole.open("wb") as file:
         np.save(file, array)
+
+
+def load_array(path: Path) -> NDArray[Any]:
+    """Read what `save_array` wrote, from any thread."""
+    with _HEADERS:
+        array: NDArray[Any] = np.load(path)
+    return array
 
 
 def pad(signals: Sequence[Signal]) -> tuple[Tensor, Tensor]:
@@ -263,7 +282,7 @@ class Draws:
         utterances = [clip.utterance for clip in variations.clips]
         self._n = len(utterances)
         self._weights = draw_weights(utterances, config.loss.balance)
-        lengths = np.array([len(clip.signal) for clip in variations.clips])
+        lengths = np.array([clip.n_samples for clip in variations.clips])
         # What is padded to one length anyway need not share a step with its like.
         valid = config.network.padding == "valid"
         self._lengths = lengths if valid else np.ones(len(lengths))

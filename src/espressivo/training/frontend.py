@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from espressivo.training.dataset import CLASSES, Draw, Variations, pad, save_array
+from espressivo.training.dataset import (
+    CLASSES,
+    Draw,
+    Variations,
+    load_array,
+    pad,
+    save_array,
+)
 from espressivo.training.networks import Frames
 
 if TYPE_CHECKING:
@@ -64,7 +71,7 @@ class FrontEnd:
         """Return the kept frames of a draw, or the signal to make them of."""
         kept = self._kept(variations, draw)
         if kept is not None and kept.is_file():
-            return Heard(np.load(kept), None)
+            return Heard(load_array(kept), None)
         return Heard(None, variations.signal(draw))
 
     @torch.no_grad()
@@ -182,7 +189,7 @@ class Batches:
 
     def plain(self, batch_size: int = 32) -> list[list[Draw]]:
         """Lay out every clip once, as it is, with others of its length."""
-        lengths = [len(clip.signal) for clip in self.variations.clips]
+        lengths = [clip.n_samples for clip in self.variations.clips]
         order = np.argsort(lengths, kind="stable").tolist()
         starts = range(0, len(order), batch_size)
         return [[Draw(i) for i in order[at : at + batch_size]] for at in starts]

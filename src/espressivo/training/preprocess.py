@@ -5,10 +5,15 @@ Source: Ismail (2025), section III-B.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from espressivo.types import Segment, Signal
+
+if TYPE_CHECKING:
+    from espressivo.training.config import SignalConfig
 
 FRAME = 2048
 HOP = 512
@@ -74,3 +79,15 @@ def peak_normalize(signal: Signal, peak: float = 0.95) -> Signal:
     loudest = float(np.abs(signal).max(initial=0.0))
     # Divided first: the quotient of a denormal peak would overflow.
     return signal / np.float32(loudest) * np.float32(peak) if loudest else signal.copy()
+
+
+def condition(signal: Signal, config: SignalConfig) -> Signal:
+    """Emphasise and scale a clip as far as the configuration asks for either.
+
+    Args:
+        signal: Mono [samples], trimmed. Never modified; returned if nothing is asked.
+        config: Says how.
+    """
+    if config.pre_emphasis:
+        signal = pre_emphasis(signal, config.pre_emphasis)
+    return peak_normalize(signal, config.peak) if config.peak else signal

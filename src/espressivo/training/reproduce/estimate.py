@@ -218,10 +218,12 @@ def _duration(path: Path) -> float | None:
 def _noise(n: int, seconds: float) -> list[Clip]:
     rng = np.random.default_rng(0)
     emotions = list(Emotion)
+    n_samples = round(seconds * SAMPLE_RATE)
     return [
         Clip(
             Utterance(f"noise/{i}", Path(), "noise", "noise", emotions[i % 4], "noise"),
-            rng.normal(0, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32),
+            rng.normal(0, 0.1, n_samples).astype(np.float32),
+            n_samples,
             str(i),
         )
         for i in range(n)
