@@ -159,14 +159,14 @@ def test_the_frontier_is_what_nothing_beats(rows):
 
 def test_labels_do_not_cover_each_other(monkeypatch, tmp_path):
     placed = []
-    separate = pareto._separate
+    separate = pareto.separate
 
-    def keep(ax, points, labels):
-        separate(ax, points, labels)
+    def keep(ax, labels, ends):
+        separate(ax, labels, ends)
         boxes = [Text.get_window_extent(label) for label in labels]
         placed.append((ax.get_window_extent().padded(1), boxes))
 
-    monkeypatch.setattr(pareto, "_separate", keep)
+    monkeypatch.setattr(pareto, "separate", keep)
     plot_pareto(POINTS, tmp_path / "p.png")
 
     assert [len(boxes) for _, boxes in placed] == [6, 5]

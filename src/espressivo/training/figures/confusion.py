@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from espressivo.training.figures.style import canvas, headline, save, wrapped
+from espressivo.style import canvas, headline, save, wrapped
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from espressivo.training.figures.style import (
+from espressivo.style import (
     ACCENT,
     INK,
     PALE,

@@ -1,4 +1,4 @@
-"""What all figures of results share: colours, canvas, how they are saved."""
+"""What figures share: colours, canvas, how they are saved (matplotlib)."""
 
 from __future__ import annotations
 
