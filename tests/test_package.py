@@ -103,6 +103,29 @@ def test_analyze_runs_where_nothing_of_training_is_installed(runtime_only):
     assert "whole recording" in done.stdout
 
 
+def test_bench_runs_where_nothing_of_training_is_installed(runtime_only):
+    options = ["--rounds", "1", "--seconds", "1", "--profile"]
+    done = run_alone(runtime_only, "-m", "espressivo", "bench", *options)
+
+    assert done.returncode == 0, done.stderr
+    assert "GMAC for 1 s" in done.stdout
+
+
+def test_onnxruntime_does_not_report_to_its_maker(tmp_path):
+    # When it would, it keeps an identifier of the device and a session's file.
+    folders = dict.fromkeys(("TMPDIR", "HOME", "XDG_CACHE_HOME"), str(tmp_path))
+    environment = os.environ | folders
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+
+    subprocess.run(
+        [sys.executable, "-c", "import espressivo; espressivo.load_model()"],
+        env=environment,
+        check=True,
+    )
+
+    assert list(tmp_path.rglob("*")) == []
+
+
 def test_training_commands_say_what_to_install(runtime_only, tmp_path):
     config = ROOT / "recipes" / "espressivo-tiny.toml"
     done = run_alone(

@@ -8,9 +8,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from espressivo.version import __version__
+
+# Nothing leaves this machine: onnxruntime would report its use to Microsoft over HTTPS
+# (Linux and macOS too, by 1.32). It reads this when it is first imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from espressivo.analyzer import Analyzer, load_model

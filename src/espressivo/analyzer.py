@@ -6,7 +6,6 @@ classifies meanwhile, one window batch a thread, and never falls far behind.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
@@ -17,6 +16,7 @@ import numpy as np
 
 from espressivo.audio import BLOCK_S, Recording, from_array
 from espressivo.classifier import Classifier, load_classifier
+from espressivo.machine import n_cores
 from espressivo.models import DEFAULT, find_model
 from espressivo.report import Report
 from espressivo.speech import Segmenter, SpeechDetector, SpeechOptions
@@ -69,7 +69,7 @@ class Analyzer:
             raise ValueError(f"batch_size is {batch_size}; wanted 1 or more")
         self.classifier = classifier
         self.speech = speech or SpeechOptions()
-        self.threads = threads or _n_cores()
+        self.threads = threads or n_cores()
         self.batch_size = batch_size
 
     def analyze(
@@ -117,13 +117,6 @@ class Analyzer:
             estimates=tuple(heard.estimates),
             warnings=tuple(warnings),
         )
-
-
-def _n_cores() -> int:
-    # Containers and batch systems allot fewer cores than the machine has.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _counted(

@@ -16,6 +16,13 @@ def named_folder(text: str) -> tuple[str, Path]:
     return name, Path(folder).expanduser().absolute()
 
 
+def whole_number(text: str) -> int:
+    """Read a count of 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 def add_named_folders(parser: argparse.ArgumentParser, option: str, text: str) -> None:
     """Add an option that takes `NAME=DIR` and may be given several times."""
     parser.add_argument(

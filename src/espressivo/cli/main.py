@@ -18,6 +18,7 @@ _COMMANDS = (
     "crossval",
     "calibrate",
     "export",
+    "bench",
     "evaluate",
     "tables",
     "reproduce",

@@ -1,0 +1,34 @@
+"""What a graph costs: time, operators, memory, energy; of any ONNX model of samples.
+
+A runtime package: numpy and onnxruntime, no onnx and no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from espressivo.bench.fresh import peak_bytes
+    from espressivo.bench.profiling import NodeCost, OperatorCost, Profile, profile
+    from espressivo.bench.timing import time_graphs
+
+__all__ = [
+    "NodeCost",
+    "OperatorCost",
+    "Profile",
+    "peak_bytes",
+    "profile",
+    "time_graphs",
+]
+
+_HOME = {"peak_bytes": "fresh", "time_graphs": "timing"}
+
+
+def __getattr__(name: str) -> Any:
+    # Looked up on first use: a process that is timed must not pay for all of it.
+    if name not in __all__:
+        raise AttributeError(f"module 'espressivo.bench' has no attribute {name!r}")
+    import importlib  # noqa: PLC0415
+
+    home = importlib.import_module(f"{__name__}.{_HOME.get(name, 'profiling')}")
+    return getattr(home, name)

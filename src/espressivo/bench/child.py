@@ -1,0 +1,63 @@
+"""A process that does one thing, to be measured: `python -m espressivo.bench.child`.
+
+Arguments: `idle`, or `graph PATH SECONDS NAME`, or `folder PATH SECONDS NAME`. Prints
+the peak of its resident memory in bytes, as JSON, or `null` where no system tells it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from espressivo.errors import EspressivoError
+
+
+def main(arguments: list[str]) -> int:
+    """Load what is asked for, run one window, say the peak."""
+    kind, *rest = arguments
+    try:
+        if kind == "folder":
+            _run_folder(Path(rest[0]), float(rest[1]))
+        else:
+            # What `idle` imports is what `graph` does.
+            from espressivo.bench.session import (  # noqa: PLC0415
+                open_session,
+                session_options,
+                window_runner,
+            )
+
+            if kind == "graph":
+                path, seconds, name = rest
+                session = open_session(Path(path), session_options(), name)
+                window_runner(session, float(seconds), name)()
+    except EspressivoError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # what the parent reads
+        return 1
+    print(json.dumps(_peak_bytes()), flush=True)  # noqa: T201
+    return 0
+
+
+def _run_folder(folder: Path, seconds: float) -> None:
+    from espressivo import load_model  # noqa: PLC0415  # its cost is measured
+    from espressivo.bench.session import noise  # noqa: PLC0415
+    from espressivo.types import SAMPLE_RATE  # noqa: PLC0415
+
+    load_model(folder).classifier(noise(round(seconds * SAMPLE_RATE)))
+
+
+def _peak_bytes() -> int | None:
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not ru_maxrss: on Linux it starts at what the parent had.
+        line = next(s for s in status.read_text().splitlines() if s.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

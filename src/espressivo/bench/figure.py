@@ -1,0 +1,111 @@
+"""Time against size, and accuracy against time (matplotlib, extra `plot`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from espressivo.placement import add_label, scale_axis, separate
+from espressivo.style import ACCENT, INK, bare, canvas, save
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
+
+    from espressivo.bench.report import BenchReport
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One model in a panel."""
+
+    name: str
+    x: float
+    y: float
+
+
+def front(marks: Sequence[Mark], *, high_is_good: bool = False) -> list[Mark]:
+    """Return the marks that none is better than, with as small an x or a smaller.
+
+    Args:
+        marks: Any number.
+        high_is_good: Which way y is better.
+
+    Returns:
+        Sorted by x; of equal marks, one.
+    """
+    sign = -1 if high_is_good else 1
+    best: list[Mark] = []
+    for mark in sorted(marks, key=lambda m: (m.x, sign * m.y)):
+        if not best or sign * mark.y < sign * best[-1].y:
+            best.append(mark)
+    return best
+
+
+def plot_costs(report: BenchReport, path: Path) -> None:
+    """Draw time against size into `path`, and the models that none beats on both.
+
+    A second panel, accuracy against time, is drawn when the cards of two models or
+    more have UA on one corpus.
+    """
+    times_ms = {model.name: 1000 * model.time_s.median for model in report.models}
+    sizes = [Mark(m.name, m.bytes / 1e6, times_ms[m.name]) for m in report.models]
+    corpus = _shared_corpus(report)
+    figure = canvas(5.4 if corpus is None else 10.0, 4.4)
+    axes = figure.subplots(1, 1 if corpus is None else 2, squeeze=False)[0]
+    time_label = f"time for {report.seconds:g} s, 1 thread (ms)"
+    labels = [_panel(axes[0], sizes, "size (MB)", time_label, high_is_good=False)]
+    scale_axis(axes[0], "y", [mark.y for mark in sizes])
+    if corpus is not None:
+        scores = [
+            Mark(model.name, times_ms[model.name], model.ua[corpus])
+            for model in report.models
+            if corpus in model.ua
+        ]
+        labels.append(
+            _panel(axes[1], scores, time_label, f"UA, {corpus}", high_is_good=True)
+        )
+    title = f"{report.machine.processor}; orange: none is better on both axes"
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    figure.draw_without_rendering()  # where things are depends on the layout
+    figure.set_layout_engine("none")
+    for ax, texts in zip(axes, labels, strict=True):
+        separate(ax, texts)
+    save(figure, path)
+
+
+def _shared_corpus(report: BenchReport) -> str | None:
+    """Return the corpus that the most models have UA on, if two have."""
+    counts: dict[str, int] = {}
+    for model in report.models:
+        for corpus in model.ua:
+            counts[corpus] = counts.get(corpus, 0) + 1
+    shared = [corpus for corpus, n in counts.items() if n > 1]
+    return max(shared, key=lambda corpus: counts[corpus], default=None)
+
+
+def _panel(
+    ax: Axes, marks: Sequence[Mark], x_label: str, y_label: str, *, high_is_good: bool
+) -> list[Annotation]:
+    best = front(marks, high_is_good=high_is_good)
+    ax.step(
+        [mark.x for mark in best],
+        [mark.y for mark in best],
+        where="post",
+        color=ACCENT,
+        linewidth=1.2,
+        zorder=1,
+    )
+    for mark in marks:
+        colour = ACCENT if mark in best else INK
+        ax.plot(mark.x, mark.y, "o", color=colour, markersize=6, zorder=3)
+    scale_axis(ax, "x", [mark.x for mark in marks])
+    ax.set(xlabel=x_label, ylabel=y_label)
+    ax.margins(x=0.25, y=0.2)
+    ax.grid(color="#e5e5e5", linewidth=0.6)
+    ax.set_axisbelow(True)
+    bare(ax)
+    return [add_label(ax, mark.name, (mark.x, mark.y)) for mark in marks]

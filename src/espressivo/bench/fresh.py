@@ -1,0 +1,81 @@
+"""What a graph costs a process of its own: memory, and time to the first result."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from espressivo.errors import ModelError
+
+if TYPE_CHECKING:
+    from espressivo.bench.subject import Subject
+
+
+def peak_bytes(graph: bytes, seconds: float = 8.0) -> int | None:
+    """Return the memory that a graph adds to a process at its peak.
+
+    A fresh process loads the graph and runs one window, on one thread; what the same
+    process needs without a graph is taken off. What onnxruntime needs once for the
+    first of its models stays in (17 MB for a graph of one node, version 1.32).
+
+    Args:
+        graph: An ONNX model that takes samples.
+        seconds: Length of the window.
+
+    Returns:
+        Bytes; None where the system does not tell (Windows).
+
+    Raises:
+        ModelError: The graph does not load, or does not take such a window.
+    """
+    with TemporaryDirectory(prefix="espressivo-bench-") as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(graph)
+        return peak_bytes_of(path, seconds, "the graph")
+
+
+def peak_bytes_of(path: Path, seconds: float, name: str) -> int | None:
+    """As `peak_bytes`, of a file; `name` is what error messages call it."""
+    loaded, _ = _first_result("graph", str(path), str(seconds), name)
+    idle, _ = _first_result("idle")
+    if loaded is None or idle is None:
+        return None
+    return loaded - idle
+
+
+def first_result_s(subject: Subject, seconds: float) -> float:
+    """Return seconds from starting Python to a window's result.
+
+    A model folder is loaded, and so verified, by espressivo; a bare graph by
+    onnxruntime alone.
+
+    Raises:
+        ModelError: It does not load, or does not take such a window.
+    """
+    kind = "graph" if subject.folder is None else "folder"
+    path = subject.folder or subject.path
+    return _first_result(kind, str(path), str(seconds), subject.name)[1]
+
+
+def _first_result(*arguments: str) -> tuple[int | None, float]:
+    """Run `espressivo.bench.child`; return its memory's peak, and seconds."""
+    began = time.perf_counter()
+    with subprocess.Popen(  # noqa: S603  # this very Python
+        [sys.executable, "-P", "-m", "espressivo.bench.child", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        line = child.stdout.readline()
+        elapsed_s = time.perf_counter() - began  # before it clears up
+        _, errors = child.communicate()
+    if not line:
+        raise ModelError((errors.strip().splitlines() or ["no result"])[-1])
+    peak: int | None = json.loads(line)
+    return peak, elapsed_s

@@ -1,0 +1,79 @@
+"""Multiply-accumulates of a node that onnxruntime ran."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from espressivo.bench.onnx_file import Node
+
+    Shape = tuple[int, ...]
+
+_PRODUCTS = {
+    "MatMul", "FusedMatMul", "FusedMatMulActivation", "MatMulInteger",
+    "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "MatMulNBits",
+    "Gemm", "FusedGemm", "QGemm",
+}  # fmt: skip
+_CONVOLUTIONS = {
+    "Conv": 1, "FusedConv": 1, "NhwcFusedConv": 1, "ConvInteger": 1,
+    "ConvIntegerToFloat": 1, "QLinearConv": 3,
+}  # fmt: skip
+"""Operator -> which input is its weight."""
+
+
+def macs_of(
+    node: Node,
+    inputs: Sequence[Shape],
+    outputs: Sequence[Shape],
+    weights: dict[str, Shape],
+) -> int:
+    """Return how many products of two numbers a node adds up.
+
+    Products of matrices, convolutions and attention count; sums, norms and functions of
+    single values do not.
+
+    Args:
+        node: Of the optimized graph.
+        inputs: Shapes that ran; packed weights are not among them.
+        outputs: Shapes that came out.
+        weights: Shape of each constant.
+    """
+    if not inputs or not outputs:
+        return 0
+    if node.operator in _PRODUCTS:
+        first = inputs[0]
+        turned = node.attributes.get("transA", (0,))[0] == 1
+        return prod(outputs[0]) * first[-2 if turned else -1]
+    if node.operator in _CONVOLUTIONS:
+        kernel = _kernel(node, inputs, weights)
+        # [out, in / groups, ...]: each output value sums over all but the first.
+        return prod(outputs[0]) * prod(kernel[1:])
+    if node.operator in {"Attention", "QAttention"}:
+        return _packed_attention(inputs[0], outputs[0], weights.get(node.inputs[1]))
+    if node.operator == "MultiHeadAttention":
+        return _attention(inputs, outputs[0])
+    return 0
+
+
+def _kernel(node: Node, inputs: Sequence[Shape], weights: dict[str, Shape]) -> Shape:
+    place = _CONVOLUTIONS[node.operator]
+    constant = weights.get(node.inputs[place])
+    # One that the graph computes, say from 8 bits, is not packed: `inputs` has it.
+    return inputs[place] if constant is None else constant
+
+
+def _packed_attention(x: Shape, out: Shape, weight: Shape | None) -> int:
+    """Query, key and value of `x` [batch, time, width], and attention among them."""
+    batch, time, _ = x
+    into = batch * time * prod(weight) if weight else 0
+    return into + 2 * batch * time * time * out[-1]
+
+
+def _attention(inputs: Sequence[Shape], out: Shape) -> int:
+    """Scores of `query` [B, T, D] with `key` [B, S, D], and their mix [B, T, V]."""
+    batch, time, width = inputs[0]
+    others = inputs[1][1]
+    return batch * time * others * (width + out[-1])

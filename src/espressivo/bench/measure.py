@@ -1,0 +1,174 @@
+"""Measure models against each other: time, first result, memory, energy, operators."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from espressivo.bench.energy import find_meter
+from espressivo.bench.fresh import first_result_s, peak_bytes_of
+from espressivo.bench.profiling import profile
+from espressivo.bench.report import BenchReport, Machine, ModelCost
+from espressivo.bench.timing import in_turn, open_all, seconds_of
+from espressivo.errors import ModelError
+from espressivo.machine import n_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from espressivo.bench.energy import EnergyMeter
+    from espressivo.bench.profiling import Profile
+    from espressivo.bench.subject import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """How models are measured.
+
+    Attributes:
+        seconds: Length of the window.
+        rounds: How often each model is timed, in turn with the others.
+        threads: Of the second timing; by default one a core. 1 leaves it out.
+        starts: How often each is started in a fresh process.
+        runs: Of each profile.
+    """
+
+    seconds: float = 8.0
+    rounds: int = 21
+    threads: int | None = None
+    starts: int = 5
+    runs: int = 5
+
+
+def bench(
+    subjects: Sequence[Subject],
+    options: BenchOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> BenchReport:
+    """Measure models, in turn wherever time is measured.
+
+    Args:
+        subjects: At least one; ratios are over the first.
+        options: How.
+        progress: Called with measurements done and measurements in all.
+
+    Raises:
+        ModelError: A graph does not load, or is not meant for such a window.
+    """
+    options = options or BenchOptions()
+    _require_length(subjects, options.seconds)
+    machine = Machine.this()  # before: its load is that of others
+    measure = _Measure(subjects, options, progress)
+    one, joules = measure.times(1)
+    many = measure.times(measure.threads)[0] if measure.threads > 1 else {}
+    first = measure.first_results()
+    costs = []
+    for subject in subjects:
+        cost = ModelCost(
+            name=subject.name,
+            sha256=hashlib.sha256(subject.path.read_bytes()).hexdigest(),
+            bytes=subject.bytes,
+            n_parameters=subject.n_parameters,
+            times_s=one[subject.name],
+            threaded_times_s=many.get(subject.name, ()),
+            first_results_s=first[subject.name],
+            peak_bytes=measure.peak_bytes(subject),
+            joules_per_s=joules.get(subject.name),
+            profile=measure.profile(subject),
+            ua=subject.ua,
+        )
+        costs.append(cost)
+    return BenchReport(
+        machine=machine,
+        seconds=options.seconds,
+        threads=measure.threads,
+        no_energy=measure.meter.why_not,
+        models=tuple(costs),
+    )
+
+
+def _require_length(subjects: Sequence[Subject], seconds: float) -> None:
+    for subject in subjects:
+        low, high = subject.limits_s or (seconds, seconds)
+        if not low <= seconds <= high:
+            raise ModelError(
+                f"{subject.name}: is meant for {low:g} to {high:g} s, not "
+                f"{seconds:g} s; pass --seconds within that"
+            )
+
+
+class _Measure:
+    """Measurements in rounds, counted for who waits."""
+
+    def __init__(
+        self,
+        subjects: Sequence[Subject],
+        options: BenchOptions,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.subjects, self.options, self.progress = subjects, options, progress
+        self.threads = options.threads or n_cores()
+        self.meter = find_meter()
+        timings = (1 + options.rounds) * (2 if self.threads > 1 else 1)
+        # Then starts, and a peak of memory and a profile each.
+        self._total = len(subjects) * (timings + 1 + options.starts + 2)
+        self._done = 0
+
+    def _step(self) -> None:
+        self._done += 1
+        if self.progress is not None:
+            self.progress(self._done, self._total)
+
+    def times(
+        self, threads: int
+    ) -> tuple[dict[str, tuple[float, ...]], dict[str, float]]:
+        """Return seconds a round, and joules a second of audio where it is told."""
+        graphs = {subject.name: subject.path for subject in self.subjects}
+        runs = open_all(graphs, self.options.seconds, threads)
+        found = in_turn(
+            {name: partial(_cost, run, self.meter) for name, run in runs.items()},
+            self.options.rounds,
+            self._step,
+        )
+        times = {name: tuple(s for s, _ in pairs) for name, pairs in found.items()}
+        if self.meter.why_not is not None:
+            return times, {}
+        audio_s = self.options.rounds * self.options.seconds
+        return times, {
+            name: sum(joules for _, joules in pairs) / audio_s
+            for name, pairs in found.items()
+        }
+
+    def first_results(self) -> dict[str, tuple[float, ...]]:
+        """Return seconds from a fresh process's start to its first result."""
+        found = in_turn(
+            {
+                subject.name: partial(first_result_s, subject, self.options.seconds)
+                for subject in self.subjects
+            },
+            self.options.starts,
+            self._step,
+        )
+        return {name: tuple(values) for name, values in found.items()}
+
+    def peak_bytes(self, subject: Subject) -> int | None:
+        """Return the memory that a model adds to a process."""
+        found = peak_bytes_of(subject.path, self.options.seconds, subject.name)
+        self._step()
+        return found
+
+    def profile(self, subject: Subject) -> Profile:
+        """Return what a model's operators cost."""
+        seconds, runs = self.options.seconds, self.options.runs
+        found = profile(subject.path, seconds, runs, name=subject.name)
+        self._step()
+        return found
+
+
+def _cost(run: Callable[[], object], meter: EnergyMeter) -> tuple[float, float]:
+    """Return seconds and joules of a call."""
+    before = meter.read()
+    seconds = seconds_of(run)
+    return seconds, meter.joules_since(before)

@@ -1,0 +1,139 @@
+"""A graph of samples, loaded, and a window to feed it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnxruntime as ort
+
+from espressivo.errors import ModelError
+from espressivo.types import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_REASONS = {
+    r"Opset (\d+) is under development.* till opset (\d+)": (
+        "is of operator set {}, and onnxruntime {version} has those up to {}; export "
+        "it with a lower one, or update onnxruntime"
+    ),
+    r"No Op registered for (\S+) with domain_version of (\d+)": (
+        "operator set {1} has no operator {0}; export it with one that has, or with "
+        "standard operators"
+    ),
+    r"(\S+)\(-?\d+\) is not a registered function/op": (
+        "onnxruntime {version} has no operator {0}; export it with standard "
+        "operators, or update onnxruntime"
+    ),
+    r"Could not find an implementation for (\S+)\((\d+)\)": (
+        "onnxruntime {version} cannot run operator {0} of set {1} on these types; "
+        "export it with other operators or types, or update onnxruntime"
+    ),
+    r"[Pp]rotobuf parsing failed|No graph was found": (
+        "is no ONNX model, or cut off; pass a whole .onnx file"
+    ),
+}
+"""What onnxruntime says -> what that means here."""
+
+
+def session_options(threads: int = 1) -> ort.SessionOptions:
+    """Return options for that many threads, quiet, all graph optimizations on."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    # Idle threads would otherwise spin on, and slow the next model's run.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def open_session(
+    graph: bytes | Path, options: ort.SessionOptions, name: str = "the graph"
+) -> ort.InferenceSession:
+    """Load a graph that takes samples.
+
+    Args:
+        graph: Its bytes, or its file.
+        options: As `session_options` returns them.
+        name: What error messages call it.
+
+    Raises:
+        ModelError: onnxruntime cannot load it, or its input is not one float32
+            [batch, time].
+    """
+    try:
+        session = ort.InferenceSession(
+            graph, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime has no public exception types
+        raise ModelError(f"{name}: {_reason(str(error))}") from error
+    found = [f"`{i.name}` {i.type} {i.shape}" for i in session.get_inputs()]
+    inputs = session.get_inputs()
+    if [(i.type, len(i.shape)) for i in inputs] != [("tensor(float)", 2)]:
+        raise ModelError(
+            f"{name}: its inputs are {', '.join(found) or 'none'}, not one of float32 "
+            "[batch, time] samples; export it with what comes before inside the graph"
+        )
+    return session
+
+
+def window_runner(
+    session: ort.InferenceSession, seconds: float, name: str = "the graph"
+) -> Callable[[], object]:
+    """Return what runs the session on one window of noise, always the same.
+
+    Raises:
+        ModelError: The graph's shape fits no batch of one, or no such length.
+    """
+    (only,) = session.get_inputs()
+    batch, time = only.shape
+    n_samples = round(seconds * SAMPLE_RATE)
+    if isinstance(batch, int) and batch != 1:
+        raise ModelError(
+            f"{name}: takes {batch} windows at once, not 1; export it with a batch "
+            "of 1 or a dynamic one"
+        )
+    if isinstance(time, int) and time != n_samples:
+        raise ModelError(
+            f"{name}: takes {time} samples, not {n_samples}; "
+            f"pass --seconds {time / SAMPLE_RATE:g}"
+        )
+    feed = {only.name: noise(n_samples)}
+
+    def run() -> object:
+        try:
+            return session.run(None, feed)
+        except Exception as error:  # as above
+            raise ModelError(
+                f"{name}: fails on {seconds:g} s of samples ({first_line(error)}); "
+                "pass --seconds with a length it was made for"
+            ) from error
+
+    return run
+
+
+def noise(n_samples: int) -> NDArray[np.float32]:
+    """Return [1, n_samples] of white noise at -20 dB, the same every time."""
+    values = np.random.default_rng(0).standard_normal((1, n_samples), np.float32)
+    return 0.1 * values
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an exception's text."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _reason(text: str) -> str:
+    """Say in a line why onnxruntime refuses a model, and what to do."""
+    for pattern, reason in _REASONS.items():
+        if found := re.search(pattern, text):
+            return reason.format(*found.groups(), version=ort.__version__)
+    first = (text.splitlines() or ["no reason given"])[0]
+    # What stands before it: an error code, and the file.
+    why = re.sub(r"^\[ONNXRuntimeError\].*?failed:", "", first)
+    return f"onnxruntime {ort.__version__} cannot load it ({why})"

@@ -1,0 +1,102 @@
+"""What a bench is of: a bundled model, a model folder, or a bare graph."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from espressivo.bench.onnx_file import weight_files
+from espressivo.bench.session import open_session, session_options
+from espressivo.classifier import load_classifier
+from espressivo.errors import ModelError
+from espressivo.models import find_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One model to measure.
+
+    Attributes:
+        name: What tables call it.
+        path: Of its graph.
+        folder: That it lies in with its card; None for a bare graph.
+        limits_s: Shortest and longest input it is meant for; None when not known.
+        n_parameters: As its export counted them; None when that is not known.
+        ua: Corpus -> unweighted accuracy, 0..1, as its card has it.
+    """
+
+    name: str
+    path: Path
+    folder: Path | None = None
+    limits_s: tuple[float, float] | None = None
+    n_parameters: int | None = None
+    ua: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the graph, with the files beside it that hold weights of it."""
+        beside = weight_files(self.path.read_bytes())
+        files = [self.path, *(self.path.with_name(name) for name in beside)]
+        return sum(path.stat().st_size for path in files)
+
+
+def find_subjects(models: Sequence[str]) -> list[Subject]:
+    """Find models by bundled name, folder or `.onnx` file, and check that they load.
+
+    Those that share a name are called by what was given.
+
+    Raises:
+        ModelError: One is none of these, is altered, does not load, takes no samples,
+            or is given twice.
+    """
+    twice = [model for model, n in Counter(models).items() if n > 1]
+    if twice:
+        raise ModelError(f"{twice[0]}: is given twice; give each model once")
+    found = [_find(model) for model in models]
+    shared = Counter(subject.name for subject in found)
+    return [
+        replace(subject, name=model) if shared[subject.name] > 1 else subject
+        for subject, model in zip(found, models, strict=True)
+    ]
+
+
+def _find(model: str) -> Subject:
+    path = Path(model)
+    if path.suffix == ".onnx":
+        if not path.is_file():
+            raise ModelError(f"{model}: there is no such file; pass a .onnx file")
+        open_session(path, session_options(), model)
+        return Subject(path.stem, path)
+    folder = find_model(model)
+    card = load_classifier(folder).card  # verified: what is measured is what it says
+    return Subject(
+        name=card.name,
+        path=folder / "model.onnx",
+        folder=folder,
+        limits_s=(card.min_s, card.window_s),
+        n_parameters=_n_parameters(folder),
+        ua=_ua(card.details),
+    )
+
+
+def _n_parameters(folder: Path) -> int | None:
+    try:
+        found = json.loads((folder / "export.json").read_text("utf-8"))["n_parameters"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # a folder needs no report of its export
+    return found if isinstance(found, int) else None
+
+
+def _ua(details: dict[str, Any]) -> dict[str, float]:
+    """Collect UA of the card's results that are of one whole corpus of clips."""
+    found = {}
+    for result in details.get("results", []):
+        if result.get("protocol") == "clips" and len(result.get("corpora", [])) == 1:
+            found[result["corpora"][0]] = float(result["scores"]["ua"])
+    return found
