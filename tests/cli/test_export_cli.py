@@ -22,6 +22,8 @@ def test_help_teaches(capsys):
     [
         ["export", "run"],
         ["export", "run", "--out", "x", "--precision", "int3"],
+        ["export", "run", "--out", "x", "--bits", "5"],
+        ["export", "run", "--out", "x", "--budget", "much"],
         ["export", "run", "--out", "x", "--corpus", "nameless"],
         ["export", "run", "--out", "x", "--calibration", "0"],
     ],
@@ -51,3 +53,28 @@ def test_a_target_in_the_way_is_one_line_and_exit_1(tmp_path, capsys):
 
     assert code == 1
     assert "holds a model already; pass another folder" in capsys.readouterr().err
+
+
+def test_options_that_contradict_are_one_line_and_exit_1(tmp_path, capsys):
+    argv = ["export", str(tmp_path), "--out", str(tmp_path / "model")]
+
+    code = main([*argv, "--bits", "4", "--budget", "0.02"])
+
+    err = capsys.readouterr().err
+    assert (code, err.count("\n")) == (1, 1)
+    assert "a budget is for int8 with 8 bits of weights, not int4" in err
+
+
+def test_an_interruption_says_what_is_kept(tmp_path, capsys, monkeypatch):
+    import espressivo.training.export
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(espressivo.training.export, "export_run", interrupt)
+
+    code = main(["export", "run", "--out", str(tmp_path / "m"), "--cache", "measured"])
+
+    err = capsys.readouterr().err
+    assert code == 130
+    assert "nothing was written; what was measured is kept in measured" in err

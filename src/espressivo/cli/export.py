@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import add_named_folders
+from espressivo.cli.arguments import add_named_folders, whole_number
 
 if TYPE_CHECKING:
     from espressivo.training.export import ExportReport
+
+_N_SHOWN = 5
 
 _DESCRIPTION = """\
 Make a model folder of a finished training run: model.onnx (from 16 kHz samples to
@@ -21,19 +23,28 @@ in JSON and Markdown.
 The graph is compared with torch on real recordings. Then its products are rounded to
 8 bits: activations by ranges that recordings from the run's training corpora show,
 weights one scale a channel. A model that fails its checks is not written (exit 1),
-and the message says which layer drifts."""
+and the message says which layer drifts.
+
+--budget searches for what to round instead: it measures what each product and each
+kind of operator changes and saves, and takes the least time for the change allowed.
+What saves no time on this machine is never rounded. With --cache, another budget
+costs seconds."""
 
 _EPILOG = """\
 examples:
   espressivo export runs/tiny --out models/tiny
   espressivo export runs/tiny --out models/tiny --temperature 1.4 --force
   espressivo export runs/tiny --out models/tiny --held-out ravdess=~/corpora/ravdess
-  espressivo export runs/tiny --out models/exact --precision fp32
+  espressivo export runs/tiny --out models/tiny --budget 0.02 --cache ~/.cache/export
   espressivo export runs/tiny --out models/tiny --largest-mb 7
   espressivo export runs/tiny --out models/tiny --sensitivity --keep "blocks.3.*"
+  espressivo export runs/tiny --out models/small --bits 4
+  espressivo export runs/tiny --out models/phone --precision fp16
+  espressivo export runs/tiny --out models/exact --precision fp32
 
 exit codes:
-  0 done, 1 the run, a corpus or the target is at fault, or a check failed"""
+  0 done, 1 the run, a corpus or the target is at fault, or a check failed,
+  2 the command line is, 130 interrupted: nothing is written"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -93,7 +104,7 @@ def _add_recordings(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--calibration",
-        type=_count,
+        type=whole_number,
         default=100,
         metavar="N",
         help="recordings that choose ranges (default: %(default)s)",
@@ -106,9 +117,19 @@ def _add_recordings(parser: argparse.ArgumentParser) -> None:
 def _add_rounding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
-        choices=("int8", "fp32"),
+        choices=("int8", "fp16", "fp32"),
         default="int8",
-        help="of products with weights (default: %(default)s)",
+        help="int8: products in integers, for processors and browsers; fp16: half the "
+        "size, for WebGPU and phones' GPUs, slower on a processor; fp32: as trained "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--bits",
+        type=int,
+        choices=(8, 4),
+        default=8,
+        help="of weights in int8; with 4, activations stay fp32: the smallest file, "
+        "for onnxruntime only (default: %(default)s)",
     )
     parser.add_argument(
         "--keep",
@@ -118,56 +139,82 @@ def _add_rounding(parser: argparse.ArgumentParser) -> None:
         help="layers that stay fp32, such as 'blocks.3.*'; repeatable",
     )
     parser.add_argument(
+        "--ranges",
+        choices=("mse", "percentile", "minmax", "entropy"),
+        default="mse",
+        help="how ranges of activations are chosen: least squared error, all but "
+        "0.001 %%, all that was seen, least change of the distribution "
+        "(default: %(default)s)",
+    )
+    _add_search(parser)
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--budget",
+        type=float,
+        metavar="CHANGE",
+        help="search for what to round: least time while probabilities change by at "
+        "most this in the mean, 0.02 say (default: round every product with weights)",
+    )
+    parser.add_argument(
         "--largest-mb",
         type=float,
         metavar="MB",
-        help="keep the most sensitive layers in fp32 too, while model.onnx stays "
-        "below this size (default: keep none)",
+        help="keep the most sensitive layers in fp32 while model.onnx stays below this "
+        "size; with --budget, round more until it does (default: no bound)",
     )
     parser.add_argument(
-        "--ranges",
-        choices=("mse", "percentile", "minmax"),
-        default="mse",
-        help="how ranges of activations are chosen (default: %(default)s)",
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="keep what is measured there, for the next budget (default: nowhere)",
     )
     parser.add_argument(
         "--sensitivity",
         action="store_true",
-        help="also measure what each layer alone in int8 changes",
+        help="report what each layer alone changes and saves; --budget does too",
     )
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
+    parser.add_argument(
+        "--compare-ranges",
+        action="store_true",
+        help="report what each of the --ranges would change",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, and print what was measured."""
-    from rich.console import Console
-
+    from espressivo.cli.progress import watch_steps
     from espressivo.training.export import ExportOptions, export_run
 
     options = ExportOptions(
         name=args.name,
         version=args.model_version,
         precision=args.precision,
+        bits=args.bits,
         temperature=args.temperature,
         corpora=dict(args.corpus),
         held_out=dict(args.held_out),
         results=args.results,
         keep=args.keep,
+        budget=args.budget,
+        cache=args.cache,
         largest_bytes=None if args.largest_mb is None else int(args.largest_mb * 1e6),
         range_method=args.ranges,
         n_calibration=args.calibration,
         seed=args.seed,
+        compare_ranges=args.compare_ranges,
         sensitivity=args.sensitivity,
         force=args.force,
         command=shlex.join(["espressivo", *sys.argv[1:]]),
     )
-    with Console(stderr=True).status("starting") as status:
-        report = export_run(args.training_run, args.out, options, status.update)
+    try:
+        with watch_steps() as progress:
+            report = export_run(args.training_run, args.out, options, progress)
+    except KeyboardInterrupt:
+        kept = f"; what was measured is kept in {args.cache}" if args.cache else ""
+        print(f"interrupted: nothing was written{kept}", file=sys.stderr)
+        return 130
     _print(report, args.out)
     return 0
 
@@ -176,10 +223,12 @@ def _print(report: ExportReport, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from espressivo.training.export.report_text import rows_of
+
     console = Console(highlight=False)
     console.print(f"{report.name} {report.version}: {out}", style="bold")
     table = Table(box=None, pad_edge=False, show_header=False)
-    for key, value in report.rows_of_text():
+    for key, value in rows_of(report):
         table.add_row(key, f"[cyan]{value}[/]")
     for found in report.held_out:
         table.add_row(
@@ -188,6 +237,15 @@ def _print(report: ExportReport, out: Path) -> None:
             f"top-1 {found.agreement.top1:.1%}[/]",
         )
     console.print(table)
-    for name, drift in list(report.sensitivity.items())[:5]:
-        console.print(f"  {name} alone in int8: {drift:.4f}", style="dim")
+    for site in report.sites[:_N_SHOWN]:
+        console.print(
+            f"  {site.name} alone: changes {site.change:.4f}, "
+            f"saves {site.share:.1%} of the time; {site.decision}",
+            style="dim",
+        )
+    for method, change in report.ranges.items():
+        console.print(
+            f"  {method} ranges: top-1 {change.top1:.1%}, change {change.mean:.4f}",
+            style="dim",
+        )
     console.print(f"the whole report: {out / 'export.md'}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from espressivo.training.experiment import EpochReport
+    from espressivo.training.export.options import Progress as Steps
 
 
 @contextmanager
@@ -37,6 +38,30 @@ def watch_epochs(n_epochs: int) -> Iterator[Callable[[EpochReport], None]]:
             bar.update(task, completed=report.epoch)
 
         yield on_epoch
+
+
+@contextmanager
+def watch_steps() -> Iterator[Steps]:
+    """Show on stderr which step goes on, and where it counts, how far it is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = ("{task.description}", BarColumn(), "{task.fields[count]}")
+    with Progress(
+        *(TextColumn(c) if isinstance(c, str) else c for c in columns),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        task = bar.add_task("starting", total=None, count="")
+
+        def on_step(step: str, done: int = 0, total: int = 0) -> None:
+            count = f"{done}/{total}" if total else ""
+            bar.update(
+                task, description=step, completed=done, total=total or None, count=count
+            )
+
+        yield on_step
 
 
 def interrupted(out: Path) -> int:

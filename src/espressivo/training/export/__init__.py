@@ -8,8 +8,9 @@ from espressivo.training.export.calibration import (
 from espressivo.training.export.exporter import export_run
 from espressivo.training.export.graph import to_onnx
 from espressivo.training.export.options import ExportOptions
+from espressivo.training.export.products import products_of
 from espressivo.training.export.report import ExportReport
-from espressivo.training.export.rounding import products_of, quantize
+from espressivo.training.export.rounding import quantize
 
 __all__ = [
     "Calibration",

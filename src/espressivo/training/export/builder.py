@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +13,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-OPSET = 17
-"""The first with LayerNormalization; onnxruntime reads it since 1.12."""
+OPSET = 20
+"""The first with Gelu; onnxruntime reads it since 1.17."""
 
 END = int(np.iinfo(np.int32).max)
 """The end of a slice that goes on to the last element."""
@@ -33,11 +32,19 @@ class GraphBuilder:
         self._initializers: dict[str, onnx.TensorProto] = {}
         self._taken: set[str] = set()
 
-    def op(self, kind: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
-        """Add a node with one output and return the output's name."""
+    def op(
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        name: str,
+        also: Sequence[str] = (),
+        **attributes: Any,
+    ) -> str:
+        """Add a node and return its first output's name; `also` names the others."""
         output = self._unique(name)
+        outputs = [output, *map(self._unique, also)]
         self._nodes.append(
-            helper.make_node(kind, list(inputs), [output], output, **attributes)
+            helper.make_node(kind, list(inputs), outputs, output, **attributes)
         )
         return output
 
@@ -47,7 +54,7 @@ class GraphBuilder:
 
     def number(self, value: float) -> str:
         """Add a float32 scalar, shared by all who ask for the same."""
-        return self._shared(np.float32(value), f"number.{value:g}")
+        return self._shared(np.float32(value), f"number.{np.float32(value)!s}")
 
     def integers(self, *values: int) -> str:
         """Add an int64 vector, shared by all who ask for the same."""
@@ -78,12 +85,19 @@ class GraphBuilder:
         return self.op("Add", [product, self.weight(bias, f"{name}.bias")], name)
 
     def gelu(self, value: str, name: str) -> str:
-        """Apply the exact GELU, in the form that every runtime fuses to one kernel."""
-        scaled = self.op("Div", [value, self.number(math.sqrt(2.0))], f"{name}.scaled")
-        erf = self.op("Erf", [scaled], f"{name}.erf")
-        gate = self.op("Add", [erf, self.number(1.0)], f"{name}.gate")
-        gated = self.op("Mul", [value, gate], f"{name}.gated")
-        return self.op("Mul", [gated, self.number(0.5)], name)
+        """Apply the exact GELU: one operator, which also reads a rounded value as one.
+
+        Written out, a value that comes from 8 bits would be read twice, and
+        onnxruntime's fusion of the parts would miss it.
+        """
+        return self.op("Gelu", [value], name)
+
+    def reduce(
+        self, kind: str, value: str, axes: Sequence[int], name: str, *, keep: bool
+    ) -> str:
+        """Apply ReduceMean, ReduceMax or another; `keep` leaves axes of length 1."""
+        over = self.integers(*axes)
+        return self.op(f"Reduce{kind}", [value, over], name, keepdims=int(keep))
 
     def finish(
         self, name: str, producer_version: str, n_emotions: int
@@ -106,7 +120,7 @@ class GraphBuilder:
             producer_name="espressivo",
             producer_version=producer_version,
             opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=8,  # opset 17's own; a newer one shuts out older runtimes
+            ir_version=9,  # opset 20's own; a newer one shuts out older runtimes
         )
         onnx.checker.check_model(model, full_check=True)
         return model

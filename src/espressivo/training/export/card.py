@@ -24,9 +24,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from espressivo.training.config import ExperimentConfig
+    from espressivo.training.networks import NetworkConfig
 
 WINDOW_S = 8.0
 SHORTEST_S = 0.5
+
+_WHISPER = {"name": "OpenAI Whisper tiny.en, encoder", "license": "MIT"}
+_APACHE = "Apache-2.0"
+_ON_HUB = {
+    "ntu-spml/distilhubert": {"name": "DistilHuBERT", "license": _APACHE},
+    "facebook/hubert-base-ls960": {"name": "HuBERT base", "license": _APACHE},
+    "facebook/wav2vec2-base": {"name": "wav2vec 2.0 base", "license": _APACHE},
+}
+_NO_WEIGHTS = {"name": "none: random initialization", "license": None}
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -126,22 +136,23 @@ def build_card(
         made_by: Command, seed, precision and how it was reached.
         results: Of evaluations.
     """
-    corpora = trained_corpora(run)
+    corpora, start = trained_corpora(run), starting_weights(config.network, run)
+    window_s = longest_s(config.network)
+    fixed = config.network.padding == "fixed"
     return {
         "emotions": [str(emotion) for emotion in Emotion],
         "sample_rate_hz": SAMPLE_RATE,
-        "window_s": WINDOW_S,
+        "window_s": window_s,
         "min_s": SHORTEST_S,
         "temperature": fitted["temperature"],
-        "input": "samples: float32 [batch, time], mono, any level, 0.5 to 8 s",
+        "input": (
+            f"samples: float32 [batch, time], mono, any level, {SHORTEST_S:g} to "
+            f"{window_s:g} s" + (", cut or padded to that" if fixed else "")
+        ),
         "output": "probabilities: float32 [batch, emotions], rows sum to 1",
-        "allowed_use": allowed_use(corpora),
+        "allowed_use": allowed_use(corpora, start),
         "training_corpora": corpora,
-        "starting_weights": {
-            "name": "OpenAI Whisper tiny.en, encoder",
-            "license": "MIT",
-            "sha256": run.get("encoder_sha256"),
-        },
+        "starting_weights": start,
         "calibration_of_probabilities": fitted,
         "results": results,
         "made_by": made_by
@@ -160,9 +171,35 @@ def build_card(
     }
 
 
+def longest_s(network: NetworkConfig) -> float:
+    """Return the longest window of which a network hears everything, in seconds.
+
+    Padding that is heard comes with one length, and what is beyond it is cut off.
+    """
+    return min(network.window_s, WINDOW_S) if network.padding == "fixed" else WINDOW_S
+
+
+def starting_weights(network: NetworkConfig, run: dict[str, Any]) -> dict[str, Any]:
+    """Say what an encoder started from: name, licence, and hash where it is known."""
+    if not network.weights:
+        found: dict[str, str | None] = dict(_NO_WEIGHTS)
+    elif network.kind == "whisper":
+        found = dict(_WHISPER)
+    else:
+        # A folder may hold anything: what it is called is all that is known of it.
+        unknown = {"name": _named(network.weights), "license": UNKNOWN_LICENCE}
+        found = dict(_ON_HUB.get(network.weights, unknown))
+    return found | {"sha256": run.get("encoder_sha256")}
+
+
+def _named(weights: str) -> str:
+    """Name weights without this machine's folders; a name on the hub as it is."""
+    return Path(weights).name if Path(weights).is_absolute() else weights
+
+
 def recipe_of(config: ExperimentConfig) -> dict[str, Any]:
     """Return the configuration as JSON can say it, without this machine's folders."""
     recipe = asdict(config)
-    recipe["network"]["weights"] = Path(config.network.weights).name
+    recipe["network"]["weights"] = _named(config.network.weights)
     recipe["corpora"] = sorted(config.corpora)
     return recipe

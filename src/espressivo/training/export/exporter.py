@@ -4,34 +4,49 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from espressivo.classifier import FORMAT_VERSION
+from espressivo.errors import ExportError
 from espressivo.training.config import read_config
+from espressivo.training.corpora import read_corpus
 from espressivo.training.export import card, folder, parity
+from espressivo.training.export.costs import measure_costs
 from espressivo.training.export.frontend import FRONT_END
 from espressivo.training.export.graph import to_onnx
 from espressivo.training.export.heldout import score_held_out
-from espressivo.training.export.options import ExportOptions
-from espressivo.training.export.reduction import draw_material, round_graph
+from espressivo.training.export.options import ExportOptions, Progress, unwatched
+from espressivo.training.export.recordings import (
+    fold_test_utterances,
+    require_windows,
+    training_utterances,
+)
+from espressivo.training.export.reduction import draw_material, reduce_graph
 from espressivo.training.export.report import ExportReport
+from espressivo.training.export.report_text import to_markdown
+from espressivo.training.export.tiling import tile_convolution
 from espressivo.training.run import load_run
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     import onnx
 
-    Progress: TypeAlias = Callable[[str], None]
+    from espressivo.training.config import ExperimentConfig
+    from espressivo.training.corpora import Utterance
+
+_FORMS = {
+    "int8": "static QDQ, u8 activations, s8 weights, a scale a channel",
+    "int4": "weights of 4 bits in blocks (MatMulNBits), activations float32",
+}
 
 
 def export_run(
     run: Path,
     out: Path,
     options: ExportOptions | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = unwatched,
 ) -> ExportReport:
     """Write the model folder of a finished run, whole or not at all.
 
@@ -53,50 +68,73 @@ def export_run(
     described = card.read_run(run)
     fitted = card.read_temperature(run, options.temperature)
     results = card.read_results(options.results)
+    _require_deployable(config)
     network = load_run(run)
     name = options.name or config.name
 
     progress("building the graph")
-    fp32 = to_onnx(network, fitted["temperature"], name)
+    temperature, signal = fitted["temperature"], config.signal
+    fp32 = to_onnx(network, temperature, name, signal)
     progress("reading recordings")
     trained_on = [corpus["name"] for corpus in card.trained_corpora(described)]
-    material = draw_material(config, trained_on, options)
+    utterances = training_utterances(run, config, trained_on, options.corpora)
+    material = draw_material(utterances, config, options)
+    require_windows(material.checks)  # on silence all graphs agree
     progress("comparing with torch")
-    temperature, checks = fitted["temperature"], material.checks
     measured: dict[str, Any] = {
-        "parity": parity.require_parity(network, fp32, temperature, checks)
+        "parity": parity.require_parity(
+            network, fp32, temperature, material.checks, signal
+        )
     }
-    shipped = fp32
-    if options.precision == "int8":
-        progress("calibrating and rounding")
-        shipped, more = round_graph(fp32, material, options)
+    with folder.disk_errors(out):  # of temporary files and of caches too
+        shipped, more = reduce_graph(fp32, material, options, progress)
         measured |= more
-    measured["rows"] = parity.require_rows(shipped, material.checks)
+        if options.form != "fp16":  # a GPU would rather have one large operator
+            shipped = tile_convolution(shipped)
+        measured["rows"] = parity.require_rows(shipped, material.checks)
 
-    made_by = _made_by(options, measured)
-    details = {
-        "format_version": FORMAT_VERSION,
-        "name": name,
-        "version": options.version or __version__,
-    } | card.build_card(config, described, fitted, made_by, results)
-    if options.held_out:
-        progress("scoring held-out corpora")
-        scores = score_held_out(fp32, shipped, details, options.held_out)
-        measured["held_out"] = scores
-    progress("writing the folder")
-    return _write(out, fp32, shipped, details, measured, force=options.force)
+        made_by = _made_by(options, measured)
+        details: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "name": name,
+            "version": options.version or __version__,
+        } | card.build_card(config, described, fitted, made_by, results)
+        if labelled := _labelled(run, options):
+            progress("scoring labelled recordings")
+            measured["held_out"] = score_held_out(fp32, shipped, details, labelled)
+        progress("measuring time and memory")
+        measured["costs"] = measure_costs(fp32, shipped, details["window_s"])
+        progress("writing the folder")
+        return _write(out, fp32, shipped, details, measured, force=options.force)
+
+
+def _require_deployable(config: ExperimentConfig) -> None:
+    if config.training.speaker_statistics:
+        raise ExportError(
+            "training.speaker_statistics: the network was trained on frames less each "
+            "speaker's own mean, which a graph cannot know; train without it"
+        )
+
+
+def _labelled(run: Path, options: ExportOptions) -> dict[str, list[Utterance]]:
+    """Read what can be scored: corpora given for it, and what a fold tests."""
+    sets = {name: read_corpus(name, root) for name, root in options.held_out.items()}
+    tested = fold_test_utterances(run, options.corpora)
+    if tested is not None:
+        sets["test part of the fold"] = tested
+    return sets
 
 
 def _made_by(options: ExportOptions, measured: dict[str, Any]) -> dict[str, Any]:
     made_by: dict[str, Any] = {
         "command": options.command or None,
         "seed": options.seed,
-        "precision": options.precision,
+        "precision": options.form,
     }
-    if options.precision == "int8":
+    if options.calibrates:
         made_by["quantization"] = {
-            "form": "static QDQ, u8 activations, s8 weights, a scale a channel",
-            "ranges": options.range_method,
+            "form": _FORMS[options.form],
+            "ranges": measured.get("range_method"),
             "n_calibration": measured["n_calibration"],
             "kept_fp32": list(measured["kept"]),
         }
@@ -113,7 +151,8 @@ def _write(
     force: bool,
 ) -> ExportReport:
     sizes = {w.name: math.prod(w.dims) for w in fp32.graph.initializer}
-    fixed = {"positions", *(f"{name}.weight" for name in FRONT_END)}
+    fixed = {"positions", "window.near", "window.far"}
+    fixed |= {f"{name}.weight" for name in FRONT_END}
     with folder.staged(out, force=force) as stage:
         report = ExportReport(
             name=details["name"],
@@ -130,7 +169,7 @@ def _write(
             operators=dict(Counter(n.op_type for n in shipped.graph.node)),
             **measured,
         )
-        folder.write_licences(stage, details["training_corpora"])
+        folder.write_licences(stage, details)
         folder.write_json(stage / "export.json", report.to_dict())
-        (stage / "export.md").write_text(report.to_markdown(), "utf-8")
+        (stage / "export.md").write_text(to_markdown(report), "utf-8")
     return report

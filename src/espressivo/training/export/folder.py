@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 UNKNOWN_LICENCE = "not known to espressivo"
 
+_LICENCE_TEXTS = {"MIT": "whisper-LICENSE.txt", "Apache-2.0": "apache-2.0-LICENSE.txt"}
+
 
 def require_free(out: Path, *, force: bool) -> None:
     """Refuse a target that holds anything, unless it is a model to be replaced.
@@ -55,19 +57,30 @@ def staged(out: Path, *, force: bool) -> Iterator[Path]:
         ExportError: Something stands in the way, or the disk does not take it.
     """
     require_free(out, force=force)
-    try:
+    with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise _disk_error(out, error) from error
+        try:
+            yield stage
+            require_free(out, force=force)  # somebody may have been faster
+            _replace(stage, out)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextmanager
+def disk_errors(out: Path) -> Iterator[None]:
+    """Say of a disk that takes no more, or forbids it, that `out` is as it was.
+
+    Raises:
+        ExportError: In place of an OSError.
+    """
     try:
-        yield stage
-        require_free(out, force=force)  # somebody may have been faster
-        _replace(stage, out)
+        yield
     except OSError as error:
-        raise _disk_error(out, error) from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        raise ExportError(
+            f"{out}: cannot be written ({error.strerror or error}); nothing was changed"
+        ) from error
 
 
 def _replace(stage: Path, out: Path) -> None:
@@ -85,24 +98,19 @@ def _replace(stage: Path, out: Path) -> None:
             raise
 
 
-def _disk_error(out: Path, error: OSError) -> ExportError:
-    return ExportError(
-        f"{out}: cannot be written ({error.strerror or error}); nothing was changed"
-    )
-
-
 def write_model(stage: Path, model: onnx.ModelProto, card: dict[str, Any]) -> str:
     """Write `model.onnx` and `model.json`, load them as users will, return the hash.
 
     Args:
         stage: An existing folder.
         model: The graph.
-        card: All of `model.json` but the hash.
+        card: All of `model.json` but the hash, and whether results are of this graph.
     """
     graph = model.SerializeToString(deterministic=True)
     digest = hashlib.sha256(graph).hexdigest()
     (stage / "model.onnx").write_bytes(graph)
-    write_json(stage / "model.json", card | {"sha256": digest})
+    results = [result | {"of": _whose(result, digest)} for result in card["results"]]
+    write_json(stage / "model.json", card | {"sha256": digest, "results": results})
     classify = load_classifier(stage)
     shortest = round(classify.card.min_s * card["sample_rate_hz"])
     (row,) = classify(np.zeros((1, shortest), np.float32))
@@ -114,33 +122,63 @@ def write_model(stage: Path, model: onnx.ModelProto, card: dict[str, Any]) -> st
     return digest
 
 
-def write_licences(stage: Path, corpora: list[dict[str, Any]]) -> None:
-    """Write what the weights derive from, and under which terms."""
+def _whose(result: dict[str, Any], digest: str) -> str:
+    """Say which weights were evaluated: those that ship may have heard more."""
+    found = result.get("model_sha256")
+    if found == digest:
+        return "these weights"
+    return f"other weights, sha256 {found or 'not known'}"
+
+
+def write_licences(stage: Path, card: dict[str, Any]) -> None:
+    """Write what the weights derive from, and under which terms.
+
+    Args:
+        stage: An existing folder.
+        card: What `build_card` returns.
+    """
     folder = stage / "LICENSES"
     folder.mkdir()
-    text = files("espressivo").joinpath("assets", "whisper-LICENSE.txt").read_bytes()
-    (folder / "whisper-LICENSE.txt").write_bytes(text)
+    start, corpora = card["starting_weights"], card["training_corpora"]
+    if start["license"] is None:
+        origin = "They started from random numbers."
+    elif start["license"] == UNKNOWN_LICENCE:
+        origin = f"The encoder started from {start['name']}, its licence not known."
+    else:
+        name = _LICENCE_TEXTS[start["license"]]
+        text = files("espressivo").joinpath("assets", name).read_bytes()
+        (folder / name).write_bytes(text)
+        origin = (
+            f"The encoder started from {start['name']} ({start['license']}, {name})."
+        )
     rows = [f"| {c['title']} | {c['license']} | {c['n_utterances']} |" for c in corpora]
     table = [
         "# What these weights were made from",
         "",
-        "The encoder started from OpenAI Whisper tiny.en (MIT, whisper-LICENSE.txt).",
+        origin,
         "They learned from recordings of these corpora, none of which is here:",
         "",
         "| corpus | licence and source | recordings |",
         "|---|---|---|",
         *rows,
         "",
-        allowed_use(corpora),
+        card["allowed_use"],
     ]
     (folder / "TRAINING-DATA.md").write_text("\n".join(table) + "\n", "utf-8")
 
 
-def allowed_use(corpora: list[dict[str, Any]]) -> str:
-    """Say what the weights may be used for, given the corpora they learned from."""
+def allowed_use(corpora: list[dict[str, Any]], start: dict[str, Any]) -> str:
+    """Say what the weights may be used for, given what they learned and started from.
+
+    Args:
+        corpora: Titles and licences of what was trained on.
+        start: Name and licence of what the encoder started from.
+    """
+    sources = [(c["title"], c["license"]) for c in corpora]
+    sources += [(start["name"], start["license"] or "")]
 
     def titles(mark: str) -> str:
-        return " and ".join(c["title"] for c in corpora if mark in c["license"])
+        return " and ".join(title for title, terms in sources if mark in terms)
 
     sentences = []
     if forbidding := titles("-NC"):

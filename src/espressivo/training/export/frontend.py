@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 
 _HALF = N_FFT // 2
 
-FRONT_END = ("real", "imaginary", "energy")
-"""Its products."""
+FRONT_END = (
+    *("real", "imaginary", "energy"),
+    *("real.even", "imaginary.even", "real.odd", "imaginary.odd", "coefficients"),
+)
+"""Its products, then those that only LIGHT-SERNET's spectrum has."""
 
 
 def emit_logmel(graph: GraphBuilder, logmel: LogMel, samples: str) -> str:
     """Return log-mel frames [B, T, 80] of samples [B, time], T being time // 160."""
-    loudest = graph.op(
-        "ReduceMax", [graph.op("Abs", [samples], "level")], "peak", axes=[1], keepdims=1
+    loudest = graph.reduce(
+        "Max", graph.op("Abs", [samples], "level"), [1], "peak", keep=True
     )
     loudest = graph.op("Max", [loudest, graph.number(logmel.quietest_peak)], "loudest")
     gain = graph.op("Div", [graph.number(logmel.peak), loudest], "gain")
@@ -103,7 +106,7 @@ def _compress(graph: GraphBuilder, energy: str) -> str:
         ],
         "decades",
     )
-    loudest = graph.op("ReduceMax", [decades], "decades.top", axes=[1, 2], keepdims=1)
+    loudest = graph.reduce("Max", decades, [1, 2], "decades.top", keep=True)
     floor = graph.op("Sub", [loudest, graph.number(8.0)], "decades.floor")
     floored = graph.op("Max", [decades, floor], "decades.floored")
     raised = graph.op("Add", [floored, graph.number(4.0)], "decades.raised")

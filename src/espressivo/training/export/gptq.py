@@ -18,6 +18,8 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 _DAMPING = 1e-3  # of the mean square of the inputs
@@ -63,23 +65,58 @@ def round_weights(
     their inputs move together.
     """
     scale = _scale(exact)
-    weights, shares = exact[inputs.order], inputs.shares
     levels = np.zeros(exact.shape)
+
+    def round_row(place: int, row: NDArray[np.float64]) -> NDArray[np.float64]:
+        beside = levels[place ^ 1] if place ^ 1 < len(levels) else 0.0
+        least = -np.minimum(127, _PAIR + np.minimum(beside, 0))
+        most = np.minimum(127, _PAIR - np.maximum(beside, 0))
+        levels[place] = np.clip(np.round(row / scale), least, most)
+        rounded: NDArray[np.float64] = levels[place] * scale
+        return rounded
+
+    carry_errors(exact, inputs, round_row)
+    return levels.astype(np.int8), scale
+
+
+def carry_errors(
+    exact: NDArray[np.float64],
+    inputs: Inputs,
+    round_row: Callable[[int, NDArray[np.float64]], NDArray[np.float64]],
+) -> None:
+    """Round weights row by row, each row making good the errors of those before it.
+
+    Args:
+        exact: The weights [in, out].
+        inputs: Of the product.
+        round_row: Called with a row's place and what it has become [out]; returns it
+            rounded.
+    """
+    weights, shares = exact[inputs.order], inputs.shares
     for start in range(0, len(weights), _BLOCK):
         end = min(start + _BLOCK, len(weights))
         errors = np.zeros((end - start, weights.shape[1]))
         for row in range(start, end):
-            place = inputs.order[row]
-            beside = levels[place ^ 1] if place ^ 1 < len(levels) else 0.0
-            least = -np.minimum(127, _PAIR + np.minimum(beside, 0))
-            most = np.minimum(127, _PAIR - np.maximum(beside, 0))
-            level = np.clip(np.round(weights[row] / scale), least, most)
-            levels[place] = level
-            error = (weights[row] - level * scale) / shares[row, row]
+            rounded = round_row(int(inputs.order[row]), weights[row])
+            error = (weights[row] - rounded) / shares[row, row]
             weights[row + 1 : end] -= np.outer(shares[row, row + 1 : end], error)
             errors[row - start] = error
         weights[end:] -= shares[start:end, end:].T @ errors
-    return levels.astype(np.int8), scale
+
+
+def round_kernels(
+    exact: NDArray[np.float64], most: int = _PAIR // 2
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return levels int8 [out, in, ...] and a scale per output [out], symmetric.
+
+    To the nearest of the levels up to `most`: by default no two of them exceed what a
+    pair may hold. How the inputs of a convolution move together would take a matrix of
+    all its taps.
+    """
+    rows = exact.reshape(len(exact), -1)
+    largest = np.abs(rows).max(1) / most
+    scale: NDArray[np.float32] = np.maximum(largest, 1e-10).astype(np.float32)
+    return np.rint(rows / scale[:, None]).astype(np.int8).reshape(exact.shape), scale
 
 
 def _scale(exact: NDArray[np.float64]) -> NDArray[np.float32]:

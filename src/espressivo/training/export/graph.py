@@ -9,28 +9,46 @@ import numpy as np
 
 from espressivo.errors import ExportError
 from espressivo.training.export.builder import GraphBuilder
-from espressivo.training.export.encoder import array, emit_encoder, emit_linear
+from espressivo.training.export.encoder import emit_encoder
 from espressivo.training.export.frontend import emit_logmel
-from espressivo.training.networks import WhisperNetwork
-from espressivo.training.networks.heads import (
-    AttentivePooling,
-    MeanPooling,
-    StatisticsPooling,
+from espressivo.training.export.heads import (
+    emit_average,
+    emit_classifier,
+    emit_pooling,
 )
+from espressivo.training.export.hubert import emit_states
+from espressivo.training.export.light_sernet import emit_light_sernet
+from espressivo.training.export.signal import emit_fixed_window, emit_signal
+from espressivo.training.export.statistics_graph import emit_statistics
+from espressivo.training.networks import (
+    HubertNetwork,
+    LightSernet,
+    StatisticsNetwork,
+    WhisperNetwork,
+)
+from espressivo.types import SAMPLE_RATE
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import onnx
     from torch import nn
+
+    from espressivo.training.config import SignalConfig
+    from espressivo.training.networks.network import Standardize
 
 LONGEST_FRAMES = 400
 """Encoder frames of 20 ms in a window of 8 s: no other position is shipped."""
 
 
 def to_onnx(
-    network: nn.Module, temperature: float = 1.0, name: str = "espressivo"
+    network: nn.Module,
+    temperature: float = 1.0,
+    name: str = "espressivo",
+    signal: SignalConfig | None = None,
 ) -> onnx.ModelProto:
-    """Return the network as an fp32 graph of plain operators, opset 17.
+    """Return the network as an fp32 graph of plain operators, opset 20.
 
     Input `samples` float32 [batch, time] at 16 kHz, at most 8 s; output `probabilities`
     float32 [batch, emotions]. Every row is valid to its end. Values in between are
@@ -40,6 +58,8 @@ def to_onnx(
         network: Trained; only its weights are read.
         temperature: Divides the logits before the softmax.
         name: Of the graph, as viewers show it.
+        signal: What was done to the clips that it was trained on: pre-emphasis and
+            peak are in the graph too, of each row by itself. None: nothing was.
 
     Raises:
         ExportError: The network is of a kind that has no export, or the temperature is
@@ -51,7 +71,8 @@ def to_onnx(
             "fit it again with `espressivo train`"
         )
     graph = GraphBuilder()
-    n_emotions = emit_probabilities(network, graph, "samples", temperature)
+    samples = emit_signal(graph, signal, "samples") if signal else "samples"
+    n_emotions = emit_probabilities(network, graph, samples, temperature)
     return graph.finish(name, __version__, n_emotions)
 
 
@@ -66,7 +87,7 @@ def emit_probabilities(
     del graph, samples, temperature
     raise ExportError(
         f"{type(network).__name__}: no export is written for this network; "
-        "train a WhisperNetwork"
+        "train one of espressivo.training.networks"
     )
 
 
@@ -77,73 +98,45 @@ def _(
     mel = emit_logmel(graph, network.logmel, samples)
     last = max(network.states)
     states = emit_encoder(graph, network.encoder, mel, last, LONGEST_FRAMES)
-    shares = array(network.average.scores.softmax(0))
-    average = ""
-    for share, state in zip(shares, network.states, strict=True):
-        part = graph.op(
-            "Mul", [states[state], graph.number(share)], f"average.part.{state}"
-        )
-        average = (
-            graph.op("Add", [average, part], f"average.{state}") if average else part
-        )
+    return _emit_head(graph, network, states, temperature)
+
+
+@emit_probabilities.register
+def _(
+    network: HubertNetwork, graph: GraphBuilder, samples: str, temperature: float
+) -> int:
+    if network.config.padding == "fixed":
+        n_samples = round(network.config.window_s * SAMPLE_RATE)
+        samples = emit_fixed_window(graph, samples, n_samples)
+    states = emit_states(graph, network, samples)
+    return _emit_head(graph, network, states, temperature, network.activations)
+
+
+@emit_probabilities.register
+def _(
+    network: LightSernet, graph: GraphBuilder, samples: str, temperature: float
+) -> int:
+    embedding = emit_light_sernet(graph, network, samples)
+    return emit_classifier(graph, network, embedding, temperature)
+
+
+@emit_probabilities.register
+def _(
+    network: StatisticsNetwork, graph: GraphBuilder, samples: str, temperature: float
+) -> int:
+    mel = emit_logmel(graph, network.logmel, samples)
+    return emit_classifier(graph, network, emit_statistics(graph, mel), temperature)
+
+
+def _emit_head(
+    graph: GraphBuilder,
+    network: WhisperNetwork | HubertNetwork,
+    states: Sequence[str],
+    temperature: float,
+    activations: Standardize | None = None,
+) -> int:
+    """Add all behind an encoder's hidden states; return the columns' number."""
+    chosen = [states[state] for state in network.states]
+    average = emit_average(graph, network.average, chosen, activations)
     embedding = emit_pooling(network.pooling, graph, average)
-    # Standardization and temperature are affine: both go into the last product.
-    scale = array(network.standardize.scale)
-    weight = array(network.classify.weight) / scale / temperature  # [emotions, width]
-    bias = array(network.classify.bias) / temperature
-    bias -= weight @ array(network.standardize.mean)
-    logits = graph.linear(embedding, weight.T, bias, "logits")
-    graph.op("Softmax", [logits], "probabilities", axis=-1)
-    return len(bias)
-
-
-@singledispatch
-def emit_pooling(pooling: nn.Module, graph: GraphBuilder, frames: str) -> str:
-    """Add the pooling of frames [B, T, width]; return the embedding [B, embedding]."""
-    del graph, frames
-    raise ExportError(
-        f"{type(pooling).__name__}: no export is written for this pooling"
-    )
-
-
-@emit_pooling.register
-def _(pooling: MeanPooling, graph: GraphBuilder, frames: str) -> str:
-    del pooling
-    return graph.op("ReduceMean", [frames], "embedding", axes=[1], keepdims=0)
-
-
-@emit_pooling.register
-def _(pooling: StatisticsPooling, graph: GraphBuilder, frames: str) -> str:
-    del pooling
-    mean = graph.op("ReduceMean", [frames], "pooling.mean", axes=[1], keepdims=1)
-    square = _squared_deviation(graph, frames, mean)
-    variance = graph.op("ReduceMean", [square], "pooling.var", axes=[1], keepdims=1)
-    return _moments(graph, mean, variance)
-
-
-@emit_pooling.register
-def _(pooling: AttentivePooling, graph: GraphBuilder, frames: str) -> str:
-    hidden = emit_linear(graph, pooling.score[0], frames, "pooling.hidden")
-    bent = graph.op("Tanh", [hidden], "pooling.tanh")
-    score = emit_linear(graph, pooling.score[2], bent, "pooling.score")
-    shares = graph.op("Softmax", [score], "pooling.shares", axis=1)  # [B, T, 1]
-    mean = _weighted_sum(graph, frames, shares, "pooling.mean")
-    square = _squared_deviation(graph, frames, mean)
-    return _moments(graph, mean, _weighted_sum(graph, square, shares, "pooling.var"))
-
-
-def _weighted_sum(graph: GraphBuilder, rows: str, shares: str, name: str) -> str:
-    weighted = graph.op("Mul", [rows, shares], f"{name}.weighted")
-    return graph.op("ReduceSum", [weighted, graph.integers(1)], name, keepdims=1)
-
-
-def _squared_deviation(graph: GraphBuilder, frames: str, mean: str) -> str:
-    deviation = graph.op("Sub", [frames, mean], "pooling.deviation")
-    return graph.op("Mul", [deviation, deviation], "pooling.square")
-
-
-def _moments(graph: GraphBuilder, mean: str, variance: str) -> str:
-    raised = graph.op("Add", [variance, graph.number(1e-6)], "pooling.raised")
-    deviation = graph.op("Sqrt", [raised], "pooling.std")
-    both = graph.op("Concat", [mean, deviation], "pooling.both", axis=2)
-    return graph.op("Squeeze", [both, graph.integers(1)], "embedding")
+    return emit_classifier(graph, network, embedding, temperature)

@@ -1,4 +1,4 @@
-"""Is the rounded graph as good as the exact one on labelled recordings?"""
+"""Is the reduced graph as good as the exact one on labelled recordings?"""
 
 from __future__ import annotations
 
@@ -7,55 +7,60 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espressivo.training import statistics
-from espressivo.training.corpora import read_corpus
 from espressivo.training.evaluate import evaluate
 from espressivo.training.export.folder import write_model
 from espressivo.training.export.parity import agreement_of
 from espressivo.training.export.report import HeldOut
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import onnx
+
+    from espressivo.training.corpora import Utterance
 
 
 def score_held_out(
     fp32: onnx.ModelProto,
     shipped: onnx.ModelProto,
     details: dict[str, Any],
-    corpora: Mapping[str, Path],
+    sets: Mapping[str, Sequence[Utterance]],
 ) -> tuple[HeldOut, ...]:
-    """Score both graphs on every corpus, as `espressivo evaluate` does.
+    """Score both graphs on labelled recordings, as `espressivo evaluate` does.
 
     Args:
         fp32: The exact graph.
         shipped: The graph to compare with it.
         details: Their card.
-        corpora: Name of a corpus -> its folder.
+        sets: Name -> recordings that trained nothing.
     """
-    if not corpora:
+    if not sets:
         return ()
     with tempfile.TemporaryDirectory() as scratch:
-        exact, rounded = Path(scratch, "exact"), Path(scratch, "rounded")
-        for folder, graph in ((exact, fp32), (rounded, shipped)):
+        exact, reduced = Path(scratch, "exact"), Path(scratch, "reduced")
+        for folder, graph in ((exact, fp32), (reduced, shipped)):
             folder.mkdir()
             write_model(folder, graph, details)
         return tuple(
-            _score(name, root, exact, rounded) for name, root in corpora.items()
+            _score(name, utterances, exact, reduced)
+            for name, utterances in sets.items()
         )
 
 
-def _score(corpus: str, root: Path, exact: Path, rounded: Path) -> HeldOut:
-    utterances = read_corpus(corpus, root)
-    wanted, found = evaluate(exact, utterances), evaluate(rounded, utterances)
-    ua = statistics.compare(
+def _score(
+    name: str, utterances: Sequence[Utterance], exact: Path, reduced: Path
+) -> HeldOut:
+    wanted, found = evaluate(exact, utterances), evaluate(reduced, utterances)
+    difference = statistics.compare(
         wanted.labels, wanted.probabilities, found.probabilities, wanted.speakers
     ).get("ua")
     return HeldOut(
-        corpus=corpus,
+        corpus=name,
+        n_speakers=len({*wanted.speakers}),
         ua_fp32=wanted.scores.ua,
+        ua_fp32_interval=wanted.intervals.get("ua"),
         ua=found.scores.ua,
-        low=None if ua is None else ua.interval.low,
-        high=None if ua is None else ua.interval.high,
+        ua_interval=found.intervals.get("ua"),
+        difference=None if difference is None else difference.interval,
         agreement=agreement_of(wanted.probabilities, found.probabilities),
     )

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
-import onnxruntime as ort
 import torch
-from onnx import TensorProto, helper
 
 from espressivo.errors import ExportError
+from espressivo.training.export.drift import drifting_state
 from espressivo.training.export.recordings import SHORTEST, WINDOW
-from espressivo.training.export.rounding import products_of, quantize_products
-from espressivo.training.networks import WhisperNetwork
+from espressivo.training.export.session import open_session
+from espressivo.training.preprocess import condition
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import onnx
+    import onnxruntime as ort
     from numpy.typing import NDArray
-    from torch import nn
 
-    from espressivo.training.export.calibration import Calibration
+    from espressivo.training.config import SignalConfig
+    from espressivo.training.networks import EmotionNetwork
     from espressivo.types import Signal
 
 LARGEST_DRIFT = 1e-4
@@ -53,91 +52,65 @@ class Agreement:
     worst: float
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """Time of one window of 8 s on one thread, of two graphs run in turn.
-
-    Attributes:
-        ratio: Median over rounds of this graph's time over the fp32 graph's.
-        real_time_factor: Median time over 8 s.
-        fp32_real_time_factor: The same of the fp32 graph.
-    """
-
-    ratio: float
-    real_time_factor: float
-    fp32_real_time_factor: float
-
-
-def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
-    """Open a graph as the runtime does: one thread, nothing printed."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
 def require_parity(
-    network: nn.Module,
+    network: EmotionNetwork,
     model: onnx.ModelProto,
     temperature: float,
     recordings: Sequence[Signal],
+    signal: SignalConfig | None = None,
 ) -> float:
     """Return the largest drift of a probability from torch's, over several lengths.
+
+    Args:
+        network: Wrote the graph.
+        model: The graph, in fp32.
+        temperature: Divides the network's logits.
+        recordings: As they are; what `signal` says is done to them for the network,
+            which the graph does by itself.
+        signal: What `to_onnx` was given.
 
     Raises:
         ExportError: It exceeds `LARGEST_DRIFT`, or a result is not finite.
     """
     session = open_session(model)
+    lengths = _lengths(network)
     sound = np.concatenate([*recordings, *recordings])
     sound = np.resize(sound, max(len(sound), 2 * WINDOW))
-    spread = np.linspace(0, len(sound) - WINDOW, len(_LENGTHS)).astype(int)
+    spread = np.linspace(0, len(sound) - WINDOW, len(lengths)).astype(int)
     worst = 0.0
-    for start, length in zip(spread.tolist(), _LENGTHS, strict=True):
-        samples = sound[None, start : start + length]
+    for start, length in zip(spread.tolist(), lengths, strict=True):
+        window = sound[start : start + length]
+        samples = window[None]
+        heard = condition(window, signal)[None] if signal else samples
         with torch.inference_mode():
-            logits = network.eval()(torch.from_numpy(samples))
+            logits = network.eval()(torch.from_numpy(heard))
         wanted = (logits.double() / temperature).softmax(-1).numpy()
         drift = float(np.abs(_run(session, samples) - wanted).max())
         if not drift <= LARGEST_DRIFT:  # also when it is not a number
-            layer = drifting_state(network, model, samples)
+            layer = drifting_state(network, model, samples, heard, LARGEST_DRIFT)
             raise ExportError(
                 f"the fp32 graph's probabilities are {drift:.2g} from torch's on "
                 f"{length} samples, not at most {LARGEST_DRIFT:g}; {layer}; "
                 "this is a defect of the exporter: report it"
             )
         worst = max(worst, drift)
-    silence = _run(session, np.zeros((1, WINDOW), np.float32))
-    if not np.isfinite(silence).all():
-        raise ExportError("digital silence gives no finite probabilities; report it")
+    for length in (SHORTEST, WINDOW):
+        silence = _run(session, np.zeros((1, length), np.float32))
+        if not np.isfinite(silence).all():
+            raise ExportError(
+                f"{length} samples of digital silence give no finite probabilities; "
+                "this is a defect of the exporter: report it"
+            )
     return worst
 
 
-def drifting_state(
-    network: nn.Module, model: onnx.ModelProto, samples: NDArray[np.float32]
-) -> str:
-    """Say which hidden state is the first to leave torch's, for an error message."""
-    if not isinstance(network, WhisperNetwork):
-        return "its hidden states cannot be compared"
-    names = [
-        node.output[0] for node in model.graph.node if node.output[0][:7] == "hidden."
-    ]
-    observed = onnx.ModelProto()
-    observed.CopyFrom(model)
-    observed.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
-    )
-    found = open_session(observed).run(names, {"samples": samples})
-    with torch.inference_mode():
-        states = network.encoder(network.logmel(torch.from_numpy(samples)))
-    for name, state, other in zip(names, states, found, strict=False):
-        scale = float(state.abs().max())
-        drift = float(np.abs(state.numpy() - other).max()) / scale
-        if not drift <= LARGEST_DRIFT:
-            return f"{name} is the first state to drift, by {drift:.2g} of its peak"
-    return "the encoder's states agree, so what follows them drifts"
+def _lengths(network: EmotionNetwork) -> list[int]:
+    """Return lengths to compare at, those around the network's own window too."""
+    if network.config.padding != "fixed":
+        return list(_LENGTHS)
+    n_samples = round(network.config.window_s * SAMPLE_RATE)
+    around = {n_samples - 1, n_samples, n_samples + 1}
+    return sorted({*_LENGTHS, *(n for n in around if SHORTEST <= n <= WINDOW)})
 
 
 def require_rows(model: onnx.ModelProto, recordings: Sequence[Signal]) -> float:
@@ -189,42 +162,6 @@ def probabilities(
     """Return the probabilities [N, emotions] of recordings, each alone."""
     session = open_session(model)
     return np.concatenate([_run(session, signal[None]) for signal in recordings])
-
-
-def sensitivity(
-    fp32: onnx.ModelProto, calibration: Calibration, recordings: Sequence[Signal]
-) -> dict[str, float]:
-    """Return the mean change of a probability with one product rounded at a time.
-
-    The layer that changes most comes first.
-    """
-    wanted = probabilities(fp32, recordings)
-    drift = {}
-    for product in products_of(fp32):
-        alone = quantize_products(fp32, calibration, [product])
-        drift[product.name] = agreement_of(
-            wanted, probabilities(alone, recordings)
-        ).mean
-    return dict(sorted(drift.items(), key=lambda pair: -pair[1]))
-
-
-def measure_speed(
-    fp32: onnx.ModelProto, other: onnx.ModelProto, signal: Signal, rounds: int = 21
-) -> Speed:
-    """Time both graphs on 8 s, in turn, so that a busy machine slows both alike."""
-    samples = np.resize(signal, WINDOW)[None]
-    sessions = [open_session(fp32), open_session(other)]
-    seconds = np.zeros((rounds, 2))
-    for row in seconds:
-        for column, session in enumerate(sessions):
-            began = time.perf_counter()
-            _run(session, samples)
-            row[column] = time.perf_counter() - began
-    kept = seconds[1:]  # the first round warms up
-    fp32_s, other_s = np.median(kept, axis=0).tolist()
-    window_s = WINDOW / SAMPLE_RATE
-    ratio = float(np.median(kept[:, 1] / kept[:, 0]))
-    return Speed(ratio, other_s / window_s, fp32_s / window_s)
 
 
 def _run(

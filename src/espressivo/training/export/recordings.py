@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from espressivo.errors import ExportError
 from espressivo.training.augment import Augment, variation_seed
-from espressivo.training.config import AugmentConfig
+from espressivo.training.config import AugmentConfig, read_config
 from espressivo.training.corpora import read_corpus
 from espressivo.training.dataset import draw_weights, load_signals
+from espressivo.training.fold_table import FOLDS, read_folds
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -20,26 +23,36 @@ if TYPE_CHECKING:
 
     from espressivo.training.config import ExperimentConfig, SignalConfig
     from espressivo.training.corpora import Utterance
+    from espressivo.training.fold_table import Listed, ListedFold
     from espressivo.types import Signal
 
 WINDOW = 8 * SAMPLE_RATE
 SHORTEST = SAMPLE_RATE // 2
+QUIETEST_PEAK = 1e-3
+"""-60 dBFS: a recording below it holds no speech to calibrate with."""
+
+_FOLD_RUN = re.compile(r"seed-\d+")
 _LONG_EVERY = 4
 _PIECES = 16  # of one speaker, more than fill a window
 
 
 def training_utterances(
-    config: ExperimentConfig, trained_on: Collection[str], elsewhere: Mapping[str, Path]
+    run: Path,
+    config: ExperimentConfig,
+    trained_on: Collection[str],
+    elsewhere: Mapping[str, Path],
 ) -> list[Utterance]:
-    """Read the corpora a run was trained on, and no other.
+    """Read what a run was trained on: its corpora, of a fold the training part alone.
 
     Args:
+        run: Its folder; one of `espressivo crossval` stands in its result's.
         config: The run's.
         trained_on: Names of corpora; one that was left out is not among them.
         elsewhere: Name of a corpus -> its folder, where that is not the run's.
 
     Raises:
-        ExportError: `elsewhere` names a corpus that the run was not trained on.
+        ExportError: `elsewhere` names a corpus that the run was not trained on, or the
+            result does not say who trained.
     """
     for name in elsewhere:
         if name not in config.corpora or name not in {*trained_on, "manifest"}:
@@ -50,7 +63,54 @@ def training_utterances(
     roots = dict(config.corpora) | dict(elsewhere)
     used = [name for name in roots if name in {*trained_on, "manifest"}]
     read = [u for name in used for u in read_corpus(name, roots[name])]
-    return [utterance for utterance in read if utterance.corpus in trained_on]
+    read = [utterance for utterance in read if utterance.corpus in trained_on]
+    fold = fold_of(run)
+    return read if fold is None else _part(read, fold.train)
+
+
+def fold_test_utterances(
+    run: Path, elsewhere: Mapping[str, Path] | None = None
+) -> list[Utterance] | None:
+    """Read the test part of the fold that a run is of; None for a run of no fold.
+
+    Args:
+        run: Its folder.
+        elsewhere: Name of a corpus -> its folder, where that is not the run's.
+
+    Raises:
+        ExportError: The result does not say who is tested.
+        CorpusError: A corpus is not where it was.
+    """
+    fold = fold_of(run)
+    if fold is None:
+        return None
+    roots = dict(read_config(run / "config.toml").corpora) | dict(elsewhere or {})
+    read = [u for name, root in roots.items() for u in read_corpus(name, root)]
+    return _part(read, fold.test)
+
+
+def fold_of(run: Path) -> ListedFold | None:
+    """Return the fold of a run `RESULT/FOLD/seed-N` of `crossval`; None for another.
+
+    Raises:
+        ExportError: It stands in a result whose table of folds does not name it.
+    """
+    folder = run.resolve()
+    table, name = folder.parents[1] / FOLDS, folder.parent.name
+    if not _FOLD_RUN.fullmatch(folder.name) or not table.is_file():
+        return None
+    for fold in read_folds(table):
+        if fold.name == name:
+            return fold
+    raise ExportError(
+        f"{run}: {table} names no fold '{name}', so who trained is not known; "
+        "give the folder the fold's name again"
+    )
+
+
+def _part(read: Sequence[Utterance], part: Sequence[Listed]) -> list[Utterance]:
+    names = {listed.id for listed in part}
+    return [utterance for utterance in read if utterance.id in names]
 
 
 def draw(
@@ -100,7 +160,7 @@ def calibration_windows(
             others = by_speaker[utterance.speaker]
             chosen = rng.permutation(len(others))[:_PIECES]
             pieces += [others[i] for i in chosen.tolist()]
-        signal = np.concatenate(load_signals(pieces, config.signal))
+        signal = np.concatenate(_load_trimmed(pieces, config.signal))
         if number % 2:
             signal = augment(signal[:WINDOW], variation_seed(seed, utterance.id, 0, 0))
         windows.append(fit_window(signal))
@@ -109,7 +169,32 @@ def calibration_windows(
 
 def check_windows(drawn: Sequence[Utterance], config: SignalConfig) -> list[Signal]:
     """Load recordings as they are, the silence at their ends trimmed."""
-    return [fit_window(signal) for signal in load_signals(drawn, config)]
+    return [fit_window(signal) for signal in _load_trimmed(drawn, config)]
+
+
+def require_windows(windows: Sequence[Signal]) -> None:
+    """Refuse windows that would calibrate nothing, or for another use.
+
+    Raises:
+        ExportError: There are none, one is too short or too long, or all are silent.
+    """
+    for number, window in enumerate(windows):
+        if not SHORTEST <= len(window) <= WINDOW:
+            raise ExportError(
+                f"calibration: window {number} has {len(window)} samples, not "
+                f"{SHORTEST} to {WINDOW}, 0.5 to 8 s at 16 kHz; read recordings with "
+                "espressivo.load_audio, which resamples, and cut them"
+            )
+    if all(np.abs(window).max() < QUIETEST_PEAK for window in windows):
+        raise ExportError(
+            f"calibration: {len(windows)} recordings, none of them louder than "
+            "-60 dBFS; pass --corpus NAME=DIR with recordings of speech"
+        )
+
+
+def _load_trimmed(drawn: Sequence[Utterance], config: SignalConfig) -> list[Signal]:
+    # Emphasis and peak are in the graph.
+    return load_signals(drawn, replace(config, pre_emphasis=0.0, peak=0.0))
 
 
 def fit_window(signal: Signal) -> Signal:

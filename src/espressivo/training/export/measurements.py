@@ -1,0 +1,120 @@
+"""Measurements of one graph on one machine, kept for the next budget."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import onnxruntime as ort
+
+from espressivo.errors import ExportError
+from espressivo.machine import processor_name
+from espressivo.training.atomic import write_text
+from espressivo.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import onnx
+
+    from espressivo.types import Signal
+
+SCHEMA = "espressivo.measurements/1"
+
+
+class Measurements:
+    """Numbers by name, each written as soon as it is known.
+
+    Attributes:
+        path: The file; None keeps them in memory.
+    """
+
+    def __init__(self, folder: Path | None, of: dict[str, str]) -> None:
+        """Open the file of this graph, recordings and machine, or begin it.
+
+        Args:
+            folder: Where such files are kept; made when it is not there.
+            of: What the numbers are of, see `measured_on`. Nothing but all of it alike
+                is the same measurement.
+        """
+        self._of = of
+        self._numbers: dict[str, float] = {}
+        self.path: Path | None = None
+        if folder is not None:
+            key = hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
+            self.path = folder / f"{key[:16]}.json"
+            self._numbers = self._read(self.path)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._numbers
+
+    def __getitem__(self, name: str) -> float:
+        return self._numbers[name]
+
+    def put(self, numbers: dict[str, float]) -> None:
+        """Keep numbers.
+
+        Raises:
+            ExportError: The file cannot be written.
+        """
+        self._numbers |= numbers
+        if self.path is None:
+            return
+        table = {"schema": SCHEMA, "of": self._of, "numbers": self._numbers}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(json.dumps(table, indent=1) + "\n", self.path)
+        except OSError as error:
+            raise ExportError(
+                f"{self.path}: cannot be written ({error.strerror or error}); "
+                "pass another folder with --cache, or none"
+            ) from error
+
+    def _read(self, path: Path) -> dict[str, float]:
+        try:
+            return _numbers_of(json.loads(path.read_text("utf-8")), self._of)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            warnings.warn(
+                f"{path}: holds no measurements of this graph ({error}); "
+                "they are made again",
+                stacklevel=2,
+            )
+            return {}
+
+
+def measured_on(
+    fp32: onnx.ModelProto, recordings: Sequence[Signal], **settings: object
+) -> dict[str, str]:
+    """Say what measurements depend on.
+
+    Args:
+        fp32: The exact graph.
+        recordings: On which changes are measured, and which calibrate.
+        settings: How it is rounded.
+    """
+    heard = hashlib.sha256()
+    for signal in recordings:
+        heard.update(len(signal).to_bytes(8, "little") + signal.tobytes())
+    graph = fp32.SerializeToString(deterministic=True)
+    return {
+        "graph": hashlib.sha256(graph).hexdigest(),
+        "recordings": heard.hexdigest(),
+        "espressivo": __version__,
+        "onnxruntime": ort.__version__,
+        "processor": processor_name(),
+    } | {name: str(value) for name, value in settings.items()}
+
+
+def _numbers_of(table: dict[str, Any], of: dict[str, str]) -> dict[str, float]:
+    if table["schema"] != SCHEMA or table["of"] != of:
+        raise ValueError("another schema or graph")
+    numbers = {str(name): float(value) for name, value in table["numbers"].items()}
+    if not all(map(math.isfinite, numbers.values())):
+        raise ValueError("a number is none")
+    return numbers

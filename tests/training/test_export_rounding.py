@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra 'train'")
+pytest.importorskip("onnx", reason="needs the extra 'train'")
+pytest.importorskip("transformers", reason="needs the extra 'train'")
+
+from espressivo.training.export import (
+    calibrate,
+    products,
+    products_of,
+    rounding,
+    to_onnx,
+)
+from espressivo.training.export.calibration import observe_ranges
+from espressivo.training.export.ranges import round_trip
+from espressivo.training.export.session import open_session
+from tests.training.networks_to_export import make_network
+
+
+@pytest.fixture(scope="module")
+def bursts():
+    """Noise that comes and goes, as loudness of speech does."""
+    rng = np.random.default_rng(0)
+    loudness = 10.0 ** rng.uniform(-3, 0, (12, 16)).repeat(1_000, axis=1)
+    noise = rng.normal(size=loudness.shape) * loudness * 0.1
+    return list(noise.astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def fp32():
+    return to_onnx(make_network("distilhubert", head="mean", states=(-1,)))
+
+
+def frames_of(model, value, signals):
+    """Return all frames [N, channels] of a value."""
+    session = open_session(model, [value])
+    return np.concatenate(
+        [session.run([value], {"samples": s[None]})[0][0] for s in signals]
+    )
+
+
+def test_an_integer_convolution_keeps_its_mean(fp32, bursts, monkeypatch):
+    """By a bias that the exact one has not."""
+    monkeypatch.setattr(products, "_LEAST_WEIGHTS", 0)
+    (product,) = (p for p in products_of(fp32) if p.name == "conv.2")
+    calibration = calibrate(fp32, products.values_of([product]), bursts)
+
+    def moved():
+        rounded = rounding.quantize_products(fp32, calibration, [product])
+        found = frames_of(rounded, "conv.2", bursts).mean(0)
+        return np.abs(found - frames_of(fp32, "conv.2", bursts).mean(0)).mean()
+
+    kept = moved()
+    monkeypatch.setattr(rounding._Rounding, "_keep_mean", lambda *_: None)
+    assert kept < 0.75 * moved()
+
+
+def test_a_row_is_rounded_by_its_own_largest_number(fp32, bursts):
+    """However quiet it is, but for silence."""
+    rows = frames_of(fp32, "projection.scaled", bursts)
+    exact = frames_of(fp32, "conv.6.gelu", bursts)
+    scale = frames_of(fp32, "projection.scale", bursts)
+    low, high = observe_ranges(fp32, ["projection.scaled"], bursts, "minmax")[
+        "projection.scaled"
+    ]
+
+    np.testing.assert_allclose(rows * scale, exact, atol=1e-6)
+    assert low >= -0.34
+    assert high <= 1.0
+    lost = np.abs(round_trip(rows, low, high) * scale - exact)
+    assert (lost <= 1.35 / 255 * scale).all()
