@@ -72,6 +72,7 @@ def read_clips(path: Path) -> list[Clip]:
         Clip(
             Utterance(str(n), path, "x/1", "x/1", emotions[label], "x"),
             signal,
+            len(signal),
             hashlib.sha256(signal.tobytes()).hexdigest(),
         )
         for n, (label, signal) in enumerate(zip(labels, signals, strict=True))
