@@ -8,7 +8,7 @@ and measured again.
 
     (cd benchmarks/web && npm ci)
     python benchmarks/quantization.py OUT --model espressivo-tiny=RUN \
-        --model DistilHuBERT=RESULT/group-01/seed-0 --held-out ravdess=DIR \
+        --model DistilHuBERT=RESULT/held-out/seed-0 --held-out ravdess=DIR \
         --docs docs/quantization.md
 
 RUN is a folder of `espressivo train`; a fold of `espressivo crossval` is judged by its
