@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from quantization_variants import DYNAMIC, OURS_FP32, OURS_INT8, PLAIN
+from quantization_variants import (
+    DYNAMIC,
+    OURS_FP32,
+    OURS_INT8,
+    PLAIN,
+    SEARCHED,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +123,7 @@ def _bars(
     models: dict[str, Any],
 ) -> list[tuple[str, float, float | None, str]]:
     """Return what, its bar, what was measured (None: nothing), and that as text."""
-    hubert = models.get(HUBERT, {}).get("variants", {}).get(OURS_INT8)
+    hubert = models.get(HUBERT, {}).get("variants", {}).get(SEARCHED)
     tiny = models.get(TINY, {}).get("variants", {}).get(OURS_INT8)
     rows: list[tuple[str, float, float | None, str]] = []
 

@@ -49,6 +49,8 @@ PLAIN = "plain fp32"
 DYNAMIC = "dynamic int8, everything"
 OURS_FP32 = "ours, fp32"
 OURS_INT8 = "ours, int8"
+SEARCHED = "ours, int8, searched"
+BUDGET = 0.01
 
 _LEAST_WEIGHTS = 16_384
 _SECONDS = 8  # that the plain export is traced with
@@ -144,6 +146,7 @@ def variants(subject: Subject, plain: Path) -> dict[str, Callable[[Path], None]]
         "weights only, int4": lambda out: _four_bits(plain, out),
         OURS_FP32: lambda out: _ours(subject, out, precision="fp32"),
         OURS_INT8: lambda out: _ours(subject, out, sensitivity=True),
+        SEARCHED: lambda out: _ours(subject, out, budget=BUDGET),
         "ours, int4": lambda out: _ours(subject, out, bits=4),
         "ours, fp16": lambda out: _ours(subject, out, precision="fp16"),
     }
