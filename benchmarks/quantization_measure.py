@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
+import onnx
 from quantization_variants import (
     DYNAMIC,
     OURS_FP32,
@@ -27,7 +27,7 @@ from espressivo.bench import profile, time_graphs
 from espressivo.training import statistics
 from espressivo.training.atomic import replacing, write_text
 from espressivo.training.dataset import CLASSES
-from espressivo.training.export.parity import agreement_of
+from espressivo.training.export.parity import agreement_of, probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,11 +150,9 @@ class Study:
 
     def _probabilities(self, name: str) -> NDArray[np.float64]:
         def ask() -> list[list[float]]:
-            session = _open(self.path(name))
-            return [
-                session.run(None, {"samples": window[None]})[0][0].tolist()
-                for window in self._windows
-            ]
+            model = onnx.load(self.path(name))
+            answers: list[list[float]] = probabilities(model, self._windows).tolist()
+            return answers
 
         return np.array(self._kept(name, "probabilities", ask))
 
@@ -209,7 +207,7 @@ class Study:
             return {"error": (lines or ["no message"])[0][:300]}
         report = json.loads(done.stdout)
         _, model = report["models"]
-        native = _open(self.path(name)).run(None, {"samples": window[None]})[0][0]
+        (native,) = probabilities(onnx.load(self.path(name)), [window])
         return {
             "ratio": model["ratio"],
             "seconds": model["median_s"],
@@ -231,10 +229,3 @@ def _turned(wanted: NDArray[np.float64], found: NDArray[np.float64]) -> list[flo
     turned = wanted.argmax(1) != found.argmax(1)
     lead: list[float] = np.sort((first - second)[turned]).tolist()
     return lead
-
-
-def _open(path: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])

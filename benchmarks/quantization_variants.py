@@ -30,6 +30,7 @@ from espressivo.training.config import ExperimentConfig, SignalConfig, read_conf
 from espressivo.training.corpora import Utterance, read_corpus
 from espressivo.training.export import ExportOptions, export_run
 from espressivo.training.export.card import read_run, read_temperature, trained_corpora
+from espressivo.training.export.gptq import round_kernels
 from espressivo.training.export.recordings import (
     check_windows,
     fold_test_utterances,
@@ -223,15 +224,11 @@ def _weights_only(plain: Path, out: Path) -> None:
 def _to_eight_bits(
     weight: onnx.TensorProto, axis: int
 ) -> tuple[onnx.TensorProto, onnx.TensorProto]:
-    exact = numpy_helper.to_array(weight)
-    others = tuple(a for a in range(exact.ndim) if a != axis)
-    scale = np.maximum(np.abs(exact).max(others, keepdims=True) / 127, 1e-10)
-    levels = np.rint(exact / scale).astype(np.int8)
+    by_output = np.moveaxis(numpy_helper.to_array(weight), axis, 0)
+    levels, scale = round_kernels(by_output, most=127)
     return (
-        numpy_helper.from_array(levels, f"{weight.name}.s8"),
-        numpy_helper.from_array(
-            scale.ravel().astype(np.float32), f"{weight.name}.scale"
-        ),
+        numpy_helper.from_array(np.moveaxis(levels, 0, axis), f"{weight.name}.s8"),
+        numpy_helper.from_array(scale, f"{weight.name}.scale"),
     )
 
 

@@ -157,7 +157,7 @@ def _load(utterance: Utterance, config: SignalConfig, cache: Path | None) -> Cli
     kept = cache / content[:2] / f"{content[:32]}-{done}.npy"
     if not kept.is_file():
         save_array(_prepare(utterance.path, config), kept)
-    return Clip(utterance, kept, len(load_array(kept)), digest)
+    return Clip(utterance, kept, len(load_array(kept, mapped=True)), digest)
 
 
 def _prepare(path: Path, config: SignalConfig) -> Signal:
@@ -174,10 +174,10 @@ def save_array(array: NDArray[np.generic], path: Path) -> None:
         np.save(file, array)
 
 
-def load_array(path: Path) -> NDArray[Any]:
-    """Read what `save_array` wrote, from any thread."""
+def load_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
+    """Read what `save_array` wrote, from any thread; `mapped`: as far as it is used."""
     with _HEADERS:
-        array: NDArray[Any] = np.load(path)
+        array: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None)
     return array
 
 
