@@ -26,9 +26,11 @@ if TYPE_CHECKING:
         EspressivoError,
         ExportError,
         ModelError,
+        ProfileError,
         SplitError,
         TrainingError,
     )
+    from espressivo.profile import Profile
     from espressivo.report import Report
     from espressivo.types import Emotion
 
@@ -41,6 +43,8 @@ __all__ = [
     "EspressivoError",
     "ExportError",
     "ModelError",
+    "Profile",
+    "ProfileError",
     "Report",
     "SplitError",
     "TrainingError",
@@ -51,6 +55,7 @@ __all__ = [
 _HOME = {
     "Analyzer": "espressivo.analyzer",
     "load_model": "espressivo.analyzer",
+    "Profile": "espressivo.profile",
     "Report": "espressivo.report",
     "Emotion": "espressivo.types",
 }

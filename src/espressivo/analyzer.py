@@ -1,32 +1,25 @@
-"""Recording -> blocks -> speech -> windows -> classifier -> report.
-
-One pass, in constant memory. The calling thread decodes and detects; a small pool
-classifies meanwhile, one window batch a thread, and never falls far behind.
-"""
+"""A model, ready to analyse recordings: each becomes blocks, then a report."""
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from espressivo.audio import BLOCK_S, Recording, from_array
 from espressivo.classifier import Classifier, load_classifier
+from espressivo.hearing import Hearing
 from espressivo.machine import n_cores
 from espressivo.models import DEFAULT, find_model
 from espressivo.report import Report
-from espressivo.speech import Segmenter, SpeechDetector, SpeechOptions
-from espressivo.types import SAMPLE_RATE, Estimate, Segment, Signal
-from espressivo.windows import Window, Windower
+from espressivo.speech import SpeechOptions
+from espressivo.types import SAMPLE_RATE, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
+
+    from espressivo.profile import Profile
 
     Progress: TypeAlias = Callable[[float, float | None], None]
     """Called with seconds read, and seconds in all where the container tells."""
@@ -53,6 +46,10 @@ class Analyzer:
         speech: When speech begins and ends.
         threads: How many windows are classified at once; by default one a core.
         batch_size: How many windows one call of the model takes.
+        profile: Of the speaker that is heard; of use with the model it was made with.
+
+    Raises:
+        ProfileError: The profile is of another model.
     """
 
     def __init__(
@@ -62,15 +59,34 @@ class Analyzer:
         speech: SpeechOptions | None = None,
         threads: int | None = None,
         batch_size: int = 4,
+        profile: Profile | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads is {threads}; wanted 1 or more")
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; wanted 1 or more")
+        if profile is not None:
+            classifier.require_personal()
+            profile.require_model(classifier.card)
         self.classifier = classifier
+        self.profile = profile
         self.speech = speech or SpeechOptions()
         self.threads = threads or n_cores()
         self.batch_size = batch_size
+
+    def with_profile(self, profile: Profile | None) -> Analyzer:
+        """Return an analyzer of the same model for another profile, or for none.
+
+        Raises:
+            ProfileError: The profile is of another model.
+        """
+        return Analyzer(
+            self.classifier,
+            speech=self.speech,
+            threads=self.threads,
+            batch_size=self.batch_size,
+            profile=profile,
+        )
 
     def analyze(
         self,
@@ -82,6 +98,9 @@ class Analyzer:
         progress: Progress | None = None,
     ) -> Report:
         """Analyse a file or an array, however long.
+
+        With a profile, every window is judged by what the profile held before; the
+        report's `voice` is what the profile can learn from this recording.
 
         Args:
             recording: A path, or samples [samples]: floats in -1..1 or PCM integers.
@@ -103,9 +122,17 @@ class Analyzer:
             blocks = (signal[i : i + size] for i in range(0, len(signal), size))
             label, total_s = name or "array", len(signal) / SAMPLE_RATE
             warnings = []
-        heard = _Heard(self)
+        heard = Hearing(
+            self.classifier,
+            self.speech,
+            self.profile,
+            threads=self.threads,
+            batch_size=self.batch_size,
+        )
         n_samples = heard.listen(_counted(blocks, total_s, progress))
-        card = self.classifier.card
+        card, use = self.classifier.card, heard.profile_use()
+        if use is not None and use.warning:
+            warnings = [*warnings, use.warning]
         return Report(
             recording=label,
             model=card.name,
@@ -116,6 +143,8 @@ class Analyzer:
             segments=tuple(heard.segments),
             estimates=tuple(heard.estimates),
             warnings=tuple(warnings),
+            profile=use,
+            voice=heard.voice,
         )
 
 
@@ -128,73 +157,3 @@ def _counted(
         n += len(block)
         if progress is not None:
             progress(n / SAMPLE_RATE, total_s)
-
-
-class _Heard:
-    """One pass over one recording: what was found so far."""
-
-    def __init__(self, analyzer: Analyzer) -> None:
-        card = analyzer.classifier.card
-        self._analyzer = analyzer
-        self._detector = SpeechDetector()
-        self._segmenter = Segmenter(analyzer.speech)
-        self._windower = Windower(
-            round(card.window_s * SAMPLE_RATE), round(card.min_s * SAMPLE_RATE)
-        )
-        self._waiting: list[Window] = []
-        self._running: deque[Future[list[Estimate]]] = deque()
-        self.segments: list[Segment] = []
-        self.estimates: list[Estimate] = []
-
-    def listen(self, blocks: Iterable[Signal]) -> int:
-        """Take in the whole recording; return how many samples it has."""
-        pool = ThreadPoolExecutor(self._analyzer.threads, "classify")
-        try:
-            for block in blocks:
-                self._push(block, pool)
-            n_samples = self._windower.n_samples
-            closed = self._segmenter.push(self._detector.finish())
-            self._cut([*closed, *self._segmenter.finish(n_samples)])
-            self._submit(pool)
-            self._collect(0)
-        finally:
-            pool.shutdown(cancel_futures=True)
-        return n_samples
-
-    def _push(self, block: Signal, pool: ThreadPoolExecutor) -> None:
-        self._windower.push(block)
-        self._cut(self._segmenter.push(self._detector.push(block)))
-        if (segment := self._segmenter.open) is not None:
-            self._waiting += self._windower.cut_open(segment)
-        self._windower.forget(self._segmenter.unsettled_from)
-        if len(self._waiting) >= self._analyzer.batch_size:
-            self._submit(pool)
-        self._collect(2 * self._analyzer.threads)
-
-    def _cut(self, segments: list[Segment]) -> None:
-        for segment in segments:
-            # The last frame may reach beyond the recording, by zeros.
-            end = min(segment.end, self._windower.n_samples)
-            segment = Segment(segment.start, end)  # noqa: PLW2901
-            self.segments.append(segment)
-            self._waiting += self._windower.cut_closed(segment)
-
-    def _submit(self, pool: ThreadPoolExecutor) -> None:
-        for _, group in groupby(self._waiting, key=lambda w: len(w.signal)):
-            windows = list(group)  # equal lengths, which a batch must have
-            for i in range(0, len(windows), self._analyzer.batch_size):
-                batch = windows[i : i + self._analyzer.batch_size]
-                self._running.append(pool.submit(self._classify, batch))
-        self._waiting = []
-
-    def _classify(self, windows: list[Window]) -> list[Estimate]:
-        rows = self._analyzer.classifier(np.stack([w.signal for w in windows]))
-        return [
-            Estimate(window.segment, tuple(row))
-            for window, row in zip(windows, rows.tolist(), strict=True)
-        ]
-
-    def _collect(self, n_left: int) -> None:
-        """Wait until at most `n_left` batches are on their way."""
-        while len(self._running) > n_left:
-            self.estimates += self._running.popleft().result()

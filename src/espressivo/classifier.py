@@ -6,20 +6,26 @@ only has to know that samples go in and probabilities come out.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 
 from espressivo.errors import ModelError
+from espressivo.graphs import inputs_of, last_axes, open_graph
+from espressivo.personal import (
+    PersonalCard,
+    PersonalHead,
+    load_personal,
+    read_personal_card,
+)
 from espressivo.types import SAMPLE_RATE, Emotion
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import onnxruntime as ort
     from numpy.typing import NDArray
 
 FORMAT_VERSION = 1
@@ -36,6 +42,7 @@ class ModelCard:
         min_s: Shortest, in seconds.
         temperature: Already applied inside the graph; told for the record.
         sha256: Of `model.onnx`, in hexadecimal.
+        personal: What it says about `profile.onnx`; None: it takes no profiles.
         details: The whole of `model.json`: training corpora and their licences,
             what the weights may be used for, results with protocol and command.
     """
@@ -47,14 +54,22 @@ class ModelCard:
     min_s: float
     temperature: float
     sha256: str
+    personal: PersonalCard | None
     details: dict[str, Any]
 
 
 class Classifier:
     """Windows to probabilities; safe to call from several threads at once."""
 
-    def __init__(self, card: ModelCard, session: ort.InferenceSession) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        session: ort.InferenceSession,
+        personal: PersonalHead | None = None,
+    ) -> None:
         self.card = card
+        self.personal = personal
+        """What takes a speaker's profile; None where the model has no such part."""
         self._session = session
 
     def __call__(self, signals: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -64,6 +79,32 @@ class Classifier:
         """
         (out,) = self._session.run(["probabilities"], {"samples": signals})
         return np.asarray(out, np.float32)
+
+    def listen(
+        self, signals: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Map [B, samples] to probabilities [B, emotions] and embeddings [B, width].
+
+        Raises:
+            ModelError: The model gives no embedding.
+        """
+        self.require_personal()
+        names = ["probabilities", "embedding"]
+        rows, embeddings = self._session.run(names, {"samples": signals})
+        return np.asarray(rows, np.float32), np.asarray(embeddings, np.float32)
+
+    def require_personal(self) -> PersonalHead:
+        """Return what takes a speaker's profile.
+
+        Raises:
+            ModelError: The model has no such part.
+        """
+        if self.personal is None:
+            raise ModelError(
+                f"{self.card.name} {self.card.version}: takes no speaker's profile; "
+                "train it with profile.fit = true, or use another model"
+            )
+        return self.personal
 
 
 def load_classifier(folder: Path) -> Classifier:
@@ -75,34 +116,18 @@ def load_classifier(folder: Path) -> Classifier:
     """
     card = read_card(folder)
     path = folder / "model.onnx"
-    try:
-        graph = path.read_bytes()
-    except OSError as error:
+    session = open_graph(path, card.sha256)
+    n_emotions = len(card.emotions)
+    _require_interface(path, session, n_emotions)
+    if card.personal is None:
+        return Classifier(card, session)
+    if last_axes(session).get("embedding", -1) not in (card.personal.width, None):
         raise ModelError(
-            f"{folder}: model.onnx cannot be read ({error.strerror}); "
-            "pass a complete model folder"
-        ) from error
-    if (found := hashlib.sha256(graph).hexdigest()) != card.sha256:
-        raise ModelError(
-            f"{path}: sha256 is {found[:12]}..., not {card.sha256[:12]}... as "
-            "model.json says; the file was altered or cut off: get the model again"
+            f"{path}: gives no `embedding` [batch, {card.personal.width}], which "
+            "model.json says it does; export the model again"
         )
-    options = ort.SessionOptions()
-    # One thread a call: callers run several calls at once, which is faster and makes
-    # a window's numbers the same on every machine size.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        # The bytes that were hashed, not the file, which may have changed since.
-        session = ort.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime has no public exception types
-        first = str(error).splitlines()[0]
-        raise ModelError(f"{path}: onnxruntime cannot load it ({first})") from error
-    _require_interface(path, session, len(card.emotions))
-    return Classifier(card, session)
+    personal = load_personal(folder, card.personal, n_emotions)
+    return Classifier(card, session, personal)
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -156,6 +181,7 @@ def _card(details: dict[str, Any]) -> ModelCard:
         min_s=float(details["min_s"]),
         temperature=float(details["temperature"]),
         sha256=str(details["sha256"]),
+        personal=read_personal_card(details),
         details=details,
     )
     if not 0 < card.min_s <= card.window_s <= 60:
@@ -171,15 +197,13 @@ def _card(details: dict[str, Any]) -> ModelCard:
 def _require_interface(
     path: Path, session: ort.InferenceSession, n_emotions: int
 ) -> None:
-    inputs = {i.name: (i.type, len(i.shape)) for i in session.get_inputs()}
-    outputs = {o.name: o for o in session.get_outputs()}
+    inputs, outputs = inputs_of(session), last_axes(session)
     if inputs != {"samples": ("tensor(float)", 2)}:
         raise ModelError(
             f"{path}: its inputs are {', '.join(inputs) or 'none'}, not `samples` "
             "float32 [batch, time]; pass a model that espressivo exported"
         )
-    out = outputs.get("probabilities")
-    if out is None or len(out.shape) != 2 or out.shape[1] not in (n_emotions, None):
+    if outputs.get("probabilities", -1) not in (n_emotions, None):
         raise ModelError(
             f"{path}: its outputs are {', '.join(outputs)}, not `probabilities` "
             f"[batch, {n_emotions}]; pass a model that espressivo exported"

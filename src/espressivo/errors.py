@@ -5,6 +5,7 @@
     EspressivoError
     |-- AudioError          a recording or an array cannot be read as audio
     |-- ModelError          a model folder is missing, altered or not one of ours
+    |-- ProfileError        a speaker's profile is missing, damaged or of another model
     |-- CorpusError         a corpus is not where or what it was said to be
     |-- SplitError          folds would leak, or cannot be made or read
     |-- ConfigError         a training or export configuration is wrong
@@ -25,6 +26,10 @@ class AudioError(EspressivoError):
 
 class ModelError(EspressivoError):
     """A model folder is missing, altered, or not one of ours."""
+
+
+class ProfileError(EspressivoError):
+    """A speaker's profile is missing, damaged, or of another model."""
 
 
 class CorpusError(EspressivoError):

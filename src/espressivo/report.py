@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +16,54 @@ from espressivo.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from espressivo.voice import Voice
+
 SCHEMA = "espressivo.report/1"
 """Name and version of the JSON that `Report.to_dict` returns."""
 
 _DECIMALS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileUse:
+    """What a speaker's profile did to a report.
+
+    Attributes:
+        speaker: Whose.
+        n_recordings: How many it had learned from.
+        n_windows: How many windows of those.
+        speech_s: How many seconds of speech.
+        trust: How much it counted against the population, 0 to 1.
+        distance: How far this recording is from it, 1 being usual of the same voice;
+            None when one of the two holds no speech.
+        distance_limit: Further than this is probably someone else.
+        without: The windows' probabilities had there been no profile.
+    """
+
+    speaker: str
+    n_recordings: int
+    n_windows: int
+    speech_s: float
+    trust: float
+    distance: float | None
+    distance_limit: float
+    without: tuple[Estimate, ...]
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the voice is like the profile's; None when that cannot be told."""
+        return None if self.distance is None else self.distance <= self.distance_limit
+
+    @property
+    def warning(self) -> str | None:
+        """What to tell the user when the voice is not the profile's."""
+        if self.fits is not False:
+            return None
+        return (
+            f"the voice does not fit profile '{self.speaker}': its distance is "
+            f"{self.distance:.1f}, and {self.distance_limit:.1f} is rarely exceeded by "
+            "the same voice; is it someone else?"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +80,8 @@ class Report:
         segments: Where someone speaks, in order.
         estimates: The windows inside them, in order.
         warnings: What went wrong without being fatal.
+        profile: What the speaker's profile did; None without one.
+        voice: What a profile can learn from it; None unless it was asked for one.
     """
 
     recording: str
@@ -47,6 +93,8 @@ class Report:
     segments: tuple[Segment, ...]
     estimates: tuple[Estimate, ...]
     warnings: tuple[str, ...] = ()
+    profile: ProfileUse | None = None
+    voice: Voice | None = field(default=None, compare=False, repr=False)
 
     @property
     def speech_s(self) -> float:
@@ -64,12 +112,20 @@ class Report:
 
         Source: Ismail (2025), section III-F; weights by duration are ours.
         """
-        if not self.estimates:
-            return None
-        rows = np.array([e.probabilities for e in self.estimates])
-        weights = [e.segment.n_samples for e in self.estimates]
-        mean = np.average(rows, axis=0, weights=weights)
-        return dict(zip(self.emotions, (mean / mean.sum()).tolist(), strict=True))
+        return self._mean(self.estimates)
+
+    @property
+    def probabilities_without(self) -> dict[Emotion, float] | None:
+        """The same, had there been no profile; None without speech or profile."""
+        return self._mean(self.profile.without) if self.profile else None
+
+    @property
+    def change(self) -> float:
+        """How much probability the profile moved from one emotion to others, 0 to 1."""
+        now, before = self.probabilities, self.probabilities_without
+        if now is None or before is None:
+            return 0.0
+        return sum(abs(now[e] - before[e]) for e in self.emotions) / 2
 
     @property
     def emotion(self) -> Emotion | None:
@@ -109,6 +165,7 @@ class Report:
                 for e in self.estimates
             ],
             "warnings": list(self.warnings),
+            "profile": self._use(),
         }
 
     def to_json(self, *, indent: int | None = 2) -> str:
@@ -135,6 +192,32 @@ class Report:
         end = round(self.duration_s, 3)
         write([self.recording, "recording", 0.0, end, self.emotion or "", *mean])
         return text.getvalue()
+
+    def _mean(self, estimates: Sequence[Estimate]) -> dict[Emotion, float] | None:
+        if not estimates:
+            return None
+        rows = np.array([e.probabilities for e in estimates])
+        weights = [e.segment.n_samples for e in estimates]
+        mean = np.average(rows, axis=0, weights=weights)
+        return dict(zip(self.emotions, (mean / mean.sum()).tolist(), strict=True))
+
+    def _use(self) -> dict[str, Any] | None:
+        if (use := self.profile) is None:
+            return None
+        before = self.probabilities_without
+        return {
+            "speaker": use.speaker,
+            "n_recordings": use.n_recordings,
+            "n_windows": use.n_windows,
+            "speech_s": round(use.speech_s, 3),
+            "trust": round(use.trust, _DECIMALS),
+            "distance": None if use.distance is None else round(use.distance, 2),
+            "distance_limit": round(use.distance_limit, 2),
+            "fits": use.fits,
+            "change": round(self.change, _DECIMALS),
+            "emotion_without": before and max(before, key=lambda e: before[e]),
+            "probabilities_without": before and self._named([*before.values()]),
+        }
 
     def _named(self, probabilities: Sequence[float]) -> dict[Emotion, float]:
         return dict(zip(self.emotions, round_to_one(probabilities), strict=True))

@@ -6,17 +6,16 @@ import argparse
 import shutil
 import sys
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import whole_number
+from espressivo.cli.recording_progress import recording_progress
 from espressivo.errors import EspressivoError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from espressivo.analyzer import Analyzer
+    from espressivo.profile import Profile
     from espressivo.report import Report
 
 _DESCRIPTION = """\
@@ -34,7 +33,8 @@ examples:
   espressivo analyze monday.ogg tuesday.ogg --csv > week.csv
   espressivo analyze note.m4a --json | jq .probabilities
   ffmpeg -i film.mkv -f wav - | espressivo analyze -
-  espressivo analyze note.m4a --plot timeline.png"""
+  espressivo analyze note.m4a --plot timeline.png
+  espressivo profile create me && espressivo analyze note.m4a --speaker me"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -54,6 +54,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="espressivo-tiny",
         metavar="NAME|DIR",
         help="a bundled model or a model folder (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--speaker",
+        metavar="NAME",
+        help="judge by this speaker's profile (see `espressivo profile`), and learn "
+        "from each recording for the next one",
+    )
+    parser.add_argument(
+        "--no-update",
+        action="store_true",
+        help="leave the speaker's profile as it is",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
@@ -76,7 +87,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="windows classified at once (default: one a core)",
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, error=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -87,7 +98,10 @@ def run(args: argparse.Namespace) -> int:
         from espressivo.plot import require_format
 
         require_format(args.plot)
-    analyzer = load_model(args.model, threads=args.threads)
+    if args.no_update and args.speaker is None:
+        args.error("--no-update is about a profile; name it with --speaker")
+    profile = None if args.speaker is None else _load_profile(args.speaker)
+    analyzer = load_model(args.model, threads=args.threads, profile=profile)
     reports: list[Report] = []
     n_failed = 0
     for given in args.recordings:
@@ -101,6 +115,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"warning: {warning}", file=sys.stderr)
         _print(report, args, first=not reports)
         reports.append(report)
+        if args.speaker is not None and not args.no_update:
+            analyzer = analyzer.with_profile(_learn(args.speaker, report))
     if args.plot is not None and reports:
         from espressivo.plot import plot_timelines
 
@@ -114,8 +130,32 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _load_profile(speaker: str) -> Profile:
+    from espressivo.profile import Profile
+
+    return Profile.load(speaker)
+
+
+def _learn(speaker: str, report: Report) -> Profile:
+    """Add the recording to the profile, unless the voice seems to be another's."""
+    from espressivo.profile import Profile, learn
+
+    assert report.profile is not None  # it was analysed with one
+    assert report.voice is not None
+    if not report.voice.n_windows:
+        return Profile.load(speaker)
+    if report.profile.fits is False:
+        print(
+            f"profile '{report.profile.speaker}' did not learn from it; if it is the "
+            f"same voice: espressivo profile update {speaker} {report.recording}",
+            file=sys.stderr,
+        )
+        return Profile.load(speaker)
+    return learn(speaker, report.voice)
+
+
 def _analyze(analyzer: Analyzer, given: str) -> Report:
-    with _progress(given) as progress:
+    with recording_progress(given) as progress:
         if given != "-":
             return analyzer.analyze(given, progress=progress)
         # A file, since some containers (m4a) can only be read by seeking.
@@ -137,63 +177,3 @@ def _print(report: Report, args: argparse.Namespace, *, first: bool) -> None:
             print()
         print_report(report)
     sys.stdout.flush()
-
-
-class _Progress:
-    """A bar on stderr, for who waits at a terminal and waits long enough."""
-
-    PATIENCE_S = 1.0
-
-    def __init__(self, name: str) -> None:
-        import time
-
-        self._name = name
-        self._clock = time.monotonic
-        self._begun = self._clock()
-        self.bar: _Bar | None = None
-
-    def __call__(self, done_s: float, total_s: float | None) -> None:
-        if self.bar is None:
-            if self._clock() - self._begun < self.PATIENCE_S:
-                return
-            self.bar = _Bar(self._name)
-        self.bar.update(done_s, total_s)
-
-
-class _Bar:
-    def __init__(self, name: str) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            Progress,
-            TaskProgressColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self.progress.add_task(Path(name).name, total=None)
-        self.progress.start()
-
-    def update(self, done_s: float, total_s: float | None) -> None:
-        self.progress.update(self._task, completed=done_s, total=total_s)
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[_Progress | None]:
-    if not sys.stderr.isatty():
-        yield None
-        return
-    progress = _Progress(name)
-    try:
-        yield progress
-    finally:
-        if progress.bar is not None:
-            progress.bar.progress.stop()

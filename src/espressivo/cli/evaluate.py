@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
         require_format(args.plot)
     if args.out is not None:
-        _make_folder(args.out)
+        make_folder(args.out)
     folder = find_model(args.model)
     utterances = read_corpus(args.corpus, args.root)
     if args.without_calm:
@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make sure, before the work, that its results can be written."""
     from espressivo.errors import EspressivoError
 

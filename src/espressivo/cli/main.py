@@ -12,6 +12,7 @@ from espressivo.version import __version__
 
 _COMMANDS = (
     "analyze",
+    "profile",
     "models",
     "corpora",
     "train",
@@ -20,6 +21,7 @@ _COMMANDS = (
     "export",
     "bench",
     "evaluate",
+    "study",
     "tables",
     "reproduce",
 )

@@ -33,6 +33,8 @@ def print_report(report: Report, console: Console | None = None) -> None:
         console.print("  no speech found, so no emotion is given")
         return
     console.print(Padding(_table(report), (0, 0, 0, 2)))
+    if report.profile is not None:
+        console.print(Padding(_profile(report), (1, 0, 0, 2)))
 
 
 def clock(seconds: float) -> str:
@@ -52,6 +54,22 @@ def _summary(report: Report) -> str:
     return (
         f"{clock(report.duration_s)} long, {clock(report.speech_s)} of speech "
         f"({report.speech_share:.0%}); {report.model} {report.model_version}"
+    )
+
+
+def _profile(report: Report) -> Text:
+    """What the profile knew, and what the answer would have been without it."""
+    use = report.profile
+    assert use is not None  # asked for only then
+    before = report.probabilities_without
+    if not use.n_windows or before is None:
+        return Text(f"profile '{use.speaker}' knew nothing yet", style="dim")
+    without = max(before, key=lambda emotion: before[emotion])
+    return Text(
+        f"profile '{use.speaker}' ({clock(use.speech_s)} of speech, "
+        f"{use.n_recordings} recordings) moved {report.change:.0%}; "
+        f"without it: {without} {before[without]:.0%}",
+        style="dim",
     )
 
 

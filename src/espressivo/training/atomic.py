@@ -1,44 +1,32 @@
-"""Files that are whole or not there, whatever kills the run that writes them."""
+"""Arrays and weights that are whole on the disk or not there."""
 
 from __future__ import annotations
 
 import errno
-import os
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
+from espressivo import atomic
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+write_text = atomic.write_text
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield where to write; what is there becomes `path` in one step at the end.
-
-    An error, such as a full disk, leaves `path` as it was and nothing beside it.
+    """Yield where to write, as `espressivo.atomic.replacing` does.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: It cannot be written; torch and safetensors say so in other ways.
     """
-    # Threads and processes may write the same file at once.
-    mark = f"{os.getpid()}-{threading.get_ident()}"
-    partial = path.with_name(f"{path.name}.{mark}.partial")
     try:
-        yield partial
-        partial.replace(path)
+        with atomic.replacing(path) as partial:
+            yield partial
     except (RuntimeError, SafetensorError) as error:
-        # Which is how torch and safetensors say what others say with an OSError.
         reason = f"cannot be written, perhaps for want of room ({error})"
         raise OSError(errno.EIO, reason, str(path)) from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a text file, whole or not at all."""
-    with replacing(path) as partial:
-        partial.write_text(text, "utf-8")

@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from espressivo.training.discriminant import fit_discriminant, left_out_temperature
+from espressivo.training.personal import PersonalClassifier, fit_personal
 from espressivo.training.prediction import outputs
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from espressivo.training.config import ClassifierConfig
+    from espressivo.training.config import ClassifierConfig, ProfileConfig
     from espressivo.training.frontend import Batches
 
     Fit = Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
@@ -47,6 +48,25 @@ def fit_classifier(batches: Batches, config: ClassifierConfig) -> tuple[float, f
         network.classify.bias.copy_(torch.from_numpy(bias))
         logits = network.classify(embeddings).cpu()
     return float(cross_entropy(logits, torch.from_numpy(labels))), temperature
+
+
+def fit_profile_head(batches: Batches, config: ProfileConfig) -> PersonalClassifier:
+    """Fit what takes a speaker's profile to clips as they are, the network as it is.
+
+    Raises:
+        TrainingError: Too few speakers have all emotions.
+    """
+    network = batches.front.network.eval()
+    utterances = [clip.utterance for clip in batches.variations.clips]
+    weight = network.classify.weight.detach().double()
+    return fit_personal(
+        outputs(batches, network.pooled),
+        batches.labels,
+        [utterance.corpus for utterance in utterances],
+        [utterance.speaker for utterance in utterances],
+        plain=(weight / network.standardize.scale.double()).cpu().numpy(),
+        config=config,
+    )
 
 
 def fit_logistic(

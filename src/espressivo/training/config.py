@@ -154,6 +154,31 @@ class ClassifierConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileConfig:
+    """A second classifier, for who has a profile; see `espressivo.training.personal`.
+
+    Attributes:
+        fit: Whether there is one. It needs speakers of whom every emotion is there.
+        strength: Inverse of the penalty of its logistic regression, scikit-learn's C.
+        interaction: As in `classifier`, for its discriminant.
+        ridge: The same.
+        patience: Windows after which a profile counts as much as the population.
+        discount: How much of what the plain classifier finds in a one-sided history is
+            taken out of its mean, 0 to 1.
+        spread: Mutual information of window and emotion from which on a history counts
+            as evenly spread, as a share of the largest there is.
+    """
+
+    fit: bool = False
+    strength: float = 0.003
+    interaction: float = 0.5
+    ridge: float = 1.0
+    patience: float = 1.0
+    discount: float = 0.7
+    spread: float = 0.4
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentConfig:
     """One model, or one for every fold: what it is trained on, and how.
 
@@ -183,6 +208,7 @@ class ExperimentConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
 
 
 def read_config(path: Path, settings: Sequence[str] = ()) -> ExperimentConfig:

@@ -9,17 +9,19 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
 from espressivo.analyzer import Analyzer
 from espressivo.audio import load_audio
-from espressivo.classifier import Classifier, load_classifier
+from espressivo.classifier import Classifier, ModelCard, load_classifier
 from espressivo.errors import AudioError, CorpusError, ModelError
 from espressivo.training.evaluation import Evaluation, Failure
 from espressivo.training.preprocess import find_loud
 from espressivo.types import SAMPLE_RATE, Emotion, Segment, Signal
+
+_Result = TypeVar("_Result")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +62,7 @@ def evaluate(
     if not utterances:
         raise CorpusError("no utterances to evaluate; pass a corpus that holds some")
     classifier = load_classifier(model_folder)
-    columns = _columns(classifier, model_folder)
+    columns = require_emotions(classifier, model_folder)
     answer = (
         partial(_analyze, Analyzer(classifier, threads=1), columns)
         if pipeline
@@ -69,7 +71,7 @@ def evaluate(
     answered: list[tuple[Utterance, NDArray[np.float64]]] = []
     silent: list[Utterance] = []
     failures: list[Failure] = []
-    results = _in_parallel(partial(_try, answer), utterances)
+    results = in_parallel(partial(_try, answer), utterances)
     for n, (utterance, result) in enumerate(zip(utterances, results, strict=True), 1):
         if isinstance(result, AudioError):
             failures.append(Failure(utterance.id, utterance.path, str(result)))
@@ -103,18 +105,27 @@ def classify_clip(classifier: Classifier, signal: Signal) -> NDArray[np.float64]
         classifier: A loaded model.
         signal: The clip, not empty.
     """
-    window = round(classifier.card.window_s * SAMPLE_RATE)
-    minimum = round(classifier.card.min_s * SAMPLE_RATE)
+    rows, weights = clip_windows(classifier.card, signal)
+    found = [classifier(row[None])[0] for row in rows]
+    return np.average(np.asarray(found, np.float64), axis=0, weights=weights)
+
+
+def clip_windows(card: ModelCard, signal: Signal) -> tuple[list[Signal], list[int]]:
+    """Return what a model is given of one clip, and how much each part counts.
+
+    See `classify_clip`.
+    """
+    window = round(card.window_s * SAMPLE_RATE)
+    minimum = round(card.min_s * SAMPLE_RATE)
     clip = _widen(find_loud(signal), minimum, len(signal))
     n_windows = -(-clip.n_samples // window)
     edges = np.linspace(clip.start, clip.end, n_windows + 1).round().astype(int)
     rows, weights = [], []
     for start, end in pairwise(edges.tolist()):
         samples = signal[start:end]
-        samples = np.pad(samples, (0, max(0, minimum - len(samples))))
-        rows.append(classifier(samples[None])[0])
+        rows.append(np.pad(samples, (0, max(0, minimum - len(samples)))))
         weights.append(end - start)
-    return np.average(np.asarray(rows, np.float64), axis=0, weights=weights)
+    return rows, weights
 
 
 def _widen(span: Segment, minimum: int, n_samples: int) -> Segment:
@@ -124,9 +135,9 @@ def _widen(span: Segment, minimum: int, n_samples: int) -> Segment:
     return Segment(start, start + length)
 
 
-def _in_parallel(
-    work: Callable[[Utterance], Answer | AudioError], utterances: Sequence[Utterance]
-) -> Iterator[Answer | AudioError]:
+def in_parallel(
+    work: Callable[[Utterance], _Result], utterances: Sequence[Utterance]
+) -> Iterator[_Result]:
     """Yield the results in order; several utterances are worked on at once."""
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
@@ -154,7 +165,12 @@ def _analyze(analyzer: Analyzer, columns: list[int], path: Path) -> Answer:
     return None if whole is None else np.array(list(whole.values()))[columns]
 
 
-def _columns(classifier: Classifier, folder: Path) -> list[int]:
+def require_emotions(classifier: Classifier, folder: Path) -> list[int]:
+    """Return where each of our emotions is among the model's.
+
+    Raises:
+        ModelError: Its emotions are others.
+    """
     emotions = classifier.card.emotions
     if set(emotions) != set(Emotion):
         raise ModelError(

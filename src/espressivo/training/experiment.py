@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from espressivo.errors import ConfigError, TrainingError
-from espressivo.training.closed_form import fit_classifier
+from espressivo.training.closed_form import fit_classifier, fit_profile_head
 from espressivo.training.dataset import CLASSES, Clip, Draws, Variations
 from espressivo.training.frontend import Batches, FrontEnd
 from espressivo.training.loop import train_epochs
@@ -22,6 +22,7 @@ from espressivo.training.run import (
     open_run,
     pick_device,
     write_metrics,
+    write_profile_head,
     write_temperature,
 )
 from espressivo.training.statistics import score, softmax
@@ -104,6 +105,8 @@ def train(
         write_metrics(map(asdict, [*reports, report]), folder)
         if on_epoch is not None:
             on_epoch(report)
+    if config.profile.fit:
+        write_profile_head(fit_profile_head(batches, config.profile), folder)
     finish_run(folder, network)
     return network.eval()
 

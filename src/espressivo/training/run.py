@@ -3,7 +3,8 @@
 It holds `config.toml`, `run.json` (versions, revision, what it was trained on),
 `metrics.jsonl` (a line an epoch), a checkpoint while it runs, and `model.safetensors`
 at the end, beside it `encoder.json` where the encoder's size is not given by its kind;
-with a classifier in closed form also `temperature.json`.
+with a classifier in closed form also `temperature.json`, and with `profile.fit` what
+takes a speaker's profile, `profile.safetensors`.
 """
 
 from __future__ import annotations
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
 
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.dataset import Clip
+    from espressivo.training.personal import PersonalClassifier
 
 WEIGHTS = "model.safetensors"
 ENCODER = "encoder.json"
+PROFILE = "profile.safetensors"
 
 
 def open_run(folder: Path, config: ExperimentConfig, clips: Sequence[Clip]) -> None:
@@ -78,6 +81,12 @@ def write_temperature(folder: Path, temperature: float, fitted: str) -> None:
     """Write `temperature.json`, which export divides the logits by and tells of."""
     text = json.dumps({"temperature": temperature, "fitted": fitted}, indent=2)
     write_text(text + "\n", folder / "temperature.json")
+
+
+def write_profile_head(head: PersonalClassifier, folder: Path) -> None:
+    """Write what takes a speaker's profile, whole or not at all."""
+    with replacing(folder / PROFILE) as whole:
+        head.write(whole)
 
 
 def finish_run(folder: Path, network: EmotionNetwork) -> None:

@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -100,19 +100,32 @@ class GraphBuilder:
         return self.op(f"Reduce{kind}", [value, over], name, keepdims=int(keep))
 
     def finish(
-        self, name: str, producer_version: str, n_emotions: int
+        self,
+        name: str,
+        producer_version: str,
+        inputs: Mapping[str, Sequence[str | int]],
+        outputs: Mapping[str, Sequence[str | int]],
     ) -> onnx.ModelProto:
-        """Return the checked model; its last node gives `probabilities`."""
-        floats = TensorProto.FLOAT
+        """Return the checked model.
+
+        Args:
+            name: Of the graph.
+            producer_version: Of espressivo.
+            inputs: Name -> shape, all float32; axes left open have names.
+            outputs: The same, of values that nodes made.
+        """
+
+        def told(values: Mapping[str, Sequence[str | int]]) -> list[Any]:
+            return [
+                helper.make_tensor_value_info(value, TensorProto.FLOAT, list(shape))
+                for value, shape in values.items()
+            ]
+
         graph = helper.make_graph(
             self._nodes,
             name,
-            [helper.make_tensor_value_info("samples", floats, ["batch", "time"])],
-            [
-                helper.make_tensor_value_info(
-                    "probabilities", floats, ["batch", n_emotions]
-                )
-            ],
+            told(inputs),
+            told(outputs),
             list(self._initializers.values()),
         )
         model = helper.make_model(

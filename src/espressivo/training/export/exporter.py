@@ -16,6 +16,10 @@ from espressivo.training.export.frontend import FRONT_END
 from espressivo.training.export.graph import to_onnx
 from espressivo.training.export.heldout import score_held_out
 from espressivo.training.export.options import ExportOptions, Progress, unwatched
+from espressivo.training.export.personal_part import (
+    PersonalPart,
+    read_personal_part,
+)
 from espressivo.training.export.recordings import (
     fold_test_utterances,
     require_windows,
@@ -86,6 +90,10 @@ def export_run(
             network, fp32, temperature, material.checks, signal
         )
     }
+    personal = read_personal_part(run, fp32, temperature, name, material.checks)
+    if personal is not None:
+        measured["profile_parity"] = personal.drift
+        measured["profile_bytes"] = personal.graph.ByteSize()
     with folder.disk_errors(out):  # of temporary files and of caches too
         shipped, more = reduce_graph(fp32, material, options, progress)
         measured |= more
@@ -105,7 +113,8 @@ def export_run(
         progress("measuring time and memory")
         measured["costs"] = measure_costs(fp32, shipped, details["window_s"])
         progress("writing the folder")
-        return _write(out, fp32, shipped, details, measured, force=options.force)
+        parts = (fp32, shipped, personal)
+        return _write(out, parts, details, measured, force=options.force)
 
 
 def _require_deployable(config: ExperimentConfig) -> None:
@@ -143,13 +152,13 @@ def _made_by(options: ExportOptions, measured: dict[str, Any]) -> dict[str, Any]
 
 def _write(
     out: Path,
-    fp32: onnx.ModelProto,
-    shipped: onnx.ModelProto,
+    parts: tuple[onnx.ModelProto, onnx.ModelProto, PersonalPart | None],
     details: dict[str, Any],
     measured: dict[str, Any],
     *,
     force: bool,
 ) -> ExportReport:
+    fp32, shipped, personal = parts
     sizes = {w.name: math.prod(w.dims) for w in fp32.graph.initializer}
     fixed = {"positions", "window.near", "window.far"}
     fixed |= {f"{name}.weight" for name in FRONT_END}
@@ -158,7 +167,7 @@ def _write(
             name=details["name"],
             version=details["version"],
             precision=details["made_by"]["precision"],
-            sha256=folder.write_model(stage, shipped, details),
+            sha256=folder.write_model(stage, shipped, details, personal),
             # Scalars and slice bounds are not learned, nor are spectrum and positions.
             n_parameters=sum(
                 n for name, n in sizes.items() if n > 4 and name not in fixed

@@ -15,11 +15,15 @@ import numpy as np
 
 from espressivo.classifier import load_classifier
 from espressivo.errors import ExportError
+from espressivo.personal import FILE as PROFILE_FILE
+from espressivo.training.export.personal_graph import with_embedding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import onnx
+
+    from espressivo.training.export.personal_part import PersonalPart
 
 
 UNKNOWN_LICENCE = "not known to espressivo"
@@ -98,17 +102,25 @@ def _replace(stage: Path, out: Path) -> None:
             raise
 
 
-def write_model(stage: Path, model: onnx.ModelProto, card: dict[str, Any]) -> str:
+def write_model(
+    stage: Path,
+    model: onnx.ModelProto,
+    card: dict[str, Any],
+    personal: PersonalPart | None = None,
+) -> str:
     """Write `model.onnx` and `model.json`, load them as users will, return the hash.
 
     Args:
         stage: An existing folder.
         model: The graph.
         card: All of `model.json` but the hash, and whether results are of this graph.
+        personal: What takes a speaker's profile, for `profile.onnx`.
     """
-    graph = model.SerializeToString(deterministic=True)
-    digest = hashlib.sha256(graph).hexdigest()
-    (stage / "model.onnx").write_bytes(graph)
+    if personal is not None:
+        model = with_embedding(model, personal.width)
+        part_digest = _write_graph(personal.graph, stage / PROFILE_FILE)
+        card = card | {"profile": personal.describe(part_digest)}
+    digest = _write_graph(model, stage / "model.onnx")
     results = [result | {"of": _whose(result, digest)} for result in card["results"]]
     write_json(stage / "model.json", card | {"sha256": digest, "results": results})
     classify = load_classifier(stage)
@@ -120,6 +132,12 @@ def write_model(stage: Path, model: onnx.ModelProto, card: dict[str, Any]) -> st
             f"{len(classify.card.emotions)} probabilities; report it"
         )
     return digest
+
+
+def _write_graph(model: onnx.ModelProto, path: Path) -> str:
+    graph = model.SerializeToString(deterministic=True)
+    path.write_bytes(graph)
+    return hashlib.sha256(graph).hexdigest()
 
 
 def _whose(result: dict[str, Any], digest: str) -> str:

@@ -73,7 +73,12 @@ def to_onnx(
     graph = GraphBuilder()
     samples = emit_signal(graph, signal, "samples") if signal else "samples"
     n_emotions = emit_probabilities(network, graph, samples, temperature)
-    return graph.finish(name, __version__, n_emotions)
+    return graph.finish(
+        name,
+        __version__,
+        {"samples": ["batch", "time"]},
+        {"probabilities": ["batch", n_emotions]},
+    )
 
 
 @singledispatch

@@ -91,6 +91,9 @@ class ExportReport:
         sites: Each alone, where that was measured; what changes most comes first.
         ranges: Method of choosing ranges -> agreement with fp32, where that was asked.
         held_out: Scores on labelled recordings that trained nothing.
+        profile_parity: Largest drift of `profile.onnx`'s probabilities from what was
+            fitted; None where the model takes no profiles.
+        profile_bytes: Size of `profile.onnx`.
     """
 
     name: str
@@ -114,6 +117,8 @@ class ExportReport:
     sites: tuple[MeasuredSite, ...] = ()
     ranges: dict[str, Agreement] = field(default_factory=dict)
     held_out: tuple[HeldOut, ...] = ()
+    profile_parity: float | None = None
+    profile_bytes: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can say it."""

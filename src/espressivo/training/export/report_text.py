@@ -34,6 +34,7 @@ def rows_of(report: ExportReport) -> list[tuple[str, str]]:
         ),
         ("parity with torch", f"{report.parity:.1g} (largest change, any length)"),
         ("rows of a batch", f"{report.rows:.1g} (largest change)"),
+        *_profile(report),
         ("temperature", f"{report.temperature:.4g}"),
     ]
     if report.agreement is None:
@@ -173,6 +174,13 @@ def _ranges(ranges: dict[str, Agreement]) -> list[str]:
             for method, change in ranges.items()
         ),
     )
+
+
+def _profile(report: ExportReport) -> list[tuple[str, str]]:
+    if report.profile_parity is None or report.profile_bytes is None:
+        return []
+    size = f"{report.profile_bytes / 1000:.0f} kB"
+    return [("profiles", f"{report.profile_parity:.1g} from what was fitted; {size}")]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -7,6 +7,7 @@ from espressivo.training.figures.confusion import (
 )
 from espressivo.training.figures.folds import plot_curves, plot_folds
 from espressivo.training.figures.pareto import Point, frontier, plot_pareto
+from espressivo.training.figures.profiles import plot_profiles
 from espressivo.training.figures.reliability import plot_reliability
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "plot_curves",
     "plot_folds",
     "plot_pareto",
+    "plot_profiles",
     "plot_reliability",
 ]

@@ -1,0 +1,99 @@
+"""How a profile is used was chosen with this: a grid over corpora left out.
+
+Each run was trained without one corpus and exported in fp32; its head is tried on that
+corpus with every setting, on the histories of `espressivo study profile`. Chosen is the
+setting of the largest mean change of UA, over all kinds and sizes of history, among
+those by which no one-sided history is worse than no profile.
+
+    python benchmarks/profile_choice.py runs/profile/tess tess ../shared/corpora/tess \
+        runs/profile/nemo nemo ../shared/corpora/nemo \
+        runs/profile/emodb emodb ../shared/corpora/emodb
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from espressivo.classifier import load_classifier
+from espressivo.training.corpora import read_corpus
+from espressivo.training.histories import KINDS
+from espressivo.training.personal import PersonalClassifier
+from espressivo.training.profile_report import Case, gains
+from espressivo.training.profile_study import Listened, listen, study
+from espressivo.training.run import PROFILE
+
+PATIENCE = (1.0, 2.0, 3.0)
+DISCOUNT = (0.3, 0.5, 0.7, 1.0)
+SPREAD = (0.2, 0.3, 0.4, 0.6)
+SIZES = (1, 2, 5, 10, 20, None)
+LEAST = 0.0
+
+
+def main() -> None:
+    """Print every setting's mean change, its worst one-sided one, and the choice."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="+", metavar="RUN CORPUS DIR")
+    parser.add_argument("--draws", type=int, default=5)
+    args = parser.parse_args()
+    triples = np.reshape(args.cases, (-1, 3)).tolist()
+    heads = [PersonalClassifier.read(Path(run) / PROFILE) for run, _, _ in triples]
+    folders = [Path(run) / "model" for run, _, _ in triples]
+    temperatures = [load_classifier(folder).card.temperature for folder in folders]
+    heard = [
+        listen(folder, read_corpus(corpus, Path(root)))
+        for folder, (_, corpus, root) in zip(folders, triples, strict=True)
+    ]
+    known = list(zip(heads, temperatures, heard, strict=True))
+    print("patience discount spread   mean  worst  balanced 20  one 20")
+    found = []
+    for setting in product(PATIENCE, DISCOUNT, SPREAD):
+        mean, worst, *shown = _try(known, setting, args.draws)
+        found.append((worst >= LEAST, mean, setting))
+        line = " ".join(f"{100 * value:+7.2f}" for value in (mean, worst, *shown))
+        print("{:8g} {:8g} {:6g}".format(*setting), line, flush=True)
+    _, mean, setting = max(found)
+    print("chosen: patience {:g}, discount {:g}, spread {:g}".format(*setting))
+
+
+def _try(
+    known: list[tuple[PersonalClassifier, float, Listened]],
+    setting: tuple[float, float, float],
+    n_draws: int,
+) -> tuple[float, float, float, float]:
+    patience, discount, spread = setting
+    cases = []
+    for head, temperature, listened in known:
+        tried = replace(
+            head,
+            patience=patience,
+            discount=discount,
+            spread=spread * float(np.log(len(head.weight))),
+        )
+        cells = study(
+            listened,
+            partial(tried.probabilities, temperature=temperature),
+            kinds=[kind for kind in KINDS if not kind.own],
+            sizes=SIZES,
+            n_draws=n_draws,
+        )
+        n_speakers = len(set(listened.speakers))
+        n_clips = len(listened.labels)
+        cases.append(Case("", {}, n_clips, n_speakers, n_draws, tuple(cells)))
+    change = gains(cases)
+    kinds = ("balanced", "natural", "one", "two")
+    mean = np.mean(
+        [np.mean([v for k, v in change.items() if k[0] == kind]) for kind in kinds]
+    )
+    worst = min(v for k, v in change.items() if k[0] in {"one", "two"})
+    one = np.mean([v for k, v in change.items() if k[0] == "one" and k[2] == "20"])
+    return float(mean), worst, change["balanced", (), "20"], float(one)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""`espressivo profile`: what a speaker sounds like, kept on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from espressivo.errors import EspressivoError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from espressivo.profile import Profile
+    from espressivo.voice import Voice
+
+_DESCRIPTION = """\
+Keep what a speaker usually sounds like, so that the model can judge an emotion by how
+this voice differs from itself, not from others. A profile is learned from that
+speaker's own recordings, which nobody has to label. It holds counts, means and spreads
+(about 9 kB), never audio, stays on this machine, and is of use to one model.
+
+It helps from a handful of recordings on, most when they hold several emotions. It is
+of no use for a voice that is heard once."""
+
+_EPILOG = """\
+examples:
+  espressivo profile create me
+  espressivo analyze note.m4a --speaker me       uses it, then learns from the note
+  espressivo profile create anna archive/anna/*.ogg
+  espressivo profile update anna monday.ogg tuesday.ogg
+  espressivo profile show anna
+  espressivo profile delete anna
+
+Profiles lie in your own data folder; ESPRESSIVO_PROFILES names another. NAME may also
+be a path ending in .json, such as one that was copied from another machine.
+
+exit codes:
+  0 done, 1 the profile or all recordings are at fault, 3 some recordings are (each is
+  listed on stderr; what the others taught is kept)"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to `espressivo`."""
+    parser = commands.add_parser(
+        "profile",
+        help="what a speaker usually sounds like: create, update, show, delete",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=_list)
+    actions = parser.add_subparsers(metavar="ACTION")
+    actions.add_parser("list", help="the profiles on this machine").set_defaults(
+        run=_list
+    )
+    for name, run, text in (
+        ("create", _create, "begin a profile, from recordings or empty"),
+        ("update", _update, "learn from more recordings of the same speaker"),
+        ("merge", _merge, "add another profile of the same speaker and model"),
+        ("show", _show, "what a profile was made from"),
+        ("delete", _delete, "remove a profile; there is no way back"),
+    ):
+        action = actions.add_parser(name, help=text, description=f"{text}.")
+        action.add_argument("speaker", metavar="NAME", help="or a path ending in .json")
+        action.set_defaults(run=run)
+        _add_options(name, action)
+
+
+def _add_options(name: str, action: argparse.ArgumentParser) -> None:
+    if name in {"create", "update"}:
+        action.add_argument(
+            "recordings",
+            nargs="*" if name == "create" else "+",
+            metavar="RECORDING",
+            help="of this speaker alone, in any order",
+        )
+    if name in {"create", "update"}:
+        action.add_argument(
+            "--model",
+            default="espressivo-tiny",
+            metavar="NAME|DIR",
+            help="a bundled model or a model folder (default: %(default)s)",
+        )
+    if name == "merge":
+        action.add_argument(
+            "others", nargs="+", metavar="OTHER", help="names or paths; they stay"
+        )
+    if name == "show":
+        action.add_argument(
+            "--json", action="store_true", help="print the file, to keep or to copy"
+        )
+
+
+def _list(_: argparse.Namespace) -> int:
+    from espressivo.profile import Profile
+    from espressivo.profile_files import profile_names, profiles_folder
+
+    names = profile_names()
+    if not names:
+        print(f"no profiles in {profiles_folder()}; see `espressivo profile create -h`")
+    for name in names:
+        try:
+            print(f"{name}: {_summary(Profile.load(name))}")
+        except EspressivoError as error:
+            print(error, file=sys.stderr)
+    return 0
+
+
+def _create(args: argparse.Namespace) -> int:
+    from espressivo.analyzer import load_model
+    from espressivo.profile import Profile, create
+    from espressivo.profile_files import profile_path
+
+    path = profile_path(args.speaker)
+    analyzer = load_model(args.model)
+    empty = Profile.new(path.stem, analyzer.classifier)
+    if path.exists():
+        create(empty, path)  # which says that it exists, before the work
+    voices, n_failed = _listen(args, empty)
+    if args.recordings and not voices:
+        return 1
+    made = empty.merged(*voices)
+    create(made, path)
+    print(f"{path}: {_summary(made)}")
+    return 3 if n_failed else 0
+
+
+def _update(args: argparse.Namespace) -> int:
+    from espressivo.profile import Profile, learn
+
+    before = Profile.load(args.speaker)
+    voices, n_failed = _listen(args, before)
+    if not voices:
+        return 1
+    print(f"{args.speaker}: {_summary(learn(args.speaker, *voices))}")
+    return 3 if n_failed else 0
+
+
+def _merge(args: argparse.Namespace) -> int:
+    from espressivo.profile import Profile, learn
+
+    target = Profile.load(args.speaker)
+    others = [Profile.load(other) for other in args.others]
+    for other in others:
+        target.require_same_model(other)
+    merged = learn(args.speaker, *(other.voice for other in others))
+    print(f"{args.speaker}: {_summary(merged)}")
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    from espressivo.profile import Profile
+    from espressivo.profile_files import profile_path
+
+    profile = Profile.load(args.speaker)
+    if args.json:
+        import json
+
+        print(json.dumps(profile.to_dict(), indent=1))
+        return 0
+    path = profile_path(args.speaker)
+    print(f"{path}: {path.stat().st_size / 1000:.1f} kB")
+    print(f"  speaker     {profile.speaker}")
+    print(f"  model       {profile.model} {profile.model_version}")
+    print(f"              sha256 {profile.model_sha256}")
+    print(f"  heard       {_summary(profile)}")
+    return 0
+
+
+def _delete(args: argparse.Namespace) -> int:
+    from espressivo.profile import delete
+
+    print(f"{delete(args.speaker)}: deleted")
+    return 0
+
+
+def _listen(args: argparse.Namespace, profile: Profile) -> tuple[list[Voice], int]:
+    """Return what each recording teaches, and how many could not be read."""
+    from espressivo.analyzer import load_model
+    from espressivo.cli.recording_progress import recording_progress
+
+    analyzer = load_model(args.model, profile=profile)
+    voices: list[Voice] = []
+    n_failed = 0
+    for given in args.recordings:
+        try:
+            with recording_progress(given) as progress:
+                report = analyzer.analyze(given, progress=progress)
+        except EspressivoError as error:
+            print(error, file=sys.stderr)
+            n_failed += 1
+            continue
+        if report.voice is None or not report.voice.n_windows:
+            print(f"{given}: no speech found, nothing learned", file=sys.stderr)
+        else:
+            voices.append(report.voice)
+        _warn(given, report.warnings)
+    return voices, n_failed
+
+
+def _warn(given: str, warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        print(f"warning: {given}: {warning}", file=sys.stderr)
+
+
+def _summary(profile: Profile) -> str:
+    voice = profile.voice
+    if not voice.n_windows:
+        return "nothing heard yet"
+    minutes, seconds = divmod(round(profile.speech_s), 60)
+    recordings = "recording" if voice.n_recordings == 1 else "recordings"
+    windows = "window" if voice.n_windows == 1 else "windows"
+    return (
+        f"{minutes} min {seconds:02} s of speech, {voice.n_windows} {windows} of "
+        f"{voice.n_recordings} {recordings}"
+    )

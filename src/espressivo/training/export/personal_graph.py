@@ -1,0 +1,141 @@
+"""What takes a speaker's profile, as a graph of its own: `profile.onnx`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from espressivo.errors import ExportError
+from espressivo.training.export.builder import GraphBuilder
+from espressivo.training.export.movement import producers
+from espressivo.version import __version__
+
+if TYPE_CHECKING:
+    from espressivo.training.personal import PersonalClassifier
+
+EMBEDDING = "embedding"
+_LEAST = 1e-9
+
+
+def with_embedding(model: onnx.ModelProto, width: int) -> onnx.ModelProto:
+    """Return a copy that gives the embedding too, float32 [batch, width].
+
+    Args:
+        model: From `to_onnx`, in whatever form it ships.
+        width: Of the embedding.
+
+    Raises:
+        ExportError: The graph computes none.
+    """
+    made_by = producers(model)
+    if EMBEDDING not in made_by:
+        raise ExportError(
+            "the graph computes no value named `embedding`, which a profile needs; "
+            "this is a defect of the exporter: report it"
+        )
+    given = onnx.ModelProto()
+    given.CopyFrom(model)
+    shape = ["batch", width]
+    told = helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, shape)
+    given.graph.output.append(told)
+    kept = [value for value in given.graph.value_info if value.name != EMBEDDING]
+    del given.graph.value_info[:]
+    given.graph.value_info.extend(kept)
+    onnx.checker.check_model(given, full_check=True)
+    return given
+
+
+def personal_graph(
+    head: PersonalClassifier, temperature: float, name: str
+) -> onnx.ModelProto:
+    """Return the graph of `PersonalClassifier.probabilities` and `.distances`.
+
+    Inputs, float32: `embedding` [B, width], `probabilities` [B, C] without a profile,
+    `count` [P, 1] of windows heard, `traits` [P, width + C + 1] their mean; P is B, or
+    1 for all the same. Outputs: `personal` [B, C], `distance` [B, 1] from the profile,
+    `trust` [P, 1] in it.
+
+    Args:
+        head: Fitted.
+        temperature: That of the plain probabilities.
+        name: Of the graph, as viewers show it.
+    """
+    n_emotions, width = head.weight.shape
+    graph = GraphBuilder()
+    mean = graph.cut("traits", 1, (0, width), "mean")
+    shares = graph.cut("traits", 1, (width, width + n_emotions), "shares")
+    end = width + n_emotions
+    undecided = graph.cut("traits", 1, (end, end + 1), "undecided")
+
+    trust = _share_of(graph, head.patience, "trust")
+    spread = _spread(graph, head, shares, undecided)
+    rest = graph.op("Sub", [graph.number(1.0), spread], "one_sided")
+    offset = graph.linear(shares, head.discount * head.offsets, None, "offset")
+    accounted = graph.op("Mul", [offset, rest], "accounted")
+    moved = graph.op("Sub", [mean, graph.weight(head.origin, "origin")], "moved")
+    baseline = graph.op("Sub", [moved, accounted], "baseline.all")
+    baseline = graph.op("Mul", [baseline, trust], "baseline")
+
+    certain = graph.op("Max", ["probabilities", graph.number(_LEAST)], "certain")
+    plain = graph.op("Log", [certain], "plain.logits")
+    shift = graph.linear(baseline, head.plain.T / temperature, None, "plain.shift")
+    plain = graph.op("Sub", [plain, shift], "plain")
+    apart = graph.op("Sub", [EMBEDDING, baseline], "apart")
+    bias = head.bias - head.weight @ head.origin
+    own = graph.linear(apart, head.weight.T, bias, "own")
+    wary = graph.op("Sub", [graph.number(1.0), trust], "wary")
+    parts = [
+        graph.op("Mul", [plain, wary], "logits.plain"),
+        graph.op("Mul", [own, trust], "logits.own"),
+    ]
+    logits = graph.op("Add", parts, "logits")
+    graph.op("Softmax", [logits], "personal", axis=-1)
+    _distance(graph, head, mean)
+    return graph.finish(
+        name,
+        __version__,
+        {
+            EMBEDDING: ["batch", width],
+            "probabilities": ["batch", n_emotions],
+            "count": ["profiles", 1],
+            "traits": ["profiles", end + 1],
+        },
+        {
+            "personal": ["batch", n_emotions],
+            "distance": ["batch", 1],
+            "trust": ["profiles", 1],
+        },
+    )
+
+
+def _share_of(graph: GraphBuilder, others: float, name: str) -> str:
+    """Add count / (count + others)."""
+    both = graph.op("Add", ["count", graph.number(others)], f"{name}.of")
+    return graph.op("Div", ["count", both], name)
+
+
+def _spread(
+    graph: GraphBuilder, head: PersonalClassifier, shares: str, undecided: str
+) -> str:
+    """Add the mutual information of window and emotion, 0 to 1."""
+    some = graph.op("Max", [shares, graph.number(_LEAST)], "shares.some")
+    logs = graph.op("Log", [some], "shares.log")
+    each = graph.op("Mul", [shares, logs], "shares.each")
+    between = graph.reduce("Sum", each, [1], "shares.information", keep=True)
+    found = graph.op("Add", [between, undecided], "information")  # with minus, both
+    scale = graph.number(-1.0 / head.spread)
+    scaled = graph.op("Mul", [found, scale], "information.scaled")
+    ends = [graph.number(0.0), graph.number(1.0)]
+    return graph.op("Clip", [scaled, *ends], "spread")
+
+
+def _distance(graph: GraphBuilder, head: PersonalClassifier, mean: str) -> None:
+    apart = graph.op("Sub", [EMBEDDING, mean], "distance.apart")
+    along = graph.linear(apart, np.asarray(head.axes).T, None, "distance.along")
+    square = graph.op("Mul", [along, along], "distance.square")
+    total = graph.reduce("Mean", square, [1], "distance.mean", keep=True)
+    known = _share_of(graph, 1.0, "distance.known")
+    graph.op("Mul", [total, known], "distance")

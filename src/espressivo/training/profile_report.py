@@ -1,0 +1,114 @@
+"""Tables of what profiles are worth, and their JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from espressivo.atomic import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from espressivo.training.profile_study import Cell
+
+SCHEMA = "espressivo.profile-study/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One model and the speakers it was studied on.
+
+    Attributes:
+        title: Of the corpus, or the part of it.
+        model: Name, version and hash.
+        n_clips: Judged.
+        n_speakers: Whose.
+        n_draws: Histories of each kind and size a speaker.
+        cells: What was found.
+    """
+
+    title: str
+    model: dict[str, str]
+    n_clips: int
+    n_speakers: int
+    n_draws: int
+    cells: tuple[Cell, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON can say it."""
+        return {
+            "title": self.title,
+            "model": self.model,
+            "clips": self.n_clips,
+            "speakers": self.n_speakers,
+            "draws": self.n_draws,
+            "cells": [cell.to_dict() for cell in self.cells],
+        }
+
+
+def write_cases(cases: Sequence[Case], path: Path) -> None:
+    """Write all cases as JSON, whole or not at all."""
+    content = {"schema": SCHEMA, "cases": [case.to_dict() for case in cases]}
+    write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", path)
+
+
+def to_markdown(cases: Sequence[Case]) -> str:
+    """Return a table for each case: kinds down, sizes across; UA % and its change."""
+    return "\n".join(_case(case) for case in cases)
+
+
+def gains(cases: Sequence[Case]) -> dict[tuple[str, tuple[int, ...], str], float]:
+    """Return the change of UA by kind, emotions and size, its mean over cases."""
+    found: dict[tuple[str, tuple[int, ...], str], list[float]] = {}
+    for case in cases:
+        for cell in case.cells:
+            if not cell.kind.own and cell.difference is not None:
+                key = (cell.kind.name, cell.kind.emotions, size_name(cell.size))
+                found.setdefault(key, []).append(cell.difference.difference)
+    return {key: float(np.mean(values)) for key, values in found.items()}
+
+
+def size_name(size: int | None) -> str:
+    """Return a size as a table's head calls it."""
+    return "all" if size is None else str(size)
+
+
+def _case(case: Case) -> str:
+    sizes = list(dict.fromkeys(cell.size for cell in case.cells))
+    kinds = list(dict.fromkeys(cell.kind for cell in case.cells))
+    by = {(cell.kind, cell.size): cell for cell in case.cells}
+    model = f"{case.model['name']} {case.model['sha256'][:12]}"
+    about = f"{case.n_clips} clips of {case.n_speakers} speakers; {model}"
+    lines = [
+        f"**{case.title}**: {about}",
+        "",
+        "| clips heard before | " + " | ".join(map(size_name, sizes)) + " |",
+        "|---|" + "---|" * len(sizes),
+    ]
+    for kind in kinds:
+        cells = [_text(by[kind, size]) for size in sizes]
+        lines.append(f"| {kind.title} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _text(cell: Cell) -> str:
+    """Say UA %, its interval, its change, and how many clips there really were."""
+    text = f"{100 * cell.ua:.1f}"
+    if cell.size is not None and not cell.size:
+        if cell.interval is None:
+            return text
+        return (
+            f"{text} ({100 * cell.interval.low:.1f} to {100 * cell.interval.high:.1f})"
+        )
+    if cell.interval is None or cell.difference is None:
+        return text
+    low, high = 100 * cell.interval.low, 100 * cell.interval.high
+    change = 100 * cell.difference.difference
+    text = f"{text} ({low:.1f} to {high:.1f}), {change:+.1f}"
+    few = cell.size is not None and cell.n_mean < cell.size - 0.05
+    return f"{text} [{cell.n_mean:.1f}]" if few else text
