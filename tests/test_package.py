@@ -25,6 +25,7 @@ def test_all_is_complete_and_sorted():
     expected = {cls.__name__ for cls in public} | {
         "Analyzer",
         "Emotion",
+        "Profile",
         "Report",
         "__version__",
         "load_model",

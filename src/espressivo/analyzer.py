@@ -66,8 +66,7 @@ class Analyzer:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; wanted 1 or more")
         if profile is not None:
-            classifier.require_personal()
-            profile.require_model(classifier.card)
+            profile.require_model(classifier)
         self.classifier = classifier
         self.profile = profile
         self.speech = speech or SpeechOptions()

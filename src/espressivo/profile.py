@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from espressivo.classifier import Classifier, ModelCard
+    from espressivo.classifier import Classifier
 
 FORMAT = "espressivo.profile/"
 FORMAT_VERSION = 1
@@ -66,8 +66,7 @@ class Profile:
         Raises:
             ModelError: The model takes no profiles.
         """
-        card, width = classifier.card, classifier.require_personal().card.width
-        voice = Voice.unheard(width + len(card.emotions) + 1)
+        card, voice = classifier.card, Voice.unheard(_n_traits(classifier))
         return Profile(speaker, card.name, card.version, card.sha256, voice)
 
     @staticmethod
@@ -126,13 +125,20 @@ class Profile:
             whole = whole.merged(voice)
         return replace(self, voice=whole)
 
-    def require_model(self, card: ModelCard) -> None:
+    def require_model(self, classifier: Classifier) -> None:
         """Refuse a model other than the one that this profile is of.
 
         Raises:
+            ModelError: It takes no profiles.
             ProfileError: It is another one.
         """
+        card = classifier.card
         self._require(card.name, card.version, card.sha256)
+        if self.n_traits != (wanted := _n_traits(classifier)):
+            raise ProfileError(
+                f"profile '{self.speaker}' holds sums of {self.n_traits} traits, not "
+                f"{wanted}; create it anew"
+            )
 
     def require_same_model(self, other: Profile) -> None:
         """Refuse a profile of another model.
@@ -229,11 +235,16 @@ def delete(speaker: str | Path) -> Path:
     return path
 
 
+def _n_traits(classifier: Classifier) -> int:
+    width = classifier.require_personal().card.width
+    return width + len(classifier.card.emotions) + 1
+
+
 def _parsed(text: bytes, path: Path) -> Profile:
     try:
         content = json.loads(text)
         schema = str(content["schema"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ProfileError(
             f"{path}: is no profile, or was cut off; {_REMEDY}"
         ) from error

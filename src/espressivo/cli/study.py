@@ -100,14 +100,14 @@ def _study(given: tuple[str, str, str], args: argparse.Namespace) -> list[Case]:
 
     model, corpus, root = given
     folder = find_model(model)
-    utterances = read_corpus(corpus, Path(root))
-    with counting_bar(f"{model} on {corpus}") as progress:
-        listened = listen(folder, utterances, progress)
     if corpus in {entry["name"] for entry in _trained_on(folder)}:
         raise CorpusError(
             f"{model}: was trained on {corpus}, so that its speakers are no strangers; "
             "pass a model that has not heard them"
         )
+    utterances = read_corpus(corpus, Path(root))
+    with counting_bar(f"{model} on {corpus}") as progress:
+        listened = listen(folder, utterances, progress)
     title = CORPORA[corpus].title if corpus in CORPORA else corpus
     calm = np.array([u.original == "calm" for u in utterances])
     if not calm.any():

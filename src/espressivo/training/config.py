@@ -162,20 +162,20 @@ class ProfileConfig:
         strength: Inverse of the penalty of its logistic regression, scikit-learn's C.
         interaction: As in `classifier`, for its discriminant.
         ridge: The same.
-        patience: Windows after which a profile counts as much as the population.
+        patience: Windows, beyond the first, after which a profile counts for half.
         discount: How much of what the plain classifier finds in a one-sided history is
             taken out of its mean, 0 to 1.
-        spread: Mutual information of window and emotion from which on a history counts
-            as evenly spread, as a share of the largest there is.
+        spread: Mutual information of window and emotion from which on a history is
+            evenly spread, as a share of the largest there could be.
     """
 
     fit: bool = False
     strength: float = 0.003
     interaction: float = 0.5
     ridge: float = 1.0
-    patience: float = 1.0
+    patience: float = 2.0
     discount: float = 0.7
-    spread: float = 0.4
+    spread: float = 0.8
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def profiles_of(
         order: Indices of clips, as they come into the history.
         traits: [N, traits], of all clips.
         n: How many come before a clip is judged; None: all there are.
-        own: Whether the clip itself is one of them.
+        own: Whether the clip itself is one of them, where there are any.
 
     Returns:
         How many there are [N, 1], fewer than `n` where there are no more, and their
@@ -111,7 +111,7 @@ def profiles_of(
     place = np.full(n_clips, len(order))
     place[order] = np.arange(len(order))
     sums = np.vstack([np.zeros_like(traits[:1]), np.cumsum(traits[order], axis=0)])
-    if own:
+    if own and size:
         # The clip, and as many others before it as leave room for it.
         counts, total = _without(place, sums, traits, size - 1)
         counts, total = counts + 1, total + traits

@@ -3,15 +3,16 @@
 The plain classifier judges an embedding as it is. This one judges it less the speaker's
 baseline, which a profile estimates from unlabelled recordings::
 
-    baseline = trust (mean - origin - discount (1 - spread) sum_k share_k offset_k)
+    baseline = trust (mean - origin - discount (1 - even) sum_k share_k offset_k)
     logits = (1 - trust) (plain logits - W0 baseline) + trust W1 (embedding - baseline)
+    trust = even (n - 1) / (n - 1 + patience)
 
-`trust` is n / (n + patience), n being the windows heard: without any, all is as plain.
-`share` is how probable the plain classifier found each emotion in them on average, and
-`offset` how far that emotion is from a speaker's baseline: a history of nothing but
-anger is far from the baseline because of the anger, and what the plain classifier says
-of it accounts for a part. The more evenly it finds the emotions spread (as mutual
-information of window and emotion), the less has to be accounted for.
+A history of nothing but anger is far from the baseline because of the anger, so a
+profile counts only as far as the emotions in it are `even`: the mutual information of
+window and emotion, by what the plain classifier says of the n windows heard, as a share
+of the largest that there could be for how undecided it is; all from `spread` on. One
+window says nothing of that. Of what remains one-sided, `offset` is how far an emotion
+is from a baseline, and `share` how probable the plain classifier found it on average.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 _N_FOLDS = 10
 _LEAST = 1e-9
+LEAST_INFORMATION = 0.05
+"""Nats; less than this in the largest there could be is as good as none."""
 _SUSPICION = 0.02
 
 
@@ -54,10 +57,9 @@ class PersonalClassifier:
         offsets: float64 [C, width], how far each emotion is from a baseline.
         axes: float64 [axes, width], directions in which voices differ, scaled such that
             recordings of one voice have variance 1.
-        patience: Windows after which a profile counts as much as the population.
+        patience: Windows, beyond the first, after which a profile counts for half.
         discount: How much of what the emotions account for is believed, 0 to 1.
-        spread: Mutual information of window and emotion, in nats, from which on a
-            history counts as evenly spread.
+        spread: Share of the largest information from which on a history is even.
         distance_limit: Exceeded by `suspicion` of a voice's own recordings.
         suspicion: A share.
     """
@@ -91,18 +93,29 @@ class PersonalClassifier:
             traits: [P, width + C + 1], mean of `espressivo.voice.traits_of`.
             temperature: That of the plain probabilities.
         """
-        width, n = self.weight.shape[1], np.asarray(count, np.float64)
+        width = self.weight.shape[1]
         mean, shares = traits[:, :width], traits[:, width:-1]
-        trust = n / (n + self.patience)
-        between = -(shares * np.log(np.maximum(shares, _LEAST))).sum(1, keepdims=True)
-        spread = np.clip((between - traits[:, -1:]) / self.spread, 0, 1)
-        accounted = self.discount * (1 - spread) * (shares @ self.offsets)
+        trust, even = self.trust(count, traits)
+        accounted = self.discount * (1 - even) * (shares @ self.offsets)
         baseline = trust * (mean - self.origin - accounted)
         logits = np.log(np.maximum(plain, _LEAST))
         logits = logits - baseline @ self.plain.T / temperature
         moved = embeddings - self.origin - baseline
         own = moved @ self.weight.T + self.bias
         return softmax((1 - trust) * logits + trust * own)
+
+    def trust(
+        self, count: NDArray[np.floating[Any]], traits: NDArray[np.floating[Any]]
+    ) -> tuple[_Float, _Float]:
+        """Return how much profiles count, and how even their emotions are, [P, 1]."""
+        n_emotions, width = self.weight.shape
+        shares = np.asarray(traits[:, width:-1], np.float64)
+        undecided = np.asarray(traits[:, -1:], np.float64)
+        whole = -(shares * np.log(np.maximum(shares, _LEAST))).sum(1, keepdims=True)
+        possible = np.maximum(np.log(n_emotions) - undecided, LEAST_INFORMATION)
+        even = np.clip((whole - undecided) / (self.spread * possible), 0, 1)
+        beyond = np.maximum(np.asarray(count, np.float64) - 1, 0)
+        return even * beyond / (beyond + self.patience), even
 
     def distances(
         self,
@@ -197,7 +210,7 @@ def fit_personal(
         axes=axes / scale,
         patience=config.patience,
         discount=config.discount,
-        spread=config.spread * float(np.log(len(plain))),
+        spread=config.spread,
         distance_limit=limit,
     )
 

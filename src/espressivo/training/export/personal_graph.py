@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from espressivo.errors import ExportError
 from espressivo.training.export.builder import GraphBuilder
 from espressivo.training.export.movement import producers
+from espressivo.training.personal import LEAST_INFORMATION
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
@@ -70,9 +71,13 @@ def personal_graph(
     end = width + n_emotions
     undecided = graph.cut("traits", 1, (end, end + 1), "undecided")
 
-    trust = _share_of(graph, head.patience, "trust")
-    spread = _spread(graph, head, shares, undecided)
-    rest = graph.op("Sub", [graph.number(1.0), spread], "one_sided")
+    even = _even(graph, head, shares, undecided)
+    one = graph.number(1.0)
+    more = graph.op("Sub", ["count", one], "beyond.all")
+    beyond = graph.op("Max", [more, graph.number(0.0)], "beyond")
+    heard = _share_of(graph, beyond, head.patience, "heard")
+    trust = graph.op("Mul", [even, heard], "trust")
+    rest = graph.op("Sub", [one, even], "one_sided")
     offset = graph.linear(shares, head.discount * head.offsets, None, "offset")
     accounted = graph.op("Mul", [offset, rest], "accounted")
     moved = graph.op("Sub", [mean, graph.weight(head.origin, "origin")], "moved")
@@ -86,7 +91,7 @@ def personal_graph(
     apart = graph.op("Sub", [EMBEDDING, baseline], "apart")
     bias = head.bias - head.weight @ head.origin
     own = graph.linear(apart, head.weight.T, bias, "own")
-    wary = graph.op("Sub", [graph.number(1.0), trust], "wary")
+    wary = graph.op("Sub", [one, trust], "wary")
     parts = [
         graph.op("Mul", [plain, wary], "logits.plain"),
         graph.op("Mul", [own, trust], "logits.own"),
@@ -111,25 +116,30 @@ def personal_graph(
     )
 
 
-def _share_of(graph: GraphBuilder, others: float, name: str) -> str:
-    """Add count / (count + others)."""
-    both = graph.op("Add", ["count", graph.number(others)], f"{name}.of")
-    return graph.op("Div", ["count", both], name)
+def _share_of(graph: GraphBuilder, value: str, others: float, name: str) -> str:
+    """Add value / (value + others)."""
+    both = graph.op("Add", [value, graph.number(others)], f"{name}.of")
+    return graph.op("Div", [value, both], name)
 
 
-def _spread(
+def _even(
     graph: GraphBuilder, head: PersonalClassifier, shares: str, undecided: str
 ) -> str:
-    """Add the mutual information of window and emotion, 0 to 1."""
+    """Add how evenly the emotions are spread, 0 to 1."""
     some = graph.op("Max", [shares, graph.number(_LEAST)], "shares.some")
     logs = graph.op("Log", [some], "shares.log")
     each = graph.op("Mul", [shares, logs], "shares.each")
-    between = graph.reduce("Sum", each, [1], "shares.information", keep=True)
-    found = graph.op("Add", [between, undecided], "information")  # with minus, both
-    scale = graph.number(-1.0 / head.spread)
-    scaled = graph.op("Mul", [found, scale], "information.scaled")
+    total = graph.reduce("Sum", each, [1], "shares.total", keep=True)
+    whole = graph.op("Neg", [total], "shares.entropy")
+    found = graph.op("Sub", [whole, undecided], "information")
+    largest = graph.number(float(np.log(len(head.weight))))
+    left = graph.op("Sub", [largest, undecided], "information.left")
+    least = graph.number(LEAST_INFORMATION)
+    possible = graph.op("Max", [left, least], "information.possible")
+    share = graph.op("Div", [found, possible], "information.share")
+    scaled = graph.op("Div", [share, graph.number(head.spread)], "information.scaled")
     ends = [graph.number(0.0), graph.number(1.0)]
-    return graph.op("Clip", [scaled, *ends], "spread")
+    return graph.op("Clip", [scaled, *ends], "even")
 
 
 def _distance(graph: GraphBuilder, head: PersonalClassifier, mean: str) -> None:
@@ -137,5 +147,5 @@ def _distance(graph: GraphBuilder, head: PersonalClassifier, mean: str) -> None:
     along = graph.linear(apart, np.asarray(head.axes).T, None, "distance.along")
     square = graph.op("Mul", [along, along], "distance.square")
     total = graph.reduce("Mean", square, [1], "distance.mean", keep=True)
-    known = _share_of(graph, 1.0, "distance.known")
+    known = _share_of(graph, "count", 1.0, "distance.known")
     graph.op("Mul", [total, known], "distance")

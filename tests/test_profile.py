@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import espressivo
+from espressivo.errors import ModelError, ProfileError
+from espressivo.models import DEFAULT, find_model
+from espressivo.profile import Profile, create, delete, learn
+from espressivo.profile_files import profile_names, profile_path
+from espressivo.voice import Voice
+
+MODEL = ("espressivo-tiny", "0.1.0", "f" * 64)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An empty folder of profiles of one's own."""
+    monkeypatch.setenv("ESPRESSIVO_PROFILES", str(tmp_path / "profiles"))
+    return tmp_path / "profiles"
+
+
+def some_voice(seed=0, n_windows=5):
+    rng = np.random.default_rng(seed)
+    voice = Voice.unheard(8)
+    for _ in range(n_windows):
+        voice = voice.with_window(rng.normal(size=8), 16_000)
+    return replace(voice, n_recordings=1)
+
+
+def some_profile(seed=0, speaker="me"):
+    return Profile(speaker, *MODEL, voice=some_voice(seed))
+
+
+def assert_same(a, b):
+    assert a.to_dict() == b.to_dict()
+
+
+def test_what_is_saved_is_loaded(folder):
+    path = some_profile().save()
+
+    assert path == folder / "me.json"
+    assert_same(Profile.load("me"), some_profile())
+    assert_same(Profile.load(path), some_profile())
+    assert_same(Profile.load(str(path)), some_profile())
+
+
+def test_a_profile_is_small_and_for_its_owner_alone():
+    wide = Profile("me", *MODEL, voice=Voice.unheard(384 + 5))
+    path = wide.save()
+
+    assert path.stat().st_size < 10_000
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_nothing_is_left_beside_a_profile(folder):
+    some_profile().save()
+    learn("me", some_voice(1))
+
+    assert {p.name for p in folder.iterdir()} <= {"me.json", ".profiles.lock"}
+    assert profile_names() == ["me"]
+
+
+def test_learning_adds_to_what_is_saved():
+    create(some_profile())
+    learned = learn("me", some_voice(1), some_voice(2))
+
+    whole = some_profile().merged(some_voice(1), some_voice(2))
+    assert_same(learned, whole)
+    assert_same(Profile.load("me"), whole)
+    assert learned.speech_s == 15.0
+
+
+def test_a_profile_that_is_there_is_not_created_again():
+    create(some_profile())
+
+    with pytest.raises(ProfileError, match=r"me\.json: exists; add to it"):
+        create(some_profile(1))
+    assert_same(Profile.load("me"), some_profile())
+
+
+def test_deleting_leaves_nothing_to_load():
+    create(some_profile())
+
+    assert delete("me").name == "me.json"
+    with pytest.raises(ProfileError, match="there is no such profile; run: espressivo"):
+        Profile.load("me")
+    with pytest.raises(ProfileError, match="nothing was deleted"):
+        delete("me")
+
+
+def test_a_profile_too_damaged_to_read_can_be_deleted():
+    some_profile().save().write_text("?")
+
+    delete("me")
+
+    assert profile_names() == []
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../me", "a/b", ".hidden", "a\0b", "-", "x" * 65, "a\nb"]
+)
+def test_a_name_is_never_a_path(name):
+    with pytest.raises(ProfileError, match="no name for a profile"):
+        profile_path(name)
+
+
+@pytest.mark.parametrize("name", ["me", "Anna-2", "José", "speaker 07", "李"])
+def test_names_of_people_are_names(name, folder):
+    some_profile(speaker=name).save()
+
+    assert profile_names() == [name]
+    assert Profile.load(name).speaker == name
+
+
+@given(cut=st.integers(0, 600))
+def test_a_truncated_profile_is_refused(tmp_path_factory, cut):
+    path = tmp_path_factory.mktemp("cut") / "me.json"
+    some_profile().save(path)
+    whole = path.read_bytes().rstrip()
+    path.write_bytes(whole[: min(cut, len(whole) - 1)])
+
+    with pytest.raises(ProfileError, match="is no profile, or was cut off"):
+        Profile.load(path)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["espressivo", "speaker", "model", "n_windows", "n_samples", "mean", "squares"],
+)
+def test_an_edited_profile_is_refused(key):
+    path = some_profile().save()
+    content = json.loads(path.read_text())
+    edited = content[key] + 1 if isinstance(content[key], int) else "AAAA"
+    for change in (
+        content | {key: edited},
+        {k: content[k] for k in content if k != key},
+    ):
+        path.write_text(json.dumps(change))
+        with pytest.raises(ProfileError, match="was edited or damaged"):
+            Profile.load("me")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"schema": "espressivo.profile/2"}, "espressivo.profile/1; update espressivo"),
+        ({"schema": "espressivo.profile/0"}, "restore it, or create"),
+        ({"schema": "espressivo.report/1"}, "restore it, or create"),
+        ({"schema": None}, "restore it, or create"),
+    ],
+)
+def test_another_format_is_refused(changes, reason):
+    path = some_profile().save()
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    with pytest.raises(ProfileError, match=reason):
+        Profile.load("me")
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "3", "null", '"me"', "{}", '{"schema": []}', "\x80", "[" * 100_000]
+)
+def test_what_is_no_profile_is_refused(tmp_path, text):
+    path = tmp_path / "me.json"
+    path.write_bytes(text.encode("latin-1"))
+
+    with pytest.raises(ProfileError, match=r"me\.json: is"):
+        Profile.load(path)
+
+
+@pytest.mark.parametrize(
+    "voice",
+    [
+        Voice(-1, 0, 0, np.zeros(3), np.zeros(3)),
+        Voice(1, 1, 1, np.zeros(3), np.zeros(2)),
+        Voice(1, 1, 1, np.zeros(3), np.full(3, -1.0)),
+        Voice(1, 1, 1, np.full(3, np.nan), np.zeros(3)),
+        Voice(1, 1, 1, np.zeros(0), np.zeros(0)),
+    ],
+)
+def test_sums_that_cannot_be_are_refused_however_they_are_signed(voice):
+    Profile("me", *MODEL, voice=voice).save()
+
+    with pytest.raises(ProfileError, match="makes no sense"):
+        Profile.load("me")
+
+
+def test_a_profile_of_another_model_is_refused(analyzer):
+    with pytest.raises(ProfileError, match="means nothing to another"):
+        analyzer.with_profile(some_profile())
+
+
+def test_a_profile_of_sums_of_another_width_is_refused(analyzer):
+    card = analyzer.classifier.card
+    odd = Profile("me", card.name, card.version, card.sha256, some_voice())
+
+    with pytest.raises(ProfileError, match="8 traits, not 389"):
+        analyzer.with_profile(odd)
+
+
+def test_a_model_without_that_part_takes_no_profile(tmp_path):
+    plain = shutil.copytree(find_model(DEFAULT), tmp_path / "model")
+    card = json.loads((plain / "model.json").read_text())
+    del card["profile"]
+    (plain / "model.json").write_text(json.dumps(card))
+    analyzer = espressivo.load_model(plain)
+
+    with pytest.raises(ModelError, match="takes no speaker's profile"):
+        Profile.new("me", analyzer.classifier)
+
+
+def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ESPRESSIVO_PROFILES", str(tmp_path / "file" / "profiles"))
+
+    with pytest.raises(ProfileError, match="cannot be written"):
+        some_profile().save()
+
+
+LEARNER = """
+import sys
+from tests.test_profile import some_voice
+from espressivo.profile import learn
+for i in range(10):
+    learn("me", some_voice(int(sys.argv[1]) * 100 + i, 3))
+"""
+
+
+def test_processes_that_learn_at_once_lose_nothing():
+    create(some_profile())
+    workers = [
+        subprocess.Popen([sys.executable, "-c", LEARNER, str(n)], env=os.environ)
+        for n in range(4)
+    ]
+    assert [worker.wait() for worker in workers] == [0] * 4
+
+    wanted = some_profile()
+    for n in range(4):
+        for i in range(10):
+            wanted = wanted.merged(some_voice(n * 100 + i, 3))
+    found = Profile.load("me").voice
+    assert (found.n_windows, found.n_recordings) == (5 + 120, 41)
+    np.testing.assert_allclose(found.mean, wanted.voice.mean, atol=1e-12)
+    np.testing.assert_allclose(found.squares, wanted.voice.squares, atol=1e-9)
+
+
+def test_a_full_disk_leaves_the_profile_as_it_was(monkeypatch):
+    create(some_profile())
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    with pytest.raises(ProfileError, match="No space left"):
+        learn("me", some_voice(1))
+    monkeypatch.undo()
+    monkeypatch.setenv("ESPRESSIVO_PROFILES", str(profile_path("me").parent))
+
+
+def test_the_example_in_the_documentation_runs():
+    import doctest
+
+    import espressivo.profile
+
+    results = doctest.testmod(espressivo.profile)
+    assert (results.attempted, results.failed) == (4, 0)

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from espressivo.cli.main import main
+from espressivo.training.histories import Kind
+from espressivo.training.profile_report import Case, gains, to_markdown
+from espressivo.training.profile_study import Listened, study
+from espressivo.training.statistics import score
+
+N = 4 * 10 * 3
+STUDY = ("study", "profile")
+
+
+@pytest.fixture(scope="module")
+def listened():
+    """Three speakers; the plain model is right about most."""
+    rng = np.random.default_rng(0)
+    labels = np.tile(np.arange(4), N // 4)
+    logits = rng.normal(size=(N, 4)) + 1.5 * np.eye(4)[labels]
+    plain = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return Listened(
+        labels=labels,
+        speakers=tuple(f"s{i * 3 // N}" for i in range(N)),
+        embeddings=rng.normal(size=(N, 5)).astype(np.float32),
+        plain=plain.astype(np.float32),
+    )
+
+
+def no_use(embeddings, plain, count, traits):
+    """Take a profile and make nothing of it."""
+    return plain
+
+
+def test_a_profile_that_does_nothing_changes_nothing(listened):
+    cells = study(listened, no_use, n_draws=2)
+
+    wanted = score(listened.labels, listened.plain).ua
+    for cell in cells:
+        assert cell.ua == pytest.approx(wanted, abs=1e-12)
+        assert cell.difference.difference == pytest.approx(0, abs=1e-12)
+        assert cell.interval.low < cell.ua < cell.interval.high
+
+
+def test_every_clip_is_judged_whatever_the_history(listened):
+    # An answer that is right exactly where there is some history to judge by.
+    truth = np.eye(4, dtype=np.float32)
+
+    def by_count(embeddings, plain, count, traits):
+        some = np.broadcast_to(count > 0, (len(plain), 1))
+        labels = listened.labels[: len(plain)]
+        return np.where(some, truth[labels], truth[(labels + 1) % 4])
+
+    cells = study(listened, by_count, n_draws=1)
+
+    for cell in cells:
+        expected = 0.0 if cell.size == 0 else 1.0
+        assert cell.ua == expected, cell
+
+
+def test_sizes_beyond_what_there_is_are_told(listened):
+    cells = study(listened, no_use, kinds=[Kind("one", (0,))], sizes=(5, 20), n_draws=1)
+
+    five, twenty = cells
+    assert five.n_mean == 5
+    # Ten clips of each emotion; those of it have nine others.
+    assert twenty.n_mean == pytest.approx(9.75)
+
+
+def test_draws_of_a_speaker_do_not_depend_on_who_else_is_there(listened):
+    alone = listened.kept(np.array([s == "s1" for s in listened.speakers]))
+
+    def first_trait(embeddings, plain, count, traits):
+        seen.append(traits.sum())
+        return plain
+
+    found = []
+    for heard in (listened, alone):
+        seen = []
+        study(heard, first_trait, kinds=[Kind("balanced")], sizes=(3,), n_draws=2)
+        found.append(seen)
+    assert found[0][2:4] == found[1]
+
+
+def test_the_table_says_what_was_found(listened):
+    cells = study(listened, no_use, n_draws=1)
+    case = Case("Made up", {"name": "m", "sha256": "f" * 64}, N, 3, 1, tuple(cells))
+
+    text = to_markdown([case])
+
+    assert "**Made up**: 120 clips of 3 speakers; m ffffffffffff" in text
+    assert "| only anger and happiness |" in text
+    assert "balanced, clip itself included" in text
+    assert "[9.8]" in text
+    assert set(gains([case]).values()) == {0.0}
+
+
+def test_a_model_is_not_studied_on_what_it_heard(shared, tmp_path, capsys):
+    corpus = str(shared / "corpora" / "emodb")
+
+    code = main(
+        [*STUDY, "--case", "espressivo-tiny", "emodb", corpus, "--out", str(tmp_path)]
+    )
+
+    assert code == 1
+    assert "was trained on emodb" in capsys.readouterr().err
+    assert not (tmp_path / "profiles.json").exists()
+
+
+def test_a_study_of_recordings_writes_table_and_figure(tmp_path, capsys, note):
+    from tests.training.runs_to_export import write_corpus
+
+    manifest = write_corpus(tmp_path, note)
+    out = tmp_path / "report"
+
+    case = ["--case", "espressivo-tiny", "manifest", str(manifest)]
+    code = main([*STUDY, *case, "--out", str(out), "--draws", "2"])
+
+    assert code == 0
+    found = json.loads((out / "profiles.json").read_text())
+    (case,) = found["cases"]
+    assert (case["clips"], case["speakers"]) == (16, 2)
+    plain = {
+        c["ua"] for c in case["cells"] if c["clips"] == 0 and not c["transductive"]
+    }
+    assert len(plain) == 1
+    assert (out / "profiles.md").read_text() == capsys.readouterr().out.removesuffix(
+        "\n"
+    )
+    assert (out / "profiles.png").stat().st_size > 10_000
