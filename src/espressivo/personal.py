@@ -102,6 +102,17 @@ class PersonalHead:
         """
         return self._run("personal", embeddings, probabilities, count, traits)
 
+    def distances(
+        self,
+        embeddings: NDArray[np.float32],
+        probabilities: NDArray[np.float32],
+        count: NDArray[np.floating[Any]],
+        traits: NDArray[np.floating[Any]],
+    ) -> NDArray[np.float32]:
+        """Return how far windows [B] are from profiles, given as to `answer`."""
+        found = self._run("distance", embeddings, probabilities, count, traits)
+        return found[:, 0]
+
     def trust(self, voice: Voice) -> float:
         """Return how much a profile counts against the population, 0 to 1."""
         return float(self._of_mean("trust", voice, voice))

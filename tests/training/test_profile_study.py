@@ -8,7 +8,7 @@ import pytest
 from espressivo.cli.main import main
 from espressivo.training.histories import Kind
 from espressivo.training.profile_report import Case, gains, to_markdown
-from espressivo.training.profile_study import Listened, study
+from espressivo.training.profile_study import Listened, study, suspect
 from espressivo.training.statistics import score
 
 N = 4 * 10 * 3
@@ -83,6 +83,24 @@ def test_draws_of_a_speaker_do_not_depend_on_who_else_is_there(listened):
         study(heard, first_trait, kinds=[Kind("balanced")], sizes=(3,), n_draws=2)
         found.append(seen)
     assert found[0][2:4] == found[1]
+
+
+def test_suspicions_are_counted_of_clips_that_are_not_in_the_profile(listened):
+    # A distance that knows the speaker: 0 of the own clips, 1 of all others.
+    names = np.array(listened.speakers)
+
+    def by_name(embeddings, plain, count, traits):
+        assert count == 10
+        speaker = names[int(np.argmin(np.abs(marked - traits[0, 0])))]
+        return np.where(names == speaker, 0.0, 1.0)
+
+    marked = np.array([int(name[1]) for name in names], np.float32)
+    voices = listened.kept(np.ones(N, bool))
+    voices.embeddings[:, 0] = marked
+
+    found = suspect(voices, by_name, 0.5, n_clips=10, n_draws=2)
+
+    assert (found.n_clips, found.same, found.other) == (10, 0.0, 1.0)
 
 
 def test_the_table_says_what_was_found(listened):

@@ -124,13 +124,24 @@ def _case(
     from espressivo.classifier import load_classifier
     from espressivo.cli.progress import counting_bar
     from espressivo.training.profile_report import Case
-    from espressivo.training.profile_study import study
+    from espressivo.training.profile_study import study, suspect
 
     classifier = load_classifier(folder)
-    answer = classifier.require_personal().answer
+    head = classifier.require_personal()
     with counting_bar(title) as progress:
         cells = study(
-            listened, answer, n_draws=args.draws, seed=args.seed, progress=progress
+            listened,
+            head.answer,
+            n_draws=args.draws,
+            seed=args.seed,
+            progress=progress,
+        )
+        suspicions = suspect(
+            listened,
+            head.distances,
+            head.card.distance_limit,
+            n_draws=args.draws,
+            seed=args.seed,
         )
     card = classifier.card
     return Case(
@@ -140,6 +151,7 @@ def _case(
         n_speakers=len(set(listened.speakers)),
         n_draws=args.draws,
         cells=tuple(cells),
+        suspicions=suspicions,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from espressivo.training.profile_study import Cell
+    from espressivo.training.profile_study import Cell, Suspicions
 
 SCHEMA = "espressivo.profile-study/1"
 
@@ -30,6 +30,7 @@ class Case:
         n_speakers: Whose.
         n_draws: Histories of each kind and size a speaker.
         cells: What was found.
+        suspicions: How often a voice is said not to fit a profile.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Case:
     n_speakers: int
     n_draws: int
     cells: tuple[Cell, ...]
+    suspicions: Suspicions | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON can say it."""
@@ -48,6 +50,7 @@ class Case:
             "speakers": self.n_speakers,
             "draws": self.n_draws,
             "cells": [cell.to_dict() for cell in self.cells],
+            "suspicions": self.suspicions and asdict(self.suspicions),
         }
 
 
@@ -93,6 +96,10 @@ def _case(case: Case) -> str:
     for kind in kinds:
         cells = [_text(by[kind, size]) for size in sizes]
         lines.append(f"| {kind.title} | " + " | ".join(cells) + " |")
+    if (found := case.suspicions) is not None:
+        rates = f"of the same voice {found.same:.1%}, of another {found.other:.1%}"
+        said = f"Clips said not to fit a profile of {found.n_clips} clips: {rates}."
+        lines += ["", said]
     return "\n".join([*lines, ""])
 
 

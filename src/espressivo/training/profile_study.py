@@ -117,6 +117,56 @@ class Cell:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Suspicions:
+    """How often a clip is said to be of someone else than a profile.
+
+    Attributes:
+        n_clips: Clips in the profile.
+        same: Share of the speaker's other clips of which that is said, wrongly.
+        other: Share of other speakers' clips of which it is said, rightly.
+    """
+
+    n_clips: int
+    same: float
+    other: float
+
+
+def suspect(
+    listened: Listened,
+    distances: Answer,
+    limit: float,
+    *,
+    n_clips: int = 20,
+    n_draws: int = 10,
+    seed: int = 0,
+) -> Suspicions:
+    """Count how often a voice does not fit a profile of balanced clips.
+
+    Args:
+        listened: Clips of speakers whom the model has never heard.
+        distances: Of clips [N] from profiles.
+        limit: What is said to be too far.
+        n_clips: In a profile.
+        n_draws: Profiles a speaker.
+        seed: Draws them.
+    """
+    names = np.asarray(listened.speakers)
+    traits = traits_of(listened.embeddings, listened.plain)
+    same, other = [], []
+    for speaker in np.unique(names).tolist():
+        own = np.flatnonzero(names == speaker)
+        rng = np.random.default_rng([seed, *speaker.encode()])
+        for _ in range(n_draws):
+            order = own[draw_order(KINDS[0], listened.labels[own], rng)]
+            heard, rest = order[:n_clips], order[n_clips:]
+            mean, count = traits[heard].mean(0)[None], np.array([[float(len(heard))]])
+            far = distances(listened.embeddings, listened.plain, count, mean) > limit
+            same.append(far[rest].mean())
+            other.append(far[names != speaker].mean())
+    return Suspicions(n_clips, float(np.mean(same)), float(np.mean(other)))
+
+
 def listen(
     folder: Path,
     utterances: Sequence[Utterance],
