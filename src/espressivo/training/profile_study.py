@@ -140,8 +140,10 @@ def suspect(
     n_clips: int = 20,
     n_draws: int = 10,
     seed: int = 0,
-) -> Suspicions:
+) -> Suspicions | None:
     """Count how often a voice does not fit a profile of balanced clips.
+
+    None where no speaker has more clips than that.
 
     Args:
         listened: Clips of speakers whom the model has never heard.
@@ -157,13 +159,15 @@ def suspect(
     for speaker in np.unique(names).tolist():
         own = np.flatnonzero(names == speaker)
         rng = np.random.default_rng([seed, *speaker.encode()])
-        for _ in range(n_draws):
+        for _ in range(n_draws if n_clips < len(own) < len(names) else 0):
             order = own[draw_order(KINDS[0], listened.labels[own], rng)]
             heard, rest = order[:n_clips], order[n_clips:]
             mean, count = traits[heard].mean(0)[None], np.array([[float(len(heard))]])
             far = distances(listened.embeddings, listened.plain, count, mean) > limit
             same.append(far[rest].mean())
             other.append(far[names != speaker].mean())
+    if not same:
+        return None
     return Suspicions(n_clips, float(np.mean(same)), float(np.mean(other)))
 
 

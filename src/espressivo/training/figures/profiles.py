@@ -67,7 +67,9 @@ def _panel(ax: Axes, case: Case) -> None:
             low, high = values.min(1), values.max(1)
             ax.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
         else:
-            _intervals(ax, x, [row[0] for row in rows], colour)
+            # Side by side, where two kinds have intervals.
+            aside = x + (0.05 if name == "natural" else -0.05)
+            _intervals(ax, aside, [row[0] for row in rows], colour)
     ax.set_xticks(x, [size_name(size) for size in sizes])
     ax.set_xlabel("clips heard before")
     headline(ax, f"{case.title}\n{case.n_speakers} speakers", 40)
