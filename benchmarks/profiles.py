@@ -1,8 +1,9 @@
 """What a profile adds to the time of an analysis: using it, and learning from it.
 
-In turn, in one process, on one thread: the analysis of a recording without a profile,
-and with one that is loaded, learns from the recording and is saved. Medians of both
-times, and of their ratios.
+In turn: the analysis of a recording without a profile, and with one that is loaded,
+learns from the recording and is saved. First as whole commands, start to exit, on the
+cores there are; then in one process on one thread. Medians of both times, and of their
+ratios.
 
     python benchmarks/profiles.py
 """
@@ -11,9 +12,14 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+import wave
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,8 +27,13 @@ import espressivo
 from espressivo.audio import load_audio
 from espressivo.profile import Profile, create, learn
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
 NOTE = Path(__file__).parents[1] / "examples" / "voice-note.m4a"
-ROUNDS = 21
+ROUNDS = 31
 LENGTHS_S = (8, 24, 120)
 BAR = 0.02
 
@@ -34,26 +45,52 @@ def main() -> None:
         plain = espressivo.load_model(threads=1)
         create(Profile.new("me", plain.classifier))
         note = load_audio(NOTE)
-        print(f"recording   without   with profile   more   (bar: {BAR:.0%})")
+        print(f"                      without  with profile    more   (bar: {BAR:.0%})")
         for seconds in LENGTHS_S:
             signal = np.resize(note, seconds * 16_000)
-            times = [_round(plain, signal) for _ in range(ROUNDS)]
-            without, using = (
-                statistics.median(part) for part in zip(*times, strict=True)
-            )
-            more = statistics.median(after / before for before, after in times) - 1
-            print(f"{seconds:7d} s {without:9.4f} s {using:11.4f} s {more:8.2%}")
+            _personal(plain, signal)
+            recording = _write(signal, Path(folder) / f"{seconds}.wav")
+            command = [sys.executable, "-m", "espressivo", "analyze", str(recording)]
+            personal = [*command, "--speaker", "me"]
+            name = f"command, {seconds} s"
+            _compare(name, partial(_run, command), partial(_run, personal))
+            name = f"in process, {seconds} s"
+            using = partial(_personal, plain, signal)
+            _compare(name, partial(plain.analyze, signal), using)
 
 
-def _round(plain: espressivo.Analyzer, signal: np.ndarray) -> tuple[float, float]:
-    began = time.perf_counter()
-    plain.analyze(signal)
-    between = time.perf_counter()
-    analyzer = plain.with_profile(Profile.load("me"))
-    report = analyzer.analyze(signal)
+def _compare(
+    name: str, without: Callable[[], object], using: Callable[[], object]
+) -> None:
+    times = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        without()
+        between = time.perf_counter()
+        using()
+        times.append((between - began, time.perf_counter() - between))
+    before, after = (statistics.median(part) for part in zip(*times, strict=True))
+    more = statistics.median(b / a for a, b in times) - 1
+    print(f"{name:20s} {before:8.4f} s {after:11.4f} s {more:7.2%}", flush=True)
+
+
+def _personal(plain: espressivo.Analyzer, signal: NDArray[np.float32]) -> None:
+    report = plain.with_profile(Profile.load("me")).analyze(signal)
     assert report.voice is not None
     learn("me", report.voice)
-    return between - began, time.perf_counter() - between
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def _write(signal: NDArray[np.float32], path: Path) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((signal * 32_767).astype("<i2").tobytes())
+    return path
 
 
 if __name__ == "__main__":

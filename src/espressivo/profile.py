@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -175,9 +176,12 @@ class Profile:
         return content | {"sha256": _digest(content)}
 
     def _write(self, path: Path) -> None:
+        content = json.dumps(self.to_dict(), indent=1) + "\n"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with replacing(path) as partial:
-            partial.touch(mode=0o600)  # of nobody else's business
-            partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n", "utf-8")
+            descriptor = os.open(partial, flags, 0o600)  # of nobody else's business
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(content)
 
 
 def learn(speaker: str | Path, *voices: Voice) -> Profile:
@@ -193,7 +197,8 @@ def learn(speaker: str | Path, *voices: Voice) -> Profile:
         ProfileError: There is no such profile, or it cannot be read or written.
     """
     path = profile_path(speaker)
-    Profile.load(path)  # a name that does not exist must not leave a lock behind
+    if not path.is_file():
+        return Profile.load(path)  # which says so; a lock would make the folder
     with held(path):
         profile = Profile.load(path).merged(*voices)
         profile._write(path)  # noqa: SLF001 - save would wait for this very lock

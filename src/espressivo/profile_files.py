@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-from platformdirs import user_data_path
-
 from espressivo.errors import ProfileError
+from espressivo.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +27,8 @@ def profiles_folder() -> Path:
     """Return the folder of profiles: of the variable if set, else the user's own."""
     if given := os.environ.get(FOLDER_VARIABLE):
         return Path(given).expanduser()
+    from platformdirs import user_data_path  # noqa: PLC0415 - only if it is asked
+
     return user_data_path("espressivo", appauthor=False) / "profiles"
 
 
@@ -66,11 +66,12 @@ def held(path: Path) -> Iterator[None]:
             written to.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # One lock for the folder: a lock a profile would outlive the profile.
-        with FileLock(path.parent / ".profiles.lock", _PATIENCE_S, mode=0o600):
+        with locked(path.parent / ".profiles.lock", _PATIENCE_S):
             yield
-    except Timeout as error:
+    except TimeoutError as error:
         raise ProfileError(
             f"{path}: another process has held the profiles for {_PATIENCE_S:.0f} s; "
             "end it, or try again"

@@ -38,9 +38,10 @@ def no_use(embeddings, plain, count, traits):
 def test_a_profile_that_does_nothing_changes_nothing(listened):
     cells = study(listened, no_use, n_draws=2)
 
-    wanted = score(listened.labels, listened.plain).ua
+    wanted = score(listened.labels, listened.plain)
     for cell in cells:
-        assert cell.ua == pytest.approx(wanted, abs=1e-12)
+        assert cell.ua == pytest.approx(wanted.ua, abs=1e-12)
+        assert cell.ece == pytest.approx(wanted.ece, abs=1e-12)
         assert cell.difference.difference == pytest.approx(0, abs=1e-12)
         assert cell.interval.low < cell.ua < cell.interval.high
 

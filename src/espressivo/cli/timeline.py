@@ -66,9 +66,8 @@ def _profile(report: Report) -> Text:
         return Text(f"profile '{use.speaker}' knew nothing yet", style="dim")
     without = max(before, key=lambda emotion: before[emotion])
     return Text(
-        f"profile '{use.speaker}' ({clock(use.speech_s)} of speech, "
-        f"{use.n_recordings} recordings) moved {report.change:.0%}; "
-        f"without it: {without} {before[without]:.0%}",
+        f"profile '{use.speaker}' ({clock(use.speech_s)} of speech) moved "
+        f"{report.change:.0%}; without it: {without} {before[without]:.0%}",
         style="dim",
     )
 

@@ -96,6 +96,9 @@ def _case(case: Case) -> str:
     for kind in kinds:
         cells = [_text(by[kind, size]) for size in sizes]
         lines.append(f"| {kind.title} | " + " | ".join(cells) + " |")
+    first = kinds[0]
+    errors = [f"{by[first, size].ece:.3f}" for size in sizes]
+    lines.append(f"| {first.title}: ECE | " + " | ".join(errors) + " |")
     if (found := case.suspicions) is not None:
         rates = f"of the same voice {found.same:.1%}, of another {found.other:.1%}"
         said = f"Clips said not to fit a profile of {found.n_clips} clips: {rates}."

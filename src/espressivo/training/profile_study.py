@@ -90,6 +90,7 @@ class Cell:
         ua: Mean recall, averaged over draws.
         interval: Of it, over speakers; None with a single one.
         difference: To no profile, on the same clips.
+        ece: Expected calibration error, of the answers of all draws.
     """
 
     kind: Kind
@@ -98,6 +99,7 @@ class Cell:
     ua: float
     interval: Interval | None
     difference: Difference | None
+    ece: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON can say it."""
@@ -114,6 +116,7 @@ class Cell:
             "difference_interval": difference
             and [difference.interval.low, difference.interval.high],
             "p": difference and difference.p,
+            "ece": self.ece,
         }
 
 
@@ -299,9 +302,10 @@ def _cell(
 ) -> Cell:
     sums, n_mean = found
     n_classes = len(Emotion)
-    ua = float(scores_of(sums.sum(0)[None], n_classes)["ua"][0])
+    whole = scores_of(sums.sum(0)[None], n_classes)
+    ua, ece = float(whole["ua"][0]), float(whole["ece"][0])
     if times is None:
-        return Cell(kind, size, n_mean, ua, None, None)
+        return Cell(kind, size, n_mean, ua, None, None, ece)
     interval = interval_of(scores_of(times @ sums, n_classes)["ua"])
     difference = compare_sums(plain, sums, times, n_classes)["ua"]
-    return Cell(kind, size, n_mean, ua, interval, difference)
+    return Cell(kind, size, n_mean, ua, interval, difference, ece)

@@ -36,7 +36,8 @@ def plot_profiles(cases: Sequence[Case], path: Path) -> None:
     figure, axes = panels(len(cases), 3.6, 3.3)
     for ax, case in zip(axes, cases, strict=True):
         _panel(ax, case)
-    axes[0].set_ylabel("UA, %")
+    for ax in axes[::3]:  # the first of each row
+        ax.set_ylabel("UA, %")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9
