@@ -75,9 +75,7 @@ def _compare(
 
 
 def _personal(plain: espressivo.Analyzer, signal: NDArray[np.float32]) -> None:
-    report = plain.with_profile(Profile.load("me")).analyze(signal)
-    assert report.voice is not None
-    learn("me", report.voice)
+    learn("me", plain.with_profile(Profile.load("me")).analyze(signal))
 
 
 def _run(command: list[str]) -> None:

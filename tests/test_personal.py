@@ -29,7 +29,7 @@ def empty(analyzer):
 def known(analyzer, empty):
     """A profile that has heard the note once."""
     report = analyzer.with_profile(empty).analyze(NOTE)
-    return empty.merged(report.voice)
+    return empty.merged(report)
 
 
 def actor(shared, number):
@@ -105,9 +105,7 @@ def test_without_speech_there_is_nothing_to_learn(analyzer, known):
     assert report.emotion is None
     assert report.profile.fits is None
     assert report.to_dict()["profile"]["probabilities_without"] is None
-    np.testing.assert_array_equal(
-        known.merged(report.voice).voice.mean, known.voice.mean
-    )
+    np.testing.assert_array_equal(known.merged(report).voice.mean, known.voice.mean)
 
 
 def test_json_tells_of_the_profile_as_its_schema_says(analyzer, empty, known):
@@ -149,7 +147,7 @@ def test_a_voice_that_does_not_fit_is_warned_of(shared, analyzer, empty):
     profile = empty
     clips = actor(shared, 2)
     for clip in clips[:20]:
-        profile = profile.merged(analyzer.with_profile(profile).analyze(clip).voice)
+        profile = profile.merged(analyzer.with_profile(profile).analyze(clip))
 
     report = analyzer.with_profile(profile).analyze(np.concatenate(actor(shared, 1)))
 

@@ -65,7 +65,7 @@ def test_a_profile_is_small_and_for_its_owner_alone():
 
 def test_nothing_is_left_beside_a_profile(folder):
     some_profile().save()
-    learn("me", some_voice(1))
+    learn("me", some_profile(1))
 
     assert {p.name for p in folder.iterdir()} <= {"me.json", ".profiles.lock"}
     assert profile_names() == ["me"]
@@ -73,12 +73,28 @@ def test_nothing_is_left_beside_a_profile(folder):
 
 def test_learning_adds_to_what_is_saved():
     create(some_profile())
-    learned = learn("me", some_voice(1), some_voice(2))
+    learned = learn("me", some_profile(1), some_profile(2))
 
-    whole = some_profile().merged(some_voice(1), some_voice(2))
+    whole = some_profile().merged(some_profile(1), some_profile(2))
     assert_same(learned, whole)
     assert_same(Profile.load("me"), whole)
     assert learned.speech_s == 15.0
+
+
+def test_what_another_model_heard_is_not_learned():
+    create(some_profile())
+    other = replace(some_profile(1), model_sha256="0" * 64)
+
+    with pytest.raises(ProfileError, match="means nothing to another"):
+        learn("me", other)
+    assert_same(Profile.load("me"), some_profile())
+
+
+def test_a_report_made_without_a_profile_teaches_nothing(analyzer, note):
+    me = Profile.new("me", analyzer.classifier)
+
+    with pytest.raises(ProfileError, match="made without a profile; analyse with one"):
+        me.merged(analyzer.analyze(note[:64_000]))
 
 
 def test_a_profile_that_is_there_is_not_created_again():
@@ -230,10 +246,10 @@ def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path, monkeypatch):
 
 LEARNER = """
 import sys
-from tests.test_profile import some_voice
+from tests.test_profile import some_profile
 from espressivo.profile import learn
 for i in range(10):
-    learn("me", some_voice(int(sys.argv[1]) * 100 + i, 3))
+    learn("me", some_profile(int(sys.argv[1]) * 100 + i))
 """
 
 
@@ -248,20 +264,20 @@ def test_processes_that_learn_at_once_lose_nothing():
     wanted = some_profile()
     for n in range(4):
         for i in range(10):
-            wanted = wanted.merged(some_voice(n * 100 + i, 3))
+            wanted = wanted.merged(some_profile(n * 100 + i))
     found = Profile.load("me").voice
-    assert (found.n_windows, found.n_recordings) == (5 + 120, 41)
+    assert (found.n_windows, found.n_recordings) == (5 * 41, 41)
     np.testing.assert_allclose(found.mean, wanted.voice.mean, atol=1e-12)
     np.testing.assert_allclose(found.squares, wanted.voice.squares, atol=1e-9)
 
 
 CROWDED = """
 import resource, signal
-from tests.test_profile import some_voice
+from tests.test_profile import some_profile
 from espressivo.profile import learn
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # as a full disk: a write fails
-learn("me", some_voice(1))
+learn("me", some_profile(1))
 """
 
 

@@ -6,19 +6,20 @@ made of it. It holds no audio, and is of use to one model only.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import json
-import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
-from espressivo.atomic import replacing
 from espressivo.errors import ProfileError
-from espressivo.profile_files import held, profile_path
+from espressivo.profile_files import (
+    REMEDY,
+    from_text,
+    held,
+    profile_path,
+    read_content,
+    signed,
+    to_text,
+    write_content,
+)
 from espressivo.types import SAMPLE_RATE
 from espressivo.version import __version__
 from espressivo.voice import Voice
@@ -26,14 +27,29 @@ from espressivo.voice import Voice
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from espressivo.classifier import Classifier
 
-FORMAT = "espressivo.profile/"
-FORMAT_VERSION = 1
 _COUNTS = ("n_windows", "n_recordings", "n_samples")
-_REMEDY = "restore it, or create the profile anew"
+
+
+class Heard(Protocol):
+    """What a profile learns from: a report, or another profile of the speaker."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model that heard it."""
+
+    @property
+    def model_version(self) -> str:
+        """Its version."""
+
+    @property
+    def model_sha256(self) -> str:
+        """Hash of its graph."""
+
+    @property
+    def voice(self) -> Voice | None:
+        """What was heard; None where nobody listened for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,16 +98,11 @@ class Profile:
                 version of espressivo.
         """
         path = profile_path(speaker)
+        content = read_content(path)
         try:
-            text = path.read_bytes()
-        except FileNotFoundError as error:
-            raise ProfileError(
-                f"{path}: there is no such profile; run: espressivo profile create "
-                f"{path.stem}"
-            ) from error
-        except OSError as error:
-            raise ProfileError(f"{path}: cannot be read ({error.strerror})") from error
-        return _parsed(text, path)
+            return _profile(content)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProfileError(f"{path}: makes no sense ({error}); {REMEDY}") from error
 
     def save(self, path: str | Path | None = None) -> Path:
         """Write the profile whole or not at all, and return where to.
@@ -106,7 +117,7 @@ class Profile:
         """
         target = profile_path(self.speaker if path is None else path)
         with held(target):
-            self._write(target)
+            write_content(self.to_dict(), target)
         return target
 
     @property
@@ -119,11 +130,24 @@ class Profile:
         """How many traits of a window it keeps account of."""
         return len(self.voice.mean)
 
-    def merged(self, *voices: Voice) -> Profile:
-        """Return the profile after more was heard; the order changes only rounding."""
+    def merged(self, *heard: Heard) -> Profile:
+        """Return the profile after more was heard; the order changes only rounding.
+
+        Args:
+            heard: Reports of recordings, or other profiles.
+
+        Raises:
+            ProfileError: One is of another model, or was made without any profile.
+        """
         whole = self.voice
-        for voice in voices:
-            whole = whole.merged(voice)
+        for each in heard:
+            self._require(each.model, each.model_version, each.model_sha256)
+            if each.voice is None:
+                raise ProfileError(
+                    f"profile '{self.speaker}' cannot learn from a report that was "
+                    "made without a profile; analyse with one, if need be an empty one"
+                )
+            whole = whole.merged(each.voice)
         return replace(self, voice=whole)
 
     def require_model(self, classifier: Classifier) -> None:
@@ -141,14 +165,6 @@ class Profile:
                 f"{wanted}; create it anew"
             )
 
-    def require_same_model(self, other: Profile) -> None:
-        """Refuse a profile of another model.
-
-        Raises:
-            ProfileError: It is of another one.
-        """
-        self._require(other.model, other.model_version, other.model_sha256)
-
     def _require(self, name: str, version: str, sha256: str) -> None:
         if self.model_sha256 != sha256:
             raise ProfileError(
@@ -160,48 +176,41 @@ class Profile:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the file's content as JSON can say it."""
-        content: dict[str, Any] = {
-            "schema": f"{FORMAT}{FORMAT_VERSION}",
-            "espressivo": __version__,
-            "speaker": self.speaker,
-            "model": {
-                "name": self.model,
-                "version": self.model_version,
-                "sha256": self.model_sha256,
-            },
-            **{name: getattr(self.voice, name) for name in _COUNTS},
-            "mean": _to_text(self.voice.mean),
-            "squares": _to_text(self.voice.squares),
-        }
-        return content | {"sha256": _digest(content)}
-
-    def _write(self, path: Path) -> None:
-        content = json.dumps(self.to_dict(), indent=1) + "\n"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with replacing(path) as partial:
-            descriptor = os.open(partial, flags, 0o600)  # of nobody else's business
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(content)
+        return signed(
+            {
+                "espressivo": __version__,
+                "speaker": self.speaker,
+                "model": {
+                    "name": self.model,
+                    "version": self.model_version,
+                    "sha256": self.model_sha256,
+                },
+                **{name: getattr(self.voice, name) for name in _COUNTS},
+                "mean": to_text(self.voice.mean),
+                "squares": to_text(self.voice.squares),
+            }
+        )
 
 
-def learn(speaker: str | Path, *voices: Voice) -> Profile:
+def learn(speaker: str | Path, *heard: Heard) -> Profile:
     """Add what was heard to a saved profile, and return it.
 
     Several processes may do so at once: each waits for the other, and nothing is lost.
 
     Args:
         speaker: A name, or a path ending in .json.
-        voices: As reports give them, see `Report.voice`.
+        heard: Reports of recordings, or other profiles.
 
     Raises:
-        ProfileError: There is no such profile, or it cannot be read or written.
+        ProfileError: There is no such profile, it cannot be read or written, or what
+            was heard is of another model.
     """
     path = profile_path(speaker)
     if not path.is_file():
         return Profile.load(path)  # which says so; a lock would make the folder
     with held(path):
-        profile = Profile.load(path).merged(*voices)
-        profile._write(path)  # noqa: SLF001 - save would wait for this very lock
+        profile = Profile.load(path).merged(*heard)
+        write_content(profile.to_dict(), path)
     return profile
 
 
@@ -222,7 +231,7 @@ def create(profile: Profile, speaker: str | Path | None = None) -> Path:
                 f"{path}: exists; add to it with `espressivo profile update`, "
                 "or delete it first"
             )
-        profile._write(path)  # noqa: SLF001 - save would wait for this very lock
+        write_content(profile.to_dict(), path)
     return path
 
 
@@ -245,36 +254,10 @@ def _n_traits(classifier: Classifier) -> int:
     return width + len(classifier.card.emotions) + 1
 
 
-def _parsed(text: bytes, path: Path) -> Profile:
-    try:
-        content = json.loads(text)
-        schema = str(content["schema"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ProfileError(
-            f"{path}: is no profile, or was cut off; {_REMEDY}"
-        ) from error
-    if schema != f"{FORMAT}{FORMAT_VERSION}":
-        number = schema.removeprefix(FORMAT)
-        newer = number.isdecimal() and int(number) > FORMAT_VERSION
-        raise ProfileError(
-            f"{path}: is {schema}, and this version reads {FORMAT}{FORMAT_VERSION}; "
-            + ("update espressivo" if newer else _REMEDY)
-        )
-    digest = content.pop("sha256", None)
-    if digest != _digest(content):
-        raise ProfileError(
-            f"{path}: was edited or damaged: its sha256 is not what it says; {_REMEDY}"
-        )
-    try:
-        return _profile(content)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ProfileError(f"{path}: makes no sense ({error}); {_REMEDY}") from error
-
-
 def _profile(content: dict[str, Any]) -> Profile:
     model = content["model"]
     counts = {name: int(content[name]) for name in _COUNTS}
-    mean, squares = _from_text(content["mean"]), _from_text(content["squares"])
+    mean, squares = from_text(content["mean"]), from_text(content["squares"])
     if len(mean) != len(squares) or min(counts.values()) < 0 or squares.min() < 0:
         raise ValueError("counts or sums that cannot be")
     return Profile(
@@ -284,22 +267,3 @@ def _profile(content: dict[str, Any]) -> Profile:
         model_sha256=str(model["sha256"]),
         voice=Voice(**counts, mean=mean, squares=squares),
     )
-
-
-def _digest(content: dict[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _to_text(values: NDArray[np.float64]) -> str:
-    return base64.b64encode(values.astype("<f8").tobytes()).decode()
-
-
-def _from_text(text: str) -> NDArray[np.float64]:
-    try:
-        values = np.frombuffer(base64.b64decode(text, validate=True), "<f8")
-    except binascii.Error as error:
-        raise ValueError(str(error)) from error
-    if not len(values) or not np.isfinite(values).all():
-        raise ValueError("sums that are no numbers")
-    return values.astype(np.float64)

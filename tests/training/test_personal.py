@@ -217,8 +217,8 @@ def test_what_is_written_is_read(head, tmp_path):
 
 
 def test_speakers_without_all_emotions_teach_nothing():
-    rows, labels, names = speakers(3, seed=2)
-    last = np.array([name.endswith("02") for name in names])
+    rows, labels, names = speakers(4, seed=2)
+    last = np.array([name.endswith("03") for name in names])
     kept = ~(last & (labels == 3))
     corpora = ["corpus"] * len(rows)
     whole = ~last
@@ -234,8 +234,8 @@ def test_speakers_without_all_emotions_teach_nothing():
         )
 
     np.testing.assert_array_equal(fit(kept).weight, fit(whole).weight)
-    with pytest.raises(TrainingError, match="1 of 2 speakers have utterances of all"):
-        fit(kept & np.array([not name.endswith("01") for name in names]))
+    with pytest.raises(TrainingError, match="2 of 3 speakers have utterances of all"):
+        fit(kept & np.array([not name.endswith("02") for name in names]))
 
 
 def test_a_graph_without_an_embedding_is_not_given_one():

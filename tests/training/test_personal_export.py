@@ -77,7 +77,7 @@ def test_a_trained_model_takes_profiles(model):
     empty = Profile.new("me", analyzer.classifier)
     plain = analyzer.analyze(NOTE)
     first = analyzer.with_profile(empty).analyze(NOTE)
-    profile = empty.merged(first.voice, first.voice)
+    profile = empty.merged(first, first)
     second = analyzer.with_profile(profile).analyze(NOTE)
 
     assert first.estimates == plain.estimates

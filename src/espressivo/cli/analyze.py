@@ -151,7 +151,7 @@ def _learn(speaker: str, report: Report) -> Profile:
             file=sys.stderr,
         )
         return Profile.load(speaker)
-    return learn(speaker, report.voice)
+    return learn(speaker, report)
 
 
 def _analyze(analyzer: Analyzer, given: str) -> Report:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from espressivo.profile import Profile
-    from espressivo.voice import Voice
+    from espressivo.report import Report
 
 _DESCRIPTION = """\
 Keep what a speaker usually sounds like, so that the model can judge an emotion by how
@@ -117,10 +117,10 @@ def _create(args: argparse.Namespace) -> int:
     empty = Profile.new(path.stem, analyzer.classifier)
     if path.exists():
         create(empty, path)  # which says that it exists, before the work
-    voices, n_failed = _listen(args, empty)
-    if args.recordings and not voices:
+    heard, n_failed = _listen(args, empty)
+    if args.recordings and not heard:
         return 1
-    made = empty.merged(*voices)
+    made = empty.merged(*heard)
     create(made, path)
     print(f"{path}: {_summary(made)}")
     return 3 if n_failed else 0
@@ -130,22 +130,18 @@ def _update(args: argparse.Namespace) -> int:
     from espressivo.profile import Profile, learn
 
     before = Profile.load(args.speaker)
-    voices, n_failed = _listen(args, before)
-    if not voices:
+    heard, n_failed = _listen(args, before)
+    if not heard:
         return 1
-    print(f"{args.speaker}: {_summary(learn(args.speaker, *voices))}")
+    print(f"{args.speaker}: {_summary(learn(args.speaker, *heard))}")
     return 3 if n_failed else 0
 
 
 def _merge(args: argparse.Namespace) -> int:
     from espressivo.profile import Profile, learn
 
-    target = Profile.load(args.speaker)
     others = [Profile.load(other) for other in args.others]
-    for other in others:
-        target.require_same_model(other)
-    merged = learn(args.speaker, *(other.voice for other in others))
-    print(f"{args.speaker}: {_summary(merged)}")
+    print(f"{args.speaker}: {_summary(learn(args.speaker, *others))}")
     return 0
 
 
@@ -175,13 +171,13 @@ def _delete(args: argparse.Namespace) -> int:
     return 0
 
 
-def _listen(args: argparse.Namespace, profile: Profile) -> tuple[list[Voice], int]:
-    """Return what each recording teaches, and how many could not be read."""
+def _listen(args: argparse.Namespace, profile: Profile) -> tuple[list[Report], int]:
+    """Return reports of who was heard, and how many recordings could not be read."""
     from espressivo.analyzer import load_model
     from espressivo.cli.recording_progress import recording_progress
 
     analyzer = load_model(args.model, profile=profile)
-    voices: list[Voice] = []
+    heard: list[Report] = []
     n_failed = 0
     for given in args.recordings:
         try:
@@ -194,9 +190,9 @@ def _listen(args: argparse.Namespace, profile: Profile) -> tuple[list[Voice], in
         if report.voice is None or not report.voice.n_windows:
             print(f"{given}: no speech found, nothing learned", file=sys.stderr)
         else:
-            voices.append(report.voice)
+            heard.append(report)
         _warn(given, report.warnings)
-    return voices, n_failed
+    return heard, n_failed
 
 
 def _warn(given: str, warnings: Sequence[str]) -> None:

@@ -158,7 +158,7 @@ class ProfileConfig:
     """A second classifier, for who has a profile; see `espressivo.training.personal`.
 
     Attributes:
-        fit: Whether there is one. It needs speakers of whom every emotion is there.
+        fit: Whether there is one. It needs three speakers with every emotion.
         strength: Inverse of the penalty of its logistic regression, scikit-learn's C.
         interaction: As in `classifier`, for its discriminant.
         ridge: The same.

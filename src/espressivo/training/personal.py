@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     _Float = NDArray[np.float64]
 
 _N_FOLDS = 10
+_FEWEST = 3  # speakers: with one left out, two are left to differ
 _LEAST = 1e-9
 LEAST_INFORMATION = 0.05
 """Nats; less than this in the largest there could be is as good as none."""
@@ -187,7 +188,7 @@ def fit_personal(
         config: Strengths of the fits, and how a profile is used.
 
     Raises:
-        TrainingError: Fewer than two speakers have all emotions, or a corpus lacks one.
+        TrainingError: Fewer than three speakers have all emotions.
     """
     rows = np.asarray(embeddings, np.float64)
     who, where = np.asarray(speakers), np.asarray(corpora)
@@ -302,10 +303,10 @@ def _complete(
     found = np.zeros((int(index.max()) + 1, n_classes), bool)
     found[index, labels] = True
     complete: NDArray[np.bool_] = found.sum(1) == n_classes
-    if complete.sum() < 2:
+    if complete.sum() < _FEWEST:
         raise TrainingError(
             f"{complete.sum()} of {len(complete)} speakers have utterances of all "
-            "emotions, and a head for profiles needs two or more of them; set "
+            f"emotions, and a head for profiles needs {_FEWEST} or more of them; set "
             "profile.fit = false"
         )
     return np.flatnonzero(complete[index])
@@ -330,11 +331,9 @@ def _suspect(
     that speaker's others; every corpus counts the same.
     """
     index = who_index(who)
-    distances = np.full(len(rows), np.nan)
+    distances = np.zeros(len(rows))
     for fold in range(_N_FOLDS):
         test = index % _N_FOLDS == fold
-        if len(set(index[~test].tolist())) < 2:
-            continue
         axes = speaker_axes(rows[~test], where[~test], who[~test])
         for speaker in set(index[test].tolist()):
             own = np.flatnonzero(index == speaker)
@@ -342,13 +341,10 @@ def _suspect(
             apart = (((rows[own] - others) @ axes.T) ** 2).mean(1)
             distances[own] = apart * (len(own) - 1) / len(own)
     axes = speaker_axes(rows, where, who)
-    known = ~np.isnan(distances)
-    if not known.any():
-        return axes, float("inf")
-    order = np.argsort(distances[known])
-    mass = np.cumsum(_of_corpora(where)[known][order])
+    order = np.argsort(distances)
+    mass = np.cumsum(_of_corpora(where)[order])
     at = int(np.searchsorted(mass, (1 - _SUSPICION) * mass[-1]))
-    return axes, float(distances[known][order][min(at, len(order) - 1)])
+    return axes, float(distances[order][min(at, len(order) - 1)])
 
 
 def _items(classifier: PersonalClassifier) -> list[tuple[str, Any]]:
