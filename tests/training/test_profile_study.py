@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from espressivo.cli.main import main
+from espressivo.models import DEFAULT, find_model
+from espressivo.training.corpora import read_corpus
 from espressivo.training.histories import Kind
 from espressivo.training.profile_report import Case, gains, to_markdown
-from espressivo.training.profile_study import Listened, study, suspect
+from espressivo.training.profile_study import Listened, listen, study, suspect
 from espressivo.training.statistics import score
+from tests.recordings import encode
 
 N = 4 * 10 * 3
 STUDY = ("study", "profile")
@@ -27,6 +30,7 @@ def listened():
         speakers=tuple(f"s{i * 3 // N}" for i in range(N)),
         embeddings=rng.normal(size=(N, 5)).astype(np.float32),
         plain=plain.astype(np.float32),
+        calm=np.zeros(N, bool),
     )
 
 
@@ -150,3 +154,19 @@ def test_a_study_of_recordings_writes_table_and_figure(tmp_path, capsys, note):
         "\n"
     )
     assert (out / "profiles.png").stat().st_size > 10_000
+
+
+def test_through_the_analyzer_clips_without_speech_are_left_out(tmp_path, note):
+    from tests.training.runs_to_export import write_corpus
+
+    manifest = write_corpus(tmp_path, note)
+    encode(tmp_path / "3.wav", np.zeros(16_000, np.float32))
+    utterances = read_corpus("manifest", manifest)
+
+    whole = listen(find_model(DEFAULT), utterances)
+    heard = listen(find_model(DEFAULT), utterances, pipeline=True)
+
+    assert len(whole.labels) == 16
+    assert 8 < len(heard.labels) < 16
+    assert heard.embeddings.shape == (len(heard.labels), 384)
+    np.testing.assert_allclose(heard.plain.sum(1), 1, atol=1e-5)

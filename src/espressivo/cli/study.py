@@ -59,6 +59,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="write profiles.json, profiles.md and profiles.png into this folder",
     )
     profile.add_argument(
+        "--pipeline",
+        action="store_true",
+        help="let the analyzer find speech first, as users get it, and leave out clips "
+        "without (default: clips as they are, silent ends trimmed)",
+    )
+    profile.add_argument(
         "--draws",
         type=whole_number,
         default=10,
@@ -90,8 +96,6 @@ def _profile(args: argparse.Namespace) -> int:
 
 def _study(given: tuple[str, str, str], args: argparse.Namespace) -> list[Case]:
     """Study one model on one corpus, with and without calm where there is any."""
-    import numpy as np
-
     from espressivo.cli.progress import counting_bar
     from espressivo.errors import CorpusError
     from espressivo.models import find_model
@@ -107,14 +111,14 @@ def _study(given: tuple[str, str, str], args: argparse.Namespace) -> list[Case]:
         )
     utterances = read_corpus(corpus, Path(root))
     with counting_bar(f"{model} on {corpus}") as progress:
-        listened = listen(folder, utterances, progress)
+        listened = listen(folder, utterances, progress, pipeline=args.pipeline)
     title = CORPORA[corpus].title if corpus in CORPORA else corpus
-    calm = np.array([u.original == "calm" for u in utterances])
-    if not calm.any():
+    if not listened.calm.any():
         return [_case(folder, title, listened, args)]
+    without = listened.kept(~listened.calm)
     return [
         _case(folder, f"{title}, calm as neutral", listened, args),
-        _case(folder, f"{title}, without calm", listened.kept(~calm), args),
+        _case(folder, f"{title}, without calm", without, args),
     ]
 
 

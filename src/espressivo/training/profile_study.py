@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from espressivo.analyzer import Analyzer
 from espressivo.audio import load_audio
 from espressivo.classifier import Classifier, load_classifier
 from espressivo.errors import AudioError, CorpusError
+from espressivo.profile import Profile
 from espressivo.training.evaluate import clip_windows, in_parallel, require_emotions
 from espressivo.training.histories import KINDS, Kind, draw_order, profiles_of
 from espressivo.training.statistics import (
@@ -64,18 +66,24 @@ class Listened:
         speakers: Who speaks.
         embeddings: float32 [N, width].
         plain: float32 [N, C], probabilities without a profile.
+        calm: bool [N], whether what counts as neutral is calm.
     """
 
     labels: NDArray[np.int64]
     speakers: tuple[str, ...]
     embeddings: NDArray[np.float32]
     plain: NDArray[np.float32]
+    calm: NDArray[np.bool_]
 
     def kept(self, rows: NDArray[np.bool_]) -> Listened:
         """Return some of the clips."""
         names = np.asarray(self.speakers)[rows].tolist()
         return Listened(
-            self.labels[rows], tuple(names), self.embeddings[rows], self.plain[rows]
+            self.labels[rows],
+            tuple(names),
+            self.embeddings[rows],
+            self.plain[rows],
+            self.calm[rows],
         )
 
 
@@ -178,8 +186,17 @@ def listen(
     folder: Path,
     utterances: Sequence[Utterance],
     progress: Callable[[int, int], None] | None = None,
+    *,
+    pipeline: bool = False,
 ) -> Listened:
     """Run a model over labelled clips, as `evaluate` does; windows are averaged.
+
+    Args:
+        folder: The model.
+        utterances: What to hear.
+        progress: Called after every utterance.
+        pipeline: Let the analyzer find speech and windows, as users get them; a clip in
+            which it finds no speech is left out.
 
     Raises:
         ModelError: The folder is no model, or takes no profiles.
@@ -194,20 +211,39 @@ def listen(
         raise CorpusError(f"{folder}: its emotions are in another order than ours")
 
     found: list[_Heard] = []
-    results = in_parallel(partial(_try, classifier), utterances)
-    for n, result in enumerate(results, 1):
+    kept: list[Utterance] = []
+    hear = partial(_analyze if pipeline else _try, classifier)
+    results = zip(utterances, in_parallel(hear, utterances), strict=True)
+    for n, (utterance, result) in enumerate(results, 1):
         if isinstance(result, AudioError):
             raise CorpusError(f"{result}; a study needs all of a corpus: restore it")
-        found.append(result)
+        if result is not None:
+            found.append(result)
+            kept.append(utterance)
         if progress is not None:
             progress(n, len(utterances))
     order = [*Emotion]
     return Listened(
-        labels=np.array([order.index(u.emotion) for u in utterances]),
-        speakers=tuple(u.speaker for u in utterances),
+        labels=np.array([order.index(u.emotion) for u in kept]),
+        speakers=tuple(u.speaker for u in kept),
         embeddings=np.array([heard.embedding for heard in found], np.float32),
         plain=np.array([heard.plain for heard in found], np.float32),
+        calm=np.array([u.original == "calm" for u in kept]),
     )
+
+
+def _analyze(
+    classifier: Classifier, utterance: Utterance
+) -> _Heard | AudioError | None:
+    nobody = Profile.new("", classifier)
+    try:
+        report = Analyzer(classifier, threads=1, profile=nobody).analyze(utterance.path)
+    except AudioError as error:
+        return error
+    if report.voice is None or not report.voice.n_windows:
+        return None
+    mean, width = report.voice.mean, classifier.require_personal().card.width
+    return _Heard(mean[width:-1], mean[:width])
 
 
 def _try(classifier: Classifier, utterance: Utterance) -> _Heard | AudioError:
