@@ -22,6 +22,7 @@ format: .venv/.dev  ## Put the code into its one form
 
 bench: .venv/.bench  ## Speed and memory against a peer; takes about ten minutes
 	$(BIN)/python benchmarks/analyze.py
+	$(BIN)/python benchmarks/profiles.py
 	$(BIN)/python benchmarks/training.py --ravdess ../shared/corpora/ravdess
 
 .venv/bin/python:

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from espressivo.analyzer import Analyzer
 from espressivo.cli.main import main
 from espressivo.profile import Profile
 from tests.conftest import NOTE
@@ -200,3 +201,20 @@ def test_notes_analysed_at_once_are_all_learned():
 
     assert [process.wait() for process in processes] == [0] * 4
     assert heard() == (4, 16)
+
+
+def test_a_profile_that_goes_away_costs_no_analysis(capsys, folder, monkeypatch):
+    run("profile", "create", "me")
+    capsys.readouterr()
+    analyze = Analyzer.analyze
+
+    def then_delete(self, *args, **options):
+        (folder / "me.json").unlink(missing_ok=True)
+        return analyze(self, *args, **options)
+
+    monkeypatch.setattr(Analyzer, "analyze", then_delete)
+
+    assert run("analyze", NOTE, NOTE, "--speaker", "me", "--json") == 3
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2
+    assert err.count("there is no such profile") == 2

@@ -116,7 +116,11 @@ def run(args: argparse.Namespace) -> int:
         _print(report, args, first=not reports)
         reports.append(report)
         if args.speaker is not None and not args.no_update:
-            analyzer = analyzer.with_profile(_learn(args.speaker, report))
+            try:
+                analyzer = analyzer.with_profile(_learn(args.speaker, report, given))
+            except EspressivoError as error:  # deleted meanwhile, or a full disk
+                print(error, file=sys.stderr)
+                n_failed += 1
     if args.plot is not None and reports:
         from espressivo.plot import plot_timelines
 
@@ -136,7 +140,7 @@ def _load_profile(speaker: str) -> Profile:
     return Profile.load(speaker)
 
 
-def _learn(speaker: str, report: Report) -> Profile:
+def _learn(speaker: str, report: Report, given: str) -> Profile:
     """Add the recording to the profile, unless the voice seems to be another's."""
     from espressivo.profile import Profile, learn
 
@@ -147,7 +151,8 @@ def _learn(speaker: str, report: Report) -> Profile:
     if report.profile.fits is False:
         print(
             f"profile '{report.profile.speaker}' did not learn from it; if it is the "
-            f"same voice: espressivo profile update {speaker} {report.recording}",
+            f"same voice: espressivo profile update {speaker} "
+            + ("RECORDING" if given == "-" else given),
             file=sys.stderr,
         )
         return Profile.load(speaker)
