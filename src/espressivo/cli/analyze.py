@@ -116,11 +116,8 @@ def run(args: argparse.Namespace) -> int:
         _print(report, args, first=not reports)
         reports.append(report)
         if args.speaker is not None and not args.no_update:
-            try:
-                analyzer = analyzer.with_profile(_learn(args.speaker, report, given))
-            except EspressivoError as error:  # deleted meanwhile, or a full disk
-                print(error, file=sys.stderr)
-                n_failed += 1
+            analyzer, failed = _learn(analyzer, report, args.speaker, given)
+            n_failed += failed
     if args.plot is not None and reports:
         from espressivo.plot import plot_timelines
 
@@ -140,7 +137,18 @@ def _load_profile(speaker: str) -> Profile:
     return Profile.load(speaker)
 
 
-def _learn(speaker: str, report: Report, given: str) -> Profile:
+def _learn(
+    analyzer: Analyzer, report: Report, speaker: str, given: str
+) -> tuple[Analyzer, bool]:
+    """Return the analyzer for the next recording, and whether learning failed."""
+    try:
+        return analyzer.with_profile(_learned(speaker, report, given)), False
+    except EspressivoError as error:  # deleted meanwhile, or the disk is full
+        print(error, file=sys.stderr)
+        return analyzer, True
+
+
+def _learned(speaker: str, report: Report, given: str) -> Profile:
     """Add the recording to the profile, unless the voice seems to be another's."""
     from espressivo.profile import Profile, learn
 
