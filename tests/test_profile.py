@@ -55,6 +55,20 @@ def test_what_is_saved_is_loaded(folder):
     assert_same(Profile.load(str(path)), some_profile())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG's folders are Linux's")
+def test_profiles_lie_where_users_keep_such_things(tmp_path, monkeypatch):
+    monkeypatch.delenv("ESPRESSIVO_PROFILES")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    usual = tmp_path / ".local" / "share" / "espressivo" / "profiles" / "me.json"
+    assert profile_path("me") == usual
+    assert some_profile().save() == usual
+    assert stat.S_IMODE(usual.parent.stat().st_mode) == 0o700
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "elsewhere"))
+    assert profile_path("me").is_relative_to(tmp_path / "elsewhere")
+
+
 def test_a_profile_is_small_and_for_its_owner_alone():
     wide = Profile("me", *MODEL, voice=Voice.unheard(384 + 5))
     path = wide.save()

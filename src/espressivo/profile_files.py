@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,9 +41,22 @@ def profiles_folder() -> Path:
     """Return the folder of profiles: of the variable if set, else the user's own."""
     if given := os.environ.get(FOLDER_VARIABLE):
         return Path(given).expanduser()
-    from platformdirs import user_data_path  # noqa: PLC0415 - only if it is asked
+    return _user_data() / "espressivo" / "profiles"
 
-    return user_data_path("espressivo", appauthor=False) / "profiles"
+
+def _user_data() -> Path:
+    """Return where this system keeps what programs know of a user.
+
+    Source: XDG Base Directory Specification 0.8; Apple's File System Programming Guide;
+    known folders of Windows.
+    """
+    if sys.platform == "win32":
+        given, usual = os.environ.get("LOCALAPPDATA"), "AppData/Local"
+    elif sys.platform == "darwin":
+        given, usual = None, "Library/Application Support"
+    else:
+        given, usual = os.environ.get("XDG_DATA_HOME"), ".local/share"
+    return Path(given) if given else Path.home() / usual
 
 
 def profile_path(speaker: str | Path) -> Path:
