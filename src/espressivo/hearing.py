@@ -21,7 +21,7 @@ from espressivo.voice import Voice, traits_of
 from espressivo.windows import Window, Windower
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,12 +30,15 @@ if TYPE_CHECKING:
     from espressivo.speech import SpeechOptions
 
 
+_AT_ONCE = 64
+"""Windows that a profile judges together, which spares a call for each."""
+
+
 class _Answer(NamedTuple):
-    """What the model says of one window; all but the first only with a profile."""
+    """What the model says of one window; with a profile, what it made of it too."""
 
     estimate: Estimate
-    without: Estimate | None = None
-    traits: NDArray[np.float64] | None = None
+    embedding: NDArray[np.float32] | None = None
 
 
 class Hearing:
@@ -65,6 +68,7 @@ class Hearing:
         self.segments: list[Segment] = []
         self.estimates: list[Estimate] = []
         self._without: list[Estimate] = []
+        self._unjudged: list[_Answer] = []
         self.voice = None if profile is None else Voice.unheard(profile.n_traits)
         """What there is to learn from the recording; None without a profile."""
 
@@ -79,6 +83,7 @@ class Hearing:
             self._cut([*closed, *self._segmenter.finish(n_samples)])
             self._submit(pool)
             self._collect(0)
+            self._judge()
             if self.voice is not None and self.voice.n_windows:
                 self.voice = replace(self.voice, n_recordings=1)
         finally:
@@ -113,32 +118,41 @@ class Hearing:
 
     def _classify(self, windows: list[Window]) -> list[_Answer]:
         signals = np.stack([window.signal for window in windows])
-        classifier, profile = self._classifier, self._profile
-        if profile is None:
-            return [_Answer(e) for e in _estimates(windows, classifier(signals))]
-        rows, embeddings = classifier.listen(signals)
-        personal = classifier.require_personal()(embeddings, rows, profile.voice)
-        return [
-            _Answer(*answer)
-            for answer in zip(
-                _estimates(windows, personal),
-                _estimates(windows, rows),
-                traits_of(embeddings, rows),
-                strict=True,
-            )
-        ]
+        if self._profile is None:
+            rows = self._classifier(signals)
+            return [_Answer(e) for e in _estimates(windows, rows)]
+        rows, embeddings = self._classifier.listen(signals)
+        answers = zip(_estimates(windows, rows), embeddings, strict=True)
+        return [_Answer(*answer) for answer in answers]
 
     def _collect(self, n_left: int) -> None:
         """Wait until at most `n_left` batches are on their way."""
         while len(self._running) > n_left:
-            for estimate, without, traits in self._running.popleft().result():
-                self.estimates.append(estimate)
-                if self.voice is not None and without is not None:
-                    assert traits is not None  # they come together
-                    self._without.append(without)
-                    # One by one: the sums must not depend on the size of a batch.
-                    n_samples = estimate.segment.n_samples
-                    self.voice = self.voice.with_window(traits, n_samples)
+            answers = self._running.popleft().result()
+            if self._profile is None:
+                self.estimates += [answer.estimate for answer in answers]
+                continue
+            self._unjudged += answers
+            if len(self._unjudged) >= _AT_ONCE:
+                self._judge()
+
+    def _judge(self) -> None:
+        """Judge the windows that wait for it by the profile, and learn from them."""
+        waiting, self._unjudged = self._unjudged, []
+        if not waiting or self._profile is None or self.voice is None:
+            return
+        without = [answer.estimate for answer in waiting]
+        rows = np.array([e.probabilities for e in without], np.float32)
+        found = [a.embedding for a in waiting if a.embedding is not None]  # all have
+        embeddings = np.stack(found)
+        head = self._classifier.require_personal()
+        personal = head(embeddings, rows, self._profile.voice)
+        self.estimates += _estimates(without, personal)
+        self._without += without
+        # One by one: the sums must not depend on how many come at once.
+        traits = traits_of(embeddings, rows)
+        for estimate, row in zip(without, traits, strict=True):
+            self.voice = self.voice.with_window(row, estimate.segment.n_samples)
 
     def profile_use(self) -> ProfileUse | None:
         """Say what the profile did, when all was heard."""
@@ -159,8 +173,10 @@ class Hearing:
         )
 
 
-def _estimates(windows: list[Window], rows: NDArray[np.float32]) -> list[Estimate]:
+def _estimates(
+    spans: Sequence[Window | Estimate], rows: NDArray[np.float32]
+) -> list[Estimate]:
     return [
-        Estimate(window.segment, tuple(row))
-        for window, row in zip(windows, rows.tolist(), strict=True)
+        Estimate(span.segment, tuple(row))
+        for span, row in zip(spans, rows.tolist(), strict=True)
     ]
