@@ -13,6 +13,7 @@ import pytest
 import espressivo
 from espressivo.audio import load_audio
 from espressivo.classifier import load_classifier
+from espressivo.cli.main import main
 from espressivo.errors import ModelError
 from espressivo.models import DEFAULT, find_model
 from espressivo.profile import Profile
@@ -122,7 +123,7 @@ def test_json_tells_of_the_profile_as_its_schema_says(analyzer, empty, known):
 
 def test_one_actor_fits_the_own_profile_and_the_other_does_not(shared, analyzer):
     # A woman and a man: the easy case. docs/results.md has how often it is told.
-    head = analyzer.classifier.personal
+    head = analyzer.classifier.require_personal()
     voices = []
     for number in (1, 2):
         voice = Voice.unheard(head.card.width + 5)
@@ -175,11 +176,13 @@ def test_a_missing_or_altered_part_is_refused(folder):
     part = folder / "profile.onnx"
     whole = part.read_bytes()
     part.write_bytes(whole[:-1])
+    classifier = load_classifier(folder)  # of use without
     with pytest.raises(ModelError, match=r"profile\.onnx: sha256 is .* altered or cut"):
-        load_classifier(folder)
+        classifier.require_personal()
+    assert main(["models", "verify", str(folder)]) == 1
     part.unlink()
     with pytest.raises(ModelError, match=r"profile\.onnx cannot be read"):
-        load_classifier(folder)
+        Profile.new("me", load_classifier(folder))
 
 
 def test_a_part_that_is_another_graph_is_refused(folder):
@@ -188,7 +191,7 @@ def test_a_part_that_is_another_graph_is_refused(folder):
     change_card(folder, sha256=hashlib.sha256(graph).hexdigest())
 
     with pytest.raises(ModelError, match="takes samples and gives probabilities, emb"):
-        load_classifier(folder)
+        load_classifier(folder).require_personal()
 
 
 @pytest.mark.parametrize(

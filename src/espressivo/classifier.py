@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,15 +63,13 @@ class Classifier:
     """Windows to probabilities; safe to call from several threads at once."""
 
     def __init__(
-        self,
-        card: ModelCard,
-        session: ort.InferenceSession,
-        personal: PersonalHead | None = None,
+        self, card: ModelCard, session: ort.InferenceSession, folder: Path
     ) -> None:
         self.card = card
-        self.personal = personal
-        """What takes a speaker's profile; None where the model has no such part."""
         self._session = session
+        self._folder = folder
+        self._personal: PersonalHead | None = None
+        self._loading = Lock()
 
     def __call__(self, signals: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map [B, samples] at 16 kHz to probabilities [B, emotions].
@@ -94,17 +93,21 @@ class Classifier:
         return np.asarray(rows, np.float32), np.asarray(embeddings, np.float32)
 
     def require_personal(self) -> PersonalHead:
-        """Return what takes a speaker's profile.
+        """Return what takes a speaker's profile; loaded and verified when first asked.
 
         Raises:
-            ModelError: The model has no such part.
+            ModelError: The model has no such part, or it is not what the card says.
         """
-        if self.personal is None:
+        if (card := self.card.personal) is None:
             raise ModelError(
                 f"{self.card.name} {self.card.version}: takes no speaker's profile; "
                 "train it with profile.fit = true, or use another model"
             )
-        return self.personal
+        with self._loading:
+            if self._personal is None:
+                n_emotions = len(self.card.emotions)
+                self._personal = load_personal(self._folder, card, n_emotions)
+            return self._personal
 
 
 def load_classifier(folder: Path) -> Classifier:
@@ -119,15 +122,14 @@ def load_classifier(folder: Path) -> Classifier:
     session = open_graph(path, card.sha256)
     n_emotions = len(card.emotions)
     _require_interface(path, session, n_emotions)
-    if card.personal is None:
-        return Classifier(card, session)
-    if last_axes(session).get("embedding", -1) not in (card.personal.width, None):
-        raise ModelError(
-            f"{path}: gives no `embedding` [batch, {card.personal.width}], which "
-            "model.json says it does; export the model again"
-        )
-    personal = load_personal(folder, card.personal, n_emotions)
-    return Classifier(card, session, personal)
+    if card.personal is not None:
+        found = last_axes(session).get("embedding", -1)
+        if found not in (card.personal.width, None):
+            raise ModelError(
+                f"{path}: gives no `embedding` [batch, {card.personal.width}], which "
+                "model.json says it does; export the model again"
+            )
+    return Classifier(card, session, folder)
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -55,6 +55,9 @@ def _verify(args: argparse.Namespace) -> int:
     from espressivo.classifier import load_classifier
     from espressivo.models import find_model
 
-    card = load_classifier(find_model(args.model)).card
+    classifier = load_classifier(find_model(args.model))
+    card = classifier.card
+    if card.personal is not None:
+        classifier.require_personal()
     print(f"{card.name} {card.version}: intact (sha256 {card.sha256})")
     return 0

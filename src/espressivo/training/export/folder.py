@@ -124,6 +124,8 @@ def write_model(
     results = [result | {"of": _whose(result, digest)} for result in card["results"]]
     write_json(stage / "model.json", card | {"sha256": digest, "results": results})
     classify = load_classifier(stage)
+    if personal is not None:
+        classify.require_personal()
     shortest = round(classify.card.min_s * card["sample_rate_hz"])
     (row,) = classify(np.zeros((1, shortest), np.float32))
     if len(row) != len(classify.card.emotions) or not np.isfinite(row).all():
