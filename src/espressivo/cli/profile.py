@@ -11,6 +11,7 @@ from espressivo.errors import EspressivoError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from espressivo.analyzer import Analyzer
     from espressivo.profile import Profile
     from espressivo.report import Report
 
@@ -117,7 +118,7 @@ def _create(args: argparse.Namespace) -> int:
     empty = Profile.new(path.stem, analyzer.classifier)
     if path.exists():
         create(empty, path)  # which says that it exists, before the work
-    heard, n_failed = _listen(args, empty)
+    heard, n_failed = _listen(analyzer.with_profile(empty), args.recordings)
     if args.recordings and not heard:
         return 1
     made = empty.merged(*heard)
@@ -127,10 +128,11 @@ def _create(args: argparse.Namespace) -> int:
 
 
 def _update(args: argparse.Namespace) -> int:
+    from espressivo.analyzer import load_model
     from espressivo.profile import Profile, learn
 
-    before = Profile.load(args.speaker)
-    heard, n_failed = _listen(args, before)
+    analyzer = load_model(args.model, profile=Profile.load(args.speaker))
+    heard, n_failed = _listen(analyzer, args.recordings)
     if not heard:
         return 1
     print(f"{args.speaker}: {_summary(learn(args.speaker, *heard))}")
@@ -171,15 +173,13 @@ def _delete(args: argparse.Namespace) -> int:
     return 0
 
 
-def _listen(args: argparse.Namespace, profile: Profile) -> tuple[list[Report], int]:
+def _listen(analyzer: Analyzer, recordings: Sequence[str]) -> tuple[list[Report], int]:
     """Return reports of who was heard, and how many recordings could not be read."""
-    from espressivo.analyzer import load_model
     from espressivo.cli.recording_progress import recording_progress
 
-    analyzer = load_model(args.model, profile=profile)
     heard: list[Report] = []
     n_failed = 0
-    for given in args.recordings:
+    for given in recordings:
         try:
             with recording_progress(given) as progress:
                 report = analyzer.analyze(given, progress=progress)

@@ -62,7 +62,7 @@ def fit_discriminant(
         ]
     )
     centred = rows - means[where, labels]
-    weight = _balanced(where * n_classes + labels)
+    weight = balanced(where * n_classes + labels)
     within = (centred * weight[:, None]).T @ centred
     classes = means.mean(0)  # [C, width]
     noise = within + interaction * _disagreement(means)
@@ -133,7 +133,8 @@ def _disagreement(means: _Float) -> _Float:
     return covariance
 
 
-def _balanced(groups: NDArray[np.integer]) -> _Float:
+def balanced(groups: NDArray[np.integer]) -> _Float:
+    """Weigh rows [N] such that every group counts the same; the sum is 1."""
     counts = np.bincount(groups)
     weights: _Float = 1.0 / (counts[groups] * np.count_nonzero(counts))
     return weights

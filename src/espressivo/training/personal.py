@@ -24,7 +24,7 @@ import numpy as np
 
 from espressivo.errors import TrainingError
 from espressivo.training.baselines import class_offsets, per_speaker, speaker_axes
-from espressivo.training.discriminant import fit_discriminant
+from espressivo.training.discriminant import balanced, fit_discriminant
 from espressivo.training.statistics import fit_temperature, softmax
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 _N_FOLDS = 10
 _FEWEST = 3  # speakers: with one left out, two are left to differ
-_LEAST = 1e-9
+LEAST = 1e-9
+"""Whose logarithm is taken in place of that of 0."""
 LEAST_INFORMATION = 0.05
 """Nats; less than this in the largest there could be is as good as none."""
 _SUSPICION = 0.02
@@ -99,7 +100,7 @@ class PersonalClassifier:
         trust, even = self.trust(count, traits)
         accounted = self.discount * (1 - even) * (shares @ self.offsets)
         baseline = trust * (mean - self.origin - accounted)
-        logits = np.log(np.maximum(plain, _LEAST))
+        logits = np.log(np.maximum(plain, LEAST))
         logits = logits - baseline @ self.plain.T / temperature
         moved = embeddings - self.origin - baseline
         own = moved @ self.weight.T + self.bias
@@ -112,7 +113,7 @@ class PersonalClassifier:
         n_emotions, width = self.weight.shape
         shares = np.asarray(traits[:, width:-1], np.float64)
         undecided = np.asarray(traits[:, -1:], np.float64)
-        whole = -(shares * np.log(np.maximum(shares, _LEAST))).sum(1, keepdims=True)
+        whole = -(shares * np.log(np.maximum(shares, LEAST))).sum(1, keepdims=True)
         possible = np.maximum(np.log(n_emotions) - undecided, LEAST_INFORMATION)
         even = np.clip((whole - undecided) / (self.spread * possible), 0, 1)
         beyond = np.maximum(np.asarray(count, np.float64) - 1, 0)
@@ -134,7 +135,10 @@ class PersonalClassifier:
         """Write a safetensors file."""
         from safetensors.numpy import save_file  # noqa: PLC0415 - with torch, slow
 
-        arrays = {n: np.array(v, np.float64, order="C") for n, v in _items(self)}
+        arrays = {
+            name: np.array(value, np.float64, order="C")
+            for name, value in asdict(self).items()
+        }
         save_file(arrays, path)
 
     @staticmethod
@@ -285,9 +289,7 @@ def _fit_both(
     )
     regression = LogisticRegression(C=config.strength, max_iter=2000)
     groups = who_index(np.char.add(where.astype(str), labels.astype(str)))
-    counts = np.bincount(groups)
-    weights = len(labels) / (counts[groups] * len(counts))
-    regression.fit(moved, labels, sample_weight=weights)
+    regression.fit(moved, labels, sample_weight=len(labels) * balanced(groups))
     return [
         discriminant,
         (regression.coef_.astype(np.float64), regression.intercept_.astype(np.float64)),
@@ -314,8 +316,7 @@ def _complete(
 
 def _of_corpora(where: NDArray[Any]) -> _Float:
     """Weigh rows such that every corpus counts the same."""
-    counts = np.bincount(who_index(where))
-    return np.asarray(1.0 / counts[who_index(where)], np.float64)
+    return balanced(who_index(where))
 
 
 def _mean_of_corpora(rows: _Float, where: NDArray[Any]) -> _Float:
@@ -345,7 +346,3 @@ def _suspect(
     mass = np.cumsum(_of_corpora(where)[order])
     at = int(np.searchsorted(mass, (1 - _SUSPICION) * mass[-1]))
     return axes, float(distances[order][min(at, len(order) - 1)])
-
-
-def _items(classifier: PersonalClassifier) -> list[tuple[str, Any]]:
-    return list(asdict(classifier).items())

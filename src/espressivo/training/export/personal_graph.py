@@ -11,14 +11,13 @@ from onnx import TensorProto, helper
 from espressivo.errors import ExportError
 from espressivo.training.export.builder import GraphBuilder
 from espressivo.training.export.movement import producers
-from espressivo.training.personal import LEAST_INFORMATION
+from espressivo.training.personal import LEAST, LEAST_INFORMATION
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
     from espressivo.training.personal import PersonalClassifier
 
 EMBEDDING = "embedding"
-_LEAST = 1e-9
 
 
 def with_embedding(model: onnx.ModelProto, width: int) -> onnx.ModelProto:
@@ -84,7 +83,7 @@ def personal_graph(
     baseline = graph.op("Sub", [moved, accounted], "baseline.all")
     baseline = graph.op("Mul", [baseline, trust], "baseline")
 
-    certain = graph.op("Max", ["probabilities", graph.number(_LEAST)], "certain")
+    certain = graph.op("Max", ["probabilities", graph.number(LEAST)], "certain")
     plain = graph.op("Log", [certain], "plain.logits")
     shift = graph.linear(baseline, head.plain.T / temperature, None, "plain.shift")
     plain = graph.op("Sub", [plain, shift], "plain")
@@ -126,7 +125,7 @@ def _even(
     graph: GraphBuilder, head: PersonalClassifier, shares: str, undecided: str
 ) -> str:
     """Add how evenly the emotions are spread, 0 to 1."""
-    some = graph.op("Max", [shares, graph.number(_LEAST)], "shares.some")
+    some = graph.op("Max", [shares, graph.number(LEAST)], "shares.some")
     logs = graph.op("Log", [some], "shares.log")
     each = graph.op("Mul", [shares, logs], "shares.each")
     total = graph.reduce("Sum", each, [1], "shares.total", keep=True)

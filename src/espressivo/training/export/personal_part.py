@@ -104,11 +104,12 @@ def read_personal_part(
     ]
     embeddings, plain = (np.concatenate(part) for part in zip(*pairs, strict=True))
     traits = traits_of(embeddings, plain)
+    personal = open_session(graph)
     drift = 0.0
     for size in (*_HISTORIES, len(traits)):
         count = np.array([[size]], np.float32)
         mean = traits[:size].mean(0, keepdims=True) if size else traits[:1] * 0
-        (found,) = open_session(graph).run(
+        (found,) = personal.run(
             ["personal"],
             {
                 "embedding": embeddings,
