@@ -1,0 +1,73 @@
+/** What went wrong, and what to do about it. */
+
+import { element, say, show } from "./elements";
+import { MicrophoneError, type MicrophoneProblem } from "./microphone";
+
+const MICROPHONE: Record<MicrophoneProblem, [title: string, text: string]> = {
+  refused: [
+    "The microphone was refused",
+    "This page may not use the microphone. Allow it in the browser's site settings (the icon " +
+      "left of the address) and press Record again; or choose a file.",
+  ],
+  missing: [
+    "No microphone was found",
+    "Connect one, or allow this browser to use it in the system's settings; or choose a file.",
+  ],
+  busy: [
+    "The microphone is in use",
+    "Another program holds it. Close that program and press Record again; or choose a file.",
+  ],
+  insecure: [
+    "No microphone on this address",
+    "Browsers give the microphone only to https and localhost. Open the page there; or choose " +
+      "a file.",
+  ],
+};
+
+let retry: (() => void) | null = null;
+element("alert-close").addEventListener("click", calm);
+element("alert-retry").addEventListener("click", () => {
+  const again = retry;
+  calm();
+  again?.();
+});
+
+/** Show what went wrong. */
+export function alarm(
+  title: string,
+  text: string,
+  again: (() => void) | null = null,
+): void {
+  element("alert-title").textContent = title;
+  element("alert-text").textContent = text;
+  retry = again;
+  show("alert-retry", again !== null);
+  show("alert", true);
+  element("alert").scrollIntoView({ block: "nearest" });
+  say("");
+}
+
+/** Take back what was shown. */
+export function calm(): void {
+  show("alert", false);
+}
+
+/** Show an error for what it is; one that was asked for, such as cancelling, is none. */
+export function alarmOf(error: unknown): void {
+  const { name, message } = error as Error;
+  if (name === "AbortError") return;
+  if (error instanceof MicrophoneError) {
+    alarm(...MICROPHONE[error.problem]);
+    return;
+  }
+  const titles: Record<string, string> = {
+    AudioError: "That is no recording that can be read",
+    ModelError: "The model cannot be used",
+    ProfileError: "The profile cannot be used",
+  };
+  alarm(titles[name] ?? "Something went wrong", sentence(message));
+}
+
+function sentence(message: string): string {
+  return `${message}${/[.?!]$/.test(message) ? "" : "."}`;
+}

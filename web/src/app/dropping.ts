@@ -1,0 +1,47 @@
+/** Files and folders that are dropped on the page. */
+
+import { show } from "./elements";
+
+/** @param take Called with the files; those of a folder, when one was dropped. */
+export function onDrop(take: (files: File[], isFolder: boolean) => void): void {
+  let depth = 0; // of the elements that the pointer has entered and not left
+  const over = (by: number) => {
+    depth = Math.max(0, depth + by);
+    show("drop", depth > 0);
+  };
+  document.addEventListener("dragenter", (event) => {
+    event.preventDefault();
+    over(1);
+  });
+  document.addEventListener("dragleave", () => over(-1));
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    over(-depth);
+    const items = [...(event.dataTransfer?.items ?? [])];
+    const entries = items.map((item) => item.webkitGetAsEntry());
+    const folder = entries.find((entry) => entry?.isDirectory);
+    if (folder) take(await filesOf(folder as FileSystemDirectoryEntry), true);
+    else take([...(event.dataTransfer?.files ?? [])], false);
+  });
+}
+
+async function filesOf(folder: FileSystemDirectoryEntry): Promise<File[]> {
+  const reader = folder.createReader();
+  const files: File[] = [];
+  for (;;) {
+    // A reader gives a hundred at a time, and none at the end.
+    const entries = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    );
+    if (entries.length === 0) return files;
+    for (const entry of entries) {
+      if (!entry.isFile) continue;
+      files.push(
+        await new Promise<File>((resolve, reject) =>
+          (entry as FileSystemFileEntry).file(resolve, reject),
+        ),
+      );
+    }
+  }
+}

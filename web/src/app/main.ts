@@ -1,0 +1,166 @@
+/** The page: what is shown when, and what the buttons do. */
+
+import { type Analyzer, VERSION } from "../espressivo";
+import { alarm, alarmOf, calm } from "./alerts";
+import { onDrop } from "./dropping";
+import { element, say, show } from "./elements";
+import { ModelPanel } from "./model-panel";
+import { Recorder } from "./recorder";
+import { hideReport, showReport } from "./result";
+import { Timeline } from "./timeline";
+import { VoicePanel } from "./voice-panel";
+import { clock, percent } from "./words";
+
+type State = "start" | "live" | "working" | "result";
+
+let analyzer: Analyzer | null = null;
+let state: State = "start";
+let recorder: Recorder | null = null;
+let work: AbortController | null = null;
+
+const voice = new VoicePanel();
+const models = new ModelPanel((ready) => {
+  analyzer = ready;
+  for (const id of ["record", "choose"]) element<HTMLButtonElement>(id).disabled = !ready;
+  if (!ready) return;
+  voice.use(ready);
+  document.documentElement.dataset["ready"] = "true";
+});
+
+function go(to: State): void {
+  state = to;
+  for (const each of ["start", "live", "working"]) show(each, each === to);
+  if (to !== "result") hideReport();
+}
+
+/** Analyse a file that was chosen or dropped. */
+async function open(file: File): Promise<void> {
+  if (!analyzer || state === "live" || state === "working") return;
+  calm();
+  go("working");
+  work = new AbortController();
+  element("working-name").textContent = file.name;
+  element("progress-text").textContent = "Reading…";
+  const bar = element<HTMLProgressElement>("progress");
+  bar.removeAttribute("value");
+  const timeline = new Timeline(element("working-timeline"), analyzer.card.emotions);
+  say(`Analysing ${file.name}…`);
+  try {
+    const report = await analyzer.analyze(file, {
+      name: file.name,
+      profile: await voice.profile(),
+      signal: work.signal,
+      onProgress: ({ estimates, duration_s }, total_s) => {
+        if (work?.signal.aborted) return;
+        timeline.add(estimates, null, duration_s);
+        if (total_s) bar.value = Math.min(1, duration_s / total_s);
+        element("progress-text").textContent = total_s
+          ? `${clock(duration_s)} of ${clock(total_s)}, ${percent(Math.min(1, duration_s / total_s))}`
+          : `${clock(duration_s)} so far`;
+      },
+    });
+    go("result");
+    showReport(report, file, { recorded: false, learned: await voice.heard(report) });
+  } catch (error) {
+    go("start");
+    say((error as Error).name === "AbortError" ? "Cancelled; nothing was kept." : "");
+    alarmOf(error);
+  }
+}
+
+async function record(): Promise<void> {
+  if (!analyzer || state === "live" || state === "working") return;
+  calm();
+  const button = element<HTMLButtonElement>("record");
+  button.disabled = true; // while the browser asks
+  try {
+    const name = `recording ${new Date().toLocaleString("sv-SE").replaceAll(":", ".")}`;
+    const profile = await voice.profile();
+    recorder = await Recorder.start(
+      analyzer,
+      profile,
+      name,
+      () => void stop(),
+      (error) => {
+        void discard();
+        alarmOf(error);
+      },
+    );
+    go("live");
+    element("stop").focus();
+  } catch (error) {
+    go("start");
+    alarmOf(error);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+async function stop(): Promise<void> {
+  const ending = recorder;
+  recorder = null;
+  if (!ending) return;
+  say("Analysing the rest…");
+  try {
+    const { report, sound } = await ending.stop();
+    go("result");
+    showReport(report, sound, { recorded: true, learned: await voice.heard(report) });
+  } catch (error) {
+    go("start");
+    alarmOf(error);
+  }
+}
+
+async function discard(): Promise<void> {
+  const ending = recorder;
+  recorder = null;
+  await ending?.discard();
+  go("start");
+  say("Discarded; nothing was kept.");
+}
+
+const picker = element<HTMLInputElement>("file");
+element("choose").addEventListener("click", () => picker.click());
+picker.addEventListener("change", () => {
+  const [file] = picker.files ?? [];
+  picker.value = ""; // so that the same file can be chosen again
+  if (file) void open(file);
+});
+element("record").addEventListener("click", () => void record());
+element("stop").addEventListener("click", () => void stop());
+element("discard").addEventListener("click", () => void discard());
+element("cancel").addEventListener("click", () => work?.abort());
+element("again").addEventListener("click", () => {
+  go("start");
+  say("Ready.");
+  element("record").focus();
+});
+onDrop((files, isFolder) => {
+  if (isFolder || files.some(({ name }) => name === "model.json"))
+    return void models.take(files);
+  const [file] = files;
+  if (file) void open(file);
+});
+addEventListener("beforeunload", (event) => {
+  if (state === "live") event.preventDefault();
+});
+
+element("version").textContent = VERSION;
+await models.start();
+
+// After the model, so that its files come from the browser's cache the second time.
+if ("serviceWorker" in navigator && import.meta.env.PROD) {
+  const note = element("offline-note");
+  try {
+    await navigator.serviceWorker.register("sw.js");
+    await navigator.serviceWorker.ready;
+    note.textContent = "It is ready to work offline.";
+    document.documentElement.dataset["offline"] = "true";
+  } catch {
+    note.textContent = "This browser keeps no copy of it for offline use.";
+  }
+}
+addEventListener("unhandledrejection", ({ reason }) => {
+  if ((reason as Error)?.name !== "AbortError")
+    alarm("Something went wrong", String(reason));
+});

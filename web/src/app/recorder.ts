@@ -1,0 +1,127 @@
+/** Recording: level, time, what is being said now, and the timeline so far. */
+
+import type { Analyzer, Heard, Profile, Report, Stream } from "../espressivo";
+import { SAMPLE_RATE } from "../espressivo";
+import { drawBars } from "./bars";
+import { element, say, show } from "./elements";
+import { Microphone } from "./microphone";
+import { Timeline } from "./timeline";
+import { WavRecording } from "./wav";
+import { clock, percent } from "./words";
+
+const HOP_S = 1;
+const QUIETEST_DB = -60;
+
+export class Recorder {
+  private readonly wav = new WavRecording();
+  private readonly timeline: Timeline;
+  private waiting: Float32Array[] = [];
+  private busy: Promise<void> | null = null;
+  private microphone: Microphone | null = null;
+
+  private constructor(
+    private readonly analyzer: Analyzer,
+    private readonly stream: Stream,
+    private readonly fail: (error: unknown) => void,
+  ) {
+    this.timeline = new Timeline(element("live-timeline"), analyzer.card.emotions);
+  }
+
+  /**
+   * Begin to record.
+   *
+   * @param ended Called when the microphone is gone.
+   * @param fail Called when the analysis fails.
+   * @throws MicrophoneError It cannot be had.
+   */
+  static async start(
+    analyzer: Analyzer,
+    profile: Profile | null,
+    name: string,
+    ended: () => void,
+    fail: (error: unknown) => void,
+  ): Promise<Recorder> {
+    const stream = analyzer.stream({ name, profile, hop_s: HOP_S });
+    const recorder = new Recorder(analyzer, stream, fail);
+    try {
+      recorder.microphone = await Microphone.open((chunk) => recorder.hear(chunk), ended);
+    } catch (error) {
+      stream.cancel();
+      throw error;
+    }
+    element("now").textContent = "Say something…";
+    element("now-note").textContent = "";
+    drawBars(
+      element("live-bars"),
+      analyzer.card.emotions,
+      analyzer.card.emotions.map(() => 0),
+    );
+    show("live", true);
+    say("Recording. Nothing is sent anywhere.");
+    return recorder;
+  }
+
+  /** Stop, and return what was recorded and what is in it. */
+  async stop(): Promise<{ report: Report; sound: Blob }> {
+    await this.microphone?.close();
+    while (this.busy) await this.busy;
+    const report = await this.stream.finish();
+    return { report, sound: this.wav.toBlob() };
+  }
+
+  /** Stop, and keep nothing. */
+  async discard(): Promise<void> {
+    this.stream.cancel();
+    this.waiting = [];
+    await this.microphone?.close();
+  }
+
+  private hear(chunk: Float32Array): void {
+    this.wav.push(chunk);
+    this.waiting.push(chunk);
+    element<HTMLMeterElement>("level").value = loudness(chunk);
+    element("elapsed").textContent = clock(this.wav.nSamples / SAMPLE_RATE);
+    // On a slow device several chunks wait, and go together.
+    this.busy ??= this.work();
+  }
+
+  private async work(): Promise<void> {
+    try {
+      while (this.waiting.length) this.tell(await this.stream.push(this.next()));
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.busy = null;
+    }
+  }
+
+  private next(): Float32Array {
+    const chunk = new Float32Array(this.waiting.reduce((n, each) => n + each.length, 0));
+    let at = 0;
+    for (const each of this.waiting) {
+      chunk.set(each, at);
+      at += each.length;
+    }
+    this.waiting = [];
+    return chunk;
+  }
+
+  private tell({ estimates, provisional, duration_s, speaking }: Heard): void {
+    this.timeline.add(estimates, provisional, duration_s);
+    element("now-note").textContent = speaking ? "someone speaks" : "a pause";
+    const newest = provisional ?? estimates.at(-1);
+    if (!newest) return;
+    const { emotions } = this.analyzer.card;
+    const best = Math.max(...newest.probabilities);
+    const emotion = emotions[newest.probabilities.indexOf(best)];
+    element("now").textContent = `${emotion}, ${percent(best)}`;
+    drawBars(element("live-bars"), emotions, newest.probabilities);
+  }
+}
+
+/** Level of a chunk from 0 (-60 dB and less) to 1 (full scale). */
+function loudness(chunk: Float32Array): number {
+  const power = chunk.reduce((sum, x) => sum + x * x, 0) / Math.max(1, chunk.length);
+  const db = 10 * Math.log10(Math.max(power, 1e-12));
+  return Math.min(1, Math.max(0, 1 - db / QUIETEST_DB));
+}

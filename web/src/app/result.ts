@@ -1,0 +1,128 @@
+/** A report, shown. */
+
+import type { Emotion, Report } from "../espressivo";
+import { drawBars } from "./bars";
+import { download, stem } from "./download";
+import { element, make, say, show } from "./elements";
+import { Player } from "./player";
+import { Timeline } from "./timeline";
+import { headline, length, percent } from "./words";
+
+const player = new Player();
+let shown: { report: Report; sound: Blob | null } | null = null;
+
+element("save-json").addEventListener("click", () => {
+  if (shown) {
+    const { report } = shown;
+    download(`${report.toJson()}\n`, `${stem(report.recording)}.json`, "application/json");
+  }
+});
+element("save-csv").addEventListener("click", () => {
+  if (shown)
+    download(shown.report.toCsv(), `${stem(shown.report.recording)}.csv`, "text/csv");
+});
+element("save-sound").addEventListener("click", () => {
+  if (shown?.sound)
+    download(shown.sound, `${stem(shown.report.recording)}.wav`, "audio/wav");
+});
+
+/**
+ * Show a report.
+ *
+ * @param sound What to play.
+ * @param recorded Whether it was recorded here, so that there is no file of it yet.
+ */
+export function showReport(
+  report: Report,
+  sound: Blob | null,
+  { recorded, learned }: { recorded: boolean; learned: boolean },
+): void {
+  shown = { report, sound };
+  const { emotion, probabilities } = report;
+  element("result-name").textContent = report.recording;
+  const spoken = emotion !== null && probabilities !== null;
+  element("headline").textContent = spoken
+    ? headline(emotion, probabilities[emotion])
+    : "No speech was found";
+  element("summary").textContent = spoken
+    ? `${length(report.speech_s)} of speech in ${length(report.duration_s)} ` +
+      `(${percent(report.speechShare)}), in ${report.estimates.length} ` +
+      `${report.estimates.length === 1 ? "window" : "windows"}.`
+    : `Nobody seems to speak in these ${length(report.duration_s)}: no emotion is made up. ` +
+      "Speak nearer to the microphone, or choose another recording.";
+  for (const id of ["bars", "timeline", "timeline-title", "windows"]) show(id, spoken);
+  if (spoken) drawBars(element("bars"), report.emotions, Object.values(probabilities));
+  showProfile(report, learned);
+  const warnings = report.warnings.map((text) => make("p", { class: "note" }, text));
+  element("warnings").replaceChildren(...warnings);
+  show("save-sound", recorded);
+  show("result", true);
+  const timeline = new Timeline(element("timeline"), report.emotions, (estimate) =>
+    player.playWindow(estimate),
+  );
+  timeline.add(report.estimates, null, report.duration_s);
+  player.open(sound, report.duration_s, timeline);
+  element<HTMLDetailsElement>("windows").open = false;
+  element("table").replaceChildren(tableOf(report));
+  element("headline").focus({ preventScroll: true });
+  element("result").scrollIntoView({ block: "nearest" });
+  say(
+    spoken ? `Done: ${emotion}, ${percent(probabilities[emotion])}.` : "Done: no speech.",
+  );
+}
+
+/** Take it away, and let go of the recording. */
+export function hideReport(): void {
+  shown = null;
+  player.open(null, 0, null);
+  show("result", false);
+}
+
+function showProfile(report: Report, learned: boolean): void {
+  const use = report.profile;
+  show("profile-note", use !== null);
+  if (!use) return;
+  const known = use.nWindows
+    ? `Judged by ${use.speaker}'s profile (trust ${percent(use.trust)}), which moved ` +
+      `${percent(report.change)} of the probability.`
+    : `${use.speaker}'s profile knew nothing yet.`;
+  element("profile-note").textContent =
+    `${known} ${learned ? "It has learned from this recording." : "It did not learn from it."}`;
+}
+
+function tableOf(report: Report): HTMLTableElement {
+  const head = ["From", "To", "Emotion", ...report.emotions].map((text) =>
+    make("th", { scope: "col", class: text === "Emotion" ? "word" : "" }, text),
+  );
+  const { windows } = report.toDict() as {
+    windows: {
+      start_s: number;
+      end_s: number;
+      emotion: Emotion;
+      probabilities: Record<Emotion, number>;
+    }[];
+  };
+  const rows = windows.map(({ start_s, end_s, emotion, probabilities }) => {
+    const swatch = make("span", { class: `swatch of-${emotion}`, "aria-hidden": "true" });
+    return make(
+      "tr",
+      {},
+      make("td", {}, start_s.toFixed(1)),
+      make("td", {}, end_s.toFixed(1)),
+      make("td", { class: "word" }, swatch, emotion),
+      ...report.emotions.map((each) => make("td", {}, percent(probabilities[each]))),
+    );
+  });
+  const caption = make(
+    "caption",
+    { class: "hidden" },
+    "Seconds, and the share of each emotion",
+  );
+  return make(
+    "table",
+    {},
+    caption,
+    make("thead", {}, make("tr", {}, ...head)),
+    make("tbody", {}, ...rows),
+  );
+}

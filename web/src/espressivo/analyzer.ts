@@ -1,0 +1,261 @@
+/** What a page uses: a model in a worker of its own, ready to analyse recordings. */
+
+import * as Comlink from "comlink";
+import type { ModelCard } from "./card";
+import { AudioError, revived } from "./errors";
+import type { Backend } from "./graphs";
+import type { Heard, KnownVoice } from "./hearing";
+import type { Profile } from "./profile";
+import { Report } from "./report";
+import { SAMPLE_RATE } from "./types";
+import vadUrl from "./vad";
+import type { Ears, ModelSource } from "./worker";
+
+export interface LoadOptions {
+  /** "wasm" (default) runs everywhere; "webgpu" fetches another 27 MB of runtime. */
+  backend?: Backend;
+  /** Of WebAssembly; more than 1 needs a page that is cross-origin isolated. */
+  threads?: number;
+}
+
+export interface AnalyzeOptions {
+  /** Of a Float32Array, in Hz; files and AudioBuffers say their own. */
+  sampleRate?: number;
+  /** What the report calls the recording. */
+  name?: string;
+  /** Of the speaker that is heard; of use with the model it was made with. */
+  profile?: Profile | null;
+  /** Stops the work: the promise is then rejected with an AbortError. */
+  signal?: AbortSignal;
+  /** Called every few seconds of recording, with what was found since the last time. */
+  onProgress?: (heard: Heard, total_s: number | null) => void;
+}
+
+export interface StreamOptions {
+  name?: string;
+  profile?: Profile | null;
+  /** How often what is being said now is estimated, in seconds; 0: never. */
+  hop_s?: number;
+}
+
+const BLOCK_S = 5;
+
+/**
+ * Load a model folder (`model.json`, `model.onnx`) into a worker, and verify it.
+ *
+ * @param source The folder's address, or its files as the user chose them.
+ * @throws ModelError It is not there, or not what its card says.
+ */
+export async function loadModel(
+  source: string | URL | readonly File[],
+  options: LoadOptions = {},
+): Promise<Analyzer> {
+  const backend = options.backend ?? "wasm";
+  const threads = globalThis.crossOriginIsolated
+    ? (options.threads ?? defaultThreads())
+    : 1;
+  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  const failed = new Promise<never>((_, reject) => {
+    worker.onerror = (event) =>
+      reject(new Error(event.message || "the worker cannot start"));
+  });
+  const ears = Comlink.wrap<Ears>(worker);
+  const from: ModelSource = isFiles(source)
+    ? source
+    : new URL(source, document.baseURI).href;
+  try {
+    const settings = { source: from, vadUrl, backend, threads };
+    const card = await Promise.race([ears.load(settings), failed]);
+    return new Analyzer(card, backend, worker, ears);
+  } catch (error) {
+    worker.terminate();
+    throw revived(error);
+  }
+}
+
+/** Finds the emotion in recordings, with one model. */
+export class Analyzer {
+  /** @internal */
+  constructor(
+    readonly card: ModelCard,
+    readonly backend: Backend,
+    private readonly worker: Worker,
+    private readonly ears: Comlink.Remote<Ears>,
+  ) {}
+
+  /**
+   * Analyse a recording, however long.
+   *
+   * @param recording A file, an AudioBuffer, or samples in -1..1.
+   * @throws AudioError It cannot be read as audio.
+   */
+  async analyze(
+    recording: Blob | AudioBuffer | Float32Array,
+    options: AnalyzeOptions = {},
+  ): Promise<Report> {
+    const name = options.name ?? (recording instanceof File ? recording.name : "array");
+    const { signal, profile = null, onProgress } = options;
+    const known = this.known(profile);
+    signal?.throwIfAborted();
+    let id = await this.ears.open({ name, known, hop_s: 0 });
+    const cancel = () => void this.ears.cancel(id);
+    signal?.addEventListener("abort", cancel);
+    try {
+      if (recording instanceof Blob) {
+        const tell = Comlink.proxy(onProgress ?? (() => {}));
+        const fields = await this.ears.analyzeFile(id, recording, tell);
+        if (fields) return finished(new Report(fields));
+        const decoded = await decodeWhole(recording, name);
+        signal?.throwIfAborted();
+        cancel();
+        id = await this.ears.open({ name, known, hop_s: 0 });
+        return await this.analyzeChannels(id, decoded, onProgress);
+      }
+      const rate = options.sampleRate ?? SAMPLE_RATE;
+      const whole = isBuffer(recording)
+        ? fromBuffer(recording)
+        : { channels: [recording], rate };
+      return await this.analyzeChannels(id, whole, onProgress);
+    } catch (error) {
+      cancel();
+      throw signal?.aborted ? signal.reason : revived(error);
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+    }
+  }
+
+  /**
+   * Analyse sound while it comes in.
+   *
+   * @throws ProfileError The profile is of another model.
+   */
+  stream(options: StreamOptions = {}): Stream {
+    const { name = "stream", profile = null, hop_s = 2 } = options;
+    const id = this.ears.open({ name, known: this.known(profile), hop_s });
+    return new Stream(this.ears, id);
+  }
+
+  /** Time one window; what it returns is comparable between backends. */
+  probe(signal: Float32Array): Promise<{ probabilities: readonly number[]; ms: number }> {
+    return this.ears.probe(signal);
+  }
+
+  /** Let go of the model and its memory; nothing can be analysed any more. */
+  close(): void {
+    this.worker.terminate();
+  }
+
+  private known(profile: Profile | null): KnownVoice | null {
+    profile?.requireModel(this.card);
+    return profile && { speaker: profile.speaker, voice: profile.voice };
+  }
+
+  private async analyzeChannels(
+    id: number,
+    { channels, rate }: { channels: readonly Float32Array[]; rate: number },
+    onProgress: AnalyzeOptions["onProgress"],
+  ): Promise<Report> {
+    const n = channels[0]?.length ?? 0;
+    const size = Math.max(1, Math.round(BLOCK_S * rate));
+    for (let at = 0; at < n; at += size) {
+      const block = channels.map((channel) => channel.slice(at, at + size));
+      const heard = await this.ears.push(id, moved(block), rate);
+      onProgress?.(heard, n / rate);
+    }
+    return finished(new Report(await this.ears.finish(id, [])));
+  }
+}
+
+/** Sound that is analysed while it comes in. */
+export class Stream {
+  private work: Promise<unknown> = Promise.resolve();
+
+  /** @internal */
+  constructor(
+    private readonly ears: Comlink.Remote<Ears>,
+    private readonly id: Promise<number>,
+  ) {}
+
+  /**
+   * Add samples, of any number; calls are worked off one after the other.
+   *
+   * @param samples In -1..1; the array is copied.
+   * @param sampleRate In Hz.
+   * @returns The windows that they complete, and what is being said now.
+   */
+  push(samples: Float32Array, sampleRate = SAMPLE_RATE): Promise<Heard> {
+    const block = samples.slice();
+    return this.next(async () => this.ears.push(await this.id, moved([block]), sampleRate));
+  }
+
+  /** End the recording, and return the report. */
+  finish(): Promise<Report> {
+    return this.next(async () =>
+      finished(new Report(await this.ears.finish(await this.id, []))),
+    );
+  }
+
+  /** Give up; nothing is kept. */
+  cancel(): void {
+    void this.id.then((id) => this.ears.cancel(id));
+  }
+
+  private next<T>(step: () => Promise<T>): Promise<T> {
+    const done = this.work.then(step).catch((error) => {
+      throw revived(error);
+    });
+    this.work = done.catch(() => undefined);
+    return done;
+  }
+}
+
+/** Say so in the report when the voice is not the profile's. */
+function finished(report: Report): Report {
+  const use = report.profile;
+  if (!use || report.fits !== false) return report;
+  const warning =
+    `the voice does not fit profile '${use.speaker}': its distance is ` +
+    `${use.distance?.toFixed(1)}, and ${use.distanceLimit.toFixed(1)} is rarely exceeded by ` +
+    "the same voice; is it someone else?";
+  return new Report({ ...report, warnings: [...report.warnings, warning] });
+}
+
+/** Decode a whole file, in formats that the browser reads but WebCodecs do not. */
+async function decodeWhole(file: Blob, name: string) {
+  const context = new OfflineAudioContext(1, 1, SAMPLE_RATE);
+  try {
+    return fromBuffer(await context.decodeAudioData(await file.arrayBuffer()));
+  } catch {
+    throw new AudioError(
+      `${name}: is no recording that this browser can decode; ` +
+        "pass wav, flac, mp3, ogg, opus, m4a, webm or mp4 with sound",
+    );
+  }
+}
+
+function fromBuffer(buffer: AudioBuffer): { channels: Float32Array[]; rate: number } {
+  const channels = Array.from({ length: buffer.numberOfChannels }, (_, i) =>
+    buffer.getChannelData(i),
+  );
+  return { channels, rate: buffer.sampleRate };
+}
+
+/** Hand arrays over to the worker instead of copying them once more. */
+function moved(channels: Float32Array[]): Float32Array[] {
+  return Comlink.transfer(
+    channels,
+    channels.map((channel) => channel.buffer),
+  );
+}
+
+function isFiles(source: string | URL | readonly File[]): source is readonly File[] {
+  return Array.isArray(source);
+}
+
+function isBuffer(recording: AudioBuffer | Float32Array): recording is AudioBuffer {
+  return "getChannelData" in recording;
+}
+
+function defaultThreads(): number {
+  return Math.max(1, Math.min(4, Math.floor(navigator.hardwareConcurrency / 2)));
+}

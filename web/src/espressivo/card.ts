@@ -1,0 +1,119 @@
+/** `model.json`, checked: what a model folder says of itself. */
+
+import { ModelError } from "./errors";
+import { EMOTIONS, type Emotion, SAMPLE_RATE } from "./types";
+
+/** The model folder's layout that this version reads. */
+const FORMAT_VERSION = 1;
+
+export interface ModelCard {
+  readonly name: string;
+  readonly version: string;
+  /** The columns of the graph's output, in order. */
+  readonly emotions: readonly Emotion[];
+  /** Longest and shortest input it is meant for, in seconds. */
+  readonly window_s: number;
+  readonly min_s: number;
+  /** Of `model.onnx`, in hexadecimal. */
+  readonly sha256: string;
+  /** What it says about `profile.onnx`; null: the model takes no profiles. */
+  readonly personal: PersonalCard | null;
+  /** What the weights may be used for. */
+  readonly allowedUse: string;
+  /** The whole of `model.json`. */
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+export interface PersonalCard {
+  readonly sha256: string;
+  /** Of the embedding. */
+  readonly width: number;
+  /** A recording further than this from a profile is probably of someone else. */
+  readonly distanceLimit: number;
+}
+
+/**
+ * Read `model.json`.
+ *
+ * @param text Its content.
+ * @param path How messages call it.
+ * @throws ModelError It is not JSON, incomplete, or of a newer format.
+ */
+export function readCard(text: string, path: string): ModelCard {
+  let details: unknown;
+  try {
+    details = JSON.parse(text);
+  } catch {
+    throw new ModelError(`${path}: is not readable JSON; get the model again`);
+  }
+  if (!isRecord(details)) throw new ModelError(`${path}: is not a JSON object`);
+  const version = details["format_version"];
+  if (version !== FORMAT_VERSION) {
+    const newer = typeof version === "number" && version > FORMAT_VERSION;
+    throw new ModelError(
+      `${path}: format_version is ${JSON.stringify(version)}, and this version reads ` +
+        `${FORMAT_VERSION}; ${newer ? "update espressivo" : "export the model again"}`,
+    );
+  }
+  try {
+    return card(details);
+  } catch (error) {
+    throw new ModelError(`${path}: ${(error as Error).message}; export the model again`);
+  }
+}
+
+function card(details: Record<string, unknown>): ModelCard {
+  const emotions = field(details, "emotions", Array.isArray) as unknown[];
+  const unknown = emotions.filter((each) => !EMOTIONS.includes(each as Emotion));
+  if (emotions.length === 0 || unknown.length || new Set(emotions).size < emotions.length) {
+    throw new Error(`emotions is ${JSON.stringify(emotions)}`);
+  }
+  const rate = field(details, "sample_rate_hz", isNumber);
+  if (rate !== SAMPLE_RATE)
+    throw new Error(`sample_rate_hz is ${rate}, not ${SAMPLE_RATE}`);
+  const window_s = field(details, "window_s", isNumber);
+  const min_s = field(details, "min_s", isNumber);
+  if (!(0 < min_s && min_s <= window_s && window_s <= 60)) {
+    throw new Error(
+      `min_s is ${min_s} and window_s ${window_s}; wanted 0 < min_s <= window_s <= 60`,
+    );
+  }
+  const use = details["allowed_use"];
+  return {
+    name: field(details, "name", isString),
+    version: field(details, "version", isString),
+    emotions: emotions as Emotion[],
+    window_s,
+    min_s,
+    sha256: field(details, "sha256", isString),
+    personal: personalCard(details["profile"]),
+    allowedUse: isString(use) ? use : "",
+    details,
+  };
+}
+
+function personalCard(entry: unknown): PersonalCard | null {
+  if (entry === undefined || entry === null) return null;
+  if (!isRecord(entry)) throw new Error("profile is not an object");
+  return {
+    sha256: field(entry, "sha256", isString),
+    width: field(entry, "width", isNumber),
+    distanceLimit: field(entry, "distance_limit", isNumber),
+  };
+}
+
+function field<T>(
+  entries: Record<string, unknown>,
+  name: string,
+  is: (value: unknown) => value is T,
+): T {
+  const value = entries[name];
+  if (value === undefined) throw new Error(`has no '${name}'`);
+  if (!is(value)) throw new Error(`${name} is ${JSON.stringify(value)}`);
+  return value;
+}
+
+const isNumber = (value: unknown): value is number => Number.isFinite(value);
+const isString = (value: unknown): value is string => typeof value === "string";
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);

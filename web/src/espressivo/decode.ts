@@ -1,0 +1,147 @@
+/**
+ * A file -> blocks of mono 16 kHz, a stream in constant memory.
+ *
+ * Mediabunny reads the container, the browser's own WebCodecs decode. As in Python, the
+ * mean over channels is taken, and gaps in the time stamps are not samples.
+ */
+
+import {
+  ALL_FORMATS,
+  type AudioSample,
+  AudioSampleSink,
+  BlobSource,
+  Input,
+  type InputAudioTrack,
+} from "mediabunny";
+import { AudioError } from "./errors";
+import { Resampler } from "./resample";
+import { SAMPLE_RATE } from "./types";
+
+const BLOCK = 5 * SAMPLE_RATE;
+
+/** A file that this way of decoding cannot read, while another way may. */
+export class NotDecodable extends AudioError {}
+
+export interface Decoding {
+  /** What its container says, in seconds, where it says anything. */
+  readonly total_s: number | null;
+  readonly blocks: AsyncGenerator<Float32Array>;
+  /** What went wrong without being fatal, complete after the last block. */
+  readonly warnings: string[];
+}
+
+/**
+ * Open a recording.
+ *
+ * @throws NotDecodable Its container or codec is none that can be read in this way.
+ * @throws AudioError It holds no sound.
+ */
+export async function openRecording(file: Blob, name: string): Promise<Decoding> {
+  if (file.size === 0) throw new AudioError(`${name}: the file is empty; pass a recording`);
+  const input = new Input({ source: new BlobSource(file), formats: ALL_FORMATS });
+  const track = await audioTrack(input, name);
+  const metadata = await track.getDurationFromMetadata().catch(() => null);
+  const warnings: string[] = [];
+  return { total_s: metadata, blocks: blocks(track, name, warnings), warnings };
+}
+
+async function audioTrack(input: Input, name: string): Promise<InputAudioTrack> {
+  if (typeof AudioDecoder === "undefined") throw new NotDecodable("no WebCodecs");
+  let track: InputAudioTrack | null;
+  try {
+    track = await input.getPrimaryAudioTrack();
+  } catch (error) {
+    throw new NotDecodable(`${name}: ${(error as Error).message}`);
+  }
+  if (!track) {
+    throw new AudioError(`${name}: holds no audio stream; pass a recording with sound`);
+  }
+  if (!(await track.canDecode())) {
+    throw new NotDecodable(`${name}: this browser decodes no ${await track.getCodec()}`);
+  }
+  return track;
+}
+
+async function* blocks(
+  track: InputAudioTrack,
+  name: string,
+  warnings: string[],
+): AsyncGenerator<Float32Array> {
+  let resampler: Resampler | null = null;
+  let rate = 0;
+  let nDecoded = 0;
+  const held = new Held();
+  try {
+    for await (const sample of new AudioSampleSink(track).samples()) {
+      const signal = monoOf(sample, name);
+      if (!resampler || sample.sampleRate !== rate) {
+        if (resampler) held.push(resampler.finish()); // a stream may change midway
+        rate = sample.sampleRate;
+        resampler = new Resampler(rate);
+      }
+      nDecoded += signal.length;
+      sample.close();
+      held.push(resampler.push(signal));
+      if (held.n >= BLOCK) yield held.take();
+    }
+  } catch (error) {
+    if (error instanceof AudioError) throw error;
+    if (nDecoded === 0) throw new NotDecodable(`${name}: ${(error as Error).message}`);
+    warnings.push(`${name}: stopped early (${(error as Error).message})`);
+  }
+  if (nDecoded === 0) throw new NotDecodable(`${name}: no audio could be decoded`);
+  if (resampler) held.push(resampler.finish());
+  if (held.n) yield held.take();
+}
+
+/** Signals waiting to become a block. */
+class Held {
+  private pieces: Float32Array[] = [];
+  n = 0;
+
+  push(piece: Float32Array): void {
+    this.pieces.push(piece);
+    this.n += piece.length;
+  }
+
+  take(): Float32Array {
+    const whole = new Float32Array(this.n);
+    let at = 0;
+    for (const piece of this.pieces) {
+      whole.set(piece, at);
+      at += piece.length;
+    }
+    this.pieces = [];
+    this.n = 0;
+    return whole;
+  }
+}
+
+function monoOf(sample: AudioSample, name: string): Float32Array {
+  const n = sample.numberOfFrames;
+  // What lies before 0 is the codec's run-in, not the recording.
+  const skip = Math.min(n, Math.max(0, Math.round(-sample.timestamp * sample.sampleRate)));
+  const channels = Array.from({ length: sample.numberOfChannels }, (_, planeIndex) => {
+    const plane = new Float32Array(n);
+    sample.copyTo(plane, { planeIndex, format: "f32-planar" });
+    return plane.subarray(skip);
+  });
+  return mixed(channels, name);
+}
+
+/**
+ * Take the mean over channels.
+ *
+ * @throws AudioError A sample is NaN or infinite.
+ */
+export function mixed(channels: readonly Float32Array[], name: string): Float32Array {
+  const [first, ...others] = channels;
+  if (!first) throw new AudioError(`${name}: has no channels; pass a recording with sound`);
+  const mean = Float32Array.from(first);
+  for (const other of others) for (let i = 0; i < mean.length; i++) mean[i] += other[i];
+  if (others.length) for (let i = 0; i < mean.length; i++) mean[i] /= channels.length;
+  if (!mean.every(Number.isFinite)) {
+    throw new AudioError(`${name}: holds NaN or infinite samples; repair the recording`);
+  }
+  return mean;
+}

@@ -1,0 +1,42 @@
+/**
+ * Emotion from speech, in the browser; nothing leaves the device.
+ *
+ * ```ts
+ * import { loadModel } from "espressivo";
+ *
+ * const analyzer = await loadModel("models/espressivo-tiny/");
+ * const report = await analyzer.analyze(file);
+ * console.log(report.emotion, report.probabilities);
+ * ```
+ */
+
+export {
+  type AnalyzeOptions,
+  Analyzer,
+  type LoadOptions,
+  loadModel,
+  Stream,
+  type StreamOptions,
+} from "./analyzer";
+export type { ModelCard, PersonalCard } from "./card";
+export { AudioError, EspressivoError, ModelError, ProfileError } from "./errors";
+export type { Backend } from "./graphs";
+export type { Heard } from "./hearing";
+export { Profile } from "./profile";
+export {
+  type Distribution,
+  type ModelName,
+  type ProfileUse,
+  Report,
+  type ReportFields,
+  SCHEMA,
+} from "./report";
+export {
+  EMOTIONS,
+  type Emotion,
+  type Estimate,
+  SAMPLE_RATE,
+  type Segment,
+} from "./types";
+export { VERSION } from "./version";
+export type { Voice } from "./voice";

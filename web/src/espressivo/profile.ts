@@ -1,0 +1,218 @@
+/**
+ * What a speaker sounds like when nothing is the matter, learned without labels.
+ *
+ * The file is Python's, `espressivo.profile/1`: either side reads what the other wrote.
+ */
+
+import type { ModelCard } from "./card";
+import { ProfileError } from "./errors";
+import { sha256Of } from "./graphs";
+import type { ModelName } from "./report";
+import { SAMPLE_RATE } from "./types";
+import { VERSION } from "./version";
+import { merged, unheard, type Voice } from "./voice";
+
+const FORMAT = "espressivo.profile/1";
+const REMEDY = "restore it, or create the profile anew";
+// As Python's profile_files.py: the name may become a file's.
+const NAME = /^[\p{L}\p{N}][\p{L}\p{N}_ -]{0,63}$/u;
+
+/** What a profile learns from: a report, or another profile of the speaker. */
+export interface Heard {
+  readonly model: ModelName;
+  readonly voice: Voice | null;
+}
+
+/** A speaker's voice as one model hears it; never changed, but replaced. */
+export class Profile implements Heard {
+  constructor(
+    readonly speaker: string,
+    readonly model: ModelName,
+    readonly voice: Voice,
+  ) {}
+
+  /**
+   * Return the profile of a speaker of whom nothing was heard.
+   *
+   * @throws ProfileError The name will not do, or the model takes no profiles.
+   */
+  static create(speaker: string, card: ModelCard): Profile {
+    if (!NAME.test(speaker)) {
+      throw new ProfileError(
+        `'${speaker}' is no name for a profile; take letters, digits, spaces, - and _, ` +
+          "at most 64",
+      );
+    }
+    const { name, version, sha256 } = card;
+    return new Profile(speaker, { name, version, sha256 }, unheard(nTraits(card)));
+  }
+
+  /**
+   * Read a profile's file.
+   *
+   * @param text Its content.
+   * @param path How messages call it.
+   * @throws ProfileError It is damaged, edited, or of a later version of espressivo.
+   */
+  static async parse(text: string, path = "profile"): Promise<Profile> {
+    let content: Record<string, unknown>;
+    try {
+      content = JSON.parse(text);
+      if (typeof content["schema"] !== "string") throw new TypeError("no schema");
+    } catch {
+      throw new ProfileError(`${path}: is no profile, or was cut off; ${REMEDY}`);
+    }
+    if (content["schema"] !== FORMAT) {
+      throw new ProfileError(
+        `${path}: is ${content["schema"]}, and this version reads ${FORMAT}; update espressivo`,
+      );
+    }
+    const { sha256, ...signed } = content;
+    if (sha256 !== (await digestOf(signed))) {
+      throw new ProfileError(
+        `${path}: was edited or damaged: its sha256 is not what it says; ${REMEDY}`,
+      );
+    }
+    try {
+      return fromContent(content);
+    } catch (error) {
+      throw new ProfileError(
+        `${path}: makes no sense (${(error as Error).message}); ${REMEDY}`,
+      );
+    }
+  }
+
+  /** Seconds of speech it was made from. */
+  get speech_s(): number {
+    return this.voice.nSamples / SAMPLE_RATE;
+  }
+
+  /**
+   * Return the profile after more was heard; the order changes only rounding.
+   *
+   * @throws ProfileError One is of another model, or was made without any profile.
+   */
+  merged(...heard: Heard[]): Profile {
+    let whole = this.voice;
+    for (const each of heard) {
+      this.require(each.model);
+      if (each.voice === null) {
+        throw new ProfileError(
+          `profile '${this.speaker}' cannot learn from a report that was made without a ` +
+            "profile; analyse with one, if need be an empty one",
+        );
+      }
+      whole = merged(whole, each.voice);
+    }
+    return new Profile(this.speaker, this.model, whole);
+  }
+
+  /**
+   * Refuse a model other than the one that this profile is of.
+   *
+   * @throws ProfileError It is another one, or takes no profiles.
+   */
+  requireModel(card: ModelCard): void {
+    this.require(card);
+    if (this.voice.mean.length !== nTraits(card)) {
+      throw new ProfileError(
+        `profile '${this.speaker}' holds sums of ${this.voice.mean.length} traits, not ` +
+          `${nTraits(card)}; create it anew`,
+      );
+    }
+  }
+
+  private require({ name, version, sha256 }: ModelName): void {
+    if (this.model.sha256 === sha256) return;
+    const mine = `${this.model.name} ${this.model.version} (${this.model.sha256.slice(0, 12)}...)`;
+    throw new ProfileError(
+      `profile '${this.speaker}' is of ${mine}, not of ${name} ${version} ` +
+        `(${sha256.slice(0, 12)}...): what one model hears means nothing to another; ` +
+        "choose its own model, or create the profile anew",
+    );
+  }
+
+  /** Return the file's content. */
+  async toJson(): Promise<string> {
+    const { nWindows, nRecordings, nSamples, mean, squares } = this.voice;
+    const content = {
+      schema: FORMAT,
+      espressivo: VERSION,
+      speaker: this.speaker,
+      model: this.model,
+      n_windows: nWindows,
+      n_recordings: nRecordings,
+      n_samples: nSamples,
+      mean: toText(mean),
+      squares: toText(squares),
+    };
+    const sha256 = await digestOf(content);
+    return `${JSON.stringify({ ...content, sha256 }, null, 1)}\n`;
+  }
+}
+
+function nTraits(card: ModelCard): number {
+  if (!card.personal) {
+    throw new ProfileError(`${card.name} ${card.version}: takes no speaker's profile`);
+  }
+  return card.personal.width + card.emotions.length + 1;
+}
+
+function fromContent(content: Record<string, unknown>): Profile {
+  const [nWindows, nRecordings, nSamples] = ["n_windows", "n_recordings", "n_samples"].map(
+    (name) => {
+      const value = content[name];
+      if (!Number.isInteger(value) || (value as number) < 0)
+        throw new Error(`${name}: ${value}`);
+      return value as number;
+    },
+  );
+  const mean = fromText(content["mean"]);
+  const squares = fromText(content["squares"]);
+  if (mean.length !== squares.length || squares.some((square) => square < 0)) {
+    throw new Error("sums that cannot be");
+  }
+  const { name, version, sha256 } = content["model"] as Record<string, unknown>;
+  return new Profile(
+    String(content["speaker"]),
+    { name: String(name), version: String(version), sha256: String(sha256) },
+    { nWindows, nRecordings, nSamples, mean, squares } as Voice,
+  );
+}
+
+/** Numbers as JSON can hold them: little-endian doubles in base 64. */
+function toText(values: Float64Array): string {
+  const view = new DataView(new ArrayBuffer(values.length * 8));
+  values.forEach((value, i) => {
+    view.setFloat64(i * 8, value, true);
+  });
+  return btoa(String.fromCharCode(...new Uint8Array(view.buffer)));
+}
+
+function fromText(text: unknown): Float64Array {
+  const bytes = Uint8Array.from(atob(String(text)), (letter) => letter.charCodeAt(0));
+  const view = new DataView(bytes.buffer);
+  const n = bytes.length / 8;
+  const values = Float64Array.from({ length: n }, (_, i) => view.getFloat64(i * 8, true));
+  if (!n || !Number.isInteger(n) || !values.every(Number.isFinite)) {
+    throw new Error("sums that are no numbers");
+  }
+  return values;
+}
+
+/** Hash of the content as Python's json.dumps(sort_keys=True, separators=(",", ":")). */
+async function digestOf(content: unknown): Promise<string> {
+  return sha256Of(new TextEncoder().encode(canonical(content)));
+}
+
+function canonical(value: unknown): string {
+  if (typeof value !== "object" || value === null) {
+    // Python escapes all that is not ASCII.
+    return JSON.stringify(value).replace(
+      /[\u007f-\uffff]/g,
+      (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    );
+  }
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([key, each]) => `${canonical(key)}:${canonical(each)}`).join(",")}}`;
+}

@@ -1,0 +1,257 @@
+/** What an analysis found, and ways to write it down: `espressivo.report/1`, as Python. */
+
+import { type Emotion, type Estimate, SAMPLE_RATE, type Segment, samplesIn } from "./types";
+import { VERSION } from "./version";
+import type { Voice } from "./voice";
+
+/** Name and version of the JSON that `Report.toDict` returns. */
+export const SCHEMA = "espressivo.report/1";
+
+const DECIMALS = 4;
+
+export interface ModelName {
+  readonly name: string;
+  readonly version: string;
+  readonly sha256: string;
+}
+
+/** What a speaker's profile did to a report. */
+export interface ProfileUse {
+  readonly speaker: string;
+  /** How many recordings, windows and seconds of speech it had learned from. */
+  readonly nRecordings: number;
+  readonly nWindows: number;
+  readonly speech_s: number;
+  /** How much it counted against the population, 0 to 1. */
+  readonly trust: number;
+  /** How far this recording is from it, 1 being usual of the same voice. */
+  readonly distance: number | null;
+  /** Further than this is probably someone else. */
+  readonly distanceLimit: number;
+  /** The windows' probabilities had there been no profile. */
+  readonly without: readonly Estimate[];
+}
+
+export interface ReportFields {
+  readonly recording: string;
+  readonly model: ModelName;
+  /** The order of every probability. */
+  readonly emotions: readonly Emotion[];
+  readonly duration_s: number;
+  readonly segments: readonly Segment[];
+  readonly estimates: readonly Estimate[];
+  readonly warnings: readonly string[];
+  readonly profile: ProfileUse | null;
+  /** What a profile can learn from it; null unless it was analysed with one. */
+  readonly voice: Voice | null;
+}
+
+export type Distribution = Readonly<Record<Emotion, number>>;
+
+/** The emotion in one recording, and when. */
+export class Report {
+  readonly recording: string;
+  readonly model: ModelName;
+  readonly emotions: readonly Emotion[];
+  readonly duration_s: number;
+  readonly segments: readonly Segment[];
+  readonly estimates: readonly Estimate[];
+  readonly warnings: readonly string[];
+  readonly profile: ProfileUse | null;
+  readonly voice: Voice | null;
+
+  constructor(fields: ReportFields) {
+    this.recording = fields.recording;
+    this.model = fields.model;
+    this.emotions = fields.emotions;
+    this.duration_s = fields.duration_s;
+    this.segments = fields.segments;
+    this.estimates = fields.estimates;
+    this.warnings = fields.warnings;
+    this.profile = fields.profile;
+    this.voice = fields.voice;
+  }
+
+  /** Seconds of speech. */
+  get speech_s(): number {
+    return this.segments.reduce((sum, each) => sum + samplesIn(each), 0) / SAMPLE_RATE;
+  }
+
+  /** Share of the recording that is speech, 0 to 1. */
+  get speechShare(): number {
+    return this.duration_s ? Math.min(1, this.speech_s / this.duration_s) : 0;
+  }
+
+  /** The windows' mean, weighted by duration; null without speech. */
+  get probabilities(): Distribution | null {
+    return this.mean(this.estimates);
+  }
+
+  /** The same, had there been no profile; null without speech or profile. */
+  get probabilitiesWithout(): Distribution | null {
+    return this.profile && this.mean(this.profile.without);
+  }
+
+  /** How much probability the profile moved from one emotion to others, 0 to 1. */
+  get change(): number {
+    const now = this.probabilities;
+    const before = this.probabilitiesWithout;
+    if (!now || !before) return 0;
+    return this.emotions.reduce((sum, e) => sum + Math.abs(now[e] - before[e]), 0) / 2;
+  }
+
+  /** The most probable emotion of the whole; null without speech. */
+  get emotion(): Emotion | null {
+    return this.likeliest(this.probabilities);
+  }
+
+  /** Whether the voice is like the profile's; null when that cannot be told. */
+  get fits(): boolean | null {
+    const use = this.profile;
+    return use && use.distance !== null ? use.distance <= use.distanceLimit : null;
+  }
+
+  /** Return the most probable emotion of one window. */
+  emotionOf(estimate: Estimate): Emotion {
+    return this.emotions[argmax(estimate.probabilities)];
+  }
+
+  /** Return what `docs/report.schema.json` describes. */
+  toDict(): Record<string, unknown> {
+    const whole = this.probabilities;
+    return {
+      schema: SCHEMA,
+      espressivo: VERSION,
+      recording: this.recording,
+      model: this.model,
+      duration_s: roundTo(this.duration_s, 3),
+      speech_s: roundTo(this.speech_s, 3),
+      speech_share: roundTo(this.speechShare, DECIMALS),
+      emotion: this.emotion,
+      probabilities: whole && this.named(Object.values(whole)),
+      segments: this.segments.map(span),
+      windows: this.estimates.map((estimate) => ({
+        ...span(estimate.segment),
+        emotion: this.emotionOf(estimate),
+        probabilities: this.named(estimate.probabilities),
+      })),
+      warnings: [...this.warnings],
+      profile: this.use(),
+    };
+  }
+
+  /** Return `toDict` as JSON. */
+  toJson(indent = 2): string {
+    return JSON.stringify(this.toDict(), null, indent);
+  }
+
+  /** Return one row a window, then one for the whole recording, as `--csv` prints them. */
+  toCsv(): string {
+    const rows: string[][] = [
+      ["recording", "part", "start_s", "end_s", "emotion", ...this.emotions],
+    ];
+    for (const each of this.estimates) {
+      const { start_s, end_s } = span(each.segment);
+      const shown = roundToOne(each.probabilities).map(float);
+      const at = [float(start_s), float(end_s)];
+      rows.push([this.recording, "window", ...at, this.emotionOf(each), ...shown]);
+    }
+    const whole = this.probabilities;
+    const mean = whole
+      ? roundToOne(Object.values(whole)).map(float)
+      : this.emotions.map(() => "");
+    const end = float(roundTo(this.duration_s, 3));
+    rows.push([this.recording, "recording", "0.0", end, this.emotion ?? "", ...mean]);
+    return rows.map((row) => `${row.map(quoted).join(",")}\n`).join("");
+  }
+
+  private mean(estimates: readonly Estimate[]): Distribution | null {
+    if (estimates.length === 0) return null;
+    const sums = this.emotions.map((_, i) =>
+      estimates.reduce((sum, e) => sum + e.probabilities[i] * samplesIn(e.segment), 0),
+    );
+    const whole = sums.reduce((a, b) => a + b, 0);
+    return Object.fromEntries(
+      this.emotions.map((emotion, i) => [emotion, sums[i] / whole]),
+    ) as Distribution;
+  }
+
+  private likeliest(distribution: Distribution | null): Emotion | null {
+    return distribution && this.emotions[argmax(this.emotions.map((e) => distribution[e]))];
+  }
+
+  private use(): Record<string, unknown> | null {
+    const use = this.profile;
+    if (!use) return null;
+    const before = this.probabilitiesWithout;
+    return {
+      speaker: use.speaker,
+      n_recordings: use.nRecordings,
+      n_windows: use.nWindows,
+      speech_s: roundTo(use.speech_s, 3),
+      trust: roundTo(use.trust, DECIMALS),
+      distance: use.distance === null ? null : roundTo(use.distance, 2),
+      distance_limit: roundTo(use.distanceLimit, 2),
+      fits: this.fits,
+      change: roundTo(this.change, DECIMALS),
+      emotion_without: this.likeliest(before),
+      probabilities_without: before && this.named(Object.values(before)),
+    };
+  }
+
+  private named(probabilities: readonly number[]): Record<string, number> {
+    const rounded = roundToOne(probabilities);
+    return Object.fromEntries(this.emotions.map((emotion, i) => [emotion, rounded[i]]));
+  }
+}
+
+/** Return the index of the largest, the first of several. */
+export function argmax(values: readonly number[]): number {
+  return values.indexOf(Math.max(...values));
+}
+
+/**
+ * Round to four decimals such that the sum stays exactly 1.
+ *
+ * The largest remainders are rounded up, as seats are in elections (Hamilton).
+ */
+export function roundToOne(probabilities: readonly number[]): number[] {
+  const units = 10 ** DECIMALS;
+  const exact = probabilities.map((p) => p * units);
+  const floors = exact.map(Math.floor);
+  const missing = Math.round(total(exact)) - total(floors);
+  const order = exact
+    .map((_, i) => i)
+    .sort((a, b) => floors[a] - exact[a] - floors[b] + exact[b]);
+  for (const i of order.slice(0, missing)) floors[i] += 1;
+  return floors.map((n) => n / units);
+}
+
+/** Round as Python does: what lies in the middle goes to the even neighbour. */
+export function roundTo(value: number, decimals: number): number {
+  const up = Number(value.toFixed(decimals));
+  const rest = value.toFixed(60).split(".")[1]?.slice(decimals) ?? "";
+  const odd = Math.round(up * 10 ** decimals) % 2 !== 0;
+  if (!/^50*$/.test(rest) || !odd) return up;
+  return Number((up - Math.sign(value) * 10 ** -decimals).toFixed(decimals));
+}
+
+function total(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0);
+}
+
+function span(segment: Segment): { start_s: number; end_s: number } {
+  return {
+    start_s: roundTo(segment.start / SAMPLE_RATE, 3),
+    end_s: roundTo(segment.end / SAMPLE_RATE, 3),
+  };
+}
+
+/** A number as Python writes a float. */
+function float(value: number): string {
+  return Number.isInteger(value) ? value.toFixed(1) : String(value);
+}
+
+function quoted(cell: string): string {
+  return /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+}

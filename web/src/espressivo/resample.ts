@@ -1,0 +1,135 @@
+/**
+ * Any rate -> 16 kHz, a stream, with the filter that FFmpeg has by default.
+ *
+ * So a recording gives the same numbers here as in Python, whose FFmpeg resamples.
+ * Source: libswresample/resample.c (polyphase, Kaiser window with beta 9, 32 taps at the
+ * lower rate, cut off at 0.97 of Nyquist; the signal is mirrored at both ends).
+ */
+
+import { SAMPLE_RATE } from "./types";
+
+const TAPS = 32;
+const CUTOFF = 0.97;
+const BETA = 9;
+
+export class Resampler {
+  private readonly up: number; // input is taken in steps of down / up samples
+  private readonly down: number;
+  private readonly bank: Float32Array[]; // one filter a phase
+  private readonly nTaps: number;
+  private readonly center: number;
+  private buffer: Float32Array = new Float32Array(0);
+  private offset = 0; // where the buffer begins in the input; below 0: mirrored
+  private nOut = 0;
+  private begun = false;
+
+  /** @param rate Of the input, a whole number of Hz. */
+  constructor(rate: number) {
+    if (!(Number.isInteger(rate) && rate > 0)) {
+      throw new RangeError(`sample rate is ${rate} Hz; pass a whole number`);
+    }
+    const common = gcd(rate, SAMPLE_RATE);
+    this.up = SAMPLE_RATE / common;
+    this.down = rate / common;
+    const factor = Math.min((SAMPLE_RATE * CUTOFF) / rate, 1);
+    this.nTaps = 2 * Math.ceil(Math.ceil(TAPS / factor) / 2);
+    this.center = (this.nTaps - 2) / 2;
+    this.bank = this.isCopy ? [] : filters(this.up, this.nTaps, this.center, factor);
+  }
+
+  private get isCopy(): boolean {
+    return this.up === this.down;
+  }
+
+  /** Return the 16 kHz samples that `block` completes. */
+  push(block: Float32Array): Float32Array {
+    if (this.isCopy) return block;
+    this.buffer = joined(this.buffer, block);
+    if (!this.begun && !this.begin(this.center)) return new Float32Array(0);
+    return this.convolve();
+  }
+
+  /** Return the rest. */
+  finish(): Float32Array {
+    if (this.isCopy || this.buffer.length === 0) return new Float32Array(0);
+    if (!this.begun) this.begin(Math.min(this.center, this.buffer.length - 1));
+    const whole = this.convolve();
+    const left = Math.min(this.buffer.length, this.nTaps);
+    const mirrored = this.buffer.slice(-Math.floor((left + 1) / 2)).reverse();
+    this.buffer = joined(this.buffer, mirrored);
+    return joined(whole, this.convolve());
+  }
+
+  /** Put the mirrored start in front, as soon as enough has come. */
+  private begin(n: number): boolean {
+    if (this.buffer.length < n + 1) return false;
+    const start = new Float32Array(this.center);
+    start.set(this.buffer.slice(1, n + 1).reverse(), this.center - n);
+    this.buffer = joined(start, this.buffer);
+    this.offset = -this.center;
+    this.begun = true;
+    return true;
+  }
+
+  private convolve(): Float32Array {
+    const { up, down, nTaps, center, buffer } = this;
+    const at = (n: number) => Math.floor((n * down) / up) - center - this.offset;
+    let until = this.nOut;
+    while (at(until) + nTaps <= buffer.length) until += 1;
+    const out = new Float32Array(until - this.nOut);
+    for (let i = 0; i < out.length; i++) {
+      const n = this.nOut + i;
+      const taps = this.bank[(n * down) % up];
+      const from = at(n);
+      let sum = 0;
+      for (let j = 0; j < nTaps; j++) sum += taps[j] * buffer[from + j];
+      out[i] = sum;
+    }
+    const drop = Math.min(Math.max(0, at(until)), buffer.length);
+    this.nOut = until;
+    this.buffer = buffer.slice(drop);
+    this.offset += drop;
+    return out;
+  }
+}
+
+/** Return the filters [phases][taps]; each sums to 1. */
+function filters(
+  up: number,
+  nTaps: number,
+  center: number,
+  factor: number,
+): Float32Array[] {
+  return Array.from({ length: up }, (_, phase) => {
+    const taps = Array.from({ length: nTaps }, (_, i) => {
+      const x = Math.PI * (i - center - phase / up) * factor;
+      const w = (2 * x) / (factor * nTaps * Math.PI);
+      const sinc = x === 0 ? 1 : Math.sin(x) / x;
+      return sinc * bessel(BETA * Math.sqrt(Math.max(1 - w * w, 0)));
+    });
+    const sum = taps.reduce((a, b) => a + b, 0);
+    return Float32Array.from(taps, (tap) => tap / sum);
+  });
+}
+
+/** Modified Bessel function of the first kind, order 0, by its power series. */
+function bessel(x: number): number {
+  let term = 1;
+  let sum = 1;
+  for (let k = 1; term > sum * 1e-17; k++) {
+    term *= (x / (2 * k)) ** 2;
+    sum += term;
+  }
+  return sum;
+}
+
+function gcd(a: number, b: number): number {
+  return b === 0 ? a : gcd(b, a % b);
+}
+
+function joined(a: Float32Array, b: Float32Array): Float32Array {
+  const whole = new Float32Array(a.length + b.length);
+  whole.set(a);
+  whole.set(b, a.length);
+  return whole;
+}

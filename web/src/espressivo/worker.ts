@@ -1,0 +1,225 @@
+/** The worker: holds the model, and does all the work, so that a page never freezes. */
+
+import * as Comlink from "comlink";
+import { type ModelCard, readCard } from "./card";
+import { Classifier, PersonalHead } from "./classifier";
+import { mixed, NotDecodable, openRecording } from "./decode";
+import { ModelError } from "./errors";
+import { type Backend, type Graph, loadRuntime, openGraph } from "./graphs";
+import { type Heard, Hearing, type KnownVoice } from "./hearing";
+import type { ReportFields } from "./report";
+import { Resampler } from "./resample";
+import { SAMPLE_RATE } from "./types";
+
+/** A model folder: its address, or its files as the user chose them. */
+export type ModelSource = string | readonly File[];
+
+export interface LoadSettings {
+  readonly source: ModelSource;
+  readonly vadUrl: string;
+  readonly backend: Backend;
+  readonly threads: number;
+}
+
+export interface Settings {
+  readonly name: string;
+  readonly known: KnownVoice | null;
+  readonly hop_s: number;
+}
+
+/** How far a file's analysis is: what was found since the last time, and of how much. */
+export type OnProgress = (heard: Heard, total_s: number | null) => void;
+
+// Of the model inside the package; it is no part of a model folder.
+const VAD_SHA256 = "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85";
+
+interface Pass {
+  readonly hearing: Hearing;
+  readonly name: string;
+  resampler: Resampler | null;
+  rate: number;
+  cancelled: boolean;
+}
+
+class Ears {
+  private vad: Graph | null = null;
+  private classifier: Classifier | null = null;
+  private readonly passes = new Map<number, Pass>();
+  private nextId = 0;
+
+  /** Load and verify a model folder. */
+  async load({ source, vadUrl, backend, threads }: LoadSettings): Promise<ModelCard> {
+    const folder = typeof source === "string" ? source.replace(/\/?$/, "/") : "";
+    const read = (name: string) =>
+      typeof source === "string" ? fetched(folder + name) : picked(source, name);
+    const card = readCard(
+      new TextDecoder().decode(await read("model.json")),
+      `${folder}model.json`,
+    );
+    const [ort, vad, model, profile] = await Promise.all([
+      loadRuntime(backend, threads),
+      fetched(vadUrl),
+      read("model.onnx"),
+      card.personal ? read("profile.onnx") : null,
+    ]);
+    this.vad = await openGraph(ort, vad, VAD_SHA256, "silero_vad.onnx", "wasm");
+    const graph = await openGraph(ort, model, card.sha256, `${folder}model.onnx`, backend);
+    let personal: PersonalHead | null = null;
+    if (card.personal && profile) {
+      const { sha256 } = card.personal;
+      const head = await openGraph(ort, profile, sha256, `${folder}profile.onnx`, "wasm");
+      personal = new PersonalHead(card.personal, head);
+    }
+    this.classifier = new Classifier(card, graph, personal);
+    return card;
+  }
+
+  /** Begin a pass over one recording; `push` and `finish`, or `cancel`, follow. */
+  open(settings: Settings): number {
+    if (!this.classifier || !this.vad) throw new ModelError("no model is loaded");
+    const { name, known, hop_s } = settings;
+    const id = this.nextId++;
+    const pass: Pass = {
+      name,
+      resampler: null,
+      rate: 0,
+      cancelled: false,
+      hearing: new Hearing(this.classifier, this.vad, {
+        known,
+        hop_s,
+        yield: () => turn(pass),
+      }),
+    };
+    this.passes.set(id, pass);
+    return id;
+  }
+
+  /** Take in the next samples of a recording, one array a channel. */
+  async push(id: number, channels: readonly Float32Array[], rate: number): Promise<Heard> {
+    const pass = this.pass(id);
+    if (rate !== pass.rate) {
+      if (pass.resampler) await pass.hearing.push(pass.resampler.finish());
+      pass.rate = rate;
+      pass.resampler = new Resampler(rate);
+    }
+    await turn(pass);
+    const signal = mixed(channels, pass.name);
+    return pass.hearing.push(pass.resampler?.push(signal) ?? signal);
+  }
+
+  /** Take in the recording's end. */
+  async finish(id: number, warnings: readonly string[]): Promise<ReportFields> {
+    const pass = this.pass(id);
+    try {
+      if (pass.resampler) await pass.hearing.push(pass.resampler.finish());
+      const { card } = this.classifier as Classifier;
+      return {
+        ...(await pass.hearing.finish()),
+        recording: pass.name,
+        model: { name: card.name, version: card.version, sha256: card.sha256 },
+        emotions: card.emotions,
+        warnings,
+      };
+    } finally {
+      this.passes.delete(id);
+    }
+  }
+
+  /**
+   * Analyse a file, block by block, in a pass that was opened.
+   *
+   * @returns null when this way of decoding cannot read it, while another may.
+   */
+  async analyzeFile(
+    id: number,
+    file: Blob,
+    tell: OnProgress,
+  ): Promise<ReportFields | null> {
+    const pass = this.pass(id);
+    try {
+      const { blocks, total_s, warnings } = await openRecording(file, pass.name);
+      for await (const block of blocks) {
+        await turn(pass);
+        tell(await this.push(id, [block], SAMPLE_RATE), total_s);
+      }
+      return await this.finish(id, warnings);
+    } catch (error) {
+      if (error instanceof NotDecodable) return null;
+      throw error;
+    }
+  }
+
+  /** Give up a pass: what runs of it stops within a window, with an AbortError. */
+  cancel(id: number): void {
+    const pass = this.passes.get(id);
+    if (pass) pass.cancelled = true;
+    this.passes.delete(id);
+  }
+
+  /** Classify one window of silence-free noise; for timing and comparing backends. */
+  async probe(
+    signal: Float32Array,
+  ): Promise<{ probabilities: readonly number[]; ms: number }> {
+    if (!this.classifier) throw new ModelError("no model is loaded");
+    await this.classifier.classify(signal, false); // the first is slower
+    const began = performance.now();
+    const { probabilities } = await this.classifier.classify(signal, false);
+    return { probabilities, ms: performance.now() - began };
+  }
+
+  private pass(id: number): Pass {
+    const pass = this.passes.get(id);
+    if (!pass) throw aborted();
+    return pass;
+  }
+}
+
+export type { Ears };
+
+const bell = new MessageChannel();
+const waiting: (() => void)[] = [];
+bell.port1.onmessage = () => waiting.shift()?.();
+
+/** Let messages in, such as one that cancels. */
+async function turn(pass: Pass): Promise<void> {
+  await new Promise<void>((resolve) => {
+    waiting.push(resolve);
+    bell.port2.postMessage(null);
+  });
+  if (pass.cancelled) throw aborted();
+}
+
+function aborted(): DOMException {
+  return new DOMException("the analysis was cancelled", "AbortError");
+}
+
+async function fetched(url: string): Promise<Uint8Array<ArrayBuffer>> {
+  let response: Response;
+  try {
+    response = await fetch(url, { credentials: "same-origin" });
+  } catch {
+    throw new ModelError(`${url}: cannot be fetched; is the device offline?`);
+  }
+  if (!response.ok) {
+    throw new ModelError(
+      `${url}: the server says ${response.status}; put a complete model folder there`,
+    );
+  }
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+async function picked(
+  files: readonly File[],
+  name: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const file = files.find((each) => each.name === name);
+  if (!file) {
+    const found = files.map((each) => each.name).join(", ") || "nothing";
+    throw new ModelError(
+      `the folder holds no ${name} (it holds: ${found}); choose a complete model folder`,
+    );
+  }
+  return new Uint8Array(await file.arrayBuffer());
+}
+
+Comlink.expose(new Ears());

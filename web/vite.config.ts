@@ -1,0 +1,27 @@
+import path from "node:path";
+import { defineConfig } from "vite";
+import { models } from "./build/models.ts";
+import { offline } from "./build/offline.ts";
+
+const here = (file: string) => path.resolve(import.meta.dirname, file);
+
+/** The app: a folder for any static host, at any path. */
+export default defineConfig({
+  base: "./",
+  plugins: [models(), offline()],
+  worker: { format: "es" },
+  build: {
+    target: "es2022",
+    assetsInlineLimit: 0, // the policy forbids data: URLs for all but pictures
+    rolldownOptions: {
+      input: {
+        index: here("index.html"),
+        example: here("example.html"),
+        sw: here("src/sw.ts"),
+      },
+      output: {
+        entryFileNames: ({ name }) => (name === "sw" ? "sw.js" : "assets/[name]-[hash].js"),
+      },
+    },
+  },
+});

@@ -1,0 +1,22 @@
+import path from "node:path";
+import { defineConfig } from "vite";
+import { models } from "./build/models.ts";
+
+/** The npm package: one module that finds its worker, runtime and models beside it. */
+export default defineConfig({
+  base: "./",
+  publicDir: false,
+  plugins: [models()],
+  worker: { format: "es" },
+  build: {
+    target: "es2022",
+    outDir: "lib",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    rolldownOptions: {
+      input: { espressivo: path.resolve(import.meta.dirname, "src/espressivo/index.ts") },
+      preserveEntrySignatures: "strict",
+      output: { entryFileNames: "[name].js" },
+    },
+  },
+});
