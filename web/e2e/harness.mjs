@@ -1,0 +1,181 @@
+// What the browser tests share: the app as `espressivo serve` serves it, Debian's
+// Chromium, Python beside it, and recordings.
+
+import { execFile, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import { chromium } from "playwright-core";
+
+export const ROOT = path.resolve(import.meta.dirname, "../..");
+export const NOTE = path.join(ROOT, "examples/voice-note.m4a");
+export const MODEL = path.join(ROOT, "src/espressivo/assets/models/espressivo-tiny");
+const SHARED = path.resolve(ROOT, "../shared");
+const ESPRESSIVO = path.join(ROOT, ".venv/bin/espressivo");
+const PYTHON = path.join(ROOT, ".venv/bin/python");
+const CHROMIUM =
+  process.env.CHROMIUM ??
+  ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
+    existsSync,
+  );
+const FLAGS = [
+  "--no-sandbox", // of no use to root, as whom containers run
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const run = promisify(execFile);
+
+/** Why the browser tests cannot run here; false: they can. */
+export function missing() {
+  if (!CHROMIUM) return "needs Chromium (Debian's package chromium, or CHROMIUM=path)";
+  if (!existsSync(ESPRESSIVO)) return "needs .venv (make .venv/.dev)";
+  return false;
+}
+
+/** Why tests on the corpora cannot run here; false: they can. */
+export function withoutCorpora() {
+  if (missing()) return missing();
+  return existsSync(path.join(SHARED, "corpora"))
+    ? false
+    : "needs ../shared, which is absent";
+}
+
+/** A folder of this test run, removed at its end. */
+export function scratch() {
+  const folder = mkdtempSync(path.join(tmpdir(), "espressivo-web-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Start `espressivo serve`; `requests` fills with what it is asked for. */
+export async function serve() {
+  const server = spawn(ESPRESSIVO, ["serve", "--port", "0", "--verbose"]);
+  const requests = [];
+  let told = "";
+  server.stderr.on("data", (data) => {
+    told += data;
+    requests.push(...String(data).split("\n").filter(Boolean));
+  });
+  const url = await new Promise((resolve, reject) => {
+    server.stdout.on("data", (data) => {
+      const found = /http:\/\/\S+/.exec(data);
+      if (found) resolve(found[0]);
+    });
+    server.on("exit", (code) =>
+      reject(new Error(`espressivo serve ended (${code}): ${told}`)),
+    );
+  });
+  const stop = () =>
+    new Promise((resolve) => {
+      server.on("exit", resolve);
+      server.kill("SIGTERM");
+    });
+  return { url, requests, stop };
+}
+
+/** Start a proxy that lets nothing through, and keeps account of who was asked for. */
+export async function blockade() {
+  const asked = [];
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", (data) => {
+      asked.push(String(data).split("\r\n")[0]);
+      socket.end("HTTP/1.1 403 Forbidden\r\n\r\n");
+    });
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { asked, port: server.address().port, stop: () => server.close() };
+}
+
+/**
+ * Start Chromium.
+ *
+ * @param flags More of its flags.
+ */
+export function launch(flags = []) {
+  return chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...flags] });
+}
+
+/** Open the app in a context of its own, and wait until it can analyse. */
+export async function openApp(browser, url, options = {}) {
+  const context = await browser.newContext({
+    viewport: { width: 390, height: 844 },
+    ...options,
+  });
+  const page = await context.newPage();
+  const problems = [];
+  page.on("pageerror", (error) => problems.push(String(error)));
+  await page.goto(url);
+  await page.waitForSelector("html[data-ready=true]");
+  return { context, page, problems };
+}
+
+/** Wait until the service worker has everything it needs. */
+export function offlineReady(page) {
+  return page.waitForSelector("html[data-offline=true]");
+}
+
+/** Analyse a file as a user would, and return what the page offers for download. */
+export async function analyse(page, file) {
+  await page.setInputFiles("#file", file);
+  await page.waitForSelector("#result:not([hidden])");
+  return reportOf(page);
+}
+
+/** Download the shown report. */
+export async function reportOf(page) {
+  return JSON.parse(await saved(page, "#save-json"));
+}
+
+/** Click what downloads something, and return its text. */
+export async function saved(page, button) {
+  return readFileSync(await savedPath(page, button), "utf-8");
+}
+
+export async function savedPath(page, button) {
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
+  return download.path();
+}
+
+/** What the command line says of the same recordings. */
+export async function analysedInPython(files, options = []) {
+  const { stdout } = await run(ESPRESSIVO, ["analyze", ...files, "--json", ...options], {
+    maxBuffer: 1e8,
+  });
+  return files.length === 1
+    ? [JSON.parse(stdout)]
+    : stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+}
+
+/** Run the command line; return what it printed. */
+export async function espressivo(...args) {
+  return (await run(ESPRESSIVO, args)).stdout;
+}
+
+/** Have Python write a WAV file of real speech with pauses and noise, some minutes long. */
+export async function longNote(to, minutes, rate = 48_000) {
+  await run(PYTHON, [path.join(import.meta.dirname, "long_note.py"), to, minutes, rate]);
+  return to;
+}
+
+/** Thirty recordings, evenly over each corpus's list. */
+export function recordings() {
+  const counts = { ravdess: 9, tess: 6, nemo: 8, emodb: 7 };
+  return Object.entries(counts).flatMap(([corpus, wanted]) => {
+    const folder = path.join(SHARED, "corpora", corpus);
+    const files = readdirSync(folder, { recursive: true })
+      .filter((file) => /\.(flac|opus)$/.test(file))
+      .sort();
+    return Array.from({ length: wanted }, (_, i) =>
+      path.join(folder, files[Math.floor(((i + 0.5) * files.length) / wanted)]),
+    );
+  });
+}

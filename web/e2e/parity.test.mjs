@@ -1,0 +1,132 @@
+// The browser and Python agree: on real recordings, on a long note, on what a microphone
+// heard, and on what a profile makes of a voice.
+
+import assert from "node:assert/strict";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import * as e2e from "./harness.mjs";
+
+const FRAME_S = 0.0325; // one frame of the voice activity detector, and rounding
+const PROBABILITY = 0.02;
+
+const skip = e2e.missing();
+let server;
+let browser;
+
+before(async () => {
+  if (skip) return;
+  server = await e2e.serve();
+  browser = await e2e.launch();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+test("30 recordings of the corpora", { skip: e2e.withoutCorpora() }, async () => {
+  const files = e2e.recordings();
+  assert.equal(new Set(files).size, 30);
+  const expected = await e2e.analysedInPython(files);
+  const { page, problems } = await e2e.openApp(browser, server.url);
+  for (const [i, file] of files.entries()) {
+    requireSame(await e2e.analyse(page, file), expected[i], path.basename(file));
+  }
+  assert.deepEqual(problems, []);
+});
+
+test("a long note at 48 kHz, in pieces", { skip: e2e.withoutCorpora() }, async () => {
+  const note = await e2e.longNote(path.join(e2e.scratch(), "long.wav"), 5);
+  const [expected] = await e2e.analysedInPython([note]);
+  assert.ok(expected.windows.length > 30);
+  const { page } = await e2e.openApp(browser, server.url);
+  requireSame(await e2e.analyse(page, note), expected, "long note");
+});
+
+test("a compressed note; JSON and CSV have Python's form", { skip }, async () => {
+  const [expected] = await e2e.analysedInPython([e2e.NOTE]);
+  const { page } = await e2e.openApp(browser, server.url);
+  const report = await e2e.analyse(page, e2e.NOTE);
+  requireSame(report, expected, "voice note");
+  assert.deepEqual(shape(report), shape(expected));
+  const csv = await e2e.saved(page, "#save-csv");
+  const python = await e2e.espressivo("analyze", e2e.NOTE, "--csv");
+  const fixed = (text) => text.split("\n").map((row) => row.split(",").slice(1, 5).join());
+  assert.deepEqual(fixed(csv), fixed(python)); // spans and emotions; columns in order
+  assert.equal(csv.split("\n")[0], python.split("\n")[0]);
+});
+
+test("a profile made here is Python's, and judges alike", { skip }, async () => {
+  const { page } = await e2e.openApp(browser, server.url);
+  await page.click("#voice summary");
+  await page.fill("#voice-name", "Zoë");
+  await page.click("#new-voice button");
+  await page.waitForFunction(() => document.getElementById("speaker").value === "Zoë");
+  const first = await e2e.analyse(page, e2e.NOTE);
+  assert.equal(first.profile.n_windows, 0);
+  await page.waitForFunction(() =>
+    /4 windows/.test(document.getElementById("voice-facts").textContent),
+  );
+  const profile = path.join(e2e.scratch(), "Zoë.json");
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.click("#voice-export"),
+  ]);
+  await download.saveAs(profile);
+  assert.match(
+    await e2e.espressivo("profile", "show", profile),
+    /4 windows of 1 recording/,
+  );
+
+  await page.uncheck("#learn");
+  const second = await e2e.analyse(page, e2e.NOTE);
+  const options = ["--speaker", profile, "--no-update"];
+  const [expected] = await e2e.analysedInPython([e2e.NOTE], options);
+  requireSame(second, expected, "with a profile");
+  assert.ok(second.profile.trust > 0.1);
+  for (const name of ["trust", "change", "distance"]) {
+    assert.ok(Math.abs(second.profile[name] - expected.profile[name]) < PROBABILITY, name);
+  }
+  assert.deepEqual(shape(second), shape(expected));
+});
+
+/** Same segments and windows to one frame, probabilities within 0.02, same emotion. */
+function requireSame(found, expected, name) {
+  assert.equal(found.emotion, expected.emotion, `${name}: emotion`);
+  near(found.duration_s, expected.duration_s, FRAME_S, `${name}: duration`);
+  for (const spans of ["segments", "windows"]) {
+    assert.equal(
+      found[spans].length,
+      expected[spans].length,
+      `${name}: number of ${spans}`,
+    );
+    for (const [i, span] of found[spans].entries()) {
+      for (const end of ["start_s", "end_s"]) {
+        near(span[end], expected[spans][i][end], FRAME_S, `${name}: ${spans} ${i} ${end}`);
+      }
+    }
+  }
+  const rows = [found, ...found.windows];
+  const wanted = [expected, ...expected.windows];
+  for (const [i, row] of rows.entries()) {
+    for (const [emotion, p] of Object.entries(row.probabilities ?? {})) {
+      near(
+        p,
+        wanted[i].probabilities[emotion],
+        PROBABILITY,
+        `${name}: row ${i} ${emotion}`,
+      );
+    }
+  }
+}
+
+function near(a, b, tolerance, name) {
+  assert.ok(Math.abs(a - b) <= tolerance, `${name}: ${a}, and Python says ${b}`);
+}
+
+/** The names and kinds of all fields, in order. */
+function shape(value) {
+  if (Array.isArray(value)) return value.slice(0, 1).map(shape);
+  if (value === null || typeof value !== "object")
+    return value === null ? null : typeof value;
+  return Object.entries(value).map(([name, each]) => [name, shape(each)]);
+}
