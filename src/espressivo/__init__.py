@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ExportError,
         ModelError,
         ProfileError,
+        ServeError,
         SplitError,
         TrainingError,
     )
@@ -46,6 +47,7 @@ __all__ = [
     "Profile",
     "ProfileError",
     "Report",
+    "ServeError",
     "SplitError",
     "TrainingError",
     "__version__",

@@ -10,7 +10,8 @@
     |-- SplitError          folds would leak, or cannot be made or read
     |-- ConfigError         a training or export configuration is wrong
     |-- TrainingError       a run cannot start, resume or finish
-    `-- ExportError         an exported model would not be the trained one
+    |-- ExportError         an exported model would not be the trained one
+    `-- ServeError          the browser app cannot be found, built or served
 
 Every message is one line: what, what was found, what was wanted, what to do.
 """
@@ -50,3 +51,7 @@ class TrainingError(EspressivoError):
 
 class ExportError(EspressivoError):
     """An exported model would not be the model that was trained."""
+
+
+class ServeError(EspressivoError):
+    """The browser app cannot be found, built, or served at that address."""

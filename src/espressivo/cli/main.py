@@ -13,6 +13,7 @@ from espressivo.version import __version__
 _COMMANDS = (
     "analyze",
     "profile",
+    "serve",
     "models",
     "corpora",
     "train",

@@ -1,0 +1,124 @@
+"""`espressivo serve`: the browser app, from this machine."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from espressivo.serving import AppServer
+
+_DESCRIPTION = """\
+Serve the browser app from this machine: the emotion in a recording that you choose, or
+in your voice while you speak. The browser computes it, with the same model files as
+`espressivo analyze`. This server only hands out the app's files: no audio reaches it,
+it asks nothing of any other machine, and it writes down no request."""
+
+_EPILOG = """\
+examples:
+  espressivo serve                    then open http://127.0.0.1:8765/
+  espressivo serve --open             and open it in your browser
+  espressivo serve --port 0           on any free port; the line it prints says which
+
+Browsers give the microphone, and check the model's hash, only where the address begins
+with https, or is this machine. On another one, either bring its own localhost here:
+  adb reverse tcp:8765 tcp:8765       an Android phone on a cable; open on the phone:
+                                      http://localhost:8765/
+  ssh -N -L 8765:127.0.0.1:8765 HERE  any machine that may log in on this one
+or serve to the network, and put a proxy that speaks https in front:
+  espressivo serve --host 0.0.0.0
+
+In a checkout the first run builds the app, which takes Node.js 20.19 or newer, and
+fetches what it is built from. A wheel holds it built.
+
+exit codes:
+  0 stopped (Ctrl-C or SIGTERM), 1 it cannot be served, 130 interrupted while building
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to `espressivo`."""
+    parser = commands.add_parser(
+        "serve",
+        help="the browser app, on this machine",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen (default: %(default)s, which only this machine reaches; "
+        "0.0.0.0: its network too)",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=8765,
+        help="0 to 65535 (default: %(default)s; 0: any that is free)",
+    )
+    parser.add_argument("--open", action="store_true", help="open it in your browser")
+    parser.add_argument(
+        "--verbose", action="store_true", help="print each request on stderr"
+    )
+    parser.set_defaults(run=_serve)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
+    return int(text)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from espressivo.browser_app import build_app, find_app, newer_source
+    from espressivo.serving import AppServer
+
+    signal.signal(signal.SIGTERM, _interrupt)  # whatever ends it, ends npm too
+    app = find_app() or build_app(_tell)
+    if newer := newer_source(app):
+        _tell(
+            f"warning: {newer}: changed after {app} was built; run npm run build in "
+            f"{app.parent}"
+        )
+    log = _tell if args.verbose else None
+    with AppServer(app, args.host, args.port, log) as server:
+        try:
+            _announce(server, args)
+            server.serve_forever()
+        except KeyboardInterrupt:
+            pass  # how a server is meant to end
+    return 0
+
+
+def _announce(server: AppServer, args: argparse.Namespace) -> None:
+    if not server.is_loopback:
+        _tell(
+            f"warning: {args.host}: other devices reach this, but browsers there give "
+            "the microphone, and check the model's hash, only over https: put a proxy "
+            "with TLS in front, or see espressivo serve -h for other ways"
+        )
+    print(f"espressivo runs at {server.url} (Ctrl-C stops it)", flush=True)
+    if args.open:
+        from threading import Thread
+
+        # A browser in the terminal would keep us from answering it.
+        Thread(target=_open, args=(server.url,), daemon=True).start()
+
+
+def _open(url: str) -> None:
+    import webbrowser
+
+    if not webbrowser.open(url):
+        _tell(f"warning: found no browser to open {url} in")
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
