@@ -1,0 +1,125 @@
+// espressivo on Android: mono samples at 16 kHz in, emotions out.
+//
+// Needs Speech.kt beside it, com.microsoft.onnxruntime:onnxruntime-android, and org.json,
+// which Android has. What was run with it, and what was not: docs/deploy.md.
+
+package espressivo
+
+import ai.onnxruntime.OnnxTensor
+import ai.onnxruntime.OrtEnvironment
+import ai.onnxruntime.OrtSession
+import java.nio.FloatBuffer
+import java.security.MessageDigest
+import kotlin.math.roundToInt
+import org.json.JSONObject
+
+private const val STATE = 128 // width of the speech detector's two states
+private const val AT_ONCE = 1_024 // frames in one call of the speech detector
+
+/** A model folder, opened; `read` gives the bytes of a file in it. */
+class Espressivo(private val read: (file: String) -> ByteArray) : AutoCloseable {
+    private val env = OrtEnvironment.getEnvironment()
+    private val card = JSONObject(String(read("model.json"))).also {
+        require(it.getInt("format_version") == 1) { "model.json: not of format_version 1" }
+        require(it.getInt("sample_rate_hz") == SAMPLE_RATE) { "model.json: not for 16 kHz" }
+    }
+    private val profile = card.getJSONObject("profile")
+    private val names = card.getJSONArray("emotions")
+    /** A voice is of use to this model only: keep the hash with it. */
+    val sha256: String = card.getString("sha256")
+    private val window = (card.getDouble("window_s") * SAMPLE_RATE).roundToInt()
+    private val minimum = (card.getDouble("min_s") * SAMPLE_RATE).roundToInt()
+    private val vad = open(read("silero_vad.onnx"))
+    private val model = open(verified("model.onnx", sha256))
+    private val head = open(verified("profile.onnx", profile.getString("sha256")))
+    val emotions = List(names.length()) { names.getString(it) }
+    /** Further from a voice than this is probably someone else: do not merge it. */
+    val distanceLimit = profile.getDouble("distance_limit")
+
+    /** Analyses mono samples at 16 kHz, finite, in -1..1; not on the main thread. */
+    fun analyze(samples: FloatArray, voice: Voice = Voice()): Report {
+        val segments = findSegments(speech(samples), samples.size)
+        val windows = segments.flatMap { planWindows(it, window) }
+        var heard = Voice()
+        val estimates = windows.map { widen(it, minimum, samples.size) }.map {
+            val signal = samples.copyOfRange(it.start, it.end).copyOf(maxOf(it.size, minimum))
+            val input = mapOf("samples" to tensor(signal))
+            val (plain, embedding) = run(model, input, "probabilities", "embedding")
+            heard = heard.merged(Voice(1, traits(embedding, plain)))
+            val unheard = voice.count == 0
+            Estimate(it, if (unheard) plain else known(embedding, plain, voice, "personal"))
+        }
+        return Report(emotions, segments, estimates, heard)
+    }
+
+    /** How far a recording is from a voice: 1 is usual of the same one. Neither is empty. */
+    fun distance(heard: Voice, voice: Voice): Float {
+        val mean = floats(heard.mean)
+        val width = mean.size - emotions.size - 1
+        val plain = mean.copyOfRange(width, mean.size - 1)
+        return known(mean.copyOf(width), plain, voice, "distance")[0]
+    }
+
+    /** The speech probability of every frame; the last one is filled up with zeros. */
+    fun speech(samples: FloatArray): FloatArray {
+        val probabilities = FloatArray((samples.size + FRAME - 1) / FRAME)
+        val leveller = Leveller(samples)
+        var h = FloatArray(STATE)
+        var c = FloatArray(STATE)
+        for (first in probabilities.indices step AT_ONCE) {
+            val n = minOf(AT_ONCE, probabilities.size - first)
+            val input = mapOf(
+                "input" to tensor(leveller.frames(first, n), n, CONTEXT + FRAME),
+                "h" to tensor(h, 1, 1, STATE),
+                "c" to tensor(c, 1, 1, STATE),
+            )
+            val (found, hn, cn) = run(vad, input, "speech_probs", "hn", "cn")
+            found.copyInto(probabilities, first)
+            h = hn
+            c = cn
+        }
+        return probabilities
+    }
+
+    override fun close() = listOf(vad, model, head).forEach { it.close() }
+
+    private fun known(
+        embedding: FloatArray, plain: FloatArray, voice: Voice, wanted: String
+    ): FloatArray {
+        val input = mapOf(
+            "embedding" to tensor(embedding),
+            "probabilities" to tensor(plain),
+            "count" to tensor(floatArrayOf(voice.count.toFloat())),
+            "traits" to tensor(floats(voice.mean)),
+        )
+        return run(head, input, wanted).single()
+    }
+
+    private fun verified(file: String, sha256: String): ByteArray = read(file).also { bytes ->
+        val digest = MessageDigest.getInstance("SHA-256").digest(bytes)
+        val found = digest.joinToString("") { "%02x".format(it) }
+        require(found == sha256) { "$file: sha256 is $found, not $sha256 as model.json says" }
+    }
+
+    private fun open(graph: ByteArray): OrtSession = OrtSession.SessionOptions().let {
+        it.setIntraOpNumThreads(1) // a window's numbers are then the same on every machine size
+        env.createSession(graph, it)
+    }
+
+    private fun tensor(values: FloatArray, vararg shape: Int = intArrayOf(1, values.size)) =
+        OnnxTensor.createTensor(
+            env, FloatBuffer.wrap(values), LongArray(shape.size) { shape[it].toLong() }
+        )
+
+    private fun run(session: OrtSession, inputs: Map<String, OnnxTensor>, vararg wanted: String) =
+        try {
+            session.run(inputs, setOf(*wanted)).use { result ->
+                wanted.map { name ->
+                    val values = (result.get(name).get() as OnnxTensor).floatBuffer
+                    FloatArray(values.remaining()).also { values.get(it) }
+                }
+            }
+        } finally {
+            inputs.values.forEach { it.close() }
+        }
+}

@@ -1,0 +1,145 @@
+// From samples to windows, and from windows to a report: what no network does.
+//
+// The numbers and rules are those of src/espressivo/{speech,windows,report,voice}.py.
+// What was run with it, and what was not: docs/deploy.md.
+
+package espressivo
+
+import kotlin.math.ln
+import kotlin.math.pow
+import kotlin.math.sqrt
+
+const val SAMPLE_RATE = 16_000
+const val FRAME = 512 // samples that one speech probability stands for (32 ms)
+const val CONTEXT = 64 // samples of the frame before, which the network sees again
+const val LEVEL = 0.1 // root mean square that the loudest frame gets
+const val DECAY_DB_S = 2.0 // how fast a loud frame is forgotten
+const val QUIETEST = 1e-6 // what is below is digital silence, and stays so
+const val THRESHOLD = 0.5f // a frame at least this probable begins speech
+const val RELEASE = 0.35f // a frame less probable than this is a pause
+const val MIN_SPEECH = 8 // frames (0.256 s); shorter speech is dropped
+const val MIN_PAUSE = 12 // frames (0.384 s); a shorter pause does not end a segment
+const val PAD = 1_536 // samples (0.096 s) before and after a segment
+
+/** A span of the recording in samples, end exclusive. */
+data class Segment(val start: Int, val end: Int) {
+    val size get() = end - start
+}
+
+/** What the model says about one window, in the order of `Report.emotions`. */
+class Estimate(val segment: Segment, val probabilities: FloatArray)
+
+/** The emotion in a recording, and when; `heard` is what a voice can learn from it. */
+class Report(
+    val emotions: List<String>,
+    val segments: List<Segment>,
+    val estimates: List<Estimate>,
+    val heard: Voice,
+) {
+    /** Mean of the windows, weighted by duration; null when nobody speaks. */
+    val probabilities: DoubleArray? = weightedMean(estimates)
+    val emotion: String? = probabilities?.let { p -> emotions[p.indices.maxByOrNull { p[it] }!!] }
+}
+
+/** What was heard of one speaker: how many windows, and the mean of their traits. */
+class Voice(val count: Int = 0, val mean: DoubleArray = DoubleArray(0)) {
+    fun merged(other: Voice): Voice {
+        if (count == 0 || other.count == 0) return if (count == 0) other else this
+        val n = count + other.count
+        val share = other.count.toDouble() / n
+        return Voice(n, DoubleArray(mean.size) { mean[it] + (other.mean[it] - mean[it]) * share })
+    }
+}
+
+/** Cuts frames, each scaled by the level of the loudest speech of late. */
+class Leveller(private val samples: FloatArray) {
+    private val decay = 10.0.pow(-DECAY_DB_S / 20 * FRAME / SAMPLE_RATE)
+    private var loudest = QUIETEST
+
+    /** Returns the next `n` frames, [n, CONTEXT + FRAME]; zeros are around the recording. */
+    fun frames(first: Int, n: Int): FloatArray {
+        val frames = FloatArray(n * (CONTEXT + FRAME))
+        for (i in 0 until n) {
+            val start = (first + i) * FRAME
+            var power = 0.0
+            for (k in start until minOf(start + FRAME, samples.size)) {
+                power += samples[k].toDouble() * samples[k]
+            }
+            loudest = maxOf(sqrt(power / FRAME), loudest * decay, QUIETEST)
+            val scale = (LEVEL / loudest).toFloat()
+            for (k in maxOf(0, start - CONTEXT) until minOf(start + FRAME, samples.size)) {
+                frames[i * (CONTEXT + FRAME) + CONTEXT + k - start] = samples[k] * scale
+            }
+        }
+        return frames
+    }
+}
+
+/** Hysteresis: speech probabilities to segments, in order, never overlapping. */
+fun findSegments(probabilities: FloatArray, nSamples: Int): List<Segment> {
+    val segments = mutableListOf<Segment>()
+    var start = -1 // first frame of the open segment; -1 between segments
+    var last = 0 // one past its last frame that is no pause
+    fun close() {
+        if (last - start >= MIN_SPEECH) {
+            val end = minOf(last * FRAME + PAD, nSamples)
+            segments += Segment(maxOf(0, start * FRAME - PAD), end)
+        }
+        start = -1
+    }
+    probabilities.forEachIndexed { n, p ->
+        if (start < 0) {
+            if (p >= THRESHOLD) start = n
+            last = n + 1 // counts only once a segment is open
+        } else if (p >= RELEASE) {
+            last = n + 1
+        } else if (n + 1 - last >= MIN_PAUSE) {
+            close()
+        }
+    }
+    if (start >= 0) close()
+    return segments
+}
+
+/** Cuts a segment into windows: whole ones, then two equal ones, or one that fits. */
+fun planWindows(segment: Segment, window: Int): List<Segment> {
+    val windows = mutableListOf<Segment>()
+    var start = segment.start
+    while (segment.end - start > 2 * window) {
+        windows += Segment(start, start + window)
+        start += window
+    }
+    if (segment.end - start > window) {
+        val middle = start + (segment.end - start + 1) / 2
+        windows += Segment(start, middle)
+        start = middle
+    }
+    return windows + Segment(start, segment.end)
+}
+
+/** Widens a window that is too short into what surrounds it, as far as there is any. */
+fun widen(segment: Segment, minimum: Int, nSamples: Int): Segment {
+    val missing = minimum - segment.size
+    if (missing <= 0) return segment
+    val end = minOf(maxOf(0, segment.start - missing / 2) + minimum, nSamples)
+    return Segment(maxOf(0, end - minimum), end)
+}
+
+fun weightedMean(estimates: List<Estimate>): DoubleArray? {
+    if (estimates.isEmpty()) return null
+    val sums = DoubleArray(estimates[0].probabilities.size)
+    for (e in estimates) {
+        e.probabilities.forEachIndexed { i, p -> sums[i] += p.toDouble() * e.segment.size }
+    }
+    val total = sums.sum()
+    return DoubleArray(sums.size) { sums[it] / total }
+}
+
+fun floats(values: DoubleArray) = FloatArray(values.size) { values[it].toFloat() }
+
+/** What a voice keeps account of: embedding, probabilities, and their entropy in nats. */
+fun traits(embedding: FloatArray, probabilities: FloatArray): DoubleArray {
+    val p = probabilities.map { it.toDouble() }
+    val undecided = -p.sumOf { it * ln(maxOf(it, 1e-12)) }
+    return (embedding.map { it.toDouble() } + p + undecided).toDoubleArray()
+}

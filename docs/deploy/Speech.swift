@@ -1,0 +1,153 @@
+// From samples to windows, and from windows to a report: what no network does.
+//
+// The numbers and rules are those of src/espressivo/{speech,windows,report,voice}.py.
+// What was run with it, and what was not: docs/deploy.md.
+
+import Foundation
+
+enum Speech {
+    static let sampleRate = 16_000
+    static let frame = 512  // samples that one speech probability stands for (32 ms)
+    static let context = 64  // samples of the frame before, which the network sees again
+    static let level = 0.1  // root mean square that the loudest frame gets
+    static let decayDbS = 2.0  // how fast a loud frame is forgotten
+    static let quietest = 1e-6  // what is below is digital silence, and stays so
+    static let threshold: Float = 0.5  // a frame at least this probable begins speech
+    static let release: Float = 0.35  // a frame less probable than this is a pause
+    static let minSpeech = 8  // frames (0.256 s); shorter speech is dropped
+    static let minPause = 12  // frames (0.384 s); a shorter pause does not end a segment
+    static let pad = 1_536  // samples (0.096 s) before and after a segment
+}
+
+/// A span of the recording in samples, end exclusive.
+struct Segment: Equatable {
+    let start, end: Int
+    var size: Int { end - start }
+}
+
+/// What the model says about one window, in the order of `Report.emotions`.
+struct Estimate {
+    let segment: Segment
+    let probabilities: [Float]
+}
+
+/// The emotion in a recording, and when; `heard` is what a voice can learn from it.
+struct Report {
+    let emotions: [String]
+    let segments: [Segment]
+    let estimates: [Estimate]
+    let heard: Voice
+    /// Mean of the windows, weighted by duration; nil when nobody speaks.
+    var probabilities: [Double]? { weightedMean(estimates) }
+    var emotion: String? {
+        probabilities.map { p in emotions[p.indices.max { p[$0] < p[$1] }!] }
+    }
+}
+
+/// What was heard of one speaker: how many windows, and the mean of their traits.
+struct Voice: Codable {
+    var count = 0
+    var mean: [Double] = []
+
+    func merged(_ other: Voice) -> Voice {
+        if count == 0 || other.count == 0 { return count == 0 ? other : self }
+        let share = Double(other.count) / Double(count + other.count)
+        return Voice(
+            count: count + other.count, mean: zip(mean, other.mean).map { $0 + ($1 - $0) * share })
+    }
+}
+
+/// Cuts frames, each scaled by the level of the loudest speech of late.
+struct Leveller {
+    let samples: [Float]
+    private let decay = pow(
+        10, -Speech.decayDbS / 20 * Double(Speech.frame) / Double(Speech.sampleRate))
+    private var loudest = Speech.quietest
+
+    init(samples: [Float]) { self.samples = samples }
+
+    /// Returns the next `n` frames, [n, context + frame]; zeros are around the recording.
+    mutating func frames(from first: Int, _ n: Int) -> [Float] {
+        let width = Speech.context + Speech.frame
+        var frames = [Float](repeating: 0, count: n * width)
+        for i in 0..<n {
+            let start = (first + i) * Speech.frame
+            let end = min(start + Speech.frame, samples.count)
+            let power = samples[start..<end].reduce(0) { $0 + Double($1) * Double($1) }
+            let rms = (power / Double(Speech.frame)).squareRoot()
+            loudest = max(rms, loudest * decay, Speech.quietest)
+            let scale = Float(Speech.level / loudest)
+            for k in max(0, start - Speech.context)..<end {
+                frames[i * width + Speech.context + k - start] = samples[k] * scale
+            }
+        }
+        return frames
+    }
+}
+
+/// Hysteresis: speech probabilities to segments, in order, never overlapping.
+func findSegments(_ probabilities: [Float], _ nSamples: Int) -> [Segment] {
+    var segments: [Segment] = []
+    var start: Int?  // first frame of the open segment
+    var last = 0  // one past its last frame that is no pause
+    func close(_ first: Int) {
+        if last - first >= Speech.minSpeech {
+            let end = min(last * Speech.frame + Speech.pad, nSamples)
+            segments.append(Segment(start: max(0, first * Speech.frame - Speech.pad), end: end))
+        }
+        start = nil
+    }
+    for (n, p) in probabilities.enumerated() {
+        guard let first = start else {
+            if p >= Speech.threshold { (start, last) = (n, n + 1) }
+            continue
+        }
+        if p >= Speech.release {
+            last = n + 1
+        } else if n + 1 - last >= Speech.minPause {
+            close(first)
+        }
+    }
+    if let first = start { close(first) }
+    return segments
+}
+
+/// Cuts a segment into windows: whole ones, then two equal ones, or one that fits.
+func planWindows(_ segment: Segment, _ window: Int) -> [Segment] {
+    var windows: [Segment] = []
+    var start = segment.start
+    while segment.end - start > 2 * window {
+        windows.append(Segment(start: start, end: start + window))
+        start += window
+    }
+    if segment.end - start > window {
+        let middle = start + (segment.end - start + 1) / 2
+        windows.append(Segment(start: start, end: middle))
+        start = middle
+    }
+    return windows + [Segment(start: start, end: segment.end)]
+}
+
+/// Widens a window that is too short into what surrounds it, as far as there is any.
+func widen(_ segment: Segment, _ minimum: Int, _ nSamples: Int) -> Segment {
+    let missing = minimum - segment.size
+    if missing <= 0 { return segment }
+    let end = min(max(0, segment.start - missing / 2) + minimum, nSamples)
+    return Segment(start: max(0, end - minimum), end: end)
+}
+
+func weightedMean(_ estimates: [Estimate]) -> [Double]? {
+    guard let first = estimates.first else { return nil }
+    let sums = first.probabilities.indices.map { i in
+        estimates.reduce(0) { $0 + Double($1.probabilities[i]) * Double($1.segment.size) }
+    }
+    let total = sums.reduce(0, +)
+    return sums.map { $0 / total }
+}
+
+/// What a voice keeps account of: embedding, probabilities, and their entropy in nats.
+func traits(_ embedding: [Float], _ probabilities: [Float]) -> [Double] {
+    let p = probabilities.map { Double($0) }
+    let undecided = -p.reduce(0) { $0 + $1 * log(max($1, 1e-12)) }
+    return embedding.map { Double($0) } + p + [undecided]
+}
