@@ -1,14 +1,28 @@
-# Needs Python 3.11 or newer. Everything goes into .venv; nothing else is touched.
+# Needs Python 3.11 or newer; the browser app also Node.js 20.19 or newer, and its tests
+# Chromium. Everything goes into .venv and web/; nothing else is touched.
 PYTHON ?= python3
 BIN := .venv/bin
+NPM := $(shell command -v npm)
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo serve test test-web lint format bench bench-browser clean
 
 demo: .venv/.runtime  ## Install the light runtime and analyse examples/
 	$(BIN)/espressivo analyze examples/voice-note.m4a
 
+serve: .venv/.runtime  ## Build the browser app, if need be, and serve it
+	$(BIN)/espressivo serve
+
 test: .venv/.dev lint  ## Install what tests need, lint, type-check, test
 	$(BIN)/python -m pytest
+	$(MAKE) --no-print-directory test-web
+
+test-web: .venv/.dev  ## The browser app: lint, unit tests, then tests in Chromium
+ifdef NPM
+	cd web && npm ci && npm run lint && npm test
+	cd web && npm run build && npm run build:lib && npm run e2e
+else
+	@echo "web/: skipped, since there is no npm here; install Node.js 20.19 or newer"
+endif
 
 lint: .venv/.dev
 	$(BIN)/ruff check
@@ -19,11 +33,17 @@ lint: .venv/.dev
 format: .venv/.dev  ## Put the code into its one form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+	test ! -d web/node_modules || (cd web && npm run format)
 
 bench: .venv/.bench  ## Speed and memory against a peer; takes about ten minutes
 	$(BIN)/python benchmarks/analyze.py
 	$(BIN)/python benchmarks/profiles.py
 	$(BIN)/python benchmarks/training.py --ravdess ../shared/corpora/ravdess
+
+bench-browser: .venv/.bench  ## In Chromium, against transformers.js; about five minutes
+	cd web && npm ci && npm run build && npm run build:lib
+	cd benchmarks/browser && npm ci
+	$(BIN)/python benchmarks/browser.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"$(PYTHON) is Python {v[0]}.{v[1]}, and espressivo needs 3.11 or newer; run: make PYTHON=python3.12")'
@@ -42,4 +62,4 @@ bench: .venv/.bench  ## Speed and memory against a peer; takes about ten minutes
 	@touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv web/node_modules web/dist web/lib benchmarks/browser/node_modules

@@ -1,5 +1,6 @@
 import path from "node:path";
 import { defineConfig } from "vite";
+import { licences } from "./build/licences.ts";
 import { models } from "./build/models.ts";
 import { offline } from "./build/offline.ts";
 
@@ -8,7 +9,7 @@ const here = (file: string) => path.resolve(import.meta.dirname, file);
 /** The app: a folder for any static host, at any path. */
 export default defineConfig({
   base: "./",
-  plugins: [models(), offline()],
+  plugins: [licences(), models(), offline()],
   worker: { format: "es" },
   build: {
     target: "es2022",

@@ -1,12 +1,14 @@
 import path from "node:path";
 import { defineConfig } from "vite";
+import { licences } from "./build/licences.ts";
 import { models } from "./build/models.ts";
+import { plainUrls } from "./build/plain-urls.ts";
 
 /** The npm package: one module that finds its worker, runtime and models beside it. */
 export default defineConfig({
   base: "./",
   publicDir: false,
-  plugins: [models()],
+  plugins: [licences(), models(), plainUrls()],
   worker: { format: "es" },
   build: {
     target: "es2022",

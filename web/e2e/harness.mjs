@@ -1,8 +1,17 @@
 // What the browser tests share: the app as `espressivo serve` serves it, Debian's
 // Chromium, Python beside it, and recordings.
 
-import { execFile, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import assert from "node:assert/strict";
+import { execFile, execFileSync, spawn } from "node:child_process";
+import {
+  createReadStream,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -28,6 +37,10 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
+const FRAME_S = 0.0325; // one frame of the voice activity detector, and rounding
+export const PROBABILITY = 0.02;
+// Sign-in and autofill, which this Chromium asks its maker for whatever page is open.
+const CHROMIUMS_OWN = /^CONNECT [\w.-]+\.(google|googleapis)\.com:443 /;
 const run = promisify(execFile);
 
 /** Why the browser tests cannot run here; false: they can. */
@@ -84,12 +97,36 @@ export async function blockade() {
   const server = createServer((socket) => {
     socket.on("error", () => {});
     socket.once("data", (data) => {
-      asked.push(String(data).split("\r\n")[0]);
+      const request = String(data).split("\r\n")[0];
+      if (!CHROMIUMS_OWN.test(request)) asked.push(request);
       socket.end("HTTP/1.1 403 Forbidden\r\n\r\n");
     });
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { asked, port: server.address().port, stop: () => server.close() };
+}
+
+/** Start a static host that knows nothing: no headers but the type. */
+export async function plainHost(folder, at = "") {
+  const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
+  const host = createHttpServer((request, response) => {
+    const asked = new URL(request.url, "http://host").pathname;
+    const file = path.join(folder, asked.slice(at.length).replace(/\/$/, "/index.html"));
+    if (!asked.startsWith(at) || !existsSync(file)) {
+      response.writeHead(404).end();
+      return;
+    }
+    const type = types[path.extname(file)] ?? "application/octet-stream";
+    response.writeHead(200, { "Content-Type": type });
+    createReadStream(file).pipe(response);
+  });
+  await new Promise((resolve) => host.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${host.address().port}${at}/`;
+  const stop = () => {
+    host.closeAllConnections();
+    host.close();
+  };
+  return { url, stop };
 }
 
 /**
@@ -127,6 +164,16 @@ export async function analyse(page, file) {
   return reportOf(page);
 }
 
+/** Drop files or folders on the page, as the system's file manager would. */
+export async function drop(page, files) {
+  const session = await page.context().newCDPSession(page);
+  const data = { items: [], files, dragOperationsMask: 1 };
+  for (const type of ["dragEnter", "dragOver", "drop"]) {
+    await session.send("Input.dispatchDragEvent", { type, x: 180, y: 300, data });
+  }
+  await session.detach();
+}
+
 /** Download the shown report. */
 export async function reportOf(page) {
   return JSON.parse(await saved(page, "#save-json"));
@@ -160,6 +207,16 @@ export async function espressivo(...args) {
   return (await run(ESPRESSIVO, args)).stdout;
 }
 
+/** A file in base 64, which a page can be given. */
+export function bytesOf(file) {
+  return readFileSync(file).toString("base64");
+}
+
+/** Run one of our scripts. */
+export function python(...args) {
+  execFileSync(PYTHON, args, { cwd: path.join(ROOT, "web") });
+}
+
 /** Have Python write a WAV file of real speech with pauses and noise, some minutes long. */
 export async function longNote(to, minutes, rate = 48_000) {
   await run(PYTHON, [path.join(import.meta.dirname, "long_note.py"), to, minutes, rate]);
@@ -178,4 +235,38 @@ export function recordings() {
       path.join(folder, files[Math.floor(((i + 0.5) * files.length) / wanted)]),
     );
   });
+}
+
+/** Same segments and windows to one frame, probabilities within 0.02, same emotion. */
+export function requireSame(found, expected, name) {
+  assert.equal(found.emotion, expected.emotion, `${name}: emotion`);
+  near(found.duration_s, expected.duration_s, FRAME_S, `${name}: duration`);
+  for (const spans of ["segments", "windows"]) {
+    assert.equal(
+      found[spans].length,
+      expected[spans].length,
+      `${name}: number of ${spans}`,
+    );
+    for (const [i, span] of found[spans].entries()) {
+      for (const end of ["start_s", "end_s"]) {
+        near(span[end], expected[spans][i][end], FRAME_S, `${name}: ${spans} ${i} ${end}`);
+      }
+    }
+  }
+  const rows = [found, ...found.windows];
+  const wanted = [expected, ...expected.windows];
+  for (const [i, row] of rows.entries()) {
+    for (const [emotion, p] of Object.entries(row.probabilities ?? {})) {
+      near(
+        p,
+        wanted[i].probabilities[emotion],
+        PROBABILITY,
+        `${name}: row ${i} ${emotion}`,
+      );
+    }
+  }
+}
+
+function near(a, b, tolerance, name) {
+  assert.ok(Math.abs(a - b) <= tolerance, `${name}: ${a}, and Python says ${b}`);
 }

@@ -1,4 +1,7 @@
-"""Write a long note: real speech of several people, pauses, noise. TO MINUTES RATE."""
+"""Write a long note: real speech of several people, pauses, noise.
+
+TO MINUTES RATE [silent]
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,8 @@ def main() -> None:
         if n >= wanted:
             break
     signal = np.concatenate(held)[:wanted]
+    if sys.argv[4:] == ["silent"]:
+        signal = np.zeros_like(signal)
     if rate != 16_000:
         frames = -(-len(signal) * rate // 16_000)
         at = np.arange(frames) * (16_000 / rate)

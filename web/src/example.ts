@@ -5,14 +5,13 @@ const output = document.querySelector("output") as HTMLOutputElement;
 const analyzer = await loadModel("models/espressivo-tiny/");
 
 input.onchange = async () => {
-  const [file] = input.files ?? [];
+  const file = input.files?.[0];
   if (!file) return;
   try {
-    const report = await analyzer.analyze(file, {
-      onProgress: ({ duration_s }) => {
-        output.value = `${duration_s.toFixed(0)} s heard`;
-      },
-    });
+    const onProgress = ({ duration_s }: { duration_s: number }) => {
+      output.value = `${duration_s.toFixed(0)} s heard`;
+    };
+    const report = await analyzer.analyze(file, { onProgress });
     output.value = report.emotion ?? "no speech found";
     console.table(report.probabilities);
   } catch (error) {

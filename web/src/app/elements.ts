@@ -25,6 +25,11 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
+/** The colour of an emotion, as a sign beside its name. */
+export function dot(emotion: string): HTMLElement {
+  return make("span", { class: `emotion of-${emotion}`, "aria-hidden": "true" });
+}
+
 const status = element("status");
 
 /** Tell what goes on, to the eye and to a screen reader. */

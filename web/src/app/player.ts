@@ -70,7 +70,8 @@ export class Player {
     const { paused, currentTime } = this.sound;
     this.button.textContent = paused ? "Play" : "Pause";
     this.button.setAttribute("aria-pressed", String(!paused));
-    element("position").textContent = `${clock(currentTime)} of ${clock(this.length_s)}`;
+    element("position").textContent =
+      `${clock(currentTime)} of ${clock(Math.round(this.length_s))}`;
     this.timeline?.mark(currentTime > 0 || !paused ? currentTime : null);
   }
 }

@@ -3,7 +3,7 @@
 import type { Analyzer, Heard, Profile, Report, Stream } from "../espressivo";
 import { SAMPLE_RATE } from "../espressivo";
 import { drawBars } from "./bars";
-import { element, say, show } from "./elements";
+import { dot, element, say, show } from "./elements";
 import { Microphone } from "./microphone";
 import { Timeline } from "./timeline";
 import { WavRecording } from "./wav";
@@ -114,7 +114,7 @@ export class Recorder {
     const { emotions } = this.analyzer.card;
     const best = Math.max(...newest.probabilities);
     const emotion = emotions[newest.probabilities.indexOf(best)];
-    element("now").textContent = `${emotion}, ${percent(best)}`;
+    element("now").replaceChildren(dot(emotion), `${emotion}, ${percent(best)}`);
     drawBars(element("live-bars"), emotions, newest.probabilities);
   }
 }

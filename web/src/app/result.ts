@@ -3,7 +3,7 @@
 import type { Emotion, Report } from "../espressivo";
 import { drawBars } from "./bars";
 import { download, stem } from "./download";
-import { element, make, say, show } from "./elements";
+import { dot, element, make, say, show } from "./elements";
 import { Player } from "./player";
 import { Timeline } from "./timeline";
 import { headline, length, percent } from "./words";
@@ -41,9 +41,11 @@ export function showReport(
   const { emotion, probabilities } = report;
   element("result-name").textContent = report.recording;
   const spoken = emotion !== null && probabilities !== null;
-  element("headline").textContent = spoken
-    ? headline(emotion, probabilities[emotion])
-    : "No speech was found";
+  element("headline").replaceChildren(
+    ...(spoken
+      ? [dot(emotion), headline(emotion, probabilities[emotion])]
+      : ["No speech was found"]),
+  );
   element("summary").textContent = spoken
     ? `${length(report.speech_s)} of speech in ${length(report.duration_s)} ` +
       `(${percent(report.speechShare)}), in ${report.estimates.length} ` +

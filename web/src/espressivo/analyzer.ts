@@ -3,11 +3,10 @@
 import * as Comlink from "comlink";
 import type { ModelCard } from "./card";
 import { AudioError, revived } from "./errors";
-import type { Backend } from "./graphs";
-import type { Heard, KnownVoice } from "./hearing";
+import type { KnownVoice } from "./hearing";
 import type { Profile } from "./profile";
 import { Report } from "./report";
-import { SAMPLE_RATE } from "./types";
+import { type Backend, type Heard, SAMPLE_RATE } from "./types";
 import vadUrl from "./vad";
 import type { Ears, ModelSource } from "./worker";
 

@@ -14,6 +14,7 @@ import {
   type InputAudioTrack,
 } from "mediabunny";
 import { AudioError } from "./errors";
+import { type Extent, mp3Extent, WHOLE } from "./gapless";
 import { Resampler } from "./resample";
 import { SAMPLE_RATE } from "./types";
 
@@ -43,7 +44,7 @@ export async function openRecording(file: Blob, name: string): Promise<Decoding>
   const track = await audioTrack(input, name);
   const metadata = await track.getDurationFromMetadata().catch(() => null);
   const warnings: string[] = [];
-  return { total_s: metadata, blocks: blocks(track, name, warnings), warnings };
+  return { total_s: metadata, blocks: blocks(track, file, name, warnings), warnings };
 }
 
 /**
@@ -76,6 +77,7 @@ async function audioTrack(input: Input, name: string): Promise<InputAudioTrack> 
 
 async function* blocks(
   track: InputAudioTrack,
+  file: Blob,
   name: string,
   warnings: string[],
 ): AsyncGenerator<Float32Array> {
@@ -84,11 +86,9 @@ async function* blocks(
   let nDecoded = 0;
   const held = new Held();
   try {
-    // Opus fills its last packet up; of the others that are decoded here, none does.
-    const isOpus = (await track.getCodec()) === "opus";
-    const end_s = isOpus ? await track.computeDuration() : Number.POSITIVE_INFINITY;
+    const extent = await extentOf(track, file);
     for await (const sample of new AudioSampleSink(track).samples()) {
-      const signal = monoOf(sample, end_s, name);
+      const signal = monoOf(sample, extent, name);
       if (!resampler || sample.sampleRate !== rate) {
         if (resampler) held.push(resampler.finish()); // a stream may change midway
         rate = sample.sampleRate;
@@ -107,6 +107,14 @@ async function* blocks(
   if (nDecoded === 0) throw new NotDecodable(`${name}: no audio could be decoded`);
   if (resampler) held.push(resampler.finish());
   if (held.n) yield held.take();
+}
+
+/** Where the recording lies in what is decoded: without run-in and filling. */
+async function extentOf(track: InputAudioTrack, file: Blob): Promise<Extent> {
+  const codec = await track.getCodec();
+  // Opus fills its last packet up, and its samples before 0 are run-in, as AAC's are.
+  if (codec === "opus") return { start_s: 0, end_s: await track.computeDuration() };
+  return codec === "mp3" ? mp3Extent(file, await track.getSampleRate()) : WHOLE;
 }
 
 /** Signals waiting to become a block. */
@@ -132,12 +140,11 @@ class Held {
   }
 }
 
-function monoOf(sample: AudioSample, end_s: number, name: string): Float32Array {
+function monoOf(sample: AudioSample, extent: Extent, name: string): Float32Array {
   const { timestamp, sampleRate, numberOfFrames } = sample;
   const at = (time_s: number) =>
     Math.min(numberOfFrames, Math.max(0, Math.round((time_s - timestamp) * sampleRate)));
-  // What lies before 0 is the codec's run-in, and what lies after the end fills a packet.
-  const [from, to] = [at(0), at(end_s)];
+  const [from, to] = [at(extent.start_s), at(extent.end_s)];
   const channels = Array.from({ length: sample.numberOfChannels }, (_, i) =>
     planeOf(sample, i).subarray(from, to),
   );

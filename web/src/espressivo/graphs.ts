@@ -2,9 +2,7 @@
 
 import type * as Ort from "onnxruntime-web";
 import { ModelError } from "./errors";
-
-/** Where a graph is computed. */
-export type Backend = "wasm" | "webgpu";
+import type { Backend } from "./types";
 
 export interface Array2 {
   readonly data: Float32Array;
@@ -95,6 +93,7 @@ export async function openGraph(
     const session = await ort.InferenceSession.create(bytes, {
       executionProviders: [backend],
       graphOptimizationLevel: "all",
+      logSeverityLevel: 3, // that shapes are computed elsewhere is no news
     });
     return new Graph(ort, session);
   } catch (error) {

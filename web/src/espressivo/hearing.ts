@@ -4,7 +4,7 @@ import { type Answer, type Classifier, traits } from "./classifier";
 import type { Graph } from "./graphs";
 import type { ProfileUse, ReportFields } from "./report";
 import { Segmenter, SpeechDetector } from "./speech";
-import { type Estimate, SAMPLE_RATE, type Segment, samplesIn } from "./types";
+import { type Estimate, type Heard, SAMPLE_RATE, type Segment, samplesIn } from "./types";
 import { unheard, type Voice, withWindow } from "./voice";
 import { type Window, Windower } from "./windows";
 
@@ -12,18 +12,6 @@ import { type Window, Windower } from "./windows";
 export interface KnownVoice {
   readonly speaker: string;
   readonly voice: Voice;
-}
-
-/** What a push brought. */
-export interface Heard {
-  /** Windows that are certain, oldest first. */
-  readonly estimates: Estimate[];
-  /** What is being said now, before its window is certain; null between segments. */
-  readonly provisional: Estimate | null;
-  /** Seconds of the recording that have passed. */
-  readonly duration_s: number;
-  /** Whether someone speaks at its end. */
-  readonly speaking: boolean;
 }
 
 export interface HearingOptions {

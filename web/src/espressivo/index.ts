@@ -20,8 +20,6 @@ export {
 } from "./analyzer";
 export type { ModelCard, PersonalCard } from "./card";
 export { AudioError, EspressivoError, ModelError, ProfileError } from "./errors";
-export type { Backend } from "./graphs";
-export type { Heard } from "./hearing";
 export { Profile } from "./profile";
 export {
   type Distribution,
@@ -32,9 +30,11 @@ export {
   SCHEMA,
 } from "./report";
 export {
+  type Backend,
   EMOTIONS,
   type Emotion,
   type Estimate,
+  type Heard,
   SAMPLE_RATE,
   type Segment,
 } from "./types";

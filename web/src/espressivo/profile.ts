@@ -12,7 +12,8 @@ import { SAMPLE_RATE } from "./types";
 import { VERSION } from "./version";
 import { merged, unheard, type Voice } from "./voice";
 
-const FORMAT = "espressivo.profile/1";
+const FORMAT = "espressivo.profile/";
+const FORMAT_VERSION = 1;
 const REMEDY = "restore it, or create the profile anew";
 // As Python's profile_files.py: the name may become a file's.
 const NAME = /^[\p{L}\p{N}][\p{L}\p{N}_ -]{0,63}$/u;
@@ -56,15 +57,19 @@ export class Profile implements Heard {
    */
   static async parse(text: string, path = "profile"): Promise<Profile> {
     let content: Record<string, unknown>;
+    let schema: string;
     try {
       content = JSON.parse(text);
-      if (typeof content["schema"] !== "string") throw new TypeError("no schema");
+      schema = textOf(content, "schema");
     } catch {
       throw new ProfileError(`${path}: is no profile, or was cut off; ${REMEDY}`);
     }
-    if (content["schema"] !== FORMAT) {
+    if (schema !== FORMAT + FORMAT_VERSION) {
+      const number = schema.startsWith(FORMAT) ? schema.slice(FORMAT.length) : "";
+      const newer = /^\d+$/.test(number) && Number(number) > FORMAT_VERSION;
       throw new ProfileError(
-        `${path}: is ${content["schema"]}, and this version reads ${FORMAT}; update espressivo`,
+        `${path}: is ${schema}, and this version reads ${FORMAT}${FORMAT_VERSION}; ` +
+          (newer ? "update espressivo" : REMEDY),
       );
     }
     const { sha256, ...signed } = content;
@@ -136,7 +141,7 @@ export class Profile implements Heard {
   async toJson(): Promise<string> {
     const { nWindows, nRecordings, nSamples, mean, squares } = this.voice;
     const content = {
-      schema: FORMAT,
+      schema: FORMAT + FORMAT_VERSION,
       espressivo: VERSION,
       speaker: this.speaker,
       model: this.model,
@@ -147,7 +152,7 @@ export class Profile implements Heard {
       squares: toText(squares),
     };
     const sha256 = await digestOf(content);
-    return `${JSON.stringify({ ...content, sha256 }, null, 1)}\n`;
+    return `${ascii(JSON.stringify({ ...content, sha256 }, null, 1))}\n`;
   }
 }
 
@@ -172,12 +177,21 @@ function fromContent(content: Record<string, unknown>): Profile {
   if (mean.length !== squares.length || squares.some((square) => square < 0)) {
     throw new Error("sums that cannot be");
   }
-  const { name, version, sha256 } = content["model"] as Record<string, unknown>;
+  const model = content["model"] as Record<string, unknown>;
   return new Profile(
-    String(content["speaker"]),
-    { name: String(name), version: String(version), sha256: String(sha256) },
+    textOf(content, "speaker"),
+    {
+      name: textOf(model, "name"),
+      version: textOf(model, "version"),
+      sha256: textOf(model, "sha256"),
+    },
     { nWindows, nRecordings, nSamples, mean, squares } as Voice,
   );
+}
+
+function textOf(entries: Record<string, unknown>, name: string): string {
+  if (entries[name] === undefined) throw new Error(`no ${name}`);
+  return String(entries[name]);
 }
 
 /** Numbers as JSON can hold them: little-endian doubles in base 64. */
@@ -206,13 +220,16 @@ async function digestOf(content: unknown): Promise<string> {
 }
 
 function canonical(value: unknown): string {
-  if (typeof value !== "object" || value === null) {
-    // Python escapes all that is not ASCII.
-    return JSON.stringify(value).replace(
-      /[\u007f-\uffff]/g,
-      (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
-    );
-  }
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (typeof value !== "object" || value === null) return ascii(JSON.stringify(value));
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return `{${entries.map(([key, each]) => `${canonical(key)}:${canonical(each)}`).join(",")}}`;
+}
+
+/** JSON as Python writes it, which escapes all that is not ASCII. */
+function ascii(json: string): string {
+  return json.replace(
+    /[\u007f-\uffff]/g,
+    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

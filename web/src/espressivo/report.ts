@@ -167,12 +167,14 @@ export class Report {
 
   private mean(estimates: readonly Estimate[]): Distribution | null {
     if (estimates.length === 0) return null;
-    const sums = this.emotions.map((_, i) =>
-      estimates.reduce((sum, e) => sum + e.probabilities[i] * samplesIn(e.segment), 0),
+    // In the order of numpy's operations: the same bits are rounded alike.
+    const n = total(estimates.map((each) => samplesIn(each.segment)));
+    const means = this.emotions.map(
+      (_, i) => total(estimates.map((e) => e.probabilities[i] * samplesIn(e.segment))) / n,
     );
-    const whole = sums.reduce((a, b) => a + b, 0);
+    const whole = total(means);
     return Object.fromEntries(
-      this.emotions.map((emotion, i) => [emotion, sums[i] / whole]),
+      this.emotions.map((emotion, i) => [emotion, means[i] / whole]),
     ) as Distribution;
   }
 
@@ -220,9 +222,8 @@ export function roundToOne(probabilities: readonly number[]): number[] {
   const exact = probabilities.map((p) => p * units);
   const floors = exact.map(Math.floor);
   const missing = Math.round(total(exact)) - total(floors);
-  const order = exact
-    .map((_, i) => i)
-    .sort((a, b) => floors[a] - exact[a] - floors[b] + exact[b]);
+  const rest = exact.map((each, i) => each - floors[i]);
+  const order = rest.map((_, i) => i).sort((a, b) => rest[b] - rest[a]);
   for (const i of order.slice(0, missing)) floors[i] += 1;
   return floors.map((n) => n / units);
 }

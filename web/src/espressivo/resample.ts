@@ -3,9 +3,11 @@
  *
  * So a recording gives the same numbers here as in Python, whose FFmpeg resamples.
  * Source: libswresample/resample.c (polyphase, Kaiser window with beta 9, 32 taps at the
- * lower rate, cut off at 0.97 of Nyquist; the signal is mirrored at both ends).
+ * lower rate, cut off at 0.97 of Nyquist; the signal is mirrored at both ends, and one of
+ * fewer than about two thirds of a filter gives nothing).
  */
 
+import { AudioError } from "./errors";
 import { SAMPLE_RATE } from "./types";
 
 const TAPS = 32;
@@ -23,10 +25,13 @@ export class Resampler {
   private nOut = 0;
   private begun = false;
 
-  /** @param rate Of the input, a whole number of Hz. */
+  /**
+   * @param rate Of the input, a whole number of Hz.
+   * @throws AudioError It is something else.
+   */
   constructor(rate: number) {
     if (!(Number.isInteger(rate) && rate > 0)) {
-      throw new RangeError(`sample rate is ${rate} Hz; pass a whole number`);
+      throw new AudioError(`sample rate is ${rate} Hz; pass a whole number`);
     }
     const common = gcd(rate, SAMPLE_RATE);
     this.up = SAMPLE_RATE / common;
@@ -45,26 +50,23 @@ export class Resampler {
   push(block: Float32Array): Float32Array {
     if (this.isCopy) return block;
     this.buffer = joined(this.buffer, block);
-    if (!this.begun && !this.begin(this.center)) return new Float32Array(0);
-    return this.convolve();
+    return this.begin() ? this.convolve() : new Float32Array(0);
   }
 
   /** Return the rest. */
   finish(): Float32Array {
     if (this.isCopy || this.buffer.length === 0) return new Float32Array(0);
-    if (!this.begun) this.begin(Math.min(this.center, this.buffer.length - 1));
-    const whole = this.convolve();
     const left = Math.min(this.buffer.length, this.nTaps);
     const mirrored = this.buffer.slice(-Math.floor((left + 1) / 2)).reverse();
     this.buffer = joined(this.buffer, mirrored);
-    return joined(whole, this.convolve());
+    return this.begin() ? this.convolve() : new Float32Array(0);
   }
 
-  /** Put the mirrored start in front, as soon as enough has come. */
-  private begin(n: number): boolean {
-    if (this.buffer.length < n + 1) return false;
-    const start = new Float32Array(this.center);
-    start.set(this.buffer.slice(1, n + 1).reverse(), this.center - n);
+  /** Put the mirrored start in front, as soon as a filter's length has come. */
+  private begin(): boolean {
+    if (this.begun) return true;
+    if (this.buffer.length <= this.nTaps) return false;
+    const start = this.buffer.slice(1, this.center + 1).reverse();
     this.buffer = joined(start, this.buffer);
     this.offset = -this.center;
     this.begun = true;
@@ -93,23 +95,23 @@ export class Resampler {
   }
 }
 
-/** Return the filters [phases][taps]; each sums to 1. */
+/** Return the filters [phases][taps]; the first sums to 1, the others to about that. */
 function filters(
   up: number,
   nTaps: number,
   center: number,
   factor: number,
 ): Float32Array[] {
-  return Array.from({ length: up }, (_, phase) => {
-    const taps = Array.from({ length: nTaps }, (_, i) => {
+  const bank = Array.from({ length: up }, (_, phase) =>
+    Array.from({ length: nTaps }, (_, i) => {
       const x = Math.PI * (i - center - phase / up) * factor;
       const w = (2 * x) / (factor * nTaps * Math.PI);
       const sinc = x === 0 ? 1 : Math.sin(x) / x;
       return sinc * bessel(BETA * Math.sqrt(Math.max(1 - w * w, 0)));
-    });
-    const sum = taps.reduce((a, b) => a + b, 0);
-    return Float32Array.from(taps, (tap) => tap / sum);
-  });
+    }),
+  );
+  const sum = bank[0].reduce((a, b) => a + b, 0);
+  return bank.map((taps) => Float32Array.from(taps, (tap) => tap / sum));
 }
 
 /** Modified Bessel function of the first kind, order 0, by its power series. */

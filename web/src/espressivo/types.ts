@@ -20,3 +20,18 @@ export interface Estimate {
 export function samplesIn(segment: Segment): number {
   return segment.end - segment.start;
 }
+
+/** What a push brought. */
+export interface Heard {
+  /** Windows that are certain, oldest first. */
+  readonly estimates: Estimate[];
+  /** What is being said now, before its window is certain; null between segments. */
+  readonly provisional: Estimate | null;
+  /** Seconds of the recording that have passed. */
+  readonly duration_s: number;
+  /** Whether someone speaks at its end. */
+  readonly speaking: boolean;
+}
+
+/** Where a model is computed. */
+export type Backend = "wasm" | "webgpu";

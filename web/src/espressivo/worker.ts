@@ -5,11 +5,11 @@ import { type ModelCard, readCard } from "./card";
 import { Classifier, PersonalHead } from "./classifier";
 import { mixed, NotDecodable, openRecording } from "./decode";
 import { ModelError } from "./errors";
-import { type Backend, type Graph, loadRuntime, openGraph } from "./graphs";
-import { type Heard, Hearing, type KnownVoice } from "./hearing";
+import { type Graph, loadRuntime, openGraph } from "./graphs";
+import { Hearing, type KnownVoice } from "./hearing";
 import type { ReportFields } from "./report";
 import { Resampler } from "./resample";
-import { SAMPLE_RATE } from "./types";
+import { type Backend, type Heard, SAMPLE_RATE } from "./types";
 
 /** A model folder: its address, or its files as the user chose them. */
 export type ModelSource = string | readonly File[];

@@ -1,0 +1,106 @@
+// The microphone: Chromium's fake one plays a file in real time.
+
+import assert from "node:assert/strict";
+import { copyFileSync } from "node:fs";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import * as e2e from "./harness.mjs";
+
+const skip = e2e.missing();
+const folder = e2e.scratch();
+let server;
+
+before(async () => {
+  if (skip) return;
+  server = await e2e.serve();
+});
+after(() => server?.stop());
+
+test("what the microphone hears is what Python says of the recording", {
+  skip,
+}, async () => {
+  const wav = path.join(folder, "microphone.wav");
+  e2e.python("e2e/note_as_wav.py", e2e.NOTE, wav);
+  const browser = await e2e.launch([
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    `--use-file-for-fake-audio-capture=${wav}%noloop`,
+  ]);
+  try {
+    const { page, problems } = await e2e.openApp(browser, server.url);
+    await page.click("#record");
+    await page.waitForSelector("#live:not([hidden])");
+    const loud = () => document.getElementById("level").value > 0.3;
+    await page.waitForFunction(loud);
+    await page.waitForFunction(() =>
+      /^\w+, \d+ %$/.test(document.getElementById("now").textContent),
+    );
+    // A window that is certain, after the note's first pause.
+    await page.waitForSelector("#live-timeline .window:not(.provisional)");
+    await page.waitForFunction(
+      () => document.getElementById("elapsed").textContent >= "0:26",
+    );
+    await page.click("#stop");
+    await page.waitForSelector("#result:not([hidden])");
+    const report = await e2e.reportOf(page);
+
+    const recording = path.join(folder, "recording.wav");
+    copyFileSync(await e2e.savedPath(page, "#save-sound"), recording);
+    const [expected] = await e2e.analysedInPython([recording]);
+    e2e.requireSame(report, expected, "what was recorded");
+
+    // And that is the note, though the fake microphone comes in late and resamples.
+    const [note] = await e2e.analysedInPython([e2e.NOTE]);
+    assert.equal(report.emotion, note.emotion);
+    assert.equal(report.windows.length, note.windows.length);
+    assert.deepEqual(problems, []);
+  } finally {
+    await browser.close();
+  }
+});
+
+test("discarding a recording keeps nothing and lets go of the microphone", {
+  skip,
+}, async () => {
+  const browser = await e2e.launch([
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+  ]);
+  try {
+    const { page } = await e2e.openApp(browser, server.url);
+    await page.click("#record");
+    await page.waitForSelector("#live:not([hidden])");
+    await page.click("#discard");
+    await page.waitForSelector("#start:not([hidden])");
+    assert.equal(await page.isVisible("#result"), false);
+    assert.match(await page.textContent("#status"), /nothing was kept/);
+    await e2e.analyse(page, e2e.NOTE); // and the page goes on
+  } finally {
+    await browser.close();
+  }
+});
+
+for (const [name, flags, title] of [
+  [
+    "refused",
+    ["--use-fake-device-for-media-stream", "--deny-permission-prompts"],
+    /refused/,
+  ],
+  ["none", ["--use-fake-ui-for-media-stream"], /No microphone/],
+]) {
+  test(`a microphone: ${name}`, { skip }, async () => {
+    const browser = await e2e.launch(flags);
+    try {
+      const { page } = await e2e.openApp(browser, server.url);
+      await page.click("#record");
+      await page.waitForSelector("#alert:not([hidden])");
+      assert.match(await page.textContent("#alert-title"), title);
+      assert.match(await page.textContent("#alert-text"), /choose a file/);
+      assert.equal(await page.isVisible("#start"), true);
+      await e2e.analyse(page, e2e.NOTE); // a file still goes
+      assert.equal(await page.isVisible("#alert"), false);
+    } finally {
+      await browser.close();
+    }
+  });
+}

@@ -1,0 +1,295 @@
+// The page as a person uses it: files, errors, keys, screen reader, models, offline.
+
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import * as e2e from "./harness.mjs";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf-8");
+
+const skip = e2e.missing();
+const folder = e2e.scratch();
+let server;
+let browser;
+
+before(async () => {
+  if (skip) return;
+  server = await e2e.serve();
+  browser = await e2e.launch();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+test("drop a file, see the timeline, hear a window, with mouse and keys", {
+  skip,
+}, async () => {
+  const { page, problems } = await e2e.openApp(browser, server.url);
+  await e2e.drop(page, [e2e.NOTE]);
+  await page.waitForSelector("#result:not([hidden])");
+  assert.match(await page.textContent("#headline"), /sadness/);
+  assert.equal(await page.evaluate(() => document.activeElement.id), "headline");
+  const windows = page.locator("#timeline .window");
+  assert.equal(await windows.count(), 4);
+  const label = await windows.nth(1).getAttribute("aria-label");
+  assert.match(label, /^Play 0:07 to 0:11: sadness, \d+ %$/);
+
+  await windows.nth(1).click();
+  await page.waitForFunction(() => document.getElementById("sound").currentTime > 7.3);
+  assert.equal(await windows.nth(1).getAttribute("aria-current"), "true");
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.getElementById("sound").currentTime > 12.5);
+  assert.equal(await windows.nth(2).getAttribute("aria-current"), "true");
+  // It stops where the window ends (16.9 s).
+  await page.waitForFunction(() => document.getElementById("sound").paused);
+  const stopped = await page.evaluate(() => document.getElementById("sound").currentTime);
+  assert.ok(stopped > 16.8 && stopped < 17.4, `stopped at ${stopped} s`);
+  assert.deepEqual(problems, []);
+});
+
+test("the table says what the report says", { skip }, async () => {
+  const { page } = await e2e.openApp(browser, server.url);
+  const report = await e2e.analyse(page, e2e.NOTE);
+  await page.click("#windows summary");
+  const rows = await page.locator("#table tbody tr").allTextContents();
+  assert.equal(rows.length, report.windows.length);
+  for (const [i, { start_s, emotion }] of report.windows.entries()) {
+    assert.ok(rows[i].startsWith(start_s.toFixed(1)) && rows[i].includes(emotion), rows[i]);
+  }
+});
+
+test("what cannot be analysed is said, and costs nothing", { skip }, async () => {
+  const { page, problems } = await e2e.openApp(browser, server.url);
+  for (const [name, content, text] of [
+    [
+      "notes.txt",
+      "These are words, not a recording.",
+      /no recording that this browser can decode/,
+    ],
+    ["empty.wav", "", /the file is empty/],
+    ["cut.m4a", readFileSync(e2e.NOTE).subarray(0, 900), /no recording|no audio/],
+  ]) {
+    const file = path.join(folder, name);
+    writeFileSync(file, content);
+    await page.setInputFiles("#file", file);
+    await page.waitForSelector("#alert:not([hidden])");
+    assert.match(await page.textContent("#alert-text"), text, name);
+    assert.ok((await page.textContent("#alert-text")).includes(name));
+    assert.equal(await page.isVisible("#start"), true, name);
+  }
+  const report = await e2e.analyse(page, e2e.NOTE);
+  assert.equal(report.emotion, "sadness");
+  assert.equal(await page.isVisible("#alert"), false);
+  assert.deepEqual(problems, []);
+});
+
+test("no speech: said so, no emotion made up", { skip }, async () => {
+  const quiet = path.join(folder, "quiet.wav");
+  e2e.python("e2e/long_note.py", quiet, "0.1", "16000", "silent");
+  const { page } = await e2e.openApp(browser, server.url);
+  const report = await e2e.analyse(page, quiet);
+  assert.equal(report.emotion, null);
+  assert.deepEqual(report.windows, []);
+  assert.match(await page.textContent("#headline"), /No speech was found/);
+  assert.equal(await page.isVisible("#bars"), false);
+});
+
+test("a long file: progress, cancel, and the page goes on", { skip }, async () => {
+  const note = await e2e.longNote(path.join(folder, "ten.wav"), 10);
+  const { page, problems } = await e2e.openApp(browser, server.url);
+  await page.setInputFiles("#file", note);
+  await page.waitForFunction(() => document.getElementById("progress").value > 0.05);
+  assert.match(await page.textContent("#progress-text"), /of 10:00, \d+ %/);
+  assert.ok((await page.locator("#working-timeline .window").count()) > 0);
+  await page.click("#cancel");
+  await page.waitForSelector("#start:not([hidden])");
+  assert.match(await page.textContent("#status"), /Cancelled/);
+  assert.equal(await page.isVisible("#result"), false);
+  assert.equal((await e2e.analyse(page, e2e.NOTE)).emotion, "sadness");
+  assert.deepEqual(problems, []);
+});
+
+test("the page never freezes while a file is analysed", { skip }, async () => {
+  const note = path.join(folder, "ten.wav");
+  const { page } = await e2e.openApp(browser, server.url);
+  await page.evaluate(() => {
+    window.longest = 0;
+    new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries())
+        window.longest = Math.max(window.longest, duration);
+    }).observe({ entryTypes: ["longtask"] });
+    window.frames = 0;
+    const count = () => {
+      window.frames += 1;
+      requestAnimationFrame(count);
+    };
+    count();
+  });
+  await page.setInputFiles("#file", note);
+  await page.waitForFunction(() => document.getElementById("progress").value > 0.3);
+  const frames = await page.evaluate(() => window.frames);
+  assert.ok(frames > 10, `${frames} frames were drawn meanwhile`);
+  await page.click("#cancel");
+});
+
+test("a model folder of one's own; an altered one is refused", { skip }, async () => {
+  const { page } = await e2e.openApp(browser, server.url);
+  await page.click("#models summary");
+  const mine = path.join(folder, "mine");
+  cpSync(e2e.MODEL, mine, { recursive: true });
+  const card = JSON.parse(readFileSync(path.join(mine, "model.json"), "utf-8"));
+  writeFileSync(path.join(mine, "model.json"), JSON.stringify({ ...card, name: "mine" }));
+  await page.setInputFiles("#folder", mine);
+  await page.waitForFunction(
+    () => document.getElementById("model-now").textContent === "mine 0.1.0",
+  );
+  assert.equal((await e2e.analyse(page, e2e.NOTE)).model.name, "mine");
+
+  const altered = path.join(folder, "altered");
+  cpSync(mine, altered, { recursive: true });
+  const graph = readFileSync(path.join(altered, "model.onnx"));
+  graph[graph.length >> 1] ^= 1;
+  writeFileSync(path.join(altered, "model.onnx"), graph);
+  const half = path.join(folder, "half");
+  mkdirSync(half);
+  cpSync(path.join(mine, "model.json"), path.join(half, "model.json"));
+  for (const [given, text] of [
+    [altered, /model\.onnx: sha256 is \w{12}\.\.\., not \w{12}/],
+    [half, /holds no model\.onnx/],
+  ]) {
+    await page.setInputFiles("#folder", given);
+    await page.waitForSelector("#alert:not([hidden])");
+    assert.match(await page.textContent("#alert-text"), text);
+    await page.click("#alert-close");
+  }
+  assert.equal((await e2e.analyse(page, e2e.NOTE)).model.name, "mine"); // which stayed
+});
+
+test("no model: said so, and tried again", { skip }, async () => {
+  const context = await browser.newContext({ serviceWorkers: "block" });
+  const page = await context.newPage();
+  await page.route("**/models/index.json", (route) => route.fulfill({ status: 404 }));
+  await page.goto(server.url);
+  await page.waitForSelector("#alert:not([hidden])");
+  assert.match(await page.textContent("#alert-title"), /No model was found/);
+  assert.equal(await page.isDisabled("#record"), true);
+  await page.unroute("**/models/index.json");
+  await page.click("#alert-retry");
+  await page.waitForSelector("html[data-ready=true]");
+  assert.equal(await page.isDisabled("#record"), false);
+});
+
+test("a profile can be deleted; a damaged or double one is refused", { skip }, async () => {
+  const { page } = await e2e.openApp(browser, server.url);
+  await page.click("#voice summary");
+  await page.fill("#voice-name", "../me");
+  await page.click("#new-voice button");
+  await page.waitForSelector("#alert:not([hidden])");
+  assert.match(await page.textContent("#alert-text"), /is no name for a profile/);
+  await page.fill("#voice-name", "me");
+  await page.click("#new-voice button");
+  await page.waitForFunction(() => document.getElementById("speaker").value === "me");
+  const file = path.join(folder, "me.json");
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.click("#voice-export"),
+  ]);
+  await download.saveAs(file);
+  await page.setInputFiles("#voice-file", file);
+  await page.waitForSelector("#alert:not([hidden])");
+  assert.match(await page.textContent("#alert-text"), /'me' already/);
+  writeFileSync(
+    file,
+    readFileSync(file, "utf-8").replace('"n_windows": 0', '"n_windows": 9'),
+  );
+  await page.setInputFiles("#voice-file", file);
+  await page.waitForFunction(() =>
+    /edited or damaged/.test(document.getElementById("alert-text").textContent),
+  );
+  page.on("dialog", (dialog) => dialog.accept());
+  await page.click("#voice-delete");
+  await page.waitForFunction(() => document.getElementById("speaker").value === "");
+  assert.deepEqual(
+    await page.evaluate(() =>
+      Object.keys(localStorage).filter((key) => /profile/.test(key)),
+    ),
+    [],
+  );
+});
+
+test("offline: the server is gone, and the app opens and analyses", { skip }, async () => {
+  const own = await e2e.serve();
+  const { page, problems } = await e2e.openApp(browser, own.url);
+  const first = await e2e.analyse(page, e2e.NOTE);
+  await e2e.offlineReady(page);
+  await own.stop();
+  await page.reload();
+  await page.waitForSelector("html[data-ready=true]");
+  assert.deepEqual(await e2e.analyse(page, e2e.NOTE), first);
+  assert.deepEqual(problems, []);
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`axe finds nothing serious, ${colorScheme}`, { skip }, async () => {
+    const { page } = await e2e.openApp(browser, server.url, { colorScheme });
+    const check = async (state) => {
+      await page.evaluate(AXE);
+      const found = await page.evaluate(() => axe.run());
+      const serious = found.violations.filter(({ impact }) =>
+        /serious|critical/.test(impact),
+      );
+      const told = serious.map(
+        ({ id, nodes }) => `${id}: ${nodes.map((node) => node.html)}`,
+      );
+      assert.deepEqual(told, [], state);
+      assert.ok(found.passes.length > 10, state);
+    };
+    await check("start");
+    for (const id of ["voice", "models", "limits"]) await page.click(`#${id} summary`);
+    await check("panels open");
+    await e2e.analyse(page, e2e.NOTE);
+    await page.click("#windows summary");
+    await check("result");
+    await page.click("#again");
+    const text = path.join(folder, `words-${colorScheme}.txt`);
+    writeFileSync(text, "words");
+    await page.setInputFiles("#file", text);
+    await page.waitForSelector("#alert:not([hidden])");
+    await check("alert");
+  });
+}
+
+test("WebGPU is used only where it agrees and is faster", { skip }, async (t) => {
+  // A graphics processor in software: surely not faster.
+  const gpu = await e2e.launch([
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--enable-features=Vulkan,UnsafeWebGPU",
+  ]);
+  try {
+    const { page } = await e2e.openApp(gpu, server.url);
+    await page.click("#models summary");
+    const none = /offers no graphics processor/;
+    if (none.test(await page.textContent("#webgpu-note"))) {
+      t.skip("this Chromium offers no WebGPU, not even in software");
+      return;
+    }
+    await page.check("#webgpu");
+    const told = await page.waitForFunction(
+      () => /WebGPU is .*/.exec(document.getElementById("webgpu-note").textContent)?.[0],
+      null,
+      { timeout: 120_000 },
+    );
+    const [, apart] = /at most ([\d.]+) apart/.exec(await told.jsonValue());
+    assert.ok(Number(apart) < e2e.PROBABILITY);
+    await page.waitForFunction(() => !document.getElementById("webgpu").checked);
+    assert.match(await page.textContent("#model-facts"), /WebAssembly/);
+    assert.equal((await e2e.analyse(page, e2e.NOTE)).emotion, "sadness");
+  } finally {
+    await gpu.close();
+  }
+});
