@@ -19,6 +19,7 @@ import json
 import re
 import subprocess
 import sys
+import wave
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +27,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from browser_peer import make_peer
-from browser_tables import app_table, bars_table, machine_text, speed_table
+from browser_tables import (
+    app_table,
+    bars_table,
+    machine_text,
+    memory_table,
+    speed_table,
+)
 
 import espressivo
 from espressivo.audio import load_audio
@@ -78,6 +85,9 @@ def main() -> None:
     if not args.no_app:
         print(f"\n{app_table(found['app'])}")
     print(f"\n{bars_table(found, SECONDS)}")
+    if not args.no_memory:
+        found["memory"] = measure_memory(signal)
+        print(f"\n{memory_table(found['memory'])}")
     if args.json:
         args.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
@@ -120,6 +130,28 @@ def measure_app(opens: int) -> dict[str, Any]:
     found["files_bytes"] = sum(sizes.values())
     found["files_gzip_bytes"] = sum(_zipped_bytes(path) for path in files)
     return found
+
+
+def measure_memory(signal: Signal) -> list[dict[str, Any]]:
+    """Analyse files of ten minutes and of an hour in the app; what each took."""
+    with TemporaryDirectory() as scratch, _serving() as url:
+        files = [_write(Path(scratch), signal, minutes) for minutes in (10, 60)]
+        found = _drive("memory", "--url", url, *map(str, files))
+    memory: list[dict[str, Any]] = found["files"]
+    return memory
+
+
+def _write(folder: Path, signal: Signal, minutes: int) -> Path:
+    """Write a 16-bit WAV of so many minutes, at 48 kHz as phones record."""
+    path = folder / f"{minutes} min.wav"
+    samples = np.repeat((np.clip(signal, -1, 1) * 32767).astype("<i2"), 3)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(3 * RATE)
+        for _ in range(minutes):
+            file.writeframes(samples.tobytes())
+    return path
 
 
 def _drive(*arguments: str) -> dict[str, Any]:
@@ -197,6 +229,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--opens", type=int, default=5, help="of the app")
     parser.add_argument("--no-speed", action="store_true", help="the app alone")
     parser.add_argument("--no-app", action="store_true", help="the speed alone")
+    parser.add_argument("--no-memory", action="store_true", help="not of long files")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     return parser.parse_args()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from statistics import median
 from typing import Any
 
@@ -69,6 +70,16 @@ def app_table(app: dict[str, Any]) -> str:
     }
     lines = ["| the app, model included, no network between | |", "|---|---|"]
     return "\n".join([*lines, *(f"| {what} | {text} |" for what, text in rows.items())])
+
+
+def memory_table(memory: list[dict[str, Any]]) -> str:
+    """Return a row a file."""
+    lines = ["| file | s | MB before | MB at most |", "|---|---|---|---|"]
+    for row in memory:
+        name = PurePath(row["file"]).stem
+        before, most = (row[key] / _MB for key in ("idle_bytes", "peak_bytes"))
+        lines.append(f"| {name} | {row['seconds']:.1f} | {before:.0f} | {most:.0f} |")
+    return "\n".join(lines)
 
 
 def bars_table(found: dict[str, Any], seconds: float) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -202,6 +203,23 @@ def test_an_array_is_a_signal_or_an_audio_error(samples):
     assert signal.dtype == np.float32
     assert signal.shape == samples.shape
     assert np.isfinite(signal).all()
+
+
+def test_opus_is_decoded_by_libopus_as_browsers_do(tmp_path, note):
+    path = encode(tmp_path / "note.opus", note)
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        libopus = av.codec.Codec("libopus", "r").create("audio")
+        libopus.extradata = stream.codec_context.extradata
+        libopus.sample_rate, libopus.layout = 48_000, "mono"
+        frames = [f for p in container.demux(stream) for f in libopus.decode(p)]
+    pcm = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+    np.testing.assert_array_equal(load_audio(path), from_array(pcm, 48_000))
+
+
+def test_an_empty_array_is_empty_at_any_rate():
+    assert from_array(np.zeros(0, np.float32), 44_100).shape == (0,)
 
 
 def test_an_array_at_another_rate_is_resampled_like_a_file(tmp_path):

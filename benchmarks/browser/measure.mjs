@@ -3,6 +3,7 @@
 //   node measure.mjs speed --samples FILE.f32 --library DIR --model DIR --peer DIR
 //                          [--rounds 5]
 //   node measure.mjs app --url URL [--opens 5]
+//   node measure.mjs memory --url URL FILE...
 //
 // Prints JSON; what is going on goes to standard error.
 
@@ -10,6 +11,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { measureApp } from "./app.mjs";
 import { versionOfChromium } from "./chromium.mjs";
+import { measureMemory } from "./memory.mjs";
 import { measureSpeed } from "./speed.mjs";
 
 const string = { type: "string" };
@@ -28,10 +30,11 @@ const { values, positionals } = parseArgs({
 const measurements = {
   speed: () => measureSpeed(values, Number(values.rounds)),
   app: () => measureApp(values.url, Number(values.opens)),
+  memory: () => measureMemory(values.url, positionals.slice(1)),
 };
 const measure = measurements[positionals[0]];
 if (!measure) {
-  console.error("usage: node measure.mjs speed|app OPTIONS; see the head of this file");
+  console.error("usage: node measure.mjs speed|app|memory OPTIONS; see the head of this file");
   process.exit(2);
 }
 const found = await measure();

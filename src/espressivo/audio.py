@@ -261,6 +261,8 @@ def resample(signal: Signal, sample_rate: int) -> Signal:
     """Bring `signal` from `sample_rate` Hz to 16 kHz, as recordings are."""
     if sample_rate <= 0 or int(sample_rate) != sample_rate:
         raise AudioError(f"array: sample rate is {sample_rate} Hz; pass a whole number")
+    if not len(signal):
+        return signal  # of which FFmpeg makes no frame
     frame = av.AudioFrame.from_ndarray(signal[None], format="flt", layout="mono")
     frame.sample_rate = int(sample_rate)
     graph = _resampling_graph(frame)

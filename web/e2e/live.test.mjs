@@ -36,7 +36,7 @@ test("what the microphone hears is what Python says of the recording", {
       /^\w+, \d+ %$/.test(document.getElementById("now").textContent),
     );
     // A window that is certain, after the note's first pause.
-    await page.waitForSelector("#live-timeline .window:not(.provisional)");
+    await page.waitForSelector("#live-timeline [aria-label^='1 window in']");
     await page.waitForFunction(
       () => document.getElementById("elapsed").textContent >= "0:26",
     );

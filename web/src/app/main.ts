@@ -7,7 +7,7 @@ import { element, say, show } from "./elements";
 import { ModelPanel } from "./model-panel";
 import { Recorder } from "./recorder";
 import { hideReport, showReport } from "./result";
-import { Timeline } from "./timeline";
+import { Strip } from "./strip";
 import { VoicePanel } from "./voice-panel";
 import { clock, percent } from "./words";
 
@@ -43,7 +43,7 @@ async function open(file: File): Promise<void> {
   element("progress-text").textContent = "Reading…";
   const bar = element<HTMLProgressElement>("progress");
   bar.removeAttribute("value");
-  const timeline = new Timeline(element("working-timeline"), analyzer.card.emotions);
+  const strip = new Strip(element("working-timeline"), analyzer.card.emotions);
   say(`Analysing ${file.name}…`);
   try {
     const report = await analyzer.analyze(file, {
@@ -52,7 +52,7 @@ async function open(file: File): Promise<void> {
       signal: work.signal,
       onProgress: ({ estimates, duration_s }, total_s) => {
         if (work?.signal.aborted) return;
-        timeline.add(estimates, null, duration_s);
+        strip.add(estimates, null, duration_s, total_s);
         if (total_s) bar.value = Math.min(1, duration_s / total_s);
         element("progress-text").textContent = total_s
           ? `${clock(duration_s)} of ${clock(total_s)}, ${percent(Math.min(1, duration_s / total_s))}`

@@ -5,7 +5,7 @@ import { SAMPLE_RATE } from "../espressivo";
 import { drawBars } from "./bars";
 import { dot, element, say, show } from "./elements";
 import { Microphone } from "./microphone";
-import { Timeline } from "./timeline";
+import { Strip } from "./strip";
 import { WavRecording } from "./wav";
 import { clock, percent } from "./words";
 
@@ -14,7 +14,7 @@ const QUIETEST_DB = -60;
 
 export class Recorder {
   private readonly wav = new WavRecording();
-  private readonly timeline: Timeline;
+  private readonly strip: Strip;
   private waiting: Float32Array[] = [];
   private busy: Promise<void> | null = null;
   private microphone: Microphone | null = null;
@@ -24,7 +24,7 @@ export class Recorder {
     private readonly stream: Stream,
     private readonly fail: (error: unknown) => void,
   ) {
-    this.timeline = new Timeline(element("live-timeline"), analyzer.card.emotions);
+    this.strip = new Strip(element("live-timeline"), analyzer.card.emotions);
   }
 
   /**
@@ -107,7 +107,7 @@ export class Recorder {
   }
 
   private tell({ estimates, provisional, duration_s, speaking }: Heard): void {
-    this.timeline.add(estimates, provisional, duration_s);
+    this.strip.add(estimates, provisional, duration_s, null);
     element("now-note").textContent = speaking ? "someone speaks" : "a pause";
     const newest = provisional ?? estimates.at(-1);
     if (!newest) return;

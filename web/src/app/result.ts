@@ -59,10 +59,9 @@ export function showReport(
   element("warnings").replaceChildren(...warnings);
   show("save-sound", recorded);
   show("result", true);
-  const timeline = new Timeline(element("timeline"), report.emotions, (estimate) =>
+  const timeline = new Timeline(element("timeline"), report, (estimate) =>
     player.playWindow(estimate),
   );
-  timeline.add(report.estimates, null, report.duration_s);
   player.open(sound, report.duration_s, timeline);
   element<HTMLDetailsElement>("windows").open = false;
   element("table").replaceChildren(tableOf(report));

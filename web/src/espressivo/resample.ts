@@ -56,8 +56,8 @@ export class Resampler {
   /** Return the rest. */
   finish(): Float32Array {
     if (this.isCopy || this.buffer.length === 0) return new Float32Array(0);
-    const left = Math.min(this.buffer.length, this.nTaps);
-    const mirrored = this.buffer.slice(-Math.floor((left + 1) / 2)).reverse();
+    const left = this.buffer.length; // less than a filter, and a half of it is mirrored
+    const mirrored = this.buffer.slice(Math.floor(left / 2)).reverse();
     this.buffer = joined(this.buffer, mirrored);
     return this.begin() ? this.convolve() : new Float32Array(0);
   }

@@ -1,0 +1,89 @@
+/**
+ * The windows found so far, as a picture, while more are being found.
+ *
+ * A canvas, and not elements as in the timeline of a result: it is drawn anew with every
+ * block, and an hour of elements drawn so often takes hundreds of megabytes.
+ */
+
+import { type Emotion, type Estimate, SAMPLE_RATE } from "../espressivo";
+import { make } from "./elements";
+import { clock } from "./words";
+
+const SHOWN_S = 60; // of a recording whose length nobody knows yet: the newest
+const BARS = 80; // pixels
+const HEIGHT = 108;
+const STEPS_S = [5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
+
+export class Strip {
+  private readonly canvas = make("canvas", { class: "strip", role: "img" });
+  private readonly estimates: Estimate[] = [];
+  private provisional: Estimate | null = null;
+
+  constructor(
+    place: HTMLElement,
+    private readonly emotions: readonly Emotion[],
+  ) {
+    const legend = emotions.map((emotion) =>
+      make("span", {}, make("i", { class: `of-${emotion}` }), emotion),
+    );
+    place.replaceChildren(this.canvas, make("p", { class: "legend" }, ...legend));
+  }
+
+  /**
+   * Add windows.
+   *
+   * @param length_s Of what was heard so far.
+   * @param total_s Of the whole; null: not known.
+   */
+  add(
+    estimates: readonly Estimate[],
+    provisional: Estimate | null,
+    length_s: number,
+    total_s: number | null,
+  ): void {
+    this.estimates.push(...estimates);
+    if (provisional || estimates.length) this.provisional = provisional;
+    const n = this.estimates.length;
+    const label = `${n} ${n === 1 ? "window" : "windows"} in ${clock(length_s)} so far`;
+    this.canvas.setAttribute("aria-label", label);
+    const to = total_s ?? Math.max(length_s, SHOWN_S / 2);
+    this.draw(total_s ? 0 : Math.max(0, length_s - SHOWN_S), Math.max(to, length_s));
+  }
+
+  private draw(from_s: number, to_s: number): void {
+    const { canvas } = this;
+    const style = getComputedStyle(canvas);
+    const color = (name: string) => style.getPropertyValue(`--${name}`);
+    const width = canvas.clientWidth;
+    const dense = window.devicePixelRatio;
+    canvas.width = Math.round(width * dense);
+    canvas.height = Math.round(HEIGHT * dense);
+    const pen = canvas.getContext("2d");
+    if (!pen || width === 0) return;
+    pen.scale(dense, dense);
+    const at = (s: number) => ((s - from_s) / (to_s - from_s)) * width;
+    pen.fillStyle = color("line");
+    pen.fillRect(0, BARS, width, 2);
+    const shown = this.provisional ? [...this.estimates, this.provisional] : this.estimates;
+    for (const estimate of shown) {
+      const [start, end] = [estimate.segment.start, estimate.segment.end];
+      const left = at(start / SAMPLE_RATE);
+      const right = at(end / SAMPLE_RATE);
+      if (right < 0) continue;
+      pen.globalAlpha = estimate === this.provisional ? 0.55 : 1;
+      let top = 0;
+      for (const [i, p] of estimate.probabilities.entries()) {
+        pen.fillStyle = color(this.emotions[i]);
+        pen.fillRect(left, top, Math.max(1, right - left - 1), p * BARS);
+        top += p * BARS;
+      }
+    }
+    pen.globalAlpha = 1;
+    pen.fillStyle = color("soft");
+    pen.font = `12px ${style.fontFamily}`;
+    const step = STEPS_S.find((each) => at(from_s + each) >= 56) ?? 7200;
+    for (let s = Math.ceil(from_s / step) * step; at(s) < width - 30; s += step) {
+      pen.fillText(clock(s), at(s), HEIGHT - 6);
+    }
+  }
+}

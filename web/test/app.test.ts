@@ -1,0 +1,139 @@
+// What of the app needs no browser.
+
+import { describe, expect, test } from "vitest";
+import { compared, probeSignal } from "../src/app/backend";
+import { stem } from "../src/app/download";
+import { WavRecording } from "../src/app/wav";
+import { clock, headline, length, megabytes, percent } from "../src/app/words";
+import type { Analyzer } from "../src/espressivo";
+import { note } from "./goldens";
+import { openModel } from "./graphs";
+import { cut, noise, Random } from "./random";
+
+describe("what was recorded, as a file", () => {
+  async function written(pieces: readonly Float32Array[]): Promise<DataView> {
+    const wav = new WavRecording();
+    for (const piece of pieces) wav.push(piece);
+    expect(wav.nSamples).toBe(pieces.reduce((n, piece) => n + piece.length, 0));
+    expect(wav.toBlob().type).toBe("audio/wav");
+    return new DataView(await wav.toBlob().arrayBuffer());
+  }
+
+  const text = (view: DataView, at: number) =>
+    String.fromCharCode(...new Uint8Array(view.buffer, at, 4));
+  const samples = (view: DataView) =>
+    Array.from({ length: (view.byteLength - 44) / 2 }, (_, i) =>
+      view.getInt16(44 + 2 * i, true),
+    );
+
+  test("is 16 bit mono PCM at 16 kHz, and says so", async () => {
+    const view = await written([note()]);
+    const n = note().length;
+    const words = [0, 8, 12, 36].map((at) => text(view, at));
+    expect(words).toEqual(["RIFF", "WAVE", "fmt ", "data"]);
+    const longs = [4, 16, 24, 28, 40].map((at) => view.getUint32(at, true));
+    expect(longs).toEqual([36 + 2 * n, 16, 16_000, 32_000, 2 * n]);
+    const shorts = [20, 22, 32, 34].map((at) => view.getUint16(at, true));
+    expect(shorts).toEqual([1, 1, 2, 16]);
+    expect(view.byteLength).toBe(44 + 2 * n);
+  });
+
+  test("holds every sample, to half a step", async () => {
+    const found = samples(await written([note()]));
+    note().forEach((x, i) => {
+      expect(Math.abs(found[i] - 32_767 * x)).toBeLessThanOrEqual(0.5);
+    });
+    const loud = samples(await written([Float32Array.of(-2, -1, 0, 1, 2)]));
+    expect(loud).toEqual([-32_767, -32_767, 0, 32_767, 32_767]);
+  });
+
+  test("is the same however sound came in, also when it is long", async () => {
+    const signal = noise(16_000 * 70, 1);
+    const places = new Random(1).integers(20, 0, signal.length);
+    expect(samples(await written(cut(signal, places)))).toEqual(
+      samples(await written([signal])),
+    );
+  });
+
+  test("of nothing is a header", async () => {
+    const view = await written([]);
+    expect([view.byteLength, view.getUint32(40, true)]).toEqual([44, 0]);
+  });
+});
+
+describe("words", () => {
+  test.each([
+    [0, "0:00"],
+    [59.99, "0:59"],
+    [60, "1:00"],
+    [3_599, "59:59"],
+    [3_600, "1:00:00"],
+    [36_061, "10:01:01"],
+  ])("%f s is %s", (seconds, shown) => {
+    expect(clock(seconds)).toBe(shown);
+  });
+
+  test("lengths, shares and sizes", () => {
+    expect([length(0.4), length(24.5), length(119)]).toEqual(["0 s", "25 s", "119 s"]);
+    expect([length(120), length(4_000)]).toEqual(["2:00 min", "1:06:40 min"]);
+    expect([percent(0), percent(0.666), percent(1)]).toEqual(["0 %", "67 %", "100 %"]);
+    expect(megabytes(5_174_381)).toBe("5.2 MB");
+  });
+
+  test.each([
+    [1, "Sounds like anger"],
+    [0.75, "Sounds like anger"],
+    [0.7499, "Mostly anger"],
+    [0.5, "Mostly anger"],
+    [0.4999, "Undecided; anger comes first"],
+  ])("a probability of %f is headed: %s", (probability, shown) => {
+    expect(headline("anger", probability)).toBe(shown);
+  });
+
+  test.each([
+    ["note.wav", "note"],
+    ["a.b.wav", "a.b"],
+    ["x/y\\z.wav", "x-y-z"],
+    ["note", "note"],
+    [".wav", "recording"],
+    ["", "recording"],
+  ])("%o is saved as %o", (name, saved) => {
+    expect(stem(name)).toBe(saved);
+  });
+});
+
+describe("a backend", () => {
+  test("is tried on sound that differs by round, and is not too loud", () => {
+    const rounds = [0, 1, 2, 3, 4].map((round) => probeSignal(round, 16_000));
+    for (const [i, signal] of rounds.entries()) {
+      const loudest = signal.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+      expect(loudest).toBeGreaterThan(0.05);
+      expect(loudest).toBeLessThan(1);
+      expect(signal).not.toEqual(rounds[(i + 1) % 5]);
+    }
+  });
+
+  test("is used when it agrees and is faster, and only then", async () => {
+    const classifier = await openModel();
+    const { card } = classifier;
+    const analyzer = (ms: number, shift = 0) =>
+      ({
+        card: { ...card, window_s: 1 },
+        probe: async (signal: Float32Array) => {
+          const { probabilities } = await classifier.classify(signal, false);
+          return { probabilities: probabilities.map((p) => p + shift), ms };
+        },
+      }) as unknown as Analyzer;
+    const plain = analyzer(100);
+    expect(await compared(analyzer(50), plain)).toEqual({
+      use: true,
+      text: "WebGPU is 2.00 times as fast, at most 0.000 apart: it is used from now on.",
+    });
+    expect((await compared(analyzer(200), plain)).use).toBe(false);
+    expect(await compared(analyzer(50, 0.03), plain)).toEqual({
+      use: false,
+      text: "WebGPU is 2.00 times as fast, at most 0.030 apart: WebAssembly stays.",
+    });
+    expect((await compared(analyzer(50, 0.01), plain)).use).toBe(true);
+  });
+});

@@ -1,0 +1,131 @@
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { describe, expect, test } from "vitest";
+import { readCard } from "../src/espressivo/card";
+import { ModelError } from "../src/espressivo/errors";
+import { EMOTIONS } from "../src/espressivo/types";
+import { MODEL } from "./graphs";
+
+type Details = Record<string, unknown> & { profile: Record<string, unknown> };
+
+const text = readFileSync(path.join(MODEL, "model.json"), "utf-8");
+const details = (): Details => JSON.parse(text);
+
+function changed(change: (entries: Details) => void): () => unknown {
+  const entries = details();
+  change(entries);
+  return () => readCard(JSON.stringify(entries), "m/model.json");
+}
+
+function requireRefused(read: () => unknown, said: string): void {
+  expect(read).toThrow(ModelError);
+  expect(read).toThrow(said);
+}
+
+test("the bundled model's card is read whole", () => {
+  const card = readCard(text, "m/model.json");
+  expect(card.emotions).toEqual(EMOTIONS);
+  expect(card.details).toEqual(details());
+  expect(card.window_s).toBe(details()["window_s"]);
+  expect(card.min_s).toBe(details()["min_s"]);
+  expect(card.name).toBe("espressivo-tiny");
+  expect(card.version).toBe(details()["version"]);
+  expect(card.sha256).toBe(details()["sha256"]);
+  expect(card.allowedUse).toBe(details()["allowed_use"]);
+  expect(card.allowedUse.length).toBeGreaterThan(0);
+  const { sha256, width, distance_limit } = details().profile;
+  expect(card.personal).toEqual({ sha256, width, distanceLimit: distance_limit });
+});
+
+test.each([undefined, null])("a model may take no profiles: profile %o", (entry) => {
+  const entries = { ...details(), profile: entry };
+  expect(readCard(JSON.stringify(entries), "m/model.json").personal).toBeNull();
+});
+
+describe("a card without a field is refused", () => {
+  const names = ["emotions", "sample_rate_hz", "window_s", "min_s", "name", "version"];
+  test.each([...names, "sha256"])("%s", (name) => {
+    requireRefused(
+      changed((entries) => {
+        delete entries[name];
+      }),
+      `m/model.json: has no '${name}'; export the model again`,
+    );
+  });
+
+  test.each(["sha256", "width", "distance_limit"])("profile.%s", (name) => {
+    requireRefused(
+      changed(({ profile }) => {
+        delete profile[name];
+      }),
+      `m/model.json: has no '${name}'; export the model again`,
+    );
+  });
+
+  test("format_version", () => {
+    requireRefused(
+      changed((entries) => {
+        delete entries["format_version"];
+      }),
+      "m/model.json: format_version is undefined, and this version reads 1; " +
+        "export the model again",
+    );
+  });
+});
+
+describe("a card with a wrong field is refused, and says which", () => {
+  const spans = (min_s: number, window_s: number) =>
+    `min_s is ${min_s} and window_s ${window_s}; wanted 0 < min_s <= window_s <= 60`;
+  const cases: [Record<string, unknown>, string][] = [
+    [{ emotions: "anger" }, 'emotions is "anger"'],
+    [{ emotions: [] }, "emotions is []"],
+    [{ emotions: ["anger", "joy"] }, 'emotions is ["anger","joy"]'],
+    [{ emotions: ["anger", "anger"] }, 'emotions is ["anger","anger"]'],
+    [{ emotions: [1] }, "emotions is [1]"],
+    [{ sample_rate_hz: 8_000 }, "sample_rate_hz is 8000, not 16000"],
+    [{ sample_rate_hz: "16000" }, 'sample_rate_hz is "16000"'],
+    [{ window_s: null }, "window_s is null"],
+    [{ window_s: 61 }, spans(0.5, 61)],
+    [{ min_s: 0 }, spans(0, 8)],
+    [{ min_s: 9 }, spans(9, 8)],
+    [{ min_s: -1 }, spans(-1, 8)],
+    [{ name: 1 }, "name is 1"],
+    [{ version: 1 }, "version is 1"],
+    [{ sha256: null }, "sha256 is null"],
+    [{ profile: [] }, "profile is not an object"],
+    [{ profile: "yes" }, "profile is not an object"],
+    [{ profile: { sha256: "", width: "3", distance_limit: 1 } }, 'width is "3"'],
+    [{ profile: { sha256: 1, width: 3, distance_limit: 1 } }, "sha256 is 1"],
+    [{ profile: { sha256: "", width: 3, distance_limit: [] } }, "distance_limit is []"],
+  ];
+
+  test.each(cases)("%o", (change, said) => {
+    requireRefused(
+      changed((entries) => Object.assign(entries, change)),
+      `m/model.json: ${said}; export the model again`,
+    );
+  });
+
+  test.each([
+    [2, "update espressivo"],
+    [0, "export the model again"],
+    ["1", "export the model again"],
+  ])("format_version %o: %s", (version, remedy) => {
+    requireRefused(
+      changed((entries) => Object.assign(entries, { format_version: version })),
+      `m/model.json: format_version is ${JSON.stringify(version)}, and this version reads ` +
+        `1; ${remedy}`,
+    );
+  });
+});
+
+test.each([
+  [text.slice(0, 100), "is not readable JSON; get the model again"],
+  ["", "is not readable JSON; get the model again"],
+  ["<!doctype html>", "is not readable JSON; get the model again"],
+  ["[]", "is not a JSON object"],
+  ["null", "is not a JSON object"],
+  ["1", "is not a JSON object"],
+])("what is no card is refused: %o", (content, said) => {
+  requireRefused(() => readCard(content, "m/model.json"), `m/model.json: ${said}`);
+});

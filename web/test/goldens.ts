@@ -1,0 +1,73 @@
+/** What Python makes of fixed inputs, as make-goldens.py wrote it. */
+
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import type { Estimate, Segment } from "../src/espressivo/types";
+import type { Voice } from "../src/espressivo/voice";
+
+export const FOLDER = path.join(import.meta.dirname, "goldens");
+
+/** Numbers in base 64, little-endian. */
+export type Packed = { readonly f32: string } | { readonly f64: string };
+export type Span = readonly [number, number];
+export interface PackedEstimate {
+  readonly segment: Span;
+  readonly probabilities: readonly number[];
+}
+export interface PackedVoice extends Omit<Voice, "mean" | "squares"> {
+  readonly mean: Packed;
+  readonly squares: Packed;
+}
+
+export function golden<T>(name: string, folder = FOLDER): T {
+  return JSON.parse(readFileSync(path.join(folder, `${name}.json`), "utf-8"));
+}
+
+export function unpacked(packed: Packed): number[] {
+  const [[kind, text]] = Object.entries(packed);
+  const bytes = Uint8Array.from(Buffer.from(text, "base64"));
+  const Kind = kind === "f32" ? Float32Array : Float64Array;
+  return Array.from(new Kind(bytes.buffer));
+}
+
+export function floats(packed: Packed): Float32Array {
+  return Float32Array.from(unpacked(packed));
+}
+
+export function segmentOf([start, end]: Span): Segment {
+  return { start, end };
+}
+
+export function estimateOf({ segment, probabilities }: PackedEstimate): Estimate {
+  return { segment: segmentOf(segment), probabilities };
+}
+
+export function voiceOf(packed: PackedVoice): Voice {
+  const mean = Float64Array.from(unpacked(packed.mean));
+  return { ...packed, mean, squares: Float64Array.from(unpacked(packed.squares)) };
+}
+
+/** 4.5 s of speech with a pause in it. */
+export function note(): Float32Array {
+  const bytes = Uint8Array.from(readFileSync(path.join(FOLDER, "note.wav")));
+  return Float32Array.from(new Int16Array(bytes.buffer, 44), (x) => x / 32_768);
+}
+
+/** 18 s in which nobody draws breath. */
+export function withoutPause(): Float32Array {
+  const piece = note().subarray(0, 24_000);
+  return repeated(piece, 12);
+}
+
+/** A quarter of a second of speech in silence. */
+export function oneWord(): Float32Array {
+  const signal = new Float32Array(44_000);
+  signal.set(note().subarray(9_000, 13_000), 20_000);
+  return signal;
+}
+
+export function repeated(piece: Float32Array, times: number): Float32Array {
+  const whole = new Float32Array(piece.length * times);
+  for (let i = 0; i < times; i++) whole.set(piece, i * piece.length);
+  return whole;
+}

@@ -1,0 +1,129 @@
+import path from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { Classifier, PersonalHead, traits } from "../src/espressivo/classifier";
+import { ModelError } from "../src/espressivo/errors";
+import { type Graph, loadRuntime, openGraph, sha256Of } from "../src/espressivo/graphs";
+import { traitsOf, unheard } from "../src/espressivo/voice";
+import { note } from "./goldens";
+import { bundledCard, bytesOf, MODEL, openModel, openVad } from "./graphs";
+
+const card = bundledCard();
+let vad: Graph;
+let classifier: Classifier;
+beforeAll(async () => {
+  vad = await openVad();
+  classifier = await openModel();
+});
+
+test("bytes are hashed", async () => {
+  const empty = await sha256Of(new Uint8Array(0));
+  expect(empty).toBe("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+});
+
+describe("a file is refused", () => {
+  test("when one bit of it is not what the card says", async () => {
+    const bytes = bytesOf(path.join(MODEL, "profile.onnx"));
+    bytes[1_000] ^= 1;
+    const found = (await sha256Of(bytes)).slice(0, 12);
+    const wanted = card.personal?.sha256 as string;
+    const ort = await loadRuntime("wasm", 1);
+    const open = openGraph(ort, bytes, wanted, "m/profile.onnx", "wasm");
+    await expect(open).rejects.toThrow(ModelError);
+    await expect(open).rejects.toThrow(
+      `m/profile.onnx: sha256 is ${found}..., not ${wanted.slice(0, 12)}... as model.json ` +
+        "says; the file was altered or cut off: get the model again",
+    );
+  });
+
+  test("when it is no graph", async () => {
+    const bytes = new TextEncoder().encode("not a graph");
+    const ort = await loadRuntime("wasm", 1);
+    const open = openGraph(ort, bytes, await sha256Of(bytes), "m/model.onnx", "wasm");
+    await expect(open).rejects.toThrow(ModelError);
+    await expect(open).rejects.toThrow(
+      /^m\/model\.onnx: onnxruntime-web cannot load it \(/,
+    );
+  });
+
+  test("when it is another kind of graph", () => {
+    expect(() => new Classifier(card, vad, null)).toThrow(
+      "espressivo-tiny/model.onnx: takes input, h, c and gives speech_probs, hn, cn, not " +
+        "samples and probabilities; pass a model that espressivo exported",
+    );
+    const personal = { sha256: "", width: 384, distanceLimit: 1 };
+    expect(() => new PersonalHead(personal, vad)).toThrow(/^profile\.onnx: takes input, h/);
+  });
+
+  test("when it gives another number of emotions than the card says", async () => {
+    const other = { ...card, emotions: card.emotions.slice(0, 3) };
+    const graph = (classifier as unknown as { graph: Graph }).graph;
+    const wrong = new Classifier(other, graph, null).classify(note(), false);
+    await expect(wrong).rejects.toThrow(
+      "espressivo-tiny/model.onnx: gives 4 probabilities, not 3; export the model again",
+    );
+  });
+});
+
+describe("a window", () => {
+  test("gets probabilities that sum to one, and an embedding where asked", async () => {
+    const plain = await classifier.classify(note(), false);
+    const whole = await classifier.classify(note(), true);
+    expect(plain.embedding).toBeNull();
+    expect(plain.probabilities).toEqual(whole.probabilities);
+    expect(plain.probabilities.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
+    expect(whole.embedding?.length).toBe(card.personal?.width);
+    const { embedding, probabilities } = whole;
+    expect(traits(whole)).toEqual(traitsOf(embedding as Float32Array, probabilities));
+  });
+
+  test("is judged the same while others are", async () => {
+    const signals = [0, 1, 2].map((i) => note().slice(20_000 * i, 20_000 * i + 20_000));
+    const alone = [];
+    for (const signal of signals) alone.push(await classifier.classify(signal, true));
+    const together = signals.map((signal) => classifier.classify(signal, true));
+    expect(await Promise.all(together)).toEqual(alone);
+  });
+
+  test("that fails lets the next one through", async () => {
+    const wrong = classifier.classify(new Float32Array(0), false);
+    const right = classifier.classify(note(), false);
+    await expect(wrong).rejects.toThrow();
+    expect((await right).probabilities.length).toBe(4);
+  });
+});
+
+describe("what takes a profile", () => {
+  test("trusts it the more, the more it has heard, if that was varied", async () => {
+    const head = classifier.personal as PersonalHead;
+    const mean = traits(await classifier.classify(note(), true));
+    mean.set([0.25, 0.25, 0.25, 0.25, 0.5], mean.length - 5); // in nats: sure each time
+    const voice = { ...unheard(mean.length), mean };
+    const trusts: number[] = [];
+    for (const nWindows of [1, 4, 16, 64]) {
+      trusts.push(await head.trust({ ...voice, nWindows }));
+    }
+    expect(trusts[0]).toBe(0);
+    expect([...trusts].sort((a, b) => a - b)).toEqual(trusts);
+    expect(new Set(trusts).size).toBe(4);
+    expect(trusts[3]).toBeGreaterThan(0.5);
+    expect(trusts[3]).toBeLessThan(1);
+  });
+
+  test("finds a voice nearer to itself than to another", async () => {
+    const head = classifier.personal as PersonalHead;
+    const mean = traits(await classifier.classify(note(), true));
+    const mine = { ...unheard(mean.length), mean, nWindows: 20 };
+    const other = { ...mine, mean: mean.map((x, i) => x + (i % 2 ? 0.5 : -0.5)) };
+    const [near, far] = [await head.distance(mine, mine), await head.distance(other, mine)];
+    expect(near).toBeGreaterThanOrEqual(0);
+    expect(near).toBeLessThan(far);
+  });
+
+  test("leaves a window alone when the profile is empty", async () => {
+    const head = classifier.personal as PersonalHead;
+    const { embedding, probabilities } = await classifier.classify(note(), true);
+    const nobody = unheard(traits({ embedding, probabilities }).length);
+    const found = await head.answer(embedding as Float32Array, probabilities, nobody);
+    expect(found).toBe(probabilities);
+  });
+});

@@ -1,0 +1,37 @@
+/** The graphs of the Python package, in onnxruntime-web as browsers without threads. */
+
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { type ModelCard, readCard } from "../src/espressivo/card";
+import { Classifier, PersonalHead } from "../src/espressivo/classifier";
+import { type Graph, loadRuntime, openGraph, sha256Of } from "../src/espressivo/graphs";
+import { ROOT } from "./python";
+
+export const ASSETS = path.join(ROOT, "src/espressivo/assets");
+export const MODEL = path.join(ASSETS, "models/espressivo-tiny");
+
+export function bytesOf(file: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(readFileSync(file));
+}
+
+export function bundledCard(): ModelCard {
+  const file = path.join(MODEL, "model.json");
+  return readCard(readFileSync(file, "utf-8"), file);
+}
+
+export async function openVad(): Promise<Graph> {
+  const bytes = bytesOf(path.join(ASSETS, "silero_vad.onnx"));
+  const ort = await loadRuntime("wasm", 1);
+  return openGraph(ort, bytes, await sha256Of(bytes), "silero_vad.onnx", "wasm");
+}
+
+export async function openModel(): Promise<Classifier> {
+  const card = bundledCard();
+  const ort = await loadRuntime("wasm", 1);
+  const open = (name: string, sha256: string) =>
+    openGraph(ort, bytesOf(path.join(MODEL, name)), sha256, name, "wasm");
+  if (!card.personal) throw new Error("the bundled model takes no profiles");
+  const head = await open("profile.onnx", card.personal.sha256);
+  const personal = new PersonalHead(card.personal, head);
+  return new Classifier(card, await open("model.onnx", card.sha256), personal);
+}

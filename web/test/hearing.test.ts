@@ -1,0 +1,272 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import type { Classifier } from "../src/espressivo/classifier";
+import type { Graph } from "../src/espressivo/graphs";
+import { Hearing, type HearingOptions } from "../src/espressivo/hearing";
+import { Profile } from "../src/espressivo/profile";
+import { Report } from "../src/espressivo/report";
+import type { Estimate, Heard } from "../src/espressivo/types";
+import { merged, unheard } from "../src/espressivo/voice";
+import {
+  golden,
+  note,
+  oneWord,
+  type PackedEstimate,
+  type PackedVoice,
+  type Span,
+  segmentOf,
+  voiceOf,
+  withoutPause,
+} from "./goldens";
+import { openModel, openVad } from "./graphs";
+import { cut, cutEvery, Random } from "./random";
+
+interface Found {
+  readonly report: Record<string, unknown>;
+  readonly segments: readonly Span[];
+  readonly estimates: readonly PackedEstimate[];
+  readonly trust: number | null;
+  readonly distance: number | null;
+  readonly without: readonly PackedEstimate[] | null;
+  readonly voice: PackedVoice | null;
+}
+
+const python = golden<{ voice: PackedVoice; found: Record<string, Found> }>("hearing");
+/** How far probabilities of the same window may be apart, between machines. */
+const APART = 0.02;
+
+let vad: Graph;
+let classifier: Classifier;
+beforeAll(async () => {
+  vad = await openVad();
+  classifier = await openModel();
+});
+
+async function listened(
+  pieces: readonly Float32Array[],
+  options: HearingOptions = {},
+): Promise<{ report: Report; heard: Heard[] }> {
+  const hearing = new Hearing(classifier, vad, options);
+  const heard: Heard[] = [];
+  for (const piece of pieces) heard.push(await hearing.push(piece));
+  const { name, version, sha256, emotions } = classifier.card;
+  const report = new Report({
+    ...(await hearing.finish()),
+    recording: "note",
+    model: { name, version, sha256 },
+    emotions,
+    warnings: [],
+  });
+  return { report, heard };
+}
+
+function known(): HearingOptions {
+  return { known: { speaker: "Zoë", voice: voiceOf(python.voice) } };
+}
+
+function unknown(): HearingOptions {
+  const { voice } = Profile.create("Zoë", classifier.card);
+  return { known: { speaker: "Zoë", voice } };
+}
+
+/** The names and kinds of all fields, in order. */
+function shape(value: unknown): unknown {
+  if (Array.isArray(value)) return value.slice(0, 1).map(shape);
+  if (value === null || typeof value !== "object")
+    return value === null ? null : typeof value;
+  return Object.entries(value).map(([name, each]) => [name, shape(each)]);
+}
+
+function requireClose(found: readonly Estimate[], wanted: readonly PackedEstimate[]): void {
+  expect(found.map(({ segment }) => segment)).toEqual(
+    wanted.map(({ segment }) => segmentOf(segment)),
+  );
+  for (const [i, { probabilities }] of found.entries()) {
+    expect(probabilities.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
+    probabilities.forEach((p, k) => {
+      expect(Math.abs(p - wanted[i].probabilities[k])).toBeLessThan(APART);
+    });
+  }
+}
+
+describe("a recording", () => {
+  const inputs: [string, () => Float32Array, () => HearingOptions][] = [
+    ["note", note, () => ({})],
+    ["long", withoutPause, () => ({})],
+    ["word", oneWord, () => ({})],
+    ["silence", () => new Float32Array(16_000), () => ({})],
+    ["short", () => note().slice(9_000, 13_000), () => ({})],
+    ["unknown", note, unknown],
+    ["known", withoutPause, known],
+  ];
+
+  test("is among those that Python heard", () => {
+    expect(inputs.map(([name]) => name)).toEqual(Object.keys(python.found));
+  });
+
+  test.each(inputs)("is heard as in Python: %s", async (name, signal, options) => {
+    const wanted = python.found[name];
+    const { report } = await listened([signal()], options());
+    expect(report.segments).toEqual(wanted.segments.map(segmentOf));
+    requireClose(report.estimates, wanted.estimates);
+    expect(report.emotion).toBe(wanted.report["emotion"]);
+    expect(shape(report.toDict())).toEqual(shape(wanted.report));
+    if (!wanted.without) {
+      expect([report.profile, report.voice]).toEqual([null, null]);
+      return;
+    }
+    const use = report.profile;
+    requireClose(use?.without ?? [], wanted.without);
+    expect(use?.trust).toBeCloseTo(wanted.trust as number, 3);
+    if (wanted.distance === null) expect(use?.distance).toBeNull();
+    else expect(use?.distance).toBeCloseTo(wanted.distance, 2);
+    const { nWindows, nRecordings, nSamples, mean } = report.voice ?? unheard(0);
+    const voice = voiceOf(wanted.voice as PackedVoice);
+    expect([nWindows, nRecordings, nSamples]).toEqual([
+      voice.nWindows,
+      voice.nRecordings,
+      voice.nSamples,
+    ]);
+    expect(mean.length).toBe(voice.mean.length);
+    mean.slice(-5).forEach((x, i) => {
+      expect(Math.abs(x - voice.mean[voice.mean.length - 5 + i])).toBeLessThan(3 * APART);
+    });
+  });
+
+  test("of nothing is empty", async () => {
+    for (const pieces of [[], [new Float32Array(0)], [new Float32Array(1)]]) {
+      const { report } = await listened(pieces);
+      expect([report.segments, report.estimates, report.emotion]).toEqual([[], [], null]);
+    }
+  });
+});
+
+describe("how samples come changes nothing", () => {
+  const signals = { note, withoutPause, oneWord };
+  const cuts: [string, (signal: Float32Array) => Float32Array[]][] = [
+    ["blocks of 1,000", (signal) => cutEvery(signal, 1_000)],
+    ["blocks of 5 s", (signal) => cutEvery(signal, 80_000)],
+    ["any cuts", (signal) => cut(signal, new Random(1).integers(20, 0, signal.length))],
+  ];
+  const cases = Object.entries(signals).flatMap(([name, signal]) =>
+    cuts.map(([how, cutting]) => ({ name, how, signal, cutting })),
+  );
+
+  test.each(cases)("$name, $how", async ({ signal, cutting }) => {
+    const whole = await listened([signal()], unknown());
+    const { report, heard } = await listened(cutting(signal()), unknown());
+    expect(whole.report.estimates.length).toBeGreaterThan(0);
+    expect({ ...report }).toEqual({ ...whole.report });
+    const told = heard.flatMap(({ estimates }) => estimates);
+    expect(told).toEqual(report.estimates.slice(0, told.length));
+    expect(heard.at(-1)?.duration_s).toBe(report.duration_s);
+  });
+
+  test("memory does not grow with what was heard", async () => {
+    const hearing = new Hearing(classifier, vad);
+    const held: number[] = [];
+    const silence = new Float32Array(160_000);
+    const [block, most] = [8_000, 16_000 * (2 * 8 + 0.5)];
+    for (const signal of [withoutPause(), withoutPause(), silence, oneWord()]) {
+      for (const piece of cutEvery(signal, block)) {
+        await hearing.push(piece);
+        held.push(hearing["windower"].nHeld);
+      }
+    }
+    expect(Math.max(...held)).toBeGreaterThan(16_000 * 8);
+    expect(Math.max(...held)).toBeLessThan(most + block);
+    expect(Math.min(...held.slice(-20))).toBeLessThan(16_000);
+  });
+
+  test("windows are told as soon as they are certain", async () => {
+    const { heard, report } = await listened(cutEvery(withoutPause(), 16_000));
+    const told = heard.flatMap(({ estimates }) => estimates);
+    expect(told.length).toBe(report.estimates.length - 2);
+    expect(heard.every(({ provisional }) => provisional === null)).toBe(true);
+    expect(heard.slice(1).every(({ speaking }) => speaking)).toBe(true);
+  });
+});
+
+describe("what is being said now", () => {
+  const pieces = () => cutEvery(note(), 4_000);
+
+  test("is told while someone speaks, and changes nothing in the report", async () => {
+    const plain = await listened(pieces(), unknown());
+    const { report, heard } = await listened(pieces(), { ...unknown(), hop_s: 0.5 });
+    expect({ ...report }).toEqual({ ...plain.report });
+    const now = heard.flatMap(({ provisional }) => provisional ?? []);
+    expect(now.length).toBeGreaterThan(2);
+    for (const { speaking, provisional, duration_s } of heard) {
+      if (!provisional) continue;
+      expect(speaking).toBe(true);
+      const { start, end } = provisional.segment;
+      expect(end - start).toBeGreaterThanOrEqual(16_000);
+      expect(end).toBeLessThanOrEqual(16_000 * duration_s);
+      const within = report.segments.filter(
+        (each) => each.start <= start && end <= each.end,
+      );
+      expect(within.length).toBe(1);
+      expect(provisional.probabilities.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
+    }
+  });
+
+  test("is told no more often than asked", async () => {
+    const { heard } = await listened(pieces(), { hop_s: 1 });
+    const at = heard
+      .filter(({ provisional }) => provisional)
+      .map((each) => each.duration_s);
+    const steps = at.slice(1).map((second, i) => second - at[i]);
+    expect(steps.length).toBeGreaterThan(0);
+    expect(Math.min(...steps)).toBeGreaterThanOrEqual(1);
+  });
+});
+
+describe("a profile", () => {
+  test("of which nothing is known changes no estimate", async () => {
+    const plain = await listened([note()]);
+    const { report } = await listened([note()], unknown());
+    expect(report.estimates).toEqual(plain.report.estimates);
+    expect(report.profile?.without).toEqual(report.estimates);
+    expect([report.change, report.profile?.trust, report.fits]).toEqual([0, 0, null]);
+  });
+
+  test("judges by what it knew before, not by what it hears", async () => {
+    const options = known();
+    const { report } = await listened([note()], options);
+    expect(report.change).toBeGreaterThan(0);
+    expect(report.profile).toMatchObject({ nWindows: 2, nRecordings: 1, speaker: "Zoë" });
+    expect(report.profile?.trust).toBeGreaterThan(0);
+    expect(options.known?.voice).toEqual(voiceOf(python.voice));
+    expect(report.fits).toBe(true);
+  });
+
+  test("learns as much from two halves as from the whole", async () => {
+    const [middle, signal] = [40_000, note()]; // in the pause
+    const whole = await listened([signal], unknown());
+    const halves = [signal.slice(0, middle), signal.slice(middle)];
+    const voices = [];
+    for (const half of halves) {
+      voices.push((await listened([half], unknown())).report.voice ?? unheard(0));
+    }
+    const both = merged(voices[0], voices[1]);
+    expect(both.nWindows).toBe(whole.report.voice?.nWindows);
+    expect(both.nRecordings).toBe(2);
+    const span = Math.abs(both.nSamples - (whole.report.voice?.nSamples ?? 0));
+    expect(span).toBeLessThan(4 * 512);
+  });
+});
+
+test("work that is no longer wanted stops before the next window", async () => {
+  let left = 1;
+  const stop = async () => {
+    if (left-- === 0) throw new DOMException("enough", "AbortError");
+  };
+  const hearing = new Hearing(classifier, vad, { yield: stop });
+  const blocks = cutEvery(withoutPause(), 16_000);
+  const told: Estimate[] = [];
+  const work = async () => {
+    for (const block of blocks) told.push(...(await hearing.push(block)).estimates);
+    await hearing.finish();
+  };
+  await expect(work()).rejects.toThrow("enough");
+  expect(told.length).toBe(1);
+});

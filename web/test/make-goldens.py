@@ -1,0 +1,505 @@
+"""Write what Python makes of fixed inputs, for the browser package's tests to compare.
+
+    python web/test/make-goldens.py [FOLDER]
+
+By default into `goldens` beside this file, which is committed; `goldens.test.ts` sees
+that it is what this file writes. Inputs are drawn by generators that do not change, or
+are an excerpt of our own `examples/voice-note.m4a`, whose voice is synthetic.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import wave
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema  # type: ignore[import-untyped]
+import numpy as np
+
+import espressivo
+from espressivo.audio import load_audio, resample
+from espressivo.errors import ProfileError
+from espressivo.profile import Profile
+from espressivo.profile_files import profile_path, signed, to_text
+from espressivo.report import ProfileUse, Report, round_to_one
+from espressivo.speech import FRAME, SpeechDetector, SpeechOptions, find_segments
+from espressivo.types import SAMPLE_RATE, Emotion, Estimate, Segment
+from espressivo.voice import Voice, traits_of
+from espressivo.windows import plan_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from espressivo.types import Signal
+
+ROOT = Path(__file__).parents[2]
+EXCERPT = slice(150_000, 222_000)
+RATES = (8_000, 11_025, 22_050, 24_000, 44_100, 48_000, 96_000)
+LENGTHS = (1, 5, 50, 400, 3_001)
+SHA256 = hashlib.sha256(b"a model").hexdigest()
+NAMES = (
+    "me", "Zoë", "李雷", "Анна-Мария", "a b", "a_b", "7", "²", "x" * 64, "\U0001d49cda",
+    "", " me", "_me", "-me", "me.json", "a/b", "a.b", "x" * 65, "me\n", "🙂", "e\u0301",
+    "Zoe\u0308",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Write all of it."""
+    folder = Path(sys.argv[1] if sys.argv[1:] else Path(__file__).parent / "goldens")
+    folder.mkdir(parents=True, exist_ok=True)
+    note = excerpt()
+    write_wav(folder / "note.wav", note)
+    contents = {
+        "resample": resamplings(),
+        "windows": windows(),
+        "speech": speech(note),
+        "hearing": hearings(note),
+        "rounding": roundings(),
+        "reports": reports(),
+        "voice": voices(),
+        "profiles": profiles(),
+    }
+    for name, content in contents.items():
+        text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+        (folder / f"{name}.json").write_text(text + "\n", "utf-8")
+
+
+def excerpt() -> Signal:
+    """Return 4.5 s of speech with a pause in it, as 16 bit PCM holds it."""
+    signal = load_audio(ROOT / "examples" / "voice-note.m4a")[EXCERPT]
+    return (np.round(signal * 32_768) / 32_768).astype(np.float32)
+
+
+def without_pause(note: Signal) -> Signal:
+    """Return 18 s in which nobody draws breath."""
+    return np.tile(note[:24_000], 12)
+
+
+def one_word(note: Signal) -> Signal:
+    """Return a quarter of a second of speech in silence."""
+    word, silence = note[9_000:13_000], np.zeros(20_000, np.float32)
+    return np.concatenate([silence, word, silence])
+
+
+def write_wav(path: Path, signal: Signal) -> None:
+    """Write 16 bit mono at 16 kHz."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes((signal * 32_768).astype("<i2").tobytes())
+
+
+def noise(n: int, seed: int) -> Signal:
+    """Return what `noise` of random.ts does (the generator of Numerical Recipes)."""
+    values = np.empty(n)
+    for i in range(n):
+        seed = (1_664_525 * seed + 1_013_904_223) % 2**32
+        values[i] = seed / 2**31 - 1
+    return values.astype(np.float32)
+
+
+def floats(values: NDArray[Any]) -> dict[str, str]:
+    """Return numbers as goldens.ts reads them: little-endian, in base 64."""
+    return {"f32": base64.b64encode(values.astype("<f4").tobytes()).decode()}
+
+
+def doubles(values: NDArray[np.float64]) -> dict[str, str]:
+    """Return the same with all their digits."""
+    return {"f64": to_text(values)}
+
+
+def span(segment: Segment) -> list[int]:
+    """Return start and end."""
+    return [segment.start, segment.end]
+
+
+def resamplings() -> list[dict[str, Any]]:
+    """Return noise at many rates, some of it very short, brought to 16 kHz."""
+    return [
+        {"rate": rate, "n": n, "seed": n, "out": floats(resample(noise(n, n), rate))}
+        for rate in RATES
+        for n in sorted({*LENGTHS, shortest(rate) - 1, shortest(rate)})
+    ]
+
+
+def shortest(rate: int) -> int:
+    """Return of how many samples FFmpeg makes any at all."""
+    return next(n for n in range(1, 1_000) if len(resample(noise(n, n), rate)))
+
+
+def windows() -> list[dict[str, Any]]:
+    """Return plans of segments, those around a whole number of windows among them."""
+    rng = np.random.default_rng(1)
+    drawn = [
+        *rng.integers(1, 1_000, (30, 2)).tolist(),
+        *[[7, n] for n in range(75, 86)],
+    ]
+    return [
+        {
+            "segment": [start, start + n],
+            "window": 40,
+            "windows": [span(w) for w in plan_windows(Segment(start, start + n), 40)],
+        }
+        for start, n in drawn
+    ]
+
+
+def speech(note: Signal) -> dict[str, Any]:
+    """Return speech probabilities of sounds, and segments of drawn ones."""
+    options = SpeechOptions()
+    rng = np.random.default_rng(2)
+    drawn = [
+        rng.choice([0, 0.2, 0.35, 0.4, 0.5, 0.6, 1], n)
+        .repeat(rng.integers(1, 25, n))
+        .tolist()
+        for n in rng.integers(0, 15, 30)
+    ]
+    return {
+        "options": {
+            "threshold": options.threshold,
+            "release": options.release,
+            "minSpeech": options.min_speech,
+            "minPause": options.min_pause,
+            "pad": options.pad,
+        },
+        "frames": [
+            {
+                "probabilities": row,
+                "n": (n := max(0, len(row) * FRAME - 100)),
+                "segments": [span(s) for s in find_segments(row, n)],
+            }
+            for row in drawn
+        ],
+        "note": floats(detected(note)),
+        "long": floats(detected(without_pause(note))),
+    }
+
+
+def detected(signal: Signal) -> NDArray[np.float32]:
+    """Return the speech probability of each frame."""
+    detector = SpeechDetector()
+    return np.concatenate([detector.push(signal), detector.finish()])
+
+
+def hearings(note: Signal) -> dict[str, Any]:
+    """Return analyses with the bundled model, with and without a profile."""
+    analyzer = espressivo.load_model()
+    empty = Profile.new("Zoë", analyzer.classifier)
+    heard = analyzer.with_profile(empty).analyze(note, name="note")
+    assert heard.voice is not None
+    mean, squares = (
+        values.astype(np.float32).astype(np.float64)
+        for values in (heard.voice.mean, heard.voice.squares)
+    )
+    known = replace(empty, voice=replace(heard.voice, mean=mean, squares=squares))
+    inputs = {
+        "note": (note, None),
+        "long": (without_pause(note), None),
+        "word": (one_word(note), None),
+        "silence": (np.zeros(16_000, np.float32), None),
+        "short": (note[9_000:13_000], None),
+        "unknown": (note, empty),
+        "known": (without_pause(note), known),
+    }
+    found = {
+        name: analysis(analyzer.with_profile(profile).analyze(signal, name=name))
+        for name, (signal, profile) in inputs.items()
+    }
+    return {"voice": voice(known.voice), "found": found}
+
+
+def analysis(report: Report) -> dict[str, Any]:
+    """Return a report as it is written, and its numbers before they are rounded."""
+    use = report.profile
+    return {
+        "report": follows_schema(report.to_dict()),
+        "segments": [span(s) for s in report.segments],
+        "estimates": [estimate(e) for e in report.estimates],
+        "trust": use and use.trust,
+        "distance": use and use.distance,
+        "without": use and [estimate(e) for e in use.without],
+        "voice": report.voice and voice(report.voice),
+    }
+
+
+def follows_schema(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a report as JSON has it, which its schema must allow."""
+    schema = json.loads((ROOT / "docs" / "report.schema.json").read_text("utf-8"))
+    document = json.loads(json.dumps(document))
+    jsonschema.validate(document, schema)
+    return document
+
+
+def estimate(each: Estimate) -> dict[str, Any]:
+    """Return one window."""
+    return {"segment": span(each.segment), "probabilities": each.probabilities}
+
+
+def voice(heard: Voice) -> dict[str, Any]:
+    """Return what was heard of a voice, in single precision."""
+    return {
+        "nWindows": heard.n_windows,
+        "nRecordings": heard.n_recordings,
+        "nSamples": heard.n_samples,
+        "mean": floats(heard.mean),
+        "squares": floats(heard.squares),
+    }
+
+
+def roundings() -> dict[str, Any]:
+    """Return numbers, many in the middle of two others, and what they round to."""
+    rng = np.random.default_rng(3)
+    rows = [
+        *rng.dirichlet([1, 1, 1, 1], 60).tolist(),
+        *rng.dirichlet([0.05] * 4, 30).astype(np.float32).tolist(),
+        *[row for n in (2, 3, 5, 8) for row in rng.dirichlet([1] * n, 10).tolist()],
+        *[[1 / n] * n for n in range(1, 9)],
+        [1.0, 0.0, 0.0, 0.0],
+        [0.99995, 0.00005, 0.0, 0.0],
+        [0.00005, 0.00005, 0.49995, 0.49995],
+        [0.12345, 0.12345, 0.37655, 0.37655],
+        [0.37655, 0.12345, 0.37655, 0.12345],
+        [0.30003, 0.20007, 0.10001, 0.39989],
+        *tied(rng),
+    ]
+    ties = [i / 16 for i in range(-40, 41)]
+    times = [n / SAMPLE_RATE for n in rng.integers(0, 10**8, 40).tolist()]
+    middles = [(2 * n + 1) / 2_000 for n in rng.integers(0, 10**5, 40).tolist()]
+    known = [2.675, 1.005, 0.285, 1e-9, 0.00005, 0.03125, 0.09375, 123456.0005]
+    values = [*ties, *times, *middles, *known]
+    return {
+        "rows": [[row, round_to_one(row)] for row in rows],
+        "values": [[v, d, round(v, d)] for v in values for d in (2, 3, 4)],
+    }
+
+
+def tied(rng: np.random.Generator) -> Iterator[list[float]]:
+    """Yield rows whose remainders differ by less than a rounding, or not at all."""
+    for _ in range(60):
+        a, b = rng.integers(1, 4_000, 2).tolist()
+        rest = rng.random() / 2
+        row = [(a + rest) / 10_000, (b + rest) / 10_000, rest / 10_000]
+        yield [*row, 1 - sum(row)]
+
+
+def reports() -> list[dict[str, Any]]:
+    """Return reports as both packages take them, and what Python writes of them."""
+    rng = np.random.default_rng(4)
+    names = ("no te.wav", "a,b.wav", 'say "hi".wav', "Grüße-李.wav", "two\nlines", "")
+    drawn = [*(report(rng, name) for name in names), *silent(rng)]
+    drawn += [report(rng, f"{i}.wav") for i in range(6)]
+    return [
+        {
+            "fields": fields(each),
+            "dict": follows_schema(each.to_dict()),
+            "csv": each.to_csv(),
+            "mean": each.probabilities,
+        }
+        for each in drawn
+    ]
+
+
+def report(
+    rng: np.random.Generator, name: str, *, profile: bool | None = None
+) -> Report:
+    """Draw a report of one to three segments; of a profile, too, if need be."""
+    n = int(rng.integers(1, 4))
+    bounds = np.cumsum(rng.integers(4_000, 128_000, 2 * n)).tolist()
+    segments = tuple(Segment(a, b) for a, b in list(pairwise(bounds))[::2])
+    use = None
+    if rng.random() < 0.6 if profile is None else profile:
+        distance = None if rng.random() < 0.2 else rng.gamma(2, 1)
+        use = ProfileUse(
+            speaker="Zoë",
+            n_recordings=int(rng.integers(50)),
+            n_windows=int(rng.integers(50)),
+            speech_s=rng.random() * 100,
+            trust=rng.random(),
+            distance=distance,
+            distance_limit=2.5,
+            without=estimates(rng, segments),
+        )
+    return Report(
+        recording=name,
+        model="a model",
+        model_version="1.2.3",
+        model_sha256=SHA256,
+        emotions=tuple(Emotion),
+        duration_s=bounds[-1] / SAMPLE_RATE + float(rng.choice([0, 0.0625, 1 / 3])),
+        segments=segments,
+        estimates=estimates(rng, segments),
+        warnings=("it is truncated", 'by "ü"') if rng.random() < 0.3 else (),
+        profile=use,
+    )
+
+
+def estimates(
+    rng: np.random.Generator, segments: tuple[Segment, ...]
+) -> tuple[Estimate, ...]:
+    """Draw the windows of segments."""
+    spans = [w for s in segments for w in plan_windows(s, 64_000)]
+    rows = rng.dirichlet([0.5] * 4, len(spans)).astype(np.float32).tolist()
+    return tuple(Estimate(s, tuple(r)) for s, r in zip(spans, rows, strict=True))
+
+
+def silent(rng: np.random.Generator) -> Iterator[Report]:
+    """Yield reports of recordings without speech."""
+    for profile in (False, True):
+        whole = report(rng, "silence.wav", profile=profile)
+        use = whole.profile and replace(whole.profile, without=(), distance=None)
+        yield replace(whole, segments=(), estimates=(), profile=use)
+    yield replace(whole, segments=(), estimates=(), profile=None, duration_s=0.0)
+
+
+def fields(whole: Report) -> dict[str, Any]:
+    """Return a report as the constructor in report.ts takes it."""
+    use = whole.profile
+    return {
+        "recording": whole.recording,
+        "model": {
+            "name": whole.model,
+            "version": whole.model_version,
+            "sha256": whole.model_sha256,
+        },
+        "emotions": whole.emotions,
+        "duration_s": whole.duration_s,
+        "segments": [span(s) for s in whole.segments],
+        "estimates": [estimate(e) for e in whole.estimates],
+        "warnings": whole.warnings,
+        "profile": use
+        and {
+            "speaker": use.speaker,
+            "nRecordings": use.n_recordings,
+            "nWindows": use.n_windows,
+            "speech_s": use.speech_s,
+            "trust": use.trust,
+            "distance": use.distance,
+            "distanceLimit": use.distance_limit,
+            "without": [estimate(e) for e in use.without],
+        },
+    }
+
+
+def voices() -> dict[str, Any]:
+    """Return the traits of windows, and what a voice is after all of them."""
+    rng = np.random.default_rng(5)
+    embeddings = rng.normal(0, 3, (12, 6)).astype(np.float32)
+    rows = rng.dirichlet([0.2] * 4, 12).astype(np.float32)
+    rows[0] = [1, 0, 0, 0]
+    traits = traits_of(embeddings, rows)
+    heard = Voice.unheard(traits.shape[1])
+    for i, row in enumerate(traits):
+        heard = heard.with_window(row, 1_000 * (i + 1))
+    return {
+        "windows": [
+            {"embedding": floats(e), "probabilities": floats(p), "traits": doubles(t)}
+            for e, p, t in zip(embeddings, rows, traits, strict=True)
+        ],
+        "heard": {
+            "nWindows": heard.n_windows,
+            "nRecordings": heard.n_recordings,
+            "nSamples": heard.n_samples,
+            "mean": doubles(heard.mean),
+            "squares": doubles(heard.squares),
+        },
+    }
+
+
+def profiles() -> dict[str, Any]:
+    """Return files of profiles, good and bad, and what Python says of each."""
+    rng = np.random.default_rng(6)
+    one, other = (
+        Voice(n, 2, n * 5_000, rng.normal(0, 1, 9), rng.gamma(1, 1, 9)) for n in (3, 8)
+    )
+    mine = Profile("Zoë 李\U0001f642", "a model", "1", SHA256, one)
+    yours = replace(mine, speaker='q"\\\x7f\u2028', voice=other)
+    files = {"mine": text_of(mine.to_dict()), "yours": text_of(yours.to_dict())}
+    files |= dict(damaged(mine))
+    return {
+        "names": {name: is_name(name) for name in NAMES},
+        "merged": text_of(mine.merged(yours).to_dict()),
+        "files": {
+            name: {"text": text, "refused": refusal(text)}
+            for name, text in files.items()
+        },
+    }
+
+
+def text_of(content: dict[str, Any]) -> str:
+    """Return what `Profile.save` writes."""
+    return json.dumps(content, indent=1) + "\n"
+
+
+def damaged(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Yield files that are no profiles, or not any more."""
+    whole = text_of(profile.to_dict())
+    yield "cut off", whole[: len(whole) // 2]
+    yield "empty", ""
+    yield "array", "[]"
+    yield "null", "null"
+    yield "word", '"profile"'
+    yield "other JSON", '{"a": 1}'
+    yield "schema is no text", '{"schema": 1}'
+    yield "edited", whole.replace('"n_windows": 3', '"n_windows": 4')
+    yield "unsigned", whole.replace('"sha256": "', '"sha_256": "')
+    yield "newer", whole.replace("profile/1", "profile/2")
+    yield "much newer", whole.replace("profile/1", "profile/10")
+    yield "older", whole.replace("profile/1", "profile/0")
+    yield "a report", whole.replace("espressivo.profile/1", "espressivo.report/1")
+    more = {"n": [1, {"b": None, "a": [True, "ü"]}], "none": None, "yes": True}
+    yield "more fields", resigned(profile, **more)
+    yield "negative count", resigned(profile, n_windows=-1)
+    yield "negative squares", resigned(profile, squares=to_text(np.full(9, -1.0)))
+    yield "other length", resigned(profile, squares=to_text(np.ones(8)))
+    yield "not finite", resigned(profile, mean=to_text(np.full(9, np.nan)))
+    yield "no numbers", resigned(profile, mean="", squares="")
+    yield "half a number", resigned(profile, mean="AAAA", squares="AAAA")
+    yield "no base 64", resigned(profile, mean="?")
+    for name in ("mean", "n_windows", "model", "speaker"):
+        content = {k: v for k, v in profile.to_dict().items() if k != name}
+        content.pop("sha256")
+        yield f"no {name}", text_of(signed(content))
+
+
+def resigned(profile: Profile, **changes: Any) -> str:
+    """Return a file whose checksum is right, but whose content is changed."""
+    content = profile.to_dict() | changes
+    content.pop("sha256")
+    return text_of(signed(content))
+
+
+def refusal(text: str) -> str | None:
+    """Return what Python says of a profile's file, or None when it takes it."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            Path("p.json").write_text(text, "utf-8")
+            Profile.load("p.json")
+        except ProfileError as error:
+            return str(error)
+        finally:
+            os.chdir(before)
+    return None
+
+
+def is_name(name: str) -> bool:
+    """Return whether a profile may be called so."""
+    try:
+        return profile_path(name).suffix == ".json" and not name.endswith(".json")
+    except ProfileError:
+        return False
+
+
+if __name__ == "__main__":
+    main()
