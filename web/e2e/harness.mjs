@@ -237,7 +237,11 @@ export function recordings() {
   });
 }
 
-/** Same segments and windows to one frame, probabilities within 0.02, same emotion. */
+/**
+ * Same segments and windows to one frame, probabilities within 0.02, same emotion.
+ *
+ * @returns How far apart the furthest probability is.
+ */
 export function requireSame(found, expected, name) {
   assert.equal(found.emotion, expected.emotion, `${name}: emotion`);
   near(found.duration_s, expected.duration_s, FRAME_S, `${name}: duration`);
@@ -253,18 +257,17 @@ export function requireSame(found, expected, name) {
       }
     }
   }
+  let furthest = 0;
   const rows = [found, ...found.windows];
   const wanted = [expected, ...expected.windows];
   for (const [i, row] of rows.entries()) {
     for (const [emotion, p] of Object.entries(row.probabilities ?? {})) {
-      near(
-        p,
-        wanted[i].probabilities[emotion],
-        PROBABILITY,
-        `${name}: row ${i} ${emotion}`,
-      );
+      const q = wanted[i].probabilities[emotion];
+      near(p, q, PROBABILITY, `${name}: row ${i} ${emotion}`);
+      furthest = Math.max(furthest, Math.abs(p - q));
     }
   }
+  return furthest;
 }
 
 function near(a, b, tolerance, name) {

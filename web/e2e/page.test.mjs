@@ -150,6 +150,22 @@ test("a model folder of one's own; an altered one is refused", { skip }, async (
   );
   assert.equal((await e2e.analyse(page, e2e.NOTE)).model.name, "mine");
 
+  // Dropped as a folder, it does as well.
+  const dropped = path.join(folder, "dropped");
+  cpSync(mine, dropped, { recursive: true });
+  writeFileSync(
+    path.join(dropped, "model.json"),
+    JSON.stringify({ ...card, name: "dropped" }),
+  );
+  await e2e.drop(page, [dropped]);
+  await page.waitForFunction(
+    () => document.getElementById("model-now").textContent === "dropped 0.1.0",
+  );
+  await page.setInputFiles("#folder", mine);
+  await page.waitForFunction(
+    () => document.getElementById("model-now").textContent === "mine 0.1.0",
+  );
+
   const altered = path.join(folder, "altered");
   cpSync(mine, altered, { recursive: true });
   const graph = readFileSync(path.join(altered, "model.onnx"));
@@ -232,6 +248,33 @@ test("offline: the server is gone, and the app opens and analyses", { skip }, as
   await page.waitForSelector("html[data-ready=true]");
   assert.deepEqual(await e2e.analyse(page, e2e.NOTE), first);
   assert.deepEqual(problems, []);
+});
+
+test("it can be installed", { skip }, async () => {
+  const { page } = await e2e.openApp(browser, server.url);
+  await e2e.offlineReady(page);
+  const session = await page.context().newCDPSession(page);
+  const { installabilityErrors } = await session.send("Page.getInstallabilityErrors");
+  const told = installabilityErrors.map(({ errorId }) => errorId);
+  // A context of its own is like a private window, in which nothing can be installed.
+  assert.deepEqual(
+    told.filter((id) => id !== "in-incognito"),
+    [],
+  );
+});
+
+test("the example page", { skip }, async () => {
+  const page = await browser.newPage();
+  await page.goto(`${server.url}example.html`);
+  await page.waitForSelector("input:enabled");
+  await page.setInputFiles("input", e2e.NOTE);
+  await page.waitForFunction(() => document.querySelector("output").value === "sadness");
+  const text = path.join(folder, "example.txt");
+  writeFileSync(text, "words");
+  await page.setInputFiles("input", text);
+  await page.waitForFunction(() =>
+    /no recording/.test(document.querySelector("output").value),
+  );
 });
 
 for (const colorScheme of ["light", "dark"]) {

@@ -1,17 +1,16 @@
-import { loadModel } from "./espressivo"; // from "espressivo", once it is installed
+import { type Heard, loadModel } from "./espressivo"; // from "espressivo", once installed
 
 const input = document.querySelector("input") as HTMLInputElement;
 const output = document.querySelector("output") as HTMLOutputElement;
 const analyzer = await loadModel("models/espressivo-tiny/");
+input.disabled = false;
 
+const onProgress = ({ duration_s }: Heard) => {
+  output.value = `${duration_s.toFixed(0)} s heard`;
+};
 input.onchange = async () => {
-  const file = input.files?.[0];
-  if (!file) return;
   try {
-    const onProgress = ({ duration_s }: { duration_s: number }) => {
-      output.value = `${duration_s.toFixed(0)} s heard`;
-    };
-    const report = await analyzer.analyze(file, { onProgress });
+    const report = await analyzer.analyze(input.files?.[0] as File, { onProgress });
     output.value = report.emotion ?? "no speech found";
     console.table(report.probabilities);
   } catch (error) {

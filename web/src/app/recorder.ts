@@ -1,7 +1,16 @@
 /** Recording: level, time, what is being said now, and the timeline so far. */
 
-import type { Analyzer, Heard, Profile, Report, Stream } from "../espressivo";
+import type {
+  Analyzer,
+  Emotion,
+  Estimate,
+  Heard,
+  Profile,
+  Report,
+  Stream,
+} from "../espressivo";
 import { SAMPLE_RATE } from "../espressivo";
+import { argmax } from "../espressivo/report";
 import { drawBars } from "./bars";
 import { dot, element, say, show } from "./elements";
 import { Microphone } from "./microphone";
@@ -109,13 +118,20 @@ export class Recorder {
   private tell({ estimates, provisional, duration_s, speaking }: Heard): void {
     this.strip.add(estimates, provisional, duration_s, null);
     element("now-note").textContent = speaking ? "someone speaks" : "a pause";
-    const newest = provisional ?? estimates.at(-1);
+    const certain = estimates.at(-1);
+    // Aloud only what is certain: a screen reader would never come to an end.
+    if (certain) say(`Sounded like ${this.emotionOf(certain)}.`);
+    const newest = provisional ?? certain;
     if (!newest) return;
     const { emotions } = this.analyzer.card;
-    const best = Math.max(...newest.probabilities);
-    const emotion = emotions[newest.probabilities.indexOf(best)];
-    element("now").replaceChildren(dot(emotion), `${emotion}, ${percent(best)}`);
+    const emotion = this.emotionOf(newest);
+    const share = percent(Math.max(...newest.probabilities));
+    element("now").replaceChildren(dot(emotion), `${emotion}, ${share}`);
     drawBars(element("live-bars"), emotions, newest.probabilities);
+  }
+
+  private emotionOf({ probabilities }: Estimate): Emotion {
+    return this.analyzer.card.emotions[argmax(probabilities)];
   }
 }
 
