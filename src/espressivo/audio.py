@@ -193,7 +193,7 @@ def _decoder_of(stream: AudioStream) -> AudioCodecContext:
     """Return what decodes a stream: for Opus libopus, for all else FFmpeg's own.
 
     Browsers decode Opus by libopus too, to the same bits. FFmpeg's own decoder of Opus
-    is another, and moves the probabilities by up to 0.025.
+    is another, and moves the probabilities by up to 0.024.
     """
     usual = stream.codec_context
     if usual.name != "opus" or "libopus" not in av.codecs_available:
