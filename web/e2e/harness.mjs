@@ -15,6 +15,7 @@ import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { after, before } from "node:test";
 import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
@@ -136,6 +137,21 @@ export async function plainHost(folder, at = "") {
  */
 export function launch(flags = []) {
   return chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...flags] });
+}
+
+/** What most tests share: the app being served, and a browser; both end with the file. */
+export function stage() {
+  const on = {};
+  before(async () => {
+    if (missing()) return;
+    on.server = await serve();
+    on.browser = await launch();
+  });
+  after(async () => {
+    await on.browser?.close();
+    await on.server?.stop();
+  });
+  return on;
 }
 
 /** Open the app in a context of its own, and wait until it can analyse. */

@@ -22,6 +22,18 @@ window.live = async (samples) => {
   }
   return { ...found, report: (await stream.finish()).toDict() };
 };
+window.whenClosed = async (samples) => {
+  const other = await loadModel("MODELS/espressivo-tiny/");
+  const cut = other.analyze(samples);
+  other.close();
+  return cut.then(() => "finished", (error) => error.name);
+};
+window.whenCancelled = (samples) => {
+  const controller = new AbortController();
+  const onProgress = () => controller.abort();
+  const cut = analyzer.analyze(samples, { signal: controller.signal, onProgress });
+  return cut.then(() => "finished", (error) => error.name);
+};
 window.wrong = () => analyzer.analyze(new Blob(["words"])).catch((e) => e instanceof AudioError);
 document.documentElement.dataset.ready = "true";
 `;
@@ -64,7 +76,7 @@ test("in someone else's Vite app", { skip }, async () => {
 
 function writeSite(site, script, module, models) {
   mkdirSync(site, { recursive: true });
-  const text = PAGE.replace("MODULE", module).replace("MODELS", models);
+  const text = PAGE.replace("MODULE", module).replaceAll("MODELS", models);
   writeFileSync(path.join(site, script), text);
   const tag = `<script type="module" src="./${script}"></script>`;
   writeFileSync(path.join(site, "index.html"), `<!doctype html><title>x</title>${tag}`);
@@ -98,6 +110,10 @@ async function requireWorks(site) {
     assert.equal(live.report.emotion, expected.emotion);
 
     assert.equal(await page.evaluate(() => window.wrong()), true);
+    for (const way of ["whenClosed", "whenCancelled"]) {
+      const end = await page.evaluate((name) => window[name](window.samples), way);
+      assert.equal(end, "AbortError", way);
+    }
     assert.deepEqual(problems, []);
   } finally {
     host.stop();

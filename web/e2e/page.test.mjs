@@ -4,30 +4,19 @@ import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import * as e2e from "./harness.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf-8");
 
 const skip = e2e.missing();
 const folder = e2e.scratch();
-let server;
-let browser;
-
-before(async () => {
-  if (skip) return;
-  server = await e2e.serve();
-  browser = await e2e.launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const on = e2e.stage();
 
 test("drop a file, see the timeline, hear a window, with mouse and keys", {
   skip,
 }, async () => {
-  const { page, problems } = await e2e.openApp(browser, server.url);
+  const { page, problems } = await e2e.openApp(on.browser, on.server.url);
   await e2e.drop(page, [e2e.NOTE]);
   await page.waitForSelector("#result:not([hidden])");
   assert.match(await page.textContent("#headline"), /sadness/);
@@ -52,7 +41,7 @@ test("drop a file, see the timeline, hear a window, with mouse and keys", {
 });
 
 test("the table says what the report says", { skip }, async () => {
-  const { page } = await e2e.openApp(browser, server.url);
+  const { page } = await e2e.openApp(on.browser, on.server.url);
   const report = await e2e.analyse(page, e2e.NOTE);
   await page.click("#windows summary");
   const rows = await page.locator("#table tbody tr").allTextContents();
@@ -63,7 +52,7 @@ test("the table says what the report says", { skip }, async () => {
 });
 
 test("what cannot be analysed is said, and costs nothing", { skip }, async () => {
-  const { page, problems } = await e2e.openApp(browser, server.url);
+  const { page, problems } = await e2e.openApp(on.browser, on.server.url);
   for (const [name, content, text] of [
     [
       "notes.txt",
@@ -90,7 +79,7 @@ test("what cannot be analysed is said, and costs nothing", { skip }, async () =>
 test("no speech: said so, no emotion made up", { skip }, async () => {
   const quiet = path.join(folder, "quiet.wav");
   e2e.python("e2e/long_note.py", quiet, "0.1", "16000", "silent");
-  const { page } = await e2e.openApp(browser, server.url);
+  const { page } = await e2e.openApp(on.browser, on.server.url);
   const report = await e2e.analyse(page, quiet);
   assert.equal(report.emotion, null);
   assert.deepEqual(report.windows, []);
@@ -100,10 +89,11 @@ test("no speech: said so, no emotion made up", { skip }, async () => {
 
 test("a long file: progress, cancel, and the page goes on", { skip }, async () => {
   const note = await e2e.longNote(path.join(folder, "ten.wav"), 10);
-  const { page, problems } = await e2e.openApp(browser, server.url);
+  const { page, problems } = await e2e.openApp(on.browser, on.server.url);
   await page.setInputFiles("#file", note);
   await page.waitForFunction(() => document.getElementById("progress").value > 0.05);
   assert.match(await page.textContent("#progress-text"), /of 10:00, \d+ %/);
+  assert.equal(await page.isDisabled("#model"), true); // the model is at work
   const strip = page.locator("#working-timeline [role=img]");
   assert.match(await strip.getAttribute("aria-label"), /^\d+ windows? in \d+:\d\d so far$/);
   await page.click("#cancel");
@@ -111,12 +101,13 @@ test("a long file: progress, cancel, and the page goes on", { skip }, async () =
   assert.match(await page.textContent("#status"), /Cancelled/);
   assert.equal(await page.isVisible("#result"), false);
   assert.equal((await e2e.analyse(page, e2e.NOTE)).emotion, "sadness");
+  assert.equal(await page.isDisabled("#model"), false);
   assert.deepEqual(problems, []);
 });
 
 test("the page never freezes while a file is analysed", { skip }, async () => {
   const note = path.join(folder, "ten.wav");
-  const { page } = await e2e.openApp(browser, server.url);
+  const { page } = await e2e.openApp(on.browser, on.server.url);
   await page.evaluate(() => {
     window.longest = 0;
     new PerformanceObserver((list) => {
@@ -138,7 +129,7 @@ test("the page never freezes while a file is analysed", { skip }, async () => {
 });
 
 test("a model folder of one's own; an altered one is refused", { skip }, async () => {
-  const { page } = await e2e.openApp(browser, server.url);
+  const { page } = await e2e.openApp(on.browser, on.server.url);
   await page.click("#models summary");
   const mine = path.join(folder, "mine");
   cpSync(e2e.MODEL, mine, { recursive: true });
@@ -187,10 +178,10 @@ test("a model folder of one's own; an altered one is refused", { skip }, async (
 });
 
 test("no model: said so, and tried again", { skip }, async () => {
-  const context = await browser.newContext({ serviceWorkers: "block" });
+  const context = await on.browser.newContext({ serviceWorkers: "block" });
   const page = await context.newPage();
   await page.route("**/models/index.json", (route) => route.fulfill({ status: 404 }));
-  await page.goto(server.url);
+  await page.goto(on.server.url);
   await page.waitForSelector("#alert:not([hidden])");
   assert.match(await page.textContent("#alert-title"), /No model was found/);
   assert.equal(await page.isDisabled("#record"), true);
@@ -201,7 +192,7 @@ test("no model: said so, and tried again", { skip }, async () => {
 });
 
 test("a profile can be deleted; a damaged or double one is refused", { skip }, async () => {
-  const { page } = await e2e.openApp(browser, server.url);
+  const { page } = await e2e.openApp(on.browser, on.server.url);
   await page.click("#voice summary");
   await page.fill("#voice-name", "../me");
   await page.click("#new-voice button");
@@ -240,7 +231,7 @@ test("a profile can be deleted; a damaged or double one is refused", { skip }, a
 
 test("offline: the server is gone, and the app opens and analyses", { skip }, async () => {
   const own = await e2e.serve();
-  const { page, problems } = await e2e.openApp(browser, own.url);
+  const { page, problems } = await e2e.openApp(on.browser, own.url);
   const first = await e2e.analyse(page, e2e.NOTE);
   await e2e.offlineReady(page);
   await own.stop();
@@ -250,8 +241,37 @@ test("offline: the server is gone, and the app opens and analyses", { skip }, as
   assert.deepEqual(problems, []);
 });
 
+test("an update waits until the page is closed", { skip }, async () => {
+  const copy = path.join(folder, "copy");
+  cpSync(path.join(e2e.ROOT, "web/dist"), copy, { recursive: true });
+  const host = await e2e.plainHost(copy);
+  try {
+    const { context, page } = await e2e.openApp(on.browser, host.url);
+    await e2e.offlineReady(page);
+    const sw = path.join(copy, "sw.js");
+    writeFileSync(sw, `${readFileSync(sw, "utf-8")}\n// another version\n`);
+    const note = (each) => each.textContent("#offline-note");
+    await page.evaluate(async () => {
+      const registration = await navigator.serviceWorker.ready;
+      await registration.update();
+      while (!registration.waiting) await new Promise((done) => setTimeout(done, 50));
+    });
+    await page.reload();
+    await e2e.offlineReady(page);
+    assert.match(await note(page), /new version/);
+    assert.equal((await e2e.analyse(page, e2e.NOTE)).emotion, "sadness");
+    await page.close();
+    const next = await context.newPage();
+    await next.goto(host.url);
+    await e2e.offlineReady(next);
+    assert.match(await note(next), /ready to work offline/);
+  } finally {
+    host.stop();
+  }
+});
+
 test("it can be installed", { skip }, async () => {
-  const { page } = await e2e.openApp(browser, server.url);
+  const { page } = await e2e.openApp(on.browser, on.server.url);
   await e2e.offlineReady(page);
   const session = await page.context().newCDPSession(page);
   const { installabilityErrors } = await session.send("Page.getInstallabilityErrors");
@@ -264,8 +284,8 @@ test("it can be installed", { skip }, async () => {
 });
 
 test("the example page", { skip }, async () => {
-  const page = await browser.newPage();
-  await page.goto(`${server.url}example.html`);
+  const page = await on.browser.newPage();
+  await page.goto(`${on.server.url}example.html`);
   await page.waitForSelector("input:enabled");
   await page.setInputFiles("input", e2e.NOTE);
   await page.waitForFunction(() => document.querySelector("output").value === "sadness");
@@ -279,7 +299,7 @@ test("the example page", { skip }, async () => {
 
 for (const colorScheme of ["light", "dark"]) {
   test(`axe finds nothing serious, ${colorScheme}`, { skip }, async () => {
-    const { page } = await e2e.openApp(browser, server.url, { colorScheme });
+    const { page } = await e2e.openApp(on.browser, on.server.url, { colorScheme });
     const check = async (state) => {
       await page.evaluate(AXE);
       const found = await page.evaluate(() => axe.run());
@@ -315,7 +335,7 @@ test("WebGPU is used only where it agrees and is faster", { skip }, async (t) =>
     "--enable-features=Vulkan,UnsafeWebGPU",
   ]);
   try {
-    const { page } = await e2e.openApp(gpu, server.url);
+    const { page } = await e2e.openApp(gpu, on.server.url);
     await page.click("#models summary");
     const none = /offers no graphics processor/;
     if (none.test(await page.textContent("#webgpu-note"))) {

@@ -4,48 +4,27 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import path from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import * as e2e from "./harness.mjs";
 
 const skip = e2e.missing();
-let server;
-let browser;
-
-before(async () => {
-  if (skip) return;
-  server = await e2e.serve();
-  browser = await e2e.launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const on = e2e.stage();
 
 test("30 recordings of the corpora", { skip: e2e.withoutCorpora() }, async (t) => {
   const files = e2e.recordings();
   assert.equal(new Set(files).size, 30);
-  const expected = await e2e.analysedInPython(files);
-  const { page, problems } = await e2e.openApp(browser, server.url);
-  const apart = [];
-  for (const [i, file] of files.entries()) {
-    const report = await e2e.analyse(page, file);
-    apart.push(e2e.requireSame(report, expected[i], path.basename(file)));
-  }
-  tell(t, apart);
-  assert.deepEqual(problems, []);
+  await requireAllSame(t, files);
 });
 
 test("a long note at 48 kHz, in pieces", { skip: e2e.withoutCorpora() }, async (t) => {
   const note = await e2e.longNote(path.join(e2e.scratch(), "long.wav"), 5);
-  const [expected] = await e2e.analysedInPython([note]);
-  assert.ok(expected.windows.length > 30);
-  const { page } = await e2e.openApp(browser, server.url);
-  tell(t, [e2e.requireSame(await e2e.analyse(page, note), expected, "long note")]);
+  const [{ windows }] = await requireAllSame(t, [note]);
+  assert.ok(windows.length > 30);
 });
 
 test("a compressed note; JSON and CSV have Python's form", { skip }, async () => {
   const [expected] = await e2e.analysedInPython([e2e.NOTE]);
-  const { page } = await e2e.openApp(browser, server.url);
+  const { page } = await e2e.openApp(on.browser, on.server.url);
   const report = await e2e.analyse(page, e2e.NOTE);
   e2e.requireSame(report, expected, "voice note");
   assert.deepEqual(shape(report), shape(expected));
@@ -57,7 +36,7 @@ test("a compressed note; JSON and CSV have Python's form", { skip }, async () =>
 });
 
 test("a profile made here is Python's, and judges alike", { skip }, async () => {
-  const { page } = await e2e.openApp(browser, server.url);
+  const { page } = await e2e.openApp(on.browser, on.server.url);
   await page.click("#voice summary");
   await page.fill("#voice-name", "Zoë");
   await page.click("#new-voice button");
@@ -93,8 +72,19 @@ test("a profile made here is Python's, and judges alike", { skip }, async () => 
   assert.deepEqual(shape(second), shape(expected));
 });
 
-function tell(t, apart) {
-  t.diagnostic(`probabilities at most ${Math.max(...apart).toFixed(4)} apart`);
+/** Compare what both say of each file, and tell how far apart they are. */
+async function requireAllSame(t, files) {
+  const expected = await e2e.analysedInPython(files);
+  const { page, problems } = await e2e.openApp(on.browser, on.server.url);
+  let furthest = 0;
+  for (const [i, file] of files.entries()) {
+    const report = await e2e.analyse(page, file);
+    const apart = e2e.requireSame(report, expected[i], path.basename(file));
+    furthest = Math.max(furthest, apart);
+  }
+  t.diagnostic(`probabilities at most ${furthest.toFixed(4)} apart`);
+  assert.deepEqual(problems, []);
+  return expected;
 }
 
 /** The names and kinds of all fields, in order. */
@@ -110,13 +100,5 @@ test("rates, channels and codecs", { skip }, async (t) => {
   e2e.python("e2e/formats.py", folder);
   const files = readdirSync(folder).map((name) => path.join(folder, name));
   assert.ok(files.length > 10);
-  const expected = await e2e.analysedInPython(files);
-  const { page, problems } = await e2e.openApp(browser, server.url);
-  const apart = [];
-  for (const [i, file] of files.entries()) {
-    const report = await e2e.analyse(page, file);
-    apart.push(e2e.requireSame(report, expected[i], path.basename(file)));
-  }
-  tell(t, apart);
-  assert.deepEqual(problems, []);
+  await requireAllSame(t, files);
 });

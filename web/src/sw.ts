@@ -13,7 +13,8 @@ const HEADERS = "__HEADERS__" as unknown as Record<string, string>;
 const CACHE = "espressivo";
 
 worker.addEventListener("install", (event) => {
-  event.waitUntil(fill().then(() => worker.skipWaiting()));
+  // An update waits until no page is left that was built of the files before.
+  event.waitUntil(fill());
 });
 
 worker.addEventListener("activate", (event) => {

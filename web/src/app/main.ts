@@ -1,6 +1,6 @@
 /** The page: what is shown when, and what the buttons do. */
 
-import { type Analyzer, VERSION } from "../espressivo";
+import { type Analyzer, type Report, VERSION } from "../espressivo";
 import { alarm, alarmOf, calm } from "./alerts";
 import { onDrop } from "./dropping";
 import { element, say, show } from "./elements";
@@ -30,6 +30,7 @@ const models = new ModelPanel((ready) => {
 function go(to: State): void {
   state = to;
   for (const each of ["start", "live", "working"]) show(each, each === to);
+  models.hold(to === "live" || to === "working");
   if (to !== "result") hideReport();
 }
 
@@ -60,11 +61,21 @@ async function open(file: File): Promise<void> {
       },
     });
     go("result");
-    showReport(report, file, { recorded: false, learned: await voice.heard(report) });
+    showReport(report, file, { recorded: false, learned: await learned(report) });
   } catch (error) {
     go("start");
     say((error as Error).name === "AbortError" ? "Cancelled; nothing was kept." : "");
     alarmOf(error);
+  }
+}
+
+/** Let the profile learn; where that fails, the report is still worth showing. */
+async function learned(report: Report): Promise<boolean> {
+  try {
+    return await voice.heard(report);
+  } catch (error) {
+    alarmOf(error);
+    return false;
   }
 }
 
@@ -104,7 +115,7 @@ async function stop(): Promise<void> {
   try {
     const { report, sound } = await ending.stop();
     go("result");
-    showReport(report, sound, { recorded: true, learned: await voice.heard(report) });
+    showReport(report, sound, { recorded: true, learned: await learned(report) });
   } catch (error) {
     go("start");
     alarmOf(error);
@@ -136,10 +147,10 @@ element("again").addEventListener("click", () => {
   element("record").focus();
 });
 onDrop((files, isFolder) => {
-  if (isFolder || files.some(({ name }) => name === "model.json"))
-    return void models.take(files);
-  const [file] = files;
-  if (file) void open(file);
+  if (state === "live" || state === "working") return;
+  const isModel = isFolder || files.some(({ name }) => name === "model.json");
+  if (isModel) void models.take(files);
+  else if (files[0]) void open(files[0]);
 });
 addEventListener("beforeunload", (event) => {
   if (state === "live") event.preventDefault();
@@ -152,9 +163,11 @@ await models.start();
 if ("serviceWorker" in navigator && import.meta.env.PROD) {
   const note = element("offline-note");
   try {
-    await navigator.serviceWorker.register("sw.js");
+    const { waiting } = await navigator.serviceWorker.register("sw.js");
     await navigator.serviceWorker.ready;
-    note.textContent = "It is ready to work offline.";
+    note.textContent = waiting
+      ? "A new version is here: close this page everywhere, and open it again."
+      : "It is ready to work offline.";
     document.documentElement.dataset["offline"] = "true";
   } catch {
     note.textContent = "This browser keeps no copy of it for offline use.";

@@ -25,7 +25,10 @@ export class ModelPanel {
   private folder: readonly File[] | null = null;
   private loading: Promise<void> = Promise.resolve();
 
-  /** @param use Called with every model that is ready; the one before is closed. */
+  /**
+   * @param use Called with every model that is ready, and the one before is closed; with
+   *   null while none is.
+   */
   constructor(private readonly use: (analyzer: Analyzer | null) => void) {
     const picker = element<HTMLInputElement>("folder");
     element("model-folder").addEventListener("click", () => picker.click());
@@ -37,6 +40,11 @@ export class ModelPanel {
     this.select.addEventListener("change", () => void this.load());
     this.webgpu.addEventListener("change", () => void this.switch());
     void this.offerWebGpu();
+  }
+
+  /** Keep the model as it is, while it is at work. */
+  hold(held: boolean): void {
+    element<HTMLFieldSetElement>("model-controls").disabled = held;
   }
 
   /** Find out what models there are, and load the first. */
@@ -85,6 +93,7 @@ export class ModelPanel {
   private async loadNow(): Promise<boolean> {
     const backend: Backend = localStorage.getItem(BACKEND) === "webgpu" ? "webgpu" : "wasm";
     say("Loading the model…");
+    this.use(null); // what began now would end with the model that is replaced
     try {
       this.ready(await this.open(backend));
     } catch (error) {
@@ -94,7 +103,7 @@ export class ModelPanel {
         this.webgpu.checked = false;
         return this.loadNow();
       }
-      if (this.analyzer === null) this.use(null);
+      this.use(this.analyzer);
       const again = this.select.value === FOLDER ? null : () => void this.load();
       alarm("The model cannot be used", `${(error as Error).message}.`, again);
       return false;
@@ -150,6 +159,7 @@ export class ModelPanel {
       return;
     }
     this.webgpu.disabled = true;
+    this.use(null);
     this.note("Fetching the WebGPU runtime, and comparing…");
     let verdict: Verdict | null = null;
     try {
@@ -160,9 +170,13 @@ export class ModelPanel {
       if (verdict.use) {
         localStorage.setItem(BACKEND, "webgpu");
         this.ready(gpu);
-      } else gpu.close();
+      } else {
+        gpu.close();
+        this.use(this.analyzer);
+      }
       this.note(verdict.text);
     } catch (error) {
+      this.use(this.analyzer);
       this.note("WebGPU cannot run this model here; WebAssembly stays.");
       if ((error as Error).name !== "ModelError") alarmOf(error);
     }

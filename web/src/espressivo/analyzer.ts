@@ -38,6 +38,8 @@ export interface StreamOptions {
 }
 
 const BLOCK_S = 5;
+// What the browser decodes only as a whole, it has to hold as a whole.
+const LARGEST_WHOLE_BYTES = 500e6;
 
 /**
  * Load a model folder (`model.json`, `model.onnx`) into a worker, and verify it.
@@ -54,18 +56,17 @@ export async function loadModel(
     ? (options.threads ?? defaultThreads())
     : 1;
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-  const failed = new Promise<never>((_, reject) => {
-    worker.onerror = (event) =>
-      reject(new Error(event.message || "the worker cannot start"));
-  });
+  const gone = new AbortController();
+  worker.onerror = ({ message }) =>
+    gone.abort(new Error(`the worker has failed (${message || "it cannot start"})`));
   const ears = Comlink.wrap<Ears>(worker);
   const from: ModelSource = isFiles(source)
     ? source
     : new URL(source, document.baseURI).href;
   try {
     const settings = { source: from, vadUrl, backend, threads };
-    const card = await Promise.race([ears.load(settings), failed]);
-    return new Analyzer(card, backend, worker, ears);
+    const card = await unless(gone.signal, ears.load(settings));
+    return new Analyzer(card, backend, worker, ears, gone);
   } catch (error) {
     worker.terminate();
     throw revived(error);
@@ -80,6 +81,7 @@ export class Analyzer {
     readonly backend: Backend,
     private readonly worker: Worker,
     private readonly ears: Comlink.Remote<Ears>,
+    private readonly gone: AbortController,
   ) {}
 
   /**
@@ -96,18 +98,18 @@ export class Analyzer {
     const { signal, profile = null, onProgress } = options;
     const known = this.known(profile);
     signal?.throwIfAborted();
-    let id = await this.ears.open({ name, known, hop_s: 0 });
+    let id = await this.answer(this.ears.open({ name, known, hop_s: 0 }));
     const cancel = () => void this.ears.cancel(id);
     signal?.addEventListener("abort", cancel);
     try {
       if (recording instanceof Blob) {
         const tell = Comlink.proxy(onProgress ?? (() => {}));
-        const fields = await this.ears.analyzeFile(id, recording, tell);
+        const fields = await this.answer(this.ears.analyzeFile(id, recording, tell));
         if (fields) return finished(new Report(fields));
         const decoded = await decodeWhole(recording, name);
         signal?.throwIfAborted();
         cancel();
-        id = await this.ears.open({ name, known, hop_s: 0 });
+        id = await this.answer(this.ears.open({ name, known, hop_s: 0 }));
         return await this.analyzeChannels(id, decoded, onProgress);
       }
       const rate = options.sampleRate ?? SAMPLE_RATE;
@@ -130,18 +132,22 @@ export class Analyzer {
    */
   stream(options: StreamOptions = {}): Stream {
     const { name = "stream", profile = null, hop_s = 2 } = options;
-    const id = this.ears.open({ name, known: this.known(profile), hop_s });
-    return new Stream(this.ears, id);
+    const known = this.known(profile);
+    const id = this.answer(this.ears.open({ name, known, hop_s }));
+    return new Stream(this.ears, id, this.gone.signal);
   }
 
   /** Time one window; what it returns is comparable between backends. */
   probe(signal: Float32Array): Promise<{ probabilities: readonly number[]; ms: number }> {
-    return this.ears.probe(signal);
-  }
-
-  /** Let go of the model and its memory; nothing can be analysed any more. */
+    return this.answer(this.ears.probe(signal));
+  } /** Let go of the model and its memory; what still runs ends with an AbortError. */
   close(): void {
     this.worker.terminate();
+    this.gone.abort(new DOMException("the analyzer was closed", "AbortError"));
+  }
+
+  private answer<T>(asked: Promise<T>): Promise<T> {
+    return unless(this.gone.signal, asked);
   }
 
   private known(profile: Profile | null): KnownVoice | null {
@@ -158,10 +164,10 @@ export class Analyzer {
     const size = Math.max(1, Math.round(BLOCK_S * rate));
     for (let at = 0; at < n; at += size) {
       const block = channels.map((channel) => channel.slice(at, at + size));
-      const heard = await this.ears.push(id, moved(block), rate);
+      const heard = await this.answer(this.ears.push(id, moved(block), rate));
       onProgress?.(heard, n / rate);
     }
-    return finished(new Report(await this.ears.finish(id, [])));
+    return finished(new Report(await this.answer(this.ears.finish(id, []))));
   }
 }
 
@@ -173,6 +179,7 @@ export class Stream {
   constructor(
     private readonly ears: Comlink.Remote<Ears>,
     private readonly id: Promise<number>,
+    private readonly gone: AbortSignal,
   ) {}
 
   /**
@@ -200,12 +207,22 @@ export class Stream {
   }
 
   private next<T>(step: () => Promise<T>): Promise<T> {
-    const done = this.work.then(step).catch((error) => {
+    const done = unless(this.gone, this.work.then(step)).catch((error) => {
       throw revived(error);
     });
     this.work = done.catch(() => undefined);
     return done;
   }
+}
+
+/** Wait for an answer, unless who should give it is gone: then it would never come. */
+function unless<T>(gone: AbortSignal, answer: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const end = () => reject(gone.reason);
+    if (gone.aborted) end();
+    gone.addEventListener("abort", end);
+    answer.then(resolve, reject).finally(() => gone.removeEventListener("abort", end));
+  });
 }
 
 /** Say so in the report when the voice is not the profile's. */
@@ -221,6 +238,13 @@ function finished(report: Report): Report {
 
 /** Decode a whole file, in formats that the browser reads but WebCodecs do not. */
 async function decodeWhole(file: Blob, name: string) {
+  if (file.size > LARGEST_WHOLE_BYTES) {
+    throw new AudioError(
+      `${name}: is no recording that this browser can decode in pieces, and ` +
+        `${Math.round(file.size / 1e6)} MB are too many to try as a whole; ` +
+        "pass wav, flac, mp3, ogg, opus, m4a, webm or mp4 with sound",
+    );
+  }
   const context = new OfflineAudioContext(1, 1, SAMPLE_RATE);
   try {
     return fromBuffer(await context.decodeAudioData(await file.arrayBuffer()));
