@@ -13,8 +13,8 @@ serve: .venv/.runtime  ## Build the browser app, if need be, and serve it
 	$(BIN)/espressivo serve
 
 test: .venv/.dev lint  ## Install what tests need, lint, type-check, test
-	$(BIN)/python -m pytest
 	$(MAKE) --no-print-directory test-web
+	$(BIN)/python -m pytest
 
 test-web: .venv/.dev  ## The browser app: lint, unit tests, then tests in Chromium
 ifdef NPM
