@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ProfileError,
         ServeError,
         SplitError,
+        StateError,
         TrainingError,
     )
     from espressivo.profile import Profile
@@ -49,6 +50,7 @@ __all__ = [
     "Report",
     "ServeError",
     "SplitError",
+    "StateError",
     "TrainingError",
     "__version__",
     "load_model",

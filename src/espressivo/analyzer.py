@@ -12,6 +12,7 @@ from espressivo.machine import n_cores
 from espressivo.models import DEFAULT, find_model
 from espressivo.report import Report
 from espressivo.speech import SpeechOptions
+from espressivo.streaming import Stream
 from espressivo.types import SAMPLE_RATE, Signal
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from espressivo.profile import Profile
+    from espressivo.stream_state import StreamState
 
     Progress: TypeAlias = Callable[[float, float | None], None]
     """Called with seconds read, and seconds in all where the container tells."""
@@ -85,6 +87,37 @@ class Analyzer:
             threads=self.threads,
             batch_size=self.batch_size,
             profile=profile,
+        )
+
+    def stream(
+        self,
+        *,
+        hop_s: float = 2.0,
+        history: int = 10_000,
+        state: StreamState | None = None,
+    ) -> Stream:
+        """Analyse sound while it comes in: `push` chunks, then `finish`.
+
+        The report is the one that `analyze` gives of the same samples (probabilities to
+        0.00001), however they are cut into chunks.
+
+        Args:
+            hop_s: While someone speaks, how often that is estimated before its window
+                is certain, in seconds; 0: never. It changes nothing in the report.
+            history: How many windows the report names; of older ones only sums are
+                kept, so that memory is bounded.
+            state: Of a stream of the same model and profile, to go on with.
+
+        Raises:
+            StateError: The state is of another model, or of another profile.
+        """
+        return Stream(
+            self.classifier,
+            self.speech,
+            self.profile,
+            hop_s=hop_s,
+            history=history,
+            state=state,
         )
 
     def analyze(

@@ -58,6 +58,16 @@ class ModelCard:
     personal: PersonalCard | None
     details: dict[str, Any]
 
+    @property
+    def window(self) -> int:
+        """Longest input, in samples."""
+        return round(self.window_s * SAMPLE_RATE)
+
+    @property
+    def minimum(self) -> int:
+        """Shortest input, in samples."""
+        return round(self.min_s * SAMPLE_RATE)
+
 
 class Classifier:
     """Windows to probabilities; safe to call from several threads at once."""

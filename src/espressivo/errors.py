@@ -11,7 +11,8 @@
     |-- ConfigError         a training or export configuration is wrong
     |-- TrainingError       a run cannot start, resume or finish
     |-- ExportError         an exported model would not be the trained one
-    `-- ServeError          the browser app cannot be found, built or served
+    |-- ServeError          the browser app cannot be found, built or served
+    `-- StateError          a saved stream is damaged, or of another model
 
 Every message is one line: what, what was found, what was wanted, what to do.
 """
@@ -55,3 +56,7 @@ class ExportError(EspressivoError):
 
 class ServeError(EspressivoError):
     """The browser app cannot be found, built, or served at that address."""
+
+
+class StateError(EspressivoError):
+    """A saved stream is damaged, of another model, or of a later version."""

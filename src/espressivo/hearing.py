@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from espressivo.cutting import Cutter
 from espressivo.report import ProfileUse
-from espressivo.speech import Segmenter, SpeechDetector
-from espressivo.types import SAMPLE_RATE, Estimate, Segment, Signal
+from espressivo.types import Estimate, Segment, Signal
 from espressivo.voice import Voice, traits_of
-from espressivo.windows import Window, Windower
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from espressivo.classifier import Classifier
     from espressivo.profile import Profile
     from espressivo.speech import SpeechOptions
+    from espressivo.windows import Window
 
 
 _AT_ONCE = 64
@@ -53,16 +53,12 @@ class Hearing:
         threads: int,
         batch_size: int,
     ) -> None:
-        card = classifier.card
         self._classifier = classifier
         self._profile = profile
         self._threads = threads
         self._batch_size = batch_size
-        self._detector = SpeechDetector()
-        self._segmenter = Segmenter(speech)
-        self._windower = Windower(
-            round(card.window_s * SAMPLE_RATE), round(card.min_s * SAMPLE_RATE)
-        )
+        card = classifier.card
+        self._cutter = Cutter(card.window, card.minimum, speech)
         self._waiting: list[Window] = []
         self._running: deque[Future[list[_Answer]]] = deque()
         self.segments: list[Segment] = []
@@ -78,9 +74,7 @@ class Hearing:
         try:
             for block in blocks:
                 self._push(block, pool)
-            n_samples = self._windower.n_samples
-            closed = self._segmenter.push(self._detector.finish())
-            self._cut([*closed, *self._segmenter.finish(n_samples)])
+            self._found(*self._cutter.finish())
             self._submit(pool)
             self._collect(0)
             self._judge()
@@ -88,25 +82,17 @@ class Hearing:
                 self.voice = replace(self.voice, n_recordings=1)
         finally:
             pool.shutdown(cancel_futures=True)
-        return n_samples
+        return self._cutter.n_samples
 
     def _push(self, block: Signal, pool: ThreadPoolExecutor) -> None:
-        self._windower.push(block)
-        self._cut(self._segmenter.push(self._detector.push(block)))
-        if (segment := self._segmenter.open) is not None:
-            self._waiting += self._windower.cut_open(segment)
-        self._windower.forget(self._segmenter.unsettled_from)
+        self._found(*self._cutter.push(block))
         if len(self._waiting) >= self._batch_size:
             self._submit(pool)
         self._collect(2 * self._threads)
 
-    def _cut(self, segments: list[Segment]) -> None:
-        for segment in segments:
-            # The last frame may reach beyond the recording, by zeros.
-            end = min(segment.end, self._windower.n_samples)
-            segment = Segment(segment.start, end)  # noqa: PLW2901
-            self.segments.append(segment)
-            self._waiting += self._windower.cut_closed(segment)
+    def _found(self, segments: list[Segment], windows: list[Window]) -> None:
+        self.segments += segments
+        self._waiting += windows
 
     def _submit(self, pool: ThreadPoolExecutor) -> None:
         for _, group in groupby(self._waiting, key=lambda w: len(w.signal)):
@@ -156,21 +142,38 @@ class Hearing:
 
     def profile_use(self) -> ProfileUse | None:
         """Say what the profile did, when all was heard."""
-        profile = self._profile
-        if profile is None or self.voice is None:
+        if self._profile is None or self.voice is None:
             return None
-        head, known = self._classifier.require_personal(), profile.voice
-        both = self.voice.n_windows and known.n_windows
-        return ProfileUse(
-            speaker=profile.speaker,
-            n_recordings=known.n_recordings,
-            n_windows=known.n_windows,
-            speech_s=profile.speech_s,
-            trust=head.trust(known) if known.n_windows else 0.0,
-            distance=head.distance(self.voice, known) if both else None,
-            distance_limit=head.card.distance_limit,
-            without=tuple(self._without),
-        )
+        without = tuple(self._without)
+        return use_of(self._profile, self._classifier, self.voice, without)
+
+
+def use_of(
+    profile: Profile,
+    classifier: Classifier,
+    heard: Voice,
+    without: tuple[Estimate, ...],
+) -> ProfileUse:
+    """Say what a profile did to a recording.
+
+    Args:
+        profile: As it was before.
+        classifier: The model that both are of.
+        heard: Of the recording.
+        without: Its windows, had there been no profile.
+    """
+    head, known = classifier.require_personal(), profile.voice
+    both = heard.n_windows and known.n_windows
+    return ProfileUse(
+        speaker=profile.speaker,
+        n_recordings=known.n_recordings,
+        n_windows=known.n_windows,
+        speech_s=profile.speech_s,
+        trust=head.trust(known) if known.n_windows else 0.0,
+        distance=head.distance(heard, known) if both else None,
+        distance_limit=head.card.distance_limit,
+        without=without,
+    )
 
 
 def _estimates(

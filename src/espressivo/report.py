@@ -67,6 +67,27 @@ class ProfileUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """Sums over windows of a stream that the report does not name any more.
+
+    Attributes:
+        n_windows: How many.
+        n_speech: How much speech lies before the report's first segment, in samples.
+        until: Before this sample of the stream.
+        n_classified: How long they are together, in samples.
+        sums: Their probabilities times their lengths, one per emotion.
+        sums_without: The same, had there been no profile; empty without one.
+    """
+
+    n_windows: int = 0
+    n_speech: int = 0
+    until: int = 0
+    n_classified: int = 0
+    sums: tuple[float, ...] = ()
+    sums_without: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The emotion in one recording, and when.
 
@@ -82,6 +103,7 @@ class Report:
         warnings: What went wrong without being fatal.
         profile: What the speaker's profile did; None without one.
         voice: What a profile can learn from it; None unless it was asked for one.
+        earlier: Of a stream that was too long to name all of it; None otherwise.
     """
 
     recording: str
@@ -95,11 +117,13 @@ class Report:
     warnings: tuple[str, ...] = ()
     profile: ProfileUse | None = None
     voice: Voice | None = field(default=None, compare=False, repr=False)
+    earlier: Earlier | None = None
 
     @property
     def speech_s(self) -> float:
         """Seconds of speech."""
-        return sum(s.n_samples for s in self.segments) / SAMPLE_RATE
+        before = self.earlier.n_speech if self.earlier else 0
+        return (before + sum(s.n_samples for s in self.segments)) / SAMPLE_RATE
 
     @property
     def speech_share(self) -> float:
@@ -112,12 +136,15 @@ class Report:
 
         Source: Ismail (2025), section III-F; weights by duration are ours.
         """
-        return self._mean(self.estimates)
+        return self._mean(self.estimates, self.earlier.sums if self.earlier else ())
 
     @property
     def probabilities_without(self) -> dict[Emotion, float] | None:
         """The same, had there been no profile; None without speech or profile."""
-        return self._mean(self.profile.without) if self.profile else None
+        if self.profile is None:
+            return None
+        earlier = self.earlier.sums_without if self.earlier else ()
+        return self._mean(self.profile.without, earlier)
 
     @property
     def change(self) -> float:
@@ -166,6 +193,7 @@ class Report:
             ],
             "warnings": list(self.warnings),
             "profile": self._use(),
+            **self._before(),
         }
 
     def to_json(self, *, indent: int | None = 2) -> str:
@@ -193,11 +221,17 @@ class Report:
         write([self.recording, "recording", 0.0, end, self.emotion or "", *mean])
         return text.getvalue()
 
-    def _mean(self, estimates: Sequence[Estimate]) -> dict[Emotion, float] | None:
-        if not estimates:
+    def _mean(
+        self, estimates: Sequence[Estimate], earlier: Sequence[float]
+    ) -> dict[Emotion, float] | None:
+        if not estimates and not earlier:
             return None
-        rows = np.array([e.probabilities for e in estimates])
-        weights = [e.segment.n_samples for e in estimates]
+        rows = np.array([*(e.probabilities for e in estimates)], np.float64)
+        weights = np.array([e.segment.n_samples for e in estimates], np.float64)
+        if earlier and self.earlier:
+            rows = np.vstack([rows.reshape(-1, len(earlier)), earlier])
+            rows[-1] /= self.earlier.n_classified
+            weights = np.append(weights, self.earlier.n_classified)
         mean = np.average(rows, axis=0, weights=weights)
         return dict(zip(self.emotions, (mean / mean.sum()).tolist(), strict=True))
 
@@ -218,6 +252,12 @@ class Report:
             "emotion_without": before and max(before, key=lambda e: before[e]),
             "probabilities_without": before and self._named([*before.values()]),
         }
+
+    def _before(self) -> dict[str, Any]:
+        if (earlier := self.earlier) is None:
+            return {}
+        until_s = round(earlier.until / SAMPLE_RATE, 3)
+        return {"earlier": {"n_windows": earlier.n_windows, "until_s": until_s}}
 
     def _named(self, probabilities: Sequence[float]) -> dict[Emotion, float]:
         return dict(zip(self.emotions, round_to_one(probabilities), strict=True))

@@ -92,15 +92,44 @@ def _vad_session() -> ort.InferenceSession:
     return ort.InferenceSession(_VAD, options, providers=["CPUExecutionProvider"])
 
 
-class SpeechDetector:
-    """Speech probabilities of a signal that arrives in blocks of any size."""
+@dataclass(frozen=True, slots=True, eq=False)
+class DetectorState:
+    """What a detector knows between two blocks.
 
-    def __init__(self) -> None:
+    Attributes:
+        network: The network's own, float32 [2, 1, 1, 128].
+        tail: The context of the next frame, then the samples that fill none yet.
+        loudest: Level of the loudest speech of late.
+    """
+
+    network: NDArray[np.float32]
+    tail: Signal
+    loudest: float
+
+    @staticmethod
+    def new() -> DetectorState:
+        """Return what is known before a recording begins."""
+        network = np.zeros((2, 1, 1, 128), np.float32)
+        return DetectorState(network, np.zeros(_CONTEXT, np.float32), _QUIETEST)
+
+
+class SpeechDetector:
+    """Speech probabilities of a signal that arrives in blocks of any size.
+
+    Args:
+        state: Where another detector stopped; by default at the beginning.
+    """
+
+    def __init__(self, state: DetectorState | None = None) -> None:
         self._session = _vad_session()
-        self._state = np.zeros((2, 1, 1, 128), np.float32)
-        # The context of the next frame, then the samples that do not fill one yet.
-        self._tail = np.zeros(_CONTEXT, np.float32)
-        self._loudest = _QUIETEST
+        state = state or DetectorState.new()
+        self._state, self._tail = state.network, state.tail
+        self._loudest = state.loudest
+
+    @property
+    def state(self) -> DetectorState:
+        """What it knows; its arrays are never changed, but replaced."""
+        return DetectorState(self._state, self._tail, self._loudest)
 
     def push(self, block: Signal) -> NDArray[np.float32]:
         """Return the probabilities [frames] of the frames that `block` completes."""
@@ -141,19 +170,44 @@ class SpeechDetector:
         return self.push(np.zeros(missing, np.float32))
 
 
+@dataclass(frozen=True, slots=True)
+class SegmenterState:
+    """What a segmenter knows between two blocks, in frames.
+
+    Attributes:
+        n_frames: Frames seen.
+        start: The first of the open segment; None between segments.
+        last: One past its last frame that is no pause.
+    """
+
+    n_frames: int = 0
+    start: int | None = None
+    last: int = 0
+
+
 class Segmenter:
     """Hysteresis: speech probabilities, frame by frame, to segments.
+
+    Args:
+        options: Thresholds and durations.
+        state: Where another segmenter stopped; by default at the beginning.
 
     Attributes:
         open: The speech that goes on: from its padded start to the end of its last
             frame that was not a pause. None between segments.
     """
 
-    def __init__(self, options: SpeechOptions | None = None) -> None:
+    def __init__(
+        self, options: SpeechOptions | None = None, state: SegmenterState | None = None
+    ) -> None:
         self._options = options or SpeechOptions()
-        self._n = 0  # frames seen
-        self._start: int | None = None  # first frame of the open segment
-        self._last = 0  # one past its last frame that is no pause
+        state = state or SegmenterState()
+        self._n, self._start, self._last = state.n_frames, state.start, state.last
+
+    @property
+    def state(self) -> SegmenterState:
+        """What it knows."""
+        return SegmenterState(self._n, self._start, self._last)
 
     @property
     def open(self) -> Segment | None:  # noqa: D102  # described above

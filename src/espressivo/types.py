@@ -55,7 +55,10 @@ class Estimate:
     Attributes:
         segment: The window.
         probabilities: One per emotion, in the model's order; they sum to 1.
+        provisional: Whether it is of speech that still goes on, before its window is
+            certain; reports hold none of these.
     """
 
     segment: Segment
     probabilities: tuple[float, ...]
+    provisional: bool = False

@@ -27,6 +27,21 @@ class Window:
     signal: Signal
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowerState:
+    """What a windower knows between two blocks.
+
+    Attributes:
+        buffer: The newest samples, which windows yet to come may need.
+        offset: Where it begins in the recording, in samples.
+        cut_until: End of the last window of the open segment, in samples.
+    """
+
+    buffer: Signal
+    offset: int
+    cut_until: int
+
+
 def plan_windows(segment: Segment, window: int) -> list[Segment]:
     """Cut one segment into windows of at most `window` samples, in order."""
     start = segment.start
@@ -47,15 +62,23 @@ class Windower:
         window: Longest window, in samples.
         minimum: Shortest that the classifier takes; shorter speech is widened evenly
             into what surrounds it.
+        state: Where another windower stopped; by default at the beginning.
     """
 
-    def __init__(self, window: int, minimum: int) -> None:
+    def __init__(
+        self, window: int, minimum: int, state: WindowerState | None = None
+    ) -> None:
         if not 0 < minimum <= window:
             raise ValueError(f"minimum is {minimum}, not in 1..{window} (the window)")
         self._window, self._minimum = window, minimum
-        self._buffer = np.zeros(0, np.float32)
-        self._offset = 0  # where the buffer begins in the recording
-        self._cut_until = 0  # end of the last window of the open segment
+        state = state or WindowerState(np.zeros(0, np.float32), 0, 0)
+        self._buffer = state.buffer
+        self._offset, self._cut_until = state.offset, state.cut_until
+
+    @property
+    def state(self) -> WindowerState:
+        """What it knows; the buffer is never changed, but replaced."""
+        return WindowerState(self._buffer, self._offset, self._cut_until)
 
     @property
     def n_samples(self) -> int:
@@ -80,6 +103,17 @@ class Windower:
         """Return the rest of a finished segment's windows."""
         rest = Segment(max(segment.start, self._cut_until), segment.end)
         return [self._at(s) for s in plan_windows(rest, self._window)]
+
+    def peek(self, segment: Segment, least: int) -> Window | None:
+        """Return the newest samples of an open segment, at most a window of them.
+
+        Args:
+            segment: The speech that still goes on.
+            least: None is returned for fewer samples than this, or than the minimum.
+        """
+        start = max(segment.start, self._cut_until, segment.end - self._window)
+        span = Segment(start, min(segment.end, self.n_samples))
+        return None if span.n_samples < max(least, self._minimum) else self._at(span)
 
     def forget(self, before: int) -> None:
         """Drop the samples that no window can reach any more.

@@ -12,6 +12,7 @@ from espressivo.version import __version__
 
 _COMMANDS = (
     "analyze",
+    "listen",
     "profile",
     "serve",
     "models",
@@ -37,6 +38,7 @@ _EXTRA = {
     "pyarrow": "train",
     "transformers": "train",
     "ray": "cluster",
+    "sounddevice": "live",
 }
 
 _DESCRIPTION = """\

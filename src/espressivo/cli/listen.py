@@ -1,0 +1,159 @@
+"""`espressivo listen`: the emotion in what is being said now."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from espressivo.errors import AudioError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from espressivo.analyzer import Analyzer
+    from espressivo.report import Report
+    from espressivo.streaming import Stream
+    from espressivo.types import Signal
+
+_DESCRIPTION = """\
+Listen to the microphone, or to a pipe, and show what emotion is in what is being said,
+while it is being said. Ctrl-C, or the pipe's end, prints the report of the whole.
+Nothing is sent anywhere, and no sound is kept."""
+
+_EPILOG = """\
+examples:
+  espressivo listen                                  the microphone (espressivo[live])
+  espressivo listen --json > meeting.json            the report, at the end
+  arecord -q -t raw -f S16_LE -r 16000 | espressivo listen - --raw
+  ffmpeg -loglevel error -i STREAM -f wav - | espressivo listen -
+  espressivo listen - --lines < note.wav             each estimate as a line of JSON
+
+Speech that still goes on is estimated every --hop seconds from its first second on, by
+its newest 8 s at most; such an estimate is provisional (~). The report holds only what
+is certain, and is the one that `espressivo analyze` gives of the same sound."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to `espressivo`."""
+    parser = commands.add_parser(
+        "listen",
+        help="the emotion in what is being said now, from microphone or pipe",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "source",
+        nargs="?",
+        choices=["-"],
+        help="- reads a recording from standard input; by default the microphone",
+    )
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="standard input is raw PCM: 16 kHz, 16 bit, little-endian, one channel",
+    )
+    parser.add_argument(
+        "--model",
+        default="espressivo-tiny",
+        metavar="NAME|DIR",
+        help="a bundled model or a model folder (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--speaker",
+        metavar="NAME",
+        help="judge by this speaker's profile (see `espressivo profile`); it learns "
+        "nothing",
+    )
+    parser.add_argument(
+        "--hop",
+        type=_seconds,
+        default=1.0,
+        metavar="S",
+        help="how often unfinished speech is estimated, in seconds; 0: never "
+        "(default: %(default)s)",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the report as JSON")
+    form.add_argument("--csv", action="store_true", help="print the report as CSV")
+    form.add_argument(
+        "--lines",
+        action="store_true",
+        help="print each estimate as a line of JSON when it comes, and no report",
+    )
+    parser.set_defaults(run=_listen, error=parser.error)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 3600:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of seconds, 0 or more"
+        )
+    return value
+
+
+def _listen(args: argparse.Namespace) -> int:
+    from espressivo.analyzer import load_model
+    from espressivo.profile import Profile
+
+    if args.raw and args.source is None:
+        args.error("--raw is about standard input; give - as well")
+    profile = None if args.speaker is None else Profile.load(args.speaker)
+    analyzer = load_model(args.model, profile=profile)
+    stream = analyzer.stream(hop_s=args.hop)
+    name = "stdin" if args.source else "microphone"
+    failed = _follow(stream, analyzer, args)
+    report = stream.finish(name)
+    if failed is not None and not report.duration_s:
+        raise failed
+    if failed is not None:
+        print(failed, file=sys.stderr)
+    _print(report, args)
+    return 0 if failed is None else 1
+
+
+def _follow(
+    stream: Stream, analyzer: Analyzer, args: argparse.Namespace
+) -> AudioError | None:
+    """Push what comes until it ends; return what ended it before its time."""
+    from espressivo.cli.interrupts import Interrupt
+    from espressivo.cli.live_view import LineWriter, LiveView
+
+    view = LineWriter(analyzer) if args.lines else LiveView(analyzer)
+    with view:
+        try:
+            for block in Interrupt().until(_blocks(args)):
+                view.show(stream.push(block), block, stream.duration_s)
+        except AudioError as error:
+            return error
+    return None
+
+
+def _blocks(args: argparse.Namespace) -> Iterator[Signal]:
+    from espressivo.live import Microphone, pcm_blocks, recording_blocks
+
+    if args.source is None:
+        return Microphone().blocks()
+    if args.raw:
+        return pcm_blocks(sys.stdin.buffer)
+    return recording_blocks("/dev/stdin", "stdin")
+
+
+def _print(report: Report, args: argparse.Namespace) -> None:
+    for warning in report.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if args.lines:
+        return
+    if args.json:
+        print(report.to_json())
+    elif args.csv:
+        print(report.to_csv(), end="")
+    else:
+        from espressivo.cli.timeline import print_report
+
+        print_report(report)
