@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from espressivo.cli import study_vad
 from espressivo.cli.arguments import whole_number
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ A corpus with calm speech (RAVDESS) is studied with calm as neutral, and without
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to `espressivo`."""
     parser = commands.add_parser(
-        "study", help="what profiles are worth", description="Questions about models."
+        "study",
+        help="what profiles, and finding speech first, are worth",
+        description="Questions about models.",
     )
     studies = parser.add_subparsers(metavar="STUDY", required=True)
     profile = studies.add_parser(
@@ -75,6 +78,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--seed", type=int, default=0, metavar="N", help="draws them (default: 0)"
     )
     profile.set_defaults(run=_profile)
+    study_vad.add_parser(studies)
 
 
 def _profile(args: argparse.Namespace) -> int:
@@ -97,18 +101,14 @@ def _profile(args: argparse.Namespace) -> int:
 def _study(given: tuple[str, str, str], args: argparse.Namespace) -> list[Case]:
     """Study one model on one corpus, with and without calm where there is any."""
     from espressivo.cli.progress import counting_bar
-    from espressivo.errors import CorpusError
     from espressivo.models import find_model
     from espressivo.training.corpora import CORPORA, read_corpus
     from espressivo.training.profile_study import listen
+    from espressivo.training.unheard import require_unheard
 
     model, corpus, root = given
     folder = find_model(model)
-    if corpus in {entry["name"] for entry in _trained_on(folder)}:
-        raise CorpusError(
-            f"{model}: was trained on {corpus}, so that its speakers are no strangers; "
-            "pass a model that has not heard them"
-        )
+    require_unheard(folder, [corpus])
     utterances = read_corpus(corpus, Path(root))
     with counting_bar(f"{model} on {corpus}") as progress:
         listened = listen(folder, utterances, progress, pipeline=args.pipeline)
@@ -157,9 +157,3 @@ def _case(
         cells=tuple(cells),
         suspicions=suspicions,
     )
-
-
-def _trained_on(folder: Path) -> list[dict[str, str]]:
-    from espressivo.classifier import read_card
-
-    return list(read_card(folder).details.get("training_corpora", []))

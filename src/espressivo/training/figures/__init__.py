@@ -9,6 +9,7 @@ from espressivo.training.figures.folds import plot_curves, plot_folds
 from espressivo.training.figures.pareto import Point, frontier, plot_pareto
 from espressivo.training.figures.profiles import plot_profiles
 from espressivo.training.figures.reliability import plot_reliability
+from espressivo.training.figures.vad import plot_vad
 
 __all__ = [
     "Confusion",
@@ -21,4 +22,5 @@ __all__ = [
     "plot_pareto",
     "plot_profiles",
     "plot_reliability",
+    "plot_vad",
 ]
