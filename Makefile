@@ -54,7 +54,7 @@ bench-browser: .venv/.bench  ## In Chromium, against transformers.js; about five
 	@touch $@
 
 .venv/.dev: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot,train,cluster,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot,train,cluster,serve,dev]'
 	@touch $@ .venv/.runtime
 
 .venv/.bench: .venv/.dev

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import struct
+import subprocess
+import sys
+
 import av
 import numpy as np
 import pytest
@@ -243,3 +247,47 @@ def test_a_rate_that_is_none(rate):
 def test_a_playlist_opens_nothing_else(tmp_path):
     with pytest.raises(AudioError):
         load_audio(_playlist(tmp_path))
+
+
+def _wav(*, tag=1, channels=1, rate=16_000, chunk=b"", samples=b"\0\0" * 16_000):
+    """Write a WAV file by hand, whatever it says."""
+    block = 2 * channels
+    form = struct.pack("<HHIIHH", tag, channels, rate, rate, block, 16)
+    body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + chunk
+    body += b"data" + struct.pack("<I", len(samples)) + samples
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (_wav(tag=0x7F7F), "codec that FFmpeg does not know"),
+        (_wav(channels=130), "130 channels at 16000 Hz cannot be brought"),
+        (_wav(rate=2_139_062_143), "1 channels at 2139062143 Hz cannot be brought"),
+    ],
+)
+def test_headers_that_the_fuzzer_found(tmp_path, content, message):
+    path = tmp_path / "item.wav"
+    path.write_bytes(content)
+
+    with pytest.raises(AudioError, match=message):
+        load_audio(path)
+
+
+def test_a_header_that_asks_for_gigabytes_gets_none(tmp_path):
+    path = tmp_path / "item.wav"
+    chunk = (
+        b"LIST" + struct.pack("<I", 0x8000_001A) + b"INFOISFT\x0e\0\0\0Lavf62.12.102\0"
+    )
+    path.write_bytes(_wav(chunk=chunk + b"\xda\x64\x61\x74"))
+    code = (
+        "import resource, sys; from espressivo.audio import load_audio\n"
+        "try: load_audio(sys.argv[1])\n"
+        "except Exception as error: print(type(error).__name__)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, check=True
+    )
+
+    assert int(done.stdout.split()[-1]) * 1024 < 500e6

@@ -138,6 +138,15 @@ def test_training_commands_say_what_to_install(runtime_only, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_archive_says_what_to_install(runtime_only, tmp_path):
+    argv = ("archive", str(NOTE.parent), "--out", str(tmp_path / "out"))
+    done = run_alone(runtime_only, "-m", "espressivo", *argv)
+
+    assert done.returncode == 1
+    assert 'pip install "espressivo[archive]"' in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_help_imports_nothing_heavy(runtime_only):
     code = (
         "import sys; from espressivo.cli.main import build_parser; build_parser();"

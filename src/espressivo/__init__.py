@@ -20,6 +20,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from espressivo.analyzer import Analyzer, load_model
     from espressivo.errors import (
+        ArchiveError,
         AudioError,
         ConfigError,
         CorpusError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Analyzer",
+    "ArchiveError",
     "AudioError",
     "ConfigError",
     "CorpusError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -161,7 +162,8 @@ class Analyzer:
             threads=self.threads,
             batch_size=self.batch_size,
         )
-        n_samples = heard.listen(_counted(blocks, total_s, progress))
+        with closing(blocks):  # the file too, when it ends before its time
+            n_samples = heard.listen(_counted(blocks, total_s, progress))
         card, use = self.classifier.card, heard.profile_use()
         if use is not None and use.warning:
             warnings = [*warnings, use.warning]

@@ -6,6 +6,7 @@ resamples. What it cannot decode costs a warning, not the recording.
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,7 @@ from espressivo.errors import AudioError
 from espressivo.types import SAMPLE_RATE, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from av.audio.codeccontext import AudioCodecContext
     from av.audio.frame import AudioFrame
@@ -29,8 +30,24 @@ if TYPE_CHECKING:
 BLOCK_S = 30.0
 # Integers are full-scale PCM, as scipy and soundfile hand them over.
 _FULL_SCALE = {"int16": (0, 2**15), "int32": (0, 2**31), "uint8": (128, 2**7)}
+# FFmpeg believes a damaged file that says it needs gigabytes; no sound needs this much.
+_LARGEST_BYTES = 256 * 2**20
 # A float signal beyond this is not audio in -1..1 with some overshoot any more.
 _LOUDEST = 32.0
+
+
+def _cap_ffmpeg() -> None:
+    """Have FFmpeg refuse to allocate more than `_LARGEST_BYTES` at once.
+
+    PyAV does not offer that, so the library that its wheel holds is asked directly.
+    """
+    home = Path(av.__file__).parent
+    for folder in (home.with_name("av.libs"), home / ".dylibs"):
+        for library in folder.glob("*avutil*"):
+            ctypes.CDLL(str(library)).av_max_alloc(ctypes.c_size_t(_LARGEST_BYTES))
+
+
+_cap_ffmpeg()
 
 
 class Recording:
@@ -48,24 +65,27 @@ class Recording:
         self.warnings: list[str] = []
         self._container = self._open()
         self._stream: AudioStream = self._container.streams.audio[0]
-        self._decoder = _decoder_of(self._stream)
+        self._decoder = self._decoder_of(self._stream)
         duration = self._container.duration
         self.duration_s = duration / av.time_base if duration else None
 
     def _open(self) -> InputContainer:
         if not self.path.exists():
-            raise AudioError(f"{self.name}: no such file; pass a recording")
+            raise AudioError(f"{self.name}: no such file; pass a recording", "missing")
         if self.path.is_dir():
             raise AudioError(
-                f"{self.name}: is a directory, not a recording; pass the files in it"
+                f"{self.name}: is a directory, not a recording; pass the files in it",
+                "directory",
             )
         if self.path.is_file() and self.path.stat().st_size == 0:
-            raise AudioError(f"{self.name}: the file is empty; pass a recording")
+            raise AudioError(
+                f"{self.name}: the file is empty; pass a recording", "empty"
+            )
         try:
             self._file = self.path.open("rb")
         except OSError as error:
             raise AudioError(
-                f"{self.name}: cannot be opened ({_reason(error)})"
+                f"{self.name}: cannot be opened ({_reason(error)})", "not opened"
             ) from error
         try:
             # We open the file, and FFmpeg may open nothing: a playlist must not make
@@ -91,11 +111,34 @@ class Recording:
             self._file.close()
             raise AudioError(
                 f"{self.name}: holds no audio stream (it holds: {kinds}); "
-                "pass a recording with sound"
+                "pass a recording with sound",
+                "no sound",
             )
         return container
 
-    def blocks(self, block_s: float = BLOCK_S) -> Iterator[Signal]:
+    def _decoder_of(self, stream: AudioStream) -> AudioCodecContext:
+        """Return what decodes a stream: for Opus libopus, for all else FFmpeg's own.
+
+        Browsers decode Opus by libopus too, to the same bits. FFmpeg's own decoder of
+        Opus is another, and moves the probabilities by up to 0.024.
+        """
+        usual: AudioCodecContext | None = stream.codec_context
+        if usual is None:
+            self._container.close()
+            self._file.close()
+            raise AudioError(
+                f"{self.name}: its sound is in a codec that FFmpeg does not know; "
+                "pass an undamaged recording, or convert it",
+                "damaged",
+            )
+        if usual.name != "opus" or "libopus" not in av.codecs_available:
+            return usual
+        decoder = av.codec.Codec("libopus", "r").create("audio")
+        decoder.extradata = usual.extradata
+        decoder.sample_rate, decoder.layout = usual.sample_rate, usual.layout
+        return decoder
+
+    def blocks(self, block_s: float = BLOCK_S) -> Generator[Signal, None, None]:
         """Yield the recording as consecutive signals of `block_s` seconds.
 
         The last one is shorter; a recording that decodes to nothing yields none.
@@ -135,12 +178,23 @@ class Recording:
             if graph is None or now != shape:  # a stream may change midway
                 if graph is not None:
                     yield from _drain(graph, flush=True)
-                graph, shape = _resampling_graph(frame), now
+                graph, shape = self._graph(frame), now
             frame.pts = None  # gaps in the time stamps are not samples
             graph.push(frame)
             yield from _drain(graph)
         if graph is not None:
             yield from _drain(graph, flush=True)
+
+    def _graph(self, frame: AudioFrame) -> av.filter.Graph:
+        try:
+            return _resampling_graph(frame)
+        except av.error.FFmpegError as error:
+            raise AudioError(
+                f"{self.name}: {frame.layout.nb_channels} channels at "
+                f"{frame.sample_rate} Hz cannot be brought to one at {SAMPLE_RATE} Hz "
+                f"({_reason(error)}); pass an undamaged recording",
+                "damaged",
+            ) from error
 
     def _frames(self) -> Iterator[AudioFrame]:
         n_broken = n_frames = 0
@@ -165,7 +219,8 @@ class Recording:
         if n_frames == 0:
             raise AudioError(
                 f"{self.name}: no audio could be decoded "
-                f"({last or 'the stream is empty'}); pass an undamaged recording"
+                f"({last or 'the stream is empty'}); pass an undamaged recording",
+                "damaged",
             )
         if n_broken:
             self.warnings.append(
@@ -177,7 +232,8 @@ class Recording:
             bad = n_before + int(np.argmin(np.isfinite(piece)))
             raise AudioError(
                 f"{self.name}: holds NaN or infinite samples near "
-                f"{bad / SAMPLE_RATE:.3f} s; repair the recording"
+                f"{bad / SAMPLE_RATE:.3f} s; repair the recording",
+                "not finite",
             )
 
     def _compare_durations(self, n_samples: int) -> None:
@@ -187,21 +243,6 @@ class Recording:
                 f"{self.name}: truncated: {read_s:.1f} s decode of the "
                 f"{self.duration_s:.1f} s that it announces"
             )
-
-
-def _decoder_of(stream: AudioStream) -> AudioCodecContext:
-    """Return what decodes a stream: for Opus libopus, for all else FFmpeg's own.
-
-    Browsers decode Opus by libopus too, to the same bits. FFmpeg's own decoder of Opus
-    is another, and moves the probabilities by up to 0.024.
-    """
-    usual = stream.codec_context
-    if usual.name != "opus" or "libopus" not in av.codecs_available:
-        return usual
-    decoder = av.codec.Codec("libopus", "r").create("audio")
-    decoder.extradata = usual.extradata
-    decoder.sample_rate, decoder.layout = usual.sample_rate, usual.layout
-    return decoder
 
 
 def load_audio(path: Path | str) -> Signal:

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from espressivo.errors import ModelError
-from espressivo.graphs import inputs_of, last_axes, open_graph
+from espressivo.graphs import finite, inputs_of, last_axes, open_graph
 from espressivo.personal import (
     PersonalCard,
     PersonalHead,
@@ -26,6 +24,7 @@ from espressivo.types import SAMPLE_RATE, Emotion
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     import onnxruntime as ort
     from numpy.typing import NDArray
 
@@ -85,9 +84,12 @@ class Classifier:
         """Map [B, samples] at 16 kHz to probabilities [B, emotions].
 
         Each row is what it would be alone: one thread computes the whole batch.
+
+        Raises:
+            ModelError: The model gives what is no number.
         """
         (out,) = self._session.run(["probabilities"], {"samples": signals})
-        return np.asarray(out, np.float32)
+        return finite(out, self.card.name)
 
     def listen(
         self, signals: NDArray[np.float32]
@@ -95,12 +97,13 @@ class Classifier:
         """Map [B, samples] to probabilities [B, emotions] and embeddings [B, width].
 
         Raises:
-            ModelError: The model gives no embedding.
+            ModelError: The model gives no embedding, or what is no number.
         """
         self.require_personal()
         names = ["probabilities", "embedding"]
         rows, embeddings = self._session.run(names, {"samples": signals})
-        return np.asarray(rows, np.float32), np.asarray(embeddings, np.float32)
+        name = self.card.name
+        return finite(rows, name), finite(embeddings, name)
 
     def require_personal(self) -> PersonalHead:
         """Return what takes a speaker's profile; loaded and verified when first asked.

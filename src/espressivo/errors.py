@@ -11,8 +11,9 @@
     |-- ConfigError         a training or export configuration is wrong
     |-- TrainingError       a run cannot start, resume or finish
     |-- ExportError         an exported model would not be the trained one
-    |-- ServeError          the browser app cannot be found, built or served
-    `-- StateError          a saved stream is damaged, or of another model
+    |-- ServeError          the browser app or the API cannot be found, built or served
+    |-- StateError          a saved stream is damaged, or of another model
+    `-- ArchiveError        an archive cannot be read, begun or gone on with
 
 Every message is one line: what, what was found, what was wanted, what to do.
 """
@@ -23,7 +24,15 @@ class EspressivoError(Exception):
 
 
 class AudioError(EspressivoError):
-    """A recording or an array cannot be read as audio."""
+    """A recording or an array cannot be read as audio.
+
+    Attributes:
+        kind: Of fault, in a word or two, to count by.
+    """
+
+    def __init__(self, message: str, kind: str = "unreadable") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ModelError(EspressivoError):
@@ -55,8 +64,12 @@ class ExportError(EspressivoError):
 
 
 class ServeError(EspressivoError):
-    """The browser app cannot be found, built, or served at that address."""
+    """The browser app or the API cannot be found, built, or served there."""
 
 
 class StateError(EspressivoError):
     """A saved stream is damaged, of another model, or of a later version."""
+
+
+class ArchiveError(EspressivoError):
+    """Many recordings cannot be listed, or their tables not begun or gone on with."""

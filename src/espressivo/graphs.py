@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnxruntime as ort
 
 from espressivo.errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 def open_graph(path: Path, sha256: str) -> ort.InferenceSession:
@@ -47,6 +50,25 @@ def open_graph(path: Path, sha256: str) -> ort.InferenceSession:
     except Exception as error:  # onnxruntime has no public exception types
         first = str(error).splitlines()[0]
         raise ModelError(f"{path}: onnxruntime cannot load it ({first})") from error
+
+
+def finite(found: Any, source: str) -> NDArray[np.float32]:
+    """Return what a graph gave.
+
+    Args:
+        found: Its output.
+        source: How messages call the graph.
+
+    Raises:
+        ModelError: It holds what is no number, so its weights must be damaged.
+    """
+    rows = np.asarray(found, np.float32)
+    if not np.isfinite(rows).all():
+        raise ModelError(
+            f"{source}: gives NaN or infinite numbers; its weights are damaged: get "
+            "the model again"
+        )
+    return rows
 
 
 def inputs_of(session: ort.InferenceSession) -> dict[str, tuple[str, int]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from espressivo.errors import ModelError
-from espressivo.graphs import inputs_of, last_axes, open_graph
+from espressivo.graphs import finite, inputs_of, last_axes, open_graph
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,7 +150,7 @@ class PersonalHead:
                 "traits": traits.astype(np.float32),
             },
         )
-        return np.asarray(found, np.float32)
+        return finite(found, FILE)
 
 
 def _known(voice: Voice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -6,18 +6,16 @@ is logged unless a log is given.
 
 from __future__ import annotations
 
-import errno
 import re
-import socket
 import socketserver
 import sys
+from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from espressivo.addresses import Address, host_name
 from espressivo.app_files import AppFiles, Content
-from espressivo.errors import ServeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +41,6 @@ HEADERS = {
 }
 """On every response, whatever it says."""
 
-_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^\[\]:]+)(:\d{1,5})?")
 _GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 
 
@@ -76,40 +73,27 @@ class AppServer(ThreadingHTTPServer):
         port: int = 8765,
         log: Callable[[str], None] | None = None,
     ) -> None:
-        try:
-            self.address_family, _, _, _, address = socket.getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            super().__init__((str(address[0]), port), _Handler)
-        except (OSError, UnicodeError) as error:
-            raise ServeError(_why_not(error, host, port)) from error
+        self.address = Address.of(host, port)
+        self.address_family = self.address.family
+        with self.address.explained(host):
+            super().__init__((self.address.ip, port), _Handler)
+        self.address = replace(self.address, port=int(self.server_address[1]))
         self.log = log
         self.files = AppFiles(app, zipped=not self.is_loopback)
-        self._names = {"127.0.0.1", "localhost", "[::1]", self._name}
 
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return ip_address(str(self.server_address[0]).partition("%")[0]).is_loopback
+        return self.address.is_loopback
 
     @property
     def url(self) -> str:
         """Where this machine's browser finds it."""
-        # Who listens everywhere listens here; only here is the microphone given.
-        here = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
-        return f"http://{here.get(self._name, self._name)}:{self.server_address[1]}/"
-
-    @property
-    def _name(self) -> str:
-        address = str(self.server_address[0])
-        return f"[{address}]" if ":" in address else address
+        return self.address.url
 
     def answers_to(self, hosts: list[str]) -> bool:
         """Say whether a request with these Host headers was meant for this server."""
-        if not self.is_loopback:
-            return True
-        found = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
-        return found is not None and found["name"] in self._names
+        return not self.is_loopback or host_name(hosts) in self.address.names
 
     def server_bind(self) -> None:
         """Take the address, without looking up this machine's name as HTTPServer does.
@@ -122,28 +106,6 @@ class AppServer(ThreadingHTTPServer):
         """Keep silent when a browser hangs up; show the traceback of what is a bug."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
-
-
-def _why_not(error: Exception, host: str, port: int) -> str:
-    number = error.errno if isinstance(error, OSError) else None
-    if number == errno.EADDRINUSE:
-        return (
-            f"port {port} of {host}: is in use, perhaps by another espressivo serve; "
-            "choose another with --port, or any that is free with --port 0"
-        )
-    if number == errno.EACCES:
-        return (
-            f"port {port} of {host}: this user may not listen there; choose a port "
-            "above 1023 with --port"
-        )
-    if number == errno.EADDRNOTAVAIL or isinstance(
-        error, socket.gaierror | UnicodeError
-    ):
-        return (
-            f"{host}: is no address of this machine; give --host one that is, such as "
-            "127.0.0.1 (this machine alone) or 0.0.0.0 (its network too)"
-        )
-    return f"port {port} of {host}: cannot listen there ({error}); choose another"
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
-from espressivo.report import round_to_one
+from espressivo.lines import line_of
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -72,15 +72,7 @@ class LineWriter(_Shown):
         """Write the estimates; a provisional one says so."""
         del block
         for estimate in estimates:
-            shown = round_to_one(estimate.probabilities)
-            line = {
-                "at_s": round(now_s, 3),
-                "start_s": round(estimate.segment.start_s, 3),
-                "end_s": round(estimate.segment.end_s, 3),
-                "provisional": estimate.provisional,
-                "emotion": self._best(estimate)[0],
-                "probabilities": dict(zip(self._emotions, shown, strict=True)),
-            }
+            line = line_of(estimate, self._emotions, now_s)
             print(json.dumps(line), flush=True)
 
 

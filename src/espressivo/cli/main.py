@@ -12,6 +12,7 @@ from espressivo.version import __version__
 
 _COMMANDS = (
     "analyze",
+    "archive",
     "listen",
     "profile",
     "serve",
@@ -35,10 +36,15 @@ _EXTRA = {
     "onnx": "train",
     "sklearn": "train",
     "audiomentations": "train",
-    "pyarrow": "train",
+    "pyarrow": "archive",
     "transformers": "train",
     "ray": "cluster",
+    "fsspec": "cluster",
     "sounddevice": "live",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "websockets": "serve",
+    "python_multipart": "serve",
 }
 
 _DESCRIPTION = """\

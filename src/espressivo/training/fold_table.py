@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from espressivo.errors import SplitError
+from espressivo.rows import read_rows
 from espressivo.training.atomic import replacing
-from espressivo.training.rows import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

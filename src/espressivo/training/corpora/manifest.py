@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from espressivo.errors import CorpusError
+from espressivo.rows import read_rows
 from espressivo.training.corpora.utterance import Utterance, require_unique
-from espressivo.training.rows import read_rows
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:

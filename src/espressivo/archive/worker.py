@@ -1,0 +1,105 @@
+"""What a worker process does: load a model, then answer entry after entry."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from espressivo.analyzer import Analyzer
+from espressivo.archive.outcome import Failure, Outcome
+from espressivo.archive.store import fetched, is_remote
+from espressivo.classifier import load_classifier
+from espressivo.errors import ArchiveError, AudioError, EspressivoError, ModelError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from espressivo.archive.entries import Entry
+    from espressivo.report import Report
+
+
+def answer_all(
+    pipe: Connection, model: Path, sha256: str, scratch: Path | None
+) -> None:
+    """Answer entries from a pipe until None comes.
+
+    The first message that is sent is None, or the error that keeps the model from
+    being loaded; then an `Outcome` an entry.
+
+    Args:
+        pipe: To the process that hands out entries.
+        model: The model's folder.
+        sha256: Of its graph, when the work began.
+        scratch: For copies of remote recordings.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who hands out
+    Thread(target=_end_with_parent, daemon=True).start()
+    with suppress(EOFError, OSError):  # nobody is there any more
+        try:
+            analyzer = _load(model, sha256)
+        except EspressivoError as error:
+            pipe.send(error)
+            return
+        pipe.send(None)
+        while (entry := pipe.recv()) is not None:
+            pipe.send(_answer(analyzer, entry, scratch))
+
+
+def _answer(analyzer: Analyzer, entry: Entry, scratch: Path | None) -> Outcome:
+    """Analyse one recording; whatever is wrong with it is an outcome, not an error."""
+    try:
+        report = _analyze(analyzer, entry, scratch).to_dict()
+    except AudioError as error:
+        return Outcome(entry, failure=Failure(error.kind, str(error)))
+    except (OSError, ArchiveError) as error:  # such as a folder not to be entered
+        why = getattr(error, "strerror", None) or error
+        reason = f"{entry.id}: cannot be opened ({why})"
+        return Outcome(entry, failure=Failure("not opened", reason))
+    except MemoryError:
+        reason = f"{entry.id}: does not fit into memory; use fewer workers"
+        return Outcome(entry, failure=Failure("memory", reason))
+    except Exception as error:  # noqa: BLE001 - one recording must not stop the rest
+        reason = f"{entry.id}: {type(error).__name__}: {error}".replace("\n", " ")
+        return Outcome(entry, failure=Failure("error", reason))
+    del report["segments"]  # of which tables say the sum alone
+    return Outcome(entry, report)
+
+
+def _load(model: Path, sha256: str) -> Analyzer:
+    classifier = load_classifier(model)
+    if classifier.card.sha256 != sha256:
+        raise ModelError(
+            f"{model}: changed while it was in use; give the command again"
+        )
+    return Analyzer(classifier, threads=1)
+
+
+def _analyze(analyzer: Analyzer, entry: Entry, scratch: Path | None) -> Report:
+    if is_remote(entry.path):
+        try:
+            with fetched(entry.path, scratch) as copy:
+                return analyzer.analyze(copy, name=entry.id)
+        except FileNotFoundError as error:
+            raise AudioError(
+                f"{entry.id}: no such file; pass a recording", "missing"
+            ) from error
+    path = Path(entry.path)
+    # Pipes and devices may keep a reader waiting for ever.
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise AudioError(
+            f"{entry.id}: is a pipe or a device; pass a recording", "no file"
+        )
+    return analyzer.analyze(path, name=entry.id)
+
+
+def _end_with_parent() -> None:
+    """End when whoever hands out has been killed, which it cannot say."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

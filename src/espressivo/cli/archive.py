@@ -1,0 +1,144 @@
+"""`espressivo archive`: many recordings into tables, resumable."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from espressivo.cli.arguments import whole_number
+
+if TYPE_CHECKING:
+    from espressivo.archive import Summary
+
+_DESCRIPTION = """\
+Analyse many recordings, on all cores, into Parquet tables: one row a recording, one a
+window, one a recording that could not be analysed, with the reason.
+
+IN is a folder, with all below it; a pattern in quotes; or a manifest, a .csv or
+.parquet table with columns id and path. What was stopped, by Ctrl-C, kill -9, a full
+disk or a power cut, goes on where it was when the same command is given again."""
+
+_EPILOG = """\
+examples:
+  espressivo archive notes --out tables
+  espressivo archive 'notes/2025-*/**/*.ogg' --out tables --plot emotions.png
+  espressivo archive calls.csv --out tables --workers 8
+  espressivo archive s3://bucket/calls.parquet --out s3://bucket/tables --engine ray
+
+then, in Python:
+  pandas.read_parquet("tables/recordings")
+
+exit codes:
+  0 done, 1 the input is at fault or every recording is, 2 the command line is,
+  3 some recordings failed (see the table `failures`), 130 interrupted (resumable)"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to `espressivo`."""
+    parser = commands.add_parser(
+        "archive",
+        help="many recordings into tables, resumable",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "source", metavar="IN", help="a folder, a pattern in quotes, or a manifest"
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="OUT", help="the folder of the tables"
+    )
+    parser.add_argument(
+        "--model",
+        default="espressivo-tiny",
+        metavar="NAME|DIR",
+        help="a bundled model or a model folder (default: %(default)s)",
+    )
+    _add_running_arguments(parser)
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="also draw the emotions' shares (.png, .svg or .pdf; needs "
+        "espressivo[plot])",
+    )
+    parser.set_defaults(run=run, error=parser.error)
+
+
+def _add_running_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="processes of this machine, or tasks of a Ray cluster that sees the same "
+        "files (default: local)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=whole_number,
+        metavar="N",
+        help="processes of this machine, each with a model of its own (default: one a "
+        "core)",
+    )
+    parser.add_argument(
+        "--shard-size",
+        type=whole_number,
+        default=32,
+        metavar="N",
+        help="recordings that are finished together, in a file of their own (default: "
+        "%(default)s)",
+    )
+    parser.add_argument(
+        "--restart",
+        action="store_true",
+        help="delete the archive that is in OUT, and begin again",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what is left to do; print what the tables hold."""
+    if args.plot is not None:
+        from espressivo.plot import require_format
+
+        require_format(args.plot)
+    if args.engine == "ray" and args.workers is not None:
+        args.error("--workers is about this machine; a Ray cluster decides itself")
+    from espressivo.archive import ArchiveOptions, analyze_archive
+    from espressivo.cli.archive_progress import watched
+    from espressivo.cli.archive_summary import print_summary
+
+    options = ArchiveOptions(
+        engine=args.engine,
+        workers=args.workers,
+        shard_size=args.shard_size,
+        restart=args.restart,
+    )
+    try:
+        with watched() as watch:
+            summary = analyze_archive(
+                args.source,
+                args.out,
+                model=args.model,
+                options=options,
+                on_progress=watch,
+            )
+    except KeyboardInterrupt:
+        print(
+            f"interrupted; the same command, without --restart, goes on in {args.out}",
+            file=sys.stderr,
+        )
+        return 130
+    print_summary(summary, args.out, watch)
+    if args.plot is not None:
+        from espressivo.archive.figure import plot_summary
+
+        plot_summary(summary, args.plot)
+    return _exit_code(summary)
+
+
+def _exit_code(summary: Summary) -> int:
+    if not summary.n_failed:
+        return 0
+    return 3 if summary.n_analysed else 1

@@ -1,0 +1,207 @@
+"""`espressivo serve --api`: the analysis over HTTP and WebSocket."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from espressivo.api.limits import Limits
+from espressivo.errors import ServeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DESCRIPTION = """\
+With --api it serves the analysis instead, to programs: POST a recording to /v1/analyze,
+or open a WebSocket to /v1/stream; docs/api.md and /v1/openapi.json tell how. Recordings
+are stored and logged nowhere. It takes pip install "espressivo[serve]"."""
+
+PORT = 8766
+TOKEN = "ESPRESSIVO_TOKEN"  # noqa: S105 - the variable's name
+
+_MIB = 2**20
+_DEFAULTS = Limits()
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--api` and what goes with it."""
+    group = parser.add_argument_group("the API")
+    group.add_argument(
+        "--api",
+        action="store_true",
+        help=f"serve the API, not the app (default port: {PORT})",
+    )
+    # Absent without being given, so that `--token-file` without `--api` is noticed.
+    nothing = argparse.SUPPRESS
+    group.add_argument(
+        "--model",
+        default=nothing,
+        metavar="NAME|DIR",
+        help="a bundled model or a model folder (default: espressivo-tiny)",
+    )
+    group.add_argument(
+        "--token-file",
+        type=Path,
+        default=nothing,
+        metavar="FILE",
+        help="holds what clients must show (Authorization: Bearer); or set "
+        f"{TOKEN}; without, it listens on this machine only",
+    )
+    group.add_argument(
+        "--allow-origin",
+        action="append",
+        default=nothing,
+        metavar="ORIGIN",
+        help="pages of another host that may ask, such as https://example.org; may be "
+        "repeated",
+    )
+    group.add_argument(
+        "--proxy",
+        default=nothing,
+        metavar="ADDRESS",
+        help="of a proxy in front whose X-Forwarded-For says who asks",
+    )
+    limits = parser.add_argument_group("limits of the API")
+    for flag, name, type_, unit, text in _LIMITS:
+        limits.add_argument(
+            flag,
+            dest=name,
+            type=type_,
+            default=nothing,
+            metavar=unit,
+            help=f"{text} (default: {_shown(name)})",
+        )
+
+
+def given(args: argparse.Namespace) -> list[str]:
+    """Return the options that only mean something with `--api`, as they were given."""
+    flags = {name: flag for flag, name, *_ in _LIMITS}
+    names = ("model", "token_file", "allow_origin", "proxy", *flags)
+    return [
+        flags.get(name, f"--{name.replace('_', '-')}")
+        for name in names
+        if hasattr(args, name)
+    ]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until it is stopped, and return the exit code."""
+    from espressivo.analyzer import load_model
+    from espressivo.api.server import ApiServer
+
+    options = vars(args)
+    limits = {name: options[name] for _, name, *_ in _LIMITS if name in options}
+    if "max_upload_bytes" in limits:
+        limits["max_upload_bytes"] *= _MIB
+    server = ApiServer(
+        load_model(options.get("model", "espressivo-tiny")),
+        args.host,
+        PORT if args.port is None else args.port,
+        limits=Limits(**limits),
+        token=_token(options.get("token_file")),
+        origins=options.get("allow_origin", ()),
+        proxy=options.get("proxy"),
+    )
+    print(f"espressivo answers at {server.url} (Ctrl-C stops it)", flush=True)
+    server.run()
+    return 0
+
+
+def _token(path: Path | None) -> str | None:
+    from espressivo.api.access import checked_token
+
+    if path is None:
+        text = os.environ.get(TOKEN)
+        return None if text is None else checked_token(text, TOKEN)
+    try:
+        return checked_token(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ServeError(f"{path}: the token cannot be read ({error})") from error
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is no whole number, {least} or more"
+            )
+        return int(text)
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return value
+
+
+def _shown(name: str) -> str:
+    value = getattr(_DEFAULTS, name)
+    if name == "max_analyses":
+        return "one a core"
+    return f"{value / _MIB if name == 'max_upload_bytes' else value:g}"
+
+
+_LIMITS: tuple[tuple[str, str, Callable[[str], float], str, str], ...] = (
+    ("--max-upload", "max_upload_bytes", _whole(1), "MIB", "size of a recording"),
+    (
+        "--max-duration",
+        "max_duration_s",
+        _seconds,
+        "S",
+        "length of a recording, and of a stream",
+    ),
+    (
+        "--max-rate",
+        "max_per_minute",
+        _whole(0),
+        "N",
+        "analyses and streams that a client may begin a minute; 0: any",
+    ),
+    ("--max-analyses", "max_analyses", _whole(1), "N", "recordings analysed at once"),
+    (
+        "--max-waiting",
+        "max_waiting",
+        _whole(0),
+        "N",
+        "recordings received, or waiting, besides",
+    ),
+    ("--max-streams", "max_streams", _whole(0), "N", "streams open at once"),
+    (
+        "--max-lag",
+        "max_lag_s",
+        _seconds,
+        "S",
+        "a stream that the server is this far behind with is dropped",
+    ),
+    ("--idle", "idle_s", _seconds, "S", "who sends nothing for this long is dropped"),
+    (
+        "--slow",
+        "send_s",
+        _seconds,
+        "S",
+        "who takes no answer for this long is dropped",
+    ),
+    (
+        "--ping",
+        "ping_s",
+        _seconds,
+        "S",
+        "how often streams are asked whether they live, and how long they may take",
+    ),
+    (
+        "--grace",
+        "grace_s",
+        _seconds,
+        "S",
+        "how long, when stopped, it lets what runs finish",
+    ),
+)

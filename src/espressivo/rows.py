@@ -1,0 +1,111 @@
+"""Rows of somebody's table, .csv or .parquet, with where each stands."""
+
+from __future__ import annotations
+
+import csv
+from itertools import chain
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from espressivo.errors import EspressivoError
+
+    Row = tuple[str, dict[str, str]]
+
+
+def read_rows(
+    table: Path,
+    what: str,
+    required: Sequence[str],
+    optional: Sequence[str],
+    error: type[EspressivoError],
+) -> list[Row]:
+    """Read the rows of a table, as `iter_rows` yields them."""
+    return list(iter_rows(table, what, required, optional, error))
+
+
+def iter_rows(
+    table: Path,
+    what: str,
+    required: Sequence[str],
+    optional: Sequence[str],
+    error: type[EspressivoError],
+) -> Iterator[Row]:
+    """Yield the rows of a table as text, stripped, empty where nothing stands.
+
+    Args:
+        table: A `.csv` in UTF-8 or a `.parquet`; other columns may be there.
+        what: It is, for messages: `manifest`.
+        required: Columns that have to be there.
+        optional: Columns that may.
+        error: Raised where it cannot be read, or lacks a column.
+
+    Yields:
+        `line 3` or `row 2`, and that row.
+    """
+    suffix = table.suffix.lower()
+    if suffix == ".csv":
+        yield from _csv_rows(table, required, error)
+    elif suffix == ".parquet":
+        yield from _parquet_rows(table, required, optional, error)
+    else:
+        raise error(
+            f"{table}: ends in '{table.suffix}'; pass a .csv or .parquet {what}"
+        )
+
+
+def _csv_rows(
+    table: Path, required: Sequence[str], error: type[EspressivoError]
+) -> Iterator[Row]:
+    try:
+        # Spreadsheets put a byte order mark in front.
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            _require_columns(table, reader.fieldnames or (), required, error)
+            for row in reader:
+                # It may be shorter than the header, or longer: then the key is None.
+                found = {k: (v or "").strip() for k, v in row.items() if k}
+                yield f"line {reader.line_num}", found
+    except (UnicodeDecodeError, csv.Error) as cause:
+        raise error(
+            f"{table}: is no CSV in UTF-8 ({cause}); save it as such"
+        ) from cause
+
+
+def _parquet_rows(
+    table: Path,
+    required: Sequence[str],
+    optional: Sequence[str],
+    error: type[EspressivoError],
+) -> Iterator[Row]:
+    import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        with parquet.ParquetFile(table) as file:
+            found = list(file.schema_arrow.names)
+            _require_columns(table, found, required, error)
+            wanted = [name for name in (*required, *optional) if name in found]
+            batches = (b.to_pylist() for b in file.iter_batches(columns=wanted))
+            for n, row in enumerate(chain.from_iterable(batches), start=1):
+                texts = {k: "" if v is None else str(v) for k, v in row.items()}
+                yield f"row {n}", {k: text.strip() for k, text in texts.items()}
+    except pa.ArrowInvalid as cause:
+        raise error(
+            f"{table}: is no Parquet file ({cause}); write it again, or as .csv"
+        ) from cause
+
+
+def _require_columns(
+    table: Path,
+    found: Iterable[str],
+    required: Iterable[str],
+    error: type[EspressivoError],
+) -> None:
+    if missing := [column for column in required if column not in found]:
+        raise error(
+            f"{table}: has no column {', '.join(missing)} "
+            f"(it has: {', '.join(found) or 'none'}); add it"
+        )

@@ -1,0 +1,186 @@
+"""A real server on a free port, and real clients of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+import time
+import wave
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection
+from threading import Thread
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import numpy as np
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from espressivo.api.server import ApiServer
+
+PATIENCE_S = 60
+TOKEN = "a-token-of-the-tests"
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def reason(self):
+        return self.json["reason"]
+
+
+@contextmanager
+def running(analyzer, host="127.0.0.1", prepare=None, **options):
+    """Serve in a thread, and stop in the end as a signal would."""
+    server = ApiServer(analyzer, host, 0, **options)
+    if prepare is not None:
+        prepare(server)
+    thread = Thread(target=server.run)
+    thread.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+
+
+def connection_to(url):
+    parts = urlsplit(url)
+    return HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE_S)
+
+
+def ask(url, target, method="GET", body=None, **headers):
+    with closing(connection_to(url)) as connection:
+        return ask_on(connection, target, method, body, **headers)
+
+
+def ask_on(connection, target, method="GET", body=None, **headers):
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, target, body, names)
+    response = connection.getresponse()
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, headers, response.read())
+
+
+def analyze(url, body, target="/v1/analyze", **headers):
+    return ask(url, target, "POST", body, **headers)
+
+
+def form(*files, boundary="a-boundary"):
+    """Return a form's body and its type."""
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file{i}"; '
+        f'filename="{name}"\r\n\r\n'.encode()
+        + content
+        + b"\r\n"
+        for i, (name, content) in enumerate(files)
+    ]
+    body = b"".join(parts) + f"--{boundary}--\r\n".encode()
+    return body, f"multipart/form-data; boundary={boundary}"
+
+
+def stream_of(url, query="", **options):
+    """Open a stream."""
+    target = f"{url.replace('http', 'ws', 1)}v1/stream{query}"
+    return connect(target, compression=None, open_timeout=PATIENCE_S, **options)
+
+
+def end(stream):
+    """Say that there is no more; return all that still comes."""
+    stream.send('{"type": "end"}')
+    return rest_of(stream)
+
+
+def rest_of(stream):
+    """Return what comes until the server closes, with whatever code."""
+    messages = []
+    with suppress(ConnectionClosed):
+        while True:
+            messages.append(json.loads(stream.recv(PATIENCE_S)))
+    return messages
+
+
+def send_until_closed(stream, pcm):
+    """Send it again and again, and read nothing."""
+    with suppress(ConnectionClosed):
+        while True:
+            send_all(stream, pcm)
+
+
+def send_all(stream, pcm, size=32_000):
+    for i in range(0, len(pcm), size):
+        stream.send(pcm[i : i + size])
+
+
+def pcm_of(signal):
+    return np.round(signal * 32767).astype("<i2").tobytes()
+
+
+def metric(url, name, **headers):
+    """Return a metric's value; 0 where it does not stand."""
+    text = ask(url, "/metrics", **headers).body.decode()
+    found = re.search(rf"^{re.escape(name)} (.+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def until(condition):
+    """Wait for what must come."""
+    give_up = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+
+
+def silence(minutes):
+    """Return a long recording: 8 kHz, 8 bit."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 1, 8000, 0, "NONE", None))
+        writer.writeframes(b"\x80" * (8000 * 60 * minutes))
+    return file.getvalue()
+
+
+@contextmanager
+def half_an_upload(url, content, n_held=1000):
+    """Begin to send a recording; yield a function that sends the rest."""
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), PATIENCE_S) as client:
+        head = (
+            f"POST /v1/analyze HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+        )
+        client.sendall(head.encode() + content[:-n_held])
+        until(lambda: metric(url, "espressivo_running_analyses") >= 1)
+
+        def finish():
+            client.sendall(content[-n_held:])
+            return answer_of(client)
+
+        yield finish
+
+
+def answer_of(client):
+    """Read one answer to its end."""
+    answer = read_to_end(client)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return Answer(int(head.split()[1]), {}, body)
+
+
+def read_to_end(client):
+    pieces = []
+    try:
+        while piece := client.recv(65536):
+            pieces.append(piece)
+    except ConnectionResetError:
+        pass
+    return b"".join(pieces)

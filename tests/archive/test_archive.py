@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from espressivo.archive import (
+    ArchiveOptions,
+    analyze_archive,
+    find_entries,
+    read_summary,
+)
+from espressivo.archive.entries import SUFFIXES
+from espressivo.archive.folder import opened
+from espressivo.archive.plan import Plan
+from espressivo.errors import ArchiveError, ModelError
+from espressivo.types import Emotion
+from tests.archives import KINDS, TABLES, contents, rows
+from tests.conftest import ROOT
+
+OPTIONS = ArchiveOptions(shard_size=4)
+
+
+def test_tables_hold_what_analyze_says(analyzer, notes, whole):
+    recordings, windows = rows(whole, "recordings"), iter(rows(whole, "windows"))
+
+    for row in recordings:
+        report = analyzer.analyze(row["path"], name=row["id"]).to_dict()
+        for name in ("duration_s", "speech_s", "speech_share", "emotion", "warnings"):
+            assert row[name] == report[name]
+        probabilities = report["probabilities"] or dict.fromkeys(Emotion)
+        assert {name: row[name] for name in probabilities} == probabilities
+        assert row["model"] == report["model"]["name"]
+        assert row["model_version"] == report["model"]["version"]
+        assert row["model_sha256"] == report["model"]["sha256"]
+        assert row["n_windows"] == len(report["windows"])
+        for index, window in enumerate(report["windows"]):
+            found = next(windows)
+            assert (found.pop("id"), found.pop("index")) == (row["id"], index)
+            probabilities = window.pop("probabilities")
+            assert found == {**window, **probabilities}
+    assert next(windows, None) is None
+    (silence,) = [row for row in recordings if row["id"] == "silence.wav"]
+    assert silence["emotion"] is None
+    assert silence["anger"] is None
+
+
+def test_every_recording_is_in_one_table_once_and_in_order(notes, whole):
+    ids = {table: [row["id"] for row in rows(whole, table)] for table in TABLES}
+
+    assert ids["recordings"] == sorted(ids["recordings"])
+    assert ids["windows"] == sorted(ids["windows"])
+    assert {row["id"]: row["kind"] for row in rows(whole, "failures")} == KINDS
+    everything = sorted(ids["recordings"] + ids["failures"])
+    assert everything == [entry.id for entry in find_entries(notes)]
+    for row in rows(whole, "failures"):
+        assert row["reason"].startswith(f"{row['id']}: ")
+        assert "\n" not in row["reason"]
+
+
+def test_the_same_tables_whatever_the_number_of_workers(notes, whole, tmp_path):
+    out = tmp_path / "out"
+
+    summary = analyze_archive(
+        notes, out, options=ArchiveOptions(shard_size=4, workers=1)
+    )
+
+    assert contents(out) == contents(whole)
+    assert summary == read_summary(whole)
+
+
+def test_the_summary_counts_the_tables(whole):
+    summary, recordings = read_summary(whole), rows(whole, "recordings")
+
+    assert summary.n_analysed == len(recordings)
+    assert summary.n_failed == len(KINDS)
+    assert summary.n_planned == len(recordings) + len(KINDS)
+    assert summary.failures["unreadable"] == 3
+    assert summary.n_with_speech == sum(
+        row["emotion"] is not None for row in recordings
+    )
+    assert sum(map(summary.share_of, summary.emotions)) == pytest.approx(1)
+    assert summary.duration_s == pytest.approx(sum(r["duration_s"] for r in recordings))
+
+
+def test_a_manifest_names_recordings_as_it_likes(notes, tmp_path):
+    table = notes.parent / "calls.csv"
+    table.write_text("id,path\nz,notes/silence.wav\ny,notes/absent.wav\nx,notes\n")
+
+    analyze_archive(table, tmp_path / "out", options=OPTIONS)
+
+    assert [row["id"] for row in rows(tmp_path / "out", "recordings")] == ["z"]
+    failures = {row["id"]: row["kind"] for row in rows(tmp_path / "out", "failures")}
+    assert failures == {"x": "directory", "y": "missing"}
+
+
+def test_progress_counts_every_recording(notes, whole, tmp_path):
+    seen = []
+
+    analyze_archive(notes, tmp_path / "out", options=OPTIONS, on_progress=seen.append)
+
+    assert [p.n_now for p in seen] == list(range(len(seen)))
+    assert seen[-1].n_now == seen[-1].n_recordings
+    assert seen[-1].n_failed == len(KINDS)
+    assert all(a.sound_s <= b.sound_s for a, b in pairwise(seen))
+
+
+def test_another_plan_is_refused_unless_it_is_to_be_deleted(notes, whole, tmp_path):
+    out = tmp_path / "out"
+    analyze_archive(notes / "days" / "monday", out, options=OPTIONS)
+    before, larger = contents(out), ArchiveOptions(shard_size=5)
+
+    with pytest.raises(ArchiveError, match=r"the input is 23 recordings .* was 7 .*"):
+        analyze_archive(notes, out, options=OPTIONS)
+    with pytest.raises(ArchiveError, match=r"shard size is 5, was 4; .* --restart"):
+        analyze_archive(notes / "days" / "monday", out, options=larger)
+    assert contents(out) == before
+
+    analyze_archive(notes, out, options=ArchiveOptions(shard_size=4, restart=True))
+    assert contents(out) == contents(whole)
+
+
+def test_another_model_or_version_is_refused(notes, tmp_path):
+    entries = find_entries(notes)
+    plan = Plan(len(entries), "0", "a", "1", "2", (), 32, "0.1.0")
+    with opened(tmp_path, plan, restart=False):
+        pass
+
+    other = Plan(len(entries), "0", "b", "1", "2", (), 32, "0.2.0")
+    message = r"the model is b 1 .*, was a 1 .*; espressivo is 0.2.0, was 0.1.0"
+    with (
+        pytest.raises(ArchiveError, match=message),
+        opened(tmp_path, other, restart=False),
+    ):
+        pass
+
+
+def test_a_folder_with_other_things_is_never_touched(notes, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+
+    for restart in (False, True):
+        options = ArchiveOptions(restart=restart)
+        with pytest.raises(ArchiveError, match=r"holds other things \(thesis.txt\)"):
+            analyze_archive(notes, tmp_path, options=options)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_one_process_at_a_time(notes, whole):
+    plan = Plan.from_json((whole / "archive.json").read_text())
+
+    with (
+        opened(whole, plan, restart=False),
+        pytest.raises(ArchiveError, match="another process is writing there"),
+    ):
+        analyze_archive(notes, whole, options=OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "is no JSON"), ("{}", "lacks something"), ('{"schema": "x"}', "schema x")],
+)
+def test_an_archive_json_that_is_none_is_refused(notes, tmp_path, text, message):
+    (tmp_path / "archive.json").write_text(text)
+
+    with pytest.raises(ArchiveError, match=message):
+        analyze_archive(notes, tmp_path)
+    with pytest.raises(ArchiveError, match=message):
+        read_summary(tmp_path)
+
+
+def test_what_cannot_begin_says_why(notes, tmp_path):
+    with pytest.raises(ModelError, match="neither a folder nor a bundled model"):
+        analyze_archive(notes, tmp_path / "out", model="nonsense")
+    with pytest.raises(ArchiveError, match=r"holds no archive\.json"):
+        read_summary(tmp_path)
+    with pytest.raises(ValueError, match="workers is 0"):
+        ArchiveOptions(workers=0)
+    (tmp_path / "file").touch()
+    with pytest.raises(ArchiveError, match="cannot be used"):
+        analyze_archive(notes, tmp_path / "file" / "out")
+
+
+def test_the_guide_names_every_suffix_column_and_kind(whole):
+    guide = (ROOT / "docs" / "archive.md").read_text("utf-8")
+
+    for suffix in SUFFIXES:
+        assert re.search(rf"\b{suffix[1:]}\b", guide)
+    for table in TABLES:
+        for column in rows(whole, table)[0].keys() - set(Emotion):
+            assert f"`{column}`" in guide
+    for kind in (*KINDS.values(), "memory", "crash", "not opened", "damaged", "error"):
+        assert f"`{kind}`" in guide
