@@ -114,14 +114,16 @@ class Stream:
         """
         self._require_open()
         signal = from_array(chunk, SAMPLE_RATE)
-        self._pending = np.concatenate([self._pending, signal])
+        pending = np.concatenate([self._pending, signal])
         estimates: list[Estimate] = []
-        while len(self._pending) >= FRAME:
-            n = self._step()
-            piece, self._pending = self._pending[:n], self._pending[n:].copy()
-            estimates += self._hear(*self._cutter.push(piece))
+        at = 0  # the rest is copied once: a chunk may be an hour
+        while (n_left := len(pending) - at) >= FRAME:
+            n = self._step(n_left)
+            estimates += self._hear(*self._cutter.push(pending[at : at + n]))
+            at += n
             if self._hop and self._cutter.n_samples % self._hop == 0:
                 estimates += self._peek()
+        self._pending = pending[at:].copy()
         self._forget()
         return estimates
 
@@ -164,9 +166,9 @@ class Stream:
         if self._finished:
             raise StateError("the stream is finished; begin another one")
 
-    def _step(self) -> int:
+    def _step(self, n_left: int) -> int:
         """Return how many whole frames to take, in samples: not past a look."""
-        n = min(len(self._pending) // FRAME * FRAME, _BLOCK)
+        n = min(n_left // FRAME * FRAME, _BLOCK)
         if not self._hop:
             return n
         return min(n, self._hop - self._cutter.n_samples % self._hop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -23,24 +23,6 @@ if TYPE_CHECKING:
 
 _METER = 20  # letters
 _QUIETEST_DB = -60.0
-
-
-class View(Protocol):
-    """Shows estimates when they come."""
-
-    def __enter__(self) -> Self:
-        """Begin."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End."""
-
-    def show(self, estimates: Sequence[Estimate], block: Signal, now_s: float) -> None:
-        """Show what a block of sound brought."""
 
 
 class _Shown:
