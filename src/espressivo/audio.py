@@ -6,17 +6,16 @@ resamples. What it cannot decode costs a warning, not the recording.
 
 from __future__ import annotations
 
-import ctypes
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
-import av.filter
 import numpy as np
 
 from espressivo.containers import missing_end
 from espressivo.errors import AudioError
+from espressivo.ffmpeg import drain, resample, resampling_graph
 from espressivo.types import SAMPLE_RATE, Signal
 
 if TYPE_CHECKING:
@@ -26,28 +25,13 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.filter import Graph
 
 BLOCK_S = 30.0
 # Integers are full-scale PCM, as scipy and soundfile hand them over.
 _FULL_SCALE = {"int16": (0, 2**15), "int32": (0, 2**31), "uint8": (128, 2**7)}
-# FFmpeg believes a damaged file that says it needs gigabytes; no sound needs this much.
-_LARGEST_BYTES = 256 * 2**20
 # A float signal beyond this is not audio in -1..1 with some overshoot any more.
 _LOUDEST = 32.0
-
-
-def _cap_ffmpeg() -> None:
-    """Have FFmpeg refuse to allocate more than `_LARGEST_BYTES` at once.
-
-    PyAV does not offer that, so the library that its wheel holds is asked directly.
-    """
-    home = Path(av.__file__).parent
-    for folder in (home.with_name("av.libs"), home / ".dylibs"):
-        for library in folder.glob("*avutil*"):
-            ctypes.CDLL(str(library)).av_max_alloc(ctypes.c_size_t(_LARGEST_BYTES))
-
-
-_cap_ffmpeg()
 
 
 class Recording:
@@ -171,23 +155,23 @@ class Recording:
 
     def _pieces(self) -> Iterator[Signal]:
         """Yield signals as FFmpeg hands them over, of no particular length."""
-        graph: av.filter.Graph | None = None
+        graph: Graph | None = None
         shape: tuple[Any, ...] | None = None
         for frame in self._frames():
             now = (frame.sample_rate, frame.format.name, frame.layout.name)
             if graph is None or now != shape:  # a stream may change midway
                 if graph is not None:
-                    yield from _drain(graph, flush=True)
+                    yield from drain(graph, flush=True)
                 graph, shape = self._graph(frame), now
             frame.pts = None  # gaps in the time stamps are not samples
             graph.push(frame)
-            yield from _drain(graph)
+            yield from drain(graph)
         if graph is not None:
-            yield from _drain(graph, flush=True)
+            yield from drain(graph, flush=True)
 
-    def _graph(self, frame: AudioFrame) -> av.filter.Graph:
+    def _graph(self, frame: AudioFrame) -> Graph:
         try:
-            return _resampling_graph(frame)
+            return resampling_graph(frame)
         except av.error.FFmpegError as error:
             raise AudioError(
                 f"{self.name}: {frame.layout.nb_channels} channels at "
@@ -296,54 +280,6 @@ def _float_signal(samples: np.typing.NDArray[Any]) -> Signal:
             "divide by the full scale (32768 for 16-bit audio)"
         )
     return samples.astype(np.float32)
-
-
-def resample(signal: Signal, sample_rate: int) -> Signal:
-    """Bring `signal` from `sample_rate` Hz to 16 kHz, as recordings are."""
-    if sample_rate <= 0 or int(sample_rate) != sample_rate:
-        raise AudioError(f"array: sample rate is {sample_rate} Hz; pass a whole number")
-    if not len(signal):
-        return signal  # of which FFmpeg makes no frame
-    frame = av.AudioFrame.from_ndarray(signal[None], format="flt", layout="mono")
-    frame.sample_rate = int(sample_rate)
-    graph = _resampling_graph(frame)
-    graph.push(frame)
-    pieces = list(_drain(graph, flush=True))
-    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-
-
-def _resampling_graph(frame: AudioFrame) -> av.filter.Graph:
-    """Mean over channels, then 16 kHz, then frames of one second."""
-    n = frame.layout.nb_channels
-    mean = "mono|c0=" + "+".join(f"{1 / n:.9g}*c{i}" for i in range(n))
-    graph = av.filter.Graph()
-    nodes = [
-        graph.add_abuffer(
-            sample_rate=frame.sample_rate,
-            format=frame.format.name,
-            layout=frame.layout.name,
-        ),
-        # FFmpeg's own downmix is louder than its inputs for float samples.
-        *([graph.add("pan", mean)] if n > 1 else []),
-        graph.add("aresample", str(SAMPLE_RATE)),
-        graph.add("aformat", "sample_fmts=flt:channel_layouts=mono"),
-        graph.add("asetnsamples", f"n={SAMPLE_RATE}:p=0"),
-        graph.add("abuffersink"),
-    ]
-    graph.link_nodes(*nodes)
-    graph.configure()
-    return graph
-
-
-def _drain(graph: av.filter.Graph, *, flush: bool = False) -> Iterator[Signal]:
-    if flush:
-        graph.push(None)
-    while True:
-        try:
-            frame = cast("AudioFrame", graph.pull())
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
-        yield frame.to_ndarray()[0]
 
 
 def _reason(error: Exception) -> str:

@@ -1,11 +1,18 @@
 import path from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import type { PersonalCard } from "../src/espressivo/card";
 import { Classifier, PersonalHead, traits } from "../src/espressivo/classifier";
 import { ModelError } from "../src/espressivo/errors";
 import { type Graph, loadRuntime, openGraph, sha256Of } from "../src/espressivo/graphs";
 import { traitsOf, unheard } from "../src/espressivo/voice";
-import { note } from "./goldens";
-import { bundledCard, bytesOf, MODEL, openModel, openVad } from "./graphs";
+import { golden, note } from "./goldens";
+import { bundledCard, bytesOf, MODEL, openFile, openModel, openVad } from "./graphs";
+
+/** A graph in base 64, and what Python says when it is asked for something. */
+type Damaged<Asked extends string> = { readonly file: string } & Record<
+  Asked,
+  string | null
+>;
 
 const card = bundledCard();
 let vad: Graph;
@@ -61,6 +68,47 @@ describe("a file is refused", () => {
     await expect(wrong).rejects.toThrow(
       "espressivo-tiny/model.onnx: gives 4 probabilities, not 3; export the model again",
     );
+  });
+});
+
+describe("what is no number is refused as in Python", () => {
+  const { models, heads } = golden<{
+    models: Record<string, Damaged<"plain" | "embedded">>;
+    heads: Record<string, Damaged<"answer" | "distance" | "trust">>;
+  }>("damaged");
+  const open = ({ file }: { file: string }) =>
+    openFile(Uint8Array.from(Buffer.from(file, "base64")), "damaged.onnx");
+
+  async function requireAsPython(answer: Promise<unknown>, refused: string | null) {
+    if (refused === null) {
+      await expect(answer).resolves.toBeDefined();
+      return;
+    }
+    await expect(answer).rejects.toThrow(ModelError);
+    await expect(answer).rejects.toThrow(new ModelError(refused));
+  }
+
+  test("the cases are of both kinds", () => {
+    const said = [...Object.values(models), ...Object.values(heads)].flatMap(
+      ({ file, ...refused }) => Object.values(refused),
+    );
+    expect(new Set(said).size).toBe(3); // none, of the model, of what takes a profile
+  });
+
+  test.each(Object.entries(models))("of a model: %s", async (_, each) => {
+    const model = new Classifier(card, await open(each), null);
+    const window = new Float32Array(4).fill(0.25);
+    await requireAsPython(model.classify(window, false), each.plain);
+    await requireAsPython(model.classify(window, true), each.embedded);
+  });
+
+  test.each(Object.entries(heads))("of what takes a profile: %s", async (_, each) => {
+    const head = new PersonalHead(card.personal as PersonalCard, await open(each));
+    const row = new Float32Array(4).fill(0.25);
+    const voice = { ...unheard(9), nWindows: 3 };
+    await requireAsPython(head.answer(row, Array.from(row), voice), each.answer);
+    await requireAsPython(head.distance(voice, voice), each.distance);
+    await requireAsPython(head.trust(voice), each.trust);
   });
 });
 

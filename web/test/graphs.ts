@@ -19,10 +19,17 @@ export function bundledCard(): ModelCard {
   return readCard(readFileSync(file, "utf-8"), file);
 }
 
-export async function openVad(): Promise<Graph> {
-  const bytes = bytesOf(path.join(ASSETS, "silero_vad.onnx"));
+/** Open a graph that no card names. */
+export async function openFile(
+  bytes: Uint8Array<ArrayBuffer>,
+  name: string,
+): Promise<Graph> {
   const ort = await loadRuntime("wasm", 1);
-  return openGraph(ort, bytes, await sha256Of(bytes), "silero_vad.onnx", "wasm");
+  return openGraph(ort, bytes, await sha256Of(bytes), name, "wasm");
+}
+
+export function openVad(): Promise<Graph> {
+  return openFile(bytesOf(path.join(ASSETS, "silero_vad.onnx")), "silero_vad.onnx");
 }
 
 export async function openModel(): Promise<Classifier> {

@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema  # type: ignore[import-untyped]
 import numpy as np
+from damaged_graphs import damaged_graphs
 
 import espressivo
-from espressivo.audio import load_audio, resample
+from espressivo.audio import load_audio
 from espressivo.errors import ProfileError
+from espressivo.ffmpeg import resample
 from espressivo.profile import Profile
 from espressivo.profile_files import profile_path, signed, to_text
 from espressivo.report import ProfileUse, Report, round_to_one
@@ -69,6 +71,7 @@ def main() -> None:
         "reports": reports(),
         "voice": voices(),
         "profiles": profiles(),
+        "damaged": damaged_graphs(espressivo.load_model().classifier.card),
     }
     for name, content in contents.items():
         text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import whole_number
+from espressivo.cli.arguments import add_model, add_speaker, whole_number
 from espressivo.cli.recording_progress import recording_progress
 from espressivo.errors import EspressivoError
 
@@ -49,18 +49,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "recordings", nargs="+", metavar="RECORDING", help="a file, or - for stdin"
     )
-    parser.add_argument(
-        "--model",
-        default="espressivo-tiny",
-        metavar="NAME|DIR",
-        help="a bundled model or a model folder (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--speaker",
-        metavar="NAME",
-        help="judge by this speaker's profile (see `espressivo profile`), and learn "
-        "from each recording for the next one",
-    )
+    add_model(parser)
+    add_speaker(parser, learns=True)
     parser.add_argument(
         "--no-update",
         action="store_true",

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import whole_number
+from espressivo.cli.arguments import add_model, whole_number
 
 if TYPE_CHECKING:
     from espressivo.archive import Summary
@@ -50,12 +50,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--out", required=True, metavar="OUT", help="the folder of the tables"
     )
-    parser.add_argument(
-        "--model",
-        default="espressivo-tiny",
-        metavar="NAME|DIR",
-        help="a bundled model or a model folder (default: %(default)s)",
-    )
+    add_model(parser)
     _add_running_arguments(parser)
     parser.add_argument(
         "--plot",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from espressivo.models import DEFAULT
+
 
 def named_folder(text: str) -> tuple[str, Path]:
     """Read `NAME=DIR`, such as `ravdess=corpora/ravdess`."""
@@ -32,4 +34,28 @@ def add_named_folders(parser: argparse.ArgumentParser, option: str, text: str) -
         default=[],
         metavar="NAME=DIR",
         help=f"{text}; repeatable",
+    )
+
+
+def add_model(parser: argparse._ActionsContainer, *, default: str = DEFAULT) -> None:
+    """Add `--model`; with default `argparse.SUPPRESS` it is absent unless given."""
+    parser.add_argument(
+        "--model",
+        default=default,
+        metavar="NAME|DIR",
+        help=f"a bundled model or a model folder (default: {DEFAULT})",
+    )
+
+
+def add_speaker(parser: argparse.ArgumentParser, *, learns: bool) -> None:
+    """Add `--speaker`, of a command whose recordings a profile learns from, or not."""
+    effect = (
+        ", and learn from each recording for the next one"
+        if learns
+        else "; it learns nothing"
+    )
+    parser.add_argument(
+        "--speaker",
+        metavar="NAME",
+        help=f"judge by this speaker's profile (see `espressivo profile`){effect}",
     )

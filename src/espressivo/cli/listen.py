@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from espressivo.cli.arguments import add_model, add_speaker
 from espressivo.errors import AudioError
 
 if TYPE_CHECKING:
@@ -54,18 +55,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="standard input is raw PCM: 16 kHz, 16 bit, little-endian, one channel",
     )
-    parser.add_argument(
-        "--model",
-        default="espressivo-tiny",
-        metavar="NAME|DIR",
-        help="a bundled model or a model folder (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--speaker",
-        metavar="NAME",
-        help="judge by this speaker's profile (see `espressivo profile`); it learns "
-        "nothing",
-    )
+    add_model(parser)
+    add_speaker(parser, learns=False)
     parser.add_argument(
         "--hop",
         type=_seconds,

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from espressivo.cli.arguments import add_model
 from espressivo.errors import EspressivoError
 
 if TYPE_CHECKING:
@@ -76,13 +77,7 @@ def _add_options(name: str, action: argparse.ArgumentParser) -> None:
             metavar="RECORDING",
             help="of this speaker alone, in any order",
         )
-    if name in {"create", "update"}:
-        action.add_argument(
-            "--model",
-            default="espressivo-tiny",
-            metavar="NAME|DIR",
-            help="a bundled model or a model folder (default: %(default)s)",
-        )
+        add_model(action)
     if name == "merge":
         action.add_argument(
             "others", nargs="+", metavar="OTHER", help="names or paths; they stay"

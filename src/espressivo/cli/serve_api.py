@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.api.limits import Limits
+from espressivo.cli.arguments import add_model
 from espressivo.errors import ServeError
+from espressivo.models import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     # Absent without being given, so that `--token-file` without `--api` is noticed.
     nothing = argparse.SUPPRESS
-    group.add_argument(
-        "--model",
-        default=nothing,
-        metavar="NAME|DIR",
-        help="a bundled model or a model folder (default: espressivo-tiny)",
-    )
+    add_model(group, default=nothing)
     group.add_argument(
         "--token-file",
         type=Path,
@@ -97,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     if "max_upload_bytes" in limits:
         limits["max_upload_bytes"] *= _MIB
     server = ApiServer(
-        load_model(options.get("model", "espressivo-tiny")),
+        load_model(options.get("model", DEFAULT)),
         args.host,
         PORT if args.port is None else args.port,
         limits=Limits(**limits),

@@ -2,7 +2,7 @@
 
 import type { ModelCard, PersonalCard } from "./card";
 import { ModelError } from "./errors";
-import type { Graph } from "./graphs";
+import { finite, type Graph } from "./graphs";
 import { traitsOf, type Voice } from "./voice";
 
 /** What the model says of one window. */
@@ -23,11 +23,16 @@ export class Classifier {
     requireNames(graph, `${card.name}/model.onnx`, ["samples"], ["probabilities"]);
   }
 
-  /** Classify one window of samples at 16 kHz. */
+  /**
+   * Classify one window of samples at 16 kHz.
+   *
+   * @throws ModelError The model gives what is no number, or too few or too many.
+   */
   async classify(signal: Float32Array, embed: boolean): Promise<Answer> {
     const outputs = embed ? ["probabilities", "embedding"] : ["probabilities"];
     const samples = { data: signal, dims: [1, signal.length] };
     const found = await this.graph.run({ samples }, outputs);
+    for (const name of outputs) finite(found[name], this.card.name);
     const probabilities = Array.from(found["probabilities"]);
     if (probabilities.length !== this.card.emotions.length) {
       throw new ModelError(
@@ -104,7 +109,7 @@ export class PersonalHead {
       },
       [output],
     );
-    return found[output];
+    return finite(found[output], "profile.onnx");
   }
 }
 

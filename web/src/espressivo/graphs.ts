@@ -102,6 +102,19 @@ export async function openGraph(
   }
 }
 
+/**
+ * Return what a graph gave.
+ *
+ * @param source How messages call the graph.
+ * @throws ModelError It holds what is no number, so its weights must be damaged.
+ */
+export function finite<Row extends Float32Array>(found: Row, source: string): Row {
+  if (found.every((each) => Number.isFinite(each))) return found;
+  throw new ModelError(
+    `${source}: gives NaN or infinite numbers; its weights are damaged: get the model again`,
+  );
+}
+
 /** Hash of some bytes, in hexadecimal; browsers offer it to https and localhost alone. */
 export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   if (!globalThis.crypto?.subtle) {

@@ -48,28 +48,13 @@ export interface ReportFields {
 
 export type Distribution = Readonly<Record<Emotion, number>>;
 
-/** The emotion in one recording, and when. */
-export class Report {
-  readonly recording: string;
-  readonly model: ModelName;
-  readonly emotions: readonly Emotion[];
-  readonly duration_s: number;
-  readonly segments: readonly Segment[];
-  readonly estimates: readonly Estimate[];
-  readonly warnings: readonly string[];
-  readonly profile: ProfileUse | null;
-  readonly voice: Voice | null;
+export interface Report extends ReportFields {}
 
+/** The emotion in one recording, and when. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the constructor takes over all
+export class Report {
   constructor(fields: ReportFields) {
-    this.recording = fields.recording;
-    this.model = fields.model;
-    this.emotions = fields.emotions;
-    this.duration_s = fields.duration_s;
-    this.segments = fields.segments;
-    this.estimates = fields.estimates;
-    this.warnings = fields.warnings;
-    this.profile = fields.profile;
-    this.voice = fields.voice;
+    Object.assign(this, fields);
   }
 
   /** Seconds of speech. */
