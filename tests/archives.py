@@ -27,6 +27,7 @@ BROKEN = {
     "broken/film.mp4": "no sound",
     "broken/garbage.flac": "unreadable",
     "broken/link.wav": "missing",
+    "broken/loop.wav": "not opened",
     "broken/nan.mka": "not finite",
     "broken/pipe.wav": "no file",
     "broken/text.mp3": "unreadable",
@@ -60,6 +61,7 @@ def _break(folder: Path) -> None:
     encode_picture(folder / "film.mp4")
     (folder / "garbage.flac").write_bytes(np.random.default_rng(1).bytes(9000))
     (folder / "link.wav").symlink_to("nowhere")
+    (folder / "loop.wav").symlink_to("loop.wav")
     encode(folder / "nan.mka", np.full(SAMPLE_RATE, np.nan, np.float32))
     os.mkfifo(folder / "pipe.wav")
     (folder / "text.mp3").write_text("hello\n" * 100)

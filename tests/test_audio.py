@@ -108,6 +108,11 @@ def _missing(folder):
     return folder / "none.wav"
 
 
+def _loop(folder):
+    (folder / "loop.wav").symlink_to("loop.wav")
+    return folder / "loop.wav"
+
+
 def _directory(folder):
     return folder
 
@@ -146,6 +151,7 @@ def _nan_samples(folder):
 
 BAD_FILES = {
     _missing: "no such file",
+    _loop: r"cannot be opened \(too many .*symbolic links\)",
     _directory: "is a directory",
     _empty: "the file is empty",
     _text: "cannot be read as a recording|holds no audio stream",

@@ -50,7 +50,7 @@ def test_streaming_cuts_the_same_windows_as_the_plan(drawn, block):
             opened = Segment(left[0].start, windower.n_samples)
             windows += windower.cut_open(opened)
         windower.forget(left[0].start if left else windower.n_samples)
-        assert len(windower._buffer) <= 2 * WINDOW + block + 1 + 300
+        assert len(windower.state.buffer) <= 2 * WINDOW + block + 1 + 300
 
     assert [w.segment for w in windows] == [
         w for s in segments for w in plan_windows(s, WINDOW)
@@ -96,7 +96,7 @@ def test_an_endless_segment_keeps_the_buffer_small():
         windower.push(np.zeros(100, np.float32))
         n_windows += len(windower.cut_open(Segment(0, 100 * (i + 1))))
         windower.forget(0)
-        assert len(windower._buffer) <= 2 * WINDOW + MINIMUM
+        assert len(windower.state.buffer) <= 2 * WINDOW + MINIMUM
 
     assert n_windows == (100 * 100 - 2 * WINDOW - 1) // WINDOW + 1
 

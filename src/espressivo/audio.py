@@ -6,6 +6,7 @@ resamples. What it cannot decode costs a warning, not the recording.
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 BLOCK_S = 30.0
 # Integers are full-scale PCM, as scipy and soundfile hand them over.
-_FULL_SCALE = {"int16": (0, 2**15), "int32": (0, 2**31), "uint8": (128, 2**7)}
+_FULL_SCALE = {("i", 2): (0, 2**15), ("i", 4): (0, 2**31), ("u", 1): (128, 2**7)}
 # A float signal beyond this is not audio in -1..1 with some overshoot any more.
 _LOUDEST = 32.0
 
@@ -54,23 +55,11 @@ class Recording:
         self.duration_s = duration / av.time_base if duration else None
 
     def _open(self) -> InputContainer:
-        if not self.path.exists():
-            raise AudioError(f"{self.name}: no such file; pass a recording", "missing")
-        if self.path.is_dir():
-            raise AudioError(
-                f"{self.name}: is a directory, not a recording; pass the files in it",
-                "directory",
-            )
-        if self.path.is_file() and self.path.stat().st_size == 0:
-            raise AudioError(
-                f"{self.name}: the file is empty; pass a recording", "empty"
-            )
+        self._require_content()
         try:
             self._file = self.path.open("rb")
         except OSError as error:
-            raise AudioError(
-                f"{self.name}: cannot be opened ({_reason(error)})", "not opened"
-            ) from error
+            raise self._not_opened(error) from error
         try:
             # We open the file, and FFmpeg may open nothing: a playlist must not make
             # it read other files or the network. Its own reads, not Python's: an
@@ -99,6 +88,29 @@ class Recording:
                 "no sound",
             )
         return container
+
+    def _require_content(self) -> None:
+        try:
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+            raise AudioError(
+                f"{self.name}: no such file; pass a recording", "missing"
+            ) from error
+        except OSError as error:  # a link to itself, a folder not to be entered
+            raise self._not_opened(error) from error
+        if stat.S_ISDIR(found.st_mode):
+            raise AudioError(
+                f"{self.name}: is a directory, not a recording; pass the files in it",
+                "directory",
+            )
+        if stat.S_ISREG(found.st_mode) and found.st_size == 0:
+            raise AudioError(
+                f"{self.name}: the file is empty; pass a recording", "empty"
+            )
+
+    def _not_opened(self, error: OSError) -> AudioError:
+        text = f"{self.name}: cannot be opened ({_reason(error)})"
+        return AudioError(text, "not opened")
 
     def _decoder_of(self, stream: AudioStream) -> AudioCodecContext:
         """Return what decodes a stream: for Opus libopus, for all else FFmpeg's own.
@@ -256,10 +268,13 @@ def from_array(samples: np.typing.NDArray[Any], sample_rate: int) -> Signal:
             f"array: shape is {samples.shape}, not [samples]; "
             "pass one channel, or the mean over channels"
         )
-    if samples.dtype.name in _FULL_SCALE:
-        middle, scale = _FULL_SCALE[samples.dtype.name]
-        signal = ((samples.astype(np.float64) - middle) / scale).astype(np.float32)
-    elif samples.dtype.kind == "f":
+    kind = samples.dtype.kind, samples.dtype.itemsize
+    if kind in _FULL_SCALE:
+        middle, scale = _FULL_SCALE[kind]
+        # float32 holds 16 bits exactly, and a whole stream comes this way.
+        exact: np.typing.NDArray[Any] = samples.astype("f4" if kind[1] <= 2 else "f8")
+        signal = ((exact - middle) / scale).astype(np.float32)
+    elif kind[0] == "f":
         signal = _float_signal(samples)
     else:
         raise AudioError(

@@ -123,13 +123,15 @@ class SpeechDetector:
     def __init__(self, state: DetectorState | None = None) -> None:
         self._session = _vad_session()
         state = state or DetectorState.new()
-        self._state, self._tail = state.network, state.tail
+        self._hidden, self._cell = state.network
+        self._tail = state.tail
         self._loudest = state.loudest
 
     @property
     def state(self) -> DetectorState:
         """What it knows; its arrays are never changed, but replaced."""
-        return DetectorState(self._state, self._tail, self._loudest)
+        network = np.stack([self._hidden, self._cell])
+        return DetectorState(network, self._tail, self._loudest)
 
     def push(self, block: Signal) -> NDArray[np.float32]:
         """Return the probabilities [frames] of the frames that `block` completes."""
@@ -138,19 +140,19 @@ class SpeechDetector:
         if n_frames == 0:
             self._tail = signal
             return np.zeros(0, np.float32)
-        frames = np.lib.stride_tricks.sliding_window_view(signal, _CONTEXT + FRAME)
-        frames = self._levelled(frames[: n_frames * FRAME : FRAME])
-        probabilities, *state = self._session.run(
+        # Not sliding_window_view, which costs as much as the network on a short push.
+        shape, step = (n_frames, _CONTEXT + FRAME), signal.itemsize
+        frames = np.ndarray(shape, signal.dtype, signal, strides=(FRAME * step, step))
+        probabilities, self._hidden, self._cell = self._session.run(
             ["speech_probs", "hn", "cn"],
-            {"input": frames, "h": self._state[0], "c": self._state[1]},
+            {"input": self._levelled(frames), "h": self._hidden, "c": self._cell},
         )
-        self._state = np.stack(state)
         self._tail = signal[n_frames * FRAME :].copy()
         return np.asarray(probabilities, np.float32)
 
     def _levelled(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale frames [n, context + frame], each by the level up to it."""
-        power = np.square(frames[:, _CONTEXT:], dtype=np.float64).mean(1)
+        power = np.square(frames[:, _CONTEXT:], dtype=np.float64).sum(1) / FRAME
         levels = np.log(np.maximum(np.sqrt(power), _QUIETEST))
         # Where a loud frame still counts after a while, less what it lost since:
         # the maximum over the past of level + loss so far, less the loss until now.

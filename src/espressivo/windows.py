@@ -8,6 +8,7 @@ however long someone speaks without a pause.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,22 +73,24 @@ class Windower:
             raise ValueError(f"minimum is {minimum}, not in 1..{window} (the window)")
         self._window, self._minimum = window, minimum
         state = state or WindowerState(np.zeros(0, np.float32), 0, 0)
-        self._buffer = state.buffer
-        self._offset, self._cut_until = state.offset, state.cut_until
+        self._tape = _Tape(state.buffer, state.offset)
+        self._cut_until = state.cut_until
 
     @property
     def state(self) -> WindowerState:
-        """What it knows; the buffer is never changed, but replaced."""
-        return WindowerState(self._buffer, self._offset, self._cut_until)
+        """What it knows."""
+        tape = self._tape
+        buffer = tape.between(tape.start, tape.end)
+        return WindowerState(buffer, tape.start, self._cut_until)
 
     @property
     def n_samples(self) -> int:
         """How much of the recording has passed."""
-        return self._offset + len(self._buffer)
+        return self._tape.end
 
     def push(self, block: Signal) -> None:
         """Add the recording's next samples."""
-        self._buffer = np.concatenate([self._buffer, block])
+        self._tape.push(block)
 
     def cut_open(self, segment: Segment) -> list[Window]:
         """Return the windows that are certain while `segment` still goes on."""
@@ -122,17 +125,49 @@ class Windower:
             before: No window yet to come begins before this sample, but for what is
                 added to make it long enough.
         """
-        keep_from = max(before, self._cut_until) - self._minimum
-        drop = min(max(0, keep_from - self._offset), len(self._buffer))
-        self._buffer = self._buffer[drop:].copy()
-        self._offset += drop
+        self._tape.forget(max(before, self._cut_until) - self._minimum)
 
     def _at(self, segment: Segment) -> Window:
         if (missing := self._minimum - segment.n_samples) > 0:
             start = max(0, segment.start - missing // 2)
             end = min(start + self._minimum, self.n_samples)
             segment = Segment(max(0, end - self._minimum), end)
-        signal = self._buffer[segment.start - self._offset : segment.end - self._offset]
+        signal = self._tape.between(segment.start, segment.end)
         if (missing := self._minimum - len(signal)) > 0:
             signal = np.pad(signal, (0, missing))
         return Window(segment, signal)
+
+
+class _Tape:
+    """The newest samples of a signal, in the blocks in which they came.
+
+    Joining them at every block would copy all that is kept, many times a second.
+
+    Args:
+        samples: The first ones.
+        start: Where they begin, in samples.
+    """
+
+    def __init__(self, samples: Signal, start: int) -> None:
+        self.start, self.end = start, start + len(samples)
+        self._blocks = deque([samples])
+        self._first = start  # of the blocks; `start` lies in the first of them
+
+    def push(self, block: Signal) -> None:
+        self._blocks.append(block.copy())  # it may be a part of something large
+        self.end += len(block)
+
+    def forget(self, before: int) -> None:
+        self.start = min(max(self.start, before), self.end)
+        while self._blocks and self._first + len(self._blocks[0]) <= self.start:
+            self._first += len(self._blocks.popleft())
+
+    def between(self, start: int, end: int) -> Signal:
+        """Return the samples from `start`, or the first that is kept, to `end`."""
+        parts: list[Signal] = []
+        at = self._first
+        for block in self._blocks:
+            if at < end and at + len(block) > start:
+                parts.append(block[max(0, start - at) : end - at])
+            at += len(block)
+        return np.concatenate([np.zeros(0, np.float32), *parts])

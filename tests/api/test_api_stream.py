@@ -269,9 +269,23 @@ def test_a_client_that_reads_nothing_is_dropped_and_others_are_unharmed(analyzer
         until(lambda: metric(url, "espressivo_open_streams") == 0)
 
 
+def test_what_waits_is_taken_together_but_not_too_much_of_it():
+    async def scenario():
+        backlog = Backlog(100, at_once=6)
+        for i, pcm in enumerate((b"ab", b"cd", b"efghij", b"kl")):
+            backlog.put(Chunk(i, pcm))
+        backlog.end()
+        taken = []
+        while (sound := await backlog.get()) is not None:
+            taken.append(sound)
+        assert taken == [(0, 2, b"abcdef"), (2, 3, b"ghijkl")]
+
+    asyncio.run(scenario())
+
+
 def test_a_full_backlog_makes_the_reader_wait():
     async def scenario():
-        backlog = Backlog(10)
+        backlog = Backlog(10, at_once=4)
         for i in range(3):
             await backlog.room()
             backlog.put(Chunk(i, bytes(4)))
@@ -279,10 +293,10 @@ def test_a_full_backlog_makes_the_reader_wait():
         await asyncio.sleep(0)
         assert not waiting.done()
 
-        assert (await backlog.get()).arrived_s == 0
+        assert await backlog.get() == (0, 0, bytes(4))
         await waiting
         backlog.end()
-        assert [(await backlog.get()).arrived_s for _ in range(2)] == [1, 2]
+        assert [(await backlog.get()).oldest_s for _ in range(2)] == [1, 2]
         assert await backlog.get() is None
 
         backlog.put(Chunk(3, b""))

@@ -13,7 +13,7 @@ from espressivo.archive import (
 )
 from espressivo.archive.entries import SUFFIXES
 from espressivo.archive.folder import opened
-from espressivo.archive.plan import Plan
+from espressivo.archive.plan import Plan, usual_shard_size
 from espressivo.errors import ArchiveError, ModelError
 from espressivo.types import Emotion
 from tests.archives import KINDS, TABLES, contents, rows
@@ -111,7 +111,7 @@ def test_another_plan_is_refused_unless_it_is_to_be_deleted(notes, whole, tmp_pa
     analyze_archive(notes / "days" / "monday", out, options=OPTIONS)
     before, larger = contents(out), ArchiveOptions(shard_size=5)
 
-    with pytest.raises(ArchiveError, match=r"the input is 23 recordings .* was 7 .*"):
+    with pytest.raises(ArchiveError, match=r"the input is 24 recordings .* was 7 .*"):
         analyze_archive(notes, out, options=OPTIONS)
     with pytest.raises(ArchiveError, match=r"shard size is 5, was 4; .* --restart"):
         analyze_archive(notes / "days" / "monday", out, options=larger)
@@ -191,3 +191,11 @@ def test_the_guide_names_every_suffix_column_and_kind(whole):
             assert f"`{column}`" in guide
     for kind in (*KINDS.values(), "memory", "crash", "not opened", "damaged", "error"):
         assert f"`{kind}`" in guide
+
+
+@pytest.mark.parametrize(
+    ("n_recordings", "size"),
+    [(1, 32), (131_072, 32), (131_073, 33), (1_000_000, 245), (100_000_000, 1000)],
+)
+def test_a_large_archive_has_larger_parts(n_recordings, size):
+    assert usual_shard_size(n_recordings) == size

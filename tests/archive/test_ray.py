@@ -59,5 +59,5 @@ def test_a_cluster_gives_the_same_tables_though_a_worker_is_killed(
 
     assert process.returncode == 3, errors
     assert killed
-    assert "23 recordings" in text
+    assert "24 recordings" in text
     assert contents(out) == contents(whole)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from espressivo.api.refusals import Reason, Refused
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from espressivo.report import Report
 
 _RETRY_S = 5.0
+_NICENESS = 10
 
 
 class Analyses:
@@ -37,8 +40,8 @@ class Analyses:
 
     def __init__(self, analyzer: Analyzer, limits: Limits, metrics: Metrics) -> None:
         self._analyzer, self._limits, self._metrics = analyzer, limits, metrics
-        self._pool = ThreadPoolExecutor(limits.max_analyses, "analyse")
-        self._cancelled: set[Event] = set()  # one of each that runs
+        self._pool = ThreadPoolExecutor(limits.max_analyses, "analyse", _give_way)
+        self._cancelled: set[threading.Event] = set()  # one of each that runs
         self._receiving: set[asyncio.Task[Upload]] = set()
         self._is_over = False
 
@@ -92,7 +95,7 @@ class Analyses:
         Raises:
             Refused: It is no recording, too long, or the server stops.
         """
-        cancelled = Event()
+        cancelled = threading.Event()
         self._cancelled.add(cancelled)
         job = self._pool.submit(self._analyze, upload, cancelled)
         job.add_done_callback(lambda _: upload.file.close())
@@ -116,13 +119,13 @@ class Analyses:
         self._metrics.audio_s["recording"] += report.duration_s
         return report
 
-    async def _give_up(self, job: Future[Report], cancelled: Event) -> None:
+    async def _give_up(self, job: Future[Report], cancelled: threading.Event) -> None:
         """End an analysis that nobody waits for; its place is taken until it ended."""
         cancelled.set()
         if not job.cancel():
             await asyncio.wait({asyncio.wrap_future(job)})
 
-    def _analyze(self, upload: Upload, cancelled: Event) -> Report:
+    def _analyze(self, upload: Upload, cancelled: threading.Event) -> Report:
         most = self._limits.max_duration_s
 
         def progress(now_s: float, _total_s: float | None) -> None:
@@ -158,3 +161,9 @@ def _stopping() -> Refused:
 async def _until_gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _give_way() -> None:
+    """Let this thread, and those it starts, have what streams leave of the cores."""
+    if sys.platform == "linux":  # elsewhere a priority is of the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -8,14 +8,28 @@ from typing import NamedTuple
 
 
 class Chunk(NamedTuple):
-    """Sound of one message.
+    """Sound that came in one message.
 
     Attributes:
-        arrived_s: When, by the event loop's clock.
+        arrived_s: When, by the monotonic clock.
         pcm: 16 bit, little-endian.
     """
 
     arrived_s: float
+    pcm: bytes
+
+
+class Helping(NamedTuple):
+    """Sound that is analysed at once: of several messages, or a part of one.
+
+    Attributes:
+        oldest_s: When the first of it arrived, by the monotonic clock.
+        newest_s: When the last of it did.
+        pcm: 16 bit, little-endian.
+    """
+
+    oldest_s: float
+    newest_s: float
     pcm: bytes
 
 
@@ -24,10 +38,12 @@ class Backlog:
 
     Args:
         most: How many bytes it holds before `room` waits; the last chunk may exceed it.
+        at_once: How many bytes `get` returns at most, an even number. So a stream that
+            has much waiting takes turns with the others.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most, self._n_bytes = most, 0
+    def __init__(self, most: int, at_once: int) -> None:
+        self._most, self._at_once, self._n_bytes = most, at_once, 0
         self._chunks: deque[Chunk] = deque()
         self._has_ended = False
         self._error: Exception | None = None
@@ -56,8 +72,8 @@ class Backlog:
         self._error = self._error or error
         self._some.set()
 
-    async def get(self) -> Chunk | None:
-        """Return the oldest chunk, when there is one; None after the last."""
+    async def get(self) -> Helping | None:
+        """Return the oldest sound, when there is some; None after the last."""
         while not (self._chunks or self._has_ended or self._error):
             self._some.clear()
             await self._some.wait()
@@ -65,8 +81,21 @@ class Backlog:
             raise self._error
         if not self._chunks:
             return None
-        chunk = self._chunks.popleft()
-        self._n_bytes -= len(chunk.pcm)
+        taken = self._take()
         if self._n_bytes < self._most:
             self._room.set()
-        return chunk
+        return taken
+
+    def _take(self) -> Helping:
+        oldest_s = newest_s = self._chunks[0].arrived_s
+        parts: list[bytes] = []
+        n_left = self._at_once
+        while self._chunks and n_left > 0:
+            newest_s, pcm = self._chunks.popleft()
+            if len(pcm) > n_left:
+                self._chunks.appendleft(Chunk(newest_s, pcm[n_left:]))
+                pcm = pcm[:n_left]
+            n_left -= len(pcm)
+            parts.append(pcm)
+        self._n_bytes -= self._at_once - n_left
+        return Helping(oldest_s, newest_s, b"".join(parts))

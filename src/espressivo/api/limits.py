@@ -19,6 +19,9 @@ MAX_MESSAGE_BYTES = 320_000
 MAX_BACKLOG_BYTES = 960_000
 """Of one stream, received and not analysed yet; beyond, its socket is not read."""
 
+AT_ONCE_BYTES = 32_000
+"""Of one stream, analysed before it is another's turn: 1 s of sound."""
+
 LEAST_HOP_S = 0.5
 
 _MOST_CLIENTS = 10_000

@@ -108,7 +108,7 @@ def _config(api: Api, limits: Limits, proxy: str | None) -> uvicorn.Config:
         ws_ping_interval=limits.ping_s,
         ws_ping_timeout=limits.ping_s,
         ws_per_message_deflate=False,  # a small message could become a large one
-        loop="asyncio",
+        loop="auto",  # uvloop, where it is installed
         lifespan="off",
         log_config=None,
         log_level="error",  # bugs alone; clients are not told of

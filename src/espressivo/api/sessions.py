@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from starlette.websockets import WebSocketDisconnect
 
 from espressivo.api.backlog import Backlog, Chunk
-from espressivo.api.limits import MAX_BACKLOG_BYTES
+from espressivo.api.limits import AT_ONCE_BYTES, MAX_BACKLOG_BYTES
 from espressivo.api.protocols import DROP
 from espressivo.api.refusals import Reason, Refused
 from espressivo.lines import line_of
@@ -60,7 +61,7 @@ class Session:
         self._socket, self._stream, self._emotions = socket, stream, emotions
         self._limits, self._metrics, self._pool = limits, metrics, pool
         self._loop = asyncio.get_running_loop()
-        self._backlog = Backlog(MAX_BACKLOG_BYTES)
+        self._backlog = Backlog(MAX_BACKLOG_BYTES, AT_ONCE_BYTES)
         self._ended_by: Refused | None = None  # after what had come in by then
         self._reading = self._loop.create_task(self._read())
 
@@ -116,7 +117,7 @@ class Session:
                     )
                     self._end(Refused(Reason.TOO_LONG, f"{text}; begin another"))
                 else:
-                    self._backlog.put(Chunk(self._loop.time(), pcm))
+                    self._backlog.put(Chunk(time.monotonic(), pcm))
         except TimeoutError:
             text = f"nothing came for {self._limits.idle_s:g} s"
             self._end(Refused(Reason.IDLE, f"{text}; send sound, or the end"))
@@ -128,20 +129,20 @@ class Session:
         self._backlog.end()
 
     async def _work(self) -> None:
-        while (chunk := await self._backlog.get()) is not None:
-            self._require_timely(chunk)
+        while (sound := await self._backlog.get()) is not None:
+            self._require_timely(sound.oldest_s)
             estimates = await self._loop.run_in_executor(
-                self._pool, self._stream.push, np.frombuffer(chunk.pcm, "<i2")
+                self._pool, self._stream.push, np.frombuffer(sound.pcm, "<i2")
             )
             for estimate in estimates:
-                self._metrics.estimated(self._loop.time() - chunk.arrived_s)
+                self._metrics.estimated(time.monotonic() - sound.newest_s)
                 line = line_of(estimate, self._emotions, self._stream.duration_s)
                 await self._tell({"type": "estimate", **line})
         report = await self._loop.run_in_executor(self._pool, self._stream.finish)
         await self._tell({"type": "report", "report": report.to_dict()})
 
-    def _require_timely(self, chunk: Chunk) -> None:
-        late_s = self._loop.time() - chunk.arrived_s
+    def _require_timely(self, since_s: float) -> None:
+        late_s = time.monotonic() - since_s
         if late_s > self._limits.max_lag_s:
             raise Refused(
                 Reason.LAGGING, f"the server is {late_s:.0f} s behind; try again later"

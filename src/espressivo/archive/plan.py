@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 SCHEMA = "espressivo.archive/1"
 """Name and version of `archive.json` and of the tables beside it."""
 
+_SMALLEST_SHARD, _LARGEST_SHARD = 32, 1000
+_ENOUGH_SHARDS = 4096  # a folder of many more files is slow to list and to read
+
+
+def usual_shard_size(n_recordings: int) -> int:
+    """Return how many recordings a part has if nobody says otherwise."""
+    size = -(-n_recordings // _ENOUGH_SHARDS)
+    return min(max(size, _SMALLEST_SHARD), _LARGEST_SHARD)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -45,7 +54,9 @@ class Plan:
     version: str = __version__
 
     @classmethod
-    def of(cls, entries: Sequence[Entry], card: ModelCard, shard_size: int) -> Self:
+    def of(
+        cls, entries: Sequence[Entry], card: ModelCard, shard_size: int | None
+    ) -> Self:
         """Plan to analyse these recordings with this model."""
         return cls(
             n_recordings=len(entries),
@@ -54,7 +65,7 @@ class Plan:
             model_version=card.version,
             model_sha256=card.sha256,
             emotions=card.emotions,
-            shard_size=shard_size,
+            shard_size=shard_size or usual_shard_size(len(entries)),
         )
 
     @property

@@ -35,13 +35,14 @@ class ArchiveOptions:
             Ray cluster that sees the same files.
         workers: How many processes this machine has for it; None: one a core. A
             cluster decides itself.
-        shard_size: How many recordings a part of the tables has.
+        shard_size: How many recordings a part of the tables has; None: 32, and more of
+            more than 131,072 recordings, up to 1,000.
         restart: Delete an archive that is there, instead of going on with it.
     """
 
     engine: Engine = "local"
     workers: int | None = None
-    shard_size: int = 32
+    shard_size: int | None = None
     restart: bool = False
 
     def __post_init__(self) -> None:

@@ -80,10 +80,9 @@ def _add_running_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shard-size",
         type=whole_number,
-        default=32,
         metavar="N",
         help="recordings that are finished together, in a file of their own (default: "
-        "%(default)s)",
+        "32; up to 1000 for more than 131,072 recordings)",
     )
     parser.add_argument(
         "--restart",
