@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -27,11 +28,11 @@ class Cluster:
     """One that runs.
 
     Attributes:
-        address: For RAY_ADDRESS.
+        environment: The variables by which a command finds it.
         pid: The process above all of its processes.
     """
 
-    address: str
+    environment: dict[str, str]
     pid: int
 
     def kill_worker(self, _pid: int) -> bool:
@@ -68,15 +69,21 @@ def cluster(n_cores: int) -> Iterator[Cluster]:
     argv += [f"--port={port}", "--node-ip-address=127.0.0.1"]
     argv += ["--include-dashboard=false", "--disable-usage-stats"]
     argv += [f"--object-store-memory={200 * 10**6}"]
-    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+    ours = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "token",  # it listens on all addresses
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
     with TemporaryDirectory(prefix="ray-") as folder:
         log = Path(folder, "log")
         argv.append(f"--temp-dir={folder}")
         with log.open("w") as file:
-            head = subprocess.Popen(argv, env=environment, stdout=file, stderr=file)
+            head = subprocess.Popen(
+                argv, env=os.environ | ours, stdout=file, stderr=file
+            )
         try:
             _await(head, log)
-            yield Cluster(f"127.0.0.1:{port}", head.pid)
+            yield Cluster(ours | {"RAY_ADDRESS": f"127.0.0.1:{port}"}, head.pid)
         finally:
             _end(head)
 

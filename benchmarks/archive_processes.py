@@ -38,7 +38,11 @@ class Run:
 
 @contextmanager
 def begun(
-    source: Path, out: Path, *options: object, errors: IO[str], ray: str | None = None
+    source: Path,
+    out: Path,
+    *options: object,
+    errors: IO[str],
+    ray: dict[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
     """Start the command; it is killed where it has not ended when this does.
 
@@ -47,13 +51,12 @@ def begun(
         out: Where the tables go.
         options: More of the command line.
         errors: Takes its stderr.
-        ray: Address of a cluster, for `--engine ray`.
+        ray: Variables by which `--engine ray` finds a cluster.
     """
     argv = [sys.executable, "-m", "espressivo", "archive", str(source)]
     argv += ["--out", str(out), *map(str, options)]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    if ray is not None:
-        environment |= {"RAY_ADDRESS": ray, "RAY_USAGE_STATS_ENABLED": "0"}
+    environment |= ray or {}
     process = subprocess.Popen(
         argv, env=environment, stdout=subprocess.DEVNULL, stderr=errors, text=True
     )
@@ -69,7 +72,7 @@ def run(
     source: Path,
     out: Path,
     *options: object,
-    ray: str | None = None,
+    ray: dict[str, str] | None = None,
     meanwhile: Callable[[int], None] | None = None,
 ) -> Run:
     """Run the command to its end.
@@ -78,7 +81,7 @@ def run(
         source: A manifest.
         out: Where the tables go.
         options: More of the command line.
-        ray: Address of a cluster, for `--engine ray`.
+        ray: Variables by which `--engine ray` finds a cluster.
         meanwhile: Called with the process id once it has started.
     """
     with TemporaryFile("w+") as errors:

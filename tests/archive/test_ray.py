@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("ray", reason="needs the extra `cluster`")
 
-from tests.archives import command, contents
+from tests.archives import command, contents, run
 
 
 def ray_workers_of(pid):
@@ -61,3 +61,13 @@ def test_a_cluster_gives_the_same_tables_though_a_worker_is_killed(
     assert killed
     assert "24 recordings" in text
     assert contents(out) == contents(whole)
+
+
+def test_a_cluster_that_is_not_there_is_one_line(notes, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "nowhere")
+
+    done = run(notes, "--out", tmp_path / "out", "--engine", "ray")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Ray at nowhere is not there (")
+    assert done.stderr.count("\n") == 1

@@ -8,6 +8,7 @@ as it likes; a task whose process or machine dies is done again, elsewhere.
 from __future__ import annotations
 
 import logging
+import os
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -35,13 +36,11 @@ def on_ray(job: Job, shards: Sequence[int]) -> Generator[Done, None, None]:
     """Do these parts as tasks of one core each; yield after every part.
 
     Raises:
-        ArchiveError: A part cannot be written, or is lost again and again.
+        ArchiveError: There is no cluster, a part cannot be written, or is lost again
+            and again.
         ModelError: A machine has no such model.
     """
-    if not ray.is_initialized():
-        ray.init(
-            log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR
-        )
+    _join()
     task: Any = ray.remote(num_cpus=1, max_retries=_RETRIES)(_do_shard)
     archive = ray.put(job.archive)
     waiting = iter(shards)
@@ -59,6 +58,23 @@ def on_ray(job: Job, shards: Sequence[int]) -> Generator[Done, None, None]:
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
+
+
+def _join() -> None:
+    if ray.is_initialized():
+        return
+    try:
+        ray.init(
+            log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR
+        )
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        address = os.environ.get("RAY_ADDRESS")
+        what = "cannot be started" if address is None else f"at {address} is not there"
+        why = str(error).strip().partition("\n")[0]
+        raise ArchiveError(
+            f"Ray {what} ({why}); set RAY_ADDRESS, and RAY_AUTH_MODE if the cluster "
+            "asks for a token, or use the engine local"
+        ) from error
 
 
 def _n_at_once() -> int:

@@ -88,6 +88,7 @@ def watched() -> Iterator[Watch]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
+        TextColumn("left"),
         console=Console(stderr=True, highlight=False),
         transient=True,
         disable=not sys.stderr.isatty(),
