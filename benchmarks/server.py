@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from server_abuse import abuse
+from server_abuse import NOTHING, abuse
 from server_clients import Heard, speak
 from server_notes import make_notes
 from server_uploads import upload
@@ -185,7 +185,7 @@ class Load:
             for values in (heard.after_sound_s, heard.after_window_s, heard.behind_s)
         )
         p50, p95, p99 = np.percentile(sound, (50, 95, 99)).tolist()
-        stuck = [f"{kind}: {came}" for (kind, came) in self._found if "nothing" in came]
+        stuck = [f"{k}: {came}" for k, came in self._found if came == NOTHING]
         bad = [*heard.broken, *heard.wrong, *stuck]
         row = {
             "streams": self._n_streams,

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PATIENCE_S = 60.0
 """Who is neither refused nor dropped by then is a finding."""
 
+NOTHING = f"nothing for {PATIENCE_S:g} s"
+"""What came of those."""
+
 _BLOCK = bytes(64 * 1024)
 
 
@@ -53,7 +56,7 @@ async def _again(
             async with asyncio.timeout(PATIENCE_S):
                 came = await do()
         except TimeoutError:
-            came = f"nothing for {PATIENCE_S:g} s"
+            came = NOTHING
         except (OSError, ConnectionClosed) as error:
             came = f"{type(error).__name__}"
         found[kind, came] += 1

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import socket
-import time
 import wave
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
@@ -19,8 +18,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from espressivo.api.server import ApiServer
+from tests.waiting import PATIENCE_S, until
 
-PATIENCE_S = 60
 TOKEN = "a-token-of-the-tests"
 
 
@@ -131,14 +130,6 @@ def metric(url, name, **headers):
     text = ask(url, "/metrics", **headers).body.decode()
     found = re.search(rf"^{re.escape(name)} (.+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0.0
-
-
-def until(condition):
-    """Wait for what must come."""
-    give_up = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
 
 
 def silence(minutes):

@@ -25,9 +25,9 @@ from tests.api.clients import (
     send_all,
     silence,
     stream_of,
-    until,
 )
 from tests.conftest import NOTE, ROOT
+from tests.waiting import until
 
 CONTENT = NOTE.read_bytes()
 

@@ -15,7 +15,6 @@ from espressivo.api.backlog import Backlog, Chunk
 from espressivo.api.limits import MAX_MESSAGE_BYTES, Limits
 from espressivo.lines import line_of
 from tests.api.clients import (
-    PATIENCE_S,
     end,
     metric,
     pcm_of,
@@ -25,8 +24,8 @@ from tests.api.clients import (
     send_all,
     send_until_closed,
     stream_of,
-    until,
 )
+from tests.waiting import PATIENCE_S, until
 
 SECOND = 32_000  # bytes
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import Pipe
+
 import pytest
 
 pytest.importorskip("fsspec", reason="needs the extra `cluster`")
 
 from espressivo.archive import ArchiveOptions, analyze_archive, read_summary
+from espressivo.archive.entries import Entry
 from espressivo.archive.store import LocalStore, RemoteStore
+from espressivo.archive.worker import arrivals
 from espressivo.errors import ArchiveError
 from tests.archives import contents, rows
+from tests.waiting import until
 
 OPTIONS = ArchiveOptions(shard_size=4)
 
@@ -68,3 +74,26 @@ def test_what_is_not_there_is_one_line(tmp_path):
         analyze_archive(f"local://{tmp_path}/no.csv", tmp_path / "out")
     with pytest.raises(ArchiveError, match="fsspec cannot reach here"):
         analyze_archive(f"nonsense://{tmp_path}/no.csv", tmp_path / "out")
+
+
+def test_the_next_ones_are_copied_while_one_is_analysed(notes, tmp_path):
+    ours, theirs = Pipe()
+    names = ["days/000.wav", "silence.wav", "readme.txt"]
+    entries = [Entry(name, f"local://{notes}/{name}") for name in names]
+    for entry in entries:
+        ours.send(entry)
+
+    with ThreadPoolExecutor(2) as pool:
+        arriving = arrivals(theirs, pool, tmp_path)
+        first, copy = next(arriving)
+        until(lambda: len([*tmp_path.glob("*/*")]) == 3)  # nobody asked for two yet
+        path, deleting = copy.result()
+        assert first == entries[0]
+        assert path.read_bytes() == (notes / names[0]).read_bytes()
+        deleting.close()
+        assert not path.exists()
+        for entry in entries[1:]:
+            found, copy = next(arriving)
+            assert found == entry
+            copy.result()[1].close()
+    assert not [*tmp_path.iterdir()]

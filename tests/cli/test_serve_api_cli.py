@@ -12,7 +12,6 @@ import pytest
 from espressivo.api.limits import MAX_MESSAGE_BYTES
 from espressivo.cli.main import main
 from tests.api.clients import (
-    PATIENCE_S,
     TOKEN,
     analyze,
     ask,
@@ -25,9 +24,9 @@ from tests.api.clients import (
     send_all,
     silence,
     stream_of,
-    until,
 )
 from tests.conftest import NOTE, ROOT
+from tests.waiting import PATIENCE_S, until
 
 CONTENT = NOTE.read_bytes()
 

@@ -1,14 +1,19 @@
-"""What a worker process does: load a model, then answer entry after entry."""
+"""What a worker process does: load a model, then answer entry after entry.
+
+A remote recording is copied here while the one before is analysed.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-from contextlib import suppress
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from espressivo.analyzer import Analyzer
 from espressivo.archive.outcome import Failure, Outcome
@@ -17,16 +22,22 @@ from espressivo.classifier import load_classifier
 from espressivo.errors import ArchiveError, AudioError, EspressivoError, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+    from concurrent.futures import Executor, Future
     from multiprocessing.connection import Connection
 
     from espressivo.archive.entries import Entry
     from espressivo.report import Report
 
+    Copy: TypeAlias = Future[tuple[Path, ExitStack]]
+
+_COPIES_AT_ONCE = 2  # as many as wait, see `Crew`
+
 
 def answer_all(
     pipe: Connection, model: Path, sha256: str, scratch: Path | None
 ) -> None:
-    """Answer entries from a pipe until None comes.
+    """Answer entries from a pipe until that ends.
 
     The first message that is sent is None, or the error that keeps the model from
     being loaded; then an `Outcome` an entry.
@@ -46,14 +57,45 @@ def answer_all(
             pipe.send(error)
             return
         pipe.send(None)
-        while (entry := pipe.recv()) is not None:
-            pipe.send(_answer(analyzer, entry, scratch))
+        with ThreadPoolExecutor(_COPIES_AT_ONCE, "copy") as pool:
+            for entry, copy in arrivals(pipe, pool, scratch):
+                pipe.send(_answer(analyzer, entry, copy))
 
 
-def _answer(analyzer: Analyzer, entry: Entry, scratch: Path | None) -> Outcome:
+def arrivals(
+    pipe: Connection, pool: Executor, scratch: Path | None
+) -> Generator[tuple[Entry, Copy | None], None, None]:
+    """Yield entries in order; a remote one with its copy, which may be on its way.
+
+    Args:
+        pipe: Gives the entries; a few wait in it.
+        pool: Copies those that wait.
+        scratch: Where to.
+
+    Raises:
+        EOFError: There are no more.
+    """
+    waiting: deque[tuple[Entry, Copy | None]] = deque()
+    while True:
+        while not waiting or pipe.poll():
+            entry: Entry = pipe.recv()
+            is_far = is_remote(entry.path)
+            copy = pool.submit(_copied, entry.path, scratch) if is_far else None
+            waiting.append((entry, copy))
+        yield waiting.popleft()
+
+
+def _copied(address: str, scratch: Path | None) -> tuple[Path, ExitStack]:
+    """Return where the copy is, and what deletes it."""
+    with ExitStack() as stack:
+        path = stack.enter_context(fetched(address, scratch))
+        return path, stack.pop_all()
+
+
+def _answer(analyzer: Analyzer, entry: Entry, copy: Copy | None) -> Outcome:
     """Analyse one recording; whatever is wrong with it is an outcome, not an error."""
     try:
-        report = _analyze(analyzer, entry, scratch).to_dict()
+        report = _analyze(analyzer, entry, copy).to_dict()
     except AudioError as error:
         return Outcome(entry, failure=Failure(error.kind, str(error)))
     except (OSError, ArchiveError) as error:  # such as a folder not to be entered
@@ -79,15 +121,16 @@ def _load(model: Path, sha256: str) -> Analyzer:
     return Analyzer(classifier, threads=1)
 
 
-def _analyze(analyzer: Analyzer, entry: Entry, scratch: Path | None) -> Report:
-    if is_remote(entry.path):
+def _analyze(analyzer: Analyzer, entry: Entry, copy: Copy | None) -> Report:
+    if copy is not None:
         try:
-            with fetched(entry.path, scratch) as copy:
-                return analyzer.analyze(copy, name=entry.id)
+            path, deleting = copy.result()
         except FileNotFoundError as error:
             raise AudioError(
                 f"{entry.id}: no such file; pass a recording", "missing"
             ) from error
+        with deleting:
+            return analyzer.analyze(path, name=entry.id)
     path = Path(entry.path)
     # Pipes and devices may keep a reader waiting for ever.
     if path.exists() and not path.is_file() and not path.is_dir():
