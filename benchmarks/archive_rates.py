@@ -73,7 +73,7 @@ class Runs:
         """Analyse n notes of a length, some of them again and again under other ids."""
         folder = Path(mkdtemp(dir=self._folder))
         notes = [
-            _write_opus(folder / f"{i:02}.ogg", self._note(i, length_s))
+            write_opus(folder / f"{i:02}.ogg", self._note(i, length_s))
             for i in range(min(n, _FILES))
         ]
         items = [Item(f"{i:06}", notes[i % len(notes)]) for i in range(n)]
@@ -91,7 +91,7 @@ class Runs:
         return self._speech[start : start + length_s * RATE]
 
 
-def _write_opus(path: Path, signal: NDArray[np.float32]) -> Path:
+def write_opus(path: Path, signal: NDArray[np.float32]) -> Path:
     """Write [samples] at 16 kHz as Opus of 24 kbit/s, as voice notes are."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libopus", rate=RATE, layout="mono")

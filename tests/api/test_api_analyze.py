@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import jsonschema
@@ -67,6 +69,21 @@ def test_a_body_of_unknown_length_is_as_good(url, analyzer):
     answer = analyze(url, pieces)
 
     assert answer.json == analyzer.analyze(NOTE, name="recording").to_dict()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has it a thread")
+def test_recordings_give_way_to_streams(url):
+    analyze(url, CONTENT)
+
+    ours = os.getpriority(os.PRIO_PROCESS, os.getpid())
+    assert {*priorities()} == {ours, min(19, ours + 10)}
+
+
+def priorities():
+    """Return how nice each thread of this process is."""
+    for stat in Path("/proc/self/task").glob("*/stat"):
+        with suppress(OSError):  # it has just ended
+            yield int(stat.read_text().rpartition(")")[2].split()[16])
 
 
 def test_the_name_is_the_clients(url):

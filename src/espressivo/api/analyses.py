@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from espressivo.api.refusals import Reason, Refused
@@ -166,4 +166,7 @@ async def _until_gone(request: Request) -> None:
 def _give_way() -> None:
     """Let this thread, and those it starts, have what streams leave of the cores."""
     if sys.platform == "linux":  # elsewhere a priority is of the whole process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        with suppress(OSError):  # a sandbox may forbid it
+            thread = threading.get_native_id()
+            before = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, before + _NICENESS)
