@@ -19,7 +19,7 @@ class Chunk(NamedTuple):
     pcm: bytes
 
 
-class Helping(NamedTuple):
+class Portion(NamedTuple):
     """Sound that is analysed at once: of several messages, or a part of one.
 
     Attributes:
@@ -72,7 +72,7 @@ class Backlog:
         self._error = self._error or error
         self._some.set()
 
-    async def get(self) -> Helping | None:
+    async def get(self) -> Portion | None:
         """Return the oldest sound, when there is some; None after the last."""
         while not (self._chunks or self._has_ended or self._error):
             self._some.clear()
@@ -86,7 +86,7 @@ class Backlog:
             self._room.set()
         return taken
 
-    def _take(self) -> Helping:
+    def _take(self) -> Portion:
         oldest_s = newest_s = self._chunks[0].arrived_s
         parts: list[bytes] = []
         n_left = self._at_once
@@ -98,4 +98,4 @@ class Backlog:
             n_left -= len(pcm)
             parts.append(pcm)
         self._n_bytes -= self._at_once - n_left
-        return Helping(oldest_s, newest_s, b"".join(parts))
+        return Portion(oldest_s, newest_s, b"".join(parts))
