@@ -268,6 +268,41 @@ def test_a_client_that_reads_nothing_is_dropped_and_others_are_unharmed(analyzer
         until(lambda: metric(url, "espressivo_open_streams") == 0)
 
 
+def test_who_reads_nothing_and_sends_garbage_is_cut_off(analyzer, pcm):
+    def small_buffers(server):
+        server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+    with socket.socket() as client, running(analyzer, prepare=small_buffers) as url:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        parts = urlsplit(url)
+        client.connect((parts.hostname, parts.port))
+        client.sendall(
+            b"GET /v1/stream?hop=0.5 HTTP/1.1\r\nHost: localhost\r\n"
+            b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        for i in range(100):  # masked by zeros, which change nothing
+            second = pcm[i % 20 * SECOND :][:SECOND]
+            client.sendall(b"\x82\xfe\x7d\0\0\0\0\0" + second)
+        # More than the kernel takes, and less than the server does not wait for.
+        until(lambda: metric(url, "espressivo_estimate_latency_seconds_count") > 80)
+        client.sendall(b"\xfb\x80\0\0\0\0")
+
+        until(lambda: is_cut(client))
+
+
+def is_cut(client):
+    client.setblocking(False)
+    try:
+        client.send(b"x")
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def test_what_waits_is_taken_together_but_not_too_much_of_it():
     async def scenario():
         backlog = Backlog(100, at_once=6)

@@ -102,6 +102,11 @@ class TimedWebSocket(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self._abort_soon()
 
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """See to it that a stream's end is the connection's, whoever ended it."""
+        super().on_task_complete(task)
+        self._abort_soon()
+
     async def send(self, message: Any) -> None:
         """Send, and see to it that a close is the end."""
         await self.writable.wait()
