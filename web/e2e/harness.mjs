@@ -40,8 +40,10 @@ const FLAGS = [
 ];
 const FRAME_S = 0.0325; // one frame of the voice activity detector, and rounding
 export const PROBABILITY = 0.02;
-// Sign-in and autofill, which this Chromium asks its maker for whatever page is open.
-const CHROMIUMS_OWN = /^CONNECT [\w.-]+\.(google|googleapis)\.com:443 /;
+// Sign-in, autofill and updates, for which this Chromium asks its maker, whatever page
+// is open and whatever the flags say; for updates without TLS too, when that is refused.
+const CHROMIUMS_OWN =
+  /^(CONNECT [\w.-]+\.(google|googleapis)\.com:443|POST http:\/\/update\.googleapis\.com\/\S+) /;
 const run = promisify(execFile);
 
 /** Why the browser tests cannot run here; false: they can. */
