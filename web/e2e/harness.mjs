@@ -202,9 +202,20 @@ export async function saved(page, button) {
   return readFileSync(await savedPath(page, button), "utf-8");
 }
 
+/** Click what downloads something, and return where it is; click again, as people do. */
 export async function savedPath(page, button) {
-  const [download] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
-  return download.path();
+  for (let clicks = 1; ; clicks++) {
+    const coming = page.waitForEvent("download", { timeout: 10_000 });
+    coming.catch(() => {}); // until it is awaited
+    await page.click(button);
+    try {
+      return await (await coming).path();
+    } catch (error) {
+      // Once in some runs Chromium 156.0.8078.108 told of none; why is not known.
+      if (clicks === 3) throw error;
+      console.warn(`${button}: no download came of click ${clicks}`);
+    }
+  }
 }
 
 /** What the command line says of the same recordings. */
