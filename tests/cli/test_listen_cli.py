@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from espressivo.cli.main import main
+from espressivo.types import SAMPLE_RATE
 from tests.conftest import NOTE
 from tests.recordings import encode
 
@@ -106,7 +107,8 @@ def test_in_a_terminal_it_shows_level_and_what_is_said_now(pcm):
         env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "80"},
     ) as process:
         os.close(theirs)
-        process.stdin.write(pcm)
+        # It ends in the middle of a word, so that the last level that is shown is one.
+        process.stdin.write(pcm[: 2 * round(10.3 * SAMPLE_RATE)])
         process.stdin.close()
         shown = b""
         while True:
