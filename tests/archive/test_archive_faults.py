@@ -158,6 +158,7 @@ def kill_at(one, id_, times):
                 killed += 1
                 while worker in one._workers:
                     time.sleep(0.001)
+                break  # another may have it by now
         time.sleep(0.001)
 
 
