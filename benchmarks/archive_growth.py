@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from archive_inputs import sample, write_manifest
+from archive_processes import resident_bytes
 from archive_rates import write_opus
 from pyarrow import parquet
 
@@ -51,9 +52,10 @@ def _list_many(manifest: Path) -> None:
         for i in range(_MANY):
             name = f"2025/{i // 40_000:02}/note-{i:08}.ogg"
             file.write(f"{name},/archive/{name}\n")
-    before, begun = _resident_bytes(), time.perf_counter()
+    before, begun = resident_bytes(os.getpid()), time.perf_counter()
     entries = find_entries(manifest)
-    took_s, grew = time.perf_counter() - begun, _resident_bytes() - before
+    took_s = time.perf_counter() - begun
+    grew = resident_bytes(os.getpid()) - before
     print(f"a list of {len(entries):,}: {took_s:.1f} s, {grew / 1e6:.0f} MB")
 
 
@@ -89,11 +91,6 @@ def _decode(speech: Path, folder: Path) -> None:
 def _own_cpu_s() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
-
-
-def _resident_bytes() -> int:
-    pages = Path("/proc/self/statm").read_text("ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
 
+from server_watch import memory_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +149,8 @@ def resident_bytes(pid: int) -> int:
     total = 0
     for one in (pid, *descendants(pid)):
         with suppress(OSError):
-            total += int(Path(f"/proc/{one}/statm").read_text("ascii").split()[1])
-    return total * PAGE_BYTES
+            total += memory_of(one)
+    return total
 
 
 def n_parts(out: Path) -> int:

@@ -23,11 +23,17 @@ if TYPE_CHECKING:
 RATE = 16_000
 
 
-def read_speech(folder: Path, minutes: float) -> NDArray[np.float32]:
-    """Return LibriSpeech utterances, 0.4 s apart, as [samples]; repeated if need be."""
+def speech_files(folder: Path) -> list[Path]:
+    """Return a folder's utterances, of which there has to be one."""
     files = sorted(folder.glob("*.flac"))
     if not files:
         raise SystemExit(f"{folder}: holds no .flac; pass --speech, a folder of speech")
+    return files
+
+
+def read_speech(folder: Path, minutes: float) -> NDArray[np.float32]:
+    """Return LibriSpeech utterances, 0.4 s apart, as [samples]; repeated if need be."""
+    files = speech_files(folder)
     pause = np.zeros(int(0.4 * RATE), np.float32)
     once = np.concatenate([p for f in files for p in (load_audio(f), pause)])
     n_samples = round(minutes * 60 * RATE)

@@ -9,6 +9,7 @@ import numpy as np
 
 from espressivo.audio import load_audio
 from espressivo.lines import line_of
+from recordings import RATE, speech_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from espressivo.analyzer import Analyzer
-
-RATE = 16_000
-BYTES_A_SAMPLE = 2
 
 
 class Due(NamedTuple):
@@ -56,10 +54,7 @@ def make_notes(
     """Make notes of 20 to 200 s: utterances in any order, 0.3 to 1.5 s apart."""
     from rich.progress import track  # noqa: PLC0415
 
-    files = sorted(speech.glob("*.flac"))
-    if not files:
-        raise SystemExit(f"{speech}: holds no .flac; pass --speech, a folder of speech")
-    utterances = [_pcm(load_audio(file)) for file in files]
+    utterances = [_pcm(load_audio(file)) for file in speech_files(speech)]
     random_ = random.Random(0)  # noqa: S311 - the same notes in every run
     return [
         _note(_spoken(utterances, random_), analyzer, chunk_s, hop_s)
