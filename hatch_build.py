@@ -29,8 +29,8 @@ class BrowserAppHook(BuildHookInterface[Any]):
     def _app(self) -> Path | None:
         sys.path.insert(0, str(Path(self.root) / "src"))
         try:
-            from espressivo.browser_app import build_app, find_app  # noqa: PLC0415
             from espressivo.errors import ServeError  # noqa: PLC0415
+            from espressivo.serve.browser_app import build_app, find_app  # noqa: PLC0415
         finally:
             del sys.path[0]
         try:

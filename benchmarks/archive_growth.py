@@ -20,8 +20,11 @@ from archive_processes import resident_bytes
 from archive_rates import write_opus
 from pyarrow import parquet
 
-from espressivo.archive import analyze_archive, find_entries
-from espressivo.audio import Recording
+from espressivo.audio.recording import Recording
+from espressivo.batch import (
+    analyze_archive,
+    find_entries,
+)
 from recordings import RATE, read_speech, write_m4a
 
 _MANY = 1_000_000

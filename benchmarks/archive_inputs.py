@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
-from espressivo.archive import find_entries
+from espressivo.batch import find_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

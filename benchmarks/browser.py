@@ -36,14 +36,14 @@ from browser_tables import (
 )
 
 import espressivo
-from espressivo.audio import load_audio
+from espressivo.audio.recording import load_audio
 from espressivo.machine import (
     eight_bit_instructions,
     load_average,
     n_cores,
     processor_name,
 )
-from espressivo.models import find_model
+from espressivo.model.find import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

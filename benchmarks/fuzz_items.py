@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import espressivo
-from espressivo.audio import load_audio
+from espressivo.audio.recording import load_audio
 from espressivo.errors import EspressivoError
-from espressivo.models import find_model
+from espressivo.model.find import find_model
 
 if TYPE_CHECKING:
     from espressivo.analyzer import Analyzer

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from espressivo.training.run import load_run
+from espressivo.training.runs.folder import load_run
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:

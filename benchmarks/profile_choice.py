@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from espressivo.classifier import load_classifier
+from espressivo.model.classifier import load_classifier
 from espressivo.training.corpora import read_corpus
+from espressivo.training.fit.profile_head import PersonalClassifier
 from espressivo.training.histories import KINDS
-from espressivo.training.personal import PersonalClassifier
 from espressivo.training.profile_report import Case, gains
 from espressivo.training.profile_study import Listened, listen, study
-from espressivo.training.run import PROFILE
+from espressivo.training.runs.folder import PROFILE
 
 PATIENCE = (1.0, 2.0, 4.0)
 DISCOUNT = (0.7, 1.0)

@@ -24,8 +24,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import espressivo
-from espressivo.audio import load_audio
-from espressivo.profile import Profile, create, learn
+from espressivo.audio.recording import load_audio
+from espressivo.profile.profile import (
+    Profile,
+    create,
+    learn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from quantization_variants import PLAIN
 
-from espressivo.placement import add_label, scale_axis, separate
-from espressivo.style import INK, PALE, bare, canvas, headline, save
+from espressivo.figures.labels import (
+    add_label,
+    scale_axis,
+    separate,
+)
+from espressivo.figures.style import (
+    INK,
+    PALE,
+    bare,
+    canvas,
+    headline,
+    save,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,10 +24,13 @@ from quantization_variants import (
 )
 
 from espressivo.bench import profile, time_graphs
-from espressivo.training import statistics
 from espressivo.training.atomic import replacing, write_text
-from espressivo.training.dataset import CLASSES
-from espressivo.training.export.parity import agreement_of, probabilities
+from espressivo.training.clips.dataset import CLASSES
+from espressivo.training.export.checks.parity import (
+    agreement_of,
+    probabilities,
+)
+from espressivo.training.scores import statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

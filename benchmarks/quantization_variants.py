@@ -30,14 +30,17 @@ from espressivo.training.config import ExperimentConfig, SignalConfig, read_conf
 from espressivo.training.corpora import Utterance, read_corpus
 from espressivo.training.export import ExportOptions, export_run
 from espressivo.training.export.card import read_run, read_temperature, trained_corpora
-from espressivo.training.export.gptq import round_kernels
+from espressivo.training.export.quantize.compression import (
+    Material,
+    draw_material,
+)
+from espressivo.training.export.quantize.gptq import round_kernels
 from espressivo.training.export.recordings import (
     check_windows,
     fold_test_utterances,
     training_utterances,
 )
-from espressivo.training.export.reduction import Material, draw_material
-from espressivo.training.run import load_run
+from espressivo.training.runs.folder import load_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

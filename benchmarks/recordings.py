@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
-from espressivo.audio import load_audio
+from espressivo.audio.recording import load_audio
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from espressivo.audio import load_audio
-from espressivo.lines import line_of
+from espressivo.audio.recording import load_audio
+from espressivo.report import estimate_to_dict
 from recordings import RATE, speech_files
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Due(NamedTuple):
 
     Attributes:
         chunk: Index of the chunk that completes it.
-        line: The message, as `line_of` has it.
+        line: The message, as `estimate_to_dict` has it.
     """
 
     chunk: int
@@ -81,7 +81,7 @@ def _note(
     stream = analyzer.stream(hop_s=hop_s)
     emotions = analyzer.classifier.card.emotions
     due = [
-        Due(i, line_of(estimate, emotions, stream.duration_s))
+        Due(i, estimate_to_dict(estimate, emotions, stream.duration_s))
         for i, chunk in enumerate(chunks)
         for estimate in stream.push(chunk)
     ]

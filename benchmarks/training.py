@@ -21,9 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
+from espressivo.training.clips.dataset import (
+    CLASSES,
+    load_clips,
+)
 from espressivo.training.config import SignalConfig
 from espressivo.training.corpora import read_corpus
-from espressivo.training.dataset import CLASSES, load_clips
 
 ACTORS = ("01", "02", "03", "04")
 FROZEN = ("all", "convolutions")

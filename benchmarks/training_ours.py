@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from espressivo.training.clips.dataset import Clip
 from espressivo.training.config import (
     AugmentConfig,
     ExperimentConfig,
@@ -19,13 +20,12 @@ from espressivo.training.config import (
     TrainingConfig,
 )
 from espressivo.training.corpora import Utterance
-from espressivo.training.dataset import Clip
-from espressivo.training.experiment import train
 from espressivo.training.networks import NetworkConfig
+from espressivo.training.runs.train import train
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
-    from espressivo.training.experiment import EpochReport
+    from espressivo.training.runs.train import EpochReport
 
 
 def main(clips_path: str, frozen: str, n_epochs: str, cache: str) -> None:

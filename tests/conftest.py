@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 import espressivo
-from espressivo.audio import load_audio
+from espressivo.audio.recording import load_audio
 
 if TYPE_CHECKING:
     from espressivo.analyzer import Analyzer

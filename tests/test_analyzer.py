@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 import espressivo
 from espressivo.analyzer import Analyzer
-from espressivo.audio import load_audio
+from espressivo.audio.recording import load_audio
 from tests.conftest import NOTE
 from tests.recordings import encode
 

@@ -11,7 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from espressivo.audio import Recording, from_array, load_audio
+from espressivo.audio.recording import (
+    Recording,
+    from_array,
+    load_audio,
+)
 from espressivo.errors import AudioError
 from tests.recordings import ENCODERS, encode, encode_picture
 
@@ -289,7 +293,7 @@ def test_a_header_that_asks_for_gigabytes_gets_none(tmp_path):
     path.write_bytes(_wav(chunk=chunk + b"\xda\x64\x61\x74"))
     # Not ru_maxrss, which starts with what this process takes.
     code = (
-        "import re, sys; from espressivo.audio import load_audio\n"
+        "import re, sys; from espressivo.audio.recording import load_audio\n"
         "try: load_audio(sys.argv[1])\n"
         "except Exception as error: print(type(error).__name__)\n"
         "status = open('/proc/self/status').read()\n"

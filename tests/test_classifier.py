@@ -8,9 +8,17 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from espressivo.classifier import FORMAT_VERSION, load_classifier, read_card
 from espressivo.errors import ModelError
-from espressivo.models import DEFAULT, bundled_models, find_model
+from espressivo.model.classifier import (
+    FORMAT_VERSION,
+    load_classifier,
+    read_card,
+)
+from espressivo.model.find import (
+    DEFAULT,
+    bundled_models,
+    find_model,
+)
 from espressivo.types import Emotion
 
 

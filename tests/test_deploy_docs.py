@@ -18,11 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import espressivo
-from espressivo import speech
-from espressivo.models import find_model
-from espressivo.speech import FRAME, SpeechDetector, SpeechOptions, find_segments
+from espressivo.model.find import find_model
+from espressivo.speech import detector as speech
+from espressivo.speech.detector import (
+    FRAME,
+    SpeechDetector,
+    SpeechOptions,
+    find_segments,
+)
+from espressivo.speech.windows import Windower
 from espressivo.types import SAMPLE_RATE, Segment
-from espressivo.windows import Windower
 
 DOCS = Path(__file__).parents[1] / "docs"
 DEPLOY = DOCS / "deploy"

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from espressivo.locks import locked
+from espressivo.files.locks import locked
 
 
 def test_threads_take_turns(tmp_path):
@@ -50,7 +50,7 @@ def test_an_error_inside_frees_it(tmp_path):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from espressivo.locks import locked
+from espressivo.files.locks import locked
 with locked(Path(sys.argv[1]), 1):
     print("held", flush=True)
     time.sleep(600)

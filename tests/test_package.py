@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import espressivo
-import espressivo.cli.timeline
+import espressivo.cli.display.timeline
 import espressivo.errors
 from espressivo.errors import EspressivoError
 from tests.conftest import NOTE, ROOT
@@ -45,7 +45,7 @@ def test_every_error_stands_in_the_drawn_tree():
     assert drawn == [cls.__name__ for cls in EspressivoError.__subclasses__()]
 
 
-@pytest.mark.parametrize("module", [espressivo.cli.timeline])
+@pytest.mark.parametrize("module", [espressivo.cli.display.timeline])
 def test_doctests(module):
     results = doctest.testmod(module)
 

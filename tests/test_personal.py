@@ -11,13 +11,19 @@ import numpy as np
 import pytest
 
 import espressivo
-from espressivo.audio import load_audio
-from espressivo.classifier import load_classifier
+from espressivo.audio.recording import load_audio
 from espressivo.cli.main import main
 from espressivo.errors import ModelError
-from espressivo.models import DEFAULT, find_model
-from espressivo.profile import Profile
-from espressivo.voice import Voice, traits_of
+from espressivo.model.classifier import load_classifier
+from espressivo.model.find import (
+    DEFAULT,
+    find_model,
+)
+from espressivo.model.speaker_statistics import (
+    Voice,
+    traits_of,
+)
+from espressivo.profile.profile import Profile
 from tests.conftest import NOTE, ROOT
 
 

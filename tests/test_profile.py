@@ -15,10 +15,21 @@ from hypothesis import strategies as st
 
 import espressivo
 from espressivo.errors import ModelError, ProfileError
-from espressivo.models import DEFAULT, find_model
-from espressivo.profile import Profile, create, delete, learn
-from espressivo.profile_files import profile_names, profile_path
-from espressivo.voice import Voice
+from espressivo.model.find import (
+    DEFAULT,
+    find_model,
+)
+from espressivo.model.speaker_statistics import Voice
+from espressivo.profile.profile import (
+    Profile,
+    create,
+    delete,
+    learn,
+)
+from espressivo.profile.store import (
+    profile_names,
+    profile_path,
+)
 
 MODEL = ("espressivo-tiny", "0.1.0", "f" * 64)
 
@@ -315,5 +326,5 @@ def test_the_example_in_the_documentation_runs():
 
     import espressivo.profile
 
-    results = doctest.testmod(espressivo.profile)
+    results = doctest.testmod(espressivo.profile.profile)
     assert (results.attempted, results.failed) == (4, 0)

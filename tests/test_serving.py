@@ -15,11 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from espressivo.app_files import AppFiles
-from espressivo.classifier import read_card
 from espressivo.errors import ServeError
-from espressivo.models import bundled_models, find_model
-from espressivo.serving import HEADERS, PAGE_POLICY, AppServer
+from espressivo.model.classifier import read_card
+from espressivo.model.find import (
+    bundled_models,
+    find_model,
+)
+from espressivo.serve.app_files import AppFiles
+from espressivo.serve.app_server import (
+    HEADERS,
+    PAGE_POLICY,
+    AppServer,
+)
 from tests.conftest import ROOT
 
 SECRET = b"what is none of the browser's business"
@@ -496,7 +503,7 @@ def test_an_address_of_another_machine_is_refused(app, host):
 
 def test_it_needs_nothing_but_python(app):
     code = (
-        "from pathlib import Path; from espressivo.serving import AppServer;"
+        "from pathlib import Path; from espressivo.serve.app_server import AppServer;"
         f"server = AppServer(Path({str(app)!r}), port=0);"
         "assert server.files('/models/index.json') and server.files('/');"
         "server.server_close()"

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from espressivo.audio import load_audio
-from espressivo.speech import (
+from espressivo.audio.recording import load_audio
+from espressivo.speech.detector import (
     FRAME,
     Segmenter,
     SpeechDetector,

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import espressivo
-from espressivo.audio import load_audio
+from espressivo.audio.recording import load_audio
 from espressivo.errors import AudioError, StateError
-from espressivo.profile import Profile
-from espressivo.speech import FRAME
-from espressivo.stream_state import StreamState
+from espressivo.pipeline.state import StreamState
+from espressivo.profile.profile import Profile
+from espressivo.speech.detector import FRAME
 from tests.conftest import ROOT
 
 

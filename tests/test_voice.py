@@ -6,7 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from espressivo.voice import Voice, traits_of
+from espressivo.model.speaker_statistics import (
+    Voice,
+    traits_of,
+)
 
 N_TRAITS = 3
 ROWS = arrays.arrays(

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from espressivo.speech.windows import (
+    Windower,
+    plan_windows,
+)
 from espressivo.types import Segment
-from espressivo.windows import Windower, plan_windows
 
 WINDOW, MINIMUM = 80, 5
 

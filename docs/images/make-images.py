@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 
 import espressivo
-from espressivo.cli.timeline import print_report
-from espressivo.plot import plot_timelines
+from espressivo.cli.display.timeline import print_report
+from espressivo.figures.timeline import plot_timelines
 
 HERE = Path(__file__).parent
 NOTE = Path("examples/voice-note.m4a")

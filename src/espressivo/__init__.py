@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         StateError,
         TrainingError,
     )
-    from espressivo.profile import Profile
+    from espressivo.profile.profile import Profile
     from espressivo.report import Report
     from espressivo.types import Emotion
 
@@ -61,7 +61,7 @@ __all__ = [
 _HOME = {
     "Analyzer": "espressivo.analyzer",
     "load_model": "espressivo.analyzer",
-    "Profile": "espressivo.profile",
+    "Profile": "espressivo.profile.profile",
     "Report": "espressivo.report",
     "Emotion": "espressivo.types",
 }

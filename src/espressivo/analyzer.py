@@ -6,14 +6,24 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from espressivo.audio import BLOCK_S, Recording, from_array
-from espressivo.classifier import Classifier, load_classifier
-from espressivo.hearing import Hearing
+from espressivo.audio.recording import (
+    BLOCK_S,
+    Recording,
+    from_array,
+)
 from espressivo.machine import n_cores
-from espressivo.models import DEFAULT, find_model
+from espressivo.model.classifier import (
+    Classifier,
+    load_classifier,
+)
+from espressivo.model.find import (
+    DEFAULT,
+    find_model,
+)
+from espressivo.pipeline.analysis import Hearing
+from espressivo.pipeline.stream import Stream
 from espressivo.report import Report
-from espressivo.speech import SpeechOptions
-from espressivo.streaming import Stream
+from espressivo.speech.detector import SpeechOptions
 from espressivo.types import SAMPLE_RATE, Signal
 
 if TYPE_CHECKING:
@@ -21,8 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from espressivo.profile import Profile
-    from espressivo.stream_state import StreamState
+    from espressivo.pipeline.state import StreamState
+    from espressivo.profile.profile import Profile
 
     Progress: TypeAlias = Callable[[float, float | None], None]
     """Called with seconds read, and seconds in all where the container tells."""

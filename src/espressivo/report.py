@@ -16,7 +16,7 @@ from espressivo.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from espressivo.voice import Voice
+    from espressivo.model.speaker_statistics import Voice
 
 SCHEMA = "espressivo.report/1"
 """Name and version of the JSON that `Report.to_dict` returns."""
@@ -261,6 +261,28 @@ class Report:
 
     def _named(self, probabilities: Sequence[float]) -> dict[Emotion, float]:
         return dict(zip(self.emotions, round_to_one(probabilities), strict=True))
+
+
+def estimate_to_dict(
+    estimate: Estimate, emotions: Sequence[Emotion], now_s: float
+) -> dict[str, Any]:
+    """Return what `espressivo listen --lines` prints of an estimate.
+
+    Args:
+        estimate: Of a stream.
+        emotions: The order of its probabilities.
+        now_s: How much of the stream has come in, in seconds.
+    """
+    best = estimate.probabilities.index(max(estimate.probabilities))
+    shown = round_to_one(estimate.probabilities)
+    return {
+        "at_s": round(now_s, 3),
+        "start_s": round(estimate.segment.start_s, 3),
+        "end_s": round(estimate.segment.end_s, 3),
+        "provisional": estimate.provisional,
+        "emotion": emotions[best],
+        "probabilities": dict(zip(emotions, shown, strict=True)),
+    }
 
 
 def round_to_one(probabilities: Sequence[float]) -> list[float]:

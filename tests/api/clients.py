@@ -17,7 +17,7 @@ import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from espressivo.api.server import ApiServer
+from espressivo.serve.api.server import ApiServer
 from tests.waiting import PATIENCE_S, until
 
 TOKEN = "a-token-of-the-tests"

@@ -5,9 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.exceptions import InvalidStatus
 
-from espressivo.api.limits import Limits, RateLimit
-from espressivo.api.server import ApiServer
 from espressivo.errors import ServeError
+from espressivo.serve.api.limits import (
+    Limits,
+    RateLimit,
+)
+from espressivo.serve.api.server import ApiServer
 from tests.api.clients import TOKEN, analyze, ask, end, running, stream_of
 from tests.conftest import NOTE
 

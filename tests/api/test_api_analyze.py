@@ -11,9 +11,9 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from espressivo.api.limits import Limits
-from espressivo.api.refusals import Reason
 from espressivo.errors import AudioError
+from espressivo.serve.api.limits import Limits
+from espressivo.serve.api.refusals import Reason
 from tests.api.clients import (
     analyze,
     ask,
@@ -284,7 +284,7 @@ def test_every_path_that_openapi_tells_of_is_there(url):
 def test_openapi_has_the_reports_schema():
     text = (ROOT / "docs" / "report.schema.json").read_text("utf-8")
     expected = json.loads(text.replace("#/$defs/", "#/components/schemas/"))
-    path = ROOT / "src" / "espressivo" / "api" / "openapi.json"
+    path = ROOT / "src" / "espressivo" / "serve" / "api" / "openapi.json"
     schemas = json.loads(Path(path).read_text("utf-8"))["components"]["schemas"]
 
     for name, schema in expected.pop("$defs").items():

@@ -11,9 +11,15 @@ import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from espressivo.api.backlog import Backlog, Chunk
-from espressivo.api.limits import MAX_MESSAGE_BYTES, Limits
-from espressivo.lines import line_of
+from espressivo.report import estimate_to_dict
+from espressivo.serve.api.backlog import (
+    Backlog,
+    Chunk,
+)
+from espressivo.serve.api.limits import (
+    MAX_MESSAGE_BYTES,
+    Limits,
+)
 from tests.api.clients import (
     end,
     metric,
@@ -48,7 +54,7 @@ def expected_of(analyzer, pcm, hop_s=2.0, size=SECOND):
     told = []
     for i in range(0, len(samples), size // 2):
         for estimate in stream.push(samples[i : i + size // 2]):
-            line = line_of(
+            line = estimate_to_dict(
                 estimate, analyzer.classifier.card.emotions, stream.duration_s
             )
             told.append({"type": "estimate", **line})

@@ -4,7 +4,10 @@ import pytest
 
 pytest.importorskip("pyarrow", reason="needs the extra `archive`")
 
-from espressivo.archive import ArchiveOptions, analyze_archive
+from espressivo.batch import (
+    ArchiveOptions,
+    analyze_archive,
+)
 from tests.archives import build_notes
 
 

@@ -5,15 +5,18 @@ from itertools import pairwise
 
 import pytest
 
-from espressivo.archive import (
+from espressivo.batch import (
     ArchiveOptions,
     analyze_archive,
     find_entries,
     read_summary,
 )
-from espressivo.archive.entries import SUFFIXES
-from espressivo.archive.folder import opened
-from espressivo.archive.plan import Plan, usual_shard_size
+from espressivo.batch.entries import SUFFIXES
+from espressivo.batch.folder import opened
+from espressivo.batch.plan import (
+    Plan,
+    usual_shard_size,
+)
 from espressivo.errors import ArchiveError, ModelError
 from espressivo.types import Emotion
 from tests.archives import KINDS, TABLES, contents, rows

@@ -10,15 +10,15 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from espressivo.archive import (
+from espressivo.batch import (
     ArchiveOptions,
     Entry,
     analyze_archive,
     find_entries,
 )
-from espressivo.archive.crew import Crew
+from espressivo.batch.workers import Crew
 from espressivo.errors import ArchiveError
-from espressivo.models import find_model
+from espressivo.model.find import find_model
 from tests.archives import command, contents, run
 from tests.recordings import encode
 
@@ -185,7 +185,7 @@ def test_a_worker_killed_loses_nothing(notes, note, tmp_path, times):
 def test_a_script_without_a_guard_is_told_so(notes, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from espressivo.archive import analyze_archive\n"
+        "from espressivo.batch import analyze_archive\n"
         f"analyze_archive({str(notes)!r}, {str(tmp_path / 'out')!r})\n"
     )
     done = subprocess.run(

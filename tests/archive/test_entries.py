@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from espressivo.archive.entries import Entry, digest_of, find_entries
+from espressivo.batch.entries import (
+    Entry,
+    digest_of,
+    find_entries,
+)
 from espressivo.errors import ArchiveError
 
 

@@ -9,10 +9,17 @@ import pytest
 
 pytest.importorskip("fsspec", reason="needs the extra `cluster`")
 
-from espressivo.archive import ArchiveOptions, analyze_archive, read_summary
-from espressivo.archive.entries import Entry
-from espressivo.archive.store import LocalStore, RemoteStore
-from espressivo.archive.worker import arrivals
+from espressivo.batch import (
+    ArchiveOptions,
+    analyze_archive,
+    read_summary,
+)
+from espressivo.batch.entries import Entry
+from espressivo.batch.store import (
+    LocalStore,
+    RemoteStore,
+)
+from espressivo.batch.worker import arrivals
 from espressivo.errors import ArchiveError
 from tests.archives import contents, rows
 from tests.waiting import until

@@ -18,7 +18,7 @@ from espressivo.bench.report import SCHEMA, BenchReport, Machine, ModelCost, Qua
 from espressivo.bench.subject import find_subjects
 from espressivo.bench.tables import cost_table, node_table, operator_table
 from espressivo.errors import ModelError
-from espressivo.models import find_model
+from espressivo.model.find import find_model
 from tests.bench.graphs import graph, node, onnx, product
 
 MACHINE = Machine(

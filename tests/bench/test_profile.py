@@ -9,7 +9,7 @@ from espressivo.bench import Profile, profile
 from espressivo.bench.onnx_file import read_graph
 from espressivo.bench.profiling import NodeCost
 from espressivo.errors import ModelError
-from espressivo.models import find_model
+from espressivo.model.find import find_model
 from tests.bench.graphs import (
     SECONDS,
     convolution,

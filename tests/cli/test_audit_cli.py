@@ -7,8 +7,14 @@ import pytest
 
 from espressivo.cli.main import build_parser, main
 from espressivo.training.corpora import read_corpus
-from espressivo.training.fold_table import FOLDS, write_folds
-from espressivo.training.protocol import ProtocolConfig, make_folds
+from espressivo.training.folds.protocol import (
+    ProtocolConfig,
+    make_folds,
+)
+from espressivo.training.folds.table import (
+    FOLDS,
+    write_folds,
+)
 from tests.trees import build_iemocap
 
 pytest.importorskip("pyarrow", reason="needs the extra 'train'")

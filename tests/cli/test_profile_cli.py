@@ -10,7 +10,7 @@ import pytest
 
 from espressivo.analyzer import Analyzer
 from espressivo.cli.main import main
-from espressivo.profile import Profile
+from espressivo.profile.profile import Profile
 from tests.conftest import NOTE
 from tests.recordings import encode
 

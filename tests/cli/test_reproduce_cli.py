@@ -113,7 +113,7 @@ def test_the_session_after_the_tested_one_validates(finished):
 
 
 def test_ravdess_is_only_tested_and_both_ways(finished):
-    from espressivo.training.fold_table import read_folds
+    from espressivo.training.folds.table import read_folds
 
     test = rows(finished / "ravdess")
     assert {r["corpus"] for r in test} == {"ravdess"}

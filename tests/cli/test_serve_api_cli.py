@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager, suppress
 
 import pytest
 
-from espressivo.api.limits import MAX_MESSAGE_BYTES
 from espressivo.cli.main import main
+from espressivo.serve.api.limits import MAX_MESSAGE_BYTES
 from tests.api.clients import (
     TOKEN,
     analyze,

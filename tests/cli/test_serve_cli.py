@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from espressivo.cli.main import main
-from espressivo.models import find_model
+from espressivo.model.find import find_model
 from tests.conftest import ROOT
 
 PATIENCE_S = 60

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from espressivo.cli.main import main
-from espressivo.training import experiment
-from espressivo.training.experiment import EpochReport
+from espressivo.training.runs import train as experiment
+from espressivo.training.runs.train import EpochReport
 from tests.recordings import encode
 
 CONFIG = """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from espressivo.training.clips.dataset import pad
 from espressivo.training.config import (
     AugmentConfig,
     ExperimentConfig,
@@ -16,7 +17,6 @@ from espressivo.training.config import (
     TrainingConfig,
 )
 from espressivo.training.corpora.utterance import Utterance
-from espressivo.training.dataset import pad
 from espressivo.training.networks import NetworkConfig
 from espressivo.types import SAMPLE_RATE, Emotion
 

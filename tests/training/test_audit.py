@@ -6,11 +6,18 @@ from itertools import product
 
 import pytest
 
-from espressivo.training.audit import audit
 from espressivo.training.corpora import read_corpus
-from espressivo.training.fold_table import PARTS, Listed, ListedFold
-from espressivo.training.protocol import ProtocolConfig, make_folds
-from espressivo.training.splits import Fold
+from espressivo.training.folds.audit import audit
+from espressivo.training.folds.protocol import (
+    ProtocolConfig,
+    make_folds,
+)
+from espressivo.training.folds.splits import Fold
+from espressivo.training.folds.table import (
+    PARTS,
+    Listed,
+    ListedFold,
+)
 from tests.trees import build_iemocap, build_ravdess
 
 PAIR = ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
-from espressivo.training.augment import (
+from espressivo.training.clips.augment import (
     Augment,
     change_speed,
     variation_seed,

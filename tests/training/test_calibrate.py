@@ -10,8 +10,11 @@ from espressivo.cli.main import main
 from espressivo.errors import CorpusError
 from espressivo.training.calibrate import calibrate
 from espressivo.training.corpora import Utterance
-from espressivo.training.evaluation import Evaluation, read_predictions
-from espressivo.training.statistics import softmax
+from espressivo.training.scores.evaluation import (
+    Evaluation,
+    read_predictions,
+)
+from espressivo.training.scores.statistics import softmax
 from espressivo.types import Emotion
 
 

@@ -9,7 +9,7 @@ from espressivo.errors import CorpusError
 from espressivo.training.corpora import CORPORA, read_corpus
 from espressivo.training.corpora.files import find_recordings
 from espressivo.training.corpora.utterance import count_emotions
-from espressivo.training.splits import speakers_of
+from espressivo.training.folds.splits import speakers_of
 from espressivo.types import Emotion
 
 COUNTS = {  # anger, happiness, neutral, sadness; speakers

@@ -20,9 +20,9 @@ from espressivo.training.config import (  # noqa: E402
     TrainingConfig,
     to_toml,
 )
-from espressivo.training.crossval import CrossvalOptions, crossval  # noqa: E402
-from espressivo.training.protocol import ProtocolConfig, make_folds  # noqa: E402
-from espressivo.training.results import read_results  # noqa: E402
+from espressivo.training.folds.protocol import ProtocolConfig, make_folds  # noqa: E402
+from espressivo.training.runs.crossval import CrossvalOptions, crossval  # noqa: E402
+from espressivo.training.scores.read_results import read_results  # noqa: E402
 from espressivo.types import Emotion  # noqa: E402
 from tests.training.experiments import small_config, small_corpus  # noqa: E402
 

@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 
 from espressivo.errors import TrainingError
-from espressivo.training.discriminant import fit_discriminant, left_out_temperature
-from espressivo.training.statistics import fit_temperature
+from espressivo.training.fit.lda import (
+    fit_discriminant,
+    left_out_temperature,
+)
+from espressivo.training.scores.statistics import fit_temperature
 
 
 def clips(n=400, width=6, seed=0):

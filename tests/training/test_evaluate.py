@@ -12,11 +12,17 @@ from pyarrow import parquet
 from sklearn import metrics
 
 from espressivo.errors import CorpusError, ModelError
-from espressivo.models import DEFAULT, find_model
+from espressivo.model.find import (
+    DEFAULT,
+    find_model,
+)
 from espressivo.training.corpora import Utterance, read_corpus
 from espressivo.training.evaluate import classify_clip, evaluate
-from espressivo.training.evaluation import Evaluation, Failure
 from espressivo.training.figures import plot_confusion
+from espressivo.training.scores.evaluation import (
+    Evaluation,
+    Failure,
+)
 from espressivo.types import Emotion
 from tests.recordings import encode
 

@@ -10,19 +10,14 @@ onnx = pytest.importorskip("onnx", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
 from espressivo.errors import ExportError  # noqa: E402
-from espressivo.training.export import (  # noqa: E402
-    calibrate,
-    parity,
-    products_of,
-    quantize,
-    to_onnx,
-)
-from espressivo.training.export.budget import spend  # noqa: E402
-from espressivo.training.export.calibration import center_logits  # noqa: E402
-from espressivo.training.export.gptq import observe_inputs, round_weights  # noqa: E402
-from espressivo.training.export.rounding import quantize_products  # noqa: E402
+from espressivo.training.export import calibrate, products_of, quantize, to_onnx  # noqa: E402
+from espressivo.training.export.checks import parity  # noqa: E402
+from espressivo.training.export.quantize.calibration import center_logits  # noqa: E402
+from espressivo.training.export.quantize.gptq import observe_inputs, round_weights  # noqa: E402
+from espressivo.training.export.quantize.int8 import quantize_products  # noqa: E402
+from espressivo.training.export.search.budget import spend  # noqa: E402
+from espressivo.training.export.search.targets import sites_of  # noqa: E402
 from espressivo.training.export.session import open_session  # noqa: E402
-from espressivo.training.export.sites import sites_of  # noqa: E402
 from espressivo.training.networks import load_encoder  # noqa: E402
 from tests.training.runs_to_export import (  # noqa: E402
     TEMPERATURE,

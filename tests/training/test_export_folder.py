@@ -15,9 +15,9 @@ pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from espressivo.classifier import load_classifier  # noqa: E402
 from espressivo.cli.main import main  # noqa: E402
 from espressivo.errors import ConfigError, ExportError, TrainingError  # noqa: E402
+from espressivo.model.classifier import load_classifier  # noqa: E402
 from espressivo.training.config import (  # noqa: E402
     ExperimentConfig,
     TrainingConfig,

@@ -7,9 +7,13 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("onnx", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
-from espressivo.classifier import load_classifier
 from espressivo.errors import ExportError
-from espressivo.training.export import ExportOptions, export_run, reduction
+from espressivo.model.classifier import load_classifier
+from espressivo.training.export import (
+    ExportOptions,
+    export_run,
+)
+from espressivo.training.export.quantize import compression as reduction
 from tests.training.runs_to_export import (
     by_torch,
     make_network,

@@ -8,20 +8,15 @@ pytest.importorskip("transformers", reason="needs the extra 'train'")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+from espressivo.training.clips.preprocess import condition  # noqa: E402
 from espressivo.training.config import SignalConfig  # noqa: E402
-from espressivo.training.export import (  # noqa: E402
-    calibrate,
-    parity,
-    products_of,
-    quantize,
-    to_onnx,
-)
-from espressivo.training.export.products import values_of  # noqa: E402
+from espressivo.training.export import calibrate, products_of, quantize, to_onnx  # noqa: E402
+from espressivo.training.export.checks import parity  # noqa: E402
+from espressivo.training.export.graph.tiling import tile_convolution  # noqa: E402
+from espressivo.training.export.quantize.matmuls import values_of  # noqa: E402
 from espressivo.training.export.session import open_session  # noqa: E402
-from espressivo.training.export.tiling import tile_convolution  # noqa: E402
 from espressivo.training.networks import NetworkConfig, build_network  # noqa: E402
 from espressivo.training.networks.mfcc import normalize_window  # noqa: E402
-from espressivo.training.preprocess import condition  # noqa: E402
 from tests.training.networks_to_export import (  # noqa: E402
     ENCODERS,
     logits_of,

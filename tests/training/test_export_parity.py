@@ -10,10 +10,7 @@ from onnx import numpy_helper  # noqa: E402
 from espressivo.errors import ExportError  # noqa: E402
 from espressivo.training.config import SignalConfig  # noqa: E402
 from espressivo.training.export import to_onnx  # noqa: E402
-from espressivo.training.export.parity import (  # noqa: E402
-    require_parity,
-    require_rows,
-)
+from espressivo.training.export.checks.parity import require_parity, require_rows  # noqa: E402
 from tests.training.networks_to_export import make_network  # noqa: E402
 
 STUDY = SignalConfig(pre_emphasis=0.97, peak=0.95)

@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from espressivo.training.export.ranges import (
+from espressivo.training.export.quantize.ranges import (
     N_BINS,
     RANGE_METHODS,
     Histogram,

@@ -12,13 +12,13 @@ pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 from safetensors.torch import save_file  # noqa: E402
 
 from espressivo.errors import ExportError  # noqa: E402
+from espressivo.training.clips.dataset import load_signals  # noqa: E402
 from espressivo.training.config import (  # noqa: E402
     ExperimentConfig,
     SignalConfig,
     to_toml,
 )
 from espressivo.training.corpora import read_corpus  # noqa: E402
-from espressivo.training.dataset import load_signals  # noqa: E402
 from espressivo.training.export import (  # noqa: E402
     ExportOptions,
     calibrate,
@@ -34,9 +34,9 @@ from espressivo.training.export.recordings import (  # noqa: E402
     require_windows,
     training_utterances,
 )
-from espressivo.training.fold_table import FOLDS, write_folds  # noqa: E402
+from espressivo.training.folds.protocol import ProtocolConfig, make_folds  # noqa: E402
+from espressivo.training.folds.table import FOLDS, write_folds  # noqa: E402
 from espressivo.training.networks import NetworkConfig  # noqa: E402
-from espressivo.training.protocol import ProtocolConfig, make_folds  # noqa: E402
 from espressivo.types import Emotion  # noqa: E402
 from tests.recordings import encode  # noqa: E402
 from tests.training.networks_to_export import make_network  # noqa: E402

@@ -7,13 +7,17 @@ pytest.importorskip("transformers", reason="needs the extra 'train'")
 
 from espressivo.training.export import (
     calibrate,
-    products,
     products_of,
-    rounding,
     to_onnx,
 )
-from espressivo.training.export.calibration import observe_ranges
-from espressivo.training.export.ranges import round_trip
+from espressivo.training.export.quantize import (
+    int8 as rounding,
+)
+from espressivo.training.export.quantize import (
+    matmuls as products,
+)
+from espressivo.training.export.quantize.calibration import observe_ranges
+from espressivo.training.export.quantize.ranges import round_trip
 from espressivo.training.export.session import open_session
 from tests.training.networks_to_export import make_network
 

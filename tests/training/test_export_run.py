@@ -9,7 +9,6 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("onnx", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
-from espressivo.classifier import load_classifier
 from espressivo.errors import (
     ConfigError,
     CorpusError,
@@ -17,7 +16,13 @@ from espressivo.errors import (
     ModelError,
     TrainingError,
 )
-from espressivo.training.export import ExportOptions, export_run, folder, reduction
+from espressivo.model.classifier import load_classifier
+from espressivo.training.export import (
+    ExportOptions,
+    export_run,
+    folder,
+)
+from espressivo.training.export.quantize import compression as reduction
 from espressivo.training.export.recordings import calibration_windows, draw
 from espressivo.types import Emotion
 from tests.training.runs_to_export import (

@@ -9,14 +9,30 @@ pytest.importorskip("onnx", reason="needs the extra 'train'")
 import onnx
 
 from espressivo.errors import ExportError
-from espressivo.training.export import laboratory, parity, to_onnx
-from espressivo.training.export.laboratory import Effect, Laboratory
-from espressivo.training.export.measurements import Measurements, measured_on
+from espressivo.training.export import to_onnx
+from espressivo.training.export.checks import parity
 from espressivo.training.export.options import unwatched
-from espressivo.training.export.rounder import prepare
-from espressivo.training.export.search import choose, decision, search
-from espressivo.training.export.site_times import owners_of
-from espressivo.training.export.sites import Site, sites_of, without
+from espressivo.training.export.quantize.quantizer import prepare
+from espressivo.training.export.search import sensitivity as laboratory
+from espressivo.training.export.search.measurements import (
+    Measurements,
+    measured_on,
+)
+from espressivo.training.export.search.search import (
+    choose,
+    decision,
+    search,
+)
+from espressivo.training.export.search.sensitivity import (
+    Effect,
+    Laboratory,
+)
+from espressivo.training.export.search.target_times import owners_of
+from espressivo.training.export.search.targets import (
+    Site,
+    sites_of,
+    without,
+)
 from tests.training.runs_to_export import make_network
 
 

@@ -22,8 +22,8 @@ from espressivo.training.figures import (
     plot_pareto,
     plot_reliability,
 )
-from espressivo.training.published import STUDY_CONFUSION
-from espressivo.training.results import read_results
+from espressivo.training.scores.read_results import read_results
+from espressivo.training.tables.published import STUDY_CONFUSION
 from tests.training.made_up import crossval_rows, write_crossval
 
 

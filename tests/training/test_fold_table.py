@@ -4,7 +4,11 @@ import pytest
 
 from espressivo.errors import SplitError
 from espressivo.training.corpora import read_corpus
-from espressivo.training.fold_table import (
+from espressivo.training.folds.protocol import (
+    ProtocolConfig,
+    make_folds,
+)
+from espressivo.training.folds.table import (
     FOLDS,
     PARTS,
     Listed,
@@ -12,7 +16,6 @@ from espressivo.training.fold_table import (
     read_folds,
     write_folds,
 )
-from espressivo.training.protocol import ProtocolConfig, make_folds
 from tests.trees import build_iemocap
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra 'train'")

@@ -11,15 +11,15 @@ from onnx import numpy_helper  # noqa: E402
 
 from espressivo.errors import ExportError  # noqa: E402
 from espressivo.training.export import calibrate, products_of, to_onnx  # noqa: E402
-from espressivo.training.export.four_bits import (  # noqa: E402
+from espressivo.training.export.quantize.gptq import observe_inputs  # noqa: E402
+from espressivo.training.export.quantize.int4 import (  # noqa: E402
     choose_grid,
     pack,
     quantize_four_bits,
     round_to_grid,
     values_of_levels,
 )
-from espressivo.training.export.gptq import observe_inputs  # noqa: E402
-from espressivo.training.export.products import values_of  # noqa: E402
+from espressivo.training.export.quantize.matmuls import values_of  # noqa: E402
 from espressivo.training.export.session import open_session  # noqa: E402
 from tests.training.networks_to_export import logits_of, make_network  # noqa: E402
 

@@ -8,17 +8,17 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
-from espressivo.training.config import AugmentConfig, SignalConfig  # noqa: E402
-from espressivo.training.dataset import (  # noqa: E402
+from espressivo.training.clips.dataset import (  # noqa: E402
     Draw,
     Draws,
     Variations,
     draw_weights,
     load_clips,
 )
-from espressivo.training.frontend import Batches, FrontEnd, front_key  # noqa: E402
+from espressivo.training.clips.feature_cache import Batches, FrontEnd, front_key  # noqa: E402
+from espressivo.training.config import AugmentConfig, SignalConfig  # noqa: E402
+from espressivo.training.fit.predict import predict_clips  # noqa: E402
 from espressivo.training.networks import build_network  # noqa: E402
-from espressivo.training.prediction import predict_clips  # noqa: E402
 from tests.training.experiments import (  # noqa: E402
     predict,
     small_config,

@@ -9,7 +9,7 @@ from onnx import TensorProto, numpy_helper  # noqa: E402
 
 from espressivo.errors import ExportError  # noqa: E402
 from espressivo.training.export import to_onnx  # noqa: E402
-from espressivo.training.export.half import exact_nodes, to_half  # noqa: E402
+from espressivo.training.export.quantize.fp16 import exact_nodes, to_half  # noqa: E402
 from tests.training.networks_to_export import logits_of, make_network  # noqa: E402
 
 NETWORKS = {

@@ -8,25 +8,22 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
 from espressivo.errors import TrainingError  # noqa: E402
+from espressivo.training.clips.dataset import load_clips, load_signals  # noqa: E402
+from espressivo.training.clips.feature_cache import Batch  # noqa: E402
 from espressivo.training.config import (  # noqa: E402
     AugmentConfig,
     ClassifierConfig,
     LossConfig,
     TrainingConfig,
 )
-from espressivo.training.dataset import load_clips, load_signals  # noqa: E402
-from espressivo.training.experiment import class_weights, train  # noqa: E402
-from espressivo.training.frontend import Batch  # noqa: E402
+from espressivo.training.fit.objective import Objective, reverse_gradient  # noqa: E402
+from espressivo.training.fit.optimizer import parameter_groups, rate_share  # noqa: E402
 from espressivo.training.networks import (  # noqa: E402
     NetworkConfig,
     build_network,
 )
-from espressivo.training.objective import Objective, reverse_gradient  # noqa: E402
-from espressivo.training.optimization import (  # noqa: E402
-    parameter_groups,
-    rate_share,
-)
-from espressivo.training.run import load_run  # noqa: E402
+from espressivo.training.runs.folder import load_run  # noqa: E402
+from espressivo.training.runs.train import class_weights, train  # noqa: E402
 from espressivo.types import Emotion  # noqa: E402
 from tests.training.experiments import (  # noqa: E402
     predict,

@@ -3,7 +3,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from espressivo.training.loss import balanced_weights, focal_loss  # noqa: E402
+from espressivo.training.fit.loss import balanced_weights, focal_loss  # noqa: E402
 
 
 def logits_and_target(n=32):

@@ -8,13 +8,22 @@ import pytest
 from onnx import helper
 
 from espressivo.errors import ExportError, TrainingError
-from espressivo.training.baselines import per_speaker, speaker_axes
+from espressivo.model.speaker_statistics import traits_of
 from espressivo.training.config import ProfileConfig
-from espressivo.training.export.personal_graph import personal_graph, with_embedding
+from espressivo.training.export.graph.profile_head import (
+    personal_graph,
+    with_embedding,
+)
 from espressivo.training.export.session import open_session
-from espressivo.training.personal import PersonalClassifier, fit_personal
-from espressivo.training.statistics import softmax
-from espressivo.voice import traits_of
+from espressivo.training.fit.profile_head import (
+    PersonalClassifier,
+    fit_personal,
+)
+from espressivo.training.fit.speaker_means import (
+    per_speaker,
+    speaker_axes,
+)
+from espressivo.training.scores.statistics import softmax
 
 WIDTH, CORPORA, PER_CORPUS, PER_EMOTION = 12, 2, 6, 8
 rng = np.random.default_rng(0)

@@ -15,10 +15,10 @@ import torch
 
 import espressivo
 from espressivo.cli.main import main
-from espressivo.profile import Profile
+from espressivo.profile.profile import Profile
 from espressivo.training.export import to_onnx
-from espressivo.training.export.half import to_half
-from espressivo.training.export.personal_graph import with_embedding
+from espressivo.training.export.graph.profile_head import with_embedding
+from espressivo.training.export.quantize.fp16 import to_half
 from espressivo.training.export.session import open_session
 from espressivo.types import Emotion
 from tests.conftest import NOTE

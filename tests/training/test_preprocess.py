@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from espressivo.audio import load_audio
-from espressivo.training.preprocess import (
+from espressivo.audio.recording import load_audio
+from espressivo.training.clips.preprocess import (
     find_loud,
     peak_normalize,
     pre_emphasis,

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from espressivo.cli.main import main
-from espressivo.models import DEFAULT, find_model
+from espressivo.model.find import (
+    DEFAULT,
+    find_model,
+)
 from espressivo.training.corpora import read_corpus
 from espressivo.training.histories import Kind
 from espressivo.training.profile_report import Case, gains, to_markdown
 from espressivo.training.profile_study import Listened, listen, study, suspect
-from espressivo.training.statistics import score
+from espressivo.training.scores.statistics import score
 from tests.recordings import encode
 
 N = 4 * 10 * 3

@@ -7,8 +7,15 @@ import pytest
 from espressivo.errors import ConfigError, SplitError
 from espressivo.training.config import read_config, to_toml
 from espressivo.training.corpora import Utterance, read_corpus
-from espressivo.training.protocol import ProtocolConfig, class_weights, make_folds
-from espressivo.training.splits import Fold, speakers_of
+from espressivo.training.folds.protocol import (
+    ProtocolConfig,
+    class_weights,
+    make_folds,
+)
+from espressivo.training.folds.splits import (
+    Fold,
+    speakers_of,
+)
 from espressivo.types import Emotion
 from tests.trees import IEMOCAP_COUNTS
 

@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 
 from espressivo.errors import SplitError
 from espressivo.training.corpora import Utterance
-from espressivo.training.random_splits import (
+from espressivo.training.folds.leaky import (
     iemocap_name,
     leave_one_prefix_out,
     leave_one_session_out_by_prefix,
     random_hold_out,
     random_k_folds,
 )
-from espressivo.training.splits import leave_one_session_out, speakers_of
+from espressivo.training.folds.splits import (
+    leave_one_session_out,
+    speakers_of,
+)
 from espressivo.types import Emotion
 
 

@@ -9,11 +9,11 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from espressivo.errors import ConfigError, CorpusError, TrainingError
+from espressivo.training.clips.preprocess import trim
 from espressivo.training.config import read_config
 from espressivo.training.corpora import read_corpus
+from espressivo.training.folds.protocol import class_weights
 from espressivo.training.networks import build_network, count_parameters
-from espressivo.training.preprocess import trim
-from espressivo.training.protocol import class_weights
 from espressivo.training.reproduce.elsewhere import score_elsewhere
 from espressivo.training.reproduce.estimate import (
     ASSUMED_S,
@@ -32,7 +32,7 @@ from espressivo.training.reproduce.studies import (
     pepino_stages,
     read_recipe,
 )
-from espressivo.training.table_two import STUDY_WEIGHTS
+from espressivo.training.reproduce.table_two import STUDY_WEIGHTS
 from espressivo.types import Emotion
 from tests.recordings import encode
 from tests.trees import build_crema_d, build_iemocap

@@ -9,7 +9,7 @@ from pyarrow import parquet
 from sklearn import metrics
 
 from espressivo.errors import CorpusError, TrainingError
-from espressivo.training.results import read_results
+from espressivo.training.scores.read_results import read_results
 from espressivo.types import Emotion
 from tests.training.made_up import crossval_rows, write_crossval
 

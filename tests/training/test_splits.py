@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from espressivo.errors import SplitError
 from espressivo.training.corpora import Utterance
-from espressivo.training.splits import (
+from espressivo.training.folds.splits import (
     Fold,
     held_out_speakers,
     hold_speakers_out,

@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from espressivo.training.pools import (
+from espressivo.training.scores.pooled import (
     Pool,
     compare_pools,
     holm,
     measures,
     spread,
 )
-from espressivo.training.statistics import (
+from espressivo.training.scores.statistics import (
     compare,
     confusion_matrix,
     fit_temperature,
@@ -20,7 +20,11 @@ from espressivo.training.statistics import (
     softmax,
     to_dict,
 )
-from espressivo.training.sums import by_speaker, scores_of, sums_of
+from espressivo.training.scores.sums import (
+    by_speaker,
+    scores_of,
+    sums_of,
+)
 from espressivo.types import Emotion
 
 

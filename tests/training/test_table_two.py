@@ -5,7 +5,11 @@ import pytest
 
 from espressivo.errors import CorpusError
 from espressivo.training.corpora import read_corpus
-from espressivo.training.table_two import STUDY_COUNTS, STUDY_WEIGHTS, table_two
+from espressivo.training.reproduce.table_two import (
+    STUDY_COUNTS,
+    STUDY_WEIGHTS,
+    table_two,
+)
 from espressivo.types import Emotion
 from tests.trees import IEMOCAP_COUNTS, build_crema_d, build_iemocap
 

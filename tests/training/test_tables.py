@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from espressivo.errors import CorpusError, TrainingError
-from espressivo.training import pools, published
 from espressivo.training.figures import Point
-from espressivo.training.results import read_results
+from espressivo.training.scores import pooled as pools
+from espressivo.training.scores.read_results import read_results
 from espressivo.training.tables import (
     FORMATS,
     Bounded,
@@ -23,6 +23,7 @@ from espressivo.training.tables import (
     comparison_table,
     fold_table,
     main_table,
+    published,
     published_table,
     read_points,
     to_csv,

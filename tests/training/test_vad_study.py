@@ -9,7 +9,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from espressivo.cli.main import main
 from espressivo.errors import CorpusError
-from espressivo.models import DEFAULT, find_model
+from espressivo.model.find import (
+    DEFAULT,
+    find_model,
+)
 from espressivo.training.aggregations import (
     AGGREGATIONS,
     by_both,
@@ -29,7 +32,10 @@ from espressivo.training.long_notes import (
     shares_found,
 )
 from espressivo.training.noises import Noise, pink_noise, read_noises
-from espressivo.training.statistics import compare, score
+from espressivo.training.scores.statistics import (
+    compare,
+    score,
+)
 from espressivo.training.unheard import require_unheard
 from espressivo.training.vad_report import text_of
 from espressivo.training.vad_study import (

@@ -10,7 +10,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from espressivo.audio import load_audio  # noqa: E402
+from espressivo.audio.recording import load_audio  # noqa: E402
 from recordings import encode  # noqa: E402
 
 KINDS: dict[str, dict[str, int | bool]] = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espressivo.audio import load_audio
+from espressivo.audio.recording import load_audio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

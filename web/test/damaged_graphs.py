@@ -10,16 +10,19 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from espressivo.classifier import Classifier
 from espressivo.errors import ModelError
-from espressivo.models import DEFAULT, find_model
-from espressivo.personal import PersonalHead
-from espressivo.voice import Voice
+from espressivo.model.classifier import Classifier
+from espressivo.model.find import (
+    DEFAULT,
+    find_model,
+)
+from espressivo.model.profile_head import PersonalHead
+from espressivo.model.speaker_statistics import Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from espressivo.classifier import ModelCard
+    from espressivo.model.classifier import ModelCard
 
 # Of probabilities and embedding, in this order.
 MODELS = {

@@ -26,16 +26,28 @@ import numpy as np
 from damaged_graphs import damaged_graphs
 
 import espressivo
-from espressivo.audio import load_audio
+from espressivo.audio.ffmpeg import resample
+from espressivo.audio.recording import load_audio
 from espressivo.errors import ProfileError
-from espressivo.ffmpeg import resample
-from espressivo.profile import Profile
-from espressivo.profile_files import profile_path, signed, to_text
+from espressivo.model.speaker_statistics import (
+    Voice,
+    traits_of,
+)
+from espressivo.profile.profile import Profile
+from espressivo.profile.store import (
+    profile_path,
+    signed,
+    to_text,
+)
 from espressivo.report import ProfileUse, Report, round_to_one
-from espressivo.speech import FRAME, SpeechDetector, SpeechOptions, find_segments
+from espressivo.speech.detector import (
+    FRAME,
+    SpeechDetector,
+    SpeechOptions,
+    find_segments,
+)
+from espressivo.speech.windows import plan_windows
 from espressivo.types import SAMPLE_RATE, Emotion, Estimate, Segment
-from espressivo.voice import Voice, traits_of
-from espressivo.windows import plan_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

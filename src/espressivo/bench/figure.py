@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from espressivo.placement import add_label, scale_axis, separate
-from espressivo.style import ACCENT, INK, bare, canvas, save
+from espressivo.figures.labels import (
+    add_label,
+    scale_axis,
+    separate,
+)
+from espressivo.figures.style import (
+    ACCENT,
+    INK,
+    bare,
+    canvas,
+    save,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from espressivo.bench.onnx_file import weight_files
 from espressivo.bench.session import open_session, session_options
-from espressivo.classifier import load_classifier
 from espressivo.errors import ModelError
-from espressivo.models import find_model
+from espressivo.model.classifier import load_classifier
+from espressivo.model.find import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

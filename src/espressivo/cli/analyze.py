@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_model, add_speaker, whole_number
-from espressivo.cli.recording_progress import recording_progress
+from espressivo.cli.display.recording_progress import recording_progress
 from espressivo.errors import EspressivoError
 
 if TYPE_CHECKING:
     from espressivo.analyzer import Analyzer
-    from espressivo.profile import Profile
+    from espressivo.profile.profile import Profile
     from espressivo.report import Report
 
 _DESCRIPTION = """\
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from espressivo.analyzer import load_model  # slow: keep `--help` fast
 
     if args.plot is not None:
-        from espressivo.plot import require_format
+        from espressivo.figures.timeline import require_format
 
         require_format(args.plot)
     if args.no_update and args.speaker is None:
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
             analyzer, failed = _learn(analyzer, report, args.speaker, given)
             n_failed += failed
     if args.plot is not None and reports:
-        from espressivo.plot import plot_timelines
+        from espressivo.figures.timeline import plot_timelines
 
         plot_timelines(reports, args.plot)
     if n_failed and len(args.recordings) > 1:
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _load_profile(speaker: str) -> Profile:
-    from espressivo.profile import Profile
+    from espressivo.profile.profile import Profile
 
     return Profile.load(speaker)
 
@@ -140,7 +140,10 @@ def _learn(
 
 def _learned(speaker: str, report: Report, given: str) -> Profile:
     """Add the recording to the profile, unless the voice seems to be another's."""
-    from espressivo.profile import Profile, learn
+    from espressivo.profile.profile import (
+        Profile,
+        learn,
+    )
 
     assert report.profile is not None  # it was analysed with one
     assert report.voice is not None
@@ -174,7 +177,7 @@ def _print(report: Report, args: argparse.Namespace, *, first: bool) -> None:
     elif args.csv:
         print(report.to_csv(header=first), end="")
     else:
-        from espressivo.cli.timeline import print_report
+        from espressivo.cli.display.timeline import print_report
 
         if not first:
             print()

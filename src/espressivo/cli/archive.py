@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from espressivo.cli.arguments import add_model, whole_number
 
 if TYPE_CHECKING:
-    from espressivo.archive import Summary
+    from espressivo.batch import Summary
 
 _DESCRIPTION = """\
 Analyse many recordings, on all cores, into Parquet tables: one row a recording, one a
@@ -94,14 +94,17 @@ def _add_running_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what is left to do; print what the tables hold."""
     if args.plot is not None:
-        from espressivo.plot import require_format
+        from espressivo.figures.timeline import require_format
 
         require_format(args.plot)
     if args.engine == "ray" and args.workers is not None:
         args.error("--workers is about this machine; a Ray cluster decides itself")
-    from espressivo.archive import ArchiveOptions, analyze_archive
-    from espressivo.cli.archive_progress import watched
-    from espressivo.cli.archive_summary import print_summary
+    from espressivo.batch import (
+        ArchiveOptions,
+        analyze_archive,
+    )
+    from espressivo.cli.display.archive_progress import watched
+    from espressivo.cli.display.archive_summary import print_summary
 
     options = ArchiveOptions(
         engine=args.engine,
@@ -126,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
         return 130
     print_summary(summary, args.out, watch)
     if args.plot is not None:
-        from espressivo.archive.figure import plot_summary
+        from espressivo.batch.figure import plot_summary
 
         plot_summary(summary, args.plot)
     return _exit_code(summary)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from espressivo.models import DEFAULT
+from espressivo.model.find import DEFAULT
 
 
 def named_folder(text: str) -> tuple[str, Path]:

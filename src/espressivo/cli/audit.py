@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from espressivo.training.audit import Audit
-    from espressivo.training.fold_table import ListedFold
-    from espressivo.training.overlap import Finding, Kind
-    from espressivo.training.splits import Fold
+    from espressivo.training.folds.audit import Audit
+    from espressivo.training.folds.overlap import (
+        Finding,
+        Kind,
+    )
+    from espressivo.training.folds.splits import Fold
+    from espressivo.training.folds.table import ListedFold
 
 _LEAK = 3
 _N_FOLDS, _N_NAMED, _N_CHARACTERS = 12, 4, 72
@@ -90,8 +93,8 @@ def run(args: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from espressivo.cli.progress import counting_bar
-    from espressivo.training.audit import audit
+    from espressivo.cli.display.progress import counting_bar
+    from espressivo.training.folds.audit import audit
 
     corpora = dict(args.corpus)
     is_config = args.source.suffix.lower() == ".toml"
@@ -110,7 +113,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _tabled(path: Path, corpora: dict[str, Path]) -> list[ListedFold]:
     from espressivo.training.corpora import read_corpora
-    from espressivo.training.fold_table import locate, read_folds
+    from espressivo.training.folds.table import (
+        locate,
+        read_folds,
+    )
 
     here = read_corpora(corpora)
     return locate(read_folds(path), here)
@@ -120,7 +126,7 @@ def _configured(path: Path, corpora: dict[str, Path]) -> list[Fold]:
     from espressivo.errors import ConfigError
     from espressivo.training.config import read_config
     from espressivo.training.corpora import read_corpora
-    from espressivo.training.protocol import make_folds
+    from espressivo.training.folds.protocol import make_folds
 
     config = read_config(path)
     if unknown := sorted(corpora.keys() - config.corpora.keys()):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import whole_number
-from espressivo.models import DEFAULT
+from espressivo.model.find import DEFAULT
 
 if TYPE_CHECKING:
     from espressivo.bench.report import BenchReport
@@ -99,10 +99,10 @@ def run(args: argparse.Namespace) -> int:
     """Measure, then print and draw."""
     from espressivo.bench.measure import BenchOptions, bench
     from espressivo.bench.subject import find_subjects
-    from espressivo.cli.progress import counting_bar
+    from espressivo.cli.display.progress import counting_bar
 
     if args.plot is not None:
-        from espressivo.plot import require_format
+        from espressivo.figures.timeline import require_format
 
         require_format(args.plot)
     subjects = find_subjects(args.models)

@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from espressivo.cli.progress import counting_bar
+    from espressivo.cli.display.progress import counting_bar
     from espressivo.training.corpora.check import check_corpus
 
     with counting_bar(f"listening to {args.corpus}") as progress:

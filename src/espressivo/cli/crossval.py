@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from espressivo.training.config import ExperimentConfig
-    from espressivo.training.experiment import EpochReport
-    from espressivo.training.splits import Fold
-    from espressivo.training.task import FoldTask
+    from espressivo.training.folds.splits import Fold
+    from espressivo.training.runs.fold_job import FoldTask
+    from espressivo.training.runs.train import EpochReport
 
 _DESCRIPTION = """\
 Train and test a model on every fold of a protocol: [protocol] in the configuration says
@@ -100,9 +100,9 @@ def add_running_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the cross-validation, then write its tables."""
-    from espressivo.cli.progress import interrupted
+    from espressivo.cli.display.progress import interrupted
     from espressivo.training.corpora import read_corpora
-    from espressivo.training.protocol import make_folds
+    from espressivo.training.folds.protocol import make_folds
 
     config = read_recipe(args)
     utterances = read_corpora(config.corpora)
@@ -120,7 +120,7 @@ def _show(out: Path) -> None:
     from rich.console import Console
 
     from espressivo.cli.tables import print_table
-    from espressivo.training.results import read_results
+    from espressivo.training.scores.read_results import read_results
     from espressivo.training.tables import main_table, write_report
 
     results = [read_results(out)]
@@ -145,8 +145,11 @@ def run_crossval(
         args: Of a parser with `add_running_arguments`.
         cautions: What every table of the result has to say.
     """
-    from espressivo.cli.progress import counting_progress
-    from espressivo.training.crossval import CrossvalOptions, crossval
+    from espressivo.cli.display.progress import counting_progress
+    from espressivo.training.runs.crossval import (
+        CrossvalOptions,
+        crossval,
+    )
 
     options = CrossvalOptions(
         seeds=tuple(args.seeds),
@@ -192,7 +195,7 @@ class _Watch:
             self.progress.update(self.epochs, visible=self.here)
 
     def on_epoch(self, task: FoldTask, report: EpochReport) -> None:
-        from espressivo.cli.progress import epoch_line
+        from espressivo.cli.display.progress import epoch_line
 
         self.progress.console.print(f"{task.name}  {epoch_line(report)}")
         self.progress.update(self.epochs, completed=report.epoch)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from espressivo.training.evaluation import Evaluation
-    from espressivo.training.statistics import Difference
+    from espressivo.training.scores.evaluation import Evaluation
+    from espressivo.training.scores.statistics import Difference
 
 _DESCRIPTION = """\
 Classify every utterance of a corpus and say how often the model is right: weighted
@@ -90,13 +90,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print, and exit 3 when a recording could not be read."""
-    from espressivo.cli.progress import counting_bar
-    from espressivo.models import find_model
+    from espressivo.cli.display.progress import counting_bar
+    from espressivo.model.find import find_model
     from espressivo.training.corpora import read_corpus
     from espressivo.training.evaluate import evaluate
 
     if args.plot is not None:
-        from espressivo.plot import require_format
+        from espressivo.figures.timeline import require_format
 
         require_format(args.plot)
     if args.out is not None:

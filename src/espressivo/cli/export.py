@@ -184,7 +184,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and print what was measured."""
-    from espressivo.cli.progress import watch_steps
+    from espressivo.cli.display.progress import watch_steps
     from espressivo.training.export import ExportOptions, export_run
 
     options = ExportOptions(

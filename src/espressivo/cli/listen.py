@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from espressivo.analyzer import Analyzer
+    from espressivo.pipeline.stream import Stream
     from espressivo.report import Report
-    from espressivo.streaming import Stream
     from espressivo.types import Signal
 
 _DESCRIPTION = """\
@@ -90,7 +90,7 @@ def _seconds(text: str) -> float:
 
 def _listen(args: argparse.Namespace) -> int:
     from espressivo.analyzer import load_model
-    from espressivo.profile import Profile
+    from espressivo.profile.profile import Profile
 
     if args.raw and args.source is None:
         args.error("--raw is about standard input; give - as well")
@@ -112,8 +112,11 @@ def _follow(
     stream: Stream, analyzer: Analyzer, args: argparse.Namespace
 ) -> AudioError | None:
     """Push what comes until it ends; return what ended it before its time."""
+    from espressivo.cli.display.live_view import (
+        LineWriter,
+        LiveView,
+    )
     from espressivo.cli.interrupts import Interrupt
-    from espressivo.cli.live_view import LineWriter, LiveView
 
     view = LineWriter(analyzer) if args.lines else LiveView(analyzer)
     with view:
@@ -126,7 +129,11 @@ def _follow(
 
 
 def _blocks(args: argparse.Namespace) -> Iterator[Signal]:
-    from espressivo.live import Microphone, pcm_blocks, recording_blocks
+    from espressivo.audio.microphone import (
+        Microphone,
+        pcm_blocks,
+        recording_blocks,
+    )
 
     if args.source is None:
         return Microphone().blocks()
@@ -145,6 +152,6 @@ def _print(report: Report, args: argparse.Namespace) -> None:
     elif args.csv:
         print(report.to_csv(), end="")
     else:
-        from espressivo.cli.timeline import print_report
+        from espressivo.cli.display.timeline import print_report
 
         print_report(report)

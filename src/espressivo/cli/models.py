@@ -29,8 +29,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _list(_: argparse.Namespace) -> int:
-    from espressivo.classifier import read_card
-    from espressivo.models import bundled_models, find_model
+    from espressivo.model.classifier import read_card
+    from espressivo.model.find import (
+        bundled_models,
+        find_model,
+    )
 
     for name in bundled_models():
         folder = find_model(name)
@@ -43,8 +46,8 @@ def _list(_: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     import json
 
-    from espressivo.classifier import read_card
-    from espressivo.models import find_model
+    from espressivo.model.classifier import read_card
+    from espressivo.model.find import find_model
 
     details = read_card(find_model(args.model)).details
     print(json.dumps(details, indent=2, ensure_ascii=False))
@@ -52,8 +55,8 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from espressivo.classifier import load_classifier
-    from espressivo.models import find_model
+    from espressivo.model.classifier import load_classifier
+    from espressivo.model.find import find_model
 
     classifier = load_classifier(find_model(args.model))
     card = classifier.card

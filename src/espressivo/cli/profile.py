@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from espressivo.analyzer import Analyzer
-    from espressivo.profile import Profile
+    from espressivo.profile.profile import Profile
     from espressivo.report import Report
 
 _DESCRIPTION = """\
@@ -89,8 +89,11 @@ def _add_options(name: str, action: argparse.ArgumentParser) -> None:
 
 
 def _list(_: argparse.Namespace) -> int:
-    from espressivo.profile import Profile
-    from espressivo.profile_files import profile_names, profiles_folder
+    from espressivo.profile.profile import Profile
+    from espressivo.profile.store import (
+        profile_names,
+        profiles_folder,
+    )
 
     names = profile_names()
     if not names:
@@ -105,8 +108,11 @@ def _list(_: argparse.Namespace) -> int:
 
 def _create(args: argparse.Namespace) -> int:
     from espressivo.analyzer import load_model
-    from espressivo.profile import Profile, create
-    from espressivo.profile_files import profile_path
+    from espressivo.profile.profile import (
+        Profile,
+        create,
+    )
+    from espressivo.profile.store import profile_path
 
     path = profile_path(args.speaker)
     analyzer = load_model(args.model)
@@ -124,7 +130,10 @@ def _create(args: argparse.Namespace) -> int:
 
 def _update(args: argparse.Namespace) -> int:
     from espressivo.analyzer import load_model
-    from espressivo.profile import Profile, learn
+    from espressivo.profile.profile import (
+        Profile,
+        learn,
+    )
 
     analyzer = load_model(args.model, profile=Profile.load(args.speaker))
     heard, n_failed = _listen(analyzer, args.recordings)
@@ -135,7 +144,10 @@ def _update(args: argparse.Namespace) -> int:
 
 
 def _merge(args: argparse.Namespace) -> int:
-    from espressivo.profile import Profile, learn
+    from espressivo.profile.profile import (
+        Profile,
+        learn,
+    )
 
     others = [Profile.load(other) for other in args.others]
     print(f"{args.speaker}: {_summary(learn(args.speaker, *others))}")
@@ -143,8 +155,8 @@ def _merge(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from espressivo.profile import Profile
-    from espressivo.profile_files import profile_path
+    from espressivo.profile.profile import Profile
+    from espressivo.profile.store import profile_path
 
     profile = Profile.load(args.speaker)
     if args.json:
@@ -162,7 +174,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _delete(args: argparse.Namespace) -> int:
-    from espressivo.profile import delete
+    from espressivo.profile.profile import delete
 
     print(f"{delete(args.speaker)}: deleted")
     return 0
@@ -170,7 +182,7 @@ def _delete(args: argparse.Namespace) -> int:
 
 def _listen(analyzer: Analyzer, recordings: Sequence[str]) -> tuple[list[Report], int]:
     """Return reports of who was heard, and how many recordings could not be read."""
-    from espressivo.cli.recording_progress import recording_progress
+    from espressivo.cli.display.recording_progress import recording_progress
 
     heard: list[Report] = []
     n_failed = 0

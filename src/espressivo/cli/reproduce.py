@@ -176,7 +176,7 @@ def _tables(text: str) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Run what is wanted and not done, then print it beside what was published."""
-    from espressivo.cli.progress import interrupted
+    from espressivo.cli.display.progress import interrupted
     from espressivo.errors import EspressivoError
 
     tables = _wanted(args) if args.study == "paper" else ["all"]
@@ -190,7 +190,7 @@ def run(args: argparse.Namespace) -> int:
     sources = _read_sources(args, tables)
     stages = _stages(args, sources, tables)
     if args.dry_run:
-        from espressivo.cli.dry_run import dry_run
+        from espressivo.cli.display.dry_run import dry_run
 
         dry_run(args.seeds, sources, stages)
         return 0
@@ -245,7 +245,7 @@ def _table_two(args: argparse.Namespace) -> None:
     import json
 
     from espressivo.training.reproduce.sources import read_labels
-    from espressivo.training.table_two import table_two
+    from espressivo.training.reproduce.table_two import table_two
 
     table = table_two(
         read_labels("iemocap", args.iemocap.expanduser()),
@@ -320,7 +320,7 @@ def _run_stage(
 def _run_elsewhere(
     args: argparse.Namespace, sources: Mapping[str, Source], stage: Stage
 ) -> None:
-    from espressivo.cli.progress import counting_bar
+    from espressivo.cli.display.progress import counting_bar
     from espressivo.training.reproduce.elsewhere import score_elsewhere
 
     name = stage.entry.name.replace("production", "ravdess")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from espressivo.cli import serve_api
 
 if TYPE_CHECKING:
-    from espressivo.serving import AppServer
+    from espressivo.serve.app_server import AppServer
 
 _DESCRIPTION = f"""\
 Serve the browser app from this machine: the emotion in a recording that you choose, or
@@ -98,8 +98,12 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _serve_app(args: argparse.Namespace) -> int:
-    from espressivo.browser_app import build_app, find_app, newer_source
-    from espressivo.serving import AppServer
+    from espressivo.serve.app_server import AppServer
+    from espressivo.serve.browser_app import (
+        build_app,
+        find_app,
+        newer_source,
+    )
 
     signal.signal(signal.SIGTERM, _interrupt)  # whatever ends it, ends npm too
     app = find_app() or build_app(_tell)

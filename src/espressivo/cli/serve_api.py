@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.api.limits import Limits
 from espressivo.cli.arguments import add_model
 from espressivo.errors import ServeError
-from espressivo.models import DEFAULT
+from espressivo.model.find import DEFAULT
+from espressivo.serve.api.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ def given(args: argparse.Namespace) -> list[str]:
 def run(args: argparse.Namespace) -> int:
     """Serve until it is stopped, and return the exit code."""
     from espressivo.analyzer import load_model
-    from espressivo.api.server import ApiServer
+    from espressivo.serve.api.server import ApiServer
 
     options = vars(args)
     limits = {name: options[name] for _, name, *_ in _LIMITS if name in options}
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _token(path: Path | None) -> str | None:
-    from espressivo.api.access import checked_token
+    from espressivo.serve.api.access import checked_token
 
     if path is None:
         text = os.environ.get(TOKEN)

@@ -100,8 +100,8 @@ def _profile(args: argparse.Namespace) -> int:
 
 def _study(given: tuple[str, str, str], args: argparse.Namespace) -> list[Case]:
     """Study one model on one corpus, with and without calm where there is any."""
-    from espressivo.cli.progress import counting_bar
-    from espressivo.models import find_model
+    from espressivo.cli.display.progress import counting_bar
+    from espressivo.model.find import find_model
     from espressivo.training.corpora import CORPORA, read_corpus
     from espressivo.training.profile_study import listen
     from espressivo.training.unheard import require_unheard
@@ -125,8 +125,8 @@ def _study(given: tuple[str, str, str], args: argparse.Namespace) -> list[Case]:
 def _case(
     folder: Path, title: str, listened: Listened, args: argparse.Namespace
 ) -> Case:
-    from espressivo.classifier import load_classifier
-    from espressivo.cli.progress import counting_bar
+    from espressivo.cli.display.progress import counting_bar
+    from espressivo.model.classifier import load_classifier
     from espressivo.training.profile_report import Case
     from espressivo.training.profile_study import study, suspect
 

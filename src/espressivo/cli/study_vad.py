@@ -104,7 +104,7 @@ def add_parser(studies: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def _vad(args: argparse.Namespace) -> int:
     from espressivo.cli.evaluate import make_folder
-    from espressivo.models import find_model
+    from espressivo.model.find import find_model
     from espressivo.training.corpora import read_corpus
     from espressivo.training.figures import plot_vad
     from espressivo.training.noises import read_noises
@@ -184,7 +184,7 @@ def _hear(
     args: argparse.Namespace,
 ) -> list[HeardNotes]:
     """Make a corpus's notes, and hear them."""
-    from espressivo.cli.progress import counting_bar
+    from espressivo.cli.display.progress import counting_bar
     from espressivo.errors import CorpusError
     from espressivo.training.long_notes import read_spoken
     from espressivo.training.vad_study import hear_notes
@@ -205,7 +205,7 @@ def _hear(
 
 
 def _case(corpus: _Unheard, title: str, heard: list[HeardNotes], draws: Draws) -> Case:
-    from espressivo.classifier import read_card
+    from espressivo.model.classifier import read_card
     from espressivo.training.vad_report import Case, Found
     from espressivo.training.vad_study import to_cells
 

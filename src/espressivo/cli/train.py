@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from espressivo.cli.recipe import add_recipe_arguments, read_recipe
 
 if TYPE_CHECKING:
+    from espressivo.training.clips.dataset import Clip
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.corpora import Utterance
-    from espressivo.training.dataset import Clip
 
 _DESCRIPTION = """\
 Train one model as a TOML file says: on which corpora, which network, how long, with
@@ -79,8 +79,11 @@ def run(args: argparse.Namespace) -> int:
     """Train, or go on training."""
     from dataclasses import replace
 
-    from espressivo.cli.progress import interrupted, watch_epochs
-    from espressivo.training.experiment import train
+    from espressivo.cli.display.progress import (
+        interrupted,
+        watch_epochs,
+    )
+    from espressivo.training.runs.train import train
 
     config = read_recipe(args, [args.leave_out] if args.leave_out else [])
     if args.seed is not None:
@@ -120,8 +123,11 @@ def _read(
 def _load(
     utterances: list[Utterance], config: ExperimentConfig, args: argparse.Namespace
 ) -> list[Clip]:
-    from espressivo.cli.progress import counting_bar
-    from espressivo.training.dataset import load_clips, require_readable
+    from espressivo.cli.display.progress import counting_bar
+    from espressivo.training.clips.dataset import (
+        load_clips,
+        require_readable,
+    )
 
     with counting_bar("reading recordings") as on_loaded:
         clips, unreadable = load_clips(utterances, config.signal, args.cache, on_loaded)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
-from espressivo import atomic
+from espressivo.files import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ write_text = atomic.write_text
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield where to write, as `espressivo.atomic.replacing` does.
+    """Yield where to write, as `espressivo.files.atomic.replacing` does.
 
     Raises:
         OSError: It cannot be written; torch and safetensors say so in other ways.

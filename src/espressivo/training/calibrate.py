@@ -16,8 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espressivo.errors import CorpusError
-from espressivo.training.evaluation import read_predictions
-from espressivo.training.statistics import fit_temperature, score, softmax, to_logits
+from espressivo.training.scores.evaluation import read_predictions
+from espressivo.training.scores.statistics import (
+    fit_temperature,
+    score,
+    softmax,
+    to_logits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

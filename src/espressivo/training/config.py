@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from espressivo.training import toml
+from espressivo.training.folds.protocol import ProtocolConfig
 from espressivo.training.networks.network import NetworkConfig
-from espressivo.training.protocol import ProtocolConfig
 
 Balance = Literal["none", "class", "corpus-class"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -155,7 +155,7 @@ class ClassifierConfig:
 
 @dataclass(frozen=True, slots=True)
 class ProfileConfig:
-    """A second classifier, for who has a profile; see `espressivo.training.personal`.
+    """A second classifier, for who has a profile; see `fit.profile_head`.
 
     Attributes:
         fit: Whether there is one. It needs three speakers with every emotion.

@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import numpy as np
 
 from espressivo.analyzer import Analyzer
-from espressivo.audio import load_audio
-from espressivo.classifier import Classifier, ModelCard, load_classifier
+from espressivo.audio.recording import load_audio
 from espressivo.errors import AudioError, CorpusError, ModelError
-from espressivo.training.evaluation import Evaluation, Failure
-from espressivo.training.preprocess import find_loud
+from espressivo.model.classifier import (
+    Classifier,
+    ModelCard,
+    load_classifier,
+)
+from espressivo.training.clips.preprocess import find_loud
+from espressivo.training.scores.evaluation import (
+    Evaluation,
+    Failure,
+)
 from espressivo.types import SAMPLE_RATE, Emotion, Segment, Signal
 
 _Result = TypeVar("_Result")

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espressivo.audio import load_audio
+from espressivo.audio.recording import load_audio
 from espressivo.errors import AudioError, CorpusError
+from espressivo.training.clips.preprocess import (
+    find_loud,
+    peak_normalize,
+)
 from espressivo.training.noises import pink_noise, ramp
-from espressivo.training.preprocess import find_loud, peak_normalize
 from espressivo.types import SAMPLE_RATE, Emotion, Segment, Signal
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espressivo.audio import load_audio
+from espressivo.audio.recording import load_audio
 from espressivo.errors import CorpusError
 from espressivo.types import SAMPLE_RATE, Signal
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from espressivo.atomic import write_text
+from espressivo.files.atomic import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,21 +14,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from espressivo.analyzer import Analyzer
-from espressivo.audio import load_audio
-from espressivo.classifier import Classifier, load_classifier
+from espressivo.audio.recording import load_audio
 from espressivo.errors import AudioError, CorpusError
-from espressivo.profile import Profile
+from espressivo.model.classifier import (
+    Classifier,
+    load_classifier,
+)
+from espressivo.model.speaker_statistics import traits_of
+from espressivo.profile.profile import Profile
 from espressivo.training.evaluate import clip_windows, in_parallel, require_emotions
 from espressivo.training.histories import KINDS, Kind, draw_order, profiles_of
-from espressivo.training.statistics import (
+from espressivo.training.scores.statistics import (
     Difference,
     Interval,
     compare_sums,
     interval_of,
 )
-from espressivo.training.sums import by_speaker, resamples, scores_of, sums_of
+from espressivo.training.scores.sums import (
+    by_speaker,
+    resamples,
+    scores_of,
+    sums_of,
+)
 from espressivo.types import Emotion
-from espressivo.voice import traits_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

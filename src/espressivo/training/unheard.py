@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from espressivo.classifier import read_card
 from espressivo.errors import CorpusError
+from espressivo.model.classifier import read_card
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

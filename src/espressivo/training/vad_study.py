@@ -14,8 +14,11 @@ import numpy as np
 
 from espressivo.training.aggregations import AGGREGATIONS
 from espressivo.training.long_notes import KINDS, build_note
-from espressivo.training.statistics import Interval, interval_of
-from espressivo.training.sums import (
+from espressivo.training.scores.statistics import (
+    Interval,
+    interval_of,
+)
+from espressivo.training.scores.sums import (
     Floats,
     by_speaker,
     confusions_of,

@@ -16,14 +16,17 @@ import onnxruntime as ort
 from onnx import numpy_helper
 
 from espressivo.analyzer import Analyzer
-from espressivo.classifier import Classifier, load_classifier
 from espressivo.errors import ModelError
+from espressivo.model.classifier import (
+    Classifier,
+    load_classifier,
+)
+from espressivo.speech.windows import plan_windows
 from espressivo.training.evaluate import require_emotions
 from espressivo.training.long_notes import LONGEST_S, shares_found
 from espressivo.training.networks.whisper import sinusoids
 from espressivo.types import SAMPLE_RATE, Emotion, Segment, Signal
 from espressivo.version import __version__
-from espressivo.windows import plan_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

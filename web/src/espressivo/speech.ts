@@ -1,7 +1,7 @@
 /**
  * Where someone speaks: Silero VAD, then pure hysteresis to segments.
  *
- * As `espressivo/speech.py` does it. Source: Silero VAD 6.2 (MIT).
+ * As `espressivo/speech/detector.py` does it. Source: Silero VAD 6.2 (MIT).
  */
 
 import type { Graph } from "./graphs";

@@ -1,7 +1,7 @@
 /**
  * What was heard of one voice: sums that can be merged in any order.
  *
- * As `espressivo/voice.py`. Of every window a row of traits is kept account of: the
+ * As `espressivo/model/speaker_statistics.py`. Of every window a row of traits is kept account of: the
  * model's embedding, the probabilities it gave, and how undecided it was. Never the
  * audio, never a window.
  */

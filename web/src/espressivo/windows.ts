@@ -1,7 +1,7 @@
 /**
  * Segments of speech -> windows that the classifier takes, from a stream.
  *
- * As `espressivo/windows.py` does it, line by line: a segment of at most `window`
+ * As `espressivo/speech/windows.py` does it, line by line: a segment of at most `window`
  * samples is one window; up to twice that, two equal ones; a longer one gives off whole
  * windows until that holds for the rest.
  */

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from espressivo.audio import Recording
+from espressivo.audio.recording import Recording
 from espressivo.errors import AudioError
 from espressivo.training.corpora import find_corpus, read_corpus
 from espressivo.training.corpora.utterance import UNLABELLED, Clip

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from espressivo.errors import CorpusError
-from espressivo.rows import read_rows
+from espressivo.files.tables import read_rows
 from espressivo.training.corpora.utterance import Utterance, require_unique
 from espressivo.types import Emotion
 

@@ -1,16 +1,16 @@
 """A finished run -> a model folder: one graph, int8, checked, with its card."""
 
-from espressivo.training.export.calibration import (
+from espressivo.training.export.exporter import export_run
+from espressivo.training.export.graph.to_onnx import to_onnx
+from espressivo.training.export.options import ExportOptions
+from espressivo.training.export.quantize.calibration import (
     Calibration,
     calibrate,
     center_logits,
 )
-from espressivo.training.export.exporter import export_run
-from espressivo.training.export.graph import to_onnx
-from espressivo.training.export.options import ExportOptions
-from espressivo.training.export.products import products_of
+from espressivo.training.export.quantize.int8 import quantize
+from espressivo.training.export.quantize.matmuls import products_of
 from espressivo.training.export.report import ExportReport
-from espressivo.training.export.rounding import quantize
 
 __all__ = [
     "Calibration",

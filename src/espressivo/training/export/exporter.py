@@ -6,30 +6,37 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from espressivo.classifier import FORMAT_VERSION
 from espressivo.errors import ExportError
+from espressivo.model.classifier import FORMAT_VERSION
 from espressivo.training.config import read_config
 from espressivo.training.corpora import read_corpus
-from espressivo.training.export import card, folder, parity
-from espressivo.training.export.costs import measure_costs
-from espressivo.training.export.frontend import FRONT_END
-from espressivo.training.export.graph import to_onnx
-from espressivo.training.export.heldout import score_held_out
+from espressivo.training.export import (
+    card,
+    folder,
+)
+from espressivo.training.export.checks import parity
+from espressivo.training.export.checks.costs import measure_costs
+from espressivo.training.export.checks.heldout import score_held_out
+from espressivo.training.export.graph.logmel import FRONT_END
+from espressivo.training.export.graph.tiling import tile_convolution
+from espressivo.training.export.graph.to_onnx import to_onnx
 from espressivo.training.export.options import ExportOptions, Progress, unwatched
-from espressivo.training.export.personal_part import (
+from espressivo.training.export.profile_part import (
     PersonalPart,
     read_personal_part,
+)
+from espressivo.training.export.quantize.compression import (
+    draw_material,
+    reduce_graph,
 )
 from espressivo.training.export.recordings import (
     fold_test_utterances,
     require_windows,
     training_utterances,
 )
-from espressivo.training.export.reduction import draw_material, reduce_graph
 from espressivo.training.export.report import ExportReport
 from espressivo.training.export.report_text import to_markdown
-from espressivo.training.export.tiling import tile_convolution
-from espressivo.training.run import load_run
+from espressivo.training.runs.folder import load_run
 from espressivo.version import __version__
 
 if TYPE_CHECKING:

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from espressivo.classifier import load_classifier
 from espressivo.errors import ExportError
-from espressivo.personal import FILE as PROFILE_FILE
-from espressivo.training.export.personal_graph import with_embedding
+from espressivo.model.classifier import load_classifier
+from espressivo.model.profile_head import FILE as PROFILE_FILE
+from espressivo.training.export.graph.profile_head import with_embedding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import onnx
 
-    from espressivo.training.export.personal_part import PersonalPart
+    from espressivo.training.export.profile_part import PersonalPart
 
 
 UNKNOWN_LICENCE = "not known to espressivo"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from espressivo.training.export.ranges import RangeMethod
+    from espressivo.training.export.quantize.ranges import RangeMethod
 
 Precision: TypeAlias = Literal["int8", "fp16", "fp32"]
 

@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espressivo.errors import ExportError
-from espressivo.training.augment import Augment, variation_seed
+from espressivo.training.clips.augment import (
+    Augment,
+    variation_seed,
+)
+from espressivo.training.clips.dataset import (
+    draw_weights,
+    load_signals,
+)
 from espressivo.training.config import AugmentConfig, read_config
 from espressivo.training.corpora import read_corpus
-from espressivo.training.dataset import draw_weights, load_signals
-from espressivo.training.fold_table import FOLDS, read_folds
+from espressivo.training.folds.table import (
+    FOLDS,
+    read_folds,
+)
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -23,7 +32,10 @@ if TYPE_CHECKING:
 
     from espressivo.training.config import ExperimentConfig, SignalConfig
     from espressivo.training.corpora import Utterance
-    from espressivo.training.fold_table import Listed, ListedFold
+    from espressivo.training.folds.table import (
+        Listed,
+        ListedFold,
+    )
     from espressivo.types import Signal
 
 WINDOW = 8 * SAMPLE_RATE

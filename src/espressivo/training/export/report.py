@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from espressivo.training.export.costs import Costs
-    from espressivo.training.export.parity import Agreement
-    from espressivo.training.statistics import Interval
+    from espressivo.training.export.checks.costs import Costs
+    from espressivo.training.export.checks.parity import Agreement
+    from espressivo.training.scores.statistics import Interval
 
 SCHEMA = "espressivo.export/2"
 """Name and version of the JSON that `ExportReport.to_dict` returns."""

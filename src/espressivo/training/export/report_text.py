@@ -8,14 +8,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from espressivo.bench import OperatorCost
-    from espressivo.training.export.costs import Costs, GraphCosts
-    from espressivo.training.export.parity import Agreement
+    from espressivo.training.export.checks.costs import (
+        Costs,
+        GraphCosts,
+    )
+    from espressivo.training.export.checks.parity import Agreement
     from espressivo.training.export.report import (
         ExportReport,
         HeldOut,
         MeasuredSite,
     )
-    from espressivo.training.statistics import Interval
+    from espressivo.training.scores.statistics import Interval
 
 _LEAST_SHARE = 0.001  # of the time; kinds of operator below are one row together
 

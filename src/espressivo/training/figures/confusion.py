@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from espressivo.style import canvas, headline, save, wrapped
+from espressivo.figures.style import (
+    canvas,
+    headline,
+    save,
+    wrapped,
+)
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from espressivo.style import (
+from espressivo.figures.style import (
     ACCENT,
     INK,
     PALE,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from espressivo.training.answers import Results
+    from espressivo.training.scores.crossval_results import Results
 
 _CHANCE = 0.25
 

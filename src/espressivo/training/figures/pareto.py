@@ -5,8 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from espressivo.placement import add_label, scale_axis, separate
-from espressivo.style import ACCENT, INK, PALE, bare, canvas, save
+from espressivo.figures.labels import (
+    add_label,
+    scale_axis,
+    separate,
+)
+from espressivo.figures.style import (
+    ACCENT,
+    INK,
+    PALE,
+    bare,
+    canvas,
+    save,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

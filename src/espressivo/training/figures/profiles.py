@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espressivo.style import ACCENT, INK, PALE, bare, headline, panels, save
+from espressivo.figures.style import (
+    ACCENT,
+    INK,
+    PALE,
+    bare,
+    headline,
+    panels,
+    save,
+)
 from espressivo.training.profile_report import size_name
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espressivo.style import (
+from espressivo.figures.style import (
     ACCENT,
     INK,
     PALE,
@@ -15,7 +15,7 @@ from espressivo.style import (
     headline,
     save,
 )
-from espressivo.training.sums import N_BINS
+from espressivo.training.scores.sums import N_BINS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from espressivo.training.pools import Pool
+    from espressivo.training.scores.pooled import Pool
 
 _CHANCE = 0.25  # of four emotions: no top probability is lower
 

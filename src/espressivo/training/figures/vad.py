@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from espressivo.style import ACCENT, INK, PALE, bare, canvas, headline, save
+from espressivo.figures.style import (
+    ACCENT,
+    INK,
+    PALE,
+    bare,
+    canvas,
+    headline,
+    save,
+)
 from espressivo.training.vad_report import WAYS
 
 if TYPE_CHECKING:

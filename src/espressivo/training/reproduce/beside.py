@@ -6,9 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from espressivo.training.published import NOT_MEASURED, STUDY_CONFUSION, Published
 from espressivo.training.tables import Bounded, Column, Row, Table
 from espressivo.training.tables.build import SCORES, bounded, shares_of, stem_of
+from espressivo.training.tables.published import (
+    NOT_MEASURED,
+    STUDY_CONFUSION,
+    Published,
+)
 from espressivo.training.tables.wording import (
     INTERVALS,
     MEASURES,
@@ -21,7 +25,7 @@ from espressivo.types import Emotion
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from espressivo.training.answers import Results
+    from espressivo.training.scores.crossval_results import Results
 
 _QUOTED = f"{NOT_MEASURED[0].upper()}{NOT_MEASURED[1:]}: what is not ours."
 _ITS_SPREAD = "The published ± is over folds; its divisor is not said."

@@ -8,28 +8,43 @@ from typing import TYPE_CHECKING, Any
 
 from espressivo.errors import TrainingError
 from espressivo.training.atomic import write_text
+from espressivo.training.clips.dataset import (
+    Unreadable,
+    load_clips,
+    require_readable,
+)
+from espressivo.training.clips.feature_cache import FrontEnd
 from espressivo.training.config import read_config
-from espressivo.training.crossval import describe_clips
-from espressivo.training.dataset import Unreadable, load_clips, require_readable
-from espressivo.training.evaluation import PREDICTIONS
-from espressivo.training.fold_table import FOLDS, write_folds
-from espressivo.training.frontend import FrontEnd
-from espressivo.training.results import CARD, SCHEMA, read_card
-from espressivo.training.run import (
+from espressivo.training.folds.splits import Fold
+from espressivo.training.folds.table import (
+    FOLDS,
+    write_folds,
+)
+from espressivo.training.runs.crossval import describe_clips
+from espressivo.training.runs.fold_job import (
+    read_temperature,
+    rows_of,
+    write_rows,
+)
+from espressivo.training.runs.folder import (
     WEIGHTS,
     file_sha256,
     is_finished,
     load_run,
     pick_device,
 )
-from espressivo.training.splits import Fold
-from espressivo.training.task import read_temperature, rows_of, write_rows
+from espressivo.training.scores.evaluation import PREDICTIONS
+from espressivo.training.scores.read_results import (
+    CARD,
+    SCHEMA,
+    read_card,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from espressivo.training.dataset import Clip
+    from espressivo.training.clips.dataset import Clip
     from espressivo.training.reproduce.sources import Source
 
 

@@ -15,14 +15,21 @@ import av
 import numpy as np
 import torch
 
+from espressivo.training.clips.dataset import (
+    Clip,
+    Draw,
+    Draws,
+)
+from espressivo.training.clips.feature_cache import FrontEnd
 from espressivo.training.corpora.utterance import Utterance
-from espressivo.training.dataset import Clip, Draw, Draws
-from espressivo.training.experiment import hear, pick_precision
-from espressivo.training.frontend import FrontEnd
+from espressivo.training.fit.objective import Objective
+from espressivo.training.fit.optimizer import make_optimizer
 from espressivo.training.networks import build_network
-from espressivo.training.objective import Objective
-from espressivo.training.optimization import make_optimizer
-from espressivo.training.run import pick_device
+from espressivo.training.runs.folder import pick_device
+from espressivo.training.runs.train import (
+    hear,
+    pick_precision,
+)
 from espressivo.types import SAMPLE_RATE, Emotion
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from espressivo.errors import CorpusError
 from espressivo.training.corpora import find_corpus, read_corpus
 from espressivo.training.corpora.check import check_corpus
-from espressivo.training.splits import some_of
+from espressivo.training.folds.splits import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

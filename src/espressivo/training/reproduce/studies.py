@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING
 
 from espressivo.errors import ConfigError
 from espressivo.training.config import ExperimentConfig, read_config
-from espressivo.training.evaluation import PREDICTIONS
+from espressivo.training.folds.protocol import (
+    ProtocolConfig,
+    make_folds,
+)
 from espressivo.training.networks import build_network, load_pretrained
-from espressivo.training.protocol import ProtocolConfig, make_folds
-from espressivo.training.published import OTHERS, STUDY, Published
+from espressivo.training.scores.evaluation import PREDICTIONS
+from espressivo.training.tables.published import (
+    OTHERS,
+    STUDY,
+    Published,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from espressivo.training.folds.splits import Fold
     from espressivo.training.networks.network import Frozen
     from espressivo.training.reproduce.sources import Source
-    from espressivo.training.splits import Fold
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 """Holds `paper.toml`, `pepino.toml` and `light-sernet.toml`."""

@@ -6,7 +6,6 @@ import json
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
-from espressivo.training.evaluation import PREDICTIONS
 from espressivo.training.reproduce.beside import (
     Beside,
     beside_tables,
@@ -15,7 +14,11 @@ from espressivo.training.reproduce.beside import (
     table_two_beside,
 )
 from espressivo.training.reproduce.studies import ENTRIES
-from espressivo.training.results import CARD, read_results
+from espressivo.training.scores.evaluation import PREDICTIONS
+from espressivo.training.scores.read_results import (
+    CARD,
+    read_results,
+)
 from espressivo.training.tables import (
     FORMATS,
     to_html,

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from espressivo.training.pools import holm
-from espressivo.training.published import NOT_MEASURED, OTHERS, STUDY
+from espressivo.training.scores.pooled import holm
 from espressivo.training.tables.build import ECE_NOTE, SCORES
+from espressivo.training.tables.published import (
+    NOT_MEASURED,
+    OTHERS,
+    STUDY,
+)
 from espressivo.training.tables.table import Bounded, Column, Row, Table
 from espressivo.training.tables.wording import (
     MEASURES,
@@ -21,8 +25,11 @@ from espressivo.training.tables.wording import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from espressivo.training.answers import Comparison, Results
-    from espressivo.training.published import Published
+    from espressivo.training.scores.crossval_results import (
+        Comparison,
+        Results,
+    )
+    from espressivo.training.tables.published import Published
 
 _COMPARED = ("wa", "ua", "macro_f1", "ece")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espressivo.training.pools import spread
+from espressivo.training.scores.pooled import spread
 from espressivo.training.tables.table import Bounded, Column, Row, Table
 from espressivo.training.tables.wording import (
     INTERVALS,
@@ -24,8 +24,8 @@ from espressivo.types import Emotion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from espressivo.training.answers import Results
-    from espressivo.training.sums import Floats
+    from espressivo.training.scores.crossval_results import Results
+    from espressivo.training.scores.sums import Floats
 
 _F1 = tuple(f"f1_{emotion}" for emotion in Emotion)
 SCORES = ("wa", "ua", "macro_f1", *_F1)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from espressivo.training.answers import Results
+    from espressivo.training.scores.crossval_results import Results
 
 _COLUMNS = ("name", "size_mb", "time_ms", "ua", "low", "high", "published")
 

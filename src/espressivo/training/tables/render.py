@@ -10,7 +10,7 @@ from html import escape
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from espressivo.training.pools import Spread
+from espressivo.training.scores.pooled import Spread
 from espressivo.training.tables.table import Bounded
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from espressivo.errors import TrainingError
 from espressivo.training import figures
-from espressivo.training.published import NOT_MEASURED, STUDY_CONFUSION
 from espressivo.training.tables.against import comparison_table, published_table
 from espressivo.training.tables.build import (
     class_table,
@@ -23,6 +22,10 @@ from espressivo.training.tables.build import (
     stem_of,
 )
 from espressivo.training.tables.page import PAGE
+from espressivo.training.tables.published import (
+    NOT_MEASURED,
+    STUDY_CONFUSION,
+)
 from espressivo.training.tables.render import FORMATS, to_html
 from espressivo.training.tables.table import turned
 from espressivo.training.tables.wording import RANDOM, names_of
@@ -30,8 +33,8 @@ from espressivo.training.tables.wording import RANDOM, names_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from espressivo.training.answers import Results
     from espressivo.training.figures import Point
+    from espressivo.training.scores.crossval_results import Results
     from espressivo.training.tables.table import Table
 
 REPORT = "report.html"

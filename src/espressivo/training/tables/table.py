@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from espressivo.training.pools import Spread
+from espressivo.training.scores.pooled import Spread
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ from collections import Counter
 from math import isnan
 from typing import TYPE_CHECKING
 
-from espressivo.training.answers import FEW_SPEAKERS
-from espressivo.training.sums import N_RESAMPLES
+from espressivo.training.scores.crossval_results import FEW_SPEAKERS
+from espressivo.training.scores.sums import N_RESAMPLES
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from espressivo.training.answers import Results
+    from espressivo.training.scores.crossval_results import Results
 
 RANDOM = "random split: speakers are in several parts"
 

@@ -1,0 +1,306 @@
+"""Any recording -> blocks of mono 16 kHz float32, a stream in constant memory.
+
+FFmpeg does the work, through PyAV: it decodes, takes the mean over channels and
+resamples. What it cannot decode costs a warning, not the recording.
+"""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.error
+import numpy as np
+
+from espressivo.audio.containers import missing_end
+from espressivo.audio.ffmpeg import (
+    drain,
+    resample,
+    resampling_graph,
+)
+from espressivo.errors import AudioError
+from espressivo.types import SAMPLE_RATE, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from av.audio.codeccontext import AudioCodecContext
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.filter import Graph
+
+BLOCK_S = 30.0
+# Integers are full-scale PCM, as scipy and soundfile hand them over.
+_FULL_SCALE = {("i", 2): (0, 2**15), ("i", 4): (0, 2**31), ("u", 1): (128, 2**7)}
+# A float signal beyond this is not audio in -1..1 with some overshoot any more.
+_LOUDEST = 32.0
+
+
+class Recording:
+    """One audio file, opened: iterate over `blocks` once.
+
+    Attributes:
+        name: How messages call it.
+        duration_s: What its container says, where it says anything.
+        warnings: What went wrong without being fatal, complete after the last block.
+    """
+
+    def __init__(self, path: Path | str, name: str | None = None) -> None:
+        self.path = Path(path)
+        self.name = name if name is not None else str(path)
+        self.warnings: list[str] = []
+        self._container = self._open()
+        self._stream: AudioStream = self._container.streams.audio[0]
+        self._decoder = self._decoder_of(self._stream)
+        duration = self._container.duration
+        self.duration_s = duration / av.time_base if duration else None
+
+    def _open(self) -> InputContainer:
+        self._require_content()
+        try:
+            self._file = self.path.open("rb")
+        except OSError as error:
+            raise self._not_opened(error) from error
+        try:
+            # We open the file, and FFmpeg may open nothing: a playlist must not make
+            # it read other files or the network. Its own reads, not Python's: an
+            # interrupt inside a callback would pass for the end of the file.
+            container = av.open(
+                "fd:",
+                "r",
+                options={
+                    "fd": str(self._file.fileno()),
+                    "protocol_whitelist": "fd",
+                },
+            )
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            self._file.close()
+            raise AudioError(
+                f"{self.name}: cannot be read as a recording ({_reason(error)}); "
+                "pass wav, flac, mp3, ogg, opus, m4a, amr, webm or mp4 with sound"
+            ) from error
+        if not container.streams.audio:
+            kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+            container.close()
+            self._file.close()
+            raise AudioError(
+                f"{self.name}: holds no audio stream (it holds: {kinds}); "
+                "pass a recording with sound",
+                "no sound",
+            )
+        return container
+
+    def _require_content(self) -> None:
+        try:
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+            raise AudioError(
+                f"{self.name}: no such file; pass a recording", "missing"
+            ) from error
+        except OSError as error:  # a link to itself, a folder not to be entered
+            raise self._not_opened(error) from error
+        if stat.S_ISDIR(found.st_mode):
+            raise AudioError(
+                f"{self.name}: is a directory, not a recording; pass the files in it",
+                "directory",
+            )
+        if stat.S_ISREG(found.st_mode) and found.st_size == 0:
+            raise AudioError(
+                f"{self.name}: the file is empty; pass a recording", "empty"
+            )
+
+    def _not_opened(self, error: OSError) -> AudioError:
+        text = f"{self.name}: cannot be opened ({_reason(error)})"
+        return AudioError(text, "not opened")
+
+    def _decoder_of(self, stream: AudioStream) -> AudioCodecContext:
+        """Return what decodes a stream: for Opus libopus, for all else FFmpeg's own.
+
+        Browsers decode Opus by libopus too, to the same bits. FFmpeg's own decoder of
+        Opus is another, and moves the probabilities by up to 0.024.
+        """
+        usual: AudioCodecContext | None = stream.codec_context
+        if usual is None:
+            self._container.close()
+            self._file.close()
+            raise AudioError(
+                f"{self.name}: its sound is in a codec that FFmpeg does not know; "
+                "pass an undamaged recording, or convert it",
+                "damaged",
+            )
+        if usual.name != "opus" or "libopus" not in av.codecs_available:
+            return usual
+        decoder = av.codec.Codec("libopus", "r").create("audio")
+        decoder.extradata = usual.extradata
+        decoder.sample_rate, decoder.layout = usual.sample_rate, usual.layout
+        return decoder
+
+    def blocks(self, block_s: float = BLOCK_S) -> Generator[Signal, None, None]:
+        """Yield the recording as consecutive signals of `block_s` seconds.
+
+        The last one is shorter; a recording that decodes to nothing yields none.
+
+        Raises:
+            AudioError: The samples are not numbers, or nothing could be decoded.
+        """
+        size = max(1, round(block_s * SAMPLE_RATE))
+        held: list[Signal] = []
+        n_held = n_read = 0
+        with self._file, self._container:
+            for piece in self._pieces():
+                self._require_finite(piece, n_read)
+                n_read += len(piece)
+                held.append(piece)
+                n_held += len(piece)
+                if n_held >= size:
+                    signal = np.concatenate(held)
+                    n_whole = len(signal) // size * size
+                    yield from np.split(signal[:n_whole], n_whole // size)
+                    held = [signal[n_whole:]]
+                    n_held = len(held[0])
+            missing = missing_end(self._file) if self._file.seekable() else None
+        if n_held:
+            yield np.concatenate(held)
+        if missing is not None:
+            self.warnings.append(f"{self.name}: truncated: holds {missing}")
+        else:
+            self._compare_durations(n_read)
+
+    def _pieces(self) -> Iterator[Signal]:
+        """Yield signals as FFmpeg hands them over, of no particular length."""
+        graph: Graph | None = None
+        shape: tuple[Any, ...] | None = None
+        for frame in self._frames():
+            now = (frame.sample_rate, frame.format.name, frame.layout.name)
+            if graph is None or now != shape:  # a stream may change midway
+                if graph is not None:
+                    yield from drain(graph, flush=True)
+                graph, shape = self._graph(frame), now
+            frame.pts = None  # gaps in the time stamps are not samples
+            graph.push(frame)
+            yield from drain(graph)
+        if graph is not None:
+            yield from drain(graph, flush=True)
+
+    def _graph(self, frame: AudioFrame) -> Graph:
+        try:
+            return resampling_graph(frame)
+        except av.error.FFmpegError as error:
+            raise AudioError(
+                f"{self.name}: {frame.layout.nb_channels} channels at "
+                f"{frame.sample_rate} Hz cannot be brought to one at {SAMPLE_RATE} Hz "
+                f"({_reason(error)}); pass an undamaged recording",
+                "damaged",
+            ) from error
+
+    def _frames(self) -> Iterator[AudioFrame]:
+        n_broken = n_frames = 0
+        packets = self._container.demux(self._stream)
+        last = ""
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except (av.error.FFmpegError, OSError) as error:
+                self.warnings.append(f"{self.name}: stopped early ({_reason(error)})")
+                break
+            try:
+                frames = self._decoder.decode(packet)
+            except (av.error.FFmpegError, OSError) as error:
+                n_broken += 1
+                last = _reason(error)
+                continue
+            n_frames += len(frames)
+            yield from frames
+        if n_frames == 0:
+            raise AudioError(
+                f"{self.name}: no audio could be decoded "
+                f"({last or 'the stream is empty'}); pass an undamaged recording",
+                "damaged",
+            )
+        if n_broken:
+            self.warnings.append(
+                f"{self.name}: {n_broken} damaged packets skipped ({last})"
+            )
+
+    def _require_finite(self, piece: Signal, n_before: int) -> None:
+        if not np.isfinite(piece).all():
+            bad = n_before + int(np.argmin(np.isfinite(piece)))
+            raise AudioError(
+                f"{self.name}: holds NaN or infinite samples near "
+                f"{bad / SAMPLE_RATE:.3f} s; repair the recording",
+                "not finite",
+            )
+
+    def _compare_durations(self, n_samples: int) -> None:
+        read_s = n_samples / SAMPLE_RATE
+        if self.duration_s is not None and read_s < 0.98 * self.duration_s - 0.1:
+            self.warnings.append(
+                f"{self.name}: truncated: {read_s:.1f} s decode of the "
+                f"{self.duration_s:.1f} s that it announces"
+            )
+
+
+def load_audio(path: Path | str) -> Signal:
+    """Read a whole recording as one mono signal at 16 kHz.
+
+    Raises:
+        AudioError: It cannot be read, or not a single sample decodes.
+    """
+    signals = list(Recording(path).blocks())
+    return np.concatenate(signals) if signals else np.zeros(0, np.float32)
+
+
+def from_array(samples: np.typing.NDArray[Any], sample_rate: int) -> Signal:
+    """Check an array and bring it to mono float32 at 16 kHz.
+
+    Args:
+        samples: [samples], floats in -1..1 or PCM of type int16, int32 or uint8.
+        sample_rate: Of `samples`, in Hz.
+
+    Raises:
+        AudioError: Wrong shape or type, NaN or infinite samples, or floats that are
+            not scaled to -1..1.
+    """
+    samples = np.asarray(samples)
+    if samples.ndim != 1:
+        raise AudioError(
+            f"array: shape is {samples.shape}, not [samples]; "
+            "pass one channel, or the mean over channels"
+        )
+    kind = samples.dtype.kind, samples.dtype.itemsize
+    if kind in _FULL_SCALE:
+        middle, scale = _FULL_SCALE[kind]
+        # float32 holds 16 bits exactly, and a whole stream comes this way.
+        exact: np.typing.NDArray[Any] = samples.astype("f4" if kind[1] <= 2 else "f8")
+        signal = ((exact - middle) / scale).astype(np.float32)
+    elif kind[0] == "f":
+        signal = _float_signal(samples)
+    else:
+        raise AudioError(
+            f"array: type is {samples.dtype.name}, whose full scale is unknown; "
+            "pass float32 in -1..1, or PCM as int16, int32 or uint8"
+        )
+    return signal if sample_rate == SAMPLE_RATE else resample(signal, sample_rate)
+
+
+def _float_signal(samples: np.typing.NDArray[Any]) -> Signal:
+    if not np.isfinite(samples).all():
+        at = int(np.argmin(np.isfinite(samples)))
+        raise AudioError(f"array: sample {at} is NaN or infinite; repair the signal")
+    loudest = float(np.abs(samples).max(initial=0.0))
+    if loudest > _LOUDEST:
+        raise AudioError(
+            f"array: the largest sample is {loudest:g}, not within -1..1; "
+            "divide by the full scale (32768 for 16-bit audio)"
+        )
+    return samples.astype(np.float32)
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return text[0].lower() + text[1:] if text else type(error).__name__

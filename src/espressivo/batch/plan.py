@@ -1,0 +1,142 @@
+"""What an archive is of: `archive.json`, by which a later run knows its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from espressivo.batch.entries import digest_of
+from espressivo.types import Emotion
+from espressivo.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from espressivo.batch.entries import Entry
+    from espressivo.model.classifier import ModelCard
+
+SCHEMA = "espressivo.archive/1"
+"""Name and version of `archive.json` and of the tables beside it."""
+
+_SMALLEST_SHARD, _LARGEST_SHARD = 32, 1000
+_ENOUGH_SHARDS = 4096  # a folder of many more files is slow to list and to read
+
+
+def usual_shard_size(n_recordings: int) -> int:
+    """Return how many recordings a part has if nobody says otherwise."""
+    size = -(-n_recordings // _ENOUGH_SHARDS)
+    return min(max(size, _SMALLEST_SHARD), _LARGEST_SHARD)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that tables depend on, so that two runs of one plan give the same.
+
+    Attributes:
+        n_recordings: How many there are.
+        input_sha256: Of their ids and paths.
+        model: Name of the model.
+        model_version: Its version.
+        model_sha256: Hash of its graph.
+        emotions: The order of every probability.
+        shard_size: How many recordings a part has, but for the last.
+        version: Of espressivo.
+    """
+
+    n_recordings: int
+    input_sha256: str
+    model: str
+    model_version: str
+    model_sha256: str
+    emotions: tuple[Emotion, ...]
+    shard_size: int
+    version: str = __version__
+
+    @classmethod
+    def of(
+        cls, entries: Sequence[Entry], card: ModelCard, shard_size: int | None
+    ) -> Self:
+        """Plan to analyse these recordings with this model."""
+        return cls(
+            n_recordings=len(entries),
+            input_sha256=digest_of(entries),
+            model=card.name,
+            model_version=card.version,
+            model_sha256=card.sha256,
+            emotions=card.emotions,
+            shard_size=shard_size or usual_shard_size(len(entries)),
+        )
+
+    @property
+    def n_shards(self) -> int:
+        """How many parts a table has."""
+        return -(-self.n_recordings // self.shard_size)
+
+    def size_of(self, shard: int) -> int:
+        """Return how many recordings a part is of."""
+        return min(self.shard_size, self.n_recordings - shard * self.shard_size)
+
+    def differences(self, other: Plan) -> list[str]:
+        """Say in what another plan is not this one, as `model is this, was that`."""
+        return [
+            f"{name} is {now}, was {before}"
+            for (name, now), before in zip(
+                self._compared().items(), other._compared().values(), strict=True
+            )
+            if now != before
+        ]
+
+    def to_json(self) -> str:
+        """Return what `archive.json` holds."""
+        document = {
+            "schema": SCHEMA,
+            "espressivo": self.version,
+            "input": {"n_recordings": self.n_recordings, "sha256": self.input_sha256},
+            "model": {
+                "name": self.model,
+                "version": self.model_version,
+                "sha256": self.model_sha256,
+                "emotions": self.emotions,
+            },
+            "options": {"shard_size": self.shard_size},
+            "n_parts": self.n_shards,
+        }
+        return json.dumps(document, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: It is of another version, or not whole.
+        """
+        try:
+            document: dict[str, Any] = json.loads(text)
+            if document["schema"] != SCHEMA:
+                raise ValueError(f"is of schema {document['schema']}, not {SCHEMA}")
+            return cls(
+                n_recordings=int(document["input"]["n_recordings"]),
+                input_sha256=str(document["input"]["sha256"]),
+                model=str(document["model"]["name"]),
+                model_version=str(document["model"]["version"]),
+                model_sha256=str(document["model"]["sha256"]),
+                emotions=tuple(map(Emotion, document["model"]["emotions"])),
+                shard_size=int(document["options"]["shard_size"]),
+                version=str(document["espressivo"]),
+            )
+        except json.JSONDecodeError as error:
+            raise ValueError(f"is no JSON ({error})") from error
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"lacks something ({error})") from error
+
+    def _compared(self) -> dict[str, str]:
+        model = f"{self.model} {self.model_version} ({self.model_sha256[:12]}...)"
+        found = f"{self.n_recordings} recordings ({self.input_sha256[:12]}...)"
+        return {
+            "the input": found,
+            "the model": model,
+            "the order of emotions": ", ".join(self.emotions),
+            "the shard size": str(self.shard_size),
+            "espressivo": self.version,
+        }

@@ -1,0 +1,178 @@
+"""Where an archive lies: a folder here, or one of an object store (fsspec).
+
+Both write a file whole or not at all, which is all that an archive asks of them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Protocol
+
+from espressivo.errors import ArchiveError
+from espressivo.files.atomic import (
+    flush_names,
+    replacing,
+)
+from espressivo.files.locks import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+_LOCK = ".lock"
+
+
+class Store(Protocol):
+    """Files in a folder, and in folders of it; names are relative, with slashes."""
+
+    def names(self, folder: str = "") -> set[str]:
+        """Return what is in a folder, hidden files left out; nothing if it is not."""
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all; it lasts when this returns."""
+
+    def delete(self, name: str) -> None:
+        """Remove a file."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keep other processes from writing here, where that can be done."""
+
+
+def is_remote(place: str | Path) -> bool:
+    """Tell whether a place is of a store that fsspec knows, such as `s3://...`."""
+    return "://" in str(place)
+
+
+def store_at(place: str | Path) -> Store:
+    """Return the store at a path or address."""
+    return RemoteStore(str(place)) if is_remote(place) else LocalStore(Path(place))
+
+
+@contextmanager
+def fetched(address: str, scratch: Path | None = None) -> Iterator[Path]:
+    """Copy a remote file here, under its own name, for as long as it is needed.
+
+    Args:
+        address: Such as `s3://notes/monday.ogg`.
+        scratch: Where to put the copy; by default the system's temporary folder.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ArchiveError: What reads such addresses is not installed.
+    """
+    files, path = _filesystem_of(address)
+    with TemporaryDirectory(prefix="espressivo-", dir=scratch) as folder:
+        copy = Path(folder, address.rpartition("/")[2] or "recording")
+        with files.open(path, "rb") as remote, copy.open("wb") as file:
+            shutil.copyfileobj(remote, file, 2**20)
+        yield copy
+
+
+class LocalStore:
+    """A folder of this machine, which is made when it is held."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def names(self, folder: str = "") -> set[str]:
+        """Return what is in a folder, hidden files left out."""
+        path = self.root / folder
+        names = {file.name for file in path.iterdir()} if path.is_dir() else set()
+        return {name for name in names if not name.startswith(".")}
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content."""
+        return (self.root / name).read_bytes()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all, and wait for the disk."""
+        path = self.root / name
+        if not path.parent.is_dir():
+            path.parent.mkdir(exist_ok=True)
+            flush_names(self.root)
+        with replacing(path, durable=True) as partial:
+            partial.write_bytes(content)
+
+    def delete(self, name: str) -> None:
+        """Remove a file."""
+        (self.root / name).unlink()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out; remove what a killed one left unfinished.
+
+        Raises:
+            ArchiveError: Another process is in.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.root / _LOCK, patience_s=0))
+            except TimeoutError as error:
+                raise ArchiveError(
+                    f"{self.root}: another process is writing there; wait for it, or "
+                    "name another folder"
+                ) from error
+            for depth in ("", "*/"):
+                for partial in self.root.glob(f"{depth}.*.partial"):
+                    partial.unlink()
+            yield
+
+
+class RemoteStore:
+    """A folder of an object store, which puts an object whole or not at all."""
+
+    def __init__(self, root: str) -> None:
+        self.files, path = _filesystem_of(root)
+        self.root = path.rstrip("/")
+
+    def names(self, folder: str = "") -> set[str]:
+        """Return what is in a folder, hidden files left out."""
+        self.files.invalidate_cache()  # others write there too
+        with suppress(FileNotFoundError):
+            found = self.files.ls(self._path(folder), detail=False)
+            names = {str(path).rstrip("/").rpartition("/")[2] for path in found}
+            return {name for name in names if not name.startswith(".")}
+        return set()
+
+    def read(self, name: str) -> bytes:
+        """Return an object."""
+        return bytes(self.files.cat_file(self._path(name)))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put an object."""
+        path = self._path(name)
+        self.files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self.files.pipe_file(path, content)
+
+    def delete(self, name: str) -> None:
+        """Remove an object."""
+        self.files.rm_file(self._path(name))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Do nothing: an object store has no locks."""
+        yield
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}".rstrip("/")
+
+
+def _filesystem_of(address: str) -> tuple[Any, str]:
+    """Return what reads and writes there, and the path that it knows it by."""
+    import fsspec  # noqa: PLC0415 - of the extra `cluster`
+
+    try:
+        files, path = fsspec.core.url_to_fs(address)
+    except (ImportError, ValueError) as error:  # "Install s3fs to access S3"
+        raise ArchiveError(
+            f"{address}: is of a store that fsspec cannot reach here ({error}); "
+            "install what it needs, or give another address"
+        ) from error
+    return files, str(path)

@@ -1,0 +1,95 @@
+"""What an archive holds, counted from its tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from espressivo.batch.folder import read_archive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from espressivo.batch.folder import ArchiveFolder
+    from espressivo.types import Emotion
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """An archive in a few numbers.
+
+    Attributes:
+        n_planned: How many recordings there are to analyse.
+        n_analysed: How many have a report.
+        failures: How many have none, by kind.
+        emotions: How many have which emotion; the rest of `n_analysed` has no speech.
+        duration_s: Length of the analysed recordings, in seconds.
+        speech_s: How much of it is speech.
+    """
+
+    n_planned: int
+    n_analysed: int
+    failures: dict[str, int]
+    emotions: dict[Emotion, int]
+    duration_s: float
+    speech_s: float
+
+    @property
+    def n_failed(self) -> int:
+        """How many recordings have no report, for a reason."""
+        return sum(self.failures.values())
+
+    @property
+    def n_with_speech(self) -> int:
+        """How many recordings have an emotion."""
+        return sum(self.emotions.values())
+
+    def share_of(self, emotion: Emotion) -> float:
+        """Return an emotion's share of the recordings with speech, 0 to 1."""
+        return self.emotions[emotion] / max(1, self.n_with_speech)
+
+
+def read_summary(place: str | Path) -> Summary:
+    """Count what the finished parts of an archive hold.
+
+    Raises:
+        ArchiveError: The folder holds no archive.
+    """
+    archive = read_archive(place)
+    plan = archive.plan
+    n_analysed = 0
+    duration_s = speech_s = 0.0
+    found: Counter[str | None] = Counter()
+    names = ("emotion", "duration_s", "speech_s")
+    for emotions, durations, speech in _columns(archive, "recordings", names):
+        n_analysed += len(emotions)
+        found.update(emotions)
+        duration_s += sum(durations)
+        speech_s += sum(speech)
+    failures: Counter[str] = Counter()
+    for (kinds,) in _columns(archive, "failures", ("kind",)):
+        failures.update(kinds)
+    return Summary(
+        n_planned=plan.n_recordings,
+        n_analysed=n_analysed,
+        failures=dict(sorted(failures.items(), key=lambda kind: (-kind[1], kind[0]))),
+        emotions={emotion: found[emotion] for emotion in plan.emotions},
+        duration_s=duration_s,
+        speech_s=speech_s,
+    )
+
+
+def _columns(
+    archive: ArchiveFolder, table: str, names: Sequence[str]
+) -> Iterator[list[list[Any]]]:
+    """Yield columns of a table, part by part."""
+    import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
+    from pyarrow import parquet  # noqa: PLC0415
+
+    for shard in sorted(archive.finished()):
+        file = pa.BufferReader(archive.read(shard, table))
+        rows = parquet.read_table(file, columns=list(names))
+        yield [rows[name].to_pylist() for name in names]

@@ -1,0 +1,67 @@
+"""What an archive holds, as a person reads it in a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.bar import Bar
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from espressivo.cli.display.timeline import clock
+from espressivo.figures.timeline import COLOURS
+
+if TYPE_CHECKING:
+    from espressivo.batch import Summary
+    from espressivo.cli.display.archive_progress import Watch
+
+_BAR_WIDTH = 28
+
+
+def print_summary(summary: Summary, out: str, watch: Watch) -> None:
+    """Print counts, failures by kind, the emotions' shares, hours and speed."""
+    console = Console(highlight=False, soft_wrap=True)
+
+    def show(text: str, style: str = "") -> None:
+        console.print(Text(text, style))
+
+    show(f"{summary.n_analysed:,} of {summary.n_planned:,} recordings analysed", "bold")
+    if summary.n_failed:
+        show(f"{summary.n_failed:,} failed, each with its reason in {out}/failures:")
+        for kind, n in summary.failures.items():
+            show(f"  {n:>9,}  {kind}")
+    silent = summary.n_analysed - summary.n_with_speech
+    show(f"{summary.n_with_speech:,} with speech, {silent:,} without")
+    if summary.n_with_speech:
+        console.print(Padding(_shares(summary), (0, 0, 0, 2)))
+    show(
+        f"{summary.duration_s / 3600:,.2f} hours of sound, "
+        f"{summary.speech_s / 3600:,.2f} of speech"
+    )
+    show(_speed(watch), "dim")
+
+
+def _shares(summary: Summary) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for emotion, n in sorted(summary.emotions.items(), key=lambda item: -item[1]):
+        share, colour = summary.share_of(emotion), COLOURS[emotion]
+        table.add_row(
+            Text(f"{emotion:<9}", style=colour),
+            Bar(1.0, 0, share, width=_BAR_WIDTH, color=colour),
+            Text(f"{share:5.1%}"),
+            Text(f"{n:>9,}"),
+        )
+    return table
+
+
+def _speed(watch: Watch) -> str:
+    progress = watch.progress
+    if progress is None or not progress.n_now:
+        return "all of it was done before"
+    before = f"; {progress.n_before:,} were done before" if progress.n_before else ""
+    speed = progress.sound_s / max(watch.took_s, 0.001)
+    return (
+        f"{progress.n_now:,} in {clock(watch.took_s)}, {speed:.0f} x real time{before}"
+    )

@@ -1,0 +1,133 @@
+"""What is being said now, as a line in the terminal or as lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from espressivo.report import estimate_to_dict
+from espressivo.types import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from rich.text import Text
+
+    from espressivo.analyzer import Analyzer
+    from espressivo.types import Estimate, Signal
+
+_METER = 20  # letters
+_QUIETEST_DB = -60.0
+
+
+class _Shown:
+    """What both views are."""
+
+    def __init__(self, analyzer: Analyzer) -> None:
+        self._emotions = analyzer.classifier.card.emotions
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass
+
+    def _best(self, estimate: Estimate) -> tuple[str, float]:
+        p = max(estimate.probabilities)
+        return self._emotions[estimate.probabilities.index(p)], p
+
+
+class LineWriter(_Shown):
+    """Each estimate as a line of JSON on standard output."""
+
+    def show(self, estimates: Sequence[Estimate], block: Signal, now_s: float) -> None:
+        """Write the estimates; a provisional one says so."""
+        del block
+        for estimate in estimates:
+            line = estimate_to_dict(estimate, self._emotions, now_s)
+            print(json.dumps(line), flush=True)
+
+
+class LiveView(_Shown):
+    """A line on standard error that is drawn anew; certain windows stay above it."""
+
+    def __init__(self, analyzer: Analyzer) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        super().__init__(analyzer)
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, refresh_per_second=10, transient=True)
+        self._newest: Estimate | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._console.print("listening; Ctrl-C ends it", style="dim")
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def show(self, estimates: Sequence[Estimate], block: Signal, now_s: float) -> None:
+        """Draw the line; print the windows that became certain."""
+        for estimate in estimates:
+            if not estimate.provisional:
+                self._console.print(self._row(estimate))
+        self._newest = estimates[-1] if estimates else self._newest
+        if self._live.is_started:
+            self._live.update(self._line(block, now_s))
+
+    def _row(self, estimate: Estimate) -> Text:
+        from rich.text import Text
+
+        segment = estimate.segment
+        span = f"{_clock(segment.start_s)} to {_clock(segment.end_s)}  "
+        return Text(span, style="dim").append_text(self._named(estimate))
+
+    def _line(self, block: Signal, now_s: float) -> Text:
+        from rich.text import Text
+
+        n = round(_METER * loudness(block))
+        line = Text(f"{_clock(now_s)}  ")
+        line.append("▮" * n, style="green").append("▯" * (_METER - n), style="dim")
+        if self._newest is not None:
+            line.append("  ").append_text(self._named(self._newest))
+        return line
+
+    def _named(self, estimate: Estimate) -> Text:
+        from rich.text import Text
+
+        from espressivo.figures.timeline import COLOURS
+        from espressivo.types import Emotion
+
+        name, p = self._best(estimate)
+        sign = "~" if estimate.provisional else " "
+        return Text(f"{sign}{name} {p:.0%}", style=COLOURS[Emotion(name)])
+
+
+def loudness(block: Signal) -> float:
+    """Return the level of a block from 0 (-60 dB and less) to 1 (full scale)."""
+    power = float(np.square(block, dtype=np.float64).mean()) if len(block) else 0.0
+    db = 10 * math.log10(max(power, 1e-12))
+    return min(1.0, max(0.0, 1 - db / _QUIETEST_DB))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds * SAMPLE_RATE) / SAMPLE_RATE, 60)
+    return f"{int(minutes)}:{rest:04.1f}"

@@ -1,0 +1,112 @@
+"""A report, as a person reads it in a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.bar import Bar
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from espressivo.figures.timeline import COLOURS
+from espressivo.types import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from espressivo.report import Report
+    from espressivo.types import Emotion
+
+_BAR_WIDTH = 28
+_MANY = 40  # windows; more than this is a list to scroll, not to read
+
+
+def print_report(report: Report, console: Console | None = None) -> None:
+    """Print the timeline and the whole recording's distribution."""
+    console = console or Console(highlight=False)
+    parts = [Text(report.recording, style="bold"), Text(_summary(report), style="dim")]
+    if report.estimates:
+        width = min(console.width, 80) - 4
+        parts += [Text(), _strip(report, width), Text()]
+    console.print(Group(*parts))
+    if not report.estimates:
+        console.print("  no speech found, so no emotion is given")
+        return
+    console.print(Padding(_table(report), (0, 0, 0, 2)))
+    if report.profile is not None:
+        console.print(Padding(_profile(report), (1, 0, 0, 2)))
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as m:ss.t, or h:mm:ss.t from an hour on.
+
+    >>> clock(75.25), clock(3661)
+    ('1:15.2', '1:01:01.0')
+    """
+    tenths = round(seconds * 10)
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    rest = f"{tenths // 10:02}.{tenths % 10}"
+    return f"{hours}:{minutes:02}:{rest}" if hours else f"{minutes}:{rest}"
+
+
+def _summary(report: Report) -> str:
+    return (
+        f"{clock(report.duration_s)} long, {clock(report.speech_s)} of speech "
+        f"({report.speech_share:.0%}); {report.model} {report.model_version}"
+    )
+
+
+def _profile(report: Report) -> Text:
+    """What the profile knew, and what the answer would have been without it."""
+    use = report.profile
+    assert use is not None  # asked for only then
+    before = report.probabilities_without
+    if not use.n_windows or before is None:
+        return Text(f"profile '{use.speaker}' knew nothing yet", style="dim")
+    without = max(before, key=lambda emotion: before[emotion])
+    return Text(
+        f"profile '{use.speaker}' ({clock(use.speech_s)} of speech) moved "
+        f"{report.change:.0%}; without it: {without} {before[without]:.0%}",
+        style="dim",
+    )
+
+
+def _strip(report: Report, width: int) -> Text:
+    """One line for the whole recording: colour for emotion, a dot for a pause."""
+    cells: list[tuple[str, str]] = [("·", "dim")] * width
+    per_cell = max(1.0, report.duration_s * SAMPLE_RATE / width)
+    for e in report.estimates:
+        first = int(e.segment.start / per_cell)
+        last = max(first + 1, round(e.segment.end / per_cell))
+        for i in range(first, min(last, width)):
+            cells[i] = ("█", COLOURS[report.emotion_of(e)])
+    strip = Text("  ")
+    for character, style in cells:
+        strip.append(character, style=style)
+    return strip
+
+
+def _table(report: Report) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for e in report.estimates[:_MANY]:
+        span = f"{clock(e.segment.start_s)} - {clock(e.segment.end_s)}"
+        table.add_row(span, *_row(report.emotion_of(e), max(e.probabilities)))
+    if (n_more := len(report.estimates) - _MANY) > 0:
+        table.add_row(f"and {n_more} more", "--csv lists them all")
+    table.add_row()
+    whole = report.probabilities or {}
+    heading: Text | str = Text("whole recording", style="bold")
+    for emotion, probability in sorted(whole.items(), key=lambda item: -item[1]):
+        table.add_row(heading, *_row(emotion, probability))
+        heading = ""
+    return table
+
+
+def _row(emotion: Emotion, probability: float) -> tuple[Text, Bar, Text]:
+    colour = COLOURS[emotion]
+    return (
+        Text(f"{emotion:<9}", style=colour),
+        Bar(1.0, 0, probability, width=_BAR_WIDTH, color=colour),
+        Text(f"{probability:4.0%}"),
+    )

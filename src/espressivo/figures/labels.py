@@ -1,0 +1,105 @@
+"""Marks and their labels: axes of the right scale, labels where they cover least."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from espressivo.figures.style import PALE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
+
+# Where a label may stand: points from its mark, the nearest first.
+_PLACES = tuple(
+    (round(r * np.cos(angle)), round(r * np.sin(angle)))
+    for r in (12, 20, 30, 42, 56)
+    for angle in np.deg2rad((25, -25, 155, -155, 60, -60, 120, -120, 0, 180))
+)
+
+
+def add_label(ax: Axes, text: str, at: tuple[float, float]) -> Annotation:
+    """Name a mark, joined to it by a thin line; `separate` finds its place."""
+    label = ax.annotate(
+        text,
+        at,
+        (0, 0),
+        textcoords="offset points",
+        size=8,
+        zorder=4,
+        va="center",
+        arrowprops={"arrowstyle": "-", "color": PALE, "linewidth": 0.6, "shrinkA": 1},
+        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+    )
+    label.set_in_layout(False)  # it stands within the panel
+    return label
+
+
+def scale_axis(ax: Axes, which: Literal["x", "y"], values: Sequence[float]) -> None:
+    """Make an axis logarithmic, with plain numbers, where values span five times."""
+    from matplotlib.ticker import FuncFormatter, LogLocator  # noqa: PLC0415  # slow
+
+    if min(values) <= 0 or max(values) < 5 * min(values):
+        return
+    wide = max(values) > 500 * min(values)
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    (ax.set_xscale if which == "x" else ax.set_yscale)("log")
+    axis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+
+
+def separate(
+    ax: Axes, labels: Sequence[Annotation], ends: Sequence[Sequence[float]] = ()
+) -> None:
+    """Put each label where it covers least: of marks, intervals, labels, the border.
+
+    Args:
+        ax: Drawn before, so that its layout is known.
+        labels: As `add_label` returns them.
+        ends: Of each mark's interval on the y axis; empty for none.
+    """
+    from matplotlib.text import Text  # noqa: PLC0415  # slow
+    from matplotlib.transforms import Bbox as Box  # noqa: PLC0415  # slow
+
+    def boxes(kept: Sequence[Annotation]) -> list[Bbox]:
+        return [Text.get_window_extent(label) for label in kept]  # without its line
+
+    marks = []
+    bars = []
+    for label, reach in zip(labels, ends or [()] * len(labels), strict=True):
+        mark = ax.transData.transform(label.xy)
+        marks.append(Box.from_extents(*(mark - 9), *(mark + 9)))
+        tips = ax.transData.transform(
+            [(label.xy[0], y) for y in reach or [label.xy[1]]]
+        )
+        bars.append(Box.from_extents(*(tips.min(0) - 2), *(tips.max(0) + 2)))
+    inside = ax.get_window_extent()
+    for label in 2 * list(labels):  # again, now that the others have a place
+        others = marks + boxes([other for other in labels if other is not label])
+        costs = []
+        for x, y in _PLACES:
+            _move(label, x, y)
+            (box,) = boxes([label])
+            outside = box.width * box.height - _overlap(box, inside)
+            covered = sum(_overlap(box, other) for other in others)
+            crossed = sum(_overlap(box, bar) for bar in bars)
+            far = float(np.hypot(x, y))
+            costs.append(5 * outside + 3 * covered + 4 * crossed + 4 * far)
+        _move(label, *_PLACES[int(np.argmin(costs))])
+
+
+def _move(label: Annotation, x: int, y: int) -> None:
+    label.set_position((x, y))
+    label.set_horizontalalignment("left" if x > 3 else "right" if x < -3 else "center")
+
+
+def _overlap(a: Bbox, b: Bbox) -> float:
+    width = min(a.x1, b.x1) - max(a.x0, b.x0)
+    height = min(a.y1, b.y1) - max(a.y0, b.y0)
+    return float(max(0.0, width) * max(0.0, height))

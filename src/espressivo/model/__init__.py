@@ -1,0 +1,1 @@
+"""A model folder, found, verified and run with onnxruntime."""

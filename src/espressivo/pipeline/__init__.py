@@ -1,0 +1,1 @@
+"""One analysis pass over a recording or a stream: samples -> report."""

@@ -1,0 +1,1 @@
+"""The browser app and the API, served from this machine."""

@@ -1,0 +1,223 @@
+"""One stream over a WebSocket: PCM comes in, estimates and a report go out.
+
+One task reads the socket into a bounded backlog, another works that off in the thread
+pool. When the backlog is full, the socket is not read, and TCP makes the client wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from starlette.websockets import WebSocketDisconnect
+
+from espressivo.report import estimate_to_dict
+from espressivo.serve.api.backlog import (
+    Backlog,
+    Chunk,
+)
+from espressivo.serve.api.limits import (
+    AT_ONCE_BYTES,
+    MAX_BACKLOG_BYTES,
+)
+from espressivo.serve.api.protocols import DROP
+from espressivo.serve.api.refusals import (
+    Reason,
+    Refused,
+)
+from espressivo.types import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping, Sequence
+    from concurrent.futures import Executor
+
+    from starlette.websockets import WebSocket
+
+    from espressivo.pipeline.stream import Stream
+    from espressivo.serve.api.limits import Limits
+    from espressivo.serve.api.metrics import Metrics
+    from espressivo.types import Emotion
+
+_BYTES_A_SAMPLE = 2
+
+
+class Session:
+    """A client and its stream.
+
+    Args:
+        socket: Accepted.
+        stream: Begun for it.
+        emotions: The order of its probabilities.
+        limits: How long it may last, idle and lag.
+        metrics: Told of estimates.
+        pool: Where it is analysed.
+    """
+
+    def __init__(
+        self,
+        socket: WebSocket,
+        stream: Stream,
+        emotions: Sequence[Emotion],
+        *,
+        limits: Limits,
+        metrics: Metrics,
+        pool: Executor,
+    ) -> None:
+        self._socket, self._stream, self._emotions = socket, stream, emotions
+        self._limits, self._metrics, self._pool = limits, metrics, pool
+        self._loop = asyncio.get_running_loop()
+        self._backlog = Backlog(MAX_BACKLOG_BYTES, AT_ONCE_BYTES)
+        self._ended_by: Refused | None = None  # after what had come in by then
+        self._reading = self._loop.create_task(self._read())
+
+    def stop(self) -> None:
+        """End it as if the client had, because the server stops."""
+        self._end(Refused(Reason.STOPPING, "the server stops; here is the report"))
+        self._reading.cancel()
+
+    def drop(self) -> None:
+        """End it at once: there was time to stop."""
+        why = Refused(Reason.STOPPING, "the server stops")
+        self._backlog.abandon(why)
+        self._socket.scope["extensions"][DROP](why.close_code, why.message, 0.1)
+
+    async def run(self) -> None:
+        """Serve the client until its stream ends, for whatever reason.
+
+        Raises:
+            Refused: The stream ended before its time; the socket is closed already.
+        """
+        try:
+            await self._work()
+            if self._ended_by is None:
+                await self._close(1000, "")
+                return
+            await self._close(self._ended_by.close_code, self._ended_by.close_reason)
+            raise self._ended_by
+        except Refused as refused:
+            if refused is not self._ended_by:
+                await self._refuse(refused)
+            raise
+        except WebSocketDisconnect:
+            pass  # it has gone
+        finally:
+            self._reading.cancel()
+            self._metrics.audio_s["stream"] += self._stream.duration_s
+
+    async def _read(self) -> None:
+        n_bytes = 0
+        most = self._limits.max_duration_s * SAMPLE_RATE * _BYTES_A_SAMPLE
+        try:
+            while not self._ended_by:
+                await self._backlog.room()
+                async with asyncio.timeout(self._limits.idle_s):
+                    message = await self._socket.receive()
+                if (pcm := _pcm_of(message)) is None:
+                    self._backlog.end()
+                    return
+                n_bytes += len(pcm)
+                if n_bytes > most:
+                    text = (
+                        f"the stream is longer than {self._limits.max_duration_s:g} s"
+                    )
+                    self._end(Refused(Reason.TOO_LONG, f"{text}; begin another"))
+                else:
+                    self._backlog.put(Chunk(time.monotonic(), pcm))
+        except TimeoutError:
+            text = f"nothing came for {self._limits.idle_s:g} s"
+            self._end(Refused(Reason.IDLE, f"{text}; send sound, or the end"))
+        except (Refused, WebSocketDisconnect) as error:
+            self._backlog.abandon(error)
+
+    def _end(self, why: Refused) -> None:
+        self._ended_by = self._ended_by or why
+        self._backlog.end()
+
+    async def _work(self) -> None:
+        while (sound := await self._backlog.get()) is not None:
+            self._require_timely(sound.oldest_s)
+            estimates = await self._loop.run_in_executor(
+                self._pool, self._stream.push, np.frombuffer(sound.pcm, "<i2")
+            )
+            for estimate in estimates:
+                self._metrics.estimated(time.monotonic() - sound.newest_s)
+                line = estimate_to_dict(estimate, self._emotions, self._stream.duration_s)
+                await self._tell({"type": "estimate", **line})
+        report = await self._loop.run_in_executor(self._pool, self._stream.finish)
+        await self._tell({"type": "report", "report": report.to_dict()})
+
+    def _require_timely(self, since_s: float) -> None:
+        late_s = time.monotonic() - since_s
+        if late_s > self._limits.max_lag_s:
+            raise Refused(
+                Reason.LAGGING, f"the server is {late_s:.0f} s behind; try again later"
+            )
+
+    async def _tell(self, what: dict[str, Any]) -> None:
+        try:
+            async with asyncio.timeout(self._limits.send_s):
+                await self._socket.send_text(json.dumps(what, ensure_ascii=False))
+        except TimeoutError as error:
+            raise Refused(
+                Reason.SLOW_CLIENT,
+                f"estimates were not taken for {self._limits.send_s:g} s; read them",
+            ) from error
+
+    async def _refuse(self, refused: Refused) -> None:
+        if refused.reason is Reason.SLOW_CLIENT:
+            # It takes nothing; whatever waits for it to do so waits for ever.
+            drop = self._socket.scope["extensions"][DROP]
+            drop(refused.close_code, refused.close_reason)
+            return
+        with suppress(Refused, WebSocketDisconnect):
+            await self._tell({"type": "error", **refused.details})
+        await self._close(refused.close_code, refused.close_reason)
+
+    async def _close(self, code: int, reason: str) -> None:
+        try:
+            async with asyncio.timeout(self._limits.send_s):
+                await self._socket.close(code, reason)
+        except TimeoutError:
+            self._socket.scope["extensions"][DROP](code, reason)
+        except (RuntimeError, WebSocketDisconnect):
+            pass  # the client was faster
+
+
+def _pcm_of(message: MutableMapping[str, Any]) -> bytes | None:
+    """Return a message's sound; None if it says that there is no more.
+
+    Raises:
+        Refused: It is neither.
+        WebSocketDisconnect: The client has gone.
+    """
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect
+    pcm: bytes | None = message.get("bytes")
+    if pcm is None:
+        _require_end(message.get("text") or "")
+        return None
+    if len(pcm) % _BYTES_A_SAMPLE:
+        raise Refused(
+            Reason.GARBAGE,
+            f"a message holds {len(pcm)} bytes, an odd number; send whole samples of "
+            "16 bits",
+        )
+    return pcm
+
+
+def _require_end(text: str) -> None:
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused(
+            Reason.GARBAGE,
+            'a text is no JSON; send sound as binary messages, and {"type": "end"}',
+        ) from error
+    if not isinstance(asked, dict) or asked.get("type") != "end":
+        raise Refused(
+            Reason.GARBAGE, 'a text asks for something unknown; only {"type": "end"} is'
+        )

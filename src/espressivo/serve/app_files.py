@@ -1,0 +1,137 @@
+"""From the path in a URL to what is sent: the browser app's files and the models.
+
+A wheel holds each model once: below `/models/` the package's own come first.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from threading import Lock
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from espressivo.model.find import (
+    bundled_models,
+    find_model,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_UTF8 = "; charset=utf-8"
+# Not of `mimetypes`, which reads the system's tables, where wasm may be anything.
+_TYPES = {
+    ".css": f"text/css{_UTF8}",
+    ".html": f"text/html{_UTF8}",
+    ".ico": "image/x-icon",
+    ".jpg": "image/jpeg",
+    ".js": f"text/javascript{_UTF8}",
+    ".json": "application/json",
+    ".m4a": "audio/mp4",
+    ".map": "application/json",
+    ".md": f"text/plain{_UTF8}",
+    ".mjs": f"text/javascript{_UTF8}",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": f"text/plain{_UTF8}",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".webp": "image/webp",
+    ".woff2": "font/woff2",
+}
+_UNKNOWN_TYPE = "application/octet-stream"  # .onnx too
+_WORTH_GZIP = {".css", ".html", ".js", ".json", ".md", ".mjs", ".svg", ".txt", ".wasm"}
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
+# Vite's eight characters; one is no small letter, which rules out `-threaded.wasm`.
+_HASHED = re.compile(r"-(?=[\w-]*[A-Z0-9])[\w-]{8}(\.[a-z0-9]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is sent for a path.
+
+    Attributes:
+        body: The file's bytes.
+        zipped: The same, compressed, where that was asked for and pays.
+        type: Its Content-Type.
+        tag: A digest of the bytes; packages may give all versions one date.
+        is_immutable: Other bytes would have another name.
+    """
+
+    body: bytes
+    zipped: bytes | None
+    type: str
+    tag: str
+    is_immutable: bool
+
+
+class AppFiles:
+    """Paths to contents. A file is read once, and again when it has changed.
+
+    Safe to call from several threads at once.
+
+    Args:
+        app: The folder of the built app.
+        zipped: Also compress what is worth it.
+    """
+
+    def __init__(self, app: Path, *, zipped: bool) -> None:
+        self._app = app
+        self._zipped = zipped
+        self._known: dict[Path, tuple[tuple[int, int], Content]] = {}
+        self._reading = Lock()
+
+    def __call__(self, target: str) -> Content | None:
+        """Return what a request's target names; None: nothing of ours."""
+        path = unquote(target.partition("?")[0])
+        first, *names = ("/index.html" if path == "/" else path).split("/")
+        if first or not all(_FILE_NAME.fullmatch(name) for name in names):
+            return None
+        if names == ["models", "index.json"]:
+            return self._content(_models_index(), names)
+        if names[0] == "models" and len(names) > 2 and names[1] in bundled_models():
+            found = self._read(find_model(names[1]), names[2:])
+            return found or self._read(self._app, names)
+        return self._read(self._app, names)
+
+    def _read(self, folder: Path, names: list[str]) -> Content | None:
+        try:
+            path = folder.joinpath(*names).resolve(strict=True)
+            if not path.is_relative_to(folder.resolve()) or not path.is_file():
+                return None
+            with self._reading:  # or several requests would compress the same file
+                status = path.stat()
+                stamp = status.st_size, status.st_mtime_ns
+                known = self._known.get(path)
+                if known is None or known[0] != stamp:
+                    known = stamp, self._content(path.read_bytes(), names)
+                    self._known[path] = known
+                return known[1]
+        except (OSError, RuntimeError):  # a loop of links is a RuntimeError until 3.13
+            return None
+
+    def _content(self, body: bytes, names: list[str]) -> Content:
+        suffix = PurePosixPath(names[-1]).suffix
+        worth = self._zipped and suffix in _WORTH_GZIP and len(body) > 1000
+        return Content(
+            body,
+            gzip.compress(body, 6, mtime=0) if worth else None,
+            _TYPES.get(suffix, _UNKNOWN_TYPE),
+            hashlib.sha256(body).hexdigest()[:32],
+            names[0] == "assets" and _HASHED.search(names[-1]) is not None,
+        )
+
+
+def _models_index() -> bytes:
+    """Return what web/ writes too, for hosts that only serve files."""
+    models = []
+    for name in bundled_models():
+        card = json.loads((find_model(name) / "model.json").read_text("utf-8"))
+        models.append({"name": name, "version": card["version"], "path": f"{name}/"})
+    return json.dumps({"models": models}, indent=2).encode() + b"\n"

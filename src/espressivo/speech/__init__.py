@@ -1,0 +1,1 @@
+"""Where someone speaks, and the windows that the model takes of it."""

@@ -1,0 +1,99 @@
+"""Blocks of a signal -> the windows in them: speech detector, hysteresis and windower.
+
+What is known between two blocks is an explicit value, `CutterState`: a cutter that is
+made from it goes on where the other stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from espressivo.speech.detector import (
+    DetectorState,
+    Segmenter,
+    SegmenterState,
+    SpeechDetector,
+    SpeechOptions,
+)
+from espressivo.speech.windows import (
+    Window,
+    Windower,
+    WindowerState,
+)
+from espressivo.types import Segment, Signal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CutterState:
+    """All that a cutter knows."""
+
+    detector: DetectorState
+    segmenter: SegmenterState
+    windower: WindowerState
+
+
+class Cutter:
+    """The windows of one recording, as soon as they are certain.
+
+    Args:
+        window: Longest window that the model takes, in samples.
+        minimum: Shortest, in samples.
+        speech: When speech begins and ends.
+        state: Where another cutter stopped; by default at the beginning.
+    """
+
+    def __init__(
+        self,
+        window: int,
+        minimum: int,
+        speech: SpeechOptions,
+        state: CutterState | None = None,
+    ) -> None:
+        self._detector = SpeechDetector(state.detector if state else None)
+        self._segmenter = Segmenter(speech, state.segmenter if state else None)
+        self._windower = Windower(window, minimum, state.windower if state else None)
+
+    @property
+    def state(self) -> CutterState:
+        """What it knows; of use until the next block."""
+        return CutterState(
+            self._detector.state, self._segmenter.state, self._windower.state
+        )
+
+    @property
+    def n_samples(self) -> int:
+        """How much of the recording has passed."""
+        return self._windower.n_samples
+
+    def push(self, block: Signal) -> tuple[list[Segment], list[Window]]:
+        """Return the segments and the windows that `block` completes, in order."""
+        self._windower.push(block)
+        found = self._cut(self._segmenter.push(self._detector.push(block)))
+        if (segment := self._segmenter.open) is not None:
+            found[1].extend(self._windower.cut_open(segment))
+        self._windower.forget(self._segmenter.unsettled_from)
+        return found
+
+    def finish(self) -> tuple[list[Segment], list[Window]]:
+        """Return what the recording's end completes."""
+        closed = self._segmenter.push(self._detector.finish())
+        return self._cut([*closed, *self._segmenter.finish(self.n_samples)])
+
+    def peek(self, least: int) -> Window | None:
+        """Return the newest of what is being said, before its window is certain.
+
+        Args:
+            least: Fewer samples of speech than this are not worth it.
+        """
+        segment = self._segmenter.open
+        return None if segment is None else self._windower.peek(segment, least)
+
+    def _cut(self, closed: list[Segment]) -> tuple[list[Segment], list[Window]]:
+        segments: list[Segment] = []
+        windows: list[Window] = []
+        for each in closed:
+            # The last frame may reach beyond the recording, by zeros.
+            segment = Segment(each.start, min(each.end, self.n_samples))
+            segments.append(segment)
+            windows += self._windower.cut_closed(segment)
+        return segments, windows

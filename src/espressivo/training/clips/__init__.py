@@ -1,0 +1,1 @@
+"""Utterances -> trimmed, augmented clips -> batches of cached features."""

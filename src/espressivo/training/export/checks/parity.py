@@ -1,0 +1,171 @@
+"""Is the exported graph the network that was trained? Measured on real recordings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from espressivo.errors import ExportError
+from espressivo.training.clips.preprocess import condition
+from espressivo.training.export.checks.drift import drifting_state
+from espressivo.training.export.recordings import SHORTEST, WINDOW
+from espressivo.training.export.session import open_session
+from espressivo.types import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx
+    import onnxruntime as ort
+    from numpy.typing import NDArray
+
+    from espressivo.training.config import SignalConfig
+    from espressivo.training.networks import EmotionNetwork
+    from espressivo.types import Signal
+
+LARGEST_DRIFT = 1e-4
+"""Of a probability of the fp32 graph from torch's."""
+
+# Not multiples of a hop nor of an encoder frame, and the shortest and longest allowed.
+_LENGTHS = (SHORTEST, SHORTEST + 1, 15_999, 24_239, 40_161, 77_777, WINDOW - 1, WINDOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far one graph's probabilities are from another's on the same recordings.
+
+    Attributes:
+        n: Recordings.
+        top1: Share of recordings with the same most probable emotion.
+        mean: Largest change of a probability, mean over the recordings.
+        p95: The same, 95th percentile.
+        worst: The same, maximum.
+    """
+
+    n: int
+    top1: float
+    mean: float
+    p95: float
+    worst: float
+
+
+def require_parity(
+    network: EmotionNetwork,
+    model: onnx.ModelProto,
+    temperature: float,
+    recordings: Sequence[Signal],
+    signal: SignalConfig | None = None,
+) -> float:
+    """Return the largest drift of a probability from torch's, over several lengths.
+
+    Args:
+        network: Wrote the graph.
+        model: The graph, in fp32.
+        temperature: Divides the network's logits.
+        recordings: As they are; what `signal` says is done to them for the network,
+            which the graph does by itself.
+        signal: What `to_onnx` was given.
+
+    Raises:
+        ExportError: It exceeds `LARGEST_DRIFT`, or a result is not finite.
+    """
+    session = open_session(model)
+    lengths = _lengths(network)
+    sound = np.concatenate([*recordings, *recordings])
+    sound = np.resize(sound, max(len(sound), 2 * WINDOW))
+    spread = np.linspace(0, len(sound) - WINDOW, len(lengths)).astype(int)
+    worst = 0.0
+    for start, length in zip(spread.tolist(), lengths, strict=True):
+        window = sound[start : start + length]
+        samples = window[None]
+        heard = condition(window, signal)[None] if signal else samples
+        with torch.inference_mode():
+            logits = network.eval()(torch.from_numpy(heard))
+        wanted = (logits.double() / temperature).softmax(-1).numpy()
+        drift = float(np.abs(_run(session, samples) - wanted).max())
+        if not drift <= LARGEST_DRIFT:  # also when it is not a number
+            layer = drifting_state(network, model, samples, heard, LARGEST_DRIFT)
+            raise ExportError(
+                f"the fp32 graph's probabilities are {drift:.2g} from torch's on "
+                f"{length} samples, not at most {LARGEST_DRIFT:g}; {layer}; "
+                "this is a defect of the exporter: report it"
+            )
+        worst = max(worst, drift)
+    for length in (SHORTEST, WINDOW):
+        silence = _run(session, np.zeros((1, length), np.float32))
+        if not np.isfinite(silence).all():
+            raise ExportError(
+                f"{length} samples of digital silence give no finite probabilities; "
+                "this is a defect of the exporter: report it"
+            )
+    return worst
+
+
+def _lengths(network: EmotionNetwork) -> list[int]:
+    """Return lengths to compare at, those around the network's own window too."""
+    if network.config.padding != "fixed":
+        return list(_LENGTHS)
+    n_samples = round(network.config.window_s * SAMPLE_RATE)
+    around = {n_samples - 1, n_samples, n_samples + 1}
+    return sorted({*_LENGTHS, *(n for n in around if SHORTEST <= n <= WINDOW)})
+
+
+def require_rows(model: onnx.ModelProto, recordings: Sequence[Signal]) -> float:
+    """Return how far rows of a batch are from the same recordings alone.
+
+    Raises:
+        ExportError: Further than `LARGEST_DRIFT`.
+    """
+    session = open_session(model)
+    sound = np.resize(np.concatenate(list(recordings)), 3 * 2 * SAMPLE_RATE)
+    batch = sound.reshape(3, -1)
+    together = _run(session, batch)
+    alone = np.concatenate([_run(session, row[None]) for row in batch])
+    drift = float(np.abs(together - alone).max())
+    if not drift <= LARGEST_DRIFT:
+        raise ExportError(
+            f"a row of a batch is {drift:.2g} from the same recording alone, not at "
+            f"most {LARGEST_DRIFT:g}; this is a defect of the exporter: report it"
+        )
+    return drift
+
+
+def compare(
+    fp32: onnx.ModelProto, other: onnx.ModelProto, recordings: Sequence[Signal]
+) -> Agreement:
+    """Run two graphs over the same recordings."""
+    return agreement_of(
+        probabilities(fp32, recordings), probabilities(other, recordings)
+    )
+
+
+def agreement_of(
+    wanted: NDArray[np.floating[Any]], found: NDArray[np.floating[Any]]
+) -> Agreement:
+    """Compare probabilities [N, emotions] of the same recordings."""
+    change = np.abs(found - wanted).max(1)
+    return Agreement(
+        n=len(change),
+        top1=float((found.argmax(1) == wanted.argmax(1)).mean()),
+        mean=float(change.mean()),
+        p95=float(np.percentile(change, 95)),
+        worst=float(change.max()),
+    )
+
+
+def probabilities(
+    model: onnx.ModelProto, recordings: Sequence[Signal]
+) -> NDArray[np.float32]:
+    """Return the probabilities [N, emotions] of recordings, each alone."""
+    session = open_session(model)
+    return np.concatenate([_run(session, signal[None]) for signal in recordings])
+
+
+def _run(
+    session: ort.InferenceSession, samples: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    (found,) = session.run(["probabilities"], {"samples": samples})
+    return np.asarray(found, np.float32)

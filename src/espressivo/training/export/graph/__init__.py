@@ -1,0 +1,1 @@
+"""A trained torch network, written as an ONNX graph of plain operators."""

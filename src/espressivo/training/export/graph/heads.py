@@ -1,0 +1,148 @@
+"""From an encoder's hidden states to probabilities, as ONNX operators."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import TYPE_CHECKING
+
+from espressivo.errors import ExportError
+from espressivo.training.export.graph.builder import GraphBuilder
+from espressivo.training.export.graph.layers import (
+    array,
+    emit_linear,
+)
+from espressivo.training.networks.heads import (
+    AttentivePooling,
+    LayerAverage,
+    MeanPooling,
+    PepinoPooling,
+    StateAverage,
+    StatisticsPooling,
+    SuperbPooling,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
+    from espressivo.training.networks import EmotionNetwork
+    from espressivo.training.networks.network import Standardize
+
+
+def emit_average(
+    graph: GraphBuilder,
+    average: LayerAverage | StateAverage | None,
+    states: Sequence[str],
+    activations: Standardize | None = None,
+) -> str:
+    """Return the weighted sum of hidden states [B, T, width], of the first when None.
+
+    Args:
+        graph: Takes the nodes.
+        average: Holds the weights.
+        states: Names, as many as there are weights.
+        activations: Standardizes each dimension of each state [states, width] before.
+    """
+    if average is None:
+        return states[0]
+    if isinstance(average, LayerAverage):
+        shares = array(average.scores.softmax(0))
+    else:
+        shares = array(average.weights) / array(average.weights).sum()
+    gains = shares[:, None]
+    if activations is not None:
+        # (state - mean) / scale, weighted: one gain a dimension, and one shift in all.
+        gains = gains / array(activations.scale)
+    total = ""
+    for state, gain in zip(states, gains, strict=True):
+        name = state.removeprefix("hidden.")
+        weight = graph.weight(gain, f"average.gain.{name}")
+        part = graph.op("Mul", [state, weight], f"average.part.{name}")
+        total = graph.op("Add", [total, part], f"average.{name}") if total else part
+    if activations is None:
+        return total
+    shift = -(gains * array(activations.mean)).sum(0)
+    return graph.op("Add", [total, graph.weight(shift, "average.shift")], "average")
+
+
+@singledispatch
+def emit_pooling(pooling: nn.Module, graph: GraphBuilder, frames: str) -> str:
+    """Add the pooling of frames [B, T, width]; return the embedding [B, embedding]."""
+    del graph, frames
+    raise ExportError(
+        f"{type(pooling).__name__}: no export is written for this pooling"
+    )
+
+
+@emit_pooling.register
+def _(pooling: MeanPooling, graph: GraphBuilder, frames: str) -> str:
+    del pooling
+    return graph.reduce("Mean", frames, [1], "embedding", keep=False)
+
+
+@emit_pooling.register
+def _(pooling: StatisticsPooling, graph: GraphBuilder, frames: str) -> str:
+    del pooling
+    mean = graph.reduce("Mean", frames, [1], "pooling.mean", keep=True)
+    square = _squared_deviation(graph, frames, mean)
+    variance = graph.reduce("Mean", square, [1], "pooling.var", keep=True)
+    return _moments(graph, mean, variance)
+
+
+@emit_pooling.register
+def _(pooling: AttentivePooling, graph: GraphBuilder, frames: str) -> str:
+    hidden = emit_linear(graph, pooling.score[0], frames, "pooling.hidden")
+    bent = graph.op("Tanh", [hidden], "pooling.tanh")
+    score = emit_linear(graph, pooling.score[2], bent, "pooling.score")
+    shares = graph.op("Softmax", [score], "pooling.shares", axis=1)  # [B, T, 1]
+    mean = _weighted_sum(graph, frames, shares, "pooling.mean")
+    square = _squared_deviation(graph, frames, mean)
+    return _moments(graph, mean, _weighted_sum(graph, square, shares, "pooling.var"))
+
+
+@emit_pooling.register
+def _(pooling: SuperbPooling, graph: GraphBuilder, frames: str) -> str:
+    # The mean of what a linear layer returns is what it returns of the mean.
+    mean = graph.reduce("Mean", frames, [1], "pooling.mean", keep=False)
+    return emit_linear(graph, pooling.project, mean, "embedding")
+
+
+@emit_pooling.register
+def _(pooling: PepinoPooling, graph: GraphBuilder, frames: str) -> str:
+    for number, index in enumerate((0, 3)):
+        name = f"pooling.{number}"
+        frames = emit_linear(graph, pooling.layers[index], frames, name)
+        frames = graph.op("Relu", [frames], f"{name}.relu")
+    return graph.reduce("Mean", frames, [1], "embedding", keep=False)
+
+
+def emit_classifier(
+    graph: GraphBuilder, network: EmotionNetwork, embedding: str, temperature: float
+) -> int:
+    """Add `logits` [B, emotions] and `probabilities`; return the columns' number."""
+    # Standardization and temperature are affine: both go into the last product.
+    scale = array(network.standardize.scale)
+    weight = array(network.classify.weight) / scale / temperature  # [emotions, width]
+    bias = array(network.classify.bias) / temperature
+    bias -= weight @ array(network.standardize.mean)
+    logits = graph.linear(embedding, weight.T, bias, "logits")
+    graph.op("Softmax", [logits], "probabilities", axis=-1)
+    return len(bias)
+
+
+def _weighted_sum(graph: GraphBuilder, rows: str, shares: str, name: str) -> str:
+    weighted = graph.op("Mul", [rows, shares], f"{name}.weighted")
+    return graph.op("ReduceSum", [weighted, graph.integers(1)], name, keepdims=1)
+
+
+def _squared_deviation(graph: GraphBuilder, frames: str, mean: str) -> str:
+    deviation = graph.op("Sub", [frames, mean], "pooling.deviation")
+    return graph.op("Mul", [deviation, deviation], "pooling.square")
+
+
+def _moments(graph: GraphBuilder, mean: str, variance: str) -> str:
+    raised = graph.op("Add", [variance, graph.number(1e-6)], "pooling.raised")
+    deviation = graph.op("Sqrt", [raised], "pooling.std")
+    both = graph.op("Concat", [mean, deviation], "pooling.both", axis=2)
+    return graph.op("Squeeze", [both, graph.integers(1)], "embedding")

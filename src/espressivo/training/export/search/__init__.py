@@ -1,0 +1,1 @@
+"""Which operators to quantize: the least time for a bounded change."""

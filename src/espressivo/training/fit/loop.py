@@ -1,0 +1,202 @@
+"""The training loop: a generator, so that callers log, save and stop.
+
+After nanoGPT and openai/whisper: the loop reads from top to bottom.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zipfile import is_zipfile
+
+import torch
+from torch import nn
+
+from espressivo.errors import TrainingError
+from espressivo.training.atomic import replacing
+from espressivo.training.fit.optimizer import (
+    make_optimizer,
+    make_schedule,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from espressivo.training.clips.feature_cache import Batch
+    from espressivo.training.config import TrainingConfig
+    from espressivo.training.fit.objective import Objective
+
+
+class Epoch(NamedTuple):
+    """What is known after an epoch.
+
+    Attributes:
+        epoch: From 1.
+        loss: Mean over the steps.
+        seconds: Wall clock.
+        mean_recall: On the validation part, 0 to 1; None without one.
+    """
+
+    epoch: int
+    loss: float
+    seconds: float
+    mean_recall: float | None
+
+
+@dataclass
+class _State:
+    """What a checkpoint holds beside weights, moments and rates."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+    best_recall: float = -1.0
+    best_epoch: int = 0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+def train_epochs(
+    objective: Objective,
+    config: TrainingConfig,
+    batches_of: Callable[[int], Iterable[Batch]],
+    n_steps: int,
+    *,
+    validate: Callable[[], float] | None = None,
+    select: bool = False,
+    seed: int = 0,
+    precision: torch.dtype = torch.float32,
+    checkpoint: Path | None = None,
+) -> Iterator[list[Epoch]]:
+    """Train `objective` in place; yield all epochs so far after each.
+
+    A run that was stopped and starts again with the same checkpoint ends with the same
+    weights as one that was not: all randomness comes from `seed` and the epoch. In the
+    end `objective` has the weights of the epoch chosen, the last one unless `select`.
+
+    Args:
+        objective: The network as it starts, and its loss.
+        config: Epochs, rates, patience.
+        batches_of: Epoch, from 0 -> its batches.
+        n_steps: How many batches that is.
+        validate: Returns UA on the validation part.
+        select: Keep the epoch with the best UA, and stop when patience ends.
+        seed: Of dropout.
+        precision: Of products.
+        checkpoint: Written after every epoch; read at the start where it exists.
+
+    Raises:
+        TrainingError: The loss is not finite, or the checkpoint is of another network.
+    """
+    optimizer = make_optimizer(objective, config)
+    schedule = make_schedule(optimizer, config, n_steps)
+    scaler = torch.amp.GradScaler(enabled=precision == torch.float16)
+    parts = {
+        "objective": objective,
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "scaler": scaler,
+    }
+    encoder = [p for block in objective.network.blocks() for p in block]
+    step = _Step(objective, config, precision, scaler, encoder)
+    state = _resume(checkpoint, parts)
+    if state.epochs:
+        yield state.epochs
+    while not _is_over(state, config, select=select):
+        epoch, began = len(state.epochs), time.monotonic()
+        torch.manual_seed(seed * 1000 + epoch)
+        for parameter in encoder:
+            parameter.requires_grad_(epoch >= config.head_epochs)
+        losses = []
+        for batch in batches_of(epoch):
+            losses.append(step(batch, optimizer))
+            schedule.step()
+        mean = float(torch.stack(losses).mean())
+        if not math.isfinite(mean):
+            raise TrainingError(
+                f"the loss of epoch {epoch + 1} is {mean}; lower the learning rate"
+            )
+        recall = None if validate is None else validate()
+        seconds = time.monotonic() - began
+        state.epochs.append(Epoch(epoch + 1, mean, seconds, recall))
+        if recall is not None and recall > state.best_recall:
+            state.best_recall, state.best_epoch = recall, epoch + 1
+            if select:
+                state.best_weights = copy.deepcopy(objective.state_dict())
+        _save(checkpoint, state, parts)
+        yield state.epochs
+    if select and state.best_weights:
+        objective.load_state_dict(state.best_weights)
+
+
+def _is_over(state: _State, config: TrainingConfig, *, select: bool) -> bool:
+    done = len(state.epochs)
+    waited = done - state.best_epoch
+    patient = not (select and config.patience) or waited < config.patience
+    return done >= config.epochs or (done > 0 and not patient)
+
+
+class _Step:
+    """One step of the optimizer."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        config: TrainingConfig,
+        precision: torch.dtype,
+        scaler: torch.amp.GradScaler,
+        encoder: list[nn.Parameter],
+    ) -> None:
+        self.objective, self.config = objective, config
+        self.precision, self.scaler = precision, scaler
+        self.encoder = encoder
+        self.start = [p.detach().clone() for p in encoder]
+
+    def __call__(self, batch: Batch, optimizer: torch.optim.Optimizer) -> Tensor:
+        """Take it; return the loss before."""
+        self.objective.train()  # whoever made the batch heard it in evaluation
+        optimizer.zero_grad()
+        loss: Tensor = self.objective(batch, self.precision)
+        if self.config.towards_start:
+            loss = loss + self.config.towards_start * self._distance()
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.unscale_(optimizer)
+        if self.config.clip:
+            nn.utils.clip_grad_norm_(self.objective.parameters(), self.config.clip)
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        return loss.detach()
+
+    def _distance(self) -> Tensor:
+        """Squared distance of the encoder from where it started."""
+        pairs = zip(self.encoder, self.start, strict=True)
+        return torch.stack([(p - s).square().sum() for p, s in pairs]).sum()
+
+
+def _save(path: Path | None, state: _State, parts: dict[str, Any]) -> None:
+    if path is None:
+        return
+    states = {name: part.state_dict() for name, part in parts.items()}
+    plain = vars(state) | {"epochs": [tuple(epoch) for epoch in state.epochs]}
+    with replacing(path) as whole:
+        torch.save({"state": plain, **states}, whole)
+
+
+def _resume(path: Path | None, parts: dict[str, Any]) -> _State:
+    if path is None or not path.exists():
+        return _State()
+    try:
+        # Anything but a zip file torch would take for one of its older formats.
+        states = torch.load(path, weights_only=True) if is_zipfile(path) else {}
+        for name, part in parts.items():
+            part.load_state_dict(states[name])
+        plain = states["state"]
+        epochs = [Epoch(*epoch) for epoch in plain["epochs"]]
+        return _State(**plain | {"epochs": epochs})
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path}: is no checkpoint of this experiment; remove it to start anew"
+        ) from error

@@ -1,0 +1,89 @@
+"""What training minimises: the emotions' loss, and how well speakers hide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from espressivo.training.fit.loss import focal_loss
+
+if TYPE_CHECKING:
+    from espressivo.training.clips.feature_cache import Batch
+    from espressivo.training.config import LossConfig
+    from espressivo.training.networks import EmotionNetwork
+
+
+class Objective(nn.Module):
+    """A network, its loss, and an adversary that tells speakers by the embedding.
+
+    The adversary learns to; the network, behind a reversed gradient, learns to keep it
+    from doing so. What is left of an embedding holds for speakers never heard.
+
+    Source: Ganin et al. (2016), domain-adversarial training, with speakers as domains.
+    """
+
+    alpha: Tensor
+
+    def __init__(
+        self,
+        network: EmotionNetwork,
+        config: LossConfig,
+        n_speakers: int,
+        alpha: Tensor | None = None,
+    ) -> None:
+        """Take what is trained.
+
+        Args:
+            network: Its encoder as it starts.
+            config: Of the loss.
+            n_speakers: That the adversary tells apart.
+            alpha: float [4], weight of each class; all 1 when None.
+        """
+        super().__init__()
+        self.network = network
+        self.config = config
+        weights = torch.ones(network.classify.out_features) if alpha is None else alpha
+        self.register_buffer("alpha", weights, persistent=False)
+        self.adversary = None
+        if config.adversary:
+            width = network.classify.in_features
+            self.adversary = nn.Sequential(
+                nn.Linear(width, 128), nn.ReLU(), nn.Linear(128, n_speakers)
+            )
+
+    def forward(self, batch: Batch, precision: torch.dtype = torch.float32) -> Tensor:
+        """Return the loss of a batch, a scalar; products are made in `precision`."""
+        network, config = self.network, self.config
+        enabled = precision != torch.float32
+        kind = batch.target.device.type
+        with torch.autocast(kind, precision if enabled else None, enabled=enabled):
+            embedding = network.embedding(batch.frames)
+        logits = network.classify(network.dropout(embedding.float()))
+        loss = focal_loss(
+            logits, batch.target, self.alpha, config.gamma, config.smoothing
+        )
+        if self.adversary is not None:
+            guess = self.adversary(reverse_gradient(embedding.float()))
+            loss = loss + config.adversary * functional.cross_entropy(
+                guess, batch.speaker
+            )
+        return loss
+
+
+def reverse_gradient(x: Tensor) -> Tensor:
+    """Return `x`; its gradient comes back with the sign changed."""
+    reversed_: Tensor = _Reverse.apply(x)  # type: ignore[no-untyped-call]
+    return reversed_
+
+
+class _Reverse(torch.autograd.Function):
+    @staticmethod
+    def forward(_context: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(_context: Any, *gradients: Tensor) -> Tensor:
+        return -gradients[0]

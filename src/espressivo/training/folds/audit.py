@@ -1,0 +1,192 @@
+"""What do the parts of a fold share that they should not? Ours, or anybody's folds."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from espressivo.training.corpora.check import Broken, listen
+from espressivo.training.folds.overlap import (
+    Finding,
+    compare_parts,
+    find_absent,
+    find_misnamed,
+    find_twice,
+    talker_of,
+)
+from espressivo.training.folds.table import (
+    PARTS,
+    ListedFold,
+)
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from espressivo.training.folds.overlap import (
+        Member,
+        Members,
+    )
+    from espressivo.training.folds.splits import Fold
+
+    Progress: TypeAlias = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PartCount:
+    """What one part of a fold holds.
+
+    Attributes:
+        fold: The fold.
+        part: train, validation or test.
+        labels: Emotion, as written -> utterances.
+        n_speakers: True talkers, where names tell.
+        n_speakers_trained: Those of them that also train.
+    """
+
+    fold: str
+    part: str
+    labels: Mapping[str, int]
+    n_speakers: int
+    n_speakers_trained: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What was found.
+
+    Attributes:
+        counts: Of every part of every fold.
+        findings: Leaks, and what to report beside a score.
+        n_recordings: How many different ones the folds have.
+        n_heard: Those whose audio was compared.
+        unheard: Those that were to be decoded, but did not, or hold next to nothing.
+        decoded: Whether audio was to be compared at all.
+    """
+
+    counts: tuple[PartCount, ...]
+    findings: tuple[Finding, ...]
+    n_recordings: int
+    n_heard: int = 0
+    unheard: tuple[Broken, ...] = ()
+    decoded: bool = True
+
+    @property
+    def leaks(self) -> tuple[Finding, ...]:
+        """The findings that make a score too good."""
+        return tuple(finding for finding in self.findings if finding.leak)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can say, names in full."""
+        return {
+            "leak": bool(self.leaks),
+            "decoded": self.decoded,
+            "n_recordings": self.n_recordings,
+            "n_heard": self.n_heard,
+            "unheard": [
+                {"id": b.name, "path": str(b.path), "reason": b.reason}
+                for b in self.unheard
+            ],
+            "findings": [
+                {
+                    "kind": f.kind,
+                    "leak": f.leak,
+                    "fold": f.fold,
+                    "parts": list(f.parts),
+                    "names": list(f.names),
+                    "n_utterances": f.n_utterances,
+                    "share": f.share,
+                }
+                for f in self.findings
+            ],
+            "parts": [
+                {
+                    "fold": c.fold,
+                    "part": c.part,
+                    "labels": dict(c.labels),
+                    "n_speakers": c.n_speakers,
+                    "n_speakers_trained": c.n_speakers_trained,
+                }
+                for c in self.counts
+            ],
+        }
+
+
+def audit(
+    folds: Sequence[Fold] | Sequence[ListedFold],
+    *,
+    decode: bool = True,
+    progress: Progress | None = None,
+) -> Audit:
+    """Compare the parts of each fold: speakers, recordings, audio, what is said.
+
+    Args:
+        folds: Ours, or what `read_folds` read.
+        decode: Whether to decode every recording and compare samples, which takes
+            most of the time; each recording is decoded once.
+        progress: Called after every decoded recording.
+    """
+    everyone = {(m.id, m.path): m for f in folds for p in PARTS for m in getattr(f, p)}
+    members: Members = list(everyone.values())
+    heard, unheard = _hear(members, progress) if decode else ({}, [])
+    findings = list(find_misnamed(members))
+    for fold in folds:
+        for part in PARTS:
+            findings += find_twice(fold.name, part, getattr(fold, part), heard)
+        for pair in combinations(PARTS, 2):
+            a, b = (getattr(fold, part) for part in pair)
+            findings += compare_parts(fold.name, pair, a, b, heard)
+        findings += find_absent(fold)
+    return Audit(
+        counts=tuple(_count(fold, part) for fold in folds for part in PARTS),
+        findings=tuple(findings),
+        n_recordings=len(members),
+        n_heard=sum(m.path in heard for m in members),
+        unheard=tuple(unheard),
+        decoded=decode,
+    )
+
+
+def _hear(
+    members: Members, progress: Progress | None
+) -> tuple[dict[Path | None, str], list[Broken]]:
+    """Map paths to digests of their samples; list those without, and why."""
+    names = {member.path: member.id for member in members if member.path}
+    heard: dict[Path | None, str] = {}
+    unheard: list[Broken] = []
+    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    try:
+        for path, (digest, reason) in zip(names, pool.map(listen, names), strict=True):
+            if reason:
+                unheard.append(Broken(names[path], path, reason))
+            else:
+                heard[path] = digest
+            if progress is not None:
+                progress(len(heard) + len(unheard), len(names))
+    finally:
+        pool.shutdown(cancel_futures=True)  # who interrupts does not wait for the rest
+    return heard, unheard
+
+
+def _count(fold: Fold | ListedFold, part: str) -> PartCount:
+    members: Members = getattr(fold, part)
+    found = Counter(str(m.emotion) for m in members)
+    order = [e for e in map(str, Emotion) if e in found]
+    speakers = _talkers(members)
+    trained = speakers & _talkers(fold.train) if part != "train" else set()
+    return PartCount(
+        fold=fold.name,
+        part=part,
+        labels={k: found[k] for k in (*order, *sorted(found.keys() - set(order)))},
+        n_speakers=len(speakers),
+        n_speakers_trained=len(trained),
+    )
+
+
+def _talkers(members: Iterable[Member]) -> set[str]:
+    return {talker_of(member) for member in members}

@@ -1,0 +1,207 @@
+"""What two parts of a fold share, and what is amiss in one.
+
+Nothing that a table says of its speakers is believed where names tell better:
+in IEMOCAP's `Ses01F_impro01_M003` the talker is M, whatever a column has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from espressivo.training.folds.leaky import iemocap_name
+from espressivo.training.folds.table import (
+    PARTS,
+    Listed,
+    ListedFold,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from espressivo.training.corpora.utterance import Utterance
+    from espressivo.training.folds.splits import Fold
+
+    Member: TypeAlias = Utterance | Listed
+    Members: TypeAlias = Sequence[Member]
+    Heard: TypeAlias = Mapping[Path | None, str]
+    """Path -> digest of the samples, where they were decoded."""
+
+Kind = Literal[
+    "speakers",
+    "recordings",
+    "audio",
+    "selection",
+    "talkers",
+    "sessions",
+    "sentences",
+    "audio-in-part",
+    "twice-in-part",
+    "classes",
+    "no-validation",
+]
+LEAKS: frozenset[Kind] = frozenset({"speakers", "recordings", "audio", "selection"})
+"""Kinds of finding that make a score say more than the model can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that one fold's parts share, or that is amiss in them.
+
+    Attributes:
+        kind: What.
+        fold: Where; empty when it is so in every fold.
+        parts: The part or two parts concerned.
+        names: Speakers, sessions, sentences, ids; groups of ids where audio is equal.
+        n_utterances: Of the last of `parts`, those concerned.
+        share: Those, as a share of that part.
+    """
+
+    kind: Kind
+    fold: str
+    parts: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    n_utterances: int = 0
+    share: float = 0.0
+
+    @property
+    def leak(self) -> bool:
+        """Whether it makes the test's score too good."""
+        return self.kind in LEAKS
+
+
+def talker_of(member: Member) -> str:
+    """Return who speaks: by the name if it is IEMOCAP's, else as the table says."""
+    named = _iemocap(member)
+    return f"iemocap/{named[1]}" if named else _qualified(member, member.speaker)
+
+
+def _session_of(member: Member) -> str:
+    """Return what was recorded together; nothing where that is the speaker alone."""
+    if named := _iemocap(member):
+        return f"iemocap/{named[1][:-1]}"
+    alone = member.session == member.speaker
+    return "" if alone else _qualified(member, member.session)
+
+
+def _iemocap(member: Member) -> tuple[str, str] | None:
+    # A table may number its ids, and keep the names of the files.
+    return iemocap_name(member.id) or (
+        iemocap_name(member.path.stem) if member.path else None
+    )
+
+
+def _qualified(member: Member, name: str) -> str:
+    # Two corpora may both have a speaker 1.
+    bare = name and member.corpus and "/" not in name
+    return f"{member.corpus}/{name}" if bare else name
+
+
+def _sentence_of(member: Member) -> str:
+    return " ".join(re.findall(r"\w+", (member.text or "").casefold()))
+
+
+def compare_parts(
+    fold: str,
+    pair: tuple[str, str],
+    a: Members,
+    b: Members,
+    heard: Heard,
+) -> Iterator[Finding]:
+    """Compare two parts of a fold, `train` or `validation` first."""
+
+    def sharing(kind: Kind, key: Callable[[Member], str]) -> Iterator[Finding]:
+        shared = ({key(m) for m in a} & {key(m) for m in b}) - {""}
+        yield from finding(kind, sorted(shared), [m for m in b if key(m) in shared])
+
+    def finding(kind: Kind, names: list[str], hit: Members) -> Iterator[Finding]:
+        if names:
+            yield Finding(kind, fold, pair, tuple(names), len(hit), len(hit) / len(b))
+
+    same = _same_recordings(a, b)
+    known = {m.id for m in same}
+    if pair == ("validation", "test"):
+        audio = {heard.get(m.path) for m in a} - {None}
+        hit = [m for m in b if m.id in known or heard.get(m.path) in audio]
+        yield from finding("selection", [m.id for m in hit], hit)
+        if hit and len(hit) == len(b):
+            return  # the rest would say the same again
+    else:
+        yield from finding("recordings", [m.id for m in same], same)
+        groups = _same_audio(a, [m for m in b if m.id not in known], heard)
+        last = {id_ for group in groups for id_ in group}
+        hit = [m for m in b if m.id in last]
+        yield from finding("audio", [" = ".join(group) for group in groups], hit)
+    yield from sharing("speakers", talker_of)
+    yield from sharing("sessions", _session_of)
+    yield from sharing("sentences", _sentence_of)
+
+
+def _same_recordings(a: Members, b: Members) -> list[Member]:
+    """Find what of `b` is also in `a`, by id or by file."""
+    ids, paths = {_qualified(m, m.id) for m in a}, {m.path for m in a} - {None}
+    return [m for m in b if _qualified(m, m.id) in ids or m.path in paths]
+
+
+def _same_audio(a: Members, b: Members, heard: Heard) -> list[tuple[str, ...]]:
+    """Group the ids in `a` and `b` of equal audio, where it is not one recording."""
+    groups: defaultdict[str, tuple[dict[str, None], dict[str, None]]]
+    groups = defaultdict(lambda: ({}, {}))
+    for side, members in enumerate((a, b)):
+        for member in members:
+            if member.path in heard:
+                groups[heard[member.path]][side][member.id] = None
+    return [
+        tuple(dict.fromkeys((*left, *right)))
+        for left, right in groups.values()
+        if left and right and len(left | right) > 1
+    ]
+
+
+def find_twice(
+    fold: str, part: str, members: Members, heard: Heard
+) -> Iterator[Finding]:
+    """Find what is there twice within one part, which is no leak."""
+    ids = Counter(m.id for m in members)
+    groups: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for member in members:
+        if member.path in heard:
+            groups[heard[member.path]][member.id] = None
+    equal = [" = ".join(group) for group in groups.values() if len(group) > 1]
+    twice = sorted(id_ for id_, n in ids.items() if n > 1)
+    if equal:
+        yield Finding("audio-in-part", fold, (part,), tuple(equal), len(equal))
+    if twice:
+        yield Finding("twice-in-part", fold, (part,), tuple(twice), len(twice))
+
+
+def find_absent(fold: Fold | ListedFold) -> Iterator[Finding]:
+    """Find classes that a part lacks though the fold has them; is there validation?"""
+    labels = {m.emotion for p in PARTS for m in getattr(fold, p)} - {""}
+    if not fold.validation:
+        yield Finding("no-validation", fold.name, ("validation",))
+    for part in PARTS:
+        members = getattr(fold, part)
+        if members and (lacking := labels - {m.emotion for m in members}):
+            names = tuple(sorted(map(str, lacking)))
+            yield Finding("classes", fold.name, (part,), names)
+
+
+def find_misnamed(members: Members) -> Iterator[Finding]:
+    """Find speakers of a table that cannot be IEMOCAP's talkers."""
+    talkers: defaultdict[str, set[str]] = defaultdict(set)
+    named = [(m, name[1]) for m in members if (name := _iemocap(m))]
+    for member, talker in named:
+        talkers[member.speaker].add(talker)
+    wrong: list[str] = []
+    for member, talker in named:
+        said = member.speaker.rpartition("/")[2]
+        plain = re.fullmatch(r"Ses\d\d[FM]", said)
+        if said != talker if plain else len(talkers[member.speaker]) > 1:
+            wrong.append(f"{member.id}: speaker {said}, but the talker is {talker}")
+    if wrong:
+        share = len(wrong) / len(members)
+        yield Finding("talkers", "", (), tuple(sorted(wrong)), len(wrong), share)

@@ -1,0 +1,229 @@
+"""The `[protocol]` of an experiment: which folds to make of its corpora."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Literal
+
+from espressivo.errors import ConfigError, SplitError
+from espressivo.training.corpora.utterance import count_emotions
+from espressivo.training.folds import (
+    leaky as random_splits,
+)
+from espressivo.training.folds import (
+    splits,
+)
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from espressivo.training.corpora.utterance import Utterance
+    from espressivo.training.folds.splits import Fold
+
+Kind = Literal[
+    "session",
+    "speaker-group",
+    "speaker",
+    "held-out-speakers",
+    "corpus",
+    "random",
+    "hold-out",
+    "prefix",
+    "session-prefix",
+]
+
+# Setting -> kinds of folds that it says something about.
+_USED_BY = {
+    "n_groups": ("speaker-group", "random"),
+    "share": ("hold-out",),
+    "validation_share": ("corpus", "hold-out"),
+    "validation": ("held-out-speakers",),
+    "test": ("held-out-speakers",),
+    "select_on_test": ("prefix", "random", "hold-out"),
+}
+_NEEDED_BY = {
+    "n_groups": ("speaker-group", "random"),
+    "validation_share": ("corpus",),
+    "test": ("held-out-speakers",),
+}
+_SUCH_AS = {"n_groups": "6", "validation_share": "0.2", "test": '["ravdess/23"]'}
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolConfig:
+    """Which folds are made of the corpora. No two parts share a speaker, unless random.
+
+    Attributes:
+        kind: What is tested in turn, the next validating: `session` (the study),
+            `speaker-group`, `speaker`, `corpus` (some speakers of the others
+            validate), or once `held-out-speakers`. Random, for speakers are in
+            several parts: `random` parts, a `hold-out` (production), and IEMOCAP's
+            name `prefix` or `session-prefix` (tested by session, a prefix validates).
+        scored: Corpora that validate and test; none: all that are not `train_only`.
+        train_only: Corpora that train in every fold, and do nothing else.
+        n_groups: Groups of `speaker-group`, parts of `random`.
+        share: Of the utterances, tested by `hold-out`; 0 is its 0.05.
+        validation_share: Of each training corpus's speakers, for `corpus`; of the
+            utterances, for `hold-out`, where 0 leaves the validation part empty.
+        validation: Speakers that validate under `held-out-speakers`.
+        test: Speakers that are tested there, such as `ravdess/23`.
+        select_on_test: The test part validates too, as was published: a leak.
+    """
+
+    kind: Kind = "session"
+    scored: tuple[str, ...] = ()
+    train_only: tuple[str, ...] = ()
+    n_groups: int = 0
+    share: float = 0.0
+    validation_share: float = 0.0
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    select_on_test: bool = False
+
+
+def make_folds(
+    config: ProtocolConfig, utterances: Sequence[Utterance], seed: int = 0
+) -> list[Fold]:
+    """Make the folds that `config` asks for, each with every class to train on.
+
+    Args:
+        config: The protocol.
+        utterances: Of all corpora, also those that only train.
+        seed: Of what is random.
+
+    Raises:
+        ConfigError: A setting is missing, is not the kind's, or names no corpus.
+        SplitError: The utterances do not give such folds.
+    """
+    _check_settings(config)
+    scored, train_only = _roles(config, utterances)
+    try:
+        folds = list(_folds(config, scored, train_only, seed))
+    except SplitError as error:
+        raise SplitError(f"protocol.kind = '{config.kind}': {error}") from error
+    for fold in folds:
+        class_weights(fold)
+    return folds
+
+
+def class_weights(fold: Fold) -> dict[Emotion, float]:
+    """Weigh each class of the training part by N / (4 n), n being its utterances.
+
+    Raises:
+        SplitError: The training part lacks a class.
+    """
+    counts = count_emotions(fold.train)
+    if absent := [emotion for emotion, n in counts.items() if n == 0]:
+        raise SplitError(
+            f"fold {fold.name}: no {', '.join(absent)} to train on "
+            f"({len(fold.train)} utterances); make fewer folds, or add a corpus that "
+            "has it to protocol.train_only"
+        )
+    return weigh_classes(fold.train)
+
+
+def weigh_classes(utterances: Sequence[Utterance]) -> dict[Emotion, float]:
+    """Weigh each class by N / (4 n); all must be there."""
+    counts = count_emotions(utterances)
+    return {e: len(utterances) / (len(Emotion) * n) for e, n in counts.items()}
+
+
+def _folds(  # noqa: PLR0911 - one a kind
+    config: ProtocolConfig,
+    scored: Sequence[Utterance],
+    train_only: Sequence[Utterance],
+    seed: int,
+) -> Iterable[Fold]:
+    chosen = config.select_on_test
+    match config.kind:
+        case "session":
+            return splits.leave_one_session_out(scored, train_only)
+        case "speaker-group":
+            n = config.n_groups
+            return splits.leave_one_speaker_group_out(scored, n, train_only)
+        case "speaker":
+            return splits.leave_one_speaker_out(scored, train_only)
+        case "held-out-speakers":
+            named = (config.validation, config.test)
+            return [splits.hold_speakers_out(scored, *named, train_only)]
+        case "corpus":
+            share = config.validation_share
+            return splits.leave_one_corpus_out(scored, share, seed, train_only)
+        case "prefix":
+            return random_splits.leave_one_prefix_out(
+                scored, train_only, select_on_test=chosen
+            )
+        case "session-prefix":
+            return random_splits.leave_one_session_out_by_prefix(scored, train_only)
+        case "random":
+            return random_splits.random_k_folds(
+                scored, config.n_groups, seed, train_only, select_on_test=chosen
+            )
+        case "hold-out":
+            fold = random_splits.random_hold_out(
+                scored,
+                config.share or 0.05,
+                seed,
+                train_only,
+                validation_share=config.validation_share,
+                select_on_test=chosen,
+            )
+            return [fold]
+
+
+def _check_settings(config: ProtocolConfig) -> None:
+    for key, kinds in _USED_BY.items():
+        value = getattr(config, key)
+        if value and config.kind not in kinds:
+            raise ConfigError(
+                f"protocol.{key} is {value!r}, which kind '{config.kind}' does not "
+                f"use; remove it, or set protocol.kind to one of {', '.join(kinds)}"
+            )
+        if not value and config.kind in _NEEDED_BY.get(key, ()):
+            raise ConfigError(
+                f"protocol.{key} is missing, which kind '{config.kind}' needs; "
+                f"add {key} = {_SUCH_AS[key]}, for example"
+            )
+    if config.select_on_test and config.validation_share:
+        raise ConfigError(
+            "protocol.validation_share and protocol.select_on_test are both set; "
+            "remove the one that should not choose the epoch"
+        )
+
+
+def _roles(
+    config: ProtocolConfig, utterances: Sequence[Utterance]
+) -> tuple[list[Utterance], list[Utterance]]:
+    """Tell the utterances that may be scored from those that only train."""
+    corpora = Counter(u.corpus for u in utterances)
+    for key, names in (("scored", config.scored), ("train_only", config.train_only)):
+        for name in names:
+            if name not in corpora:
+                meant = get_close_matches(name, corpora, n=1)
+                hint = f"did you mean '{meant[0]}'?" if meant else "remove it"
+                raise ConfigError(
+                    f"protocol.{key} names '{name}', which is none of the corpora "
+                    f"({', '.join(sorted(corpora)) or 'there are none'}); {hint}"
+                )
+    if both := set(config.scored) & set(config.train_only):
+        raise ConfigError(
+            f"{', '.join(sorted(both))}: in protocol.scored and protocol.train_only; "
+            "keep it in one"
+        )
+    scored = set(config.scored) or set(corpora) - set(config.train_only)
+    if idle := sorted(set(corpora) - scored - set(config.train_only)):
+        raise ConfigError(
+            f"{', '.join(idle)}: in neither protocol.scored nor protocol.train_only; "
+            "add it to one, or remove it from the corpora"
+        )
+    if not scored:
+        raise ConfigError(
+            "protocol.train_only names every corpus; leave one to be scored"
+        )
+    return (
+        [u for u in utterances if u.corpus in scored],
+        [u for u in utterances if u.corpus not in scored],
+    )

@@ -1,0 +1,243 @@
+"""Folds x seeds, each a run that can be resumed -> every utterance's probabilities.
+
+A result folder holds `config.toml`, `crossval.json`, `folds.parquet`, a run folder in
+`FOLD/seed-N` each, and `predictions.parquet`: all tables follow from the first two and
+the last, without training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from espressivo.errors import TrainingError
+from espressivo.training.atomic import write_text
+from espressivo.training.config import read_config, to_toml
+from espressivo.training.clips.dataset import (Unreadable, load_clips, require_readable,)
+from espressivo.training.runs.executors import run_tasks
+from espressivo.training.scores.evaluation import PREDICTIONS
+from espressivo.training.folds.table import (FOLDS, PARTS, write_folds,)
+from espressivo.training.networks import build_network, count_parameters
+from espressivo.training.folds.protocol import class_weights
+from espressivo.training.scores.read_results import (CARD, SCHEMA, read_card,)
+from espressivo.training.runs.folder import (git_revision, pick_device, versions,)
+from espressivo.training.runs.fold_job import (FoldTask, gather,)
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from espressivo.training.config import ExperimentConfig
+    from espressivo.training.corpora.utterance import Utterance
+    from espressivo.training.clips.dataset import Clip
+    from espressivo.training.runs.executors import (Engine, Watch,)
+    from espressivo.training.folds.splits import Fold
+
+
+@dataclass(frozen=True, slots=True)
+class CrossvalOptions:
+    """How folds are worked through; the results do not depend on it.
+
+    Attributes:
+        seeds: A run for each, in every fold.
+        engine: This machine's processes, or a Ray cluster's.
+        jobs: Runs at once, for the local engine.
+        cache: Keeps signals and frozen fronts; the result's own `cache` when None.
+        skip_unreadable: Go on without recordings that cannot be read, and count them.
+        cautions: What every table of the result has to say.
+    """
+
+    seeds: tuple[int, ...] = (0,)
+    engine: Engine = "local"
+    jobs: int = 1
+    cache: Path | None = None
+    skip_unreadable: bool = False
+    cautions: tuple[str, ...] = ()
+
+
+def crossval(
+    config: ExperimentConfig,
+    folds: Sequence[Fold],
+    folder: Path,
+    options: CrossvalOptions | None = None,
+    *,
+    on_loaded: Callable[[int, int], None] | None = None,
+    watch: Watch | None = None,
+) -> None:
+    """Train and test every fold with every seed; go on where a stopped run left off.
+
+    The validation part of a fold chooses the epoch; the test part is scored once, at
+    the end. What is finished stays usable whatever happens to the rest.
+
+    Args:
+        config: What is trained; its seed is replaced by each of the seeds.
+        folds: Who trains, validates, tests.
+        folder: The result. Created; a result of something else there is refused.
+        options: Seeds, engine, cache.
+        on_loaded: Called after every recording, with how many are read, and all.
+        watch: Told of runs and epochs.
+
+    Raises:
+        CorpusError: A recording cannot be read, and none may be skipped.
+        TrainingError: The folder holds another result, a run fails, or the disk is
+            full; finished folds stay usable.
+    """
+    options = options or CrossvalOptions()
+    cache = options.cache or folder / "cache"
+    with _disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        utterances = list({u.id: u for f in folds for u in _all(f)}.values())
+        clips, unreadable = load_clips(utterances, config.signal, cache, on_loaded)
+        if not options.skip_unreadable:
+            require_readable(unreadable)
+        readable = [_without(fold, unreadable) for fold in folds]
+        _open_result(folder, config, readable)
+        began = time.time()
+        _describe(folder, config, readable, (clips, unreadable), options)
+        tasks = [
+            FoldTask(replace(config, seed=seed), fold, folder, cache)
+            for fold in readable
+            for seed in options.seeds
+        ]
+        try:
+            run_tasks(tasks, options.engine, options.jobs, watch)
+        finally:
+            gather(folder, tasks)
+            _add_seconds(folder, time.time() - began)
+
+
+def _open_result(folder: Path, config: ExperimentConfig, folds: Sequence[Fold]) -> None:
+    """Write what is done, or find that it is what is already there."""
+    kept = folder / "config.toml"
+    unseeded = replace(config, seed=0)
+    # A run killed before it was described had not begun to train.
+    if all((folder / n).exists() for n in (kept.name, FOLDS, CARD)):
+        before = read_card(folder)
+        same = read_config(kept) == unseeded
+        if not same or before["folds_sha256"] != _folds_sha256(folds):
+            raise TrainingError(
+                f"{folder}: holds the result of another configuration or other folds; "
+                "pass another folder, or remove it"
+            )
+        return
+    write_text(to_toml(unseeded), kept)
+    write_folds(folds, folder / FOLDS)
+
+
+def _describe(
+    folder: Path,
+    config: ExperimentConfig,
+    folds: Sequence[Fold],
+    loaded: tuple[Sequence[Clip], Sequence[Unreadable]],
+    options: CrossvalOptions,
+) -> None:
+    clips, unreadable = loaded
+    weights = [class_weights(fold) for fold in folds]
+    n_all, n_trained = count_parameters(build_network(config.network))
+    path = folder / CARD
+    before = read_card(folder) if path.exists() else {}
+    described = {
+        "schema": SCHEMA,
+        "name": config.name,
+        "protocol": folds[0].protocol,
+        "protocol_kind": config.protocol.kind,
+        "folds": [fold.name for fold in folds],
+        "folds_sha256": _folds_sha256(folds),
+        "seeds": sorted({*before.get("seeds", []), *options.seeds}),
+        "network": config.network.kind,
+        "n_parameters": n_all,
+        "n_trained": n_trained,
+        "class_weights": {
+            str(e): float(np.mean([weight[e] for weight in weights])) for e in Emotion
+        },
+        **describe_clips(clips, unreadable),
+        "cautions": list(options.cautions),
+        "versions": versions(),
+        "git": git_revision(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "device": str(pick_device(config)),
+        "started": before.get("started", time.strftime("%Y-%m-%dT%H:%M:%S%z")),
+        "seconds": before.get("seconds", 0.0),
+    }
+    write_text(json.dumps(described, indent=2) + "\n", path)
+
+
+def _add_seconds(folder: Path, seconds: float) -> None:
+    described = read_card(folder)
+    described["seconds"] = round(described["seconds"] + seconds, 1)
+    write_text(json.dumps(described, indent=2) + "\n", folder / CARD)
+
+
+def describe_clips(
+    clips: Sequence[Clip], unreadable: Sequence[Unreadable]
+) -> dict[str, Any]:
+    """Say what was heard of each corpus, hashed, and what could not be."""
+    counts = Counter(clip.utterance.corpus for clip in clips)
+    return {
+        "corpora": {
+            name: {
+                "utterances": n,
+                "sha256": _sha256(
+                    f"{c.utterance.id} {c.digest}"
+                    for c in clips
+                    if c.utterance.corpus == name
+                ),
+            }
+            for name, n in sorted(counts.items())
+        },
+        "unreadable": [
+            {"id": u.utterance.id, "path": str(u.utterance.path), "reason": u.reason}
+            for u in unreadable
+        ],
+    }
+
+
+def _folds_sha256(folds: Sequence[Fold]) -> str:
+    return _sha256(
+        f"{fold.name} {part} {utterance.id}"
+        for fold in folds
+        for part in PARTS
+        for utterance in getattr(fold, part)
+    )
+
+
+def _sha256(lines: Iterator[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def _all(fold: Fold) -> tuple[Utterance, ...]:
+    return (*fold.train, *fold.validation, *fold.test)
+
+
+def _without(fold: Fold, unreadable: Sequence[Unreadable]) -> Fold:
+    gone = {u.utterance.id for u in unreadable}
+    if not gone:
+        return fold
+    train, validation, test = (
+        tuple(u for u in part if u.id not in gone)
+        for part in (fold.train, fold.validation, fold.test)
+    )
+    return replace(fold, train=train, validation=validation, test=test)
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Say of a full disk what it costs: nothing that is finished."""
+    try:
+        yield
+    except OSError as error:
+        n_done = len(list(folder.glob(f"*/seed-*/{PREDICTIONS}")))
+        raise TrainingError(
+            f"{folder}: cannot be written ({error.strerror or error}); {n_done} runs "
+            "are finished and stay usable: make room, and give the same command again"
+        ) from error

@@ -1,0 +1,197 @@
+"""A run folder: what was trained, with what, and what came of it.
+
+It holds `config.toml`, `run.json` (versions, revision, what it was trained on),
+`metrics.jsonl` (a line an epoch), a checkpoint while it runs, and `model.safetensors`
+at the end, beside it `encoder.json` where the encoder's size is not given by its kind;
+with a classifier in closed form also `temperature.json`, and with `profile.fit` what
+takes a speaker's profile, `profile.safetensors`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from espressivo.errors import TrainingError
+from espressivo.training.atomic import replacing, write_text
+from espressivo.training.config import read_config, to_toml
+from espressivo.training.networks import (
+    EmotionNetwork,
+    build_network,
+    encoder_settings,
+)
+from espressivo.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from espressivo.training.config import ExperimentConfig
+    from espressivo.training.clips.dataset import Clip
+    from espressivo.training.fit.profile_head import PersonalClassifier
+
+WEIGHTS = "model.safetensors"
+ENCODER = "encoder.json"
+PROFILE = "profile.safetensors"
+
+
+def open_run(folder: Path, config: ExperimentConfig, clips: Sequence[Clip]) -> None:
+    """Write what the run is, or find that it is the run already there.
+
+    Raises:
+        TrainingError: The folder holds another run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    run, described = describe_run(config, clips), folder / "run.json"
+    if described.exists():
+        kept = read_config(folder / "config.toml")
+        before = json.loads(described.read_text("utf-8"))
+        same = before["utterances_sha256"] == run["utterances_sha256"]
+        if kept != config or not same:
+            raise TrainingError(
+                f"{folder}: holds a run of another configuration or other recordings; "
+                "pass another folder, or remove it"
+            )
+        return
+    write_text(to_toml(config), folder / "config.toml")
+    write_text(json.dumps(run, indent=2) + "\n", described)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run has its weights."""
+    return (folder / WEIGHTS).is_file()
+
+
+def write_metrics(lines: Iterable[Mapping[str, Any]], folder: Path) -> None:
+    """Write all epochs so far, a line each."""
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    write_text(text, folder / "metrics.jsonl")
+
+
+def write_temperature(folder: Path, temperature: float, fitted: str) -> None:
+    """Write `temperature.json`, which export divides the logits by and tells of."""
+    text = json.dumps({"temperature": temperature, "fitted": fitted}, indent=2)
+    write_text(text + "\n", folder / "temperature.json")
+
+
+def write_profile_head(head: PersonalClassifier, folder: Path) -> None:
+    """Write what takes a speaker's profile, whole or not at all."""
+    with replacing(folder / PROFILE) as whole:
+        head.write(whole)
+
+
+def finish_run(folder: Path, network: EmotionNetwork) -> None:
+    """Write the weights, and remove what only a stopped run needs."""
+    if settings := encoder_settings(network):
+        write_text(json.dumps(settings, indent=2) + "\n", folder / ENCODER)
+    state = {n: t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
+    with replacing(folder / WEIGHTS) as whole:
+        save_file(state, whole)
+    for checkpoint in folder.glob("*.checkpoint"):
+        checkpoint.unlink()
+
+
+def load_run(folder: Path) -> EmotionNetwork:
+    """Load the network that a finished run left, for evaluation or export.
+
+    Raises:
+        TrainingError: The run has not finished, or its weights are of another network.
+    """
+    if not is_finished(folder):
+        raise TrainingError(f"{folder}: holds no {WEIGHTS}; finish the run")
+    config = read_config(folder / "config.toml").network
+    kept = folder / ENCODER
+    settings = json.loads(kept.read_text("utf-8")) if kept.is_file() else None
+    network = build_network(config, settings)
+    try:
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except RuntimeError as error:
+        raise TrainingError(
+            f"{folder / WEIGHTS}: is of another network than its config.toml says "
+            f"({str(error).splitlines()[-1].strip()}); train again in another folder"
+        ) from error
+    return network.eval()
+
+
+def describe_run(config: ExperimentConfig, clips: Sequence[Clip]) -> dict[str, Any]:
+    """Say what a run follows from, as JSON can."""
+    utterances = [clip.utterance for clip in clips]
+    counts = Counter(f"{u.corpus}/{u.emotion}" for u in utterances)
+    content = "\n".join(f"{clip.utterance.id} {clip.digest}" for clip in clips)
+    return {
+        "name": config.name,
+        "seed": config.seed,
+        "utterances": dict(sorted(counts.items())),
+        "utterances_sha256": hashlib.sha256(content.encode()).hexdigest(),
+        "speakers": len({utterance.speaker for utterance in utterances}),
+        "encoder_sha256": weights_sha256(config.network.weights),
+        "git": git_revision(),
+        "device": str(pick_device(config)),
+        "versions": versions(),
+    }
+
+
+def pick_device(config: ExperimentConfig) -> torch.device:
+    """Return where to train.
+
+    Raises:
+        TrainingError: A GPU is asked for, and there is none.
+    """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError(
+            "device is 'cuda', but torch finds no GPU; set device = \"auto\""
+        )
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(found if config.device == "auto" else config.device)
+
+
+def weights_sha256(weights: str) -> str | None:
+    """Hash the pretrained weights; None where there are none on this machine."""
+    path = Path(weights)
+    files = [path, path / WEIGHTS, path / "pytorch_model.bin"] if weights else []
+    for file in files:
+        if file.is_file():
+            return file_sha256(file)
+    return None
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what numbers depend on."""
+    return {
+        "espressivo": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+@cache
+def git_revision() -> str | None:
+    """Return the revision of the code, `+` where files were changed; None outside."""
+    here = Path(__file__).parent
+    try:
+        text = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=40"],  # noqa: S607
+            cwd=here,
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return text.strip()

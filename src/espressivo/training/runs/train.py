@@ -1,0 +1,202 @@
+"""One model from one configuration: a run folder that can be resumed and exported."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from espressivo.errors import ConfigError, TrainingError
+from espressivo.training.fit.closed_form import (fit_classifier, fit_profile_head,)
+from espressivo.training.clips.dataset import (CLASSES, Clip, Draws, Variations,)
+from espressivo.training.clips.feature_cache import (Batches, FrontEnd,)
+from espressivo.training.fit.loop import train_epochs
+from espressivo.training.networks import build_network, load_pretrained
+from espressivo.training.fit.objective import Objective
+from espressivo.training.fit.predict import predict_clips
+from espressivo.training.folds.protocol import weigh_classes
+from espressivo.training.runs.folder import (finish_run, open_run, pick_device, write_metrics, write_profile_head, write_temperature,)
+from espressivo.training.scores.statistics import (score, softmax,)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from espressivo.training.config import ExperimentConfig
+    from espressivo.training.networks import EmotionNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """What is known after an epoch, a line of `metrics.jsonl`.
+
+    Attributes:
+        stage: `gradient`, or how the classifier was fitted in closed form.
+        epoch: From 1.
+        n_epochs: At most.
+        loss: Mean over the steps; over the clips when fitted in closed form.
+        seconds: Wall clock.
+        mean_recall: UA on the validation part, 0 to 1; None without any.
+    """
+
+    stage: str
+    epoch: int
+    n_epochs: int
+    loss: float
+    seconds: float
+    mean_recall: float | None = None
+
+
+def train(
+    config: ExperimentConfig,
+    clips: Sequence[Clip],
+    folder: Path,
+    *,
+    validation: Sequence[Clip] = (),
+    select: bool = False,
+    cache: Path | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+) -> EmotionNetwork:
+    """Train one model into `folder`; continue where a stopped run left off.
+
+    Args:
+        config: What to train and how.
+        clips: All are trained on.
+        folder: The run. Created; a run of another configuration there is refused.
+        validation: Scored after every epoch.
+        select: Whether that score chooses the epoch, and ends the run when patience
+            does; else it is for the record.
+        cache: Keeps what a frozen front makes of clips, between epochs and runs.
+        on_epoch: Called after every epoch; first of all for those of a stopped run.
+
+    Raises:
+        TrainingError: An emotion has no utterance, or the folder holds another run.
+    """
+    _require_trainable(clips)
+    open_run(folder, config, clips)
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    network = build_network(config.network)
+    load_pretrained(network, config.network)
+    front = FrontEnd(network.to(pick_device(config)), cache)
+    batches = hear(front, clips, config)
+    held_out = hear(front, validation, config) if validation else None
+    n_reported = 0
+    reports: list[EpochReport] = []
+    for reports in _train(batches, held_out, config, folder, select=select):
+        write_metrics(map(asdict, reports), folder)
+        for report in reports[n_reported:] if on_epoch else ():
+            assert on_epoch is not None  # or there is nothing to go through
+            on_epoch(report)
+        n_reported = len(reports)
+    if config.classifier.fit != "gradient":
+        report = _fit_classifier(batches, held_out, config, folder)
+        write_metrics(map(asdict, [*reports, report]), folder)
+        if on_epoch is not None:
+            on_epoch(report)
+    if config.profile.fit:
+        write_profile_head(fit_profile_head(batches, config.profile), folder)
+    finish_run(folder, network)
+    return network.eval()
+
+
+def hear(front: FrontEnd, clips: Sequence[Clip], config: ExperimentConfig) -> Batches:
+    """Bring clips and a network's front together as the configuration says."""
+    return Batches(
+        front,
+        Variations(clips, config),
+        sorted({clip.utterance.speaker for clip in clips}),
+        n_workers=config.workers,
+        speaker_statistics=config.training.speaker_statistics,
+    )
+
+
+def class_weights(clips: Sequence[Clip]) -> Tensor:
+    """Return the balanced weight of each class, float [4]: N / (4 n)."""
+    weights = weigh_classes([clip.utterance for clip in clips])
+    return torch.tensor(list(weights.values()))
+
+
+def _train(
+    batches: Batches,
+    held_out: Batches | None,
+    config: ExperimentConfig,
+    folder: Path,
+    *,
+    select: bool,
+) -> Iterator[list[EpochReport]]:
+    if not config.training.epochs:
+        return
+    network, clips = batches.front.network, batches.variations.clips
+    with torch.no_grad():
+        network.eval().fit(batch.frames for batch in batches.of(batches.plain()))
+    alpha = class_weights(clips) if config.loss.weights == "balanced" else None
+    n_speakers = len({clip.utterance.speaker for clip in clips})
+    objective = Objective(network, config.loss, n_speakers, alpha)
+    objective.to(batches.front.device)
+    draws = Draws(batches.variations, config)
+    epochs = train_epochs(
+        objective,
+        config.training,
+        lambda epoch: batches.of(list(draws.epoch(epoch))),
+        draws.n_steps,
+        validate=None if held_out is None else lambda: _score(held_out),
+        select=select and held_out is not None,
+        seed=config.seed,
+        precision=pick_precision(config),
+        checkpoint=folder / "training.checkpoint",
+    )
+    for found in epochs:
+        yield [
+            EpochReport("gradient", e.epoch, config.training.epochs, *e[1:])
+            for e in found
+        ]
+
+
+def _score(batches: Batches) -> float:
+    return score(batches.labels, softmax(predict_clips(batches))).ua
+
+
+def _fit_classifier(
+    batches: Batches, held_out: Batches | None, config: ExperimentConfig, folder: Path
+) -> EpochReport:
+    began = time.monotonic()
+    loss, temperature = fit_classifier(batches, config.classifier)
+    write_temperature(
+        folder, temperature, "on the speakers trained on, each left out once"
+    )
+    score = None if held_out is None else _score(held_out)
+    seconds = time.monotonic() - began
+    return EpochReport(config.classifier.fit, 1, 1, loss, seconds, score)
+
+
+def pick_precision(config: ExperimentConfig) -> torch.dtype:
+    """Return in what products are made while training.
+
+    Raises:
+        ConfigError: It is float16, and there is no GPU.
+    """
+    on_gpu = pick_device(config).type == "cuda"
+    name = config.precision
+    if name == "auto":
+        name = "bfloat16" if on_gpu else "float32"
+    if name == "float16" and not on_gpu:
+        raise ConfigError(
+            "precision is 'float16', which needs a GPU; choose 'bfloat16' or 'auto'"
+        )
+    chosen = getattr(torch, name)
+    assert isinstance(chosen, torch.dtype)
+    return chosen
+
+
+def _require_trainable(clips: Sequence[Clip]) -> None:
+    found = {clip.utterance.emotion for clip in clips}
+    if missing := set(CLASSES) - found:
+        raise TrainingError(
+            f"no utterance to train on is {', '.join(sorted(missing))}; "
+            "all four emotions are needed"
+        )

@@ -1,0 +1,237 @@
+"""What an evaluation found: every utterance's probabilities, and what follows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from espressivo.errors import CorpusError
+from espressivo.training.scores import statistics
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from espressivo.training.corpora.utterance import Utterance
+    from espressivo.training.scores.statistics import (
+        Difference,
+        Interval,
+        Scores,
+    )
+
+SCHEMA = "espressivo.evaluation/1"
+"""Name and version of the JSON that `Evaluation.to_dict` returns."""
+
+PREDICTIONS = "predictions.parquet"
+"""What `Evaluation.write` calls the table of probabilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A recording that could not be read, and why."""
+
+    id: str
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)  # compared by its probabilities, which are an array
+class Evaluation:
+    """A model's probabilities on labelled utterances.
+
+    Attributes:
+        model: Name of the model.
+        model_version: Its version.
+        model_sha256: Hash of its graph.
+        protocol: `clips` (trimmed recordings) or `pipeline` (speech found first).
+        utterances: Those that got an answer, in the corpus's order.
+        probabilities: float64 [N, 4], in the order of `Emotion`.
+        without_speech: Those where the pipeline found no speech: not scored.
+        failures: Those that could not be read: not scored.
+    """
+
+    model: str
+    model_version: str
+    model_sha256: str
+    protocol: str
+    utterances: tuple[Utterance, ...]
+    probabilities: NDArray[np.float64]
+    without_speech: tuple[Utterance, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def labels(self) -> NDArray[np.intp]:
+        """Index of each utterance's emotion, int [N]."""
+        order = list(Emotion)
+        return np.array([order.index(u.emotion) for u in self.utterances], np.intp)
+
+    @property
+    def speakers(self) -> list[str]:
+        """Each utterance's speaker."""
+        return [u.speaker for u in self.utterances]
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Scores of all utterances together.
+
+        Raises:
+            CorpusError: None got an answer.
+        """
+        if not self.utterances:
+            raise CorpusError(
+                "not one utterance got an answer, so there is nothing to score; "
+                + (self.failures[0].reason if self.failures else "no speech was found")
+            )
+        return statistics.score(self.labels, self.probabilities)
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """95 % intervals of the scores, over speakers; empty for a single speaker."""
+        return statistics.intervals(self.labels, self.probabilities, self.speakers)
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """Count utterances [4, 4]: rows actual, columns predicted."""
+        return statistics.confusion_matrix(self.labels, self.probabilities)
+
+    def where(self, wanted: Callable[[Utterance], bool]) -> Evaluation:
+        """Keep the utterances that are `wanted`; failures stay."""
+        kept = [wanted(u) for u in self.utterances]
+        return replace(
+            self,
+            utterances=tuple(u for u in self.utterances if wanted(u)),
+            probabilities=self.probabilities[np.array(kept, bool)],
+            without_speech=tuple(u for u in self.without_speech if wanted(u)),
+        )
+
+    @property
+    def without_calm(self) -> Evaluation | None:
+        """The same without utterances that a corpus calls calm; None if none does.
+
+        Calm counts as neutral, but not everyone counts so: both are to be reported.
+        """
+        rest = self.where(lambda u: u.original != "calm")
+        differs = 0 < len(rest.utterances) < len(self.utterances)
+        return rest if differs else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return scores and what was not scored, as JSON can say it."""
+        without = self.without_calm
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "model_version": self.model_version,
+            "model_sha256": self.model_sha256,
+            "protocol": self.protocol,
+            "corpora": sorted({u.corpus for u in self.utterances}),
+            "emotions": [str(emotion) for emotion in Emotion],
+            **self._figures(),
+            "without_calm": None if without is None else without._figures(),  # noqa: SLF001 - of this class
+            "without_speech": [u.id for u in self.without_speech],
+            "failures": [asdict(f) | {"path": str(f.path)} for f in self.failures],
+        }
+
+    def _figures(self) -> dict[str, Any]:
+        return {
+            "n_utterances": len(self.utterances),
+            "n_speakers": len(set(self.speakers)),
+            "scores": statistics.to_dict(self.scores),
+            "intervals": {k: [v.low, v.high] for k, v in self.intervals.items()},
+            "confusion": self.confusion.tolist(),
+        }
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return `to_dict` as JSON."""
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+
+    def write(self, folder: Path) -> None:
+        """Write `predictions.parquet`, a row an utterance, and `scores.json`.
+
+        Source of every table that is made later, without running the model again.
+        """
+        import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
+        from pyarrow import parquet  # noqa: PLC0415
+
+        folder.mkdir(parents=True, exist_ok=True)
+        columns = to_columns(self.utterances, self.probabilities)
+        parquet.write_table(pa.table(columns), folder / PREDICTIONS)
+        (folder / "scores.json").write_text(self.to_json() + "\n", "utf-8")
+
+    def compare(self, folder: Path) -> dict[str, Difference]:
+        """Say how much better this is than what was written to `folder`.
+
+        Only utterances that both answered count; empty for a single speaker.
+
+        Raises:
+            CorpusError: There are no predictions, or on other utterances only.
+        """
+        written = read_predictions(folder)
+        others = dict(zip(written.ids, written.probabilities, strict=True))
+        both = self.where(lambda u: u.id in others)
+        if not both.utterances:
+            raise CorpusError(
+                f"{folder}: holds predictions on other utterances only; "
+                "compare evaluations of the same corpus"
+            )
+        other = np.array([others[u.id] for u in both.utterances])
+        return statistics.compare(both.labels, other, both.probabilities, both.speakers)
+
+
+def to_columns(
+    utterances: Sequence[Utterance], probabilities: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Lay utterances and their probabilities [N, 4] out as columns of a table."""
+    names = ("id", "corpus", "speaker", "session", "emotion", "original")
+    columns: dict[str, Any] = {
+        name: [str(getattr(u, name)) for u in utterances] for name in names
+    }
+    order = [str(emotion) for emotion in Emotion]
+    columns["predicted"] = [order[i] for i in probabilities.argmax(1)]
+    return columns | dict(zip(order, probabilities.T, strict=True))
+
+
+@dataclass(frozen=True, eq=False)  # compared by its arrays
+class Predictions:
+    """What `Evaluation.write` keeps of an evaluation.
+
+    Attributes:
+        ids: Of the utterances.
+        labels: int [N], in the order of `Emotion`.
+        probabilities: float64 [N, 4], in the order of `Emotion`.
+    """
+
+    ids: tuple[str, ...]
+    labels: NDArray[np.intp]
+    probabilities: NDArray[np.float64]
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """Read what `Evaluation.write` wrote.
+
+    Raises:
+        CorpusError: There are no predictions.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
+    from pyarrow import parquet  # noqa: PLC0415
+
+    path = folder / PREDICTIONS
+    order = [str(emotion) for emotion in Emotion]
+    try:
+        table = parquet.read_table(path, columns=["id", "emotion", *order]).to_pydict()
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise CorpusError(
+            f"{path}: holds no predictions ({str(error).splitlines()[0]}); "
+            "write them with `espressivo evaluate ... --out`"
+        ) from error
+    return Predictions(
+        tuple(table["id"]),
+        np.array([order.index(name) for name in table["emotion"]], np.intp),
+        np.column_stack([table[name] for name in order]).astype(np.float64),
+    )
