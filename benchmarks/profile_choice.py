@@ -23,7 +23,7 @@ import numpy as np
 
 from espressivo.model.classifier import load_classifier
 from espressivo.training.corpora import read_corpus
-from espressivo.training.fit.profile_head import PersonalClassifier
+from espressivo.training.fit.profile_head import ProfileClassifier
 from espressivo.training.histories import KINDS
 from espressivo.training.profile_report import Case, gains
 from espressivo.training.profile_study import Listened, listen, study
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=5)
     args = parser.parse_args()
     triples = np.reshape(args.cases, (-1, 3)).tolist()
-    heads = [PersonalClassifier.read(Path(run) / PROFILE) for run, _, _ in triples]
+    heads = [ProfileClassifier.read(Path(run) / PROFILE) for run, _, _ in triples]
     folders = [Path(run) / "model" for run, _, _ in triples]
     temperatures = [load_classifier(folder).card.temperature for folder in folders]
     heard = [
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def _try(
-    known: list[tuple[PersonalClassifier, float, Listened]],
+    known: list[tuple[ProfileClassifier, float, Listened]],
     setting: tuple[float, float, float],
     n_draws: int,
 ) -> tuple[float, float, float, float]:

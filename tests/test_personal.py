@@ -20,7 +20,7 @@ from espressivo.model.find import (
     find_model,
 )
 from espressivo.model.speaker_statistics import (
-    Voice,
+    SpeakerStatistics,
     traits_of,
 )
 from espressivo.profile.profile import Profile
@@ -55,7 +55,7 @@ def test_an_empty_profile_gives_the_plain_answer(analyzer, empty):
     assert report.profile.without == plain.estimates
     assert (report.profile.trust, report.change) == (0.0, 0.0)
     assert report.profile.fits is None
-    assert (plain.profile, plain.voice) == (None, None)
+    assert (plain.profile, plain.speaker_statistics) == (None, None)
 
 
 def test_a_profile_changes_the_answer_and_says_by_how_much(analyzer, known):
@@ -83,10 +83,10 @@ def test_what_is_learned_are_the_models_own_numbers(analyzer, empty):
     report = analyzer.with_profile(empty).analyze(NOTE)
     signal = load_audio(NOTE)
     windows = [signal[e.segment.start : e.segment.end] for e in report.estimates]
-    pairs = [analyzer.classifier.listen(window[None]) for window in windows]
+    pairs = [analyzer.classifier.embed(window[None]) for window in windows]
     traits = np.concatenate([traits_of(embedding, p) for p, embedding in pairs])
 
-    voice = report.voice
+    voice = report.speaker_statistics
     assert (voice.n_windows, voice.n_recordings) == (len(windows), 1)
     assert voice.n_samples == sum(len(window) for window in windows)
     np.testing.assert_allclose(voice.mean, traits.mean(0), atol=1e-4)
@@ -102,17 +102,25 @@ def test_neither_threads_nor_batches_change_what_is_learned(analyzer, known, opt
     found = other.analyze(NOTE, block_s=1.0)
 
     assert found.to_dict() == wanted.to_dict()
-    np.testing.assert_allclose(found.voice.mean, wanted.voice.mean, atol=1e-5)
+    np.testing.assert_allclose(
+        found.speaker_statistics.mean, wanted.speaker_statistics.mean, atol=1e-5
+    )
 
 
 def test_without_speech_there_is_nothing_to_learn(analyzer, known):
     report = analyzer.with_profile(known).analyze(np.zeros(64_000, np.float32))
 
-    assert report.voice.n_windows == report.voice.n_recordings == 0
+    assert (
+        report.speaker_statistics.n_windows
+        == report.speaker_statistics.n_recordings
+        == 0
+    )
     assert report.emotion is None
     assert report.profile.fits is None
     assert report.to_dict()["profile"]["probabilities_without"] is None
-    np.testing.assert_array_equal(known.merged(report).voice.mean, known.voice.mean)
+    np.testing.assert_array_equal(
+        known.merged(report).speaker_statistics.mean, known.speaker_statistics.mean
+    )
 
 
 def test_json_tells_of_the_profile_as_its_schema_says(analyzer, empty, known):
@@ -129,15 +137,17 @@ def test_json_tells_of_the_profile_as_its_schema_says(analyzer, empty, known):
 
 def test_one_actor_fits_the_own_profile_and_the_other_does_not(shared, analyzer):
     # A woman and a man: the easy case. docs/results.md has how often it is told.
-    head = analyzer.classifier.require_personal()
+    head = analyzer.classifier.require_profile_head()
     voices = []
     for number in (1, 2):
-        voice = Voice.unheard(head.card.width + 5)
+        voice = SpeakerStatistics.empty(head.card.width + 5)
         heard = []
         for signal in actor(shared, number):
-            plain, embedding = analyzer.classifier.listen(signal[None])
+            plain, embedding = analyzer.classifier.embed(signal[None])
             (traits,) = traits_of(embedding, plain)
-            heard.append(Voice.unheard(len(traits)).with_window(traits, len(signal)))
+            heard.append(
+                SpeakerStatistics.empty(len(traits)).with_window(traits, len(signal))
+            )
             voice = voice.merged(heard[-1])
         voices.append((voice, heard))
     (his, his_clips), (her, her_clips) = voices
@@ -184,7 +194,7 @@ def test_a_missing_or_altered_part_is_refused(folder):
     part.write_bytes(whole[:-1])
     classifier = load_classifier(folder)  # of use without
     with pytest.raises(ModelError, match=r"profile\.onnx: sha256 is .* altered or cut"):
-        classifier.require_personal()
+        classifier.require_profile_head()
     assert main(["models", "verify", str(folder)]) == 1
     part.unlink()
     with pytest.raises(ModelError, match=r"profile\.onnx cannot be read"):
@@ -197,7 +207,7 @@ def test_a_part_that_is_another_graph_is_refused(folder):
     change_card(folder, sha256=hashlib.sha256(graph).hexdigest())
 
     with pytest.raises(ModelError, match="takes samples and gives probabilities, emb"):
-        load_classifier(folder).require_personal()
+        load_classifier(folder).require_profile_head()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from espressivo.model.find import (
     DEFAULT,
     find_model,
 )
-from espressivo.model.speaker_statistics import Voice
+from espressivo.model.speaker_statistics import SpeakerStatistics
 from espressivo.profile.profile import (
     Profile,
     create,
@@ -43,14 +43,14 @@ def folder(tmp_path, monkeypatch):
 
 def some_voice(seed=0, n_windows=5):
     rng = np.random.default_rng(seed)
-    voice = Voice.unheard(8)
+    voice = SpeakerStatistics.empty(8)
     for _ in range(n_windows):
         voice = voice.with_window(rng.normal(size=8), 16_000)
     return replace(voice, n_recordings=1)
 
 
 def some_profile(seed=0, speaker="me"):
-    return Profile(speaker, *MODEL, voice=some_voice(seed))
+    return Profile(speaker, *MODEL, speaker_statistics=some_voice(seed))
 
 
 def assert_same(a, b):
@@ -81,7 +81,7 @@ def test_profiles_lie_where_users_keep_such_things(tmp_path, monkeypatch):
 
 
 def test_a_profile_is_small_and_for_its_owner_alone():
-    wide = Profile("me", *MODEL, voice=Voice.unheard(384 + 5))
+    wide = Profile("me", *MODEL, speaker_statistics=SpeakerStatistics.empty(384 + 5))
     path = wide.save()
 
     assert path.stat().st_size < 10_000
@@ -223,15 +223,15 @@ def test_what_is_no_profile_is_refused(tmp_path, text):
 @pytest.mark.parametrize(
     "voice",
     [
-        Voice(-1, 0, 0, np.zeros(3), np.zeros(3)),
-        Voice(1, 1, 1, np.zeros(3), np.zeros(2)),
-        Voice(1, 1, 1, np.zeros(3), np.full(3, -1.0)),
-        Voice(1, 1, 1, np.full(3, np.nan), np.zeros(3)),
-        Voice(1, 1, 1, np.zeros(0), np.zeros(0)),
+        SpeakerStatistics(-1, 0, 0, np.zeros(3), np.zeros(3)),
+        SpeakerStatistics(1, 1, 1, np.zeros(3), np.zeros(2)),
+        SpeakerStatistics(1, 1, 1, np.zeros(3), np.full(3, -1.0)),
+        SpeakerStatistics(1, 1, 1, np.full(3, np.nan), np.zeros(3)),
+        SpeakerStatistics(1, 1, 1, np.zeros(0), np.zeros(0)),
     ],
 )
 def test_sums_that_cannot_be_are_refused_however_they_are_signed(voice):
-    Profile("me", *MODEL, voice=voice).save()
+    Profile("me", *MODEL, speaker_statistics=voice).save()
 
     with pytest.raises(ProfileError, match="makes no sense"):
         Profile.load("me")
@@ -290,10 +290,12 @@ def test_processes_that_learn_at_once_lose_nothing():
     for n in range(4):
         for i in range(10):
             wanted = wanted.merged(some_profile(n * 100 + i))
-    found = Profile.load("me").voice
+    found = Profile.load("me").speaker_statistics
     assert (found.n_windows, found.n_recordings) == (5 * 41, 41)
-    np.testing.assert_allclose(found.mean, wanted.voice.mean, atol=1e-12)
-    np.testing.assert_allclose(found.squares, wanted.voice.squares, atol=1e-9)
+    np.testing.assert_allclose(found.mean, wanted.speaker_statistics.mean, atol=1e-12)
+    np.testing.assert_allclose(
+        found.squares, wanted.speaker_statistics.squares, atol=1e-9
+    )
 
 
 CROWDED = """

@@ -156,8 +156,10 @@ def test_a_stream_with_a_profile_is_the_recording_with_one(analyzer, note):
 
     assert report.to_dict() == expected.to_dict()
     assert report.profile.trust > 0
-    np.testing.assert_allclose(report.voice.mean, expected.voice.mean, atol=1e-6)
-    assert report.voice.n_recordings == 1
+    np.testing.assert_allclose(
+        report.speaker_statistics.mean, expected.speaker_statistics.mean, atol=1e-6
+    )
+    assert report.speaker_statistics.n_recordings == 1
 
 
 def test_pcm_is_taken_as_it_is(analyzer, note, whole):

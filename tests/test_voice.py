@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from espressivo.model.speaker_statistics import (
-    Voice,
+    SpeakerStatistics,
     traits_of,
 )
 
@@ -20,11 +20,11 @@ ROWS = arrays.arrays(
 
 
 def heard(rows, n_recordings=1):
-    voice = Voice.unheard(N_TRAITS)
+    voice = SpeakerStatistics.empty(N_TRAITS)
     for row in rows:
         voice = voice.with_window(row, 8_000)
     empty = np.zeros(N_TRAITS)
-    return voice.merged(Voice(0, n_recordings, 0, empty, empty))
+    return voice.merged(SpeakerStatistics(0, n_recordings, 0, empty, empty))
 
 
 def assert_same(a, b):
@@ -70,7 +70,7 @@ def test_neither_order_nor_grouping_matters(recordings, random):
 
 @given(ROWS)
 def test_who_was_not_heard_changes_nothing(rows):
-    voice, nobody = heard(rows), Voice.unheard(N_TRAITS)
+    voice, nobody = heard(rows), SpeakerStatistics.empty(N_TRAITS)
 
     for merged in (voice.merged(nobody), nobody.merged(voice)):
         assert_same(merged, voice)

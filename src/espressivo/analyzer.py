@@ -188,7 +188,7 @@ class Analyzer:
             estimates=tuple(heard.estimates),
             warnings=tuple(warnings),
             profile=use,
-            voice=heard.voice,
+            speaker_statistics=heard.speaker_statistics,
         )
 
 

@@ -16,7 +16,7 @@ from espressivo.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from espressivo.model.speaker_statistics import Voice
+    from espressivo.model.speaker_statistics import SpeakerStatistics
 
 SCHEMA = "espressivo.report/1"
 """Name and version of the JSON that `Report.to_dict` returns."""
@@ -116,7 +116,9 @@ class Report:
     estimates: tuple[Estimate, ...]
     warnings: tuple[str, ...] = ()
     profile: ProfileUse | None = None
-    voice: Voice | None = field(default=None, compare=False, repr=False)
+    speaker_statistics: SpeakerStatistics | None = field(
+        default=None, compare=False, repr=False
+    )
     earlier: Earlier | None = None
 
     @property

@@ -27,7 +27,7 @@ def run(*words):
 
 
 def heard(name="me"):
-    voice = Profile.load(name).voice
+    voice = Profile.load(name).speaker_statistics
     return voice.n_recordings, voice.n_windows
 
 
@@ -103,7 +103,7 @@ def test_the_order_of_recordings_does_not_matter(tmp_path, note):
     run("profile", "create", "e", parts[0])
     run("profile", "merge", "d", "e")
 
-    a, *others = (Profile.load(name).voice for name in "abcd")
+    a, *others = (Profile.load(name).speaker_statistics for name in "abcd")
     assert a.n_recordings == 3
     for voice in others:
         assert voice.n_windows == a.n_windows
@@ -188,7 +188,7 @@ def test_a_profile_travels_as_a_file(tmp_path, capsys, folder):
 
     assert run("analyze", NOTE, "--speaker", copy, "--json") == 0
     assert json.loads(capsys.readouterr().out)["profile"]["n_windows"] == 4
-    assert (Profile.load(copy).voice.n_windows, heard()) == (8, (1, 4))
+    assert (Profile.load(copy).speaker_statistics.n_windows, heard()) == (8, (1, 4))
 
 
 def test_notes_analysed_at_once_are_all_learned():

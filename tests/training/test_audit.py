@@ -277,7 +277,10 @@ def test_what_does_not_decode_is_named_and_counted_and_the_rest_compared(
         progress=lambda done, total: calls.append((done, total)),
     )
     assert of(found, "audio")[0].names == ("t0 = x",)
-    assert [(b.name, b.path) for b in found.unheard] == [("t1", bad), ("t2", absent)]
+    assert [(b.name, b.path) for b in found.undecodable] == [
+        ("t1", bad),
+        ("t2", absent),
+    ]
     assert (found.n_heard, found.n_recordings) == (3, 6)
     assert calls == [(n, 5) for n in range(1, 6)]
     assert found.to_dict()["unheard"][1]["reason"] == "no such file"

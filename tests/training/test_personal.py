@@ -11,13 +11,13 @@ from espressivo.errors import ExportError, TrainingError
 from espressivo.model.speaker_statistics import traits_of
 from espressivo.training.config import ProfileConfig
 from espressivo.training.export.graph.profile_head import (
-    personal_graph,
+    profile_head_graph,
     with_embedding,
 )
 from espressivo.training.export.session import open_session
 from espressivo.training.fit.profile_head import (
-    PersonalClassifier,
-    fit_personal,
+    ProfileClassifier,
+    fit_profile_classifier,
 )
 from espressivo.training.fit.speaker_means import (
     per_speaker,
@@ -47,7 +47,7 @@ def speakers(n, seed):
 def head():
     parts = [speakers(PER_CORPUS, seed) for seed in range(CORPORA)]
     rows, labels, names = zip(*parts, strict=True)
-    return fit_personal(
+    return fit_profile_classifier(
         np.concatenate(rows),
         np.concatenate(labels),
         [f"corpus {i}" for i, part in enumerate(names) for _ in part],
@@ -186,7 +186,7 @@ def test_the_graph_computes_what_was_fitted(head, one_for_all):
     n = 1 if one_for_all else len(rows)
     count = np.arange(5, n + 5)[:, None] % 7.0
     mean = (traits.cumsum(0) / np.arange(1, len(rows) + 1)[:, None])[::-1][:n]
-    session = open_session(personal_graph(head, 2.0, "head"))
+    session = open_session(profile_head_graph(head, 2.0, "head"))
     given = {
         "embedding": rows,
         "probabilities": plain,
@@ -211,7 +211,7 @@ def test_the_graph_computes_what_was_fitted(head, one_for_all):
 def test_what_is_written_is_read(head, tmp_path):
     path = tmp_path / "profile.safetensors"
     head.write(path)
-    found = PersonalClassifier.read(path)
+    found = ProfileClassifier.read(path)
 
     rows, _, _ = speakers(1, seed=1)
     plain = plain_of(rows)
@@ -222,7 +222,7 @@ def test_what_is_written_is_read(head, tmp_path):
     assert found.distance_limit == head.distance_limit
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(TrainingError, match="is not what training with"):
-        PersonalClassifier.read(path)
+        ProfileClassifier.read(path)
 
 
 def test_speakers_without_all_emotions_teach_nothing():
@@ -233,7 +233,7 @@ def test_speakers_without_all_emotions_teach_nothing():
     whole = ~last
 
     def fit(which):
-        return fit_personal(
+        return fit_profile_classifier(
             rows[which],
             labels[which],
             np.array(corpora)[which].tolist(),

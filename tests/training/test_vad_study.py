@@ -23,6 +23,7 @@ from espressivo.training.aggregations import (
     vote,
 )
 from espressivo.training.corpora import read_corpus
+from espressivo.training.empty import require_unheard
 from espressivo.training.long_notes import (
     KINDS,
     Gaps,
@@ -36,7 +37,6 @@ from espressivo.training.scores.statistics import (
     compare,
     score,
 )
-from espressivo.training.unheard import require_unheard
 from espressivo.training.vad_report import text_of
 from espressivo.training.vad_study import (
     ALL,
@@ -453,7 +453,7 @@ def test_a_note_in_which_no_speech_is_found_is_left_out_and_kept(tmp_path):
         found = answers.hear(ears, build_note(spoken, KINDS[1], []))
         assert found.ways["vad"].probabilities.shape == (0, 4)
     (notes, *_) = hear_notes(ears, answers, [spoken], [Noise("hiss", silence + 0.1)])
-    assert (notes.spoken, notes.unheard) == ((), (spoken,))
+    assert (notes.spoken, notes.empty) == ((), (spoken,))
 
 
 def test_only_what_is_not_known_is_heard(spoken, noises):

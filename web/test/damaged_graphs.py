@@ -16,8 +16,8 @@ from espressivo.model.find import (
     DEFAULT,
     find_model,
 )
-from espressivo.model.profile_head import PersonalHead
-from espressivo.model.speaker_statistics import Voice
+from espressivo.model.profile_head import ProfileHead
+from espressivo.model.speaker_statistics import SpeakerStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ def damaged_model(card: ModelCard, plain: float, embedding: float) -> dict[str, 
     return {
         "file": base64.b64encode(graph).decode(),
         "plain": refusal(lambda: classify(window)),
-        "embedded": refusal(lambda: classify.listen(window)),
+        "embedded": refusal(lambda: classify.embed(window)),
     }
 
 
@@ -67,9 +67,9 @@ def damaged_head(card: ModelCard, weight: float) -> dict[str, Any]:
             "trust": ("count", weight),
         },
     )
-    assert card.personal is not None
-    head = PersonalHead(card.personal, session(graph))
-    voice = Voice(3, 1, 5_000, np.zeros(9), np.ones(9))
+    assert card.profile_head is not None
+    head = ProfileHead(card.profile_head, session(graph))
+    voice = SpeakerStatistics(3, 1, 5_000, np.zeros(9), np.ones(9))
     rows = np.full((1, 4), 0.25, np.float32)
     return {
         "file": base64.b64encode(graph).decode(),

@@ -30,7 +30,7 @@ from espressivo.audio.ffmpeg import resample
 from espressivo.audio.recording import load_audio
 from espressivo.errors import ProfileError
 from espressivo.model.speaker_statistics import (
-    Voice,
+    SpeakerStatistics,
     traits_of,
 )
 from espressivo.profile.profile import Profile
@@ -211,12 +211,17 @@ def hearings(note: Signal) -> dict[str, Any]:
     analyzer = espressivo.load_model()
     empty = Profile.new("Zoë", analyzer.classifier)
     heard = analyzer.with_profile(empty).analyze(note, name="note")
-    assert heard.voice is not None
+    assert heard.speaker_statistics is not None
     mean, squares = (
         values.astype(np.float32).astype(np.float64)
-        for values in (heard.voice.mean, heard.voice.squares)
+        for values in (heard.speaker_statistics.mean, heard.speaker_statistics.squares)
     )
-    known = replace(empty, voice=replace(heard.voice, mean=mean, squares=squares))
+    known = replace(
+        empty,
+        speaker_statistics=replace(
+            heard.speaker_statistics, mean=mean, squares=squares
+        ),
+    )
     inputs = {
         "note": (note, None),
         "long": (without_pause(note), None),
@@ -230,7 +235,7 @@ def hearings(note: Signal) -> dict[str, Any]:
         name: analysis(analyzer.with_profile(profile).analyze(signal, name=name))
         for name, (signal, profile) in inputs.items()
     }
-    return {"voice": voice(known.voice), "found": found}
+    return {"voice": voice(known.speaker_statistics), "found": found}
 
 
 def analysis(report: Report) -> dict[str, Any]:
@@ -243,7 +248,7 @@ def analysis(report: Report) -> dict[str, Any]:
         "trust": use and use.trust,
         "distance": use and use.distance,
         "without": use and [estimate(e) for e in use.without],
-        "voice": report.voice and voice(report.voice),
+        "voice": report.speaker_statistics and voice(report.speaker_statistics),
     }
 
 
@@ -260,7 +265,7 @@ def estimate(each: Estimate) -> dict[str, Any]:
     return {"segment": span(each.segment), "probabilities": each.probabilities}
 
 
-def voice(heard: Voice) -> dict[str, Any]:
+def voice(heard: SpeakerStatistics) -> dict[str, Any]:
     """Return what was heard of a voice, in single precision."""
     return {
         "nWindows": heard.n_windows,
@@ -412,7 +417,7 @@ def voices() -> dict[str, Any]:
     rows = rng.dirichlet([0.2] * 4, 12).astype(np.float32)
     rows[0] = [1, 0, 0, 0]
     traits = traits_of(embeddings, rows)
-    heard = Voice.unheard(traits.shape[1])
+    heard = SpeakerStatistics.empty(traits.shape[1])
     for i, row in enumerate(traits):
         heard = heard.with_window(row, 1_000 * (i + 1))
     return {
@@ -434,10 +439,11 @@ def profiles() -> dict[str, Any]:
     """Return files of profiles, good and bad, and what Python says of each."""
     rng = np.random.default_rng(6)
     one, other = (
-        Voice(n, 2, n * 5_000, rng.normal(0, 1, 9), rng.gamma(1, 1, 9)) for n in (3, 8)
+        SpeakerStatistics(n, 2, n * 5_000, rng.normal(0, 1, 9), rng.gamma(1, 1, 9))
+        for n in (3, 8)
     )
     mine = Profile("Zoë 李\U0001f642", "a model", "1", SHA256, one)
-    yours = replace(mine, speaker='q"\\\x7f\u2028', voice=other)
+    yours = replace(mine, speaker='q"\\\x7f\u2028', speaker_statistics=other)
     files = {"mine": text_of(mine.to_dict()), "yours": text_of(yours.to_dict())}
     files |= dict(damaged(mine))
     return {

@@ -146,8 +146,8 @@ def _learned(speaker: str, report: Report, given: str) -> Profile:
     )
 
     assert report.profile is not None  # it was analysed with one
-    assert report.voice is not None
-    if not report.voice.n_windows:
+    assert report.speaker_statistics is not None
+    if not report.speaker_statistics.n_windows:
         return Profile.load(speaker)
     if report.profile.fits is False:
         print(

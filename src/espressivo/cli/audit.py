@@ -161,9 +161,9 @@ def _print(found: Audit, title: str, console: Console) -> None:
         console.print()
     for key in sorted(grouped, key=_gravity):
         _print_finding(grouped[key], n_folds, console)
-    for broken in found.unheard[:_N_NAMED]:
+    for broken in found.undecodable[:_N_NAMED]:
         _line(console, "yellow", f"not compared: {broken.path}: {broken.reason}")
-    _more(console, len(found.unheard) - _N_NAMED, "recording")
+    _more(console, len(found.undecodable) - _N_NAMED, "recording")
     console.print("", _verdict(found, n_folds), sep="\n")
 
 

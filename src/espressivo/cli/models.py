@@ -60,7 +60,7 @@ def _verify(args: argparse.Namespace) -> int:
 
     classifier = load_classifier(find_model(args.model))
     card = classifier.card
-    if card.personal is not None:
-        classifier.require_personal()
+    if card.profile_head is not None:
+        classifier.require_profile_head()
     print(f"{card.name} {card.version}: intact (sha256 {card.sha256})")
     return 0

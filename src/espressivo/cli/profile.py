@@ -194,7 +194,7 @@ def _listen(analyzer: Analyzer, recordings: Sequence[str]) -> tuple[list[Report]
             print(error, file=sys.stderr)
             n_failed += 1
             continue
-        if report.voice is None or not report.voice.n_windows:
+        if report.speaker_statistics is None or not report.speaker_statistics.n_windows:
             print(f"{given}: no speech found, nothing learned", file=sys.stderr)
         else:
             heard.append(report)
@@ -208,13 +208,13 @@ def _warn(given: str, warnings: Sequence[str]) -> None:
 
 
 def _summary(profile: Profile) -> str:
-    voice = profile.voice
-    if not voice.n_windows:
+    statistics = profile.speaker_statistics
+    if not statistics.n_windows:
         return "nothing heard yet"
     minutes, seconds = divmod(round(profile.speech_s), 60)
-    recordings = "recording" if voice.n_recordings == 1 else "recordings"
-    windows = "window" if voice.n_windows == 1 else "windows"
+    recordings = "recording" if statistics.n_recordings == 1 else "recordings"
+    windows = "window" if statistics.n_windows == 1 else "windows"
     return (
-        f"{minutes} min {seconds:02} s of speech, {voice.n_windows} {windows} of "
-        f"{voice.n_recordings} {recordings}"
+        f"{minutes} min {seconds:02} s of speech, {statistics.n_windows} {windows} of "
+        f"{statistics.n_recordings} {recordings}"
     )

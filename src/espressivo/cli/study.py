@@ -131,7 +131,7 @@ def _case(
     from espressivo.training.profile_study import study, suspect
 
     classifier = load_classifier(folder)
-    head = classifier.require_personal()
+    head = classifier.require_profile_head()
     with counting_bar(title) as progress:
         cells = study(
             listened,

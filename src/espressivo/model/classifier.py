@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from espressivo.errors import ModelError
 from espressivo.model.profile_head import (
-    PersonalCard,
-    PersonalHead,
-    load_personal,
-    read_personal_card,
+    ProfileHead,
+    ProfileHeadCard,
+    load_profile_head,
+    read_profile_head_card,
 )
 from espressivo.model.session import (
     finite,
@@ -59,7 +59,7 @@ class ModelCard:
     min_s: float
     temperature: float
     sha256: str
-    personal: PersonalCard | None
+    profile_head: ProfileHeadCard | None
     details: dict[str, Any]
 
     @property
@@ -82,7 +82,7 @@ class Classifier:
         self.card = card
         self._session = session
         self._folder = folder
-        self._personal: PersonalHead | None = None
+        self._profile_head: ProfileHead | None = None
         self._loading = Lock()
 
     def __call__(self, signals: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -96,7 +96,7 @@ class Classifier:
         (out,) = self._session.run(["probabilities"], {"samples": signals})
         return finite(out, self.card.name)
 
-    def listen(
+    def embed(
         self, signals: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Map [B, samples] to probabilities [B, emotions] and embeddings [B, width].
@@ -104,28 +104,28 @@ class Classifier:
         Raises:
             ModelError: The model gives no embedding, or what is no number.
         """
-        self.require_personal()
+        self.require_profile_head()
         names = ["probabilities", "embedding"]
         rows, embeddings = self._session.run(names, {"samples": signals})
         name = self.card.name
         return finite(rows, name), finite(embeddings, name)
 
-    def require_personal(self) -> PersonalHead:
+    def require_profile_head(self) -> ProfileHead:
         """Return what takes a speaker's profile; loaded and verified when first asked.
 
         Raises:
             ModelError: The model has no such part, or it is not what the card says.
         """
-        if (card := self.card.personal) is None:
+        if (card := self.card.profile_head) is None:
             raise ModelError(
                 f"{self.card.name} {self.card.version}: takes no speaker's profile; "
                 "train it with profile.fit = true, or use another model"
             )
         with self._loading:
-            if self._personal is None:
+            if self._profile_head is None:
                 n_emotions = len(self.card.emotions)
-                self._personal = load_personal(self._folder, card, n_emotions)
-            return self._personal
+                self._profile_head = load_profile_head(self._folder, card, n_emotions)
+            return self._profile_head
 
 
 def load_classifier(folder: Path) -> Classifier:
@@ -140,11 +140,12 @@ def load_classifier(folder: Path) -> Classifier:
     session = open_graph(path, card.sha256)
     n_emotions = len(card.emotions)
     _require_interface(path, session, n_emotions)
-    if card.personal is not None:
+    if card.profile_head is not None:
         found = last_axes(session).get("embedding", -1)
-        if found not in (card.personal.width, None):
+        if found not in (card.profile_head.width, None):
             raise ModelError(
-                f"{path}: gives no `embedding` [batch, {card.personal.width}], which "
+                f"{path}: gives no `embedding` "
+                f"[batch, {card.profile_head.width}], which "
                 "model.json says it does; export the model again"
             )
     return Classifier(card, session, folder)
@@ -201,7 +202,7 @@ def _card(details: dict[str, Any]) -> ModelCard:
         min_s=float(details["min_s"]),
         temperature=float(details["temperature"]),
         sha256=str(details["sha256"]),
-        personal=read_personal_card(details),
+        profile_head=read_profile_head_card(details),
         details=details,
     )
     if not 0 < card.min_s <= card.window_s <= 60:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import onnxruntime as ort
     from numpy.typing import NDArray
 
-    from espressivo.model.speaker_statistics import Voice
+    from espressivo.model.speaker_statistics import SpeakerStatistics
 
 FILE = "profile.onnx"
 
@@ -32,7 +32,7 @@ _INPUTS = ("embedding", "probabilities", "count", "traits")
 
 
 @dataclass(frozen=True, slots=True)
-class PersonalCard:
+class ProfileHeadCard:
     """What `model.json` says about `profile.onnx`.
 
     Attributes:
@@ -49,7 +49,7 @@ class PersonalCard:
     suspicion: float
 
 
-def read_personal_card(details: dict[str, Any]) -> PersonalCard | None:
+def read_profile_head_card(details: dict[str, Any]) -> ProfileHeadCard | None:
     """Read the entry `profile` of a model's card; None where the model has none.
 
     Raises:
@@ -58,7 +58,7 @@ def read_personal_card(details: dict[str, Any]) -> PersonalCard | None:
     """
     if (entry := details.get("profile")) is None:
         return None
-    return PersonalCard(
+    return ProfileHeadCard(
         sha256=str(entry["sha256"]),
         width=int(entry["width"]),
         distance_limit=float(entry["distance_limit"]),
@@ -66,10 +66,10 @@ def read_personal_card(details: dict[str, Any]) -> PersonalCard | None:
     )
 
 
-class PersonalHead:
+class ProfileHead:
     """Embeddings and a voice to probabilities; safe to call from several threads."""
 
-    def __init__(self, card: PersonalCard, session: ort.InferenceSession) -> None:
+    def __init__(self, card: ProfileHeadCard, session: ort.InferenceSession) -> None:
         self.card = card
         self._session = session
 
@@ -77,7 +77,7 @@ class PersonalHead:
         self,
         embeddings: NDArray[np.float32],
         probabilities: NDArray[np.float32],
-        voice: Voice,
+        statistics: SpeakerStatistics,
     ) -> NDArray[np.float32]:
         """Return probabilities [B, emotions] given what is known of the voice.
 
@@ -86,9 +86,9 @@ class PersonalHead:
             probabilities: [B, emotions], without a profile.
             voice: What was heard of it; when nothing, the result is `probabilities`.
         """
-        if not voice.n_windows:
+        if not statistics.n_windows:
             return probabilities
-        return self.answer(embeddings, probabilities, *_known(voice))
+        return self.answer(embeddings, probabilities, *_known(statistics))
 
     def answer(
         self,
@@ -118,24 +118,28 @@ class PersonalHead:
         found = self._run("distance", embeddings, probabilities, count, traits)
         return found[:, 0]
 
-    def trust(self, voice: Voice) -> float:
+    def trust(self, statistics: SpeakerStatistics) -> float:
         """Return how much a profile counts against the population, 0 to 1."""
-        return float(self._of_mean("trust", voice, voice))
+        return float(self._of_mean("trust", statistics, statistics))
 
-    def distance(self, heard: Voice, voice: Voice) -> float:
+    def distance(
+        self, heard: SpeakerStatistics, statistics: SpeakerStatistics
+    ) -> float:
         """Return how far a recording is from a profile; 1 is usual of the same voice.
 
         Args:
             heard: The recording, not empty.
             voice: The profile; 0 is returned where it is empty.
         """
-        return float(self._of_mean("distance", heard, voice))
+        return float(self._of_mean("distance", heard, statistics))
 
-    def _of_mean(self, output: str, heard: Voice, voice: Voice) -> float:
+    def _of_mean(
+        self, output: str, heard: SpeakerStatistics, statistics: SpeakerStatistics
+    ) -> float:
         mean = heard.mean[None].astype(np.float32)
         width = self.card.width
         plain = mean[:, width:-1]
-        found = self._run(output, mean[:, :width], plain, *_known(voice))
+        found = self._run(output, mean[:, :width], plain, *_known(statistics))
         return float(found[0, 0])
 
     def _run(
@@ -158,12 +162,16 @@ class PersonalHead:
         return finite(found, FILE)
 
 
-def _known(voice: Voice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _known(
+    statistics: SpeakerStatistics,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return count [1, 1] and mean [1, traits] of a voice."""
-    return np.array([[float(voice.n_windows)]]), voice.mean[None]
+    return np.array([[float(statistics.n_windows)]]), statistics.mean[None]
 
 
-def load_personal(folder: Path, card: PersonalCard, n_emotions: int) -> PersonalHead:
+def load_profile_head(
+    folder: Path, card: ProfileHeadCard, n_emotions: int
+) -> ProfileHead:
     """Load and verify `profile.onnx` of a model folder.
 
     Raises:
@@ -179,4 +187,4 @@ def load_personal(folder: Path, card: PersonalCard, n_emotions: int) -> Personal
             f"{', '.join(outputs)}, not {', '.join(_INPUTS)} and {', '.join(wanted)} "
             f"of {n_emotions} emotions; pass a model that espressivo exported"
         )
-    return PersonalHead(card, session)
+    return ProfileHead(card, session)

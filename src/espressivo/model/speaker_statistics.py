@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Voice:
+class SpeakerStatistics:
     """Count, mean and spread of the traits of windows.
 
     Attributes:
@@ -34,16 +34,16 @@ class Voice:
     squares: NDArray[np.float64]
 
     @staticmethod
-    def unheard(n_traits: int) -> Voice:
+    def empty(n_traits: int) -> SpeakerStatistics:
         """Return the voice of which nothing was heard."""
-        return Voice(0, 0, 0, np.zeros(n_traits), np.zeros(n_traits))
+        return SpeakerStatistics(0, 0, 0, np.zeros(n_traits), np.zeros(n_traits))
 
     @property
     def variance(self) -> NDArray[np.float64]:
         """Of each trait over the windows, float64 [traits]; 0 where none was heard."""
         return self.squares / max(1, self.n_windows)
 
-    def merged(self, other: Voice) -> Voice:
+    def merged(self, other: SpeakerStatistics) -> SpeakerStatistics:
         """Return what both together have heard; the order changes only rounding.
 
         Source: Chan et al. (1979), merging of means and sums of squares.
@@ -51,7 +51,7 @@ class Voice:
         n = self.n_windows + other.n_windows
         share = other.n_windows / max(1, n)
         apart = other.mean - self.mean
-        return Voice(
+        return SpeakerStatistics(
             n,
             self.n_recordings + other.n_recordings,
             self.n_samples + other.n_samples,
@@ -59,9 +59,11 @@ class Voice:
             self.squares + other.squares + apart**2 * (self.n_windows * share),
         )
 
-    def with_window(self, traits: NDArray[np.float64], n_samples: int) -> Voice:
+    def with_window(
+        self, traits: NDArray[np.float64], n_samples: int
+    ) -> SpeakerStatistics:
         """Return what has been heard after one more window, of the same recording."""
-        window = Voice(1, 0, n_samples, traits, np.zeros_like(traits))
+        window = SpeakerStatistics(1, 0, n_samples, traits, np.zeros_like(traits))
         return self.merged(window)
 
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from espressivo.model.speaker_statistics import (
-    Voice,
+    SpeakerStatistics,
     traits_of,
 )
 from espressivo.report import ProfileUse
-from espressivo.speech.chunker import Cutter
+from espressivo.speech.chunker import Chunker
 from espressivo.types import Estimate, Segment, Signal
 
 if TYPE_CHECKING:
@@ -61,14 +61,16 @@ class Hearing:
         self._threads = threads
         self._batch_size = batch_size
         card = classifier.card
-        self._cutter = Cutter(card.window, card.minimum, speech)
+        self._cutter = Chunker(card.window, card.minimum, speech)
         self._waiting: list[Window] = []
         self._running: deque[Future[list[_Answer]]] = deque()
         self.segments: list[Segment] = []
         self.estimates: list[Estimate] = []
         self._without: list[Estimate] = []
         self._unjudged: list[_Answer] = []
-        self.voice = None if profile is None else Voice.unheard(profile.n_traits)
+        self.speaker_statistics = (
+            None if profile is None else SpeakerStatistics.empty(profile.n_traits)
+        )
         """What there is to learn from the recording; None without a profile."""
 
     def listen(self, blocks: Iterable[Signal]) -> int:
@@ -81,8 +83,13 @@ class Hearing:
             self._submit(pool)
             self._collect(0)
             self._judge()
-            if self.voice is not None and self.voice.n_windows:
-                self.voice = replace(self.voice, n_recordings=1)
+            if (
+                self.speaker_statistics is not None
+                and self.speaker_statistics.n_windows
+            ):
+                self.speaker_statistics = replace(
+                    self.speaker_statistics, n_recordings=1
+                )
         finally:
             pool.shutdown(cancel_futures=True)
         return self._cutter.n_samples
@@ -110,7 +117,7 @@ class Hearing:
         if self._profile is None:
             rows = self._classifier(signals)
             return [_Answer(e) for e in _estimates(windows, rows)]
-        rows, embeddings = self._classifier.listen(signals)
+        rows, embeddings = self._classifier.embed(signals)
         answers = zip(_estimates(windows, rows), embeddings, strict=True)
         return [_Answer(*answer) for answer in answers]
 
@@ -128,33 +135,35 @@ class Hearing:
     def _judge(self) -> None:
         """Judge the windows that wait for it by the profile, and learn from them."""
         waiting, self._unjudged = self._unjudged, []
-        if not waiting or self._profile is None or self.voice is None:
+        if not waiting or self._profile is None or self.speaker_statistics is None:
             return
         without = [answer.estimate for answer in waiting]
         rows = np.array([e.probabilities for e in without], np.float32)
         found = [a.embedding for a in waiting if a.embedding is not None]  # all have
         embeddings = np.stack(found)
-        head = self._classifier.require_personal()
-        personal = head(embeddings, rows, self._profile.voice)
-        self.estimates += _estimates(without, personal)
+        head = self._classifier.require_profile_head()
+        profile_head = head(embeddings, rows, self._profile.speaker_statistics)
+        self.estimates += _estimates(without, profile_head)
         self._without += without
         # One by one: the sums must not depend on how many come at once.
         traits = traits_of(embeddings, rows)
         for estimate, row in zip(without, traits, strict=True):
-            self.voice = self.voice.with_window(row, estimate.segment.n_samples)
+            self.speaker_statistics = self.speaker_statistics.with_window(
+                row, estimate.segment.n_samples
+            )
 
     def profile_use(self) -> ProfileUse | None:
         """Say what the profile did, when all was heard."""
-        if self._profile is None or self.voice is None:
+        if self._profile is None or self.speaker_statistics is None:
             return None
         without = tuple(self._without)
-        return use_of(self._profile, self._classifier, self.voice, without)
+        return use_of(self._profile, self._classifier, self.speaker_statistics, without)
 
 
 def use_of(
     profile: Profile,
     classifier: Classifier,
-    heard: Voice,
+    heard: SpeakerStatistics,
     without: tuple[Estimate, ...],
 ) -> ProfileUse:
     """Say what a profile did to a recording.
@@ -165,7 +174,7 @@ def use_of(
         heard: Of the recording.
         without: Its windows, had there been no profile.
     """
-    head, known = classifier.require_personal(), profile.voice
+    head, known = classifier.require_profile_head(), profile.speaker_statistics
     both = heard.n_windows and known.n_windows
     return ProfileUse(
         speaker=profile.speaker,

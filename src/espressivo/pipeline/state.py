@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from espressivo.errors import StateError
-from espressivo.model.speaker_statistics import Voice
+from espressivo.model.speaker_statistics import SpeakerStatistics
 from espressivo.report import Earlier
-from espressivo.speech.chunker import CutterState
+from espressivo.speech.chunker import ChunkerState
 from espressivo.speech.detector import (
     DetectorState,
     SegmenterState,
@@ -54,13 +54,13 @@ class StreamState:
 
     model_sha256: str
     speaker: str | None
-    cutter: CutterState | None
+    cutter: ChunkerState | None
     pending: Signal
     segments: tuple[Segment, ...]
     estimates: tuple[Estimate, ...]
     without: tuple[Estimate, ...]
     earlier: Earlier
-    voice: Voice | None
+    speaker_statistics: SpeakerStatistics | None
 
     def to_bytes(self) -> bytes:
         """Return it as a file's content: a zip of arrays and JSON, with checksums."""
@@ -90,9 +90,16 @@ class StreamState:
                 "offset": windower.offset,
                 "cut_until": windower.cut_until,
             }
-        if (voice := self.voice) is not None:
-            arrays |= {"mean": voice.mean, "squares": voice.squares}
-            details["voice"] = [voice.n_windows, voice.n_recordings, voice.n_samples]
+        if (speaker_statistics := self.speaker_statistics) is not None:
+            arrays |= {
+                "mean": speaker_statistics.mean,
+                "squares": speaker_statistics.squares,
+            }
+            details["voice"] = [
+                speaker_statistics.n_windows,
+                speaker_statistics.n_recordings,
+                speaker_statistics.n_samples,
+            ]
         file = io.BytesIO()
         text = np.frombuffer(json.dumps(details).encode(), np.uint8)
         np.savez(file, details=text, **arrays)  # type: ignore[arg-type]
@@ -128,9 +135,9 @@ class StreamState:
 
 
 def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamState:
-    cutter = voice = None
+    cutter = speaker_statistics = None
     if (known := details.get("cutter")) is not None:
-        cutter = CutterState(
+        cutter = ChunkerState(
             DetectorState(arrays["network"], arrays["tail"], float(known["loudest"])),
             SegmenterState(**known["segmenter"]),
             WindowerState(
@@ -140,7 +147,9 @@ def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamSt
     if (counts := details.get("voice")) is not None:
         n_windows, n_recordings, n_samples = map(int, counts)
         sums = arrays["mean"], arrays["squares"]
-        voice = Voice(n_windows, n_recordings, n_samples, *sums)
+        speaker_statistics = SpeakerStatistics(
+            n_windows, n_recordings, n_samples, *sums
+        )
     spans = [Segment(*span) for span in arrays["spans"].tolist()]
     earlier = details["earlier"]
     return StreamState(
@@ -150,7 +159,9 @@ def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamSt
         pending=arrays["pending"],
         segments=tuple(Segment(*span) for span in arrays["segments"].tolist()),
         estimates=_estimates(spans, arrays["rows"]),
-        without=_estimates(spans, arrays["without"]) if voice is not None else (),
+        without=_estimates(spans, arrays["without"])
+        if speaker_statistics is not None
+        else (),
         earlier=Earlier(
             **{
                 **earlier,
@@ -158,7 +169,7 @@ def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamSt
                 "sums_without": tuple(earlier["sums_without"]),
             }
         ),
-        voice=voice,
+        speaker_statistics=speaker_statistics,
     )
 
 

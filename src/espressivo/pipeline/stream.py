@@ -14,13 +14,13 @@ import numpy as np
 from espressivo.audio.recording import from_array
 from espressivo.errors import StateError
 from espressivo.model.speaker_statistics import (
-    Voice,
+    SpeakerStatistics,
     traits_of,
 )
 from espressivo.pipeline.analysis import use_of
 from espressivo.pipeline.state import StreamState
 from espressivo.report import Earlier, Report
-from espressivo.speech.chunker import Cutter
+from espressivo.speech.chunker import Chunker
 from espressivo.speech.detector import FRAME
 from espressivo.types import SAMPLE_RATE, Estimate, Segment
 
@@ -71,7 +71,7 @@ class Stream:
         _require_same(state, classifier, profile)
         self._classifier, self._profile = classifier, profile
         card = classifier.card
-        self._cutter = Cutter(card.window, card.minimum, speech, state.cutter)
+        self._cutter = Chunker(card.window, card.minimum, speech, state.cutter)
         # Whole frames, since speech is found by frames.
         self._hop = max(1, round(hop_s * SAMPLE_RATE / FRAME)) * FRAME if hop_s else 0
         self._history = history
@@ -79,7 +79,7 @@ class Stream:
         self._segments = list(state.segments)
         self._estimates = list(state.estimates)
         self._without = list(state.without)
-        self._earlier, self._voice = state.earlier, state.voice
+        self._earlier, self._voice = state.earlier, state.speaker_statistics
         self._finished = False
 
     @property
@@ -94,7 +94,7 @@ class Stream:
             estimates=tuple(self._estimates),
             without=tuple(self._without),
             earlier=self._earlier,
-            voice=self._voice,
+            speaker_statistics=self._voice,
         )
 
     @property
@@ -144,12 +144,12 @@ class Stream:
         self._hear(*self._cutter.push(self._pending))
         self._hear(*self._cutter.finish())
         self._forget()
-        card, voice, use = self._classifier.card, self._voice, None
-        if voice is not None and voice.n_windows:
-            voice = replace(voice, n_recordings=1)
-        if self._profile is not None and voice is not None:
+        card, speaker_statistics, use = self._classifier.card, self._voice, None
+        if speaker_statistics is not None and speaker_statistics.n_windows:
+            speaker_statistics = replace(speaker_statistics, n_recordings=1)
+        if self._profile is not None and speaker_statistics is not None:
             without = tuple(self._without)
-            use = use_of(self._profile, self._classifier, voice, without)
+            use = use_of(self._profile, self._classifier, speaker_statistics, without)
         return Report(
             recording=name,
             model=card.name,
@@ -161,7 +161,7 @@ class Stream:
             estimates=tuple(self._estimates),
             warnings=(use.warning,) if use is not None and use.warning else (),
             profile=use,
-            voice=voice,
+            speaker_statistics=speaker_statistics,
             earlier=self._earlier if self._earlier.n_windows else None,
         )
 
@@ -202,11 +202,11 @@ class Stream:
         if self._profile is None:
             plain = _estimate(window, self._classifier(signals))
             return plain, plain, None
-        rows, embeddings = self._classifier.listen(signals)
-        head = self._classifier.require_personal()
-        personal = head(embeddings, rows, self._profile.voice)
+        rows, embeddings = self._classifier.embed(signals)
+        head = self._classifier.require_profile_head()
+        profile_head = head(embeddings, rows, self._profile.speaker_statistics)
         traits = traits_of(embeddings, rows)[0]
-        return _estimate(window, personal), _estimate(window, rows), traits
+        return _estimate(window, profile_head), _estimate(window, rows), traits
 
     def _forget(self) -> None:
         """Keep no more than the newest windows and segments, and sums of the rest."""
@@ -231,7 +231,9 @@ def _beginning(classifier: Classifier, profile: Profile | None) -> StreamState:
         estimates=(),
         without=(),
         earlier=Earlier(),
-        voice=None if profile is None else Voice.unheard(profile.n_traits),
+        speaker_statistics=None
+        if profile is None
+        else SpeakerStatistics.empty(profile.n_traits),
     )
 
 

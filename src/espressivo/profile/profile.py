@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from espressivo.errors import ProfileError
-from espressivo.model.speaker_statistics import Voice
+from espressivo.model.speaker_statistics import SpeakerStatistics
 from espressivo.profile.store import (
     REMEDY,
     from_text,
@@ -48,7 +48,7 @@ class Heard(Protocol):
         """Hash of its graph."""
 
     @property
-    def voice(self) -> Voice | None:
+    def speaker_statistics(self) -> SpeakerStatistics | None:
         """What was heard; None where nobody listened for it."""
 
 
@@ -74,7 +74,7 @@ class Profile:
     model: str
     model_version: str
     model_sha256: str
-    voice: Voice
+    speaker_statistics: SpeakerStatistics
 
     @staticmethod
     def new(speaker: str, classifier: Classifier) -> Profile:
@@ -83,8 +83,13 @@ class Profile:
         Raises:
             ModelError: The model takes no profiles.
         """
-        card, voice = classifier.card, Voice.unheard(_n_traits(classifier))
-        return Profile(speaker, card.name, card.version, card.sha256, voice)
+        card, speaker_statistics = (
+            classifier.card,
+            SpeakerStatistics.empty(_n_traits(classifier)),
+        )
+        return Profile(
+            speaker, card.name, card.version, card.sha256, speaker_statistics
+        )
 
     @staticmethod
     def load(speaker: str | Path) -> Profile:
@@ -123,12 +128,12 @@ class Profile:
     @property
     def speech_s(self) -> float:
         """Seconds of speech it was made from."""
-        return self.voice.n_samples / SAMPLE_RATE
+        return self.speaker_statistics.n_samples / SAMPLE_RATE
 
     @property
     def n_traits(self) -> int:
         """How many traits of a window it keeps account of."""
-        return len(self.voice.mean)
+        return len(self.speaker_statistics.mean)
 
     def merged(self, *heard: Heard) -> Profile:
         """Return the profile after more was heard; the order changes only rounding.
@@ -139,16 +144,16 @@ class Profile:
         Raises:
             ProfileError: One is of another model, or was made without any profile.
         """
-        whole = self.voice
+        whole = self.speaker_statistics
         for each in heard:
             self._require(each.model, each.model_version, each.model_sha256)
-            if each.voice is None:
+            if each.speaker_statistics is None:
                 raise ProfileError(
                     f"profile '{self.speaker}' cannot learn from a report that was "
                     "made without a profile; analyse with one, if need be an empty one"
                 )
-            whole = whole.merged(each.voice)
-        return replace(self, voice=whole)
+            whole = whole.merged(each.speaker_statistics)
+        return replace(self, speaker_statistics=whole)
 
     def require_model(self, classifier: Classifier) -> None:
         """Refuse a model other than the one that this profile is of.
@@ -185,9 +190,9 @@ class Profile:
                     "version": self.model_version,
                     "sha256": self.model_sha256,
                 },
-                **{name: getattr(self.voice, name) for name in _COUNTS},
-                "mean": to_text(self.voice.mean),
-                "squares": to_text(self.voice.squares),
+                **{name: getattr(self.speaker_statistics, name) for name in _COUNTS},
+                "mean": to_text(self.speaker_statistics.mean),
+                "squares": to_text(self.speaker_statistics.squares),
             }
         )
 
@@ -250,7 +255,7 @@ def delete(speaker: str | Path) -> Path:
 
 
 def _n_traits(classifier: Classifier) -> int:
-    width = classifier.require_personal().card.width
+    width = classifier.require_profile_head().card.width
     return width + len(classifier.card.emotions) + 1
 
 
@@ -265,5 +270,5 @@ def _profile(content: dict[str, Any]) -> Profile:
         model=str(model["name"]),
         model_version=str(model["version"]),
         model_sha256=str(model["sha256"]),
-        voice=Voice(**counts, mean=mean, squares=squares),
+        speaker_statistics=SpeakerStatistics(**counts, mean=mean, squares=squares),
     )

@@ -1,6 +1,6 @@
 """Blocks of a signal -> the windows in them: speech detector, hysteresis and windower.
 
-What is known between two blocks is an explicit value, `CutterState`: a cutter that is
+What is known between two blocks is an explicit value, `ChunkerState`: a cutter that is
 made from it goes on where the other stopped.
 """
 
@@ -24,7 +24,7 @@ from espressivo.types import Segment, Signal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CutterState:
+class ChunkerState:
     """All that a cutter knows."""
 
     detector: DetectorState
@@ -32,7 +32,7 @@ class CutterState:
     windower: WindowerState
 
 
-class Cutter:
+class Chunker:
     """The windows of one recording, as soon as they are certain.
 
     Args:
@@ -47,16 +47,16 @@ class Cutter:
         window: int,
         minimum: int,
         speech: SpeechOptions,
-        state: CutterState | None = None,
+        state: ChunkerState | None = None,
     ) -> None:
         self._detector = SpeechDetector(state.detector if state else None)
         self._segmenter = Segmenter(speech, state.segmenter if state else None)
         self._windower = Windower(window, minimum, state.windower if state else None)
 
     @property
-    def state(self) -> CutterState:
+    def state(self) -> ChunkerState:
         """What it knows; of use until the next block."""
-        return CutterState(
+        return ChunkerState(
             self._detector.state, self._segmenter.state, self._windower.state
         )
 

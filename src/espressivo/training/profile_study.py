@@ -213,7 +213,7 @@ def listen(
     if not utterances:
         raise CorpusError("no utterances to study; pass a corpus that holds some")
     classifier = load_classifier(folder)
-    classifier.require_personal()
+    classifier.require_profile_head()
     columns = require_emotions(classifier, folder)
     if columns != sorted(columns):
         raise CorpusError(f"{folder}: its emotions are in another order than ours")
@@ -248,9 +248,12 @@ def _analyze(
         report = Analyzer(classifier, threads=1, profile=nobody).analyze(utterance.path)
     except AudioError as error:
         return error
-    if report.voice is None or not report.voice.n_windows:
+    if report.speaker_statistics is None or not report.speaker_statistics.n_windows:
         return None
-    mean, width = report.voice.mean, classifier.require_personal().card.width
+    mean, width = (
+        report.speaker_statistics.mean,
+        classifier.require_profile_head().card.width,
+    )
     return _Heard(mean[width:-1], mean[:width])
 
 
@@ -260,7 +263,7 @@ def _try(classifier: Classifier, utterance: Utterance) -> _Heard | AudioError:
     except AudioError as error:
         return error
     rows, weights = clip_windows(classifier.card, signal)
-    pairs = [classifier.listen(row[None]) for row in rows]
+    pairs = [classifier.embed(row[None]) for row in rows]
     plain, embeddings = (np.concatenate(part) for part in zip(*pairs, strict=True))
     return _Heard(
         np.average(plain, axis=0, weights=weights),

@@ -22,8 +22,8 @@ from espressivo.training.export.graph.tiling import tile_convolution
 from espressivo.training.export.graph.to_onnx import to_onnx
 from espressivo.training.export.options import ExportOptions, Progress, unwatched
 from espressivo.training.export.profile_part import (
-    PersonalPart,
-    read_personal_part,
+    ProfilePart,
+    read_profile_part,
 )
 from espressivo.training.export.quantize.compression import (
     draw_material,
@@ -97,10 +97,10 @@ def export_run(
             network, fp32, temperature, material.checks, signal
         )
     }
-    personal = read_personal_part(run, fp32, temperature, name, material.checks)
-    if personal is not None:
-        measured["profile_parity"] = personal.drift
-        measured["profile_bytes"] = personal.graph.ByteSize()
+    profile_head = read_profile_part(run, fp32, temperature, name, material.checks)
+    if profile_head is not None:
+        measured["profile_parity"] = profile_head.drift
+        measured["profile_bytes"] = profile_head.graph.ByteSize()
     with folder.disk_errors(out):  # of temporary files and of caches too
         shipped, more = reduce_graph(fp32, material, options, progress)
         measured |= more
@@ -120,7 +120,7 @@ def export_run(
         progress("measuring time and memory")
         measured["costs"] = measure_costs(fp32, shipped, details["window_s"])
         progress("writing the folder")
-        parts = (fp32, shipped, personal)
+        parts = (fp32, shipped, profile_head)
         return _write(out, parts, details, measured, force=options.force)
 
 
@@ -159,13 +159,13 @@ def _made_by(options: ExportOptions, measured: dict[str, Any]) -> dict[str, Any]
 
 def _write(
     out: Path,
-    parts: tuple[onnx.ModelProto, onnx.ModelProto, PersonalPart | None],
+    parts: tuple[onnx.ModelProto, onnx.ModelProto, ProfilePart | None],
     details: dict[str, Any],
     measured: dict[str, Any],
     *,
     force: bool,
 ) -> ExportReport:
-    fp32, shipped, personal = parts
+    fp32, shipped, profile_head = parts
     sizes = {w.name: math.prod(w.dims) for w in fp32.graph.initializer}
     fixed = {"positions", "window.near", "window.far"}
     fixed |= {f"{name}.weight" for name in FRONT_END}
@@ -174,7 +174,7 @@ def _write(
             name=details["name"],
             version=details["version"],
             precision=details["made_by"]["precision"],
-            sha256=folder.write_model(stage, shipped, details, personal),
+            sha256=folder.write_model(stage, shipped, details, profile_head),
             # Scalars and slice bounds are not learned, nor are spectrum and positions.
             n_parameters=sum(
                 n for name, n in sizes.items() if n > 4 and name not in fixed

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import onnx
 
-    from espressivo.training.export.profile_part import PersonalPart
+    from espressivo.training.export.profile_part import ProfilePart
 
 
 UNKNOWN_LICENCE = "not known to espressivo"
@@ -106,7 +106,7 @@ def write_model(
     stage: Path,
     model: onnx.ModelProto,
     card: dict[str, Any],
-    personal: PersonalPart | None = None,
+    profile_head: ProfilePart | None = None,
 ) -> str:
     """Write `model.onnx` and `model.json`, load them as users will, return the hash.
 
@@ -116,16 +116,16 @@ def write_model(
         card: All of `model.json` but the hash, and whether results are of this graph.
         personal: What takes a speaker's profile, for `profile.onnx`.
     """
-    if personal is not None:
-        model = with_embedding(model, personal.width)
-        part_digest = _write_graph(personal.graph, stage / PROFILE_FILE)
-        card = card | {"profile": personal.describe(part_digest)}
+    if profile_head is not None:
+        model = with_embedding(model, profile_head.width)
+        part_digest = _write_graph(profile_head.graph, stage / PROFILE_FILE)
+        card = card | {"profile": profile_head.describe(part_digest)}
     digest = _write_graph(model, stage / "model.onnx")
     results = [result | {"of": _whose(result, digest)} for result in card["results"]]
     write_json(stage / "model.json", card | {"sha256": digest, "results": results})
     classify = load_classifier(stage)
-    if personal is not None:
-        classify.require_personal()
+    if profile_head is not None:
+        classify.require_profile_head()
     shortest = round(classify.card.min_s * card["sample_rate_hz"])
     (row,) = classify(np.zeros((1, shortest), np.float32))
     if len(row) != len(classify.card.emotions) or not np.isfinite(row).all():

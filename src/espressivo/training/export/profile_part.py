@@ -12,11 +12,11 @@ from espressivo.model.profile_head import FILE
 from espressivo.model.speaker_statistics import traits_of
 from espressivo.training.export.checks.parity import LARGEST_DRIFT
 from espressivo.training.export.graph.profile_head import (
-    personal_graph,
+    profile_head_graph,
     with_embedding,
 )
 from espressivo.training.export.session import open_session
-from espressivo.training.fit.profile_head import PersonalClassifier
+from espressivo.training.fit.profile_head import ProfileClassifier
 from espressivo.training.runs.folder import PROFILE
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _HISTORIES = (0, 1, 3)  # recordings; the last with all there are
 
 
 @dataclass(frozen=True, slots=True)
-class PersonalPart:
+class ProfilePart:
     """What is written beside `model.onnx` where a model takes profiles.
 
     Attributes:
@@ -41,7 +41,7 @@ class PersonalPart:
     """
 
     graph: onnx.ModelProto
-    head: PersonalClassifier
+    head: ProfileClassifier
     drift: float
 
     @property
@@ -76,13 +76,13 @@ class PersonalPart:
         }
 
 
-def read_personal_part(
+def read_profile_part(
     run: Path,
     fp32: onnx.ModelProto,
     temperature: float,
     name: str,
     recordings: Sequence[Signal],
-) -> PersonalPart | None:
+) -> ProfilePart | None:
     """Make a run's head a graph, and check it; None where the run has none.
 
     Args:
@@ -98,8 +98,8 @@ def read_personal_part(
     """
     if not (run / PROFILE).is_file():
         return None
-    head = PersonalClassifier.read(run / PROFILE)
-    graph = personal_graph(head, temperature, f"{name}-profile")
+    head = ProfileClassifier.read(run / PROFILE)
+    graph = profile_head_graph(head, temperature, f"{name}-profile")
     session = open_session(with_embedding(fp32, head.weight.shape[1]))
     pairs = [
         session.run(["embedding", "probabilities"], {"samples": signal[None]})
@@ -107,12 +107,12 @@ def read_personal_part(
     ]
     embeddings, plain = (np.concatenate(part) for part in zip(*pairs, strict=True))
     traits = traits_of(embeddings, plain)
-    personal = open_session(graph)
+    profile_head = open_session(graph)
     drift = 0.0
     for size in (*_HISTORIES, len(traits)):
         count = np.array([[size]], np.float32)
         mean = traits[:size].mean(0, keepdims=True) if size else traits[:1] * 0
-        (found,) = personal.run(
+        (found,) = profile_head.run(
             ["personal"],
             {
                 "embedding": embeddings,
@@ -128,4 +128,4 @@ def read_personal_part(
             f"the graph for profiles is {drift:.2g} from what was fitted, not at most "
             f"{LARGEST_DRIFT:g}; this is a defect of the exporter: report it"
         )
-    return PersonalPart(graph, head, drift)
+    return ProfilePart(graph, head, drift)

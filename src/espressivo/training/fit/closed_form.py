@@ -15,8 +15,8 @@ from espressivo.training.fit.lda import (
 )
 from espressivo.training.fit.predict import outputs
 from espressivo.training.fit.profile_head import (
-    PersonalClassifier,
-    fit_personal,
+    ProfileClassifier,
+    fit_profile_classifier,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def fit_classifier(batches: Batches, config: ClassifierConfig) -> tuple[float, f
     return float(cross_entropy(logits, torch.from_numpy(labels))), temperature
 
 
-def fit_profile_head(batches: Batches, config: ProfileConfig) -> PersonalClassifier:
+def fit_profile_head(batches: Batches, config: ProfileConfig) -> ProfileClassifier:
     """Fit what takes a speaker's profile to clips as they are, the network as it is.
 
     Raises:
@@ -65,7 +65,7 @@ def fit_profile_head(batches: Batches, config: ProfileConfig) -> PersonalClassif
     network = batches.front.network.eval()
     utterances = [clip.utterance for clip in batches.variations.clips]
     weight = network.classify.weight.detach().double()
-    return fit_personal(
+    return fit_profile_classifier(
         outputs(batches, network.pooled),
         batches.labels,
         [utterance.corpus for utterance in utterances],

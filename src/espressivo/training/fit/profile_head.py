@@ -57,7 +57,7 @@ _SUSPICION = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PersonalClassifier:
+class ProfileClassifier:
     """All that `profile.onnx` is made from; embeddings are as the graph gives them.
 
     Attributes:
@@ -152,7 +152,7 @@ class PersonalClassifier:
         save_file(arrays, path)
 
     @staticmethod
-    def read(path: Path) -> PersonalClassifier:
+    def read(path: Path) -> ProfileClassifier:
         """Read what `write` wrote.
 
         Raises:
@@ -163,13 +163,13 @@ class PersonalClassifier:
         try:
             found = load_file(path)
             parts: dict[str, Any] = {
-                f.name: found[f.name] for f in fields(PersonalClassifier)
+                f.name: found[f.name] for f in fields(ProfileClassifier)
             }
             # An array without axes is a number.
             whole: dict[str, Any] = {
                 name: part if part.ndim else float(part) for name, part in parts.items()
             }
-            return PersonalClassifier(**whole)
+            return ProfileClassifier(**whole)
         except Exception as error:  # safetensors' own, OSError, KeyError
             raise TrainingError(
                 f"{path}: is not what training with profile.fit writes ({error}); "
@@ -177,7 +177,7 @@ class PersonalClassifier:
             ) from error
 
 
-def fit_personal(
+def fit_profile_classifier(
     embeddings: NDArray[np.floating[Any]],
     labels: NDArray[np.integer[Any]],
     corpora: Sequence[str],
@@ -185,7 +185,7 @@ def fit_personal(
     *,
     plain: NDArray[np.floating[Any]],
     config: ProfileConfig,
-) -> PersonalClassifier:
+) -> ProfileClassifier:
     """Fit a classifier of embeddings less their speaker's baseline.
 
     In training the baseline is known: the mean of a speaker's clips, every emotion
@@ -216,7 +216,7 @@ def fit_personal(
     first = np.unique(who, return_index=True)[1]
     origin = _mean_of_corpora(baselines, where[first])
     axes, limit = _suspect(rows, where, who)
-    return PersonalClassifier(
+    return ProfileClassifier(
         plain=np.asarray(plain, np.float64),
         weight=weight / scale,
         bias=bias,

@@ -73,7 +73,7 @@ class Audit:
     findings: tuple[Finding, ...]
     n_recordings: int
     n_heard: int = 0
-    unheard: tuple[Broken, ...] = ()
+    undecodable: tuple[Broken, ...] = ()
     decoded: bool = True
 
     @property
@@ -90,7 +90,7 @@ class Audit:
             "n_heard": self.n_heard,
             "unheard": [
                 {"id": b.name, "path": str(b.path), "reason": b.reason}
-                for b in self.unheard
+                for b in self.undecodable
             ],
             "findings": [
                 {
@@ -133,7 +133,7 @@ def audit(
     """
     everyone = {(m.id, m.path): m for f in folds for p in PARTS for m in getattr(f, p)}
     members: Members = list(everyone.values())
-    heard, unheard = _hear(members, progress) if decode else ({}, [])
+    heard, undecodable = _hear(members, progress) if decode else ({}, [])
     findings = list(find_misnamed(members))
     for fold in folds:
         for part in PARTS:
@@ -147,7 +147,7 @@ def audit(
         findings=tuple(findings),
         n_recordings=len(members),
         n_heard=sum(m.path in heard for m in members),
-        unheard=tuple(unheard),
+        undecodable=tuple(undecodable),
         decoded=decode,
     )
 
@@ -158,19 +158,19 @@ def _hear(
     """Map paths to digests of their samples; list those without, and why."""
     names = {member.path: member.id for member in members if member.path}
     heard: dict[Path | None, str] = {}
-    unheard: list[Broken] = []
+    undecodable: list[Broken] = []
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
         for path, (digest, reason) in zip(names, pool.map(listen, names), strict=True):
             if reason:
-                unheard.append(Broken(names[path], path, reason))
+                undecodable.append(Broken(names[path], path, reason))
             else:
                 heard[path] = digest
             if progress is not None:
-                progress(len(heard) + len(unheard), len(names))
+                progress(len(heard) + len(undecodable), len(names))
     finally:
         pool.shutdown(cancel_futures=True)  # who interrupts does not wait for the rest
-    return heard, unheard
+    return heard, undecodable
 
 
 def _count(fold: Fold | ListedFold, part: str) -> PartCount:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.clips.dataset import Clip
-    from espressivo.training.fit.profile_head import PersonalClassifier
+    from espressivo.training.fit.profile_head import ProfileClassifier
 
 WEIGHTS = "model.safetensors"
 ENCODER = "encoder.json"
@@ -83,7 +83,7 @@ def write_temperature(folder: Path, temperature: float, fitted: str) -> None:
     write_text(text + "\n", folder / "temperature.json")
 
 
-def write_profile_head(head: PersonalClassifier, folder: Path) -> None:
+def write_profile_head(head: ProfileClassifier, folder: Path) -> None:
     """Write what takes a speaker's profile, whole or not at all."""
     with replacing(folder / PROFILE) as whole:
         head.write(whole)

@@ -18,7 +18,7 @@ from espressivo.training.fit.profile_head import (
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
-    from espressivo.training.fit.profile_head import PersonalClassifier
+    from espressivo.training.fit.profile_head import ProfileClassifier
 
 EMBEDDING = "embedding"
 
@@ -51,10 +51,10 @@ def with_embedding(model: onnx.ModelProto, width: int) -> onnx.ModelProto:
     return given
 
 
-def personal_graph(
-    head: PersonalClassifier, temperature: float, name: str
+def profile_head_graph(
+    head: ProfileClassifier, temperature: float, name: str
 ) -> onnx.ModelProto:
-    """Return the graph of `PersonalClassifier.probabilities` and `.distances`.
+    """Return the graph of `ProfileClassifier.probabilities` and `.distances`.
 
     Inputs, float32: `embedding` [B, width], `probabilities` [B, C] without a profile,
     `count` [P, 1] of windows heard, `traits` [P, width + C + 1] their mean; P is B, or
@@ -125,7 +125,7 @@ def _share_of(graph: GraphBuilder, value: str, others: float, name: str) -> str:
 
 
 def _even(
-    graph: GraphBuilder, head: PersonalClassifier, shares: str, undecided: str
+    graph: GraphBuilder, head: ProfileClassifier, shares: str, undecided: str
 ) -> str:
     """Add how evenly the emotions are spread, 0 to 1."""
     some = graph.op("Max", [shares, graph.number(LEAST)], "shares.some")
@@ -144,7 +144,7 @@ def _even(
     return graph.op("Clip", [scaled, *ends], "even")
 
 
-def _distance(graph: GraphBuilder, head: PersonalClassifier, mean: str) -> None:
+def _distance(graph: GraphBuilder, head: ProfileClassifier, mean: str) -> None:
     apart = graph.op("Sub", [EMBEDDING, mean], "distance.apart")
     along = graph.linear(apart, np.asarray(head.axes).T, None, "distance.along")
     square = graph.op("Mul", [along, along], "distance.square")
