@@ -1,11 +1,11 @@
-import { type Heard, loadModel } from "./espressivo"; // from "espressivo", once installed
+import { loadModel, type StreamUpdate } from "./espressivo"; // from "espressivo", once installed
 
 const input = document.querySelector("input") as HTMLInputElement;
 const output = document.querySelector("output") as HTMLOutputElement;
 const analyzer = await loadModel("models/espressivo-tiny/");
 input.disabled = false;
 
-const onProgress = ({ duration_s }: Heard) => {
+const onProgress = ({ duration_s }: StreamUpdate) => {
   output.value = `${duration_s.toFixed(0)} s heard`;
 };
 input.onchange = async () => {

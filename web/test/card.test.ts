@@ -34,12 +34,12 @@ test("the bundled model's card is read whole", () => {
   expect(card.allowedUse).toBe(details()["allowed_use"]);
   expect(card.allowedUse.length).toBeGreaterThan(0);
   const { sha256, width, distance_limit } = details().profile;
-  expect(card.personal).toEqual({ sha256, width, distanceLimit: distance_limit });
+  expect(card.profileHead).toEqual({ sha256, width, distanceLimit: distance_limit });
 });
 
 test.each([undefined, null])("a model may take no profiles: profile %o", (entry) => {
   const entries = { ...details(), profile: entry };
-  expect(readCard(JSON.stringify(entries), "m/model.json").personal).toBeNull();
+  expect(readCard(JSON.stringify(entries), "m/model.json").profileHead).toBeNull();
 });
 
 describe("a card without a field is refused", () => {

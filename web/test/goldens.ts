@@ -2,8 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import path from "node:path";
+import type { SpeakerStatistics } from "../src/espressivo/speaker-statistics";
 import type { Estimate, Segment } from "../src/espressivo/types";
-import type { Voice } from "../src/espressivo/voice";
 
 export const FOLDER = path.join(import.meta.dirname, "goldens");
 
@@ -14,7 +14,7 @@ export interface PackedEstimate {
   readonly segment: Span;
   readonly probabilities: readonly number[];
 }
-export interface PackedVoice extends Omit<Voice, "mean" | "squares"> {
+export interface PackedStatistics extends Omit<SpeakerStatistics, "mean" | "squares"> {
   readonly mean: Packed;
   readonly squares: Packed;
 }
@@ -42,7 +42,7 @@ export function estimateOf({ segment, probabilities }: PackedEstimate): Estimate
   return { segment: segmentOf(segment), probabilities };
 }
 
-export function voiceOf(packed: PackedVoice): Voice {
+export function statisticsOf(packed: PackedStatistics): SpeakerStatistics {
   const mean = Float64Array.from(unpacked(packed.mean));
   return { ...packed, mean, squares: Float64Array.from(unpacked(packed.squares)) };
 }

@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { type ModelCard, readCard } from "../src/espressivo/card";
-import { Classifier, PersonalHead } from "../src/espressivo/classifier";
-import { type Graph, loadRuntime, openGraph, sha256Of } from "../src/espressivo/graphs";
+import { Classifier, ProfileHead } from "../src/espressivo/classifier";
+import { type Graph, loadRuntime, openGraph, sha256Of } from "../src/espressivo/session";
 import { ROOT } from "./python";
 
 export const ASSETS = path.join(ROOT, "src/espressivo/assets");
@@ -37,8 +37,8 @@ export async function openModel(): Promise<Classifier> {
   const ort = await loadRuntime("wasm", 1);
   const open = (name: string, sha256: string) =>
     openGraph(ort, bytesOf(path.join(MODEL, name)), sha256, name, "wasm");
-  if (!card.personal) throw new Error("the bundled model takes no profiles");
-  const head = await open("profile.onnx", card.personal.sha256);
-  const personal = new PersonalHead(card.personal, head);
-  return new Classifier(card, await open("model.onnx", card.sha256), personal);
+  if (!card.profileHead) throw new Error("the bundled model takes no profiles");
+  const head = await open("profile.onnx", card.profileHead.sha256);
+  const profileHead = new ProfileHead(card.profileHead, head);
+  return new Classifier(card, await open("model.onnx", card.sha256), profileHead);
 }

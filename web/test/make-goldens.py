@@ -78,10 +78,10 @@ def main() -> None:
         "resample": resamplings(),
         "windows": windows(),
         "speech": speech(note),
-        "hearing": hearings(note),
+        "analysis": analyses(note),
         "rounding": roundings(),
         "reports": reports(),
-        "voice": voices(),
+        "speaker-statistics": statistics_of_windows(),
         "profiles": profiles(),
         "damaged": damaged_graphs(espressivo.load_model().classifier.card),
     }
@@ -206,20 +206,23 @@ def detected(signal: Signal) -> NDArray[np.float32]:
     return np.concatenate([detector.push(signal), detector.finish()])
 
 
-def hearings(note: Signal) -> dict[str, Any]:
+def analyses(note: Signal) -> dict[str, Any]:
     """Return analyses with the bundled model, with and without a profile."""
     analyzer = espressivo.load_model()
     empty = Profile.new("Zoë", analyzer.classifier)
-    heard = analyzer.with_profile(empty).analyze(note, name="note")
-    assert heard.speaker_statistics is not None
+    learned = analyzer.with_profile(empty).analyze(note, name="note")
+    assert learned.speaker_statistics is not None
     mean, squares = (
         values.astype(np.float32).astype(np.float64)
-        for values in (heard.speaker_statistics.mean, heard.speaker_statistics.squares)
+        for values in (
+            learned.speaker_statistics.mean,
+            learned.speaker_statistics.squares,
+        )
     )
     known = replace(
         empty,
         speaker_statistics=replace(
-            heard.speaker_statistics, mean=mean, squares=squares
+            learned.speaker_statistics, mean=mean, squares=squares
         ),
     )
     inputs = {
@@ -235,7 +238,10 @@ def hearings(note: Signal) -> dict[str, Any]:
         name: analysis(analyzer.with_profile(profile).analyze(signal, name=name))
         for name, (signal, profile) in inputs.items()
     }
-    return {"voice": voice(known.speaker_statistics), "found": found}
+    return {
+        "speakerStatistics": packed_statistics(known.speaker_statistics),
+        "found": found,
+    }
 
 
 def analysis(report: Report) -> dict[str, Any]:
@@ -248,7 +254,7 @@ def analysis(report: Report) -> dict[str, Any]:
         "trust": use and use.trust,
         "distance": use and use.distance,
         "without": use and [estimate(e) for e in use.without],
-        "voice": report.speaker_statistics and voice(report.speaker_statistics),
+        "speakerStatistics": use and packed_statistics(report.speaker_statistics),
     }
 
 
@@ -265,14 +271,14 @@ def estimate(each: Estimate) -> dict[str, Any]:
     return {"segment": span(each.segment), "probabilities": each.probabilities}
 
 
-def voice(heard: SpeakerStatistics) -> dict[str, Any]:
-    """Return what was heard of a voice, in single precision."""
+def packed_statistics(statistics: SpeakerStatistics) -> dict[str, Any]:
+    """Return the statistics, in single precision."""
     return {
-        "nWindows": heard.n_windows,
-        "nRecordings": heard.n_recordings,
-        "nSamples": heard.n_samples,
-        "mean": floats(heard.mean),
-        "squares": floats(heard.squares),
+        "nWindows": statistics.n_windows,
+        "nRecordings": statistics.n_recordings,
+        "nSamples": statistics.n_samples,
+        "mean": floats(statistics.mean),
+        "squares": floats(statistics.squares),
     }
 
 
@@ -410,27 +416,27 @@ def fields(whole: Report) -> dict[str, Any]:
     }
 
 
-def voices() -> dict[str, Any]:
-    """Return the traits of windows, and what a voice is after all of them."""
+def statistics_of_windows() -> dict[str, Any]:
+    """Return feature vectors of windows, and the statistics of all of them."""
     rng = np.random.default_rng(5)
     embeddings = rng.normal(0, 3, (12, 6)).astype(np.float32)
     rows = rng.dirichlet([0.2] * 4, 12).astype(np.float32)
     rows[0] = [1, 0, 0, 0]
     traits = traits_of(embeddings, rows)
-    heard = SpeakerStatistics.empty(traits.shape[1])
+    statistics = SpeakerStatistics.empty(traits.shape[1])
     for i, row in enumerate(traits):
-        heard = heard.with_window(row, 1_000 * (i + 1))
+        statistics = statistics.with_window(row, 1_000 * (i + 1))
     return {
         "windows": [
             {"embedding": floats(e), "probabilities": floats(p), "traits": doubles(t)}
             for e, p, t in zip(embeddings, rows, traits, strict=True)
         ],
-        "heard": {
-            "nWindows": heard.n_windows,
-            "nRecordings": heard.n_recordings,
-            "nSamples": heard.n_samples,
-            "mean": doubles(heard.mean),
-            "squares": doubles(heard.squares),
+        "statistics": {
+            "nWindows": statistics.n_windows,
+            "nRecordings": statistics.n_recordings,
+            "nSamples": statistics.n_samples,
+            "mean": doubles(statistics.mean),
+            "squares": doubles(statistics.squares),
         },
     }
 

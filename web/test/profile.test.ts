@@ -3,7 +3,7 @@ import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { ProfileError } from "../src/espressivo/errors";
 import { Profile } from "../src/espressivo/profile";
-import { merged, withWindow } from "../src/espressivo/voice";
+import { merged, withWindow } from "../src/espressivo/speaker-statistics";
 import { golden } from "./goldens";
 import { bundledCard } from "./graphs";
 import { needsPython, python, scratch } from "./python";
@@ -22,12 +22,16 @@ const card = bundledCard();
 function heard(speaker: string, seed = 1): Profile {
   const random = new Random(seed);
   const empty = Profile.create(speaker, card);
-  let { voice } = empty;
+  let { speakerStatistics } = empty;
   for (let i = 0; i < 5; i++) {
-    const traits = voice.mean.map(() => 4 * random.next() - 2);
-    voice = withWindow(voice, traits, random.integer(8_000, 128_000));
+    const traits = speakerStatistics.mean.map(() => 4 * random.next() - 2);
+    speakerStatistics = withWindow(
+      speakerStatistics,
+      traits,
+      random.integer(8_000, 128_000),
+    );
   }
-  return new Profile(empty.speaker, empty.model, { ...voice, nRecordings: 2 });
+  return new Profile(empty.speaker, empty.model, { ...speakerStatistics, nRecordings: 2 });
 }
 
 async function refusal(text: string): Promise<string | null> {
@@ -46,8 +50,8 @@ describe("a file that Python wrote", () => {
     const profile = await Profile.parse(text);
     expect(await profile.toJson()).toBe(text);
     expect(profile.speaker).toBe(JSON.parse(text).speaker);
-    expect(profile.voice.mean.length).toBe(9);
-    expect(profile.speech_s).toBe(profile.voice.nSamples / 16_000);
+    expect(profile.speakerStatistics.mean.length).toBe(9);
+    expect(profile.speech_s).toBe(profile.speakerStatistics.nSamples / 16_000);
   });
 
   test("is merged as Python merges it", async () => {
@@ -120,9 +124,11 @@ describe("a file that was written here", () => {
 
 describe("a profile", () => {
   test("that is new has heard nothing", () => {
-    const { voice, speech_s, model } = Profile.create("me", card);
-    expect([voice.nWindows, voice.nRecordings, speech_s]).toEqual([0, 0, 0]);
-    expect(voice.mean.length).toBe((card.personal?.width as number) + 5);
+    const { speakerStatistics, speech_s, model } = Profile.create("me", card);
+    expect([speakerStatistics.nWindows, speakerStatistics.nRecordings, speech_s]).toEqual([
+      0, 0, 0,
+    ]);
+    expect(speakerStatistics.mean.length).toBe((card.profileHead?.width as number) + 5);
     expect(model.sha256).toBe(card.sha256);
   });
 
@@ -134,8 +140,8 @@ describe("a profile", () => {
 
   test("learns the same in any order, but for rounding", () => {
     const [one, two, three] = [1, 2, 3].map((seed) => heard("me", seed));
-    const forth = one.merged(two, three).voice;
-    const back = three.merged(two).merged(one).voice;
+    const forth = one.merged(two, three).speakerStatistics;
+    const back = three.merged(two).merged(one).speakerStatistics;
     expect(forth.nWindows).toBe(15);
     expect(forth.nRecordings).toBe(back.nRecordings);
     expect(forth.nSamples).toBe(back.nSamples);
@@ -143,11 +149,13 @@ describe("a profile", () => {
       expect(mean).toBeCloseTo(back.mean[i], 12);
       expect(forth.squares[i]).toBeCloseTo(back.squares[i], 10);
     });
-    expect(forth).toEqual(merged(merged(one.voice, two.voice), three.voice));
+    expect(forth).toEqual(
+      merged(merged(one.speakerStatistics, two.speakerStatistics), three.speakerStatistics),
+    );
   });
 
   test("learns nothing from a report made without one", () => {
-    const report = { model: heard("me").model, voice: null };
+    const report = { model: heard("me").model, speakerStatistics: null };
     expect(() => heard("me").merged(report)).toThrow(
       "profile 'me' cannot learn from a report that was made without a profile; analyse " +
         "with one, if need be an empty one",
@@ -156,7 +164,7 @@ describe("a profile", () => {
 
   test("of another model is refused, named and with a remedy", () => {
     const model = { name: "another", version: "2", sha256: "ab".repeat(32) };
-    const other = new Profile("me", model, heard("me").voice);
+    const other = new Profile("me", model, heard("me").speakerStatistics);
     const said =
       /^profile 'me' is of another 2 \(abababababab\.\.\.\), not of espressivo-tiny \S+ \(\w{12}\.\.\.\): .*create the profile anew$/;
     expect(() => other.requireModel(card)).toThrow(ProfileError);
@@ -165,20 +173,20 @@ describe("a profile", () => {
   });
 
   test("of other traits is refused", () => {
-    const { speaker, model, voice } = heard("me");
+    const { speaker, model, speakerStatistics } = heard("me");
     const shorter = {
-      ...voice,
-      mean: voice.mean.slice(1),
-      squares: voice.squares.slice(1),
+      ...speakerStatistics,
+      mean: speakerStatistics.mean.slice(1),
+      squares: speakerStatistics.squares.slice(1),
     };
-    const n = voice.mean.length;
+    const n = speakerStatistics.mean.length;
     expect(() => new Profile(speaker, model, shorter).requireModel(card)).toThrow(
       `profile 'me' holds sums of ${n - 1} traits, not ${n}; create it anew`,
     );
   });
 
   test("cannot be made for a model that takes none", () => {
-    expect(() => Profile.create("me", { ...card, personal: null })).toThrow(
+    expect(() => Profile.create("me", { ...card, profileHead: null })).toThrow(
       `${card.name} ${card.version}: takes no speaker's profile`,
     );
   });

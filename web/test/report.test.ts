@@ -30,7 +30,7 @@ const written = golden<Written[]>("reports").map(({ fields, ...rest }) => {
     segments: fields.segments.map(segmentOf),
     estimates: fields.estimates.map(estimateOf),
     profile: profile && { ...profile, without: profile.without.map(estimateOf) },
-    voice: null,
+    speakerStatistics: null,
   });
   return { name: fields.recording, report, ...rest };
 });
@@ -132,7 +132,7 @@ describe("a report", () => {
     ],
     warnings: [],
     profile: null,
-    voice: null,
+    speakerStatistics: null,
   };
   const use = {
     speaker: "Zoë",

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import type { Graph } from "../src/espressivo/graphs";
+import type { Graph } from "../src/espressivo/session";
 import {
   FRAME,
   Leveller,

@@ -131,7 +131,7 @@ export class ModelPanel {
           : "the processor (WebAssembly)",
       ],
       ["sha256", `${card.sha256.slice(0, 16)}…, verified`],
-      ["voice profiles", card.personal ? "yes" : "no"],
+      ["voice profiles", card.profileHead ? "yes" : "no"],
       ["may be used for", card.allowedUse || "its card does not say"],
     ];
     const rows = facts.flatMap(([name, text]) => [

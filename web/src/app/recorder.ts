@@ -4,10 +4,10 @@ import type {
   Analyzer,
   Emotion,
   Estimate,
-  Heard,
   Profile,
   Report,
   Stream,
+  StreamUpdate,
 } from "../espressivo";
 import { SAMPLE_RATE } from "../espressivo";
 import { argmax } from "../espressivo/report";
@@ -115,7 +115,7 @@ export class Recorder {
     return chunk;
   }
 
-  private tell({ estimates, provisional, duration_s, speaking }: Heard): void {
+  private tell({ estimates, provisional, duration_s, speaking }: StreamUpdate): void {
     this.strip.add(estimates, provisional, duration_s, null);
     element("now-note").textContent = speaking ? "someone speaks" : "a pause";
     const certain = estimates.at(-1);

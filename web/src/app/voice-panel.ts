@@ -39,7 +39,7 @@ export class VoicePanel {
   /** Profiles are of one model, and not every model takes them. */
   use(analyzer: Analyzer): void {
     this.analyzer = analyzer;
-    const takes = analyzer.card.personal !== null;
+    const takes = analyzer.card.profileHead !== null;
     for (const id of ["speaker", "learn", "voice-name"]) {
       element<HTMLInputElement>(id).disabled = !takes;
     }
@@ -60,7 +60,7 @@ export class VoicePanel {
   async heard(report: Report): Promise<boolean> {
     const speaker = report.profile?.speaker;
     if (!speaker || !this.learn.checked || report.fits === false) return false;
-    if (!report.voice?.nWindows) return false;
+    if (!report.speakerStatistics?.nWindows) return false;
     await profiles.learn(speaker, report);
     await this.refresh(this.select.value);
     return true;
@@ -112,7 +112,7 @@ export class VoicePanel {
     if (speaker === NONE) return;
     await this.attempt(async () => {
       const profile = await profiles.load(speaker);
-      const { nRecordings, nWindows } = profile.voice;
+      const { nRecordings, nWindows } = profile.speakerStatistics;
       facts.textContent = nWindows
         ? `It has heard ${length(profile.speech_s)} of speech: ${nWindows} windows of ` +
           `${nRecordings} ${nRecordings === 1 ? "recording" : "recordings"}.`

@@ -1,14 +1,14 @@
 /** What a page uses: a model in a worker of its own, ready to analyse recordings. */
 
 import * as Comlink from "comlink";
+import type { KnownSpeaker } from "./analysis";
 import type { ModelCard } from "./card";
 import { AudioError, revived } from "./errors";
-import type { KnownVoice } from "./hearing";
 import type { Profile } from "./profile";
 import { Report } from "./report";
-import { type Backend, type Heard, SAMPLE_RATE } from "./types";
+import { type Backend, SAMPLE_RATE, type StreamUpdate } from "./types";
 import vadUrl from "./vad";
-import type { Ears, ModelSource } from "./worker";
+import type { ModelSource, ModelWorker } from "./worker";
 
 export interface LoadOptions {
   /** "wasm" (default) runs everywhere; "webgpu" fetches another 27 MB of runtime. */
@@ -27,7 +27,7 @@ export interface AnalyzeOptions {
   /** Stops the work: the promise is then rejected with an AbortError. */
   signal?: AbortSignal;
   /** Called every few seconds of recording, with what was found since the last time. */
-  onProgress?: (heard: Heard, total_s: number | null) => void;
+  onProgress?: (update: StreamUpdate, total_s: number | null) => void;
 }
 
 export interface StreamOptions {
@@ -59,14 +59,14 @@ export async function loadModel(
   const gone = new AbortController();
   worker.onerror = ({ message }) =>
     gone.abort(new Error(`the worker has failed (${message || "it cannot start"})`));
-  const ears = Comlink.wrap<Ears>(worker);
+  const remote = Comlink.wrap<ModelWorker>(worker);
   const from: ModelSource = isFiles(source)
     ? source
     : new URL(source, document.baseURI).href;
   try {
     const settings = { source: from, vadUrl, backend, threads };
-    const card = await unless(gone.signal, ears.load(settings));
-    return new Analyzer(card, backend, worker, ears, gone);
+    const card = await unless(gone.signal, remote.load(settings));
+    return new Analyzer(card, backend, worker, remote, gone);
   } catch (error) {
     worker.terminate();
     throw revived(error);
@@ -80,7 +80,7 @@ export class Analyzer {
     readonly card: ModelCard,
     readonly backend: Backend,
     private readonly worker: Worker,
-    private readonly ears: Comlink.Remote<Ears>,
+    private readonly remote: Comlink.Remote<ModelWorker>,
     private readonly gone: AbortController,
   ) {}
 
@@ -98,18 +98,18 @@ export class Analyzer {
     const { signal, profile = null, onProgress } = options;
     const known = this.known(profile);
     signal?.throwIfAborted();
-    let id = await this.answer(this.ears.open({ name, known, hop_s: 0 }));
-    const cancel = () => void this.ears.cancel(id);
+    let id = await this.reply(this.remote.open({ name, known, hop_s: 0 }));
+    const cancel = () => void this.remote.cancel(id);
     signal?.addEventListener("abort", cancel);
     try {
       if (recording instanceof Blob) {
         const tell = Comlink.proxy(onProgress ?? (() => {}));
-        const fields = await this.answer(this.ears.analyzeFile(id, recording, tell));
+        const fields = await this.reply(this.remote.analyzeFile(id, recording, tell));
         if (fields) return finished(new Report(fields));
         const decoded = await decodeWhole(recording, name);
         signal?.throwIfAborted();
         cancel();
-        id = await this.answer(this.ears.open({ name, known, hop_s: 0 }));
+        id = await this.reply(this.remote.open({ name, known, hop_s: 0 }));
         return await this.analyzeChannels(id, decoded, onProgress);
       }
       const rate = options.sampleRate ?? SAMPLE_RATE;
@@ -133,26 +133,28 @@ export class Analyzer {
   stream(options: StreamOptions = {}): Stream {
     const { name = "stream", profile = null, hop_s = 2 } = options;
     const known = this.known(profile);
-    const id = this.answer(this.ears.open({ name, known, hop_s }));
-    return new Stream(this.ears, id, this.gone.signal);
+    const id = this.reply(this.remote.open({ name, known, hop_s }));
+    return new Stream(this.remote, id, this.gone.signal);
   }
 
   /** Time one window; what it returns is comparable between backends. */
   probe(signal: Float32Array): Promise<{ probabilities: readonly number[]; ms: number }> {
-    return this.answer(this.ears.probe(signal));
+    return this.reply(this.remote.probe(signal));
   } /** Let go of the model and its memory; what still runs ends with an AbortError. */
   close(): void {
     this.worker.terminate();
     this.gone.abort(new DOMException("the analyzer was closed", "AbortError"));
   }
 
-  private answer<T>(asked: Promise<T>): Promise<T> {
+  private reply<T>(asked: Promise<T>): Promise<T> {
     return unless(this.gone.signal, asked);
   }
 
-  private known(profile: Profile | null): KnownVoice | null {
+  private known(profile: Profile | null): KnownSpeaker | null {
     profile?.requireModel(this.card);
-    return profile && { speaker: profile.speaker, voice: profile.voice };
+    return (
+      profile && { speaker: profile.speaker, speakerStatistics: profile.speakerStatistics }
+    );
   }
 
   private async analyzeChannels(
@@ -164,10 +166,10 @@ export class Analyzer {
     const size = Math.max(1, Math.round(BLOCK_S * rate));
     for (let at = 0; at < n; at += size) {
       const block = channels.map((channel) => channel.slice(at, at + size));
-      const heard = await this.answer(this.ears.push(id, moved(block), rate));
-      onProgress?.(heard, n / rate);
+      const update = await this.reply(this.remote.push(id, moved(block), rate));
+      onProgress?.(update, n / rate);
     }
-    return finished(new Report(await this.answer(this.ears.finish(id, []))));
+    return finished(new Report(await this.reply(this.remote.finish(id, []))));
   }
 }
 
@@ -177,7 +179,7 @@ export class Stream {
 
   /** @internal */
   constructor(
-    private readonly ears: Comlink.Remote<Ears>,
+    private readonly remote: Comlink.Remote<ModelWorker>,
     private readonly id: Promise<number>,
     private readonly gone: AbortSignal,
   ) {}
@@ -189,21 +191,23 @@ export class Stream {
    * @param sampleRate In Hz.
    * @returns The windows that they complete, and what is being said now.
    */
-  push(samples: Float32Array, sampleRate = SAMPLE_RATE): Promise<Heard> {
+  push(samples: Float32Array, sampleRate = SAMPLE_RATE): Promise<StreamUpdate> {
     const block = samples.slice();
-    return this.next(async () => this.ears.push(await this.id, moved([block]), sampleRate));
+    return this.next(async () =>
+      this.remote.push(await this.id, moved([block]), sampleRate),
+    );
   }
 
   /** End the recording, and return the report. */
   finish(): Promise<Report> {
     return this.next(async () =>
-      finished(new Report(await this.ears.finish(await this.id, []))),
+      finished(new Report(await this.remote.finish(await this.id, []))),
     );
   }
 
   /** Give up; nothing is kept. */
   cancel(): void {
-    void this.id.then((id) => this.ears.cancel(id));
+    void this.id.then((id) => this.remote.cancel(id));
   }
 
   private next<T>(step: () => Promise<T>): Promise<T> {
@@ -216,12 +220,12 @@ export class Stream {
 }
 
 /** Wait for an answer, unless who should give it is gone: then it would never come. */
-function unless<T>(gone: AbortSignal, answer: Promise<T>): Promise<T> {
+function unless<T>(gone: AbortSignal, reply: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const end = () => reject(gone.reason);
     if (gone.aborted) end();
     gone.addEventListener("abort", end);
-    answer.then(resolve, reject).finally(() => gone.removeEventListener("abort", end));
+    reply.then(resolve, reject).finally(() => gone.removeEventListener("abort", end));
   });
 }
 

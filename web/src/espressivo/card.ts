@@ -17,14 +17,14 @@ export interface ModelCard {
   /** Of `model.onnx`, in hexadecimal. */
   readonly sha256: string;
   /** What it says about `profile.onnx`; null: the model takes no profiles. */
-  readonly personal: PersonalCard | null;
+  readonly profileHead: ProfileHeadCard | null;
   /** What the weights may be used for. */
   readonly allowedUse: string;
   /** The whole of `model.json`. */
   readonly details: Readonly<Record<string, unknown>>;
 }
 
-export interface PersonalCard {
+export interface ProfileHeadCard {
   readonly sha256: string;
   /** Of the embedding. */
   readonly width: number;
@@ -86,13 +86,13 @@ function card(details: Record<string, unknown>): ModelCard {
     window_s,
     min_s,
     sha256: field(details, "sha256", isString),
-    personal: personalCard(details["profile"]),
+    profileHead: profileHeadCard(details["profile"]),
     allowedUse: isString(use) ? use : "",
     details,
   };
 }
 
-function personalCard(entry: unknown): PersonalCard | null {
+function profileHeadCard(entry: unknown): ProfileHeadCard | null {
   if (entry === undefined || entry === null) return null;
   if (!isRecord(entry)) throw new Error("profile is not an object");
   return {

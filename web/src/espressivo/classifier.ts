@@ -1,14 +1,14 @@
-/** A model folder, verified: graphs that take windows, and what a voice is known by. */
+/** The classifier (windows -> probabilities) and the profile head of a verified model folder. */
 
-import type { ModelCard, PersonalCard } from "./card";
+import type { ModelCard, ProfileHeadCard } from "./card";
 import { ModelError } from "./errors";
-import { finite, type Graph } from "./graphs";
-import { traitsOf, type Voice } from "./voice";
+import { finite, type Graph } from "./session";
+import { type SpeakerStatistics, speakerFeatures } from "./speaker-statistics";
 
-/** What the model says of one window. */
-export interface Answer {
+/** The model's output for one window. */
+export interface Prediction {
   readonly probabilities: readonly number[];
-  /** Null where nobody asked for it. */
+  /** Null unless it was asked for. */
   readonly embedding: Float32Array | null;
 }
 
@@ -18,7 +18,7 @@ export class Classifier {
   constructor(
     readonly card: ModelCard,
     private readonly graph: Graph,
-    readonly personal: PersonalHead | null,
+    readonly profileHead: ProfileHead | null,
   ) {
     requireNames(graph, `${card.name}/model.onnx`, ["samples"], ["probabilities"]);
   }
@@ -28,7 +28,7 @@ export class Classifier {
    *
    * @throws ModelError The model gives what is no number, or too few or too many.
    */
-  async classify(signal: Float32Array, embed: boolean): Promise<Answer> {
+  async classify(signal: Float32Array, embed: boolean): Promise<Prediction> {
     const outputs = embed ? ["probabilities", "embedding"] : ["probabilities"];
     const samples = { data: signal, dims: [1, signal.length] };
     const found = await this.graph.run({ samples }, outputs);
@@ -44,11 +44,11 @@ export class Classifier {
   }
 }
 
-/** `profile.onnx`: the part of a model that takes what is known of a voice. */
-export class PersonalHead {
+/** `profile.onnx`: adapts probabilities to the statistics of a known speaker. */
+export class ProfileHead {
   /** @throws ModelError The graph is not one of ours. */
   constructor(
-    readonly card: PersonalCard,
+    readonly card: ProfileHeadCard,
     private readonly graph: Graph,
   ) {
     const outputs = ["personal", "distance", "trust"];
@@ -60,35 +60,42 @@ export class PersonalHead {
     );
   }
 
-  /** Return one window's probabilities given what is known of the voice. */
-  async answer(
+  /** Return one window's probabilities, adapted to the speaker. */
+  async predict(
     embedding: Float32Array,
     probabilities: readonly number[],
-    voice: Voice,
+    speakerStatistics: SpeakerStatistics,
   ): Promise<readonly number[]> {
-    if (!voice.nWindows) return probabilities;
+    if (!speakerStatistics.nWindows) return probabilities;
     const plain = Float32Array.from(probabilities);
-    return Array.from(await this.run("personal", embedding, plain, voice));
+    return Array.from(await this.run("personal", embedding, plain, speakerStatistics));
   }
 
-  /** Return how far what was heard is from a profile; neither may be empty. */
-  distance(heard: Voice, voice: Voice): Promise<number> {
-    return this.ofMean("distance", heard, voice);
+  /** Return the distance of a recording from a profile; neither may be empty. */
+  distance(
+    recording: SpeakerStatistics,
+    speakerStatistics: SpeakerStatistics,
+  ): Promise<number> {
+    return this.ofMean("distance", recording, speakerStatistics);
   }
 
   /** Return how much a profile counts against the population, 0 to 1. */
-  trust(voice: Voice): Promise<number> {
-    return this.ofMean("trust", voice, voice);
+  trust(speakerStatistics: SpeakerStatistics): Promise<number> {
+    return this.ofMean("trust", speakerStatistics, speakerStatistics);
   }
 
-  private async ofMean(output: string, heard: Voice, voice: Voice): Promise<number> {
+  private async ofMean(
+    output: string,
+    recording: SpeakerStatistics,
+    speakerStatistics: SpeakerStatistics,
+  ): Promise<number> {
     const { width } = this.card;
-    const mean = Float32Array.from(heard.mean);
+    const mean = Float32Array.from(recording.mean);
     const found = await this.run(
       output,
       mean.slice(0, width),
       mean.slice(width, -1),
-      voice,
+      speakerStatistics,
     );
     return found[0];
   }
@@ -97,14 +104,14 @@ export class PersonalHead {
     output: string,
     embedding: Float32Array,
     probabilities: Float32Array,
-    voice: Voice,
+    speakerStatistics: SpeakerStatistics,
   ): Promise<Float32Array> {
-    const traits = Float32Array.from(voice.mean);
+    const traits = Float32Array.from(speakerStatistics.mean);
     const found = await this.graph.run(
       {
         embedding: { data: embedding, dims: [1, embedding.length] },
         probabilities: { data: probabilities, dims: [1, probabilities.length] },
-        count: { data: Float32Array.of(voice.nWindows), dims: [1, 1] },
+        count: { data: Float32Array.of(speakerStatistics.nWindows), dims: [1, 1] },
         traits: { data: traits, dims: [1, traits.length] },
       },
       [output],
@@ -113,9 +120,9 @@ export class PersonalHead {
   }
 }
 
-/** Return what a profile keeps account of, of one window. */
-export function traits(answer: Answer): Float64Array {
-  return traitsOf(answer.embedding ?? [], answer.probabilities);
+/** Return the feature vector of one window that speaker statistics sum up. */
+export function featuresOf(prediction: Prediction): Float64Array {
+  return speakerFeatures(prediction.embedding ?? [], prediction.probabilities);
 }
 
 function requireNames(

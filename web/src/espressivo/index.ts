@@ -18,7 +18,7 @@ export {
   Stream,
   type StreamOptions,
 } from "./analyzer";
-export type { ModelCard, PersonalCard } from "./card";
+export type { ModelCard, ProfileHeadCard } from "./card";
 export { AudioError, EspressivoError, ModelError, ProfileError } from "./errors";
 export { Profile } from "./profile";
 export {
@@ -29,14 +29,14 @@ export {
   type ReportFields,
   SCHEMA,
 } from "./report";
+export type { SpeakerStatistics } from "./speaker-statistics";
 export {
   type Backend,
   EMOTIONS,
   type Emotion,
   type Estimate,
-  type Heard,
   SAMPLE_RATE,
   type Segment,
+  type StreamUpdate,
 } from "./types";
 export { VERSION } from "./version";
-export type { Voice } from "./voice";

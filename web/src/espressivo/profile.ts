@@ -6,11 +6,11 @@
 
 import type { ModelCard } from "./card";
 import { ProfileError } from "./errors";
-import { sha256Of } from "./graphs";
 import type { ModelName } from "./report";
+import { sha256Of } from "./session";
+import { emptyStatistics, merged, type SpeakerStatistics } from "./speaker-statistics";
 import { SAMPLE_RATE } from "./types";
 import { VERSION } from "./version";
-import { merged, unheard, type Voice } from "./voice";
 
 const FORMAT = "espressivo.profile/";
 const FORMAT_VERSION = 1;
@@ -19,17 +19,17 @@ const REMEDY = "restore it, or create the profile anew";
 const NAME = /^[\p{L}\p{N}][\p{L}\p{N}_ -]{0,63}$/u;
 
 /** What a profile learns from: a report, or another profile of the speaker. */
-export interface Heard {
+export interface HasSpeakerStatistics {
   readonly model: ModelName;
-  readonly voice: Voice | null;
+  readonly speakerStatistics: SpeakerStatistics | null;
 }
 
-/** A speaker's voice as one model hears it; never changed, but replaced. */
-export class Profile implements Heard {
+/** A speaker's statistics under one model; immutable. */
+export class Profile implements HasSpeakerStatistics {
   constructor(
     readonly speaker: string,
     readonly model: ModelName,
-    readonly voice: Voice,
+    readonly speakerStatistics: SpeakerStatistics,
   ) {}
 
   /**
@@ -45,7 +45,11 @@ export class Profile implements Heard {
       );
     }
     const { name, version, sha256 } = card;
-    return new Profile(speaker, { name, version, sha256 }, unheard(nTraits(card)));
+    return new Profile(
+      speaker,
+      { name, version, sha256 },
+      emptyStatistics(nFeatures(card)),
+    );
   }
 
   /**
@@ -89,7 +93,7 @@ export class Profile implements Heard {
 
   /** Seconds of speech it was made from. */
   get speech_s(): number {
-    return this.voice.nSamples / SAMPLE_RATE;
+    return this.speakerStatistics.nSamples / SAMPLE_RATE;
   }
 
   /**
@@ -97,17 +101,17 @@ export class Profile implements Heard {
    *
    * @throws ProfileError One is of another model, or was made without any profile.
    */
-  merged(...heard: Heard[]): Profile {
-    let whole = this.voice;
+  merged(...heard: HasSpeakerStatistics[]): Profile {
+    let whole = this.speakerStatistics;
     for (const each of heard) {
       this.require(each.model);
-      if (each.voice === null) {
+      if (each.speakerStatistics === null) {
         throw new ProfileError(
           `profile '${this.speaker}' cannot learn from a report that was made without a ` +
             "profile; analyse with one, if need be an empty one",
         );
       }
-      whole = merged(whole, each.voice);
+      whole = merged(whole, each.speakerStatistics);
     }
     return new Profile(this.speaker, this.model, whole);
   }
@@ -119,10 +123,10 @@ export class Profile implements Heard {
    */
   requireModel(card: ModelCard): void {
     this.require(card);
-    if (this.voice.mean.length !== nTraits(card)) {
+    if (this.speakerStatistics.mean.length !== nFeatures(card)) {
       throw new ProfileError(
-        `profile '${this.speaker}' holds sums of ${this.voice.mean.length} traits, not ` +
-          `${nTraits(card)}; create it anew`,
+        `profile '${this.speaker}' holds sums of ${this.speakerStatistics.mean.length} traits, not ` +
+          `${nFeatures(card)}; create it anew`,
       );
     }
   }
@@ -139,7 +143,7 @@ export class Profile implements Heard {
 
   /** Return the file's content. */
   async toJson(): Promise<string> {
-    const { nWindows, nRecordings, nSamples, mean, squares } = this.voice;
+    const { nWindows, nRecordings, nSamples, mean, squares } = this.speakerStatistics;
     const content = {
       schema: FORMAT + FORMAT_VERSION,
       espressivo: VERSION,
@@ -156,11 +160,11 @@ export class Profile implements Heard {
   }
 }
 
-function nTraits(card: ModelCard): number {
-  if (!card.personal) {
+function nFeatures(card: ModelCard): number {
+  if (!card.profileHead) {
     throw new ProfileError(`${card.name} ${card.version}: takes no speaker's profile`);
   }
-  return card.personal.width + card.emotions.length + 1;
+  return card.profileHead.width + card.emotions.length + 1;
 }
 
 function fromContent(content: Record<string, unknown>): Profile {
@@ -185,7 +189,7 @@ function fromContent(content: Record<string, unknown>): Profile {
       version: textOf(model, "version"),
       sha256: textOf(model, "sha256"),
     },
-    { nWindows, nRecordings, nSamples, mean, squares } as Voice,
+    { nWindows, nRecordings, nSamples, mean, squares } as SpeakerStatistics,
   );
 }
 

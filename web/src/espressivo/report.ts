@@ -1,8 +1,8 @@
 /** What an analysis found, and ways to write it down: `espressivo.report/1`, as Python. */
 
+import type { SpeakerStatistics } from "./speaker-statistics";
 import { type Emotion, type Estimate, SAMPLE_RATE, type Segment, samplesIn } from "./types";
 import { VERSION } from "./version";
-import type { Voice } from "./voice";
 
 /** Name and version of the JSON that `Report.toDict` returns. */
 export const SCHEMA = "espressivo.report/1";
@@ -43,7 +43,7 @@ export interface ReportFields {
   readonly warnings: readonly string[];
   readonly profile: ProfileUse | null;
   /** What a profile can learn from it; null unless it was analysed with one. */
-  readonly voice: Voice | null;
+  readonly speakerStatistics: SpeakerStatistics | null;
 }
 
 export type Distribution = Readonly<Record<Emotion, number>>;

@@ -4,7 +4,7 @@
  * As `espressivo/speech/detector.py` does it. Source: Silero VAD 6.2 (MIT).
  */
 
-import type { Graph } from "./graphs";
+import type { Graph } from "./session";
 import { SAMPLE_RATE, type Segment } from "./types";
 
 /** Samples that one speech probability stands for (32 ms). */

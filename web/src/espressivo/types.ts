@@ -22,7 +22,7 @@ export function samplesIn(segment: Segment): number {
 }
 
 /** What a push brought. */
-export interface Heard {
+export interface StreamUpdate {
   /** Windows that are certain, oldest first. */
   readonly estimates: Estimate[];
   /** What is being said now, before its window is certain; null between segments. */

@@ -1,15 +1,15 @@
 /** The worker: holds the model, and does all the work, so that a page never freezes. */
 
 import * as Comlink from "comlink";
+import { AnalysisPass, type KnownSpeaker } from "./analysis";
 import { type ModelCard, readCard } from "./card";
-import { Classifier, PersonalHead } from "./classifier";
+import { Classifier, ProfileHead } from "./classifier";
 import { mixed, NotDecodable, openRecording } from "./decode";
 import { ModelError } from "./errors";
-import { type Graph, loadRuntime, openGraph } from "./graphs";
-import { Hearing, type KnownVoice } from "./hearing";
 import type { ReportFields } from "./report";
 import { Resampler } from "./resample";
-import { type Backend, type Heard, SAMPLE_RATE } from "./types";
+import { type Graph, loadRuntime, openGraph } from "./session";
+import { type Backend, SAMPLE_RATE, type StreamUpdate } from "./types";
 
 /** A model folder: its address, or its files as the user chose them. */
 export type ModelSource = string | readonly File[];
@@ -23,25 +23,25 @@ export interface LoadSettings {
 
 export interface Settings {
   readonly name: string;
-  readonly known: KnownVoice | null;
+  readonly known: KnownSpeaker | null;
   readonly hop_s: number;
 }
 
 /** How far a file's analysis is: what was found since the last time, and of how much. */
-export type OnProgress = (heard: Heard, total_s: number | null) => void;
+export type OnProgress = (update: StreamUpdate, total_s: number | null) => void;
 
 // Of the model inside the package; it is no part of a model folder.
 const VAD_SHA256 = "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85";
 
 interface Pass {
-  readonly hearing: Hearing;
+  readonly analysis: AnalysisPass;
   readonly name: string;
   resampler: Resampler | null;
   rate: number;
   cancelled: boolean;
 }
 
-class Ears {
+class ModelWorker {
   private vad: Graph | null = null;
   private classifier: Classifier | null = null;
   private readonly passes = new Map<number, Pass>();
@@ -60,17 +60,17 @@ class Ears {
       loadRuntime(backend, threads),
       fetched(vadUrl),
       read("model.onnx"),
-      card.personal ? read("profile.onnx") : null,
+      card.profileHead ? read("profile.onnx") : null,
     ]);
     this.vad = await openGraph(ort, vad, VAD_SHA256, "silero_vad.onnx", "wasm");
     const graph = await openGraph(ort, model, card.sha256, `${folder}model.onnx`, backend);
-    let personal: PersonalHead | null = null;
-    if (card.personal && profile) {
-      const { sha256 } = card.personal;
+    let profileHead: ProfileHead | null = null;
+    if (card.profileHead && profile) {
+      const { sha256 } = card.profileHead;
       const head = await openGraph(ort, profile, sha256, `${folder}profile.onnx`, "wasm");
-      personal = new PersonalHead(card.personal, head);
+      profileHead = new ProfileHead(card.profileHead, head);
     }
-    this.classifier = new Classifier(card, graph, personal);
+    this.classifier = new Classifier(card, graph, profileHead);
     return card;
   }
 
@@ -84,7 +84,7 @@ class Ears {
       resampler: null,
       rate: 0,
       cancelled: false,
-      hearing: new Hearing(this.classifier, this.vad, {
+      analysis: new AnalysisPass(this.classifier, this.vad, {
         known,
         hop_s,
         yield: () => turn(pass),
@@ -95,26 +95,30 @@ class Ears {
   }
 
   /** Take in the next samples of a recording, one array a channel. */
-  async push(id: number, channels: readonly Float32Array[], rate: number): Promise<Heard> {
+  async push(
+    id: number,
+    channels: readonly Float32Array[],
+    rate: number,
+  ): Promise<StreamUpdate> {
     const pass = this.pass(id);
     if (rate !== pass.rate) {
-      if (pass.resampler) await pass.hearing.push(pass.resampler.finish());
+      if (pass.resampler) await pass.analysis.push(pass.resampler.finish());
       pass.rate = rate;
       pass.resampler = new Resampler(rate);
     }
     await turn(pass);
     const signal = mixed(channels, pass.name);
-    return pass.hearing.push(pass.resampler?.push(signal) ?? signal);
+    return pass.analysis.push(pass.resampler?.push(signal) ?? signal);
   }
 
   /** Take in the recording's end. */
   async finish(id: number, warnings: readonly string[]): Promise<ReportFields> {
     const pass = this.pass(id);
     try {
-      if (pass.resampler) await pass.hearing.push(pass.resampler.finish());
+      if (pass.resampler) await pass.analysis.push(pass.resampler.finish());
       const { card } = this.classifier as Classifier;
       return {
-        ...(await pass.hearing.finish()),
+        ...(await pass.analysis.finish()),
         recording: pass.name,
         model: { name: card.name, version: card.version, sha256: card.sha256 },
         emotions: card.emotions,
@@ -174,7 +178,7 @@ class Ears {
   }
 }
 
-export type { Ears };
+export type { ModelWorker };
 
 const bell = new MessageChannel();
 const waiting: (() => void)[] = [];
@@ -222,4 +226,4 @@ async function picked(
   return new Uint8Array(await file.arrayBuffer());
 }
 
-Comlink.expose(new Ears());
+Comlink.expose(new ModelWorker());

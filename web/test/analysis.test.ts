@@ -1,20 +1,20 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import { type AnalysisOptions, AnalysisPass } from "../src/espressivo/analysis";
 import type { Classifier } from "../src/espressivo/classifier";
-import type { Graph } from "../src/espressivo/graphs";
-import { Hearing, type HearingOptions } from "../src/espressivo/hearing";
 import { Profile } from "../src/espressivo/profile";
 import { Report } from "../src/espressivo/report";
-import type { Estimate, Heard } from "../src/espressivo/types";
-import { merged, unheard } from "../src/espressivo/voice";
+import type { Graph } from "../src/espressivo/session";
+import { emptyStatistics, merged } from "../src/espressivo/speaker-statistics";
+import type { Estimate, StreamUpdate } from "../src/espressivo/types";
 import {
   golden,
   note,
   oneWord,
   type PackedEstimate,
-  type PackedVoice,
+  type PackedStatistics,
   type Span,
   segmentOf,
-  voiceOf,
+  statisticsOf,
   withoutPause,
 } from "./goldens";
 import { openModel, openVad } from "./graphs";
@@ -27,10 +27,13 @@ interface Found {
   readonly trust: number | null;
   readonly distance: number | null;
   readonly without: readonly PackedEstimate[] | null;
-  readonly voice: PackedVoice | null;
+  readonly speakerStatistics: PackedStatistics | null;
 }
 
-const python = golden<{ voice: PackedVoice; found: Record<string, Found> }>("hearing");
+const python = golden<{
+  speakerStatistics: PackedStatistics;
+  found: Record<string, Found>;
+}>("analysis");
 /** How far probabilities of the same window may be apart, between machines. */
 const APART = 0.02;
 
@@ -43,14 +46,14 @@ beforeAll(async () => {
 
 async function listened(
   pieces: readonly Float32Array[],
-  options: HearingOptions = {},
-): Promise<{ report: Report; heard: Heard[] }> {
-  const hearing = new Hearing(classifier, vad, options);
-  const heard: Heard[] = [];
-  for (const piece of pieces) heard.push(await hearing.push(piece));
+  options: AnalysisOptions = {},
+): Promise<{ report: Report; heard: StreamUpdate[] }> {
+  const analysis = new AnalysisPass(classifier, vad, options);
+  const heard: StreamUpdate[] = [];
+  for (const piece of pieces) heard.push(await analysis.push(piece));
   const { name, version, sha256, emotions } = classifier.card;
   const report = new Report({
-    ...(await hearing.finish()),
+    ...(await analysis.finish()),
     recording: "note",
     model: { name, version, sha256 },
     emotions,
@@ -59,13 +62,15 @@ async function listened(
   return { report, heard };
 }
 
-function known(): HearingOptions {
-  return { known: { speaker: "Zoë", voice: voiceOf(python.voice) } };
+function known(): AnalysisOptions {
+  return {
+    known: { speaker: "Zoë", speakerStatistics: statisticsOf(python.speakerStatistics) },
+  };
 }
 
-function unknown(): HearingOptions {
-  const { voice } = Profile.create("Zoë", classifier.card);
-  return { known: { speaker: "Zoë", voice } };
+function unknown(): AnalysisOptions {
+  const { speakerStatistics } = Profile.create("Zoë", classifier.card);
+  return { known: { speaker: "Zoë", speakerStatistics } };
 }
 
 /** The names and kinds of all fields, in order. */
@@ -89,7 +94,7 @@ function requireClose(found: readonly Estimate[], wanted: readonly PackedEstimat
 }
 
 describe("a recording", () => {
-  const inputs: [string, () => Float32Array, () => HearingOptions][] = [
+  const inputs: [string, () => Float32Array, () => AnalysisOptions][] = [
     ["note", note, () => ({})],
     ["long", withoutPause, () => ({})],
     ["word", oneWord, () => ({})],
@@ -111,7 +116,7 @@ describe("a recording", () => {
     expect(report.emotion).toBe(wanted.report["emotion"]);
     expect(shape(report.toDict())).toEqual(shape(wanted.report));
     if (!wanted.without) {
-      expect([report.profile, report.voice]).toEqual([null, null]);
+      expect([report.profile, report.speakerStatistics]).toEqual([null, null]);
       return;
     }
     const use = report.profile;
@@ -119,16 +124,19 @@ describe("a recording", () => {
     expect(use?.trust).toBeCloseTo(wanted.trust as number, 3);
     if (wanted.distance === null) expect(use?.distance).toBeNull();
     else expect(use?.distance).toBeCloseTo(wanted.distance, 2);
-    const { nWindows, nRecordings, nSamples, mean } = report.voice ?? unheard(0);
-    const voice = voiceOf(wanted.voice as PackedVoice);
+    const { nWindows, nRecordings, nSamples, mean } =
+      report.speakerStatistics ?? emptyStatistics(0);
+    const speakerStatistics = statisticsOf(wanted.speakerStatistics as PackedStatistics);
     expect([nWindows, nRecordings, nSamples]).toEqual([
-      voice.nWindows,
-      voice.nRecordings,
-      voice.nSamples,
+      speakerStatistics.nWindows,
+      speakerStatistics.nRecordings,
+      speakerStatistics.nSamples,
     ]);
-    expect(mean.length).toBe(voice.mean.length);
+    expect(mean.length).toBe(speakerStatistics.mean.length);
     mean.slice(-5).forEach((x, i) => {
-      expect(Math.abs(x - voice.mean[voice.mean.length - 5 + i])).toBeLessThan(3 * APART);
+      expect(
+        Math.abs(x - speakerStatistics.mean[speakerStatistics.mean.length - 5 + i]),
+      ).toBeLessThan(3 * APART);
     });
   });
 
@@ -162,14 +170,14 @@ describe("how samples come changes nothing", () => {
   });
 
   test("memory does not grow with what was heard", async () => {
-    const hearing = new Hearing(classifier, vad);
+    const analysis = new AnalysisPass(classifier, vad);
     const held: number[] = [];
     const silence = new Float32Array(160_000);
     const [block, most] = [8_000, 16_000 * (2 * 8 + 0.5)];
     for (const signal of [withoutPause(), withoutPause(), silence, oneWord()]) {
       for (const piece of cutEvery(signal, block)) {
-        await hearing.push(piece);
-        held.push(hearing["windower"].nHeld);
+        await analysis.push(piece);
+        held.push(analysis["windower"].nHeld);
       }
     }
     expect(Math.max(...held)).toBeGreaterThan(16_000 * 8);
@@ -235,7 +243,9 @@ describe("a profile", () => {
     expect(report.change).toBeGreaterThan(0);
     expect(report.profile).toMatchObject({ nWindows: 2, nRecordings: 1, speaker: "Zoë" });
     expect(report.profile?.trust).toBeGreaterThan(0);
-    expect(options.known?.voice).toEqual(voiceOf(python.voice));
+    expect(options.known?.speakerStatistics).toEqual(
+      statisticsOf(python.speakerStatistics),
+    );
     expect(report.fits).toBe(true);
   });
 
@@ -243,14 +253,16 @@ describe("a profile", () => {
     const [middle, signal] = [40_000, note()]; // in the pause
     const whole = await listened([signal], unknown());
     const halves = [signal.slice(0, middle), signal.slice(middle)];
-    const voices = [];
+    const statistics = [];
     for (const half of halves) {
-      voices.push((await listened([half], unknown())).report.voice ?? unheard(0));
+      statistics.push(
+        (await listened([half], unknown())).report.speakerStatistics ?? emptyStatistics(0),
+      );
     }
-    const both = merged(voices[0], voices[1]);
-    expect(both.nWindows).toBe(whole.report.voice?.nWindows);
+    const both = merged(statistics[0], statistics[1]);
+    expect(both.nWindows).toBe(whole.report.speakerStatistics?.nWindows);
     expect(both.nRecordings).toBe(2);
-    const span = Math.abs(both.nSamples - (whole.report.voice?.nSamples ?? 0));
+    const span = Math.abs(both.nSamples - (whole.report.speakerStatistics?.nSamples ?? 0));
     expect(span).toBeLessThan(4 * 512);
   });
 });
@@ -260,12 +272,12 @@ test("work that is no longer wanted stops before the next window", async () => {
   const stop = async () => {
     if (left-- === 0) throw new DOMException("enough", "AbortError");
   };
-  const hearing = new Hearing(classifier, vad, { yield: stop });
+  const analysis = new AnalysisPass(classifier, vad, { yield: stop });
   const blocks = cutEvery(withoutPause(), 16_000);
   const told: Estimate[] = [];
   const work = async () => {
-    for (const block of blocks) told.push(...(await hearing.push(block)).estimates);
-    await hearing.finish();
+    for (const block of blocks) told.push(...(await analysis.push(block)).estimates);
+    await analysis.finish();
   };
   await expect(work()).rejects.toThrow("enough");
   expect(told.length).toBe(1);

@@ -1,10 +1,10 @@
 import path from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { PersonalCard } from "../src/espressivo/card";
-import { Classifier, PersonalHead, traits } from "../src/espressivo/classifier";
+import type { ProfileHeadCard } from "../src/espressivo/card";
+import { Classifier, featuresOf, ProfileHead } from "../src/espressivo/classifier";
 import { ModelError } from "../src/espressivo/errors";
-import { type Graph, loadRuntime, openGraph, sha256Of } from "../src/espressivo/graphs";
-import { traitsOf, unheard } from "../src/espressivo/voice";
+import { type Graph, loadRuntime, openGraph, sha256Of } from "../src/espressivo/session";
+import { emptyStatistics, speakerFeatures } from "../src/espressivo/speaker-statistics";
 import { golden, note } from "./goldens";
 import { bundledCard, bytesOf, MODEL, openFile, openModel, openVad } from "./graphs";
 
@@ -32,7 +32,7 @@ describe("a file is refused", () => {
     const bytes = bytesOf(path.join(MODEL, "profile.onnx"));
     bytes[1_000] ^= 1;
     const found = (await sha256Of(bytes)).slice(0, 12);
-    const wanted = card.personal?.sha256 as string;
+    const wanted = card.profileHead?.sha256 as string;
     const ort = await loadRuntime("wasm", 1);
     const open = openGraph(ort, bytes, wanted, "m/profile.onnx", "wasm");
     await expect(open).rejects.toThrow(ModelError);
@@ -57,8 +57,10 @@ describe("a file is refused", () => {
       "espressivo-tiny/model.onnx: takes input, h, c and gives speech_probs, hn, cn, not " +
         "samples and probabilities; pass a model that espressivo exported",
     );
-    const personal = { sha256: "", width: 384, distanceLimit: 1 };
-    expect(() => new PersonalHead(personal, vad)).toThrow(/^profile\.onnx: takes input, h/);
+    const profileHead = { sha256: "", width: 384, distanceLimit: 1 };
+    expect(() => new ProfileHead(profileHead, vad)).toThrow(
+      /^profile\.onnx: takes input, h/,
+    );
   });
 
   test("when it gives another number of emotions than the card says", async () => {
@@ -103,12 +105,18 @@ describe("what is no number is refused as in Python", () => {
   });
 
   test.each(Object.entries(heads))("of what takes a profile: %s", async (_, each) => {
-    const head = new PersonalHead(card.personal as PersonalCard, await open(each));
+    const head = new ProfileHead(card.profileHead as ProfileHeadCard, await open(each));
     const row = new Float32Array(4).fill(0.25);
-    const voice = { ...unheard(9), nWindows: 3 };
-    await requireAsPython(head.answer(row, Array.from(row), voice), each.answer);
-    await requireAsPython(head.distance(voice, voice), each.distance);
-    await requireAsPython(head.trust(voice), each.trust);
+    const speakerStatistics = { ...emptyStatistics(9), nWindows: 3 };
+    await requireAsPython(
+      head.predict(row, Array.from(row), speakerStatistics),
+      each.answer,
+    );
+    await requireAsPython(
+      head.distance(speakerStatistics, speakerStatistics),
+      each.distance,
+    );
+    await requireAsPython(head.trust(speakerStatistics), each.trust);
   });
 });
 
@@ -119,9 +127,11 @@ describe("a window", () => {
     expect(plain.embedding).toBeNull();
     expect(plain.probabilities).toEqual(whole.probabilities);
     expect(plain.probabilities.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
-    expect(whole.embedding?.length).toBe(card.personal?.width);
+    expect(whole.embedding?.length).toBe(card.profileHead?.width);
     const { embedding, probabilities } = whole;
-    expect(traits(whole)).toEqual(traitsOf(embedding as Float32Array, probabilities));
+    expect(featuresOf(whole)).toEqual(
+      speakerFeatures(embedding as Float32Array, probabilities),
+    );
   });
 
   test("is judged the same while others are", async () => {
@@ -142,13 +152,13 @@ describe("a window", () => {
 
 describe("what takes a profile", () => {
   test("trusts it the more, the more it has heard, if that was varied", async () => {
-    const head = classifier.personal as PersonalHead;
-    const mean = traits(await classifier.classify(note(), true));
+    const head = classifier.profileHead as ProfileHead;
+    const mean = featuresOf(await classifier.classify(note(), true));
     mean.set([0.25, 0.25, 0.25, 0.25, 0.5], mean.length - 5); // in nats: sure each time
-    const voice = { ...unheard(mean.length), mean };
+    const speakerStatistics = { ...emptyStatistics(mean.length), mean };
     const trusts: number[] = [];
     for (const nWindows of [1, 4, 16, 64]) {
-      trusts.push(await head.trust({ ...voice, nWindows }));
+      trusts.push(await head.trust({ ...speakerStatistics, nWindows }));
     }
     expect(trusts[0]).toBe(0);
     expect([...trusts].sort((a, b) => a - b)).toEqual(trusts);
@@ -158,9 +168,9 @@ describe("what takes a profile", () => {
   });
 
   test("finds a voice nearer to itself than to another", async () => {
-    const head = classifier.personal as PersonalHead;
-    const mean = traits(await classifier.classify(note(), true));
-    const mine = { ...unheard(mean.length), mean, nWindows: 20 };
+    const head = classifier.profileHead as ProfileHead;
+    const mean = featuresOf(await classifier.classify(note(), true));
+    const mine = { ...emptyStatistics(mean.length), mean, nWindows: 20 };
     const other = { ...mine, mean: mean.map((x, i) => x + (i % 2 ? 0.5 : -0.5)) };
     const [near, far] = [await head.distance(mine, mine), await head.distance(other, mine)];
     expect(near).toBeGreaterThanOrEqual(0);
@@ -168,10 +178,10 @@ describe("what takes a profile", () => {
   });
 
   test("leaves a window alone when the profile is empty", async () => {
-    const head = classifier.personal as PersonalHead;
+    const head = classifier.profileHead as ProfileHead;
     const { embedding, probabilities } = await classifier.classify(note(), true);
-    const nobody = unheard(traits({ embedding, probabilities }).length);
-    const found = await head.answer(embedding as Float32Array, probabilities, nobody);
+    const nobody = emptyStatistics(featuresOf({ embedding, probabilities }).length);
+    const found = await head.predict(embedding as Float32Array, probabilities, nobody);
     expect(found).toBe(probabilities);
   });
 });

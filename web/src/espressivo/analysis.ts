@@ -1,21 +1,27 @@
 /** One pass over one recording: blocks -> speech -> windows -> estimates. */
 
-import { type Answer, type Classifier, traits } from "./classifier";
-import type { Graph } from "./graphs";
+import { type Classifier, featuresOf, type Prediction } from "./classifier";
 import type { ProfileUse, ReportFields } from "./report";
+import type { Graph } from "./session";
+import { emptyStatistics, type SpeakerStatistics, withWindow } from "./speaker-statistics";
 import { Segmenter, SpeechDetector } from "./speech";
-import { type Estimate, type Heard, SAMPLE_RATE, type Segment, samplesIn } from "./types";
-import { unheard, type Voice, withWindow } from "./voice";
+import {
+  type Estimate,
+  SAMPLE_RATE,
+  type Segment,
+  type StreamUpdate,
+  samplesIn,
+} from "./types";
 import { type Window, Windower } from "./windows";
 
-/** Whose voice to judge by, and what is known of it. */
-export interface KnownVoice {
+/** A speaker with a profile, and the statistics in it. */
+export interface KnownSpeaker {
   readonly speaker: string;
-  readonly voice: Voice;
+  readonly speakerStatistics: SpeakerStatistics;
 }
 
-export interface HearingOptions {
-  readonly known?: KnownVoice | null;
+export interface AnalysisOptions {
+  readonly known?: KnownSpeaker | null;
   /**
    * How often what is being said now is estimated, in seconds; 0: never. It costs time,
    * and changes nothing in the report.
@@ -27,23 +33,23 @@ export interface HearingOptions {
 
 const LEAST_PROVISIONAL = SAMPLE_RATE; // less than a second says little
 
-export class Hearing {
+export class AnalysisPass {
   private readonly detector: SpeechDetector;
   private readonly segmenter = new Segmenter();
   private readonly windower: Windower;
   private readonly segments: Segment[] = [];
   private readonly estimates: Estimate[] = [];
   private readonly without: Estimate[] = [];
-  private readonly known: KnownVoice | null;
+  private readonly known: KnownSpeaker | null;
   private readonly hop: number;
   private readonly pause: () => Promise<void>;
-  private voice: Voice | null;
+  private speakerStatistics: SpeakerStatistics | null;
   private nextPeek = 0;
 
   constructor(
     private readonly classifier: Classifier,
     vad: Graph,
-    options: HearingOptions = {},
+    options: AnalysisOptions = {},
   ) {
     const { card } = classifier;
     this.detector = new SpeechDetector(vad);
@@ -52,13 +58,14 @@ export class Hearing {
       Math.round(card.min_s * SAMPLE_RATE),
     );
     this.known = options.known ?? null;
-    this.voice = this.known && unheard(this.known.voice.mean.length);
+    this.speakerStatistics =
+      this.known && emptyStatistics(this.known.speakerStatistics.mean.length);
     this.hop = Math.round((options.hop_s ?? 0) * SAMPLE_RATE);
     this.pause = options.yield ?? (async () => {});
   }
 
   /** Take in the recording's next samples, at 16 kHz. */
-  async push(block: Float32Array): Promise<Heard> {
+  async push(block: Float32Array): Promise<StreamUpdate> {
     this.windower.push(block);
     const windows = this.cut(this.segmenter.push(await this.detector.push(block)));
     const open = this.segmenter.open;
@@ -77,13 +84,14 @@ export class Hearing {
     const n = this.windower.nSamples;
     const closed = this.segmenter.push(await this.detector.finish());
     await this.judge(this.cut([...closed, ...this.segmenter.finish(n)]));
-    if (this.voice?.nWindows) this.voice = { ...this.voice, nRecordings: 1 };
+    if (this.speakerStatistics?.nWindows)
+      this.speakerStatistics = { ...this.speakerStatistics, nRecordings: 1 };
     return {
       duration_s: n / SAMPLE_RATE,
       segments: this.segments,
       estimates: this.estimates,
       profile: await this.profileUse(),
-      voice: this.voice,
+      speakerStatistics: this.speakerStatistics,
     };
   }
 
@@ -100,11 +108,15 @@ export class Hearing {
     const estimates: Estimate[] = [];
     for (const { segment, signal } of windows) {
       await this.pause();
-      const answer = await this.classifier.classify(signal, this.known !== null);
-      const estimate = { segment, probabilities: await this.personal(answer) };
-      if (this.voice) {
-        this.without.push({ segment, probabilities: answer.probabilities });
-        this.voice = withWindow(this.voice, traits(answer), samplesIn(segment));
+      const prediction = await this.classifier.classify(signal, this.known !== null);
+      const estimate = { segment, probabilities: await this.withProfile(prediction) };
+      if (this.speakerStatistics) {
+        this.without.push({ segment, probabilities: prediction.probabilities });
+        this.speakerStatistics = withWindow(
+          this.speakerStatistics,
+          featuresOf(prediction),
+          samplesIn(segment),
+        );
       }
       this.estimates.push(estimate);
       estimates.push(estimate);
@@ -112,35 +124,42 @@ export class Hearing {
     return estimates;
   }
 
-  /** Estimate what is being said now, if it is time to. */
+  /** Estimate the speech that still goes on, every `hop_s` seconds. */
   private async peek(open: Segment): Promise<Estimate | null> {
     if (!this.hop || this.windower.nSamples < this.nextPeek) return null;
     const window = this.windower.peek(open, LEAST_PROVISIONAL);
     if (!window) return null;
     this.nextPeek = this.windower.nSamples + this.hop;
-    const answer = await this.classifier.classify(window.signal, this.known !== null);
-    return { segment: window.segment, probabilities: await this.personal(answer) };
+    const prediction = await this.classifier.classify(window.signal, this.known !== null);
+    return { segment: window.segment, probabilities: await this.withProfile(prediction) };
   }
 
-  private async personal(answer: Answer): Promise<readonly number[]> {
-    const { personal } = this.classifier;
-    if (!this.known || !personal || !answer.embedding) return answer.probabilities;
-    return personal.answer(answer.embedding, answer.probabilities, this.known.voice);
+  private async withProfile(prediction: Prediction): Promise<readonly number[]> {
+    const { profileHead } = this.classifier;
+    if (!this.known || !profileHead || !prediction.embedding)
+      return prediction.probabilities;
+    return profileHead.predict(
+      prediction.embedding,
+      prediction.probabilities,
+      this.known.speakerStatistics,
+    );
   }
 
   private async profileUse(): Promise<ProfileUse | null> {
-    const { personal } = this.classifier;
-    if (!this.known || !this.voice || !personal) return null;
-    const { speaker, voice } = this.known;
-    const both = this.voice.nWindows && voice.nWindows;
+    const { profileHead } = this.classifier;
+    if (!this.known || !this.speakerStatistics || !profileHead) return null;
+    const { speaker, speakerStatistics } = this.known;
+    const both = this.speakerStatistics.nWindows && speakerStatistics.nWindows;
     return {
       speaker,
-      nRecordings: voice.nRecordings,
-      nWindows: voice.nWindows,
-      speech_s: voice.nSamples / SAMPLE_RATE,
-      trust: voice.nWindows ? await personal.trust(voice) : 0,
-      distance: both ? await personal.distance(this.voice, voice) : null,
-      distanceLimit: personal.card.distanceLimit,
+      nRecordings: speakerStatistics.nRecordings,
+      nWindows: speakerStatistics.nWindows,
+      speech_s: speakerStatistics.nSamples / SAMPLE_RATE,
+      trust: speakerStatistics.nWindows ? await profileHead.trust(speakerStatistics) : 0,
+      distance: both
+        ? await profileHead.distance(this.speakerStatistics, speakerStatistics)
+        : null,
+      distanceLimit: profileHead.card.distanceLimit,
       without: this.without,
     };
   }
