@@ -1,124 +1,90 @@
-"""What a cross-validation found: every test answer of every fold and seed."""
+"""Results of a cross-validation, finished or not: every prediction, and its scores.
+
+`read_results` reads them from the folder that `espressivo crossval` wrote.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from espressivo.errors import CorpusError
+from espressivo.training.scores.crossval_card import read_card
+from espressivo.training.scores.crossval_predictions import (
+    CrossvalPredictions,
+    Run,
+    chosen_by_test,
+    read_rows,
+    require_sound,
+    to_predictions,
+)
+from espressivo.training.scores.evaluation import Failure
+from espressivo.training.scores.metrics import score
 from espressivo.training.scores.pooled import (
-    Pool,
+    PooledPredictions,
     Spread,
-    compare_pools,
+    compare_pooled,
     measures,
     spread,
 )
-from espressivo.training.scores.statistics import (
+from espressivo.training.scores.temperature import (
     fit_temperature,
-    score,
     softmax,
     to_logits,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from espressivo.training.scores.evaluation import Failure
-    from espressivo.training.scores.statistics import (
-        Difference,
-        Interval,
-    )
-
-    Names: TypeAlias = NDArray[np.str_]
-
-Run: TypeAlias = tuple[str, int]
-"""A fold's name, and a seed."""
+    from espressivo.training.scores.bootstrap import Interval, PairedDifference
 
 FEW_SPEAKERS = 20
-"""With fewer, a bootstrap over speakers gives too narrow an interval."""
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """Test answers, a row a run and utterance.
-
-    Attributes:
-        folds: [N], each the fold that tested it.
-        seeds: int [N].
-        ids: [N], of the utterances.
-        corpora: [N].
-        speakers: [N].
-        originals: [N], the corpus's own labels.
-        labels: int [N], in the order of `Emotion`.
-        probabilities: float64 [N, 4], in the order of `Emotion`.
-    """
-
-    folds: Names
-    seeds: NDArray[np.int64]
-    ids: Names
-    corpora: Names
-    speakers: Names
-    originals: Names
-    labels: NDArray[np.intp]
-    probabilities: NDArray[np.float64]
-
-    def where(self, wanted: NDArray[np.bool_] | NDArray[np.intp]) -> Answers:
-        """Keep some rows, by mask, or by index in that order."""
-        return Answers(**{name: rows[wanted] for name, rows in vars(self).items()})
-
-    @property
-    def pool(self) -> Pool:
-        """All runs together, each utterance counting once."""
-        _, index, n_runs = np.unique(self.ids, return_inverse=True, return_counts=True)
-        weights = 1 / n_runs[index]
-        return Pool(self.labels, self.probabilities, self.speakers.tolist(), weights)
+"""With fewer speakers, a bootstrap over them gives too narrow an interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two results on the utterances that both answered.
+    """Two results compared on the utterances that both predicted.
 
     Attributes:
-        differences: By score; empty with a single speaker.
-        n_utterances: How many utterances both answered.
+        differences: By metric; empty with a single speaker.
+        n_utterances: How many utterances both predicted.
         n_speakers: How many speakers these have.
     """
 
-    differences: dict[str, Difference]
+    differences: dict[str, PairedDifference]
     n_utterances: int
     n_speakers: int
 
 
 @dataclass(frozen=True, eq=False)  # compared by its arrays
-class Results:
-    """A result folder's test answers, and what follows from them.
+class CrossvalResults:
+    """The predictions in a result folder, and the scores that follow from them.
 
     A fold's score is the mean over its seeds; means and standard deviations are over
     these, never over folds times seeds. `pool` resamples speakers over all folds.
 
     Attributes:
-        folder: Where it was read.
-        name: Of the system, as in tables.
+        folder: The result folder.
+        name: Name of the system, as in tables.
         protocol: `session`, `speaker-group`, `corpus` or `random`.
         planned_folds: Names of all folds, in order; some may not have been run.
         planned_seeds: All seeds.
         network: Kind of the network.
-        n_parameters: Of the network; None when not said.
+        n_parameters: Parameters of the network; None when not said.
         n_trained: How many of them are trained; None when not said.
         unreadable: Clips left out because they could not be read.
-        answers: Of the test parts.
+        predictions: Predictions on the test parts.
         calm: Empty where no utterance is calm; else how they count: `as neutral`, or
             `left out` of the test.
         chosen_by_test: Whether a fold was validated on what it tests, so that its
             scores flatter it.
-        validation: Answers of the validation parts; None where nothing validated.
+        validation: Those on the validation parts; None where nothing validated.
         card: The whole `crossval.json`.
     """
 
@@ -131,16 +97,16 @@ class Results:
     n_parameters: int | None
     n_trained: int | None
     unreadable: tuple[Failure, ...]
-    answers: Answers
+    predictions: CrossvalPredictions
     calm: str = ""
     chosen_by_test: bool = False
-    validation: Answers | None = None
+    validation: CrossvalPredictions | None = None
     card: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def by_run(self) -> dict[Run, dict[str, float]]:
         """The measures of each finished run, folds and seeds in order."""
-        a = self.answers
+        a = self.predictions
         finished = set(zip(a.folds.tolist(), a.seeds.tolist(), strict=True))
         runs = [(f, s) for f in self.planned_folds for s in self.planned_seeds]
         found = {}
@@ -171,13 +137,13 @@ class Results:
         }
 
     @cached_property
-    def pool(self) -> Pool:
-        """All test answers, each utterance counting once however many seeds."""
-        return self.answers.pool
+    def pool(self) -> PooledPredictions:
+        """All test predictions, each utterance counting once however many seeds."""
+        return self.predictions.pool
 
     @cached_property
     def pooled(self) -> dict[str, float]:
-        """The measures of all test answers together."""
+        """The measures of all test predictions together."""
         return measures(self.pool.scores)
 
     @cached_property
@@ -188,46 +154,46 @@ class Results:
     @property
     def n_utterances(self) -> int:
         """How many utterances were tested."""
-        return len(np.unique(self.answers.ids))
+        return len(np.unique(self.predictions.ids))
 
     @property
     def n_speakers(self) -> int:
         """How many speakers they have."""
-        return len(np.unique(self.answers.speakers))
+        return len(np.unique(self.predictions.speakers))
 
     @property
     def corpora(self) -> list[str]:
-        """What was tested."""
-        return sorted(set(self.answers.corpora.tolist()))
+        """The corpora that were tested."""
+        return sorted(set(self.predictions.corpora.tolist()))
 
     @property
     def is_partial(self) -> bool:
-        """Whether some planned run is not there."""
+        """Whether some planned run is missing."""
         return len(self.by_run) < len(self.planned_folds) * len(self.planned_seeds)
 
     @property
-    def without_calm(self) -> Results | None:
+    def without_calm(self) -> CrossvalResults | None:
         """The same scored without calm utterances; None where there are none."""
-        kept = self.answers.originals != "calm"
+        kept = self.predictions.originals != "calm"
         if kept.all() or not kept.any():
             return None
-        return replace(self, answers=self.answers.where(kept), calm="left out")
+        return replace(self, predictions=self.predictions.select(kept), calm="left out")
 
-    def calibrated(self) -> Results:
-        """Return the same, each run at the temperature that suits its validation part.
+    def calibrated(self) -> CrossvalResults:
+        """Return the same, each run at the temperature fitted to its validation part.
 
-        No answer changes, only how sure it is.
+        No predicted class changes, only its probability.
 
         Raises:
             CorpusError: A run validated nothing, or what it tests.
         """
-        known, asked = self.validation, self.answers
+        known, tested = self.validation, self.predictions
         if known is None or self.chosen_by_test:
             raise CorpusError(
                 f"{self.name}: has no validation part apart from the test to fit a "
                 "temperature to; use a protocol that has one"
             )
-        found = asked.probabilities.copy()
+        found = tested.probabilities.copy()
         for fold, seed in self.by_run:
             held = (known.folds == fold) & (known.seeds == seed)
             if not held.any():
@@ -235,43 +201,43 @@ class Results:
             temperature = fit_temperature(
                 to_logits(known.probabilities[held]), known.labels[held]
             )
-            rows = (asked.folds == fold) & (asked.seeds == seed)
+            rows = (tested.folds == fold) & (tested.seeds == seed)
             found[rows] = softmax(to_logits(found[rows]), temperature)
         note = "each run at the temperature fitted to its validation part."
         cautions = [*self.card.get("cautions", ()), note]
         return replace(
             self,
-            answers=replace(asked, probabilities=found),
+            predictions=replace(tested, probabilities=found),
             card={**self.card, "cautions": cautions},
         )
 
-    def compare(self, other: Results) -> Comparison:
-        """Say how much better this is than `other`, on what both answered.
+    def compare(self, other: CrossvalResults) -> Comparison:
+        """Compare this with `other`, on the utterances that both predicted.
 
         Raises:
             CorpusError: They have no utterance in common, or one has two labels.
         """
-        mine, theirs = self.answers, other.answers
-        mine = mine.where(np.isin(mine.ids, theirs.ids))
-        theirs = theirs.where(np.isin(theirs.ids, mine.ids))
+        mine, theirs = self.predictions, other.predictions
+        mine = mine.select(np.isin(mine.ids, theirs.ids))
+        theirs = theirs.select(np.isin(theirs.ids, mine.ids))
         if len(mine.ids) == 0:
             raise CorpusError(
                 f"{self.name} and {other.name} tested no utterance in common; "
                 "compare results on the same corpus"
             )
-        if differ := _facts(mine) ^ _facts(theirs):
+        if differ := _labels(mine) ^ _labels(theirs):
             raise CorpusError(
                 f"{min(differ)[0]}: its label or speaker in {self.name} is not "
                 f"that in {other.name}; compare results made with the same readers"
             )
         n_speakers = len(np.unique(mine.speakers))
-        differences = compare_pools(theirs.pool, mine.pool)
+        differences = compare_pooled(theirs.pool, mine.pool)
         return Comparison(differences, len(np.unique(mine.ids)), n_speakers)
 
     def curves(self) -> dict[Run, list[float]]:
         """Read the validation UA of each epoch, of the runs that logged several.
 
-        One epoch, as of a classifier in closed form, is no curve.
+        A run of one epoch, such as a classifier in closed form, has no curve.
         """
         found = {}
         for fold, seed in self.by_run:
@@ -281,19 +247,13 @@ class Results:
         return found
 
 
-def _facts(answers: Answers) -> set[tuple[str, int, str]]:
-    return set(
-        zip(
-            answers.ids.tolist(),
-            answers.labels.tolist(),
-            answers.speakers.tolist(),
-            strict=True,
-        )
-    )
+def _labels(predictions: CrossvalPredictions) -> set[tuple[str, int, str]]:
+    columns = (predictions.ids, predictions.labels, predictions.speakers)
+    return set(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _curve(path: Path) -> list[float]:
-    """Read the validation UA of each epoch; a run cut short may end in half a line."""
+    """Read the validation UA of each epoch; a killed run may end in half a line."""
     values = []
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -307,3 +267,43 @@ def _curve(path: Path) -> list[float]:
         if value is not None:
             values.append(float(value))
     return values
+
+
+def read_results(folder: Path) -> CrossvalResults:
+    """Read a folder that `espressivo crossval` wrote, finished or not.
+
+    Folds and seeds that are missing are left out, and the tables say so.
+
+    Args:
+        folder: Holds `crossval.json`, and `predictions.parquet` or, when the
+            cross-validation was stopped, that of some runs in `<fold>/seed-<n>/`.
+
+    Raises:
+        TrainingError: It is no result folder, a table is broken, or no fold is
+            finished.
+    """
+    card = read_card(folder)
+    planned, seeds = tuple(card["folds"]), tuple(map(int, card["seeds"]))
+    test, validation = read_rows(folder, planned, seeds)
+    predictions = to_predictions(test, folder)
+    require_sound(predictions, planned, seeds, folder)
+    unreadable = tuple(
+        Failure(str(u["id"]), Path(u["path"]), str(u["reason"]))
+        for u in card.get("unreadable", ())
+    )
+    return CrossvalResults(
+        folder=folder,
+        name=str(card["name"]),
+        protocol=str(card["protocol"]),
+        planned_folds=planned,
+        planned_seeds=seeds,
+        network=str(card.get("network", "")),
+        n_parameters=card.get("n_parameters"),
+        n_trained=card.get("n_trained"),
+        unreadable=unreadable,
+        predictions=predictions,
+        calm="as neutral" if (predictions.originals == "calm").any() else "",
+        chosen_by_test=chosen_by_test(test, validation),
+        validation=to_predictions(validation, folder) if validation["id"] else None,
+        card=card,
+    )

@@ -1,4 +1,4 @@
-"""What an evaluation found: every utterance's probabilities, and what follows."""
+"""An evaluation: the probabilities of every utterance, and the scores of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from espressivo.errors import CorpusError
-from espressivo.training.scores import statistics
+from espressivo.training.scores import bootstrap, metrics
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
@@ -20,17 +20,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from espressivo.training.corpora.utterance import Utterance
-    from espressivo.training.scores.statistics import (
-        Difference,
-        Interval,
-        Scores,
-    )
+    from espressivo.training.scores.bootstrap import Interval, PairedDifference
+    from espressivo.training.scores.metrics import Scores
 
 SCHEMA = "espressivo.evaluation/1"
 """Name and version of the JSON that `Evaluation.to_dict` returns."""
 
 PREDICTIONS = "predictions.parquet"
-"""What `Evaluation.write` calls the table of probabilities."""
+"""File name of the table of probabilities that `Evaluation.write` writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ class Evaluation:
         model_version: Its version.
         model_sha256: Hash of its graph.
         protocol: `clips` (trimmed recordings) or `pipeline` (speech found first).
-        utterances: Those that got an answer, in the corpus's order.
+        utterances: Those that got a prediction, in the corpus's order.
         probabilities: float64 [N, 4], in the order of `Emotion`.
         without_speech: Those where the pipeline found no speech: not scored.
         failures: Those that could not be read: not scored.
@@ -82,24 +79,24 @@ class Evaluation:
         """Scores of all utterances together.
 
         Raises:
-            CorpusError: None got an answer.
+            CorpusError: None got a prediction.
         """
         if not self.utterances:
             raise CorpusError(
                 "not one utterance got an answer, so there is nothing to score; "
                 + (self.failures[0].reason if self.failures else "no speech was found")
             )
-        return statistics.score(self.labels, self.probabilities)
+        return metrics.score(self.labels, self.probabilities)
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
         """95 % intervals of the scores, over speakers; empty for a single speaker."""
-        return statistics.intervals(self.labels, self.probabilities, self.speakers)
+        return bootstrap.intervals(self.labels, self.probabilities, self.speakers)
 
     @property
     def confusion(self) -> NDArray[np.int64]:
         """Count utterances [4, 4]: rows actual, columns predicted."""
-        return statistics.confusion_matrix(self.labels, self.probabilities)
+        return metrics.confusion_matrix(self.labels, self.probabilities)
 
     def where(self, wanted: Callable[[Utterance], bool]) -> Evaluation:
         """Keep the utterances that are `wanted`; failures stay."""
@@ -122,7 +119,7 @@ class Evaluation:
         return rest if differs else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return scores and what was not scored, as JSON can say it."""
+        """Return scores, and what was not scored, as JSON holds them."""
         without = self.without_calm
         return {
             "schema": SCHEMA,
@@ -142,7 +139,7 @@ class Evaluation:
         return {
             "n_utterances": len(self.utterances),
             "n_speakers": len(set(self.speakers)),
-            "scores": statistics.to_dict(self.scores),
+            "scores": metrics.scores_to_dict(self.scores),
             "intervals": {k: [v.low, v.high] for k, v in self.intervals.items()},
             "confusion": self.confusion.tolist(),
         }
@@ -154,7 +151,7 @@ class Evaluation:
     def write(self, folder: Path) -> None:
         """Write `predictions.parquet`, a row an utterance, and `scores.json`.
 
-        Source of every table that is made later, without running the model again.
+        Every table made later is made from them, without running the model again.
         """
         import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
         from pyarrow import parquet  # noqa: PLC0415
@@ -164,10 +161,10 @@ class Evaluation:
         parquet.write_table(pa.table(columns), folder / PREDICTIONS)
         (folder / "scores.json").write_text(self.to_json() + "\n", "utf-8")
 
-    def compare(self, folder: Path) -> dict[str, Difference]:
-        """Say how much better this is than what was written to `folder`.
+    def compare(self, folder: Path) -> dict[str, PairedDifference]:
+        """Compare this with what was written to `folder`, metric by metric.
 
-        Only utterances that both answered count; empty for a single speaker.
+        Only utterances that both predicted count; empty for a single speaker.
 
         Raises:
             CorpusError: There are no predictions, or on other utterances only.
@@ -181,13 +178,13 @@ class Evaluation:
                 "compare evaluations of the same corpus"
             )
         other = np.array([others[u.id] for u in both.utterances])
-        return statistics.compare(both.labels, other, both.probabilities, both.speakers)
+        return bootstrap.compare(both.labels, other, both.probabilities, both.speakers)
 
 
 def to_columns(
     utterances: Sequence[Utterance], probabilities: NDArray[np.float64]
 ) -> dict[str, Any]:
-    """Lay utterances and their probabilities [N, 4] out as columns of a table."""
+    """Return utterances and their probabilities [N, 4] as columns of a table."""
     names = ("id", "corpus", "speaker", "session", "emotion", "original")
     columns: dict[str, Any] = {
         name: [str(getattr(u, name)) for u in utterances] for name in names
@@ -199,10 +196,10 @@ def to_columns(
 
 @dataclass(frozen=True, eq=False)  # compared by its arrays
 class Predictions:
-    """What `Evaluation.write` keeps of an evaluation.
+    """The predictions of an evaluation, as `Evaluation.write` keeps them.
 
     Attributes:
-        ids: Of the utterances.
+        ids: Ids of the utterances.
         labels: int [N], in the order of `Emotion`.
         probabilities: float64 [N, 4], in the order of `Emotion`.
     """

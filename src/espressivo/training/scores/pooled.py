@@ -1,7 +1,7 @@
-"""Several runs on the same utterances, scored as one; and several numbers as one.
+"""Predictions of several runs on the same utterances, pooled and scored as one.
 
-Every row is one run's answer to one utterance, and counts so much that each utterance
-counts once, however many seeds answered it.
+Every row is one run's prediction for one utterance. Rows are weighted such that each
+utterance counts once, however many seeds predicted it.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espressivo.training.scores.statistics import (
-    SCALARS,
-    Difference,
+from espressivo.training.scores.bootstrap import (
     Interval,
-    Scores,
+    PairedDifference,
     compare_sums,
-    interval_of,
-    score,
+    percentile_interval,
+    percentiles,
+    resample_speakers,
+    sums_by_speaker,
 )
-from espressivo.training.scores.sums import (
+from espressivo.training.scores.metrics import (
+    SCALARS,
     Floats,
     Labels,
     Probabilities,
-    bins_of,
-    by_speaker,
-    confusions_of,
-    percentiles,
+    Scores,
+    bins_from_sums,
+    confusions_from_sums,
     ratio,
-    resamples,
-    scores_of,
-    sums_of,
+    score,
+    scores_from_sums,
+    utterance_sums,
 )
 from espressivo.types import Emotion
 
@@ -40,19 +40,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)  # compared by its arrays
-class Pool:
-    """Answers of one run or several, which together count each utterance once.
+class PooledPredictions:
+    """Predictions of one run or several, in which each utterance counts once.
 
     Sums are averaged over runs, probabilities never: two seeds that disagree are not
     an ensemble. WA, UA and recall are then the mean over runs; F1 and ECE are those of
-    all answers together.
+    all predictions together.
 
     Attributes:
         labels: int [N].
         probabilities: float [N, C].
         speakers: [N] names.
-        weights: float [N], 1 over the number of runs that answered the utterance; all
-            1 when None.
+        weights: float [N], 1 over the number of runs that predicted the utterance;
+            all 1 when None.
     """
 
     labels: Labels
@@ -62,57 +62,57 @@ class Pool:
 
     @property
     def sums(self) -> Floats:
-        """What the scores are sums of, by speaker [S, K]."""
-        rows = sums_of(self.labels, self.probabilities, self.weights)
-        return by_speaker(rows, self.speakers)
+        """The sums that metrics are made of, by speaker [S, K]."""
+        rows = utterance_sums(self.labels, self.probabilities, self.weights)
+        return sums_by_speaker(rows, self.speakers)
 
     @property
     def scores(self) -> Scores:
-        """Scores of all together."""
+        """Scores of all rows together."""
         return score(self.labels, self.probabilities, self.weights)
 
     @property
     def confusion(self) -> Floats:
         """Count utterances by class [C, C]: rows actual, columns predicted."""
         whole = self.sums.sum(0)[None]
-        confusion: Floats = confusions_of(whole, self.probabilities.shape[1])[0]
+        confusion: Floats = confusions_from_sums(whole, self.probabilities.shape[1])[0]
         return confusion
 
     def intervals(self, seed: int = 0) -> dict[str, Interval]:
-        """Give every measure of `measures` a 95 % interval, as `intervals` does."""
-        times = resamples(self.speakers, seed)
+        """Return the 95 % interval of every measure, as `bootstrap.intervals` does."""
+        times = resample_speakers(self.speakers, seed)
         if times is None:
             return {}
-        values = scores_of(times @ self.sums, self.probabilities.shape[1])
-        return {name: interval_of(v) for name, v in _named(values).items()}
+        values = scores_from_sums(times @ self.sums, self.probabilities.shape[1])
+        return {name: percentile_interval(v) for name, v in _named(values).items()}
 
     def reliability(self, seed: int = 0) -> Reliability:
-        """Compare how sure the answers are with how often they are right, by bin."""
+        """Compare confidence with the share of right predictions, bin by bin."""
         sums = self.sums
-        n, sure, right = bins_of(sums.sum(0)[None])[:, 0]
+        n, confidence, right = bins_from_sums(sums.sum(0)[None])[:, 0]
         low = high = np.full(len(n), np.nan)
-        times = resamples(self.speakers, seed)
+        times = resample_speakers(self.speakers, seed)
         if times is not None:
-            some_n, _, some_right = bins_of(times @ sums)
+            some_n, _, some_right = bins_from_sums(times @ sums)
             drawn = percentiles(ratio(some_right, some_n), (2.5, 97.5))
             low, high = drawn[:, 0], drawn[:, 1]
-        return Reliability(n, ratio(sure, n), ratio(right, n), low, high)
+        return Reliability(n, ratio(confidence, n), ratio(right, n), low, high)
 
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """What the expected calibration error sums up, [bins] each; NaN where empty.
+    """Reliability diagram: what the calibration error sums up, [bins]; NaN where empty.
 
     Attributes:
         n: Utterances whose top probability lies in the bin.
-        sure: Their mean top probability.
+        confidence: Their mean top probability.
         right: The share that is right.
         low: Lower end of the 95 % interval of `right`, over speakers.
         high: Its upper end.
     """
 
     n: Floats
-    sure: Floats
+    confidence: Floats
     right: Floats
     low: Floats
     high: Floats
@@ -127,13 +127,13 @@ class Spread:
 
 
 def measures(scores: Scores) -> dict[str, float]:
-    """Name every number of `Scores`; per class as `recall_anger` and `f1_anger`."""
+    """Return every number of `Scores` by name, classes as `recall_anger` and so on."""
     rows = {name: np.asarray([value]) for name, value in asdict(scores).items()}
     return {name: float(value[0]) for name, value in _named(rows).items()}
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Sum values up; those that are NaN (a class absent from a fold) are left out.
+    """Return mean and deviation; NaN values (a class absent from a fold) are left out.
 
     >>> spread([0.25, 0.5, 0.75])
     Spread(mean=0.5, sd=0.25)
@@ -144,41 +144,26 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(mean, sd)
 
 
-def compare_pools(a: Pool, b: Pool, seed: int = 0) -> dict[str, Difference]:
-    """Say how much better pool b is than a; both answer the same utterances.
+def compare_pooled(
+    a: PooledPredictions, b: PooledPredictions, seed: int = 0
+) -> dict[str, PairedDifference]:
+    """Compare b with a, metric by metric; both predict the same utterances.
 
-    As `compare`, for any number of runs on either side.
+    It works as `bootstrap.compare` does, for any number of runs on either side.
 
     Raises:
         ValueError: The speakers differ.
     """
     if set(a.speakers) != set(b.speakers):
         raise ValueError("the pools have different speakers; compare the same ones")
-    times = resamples(a.speakers, seed)
+    times = resample_speakers(a.speakers, seed)
     if times is None:
         return {}
     return compare_sums(a.sums, b.sums, times, a.probabilities.shape[1])
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p values for how many there are; the order stays.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-
-    Source: Holm (1979), the step-down procedure.
-    """
-    n = len(p_values)
-    adjusted = [0.0] * n
-    largest = 0.0
-    for rank, i in enumerate(sorted(range(n), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (n - rank) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
-
-
 def _named(values: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Name the columns of what is per class."""
+    """Give each column of the metrics by class a name of its own."""
     named = {name: values[name] for name in SCALARS}
     for name in ("recall", "f1"):
         named |= {f"{name}_{e}": values[name][:, i] for i, e in enumerate(Emotion)}

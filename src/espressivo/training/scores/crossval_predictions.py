@@ -1,109 +1,81 @@
-"""Result folders of `espressivo crossval`, finished or not, read back for tables."""
+"""The predictions of a cross-validation, read back from its folder and checked."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from espressivo.errors import TrainingError
-from espressivo.training.scores.crossval_results import (
-    Answers,
-    Results,
-    Run,
-)
-from espressivo.training.scores.evaluation import (
-    PREDICTIONS,
-    Failure,
-)
+from espressivo.training.scores.crossval_card import CARD
+from espressivo.training.scores.evaluation import PREDICTIONS
+from espressivo.training.scores.pooled import PooledPredictions
 from espressivo.types import Emotion
 
-__all__ = ["CARD", "SCHEMA", "Results", "read_card", "read_results"]
+if TYPE_CHECKING:
+    from pathlib import Path
 
-CARD = "crossval.json"
-"""What a result folder calls the description of the runs."""
+    from numpy.typing import NDArray
 
-SCHEMA = "espressivo.crossval/1"
-"""Name and version of that description."""
+    Names: TypeAlias = NDArray[np.str_]
+
+Run: TypeAlias = tuple[str, int]
+"""A fold's name, and a seed."""
 
 
-def read_results(folder: Path) -> Results:
-    """Read a folder that `espressivo crossval` wrote, finished or not.
+@dataclass(frozen=True, eq=False)
+class CrossvalPredictions:
+    """Predictions of all runs, a row a run and utterance.
 
-    What is there counts: folds or seeds that are missing are missing from the tables,
-    which say so.
-
-    Args:
-        folder: Holds `crossval.json`, and `predictions.parquet` or, when the run was
-            cut short, that of some runs in `<fold>/seed-<n>/`.
-
-    Raises:
-        TrainingError: It is no result folder, a table is broken, or no fold is
-            finished.
+    Attributes:
+        folds: [N], the fold of each run.
+        seeds: int [N], the seed of each run.
+        ids: [N], of the utterances.
+        corpora: [N].
+        speakers: [N].
+        originals: [N], the corpus's own labels.
+        labels: int [N], in the order of `Emotion`.
+        probabilities: float64 [N, 4], in the order of `Emotion`.
     """
-    card = read_card(folder)
-    planned, seeds = tuple(card["folds"]), tuple(map(int, card["seeds"]))
-    test, validation = _read_rows(folder, planned, seeds)
-    answers = _to_answers(test, folder)
-    _require_sound(answers, planned, seeds, folder)
-    unreadable = tuple(
-        Failure(str(u["id"]), Path(u["path"]), str(u["reason"]))
-        for u in card.get("unreadable", ())
-    )
-    return Results(
-        folder=folder,
-        name=str(card["name"]),
-        protocol=str(card["protocol"]),
-        planned_folds=planned,
-        planned_seeds=seeds,
-        network=str(card.get("network", "")),
-        n_parameters=card.get("n_parameters"),
-        n_trained=card.get("n_trained"),
-        unreadable=unreadable,
-        answers=answers,
-        calm="as neutral" if (answers.originals == "calm").any() else "",
-        chosen_by_test=_chosen_by_test(test, validation),
-        validation=_to_answers(validation, folder) if validation["id"] else None,
-        card=card,
-    )
 
+    folds: Names
+    seeds: NDArray[np.int64]
+    ids: Names
+    corpora: Names
+    speakers: Names
+    originals: Names
+    labels: NDArray[np.intp]
+    probabilities: NDArray[np.float64]
 
-_NEEDED = ("name", "protocol", "folds", "seeds")
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> CrossvalPredictions:
+        """Return some rows, by mask, or by index in that order."""
+        columns = {name: column[rows] for name, column in vars(self).items()}
+        return CrossvalPredictions(**columns)
 
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """Read `crossval.json`.
-
-    Raises:
-        TrainingError: It is not there, broken, or of another schema.
-    """
-    path = folder / CARD
-    try:
-        card = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise TrainingError(
-            f"{path}: is not there or broken ({error}); name a folder that "
-            "`espressivo crossval CONFIG --out` wrote"
-        ) from error
-    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
-        raise TrainingError(f"{path}: its schema is not {SCHEMA}; run crossval again")
-    if missing := [name for name in _NEEDED if name not in card]:
-        raise TrainingError(
-            f"{path}: does not say {', '.join(missing)}; run crossval again"
+    @property
+    def pool(self) -> PooledPredictions:
+        """The predictions of all runs, each utterance counting once."""
+        _, index, n_runs = np.unique(self.ids, return_inverse=True, return_counts=True)
+        weights = 1 / n_runs[index]
+        return PooledPredictions(
+            self.labels, self.probabilities, self.speakers.tolist(), weights
         )
-    return card
 
 
 Columns: TypeAlias = dict[str, list[Any]]
+"""A table read from Parquet, column by column."""
 
 
-def _read_rows(
+def read_rows(
     folder: Path, folds: tuple[str, ...], seeds: tuple[int, ...]
 ) -> tuple[Columns, Columns]:
-    """Read the rows of the test and of the validation parts."""
+    """Read the rows of the test and of the validation parts.
+
+    Raises:
+        TrainingError: A table is broken, or no fold is finished.
+    """
     whole = folder / PREDICTIONS
     rows = _read_table(whole) if whole.is_file() else {}
     gathered = set(zip(rows.get("fold", ()), rows.get("seed", ()), strict=True))
@@ -160,7 +132,7 @@ def _read_table(path: Path, fold: str = "", seed: int = 0) -> Columns:
     return columns
 
 
-def _chosen_by_test(test: Columns, validation: Columns) -> bool:
+def chosen_by_test(test: Columns, validation: Columns) -> bool:
     """Whether a fold was validated on what it tests."""
     first, second = (
         set(zip(part["fold"], part["id"], strict=True)) for part in (test, validation)
@@ -168,7 +140,12 @@ def _chosen_by_test(test: Columns, validation: Columns) -> bool:
     return not first.isdisjoint(second)
 
 
-def _to_answers(table: Columns, path: Path) -> Answers:
+def to_predictions(table: Columns, path: Path) -> CrossvalPredictions:
+    """Turn rows read from `path` into arrays, sorted by utterance, fold and seed.
+
+    Raises:
+        TrainingError: An emotion is none of ours.
+    """
     order = {str(emotion): i for i, emotion in enumerate(Emotion)}
     if strange := set(table["emotion"]) - set(order):
         raise TrainingError(
@@ -176,7 +153,7 @@ def _to_answers(table: Columns, path: Path) -> Answers:
             f"{', '.join(order)}; run crossval again"
         )
     originals = [str(o or "") for o in table["original"]]
-    answers = Answers(
+    found = CrossvalPredictions(
         folds=np.array(table["fold"], np.str_),
         seeds=np.array(table["seed"], np.int64),
         ids=np.array(table["id"], np.str_),
@@ -187,14 +164,22 @@ def _to_answers(table: Columns, path: Path) -> Answers:
         probabilities=np.column_stack([table[e] for e in order]).astype(np.float64),
     )
     # Sums in one order are the same to the last digit, whoever wrote the rows first.
-    return answers.where(np.lexsort((answers.seeds, answers.folds, answers.ids)))
+    return found.select(np.lexsort((found.seeds, found.folds, found.ids)))
 
 
-def _require_sound(
-    answers: Answers, folds: tuple[str, ...], seeds: tuple[int, ...], path: Path
+def require_sound(
+    predictions: CrossvalPredictions,
+    folds: tuple[str, ...],
+    seeds: tuple[int, ...],
+    path: Path,
 ) -> None:
-    """Refuse tables that would give wrong scores without a word."""
-    a = answers
+    """Refuse tables that would give wrong scores without a word.
+
+    Raises:
+        TrainingError: A row is of no planned run, probabilities do not sum to 1, a run
+            tests an utterance twice, or two seeds test different utterances.
+    """
+    a = predictions
     if strange := set(a.folds.tolist()) - set(folds):
         raise TrainingError(
             f"{path}: fold {min(strange)} is none of {CARD}; run crossval again"

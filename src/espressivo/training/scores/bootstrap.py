@@ -1,0 +1,189 @@
+"""Bootstrap over speakers: confidence intervals, and paired comparisons.
+
+Source: percentile bootstrap over clusters, Davison & Hinkley (1997), section 3.8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from espressivo.training.scores.metrics import (
+    SCALARS,
+    Floats,
+    Labels,
+    Probabilities,
+    scores_from_sums,
+    utterance_sums,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+N_RESAMPLES = 2000
+
+_COVERAGE = (2.5, 97.5)  # percentiles
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95 % interval, both ends included."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """How much better predictions b are than a, on the same utterances.
+
+    Attributes:
+        difference: Score of b less score of a.
+        interval: Where 95 % of the resampled differences lie.
+        p: Two-sided p value: how often resampling would turn the sign.
+    """
+
+    difference: float
+    interval: Interval
+    p: float
+
+
+def intervals(
+    labels: Labels,
+    probabilities: Probabilities,
+    speakers: Sequence[str],
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Return the 95 % interval of each metric in `SCALARS`.
+
+    Whole speakers are drawn with replacement: what varies from speaker to speaker is
+    the largest part of the uncertainty. Few speakers make the interval too narrow;
+    with one there is none, and the result is empty.
+
+    Args:
+        labels: int [N].
+        probabilities: float [N, C].
+        speakers: One name per utterance.
+        seed: Seed of the resampling.
+    """
+    times = resample_speakers(speakers, seed)
+    if times is None:
+        return {}
+    sums = sums_by_speaker(utterance_sums(labels, probabilities), speakers)
+    values = scores_from_sums(times @ sums, probabilities.shape[1])
+    return {name: percentile_interval(values[name]) for name in SCALARS}
+
+
+def compare(
+    labels: Labels,
+    a: Probabilities,
+    b: Probabilities,
+    speakers: Sequence[str],
+    seed: int = 0,
+) -> dict[str, PairedDifference]:
+    """Compare predictions b with a, metric by metric.
+
+    Both are resampled alike, so what is hard for both cancels out. The result is empty
+    with a single speaker.
+
+    Args:
+        labels: int [N].
+        a: float [N, C].
+        b: float [N, C], of the same utterances in the same order.
+        speakers: One name per utterance.
+        seed: Seed of the resampling.
+    """
+    times = resample_speakers(speakers, seed)
+    if times is None:
+        return {}
+    sums_a, sums_b = (
+        sums_by_speaker(utterance_sums(labels, p), speakers) for p in (a, b)
+    )
+    return compare_sums(sums_a, sums_b, times, a.shape[1])
+
+
+def compare_sums(
+    a: Floats, b: Floats, times: Floats, n_classes: int
+) -> dict[str, PairedDifference]:
+    """Compare as `compare` does, given the sums of each speaker.
+
+    Args:
+        a: float [S, K], see `sums_by_speaker`.
+        b: float [S, K], of the same speakers in the same order.
+        times: float [R, S], how often each speaker counts in each resample.
+        n_classes: C, on which K depends.
+    """
+
+    def differences(times: Floats) -> dict[str, Floats]:
+        scores_a = scores_from_sums(times @ a, n_classes)
+        scores_b = scores_from_sums(times @ b, n_classes)
+        return {name: scores_b[name] - scores_a[name] for name in SCALARS}
+
+    observed, resampled = differences(np.ones((1, len(a)))), differences(times)
+    return {
+        name: PairedDifference(
+            float(observed[name][0]),
+            percentile_interval(resampled[name]),
+            _two_sided(resampled[name]),
+        )
+        for name in SCALARS
+    }
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p values for how many there are; the order stays.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+
+    Source: Holm (1979), the step-down procedure.
+    """
+    n = len(p_values)
+    adjusted = [0.0] * n
+    largest = 0.0
+    for rank, i in enumerate(sorted(range(n), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (n - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def sums_by_speaker(sums: Floats, speakers: Sequence[str]) -> Floats:
+    """Add up each speaker's sums [S, K], speakers sorted by name."""
+    names, index = np.unique(np.asarray(speakers), return_inverse=True)
+    total = np.zeros((len(names), sums.shape[1]))
+    np.add.at(total, index, sums)
+    return total
+
+
+def resample_speakers(speakers: Sequence[str], seed: int) -> Floats | None:
+    """Draw how often each speaker counts [R, S]; None when there is only one."""
+    n = len(set(speakers))
+    if n < 2:
+        return None
+    draws = np.random.default_rng(seed).multinomial(n, [1 / n] * n, size=N_RESAMPLES)
+    return draws.astype(np.float64)
+
+
+def percentiles(values: Floats, at: Sequence[float]) -> Floats:
+    """Return percentiles [K, len(at)] of each column of [R, K], NaN left out."""
+    found: Floats = np.full((values.shape[1], len(at)), np.nan)
+    some = ~np.isnan(values).all(0)
+    if some.any():
+        found[some] = np.nanpercentile(values[:, some], at, axis=0).T
+    return found
+
+
+def percentile_interval(values: Floats) -> Interval:
+    """Return where 95 % of resampled values [R] lie, NaN left out."""
+    ((low, high),) = percentiles(values[:, None], _COVERAGE)
+    return Interval(float(low), float(high))
+
+
+def _two_sided(differences: Floats) -> float:
+    differences = differences.round(12)  # sums of the same numbers differ by less
+    # One is added to either count: no finite number of draws proves that p is 0.
+    less = (1 + (differences <= 0).sum()) / (1 + len(differences))
+    more = (1 + (differences >= 0).sum()) / (1 + len(differences))
+    return float(min(1.0, 2 * min(less, more)))

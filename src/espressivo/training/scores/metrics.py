@@ -1,0 +1,168 @@
+"""Metrics of predictions: accuracy, recall, F1, calibration error, Brier, log loss.
+
+Every metric is a ratio of sums over utterances. `utterance_sums` lays these sums out,
+one row an utterance, and `scores_from_sums` turns added-up rows into metrics. A
+bootstrap over speakers adds up rows again instead of scoring predictions again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Labels: TypeAlias = NDArray[np.integer[Any]]
+"""[N], each the index of an emotion."""
+Probabilities: TypeAlias = NDArray[np.floating[Any]]
+"""[N, C], rows sum to 1."""
+Floats: TypeAlias = NDArray[np.float64]
+
+SCALARS = ("wa", "ua", "macro_f1", "ece", "brier", "log_loss")
+"""Names of the metrics that are one number each."""
+
+N_BINS = 15
+"""Number of equal bins of confidence, for the expected calibration error."""
+
+_LEAST_PROBABILITY = 1e-12  # keeps the logarithm finite
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Metrics of the predictions on a set of utterances.
+
+    Attributes:
+        wa: Weighted accuracy: the share of utterances that are right.
+        ua: Unweighted accuracy: the mean recall of the classes that occur.
+        macro_f1: The mean F1 of the classes that occur or are predicted.
+        ece: Expected calibration error: how far the top probability is from the share
+            of right predictions, over 15 equal bins (Guo et al. 2017, eq. 3).
+        brier: Squared distance of the probabilities from the truth, 0..2.
+        log_loss: Mean of -ln(probability of the truth).
+        recall: One value a class; NaN for a class that does not occur.
+        f1: One value a class; NaN for a class that neither occurs nor is predicted.
+    """
+
+    wa: float
+    ua: float
+    macro_f1: float
+    ece: float
+    brier: float
+    log_loss: float
+    recall: tuple[float, ...]
+    f1: tuple[float, ...]
+
+
+def score(
+    labels: Labels, probabilities: Probabilities, weights: Floats | None = None
+) -> Scores:
+    """Score predictions.
+
+    Args:
+        labels: int [N], N > 0.
+        probabilities: float [N, C].
+        weights: float [N], how much each counts; all the same when None.
+    """
+    total = utterance_sums(labels, probabilities, weights).sum(0)[None]  # [1, K]
+    values = scores_from_sums(total, probabilities.shape[1])
+    return Scores(
+        **{name: float(values[name][0]) for name in SCALARS},
+        recall=tuple(values["recall"][0].tolist()),
+        f1=tuple(values["f1"][0].tolist()),
+    )
+
+
+def confusion_matrix(labels: Labels, probabilities: Probabilities) -> NDArray[np.int64]:
+    """Count utterances by class [C, C]: rows actual, columns predicted."""
+    n = probabilities.shape[1]
+    cells = labels * n + probabilities.argmax(1)
+    return np.bincount(cells, minlength=n * n).reshape(n, n).astype(np.int64)
+
+
+def scores_to_dict(
+    scores: Scores, emotions: Sequence[Emotion] = tuple(Emotion)
+) -> dict[str, Any]:
+    """Return scores as JSON holds them: classes by name, None for what is undefined."""
+    plain = asdict(scores)
+    for name in ("recall", "f1"):
+        named = zip(emotions, plain[name], strict=True)
+        plain[name] = {str(e): None if np.isnan(v) else v for e, v in named}
+    return plain
+
+
+def utterance_sums(
+    labels: Labels, probabilities: Probabilities, weights: Floats | None = None
+) -> Floats:
+    """Return one row an utterance of all that metrics sum, [N, C * C + 3 * bins + 2].
+
+    A row holds the confusion matrix; for each bin of confidence the count, the
+    confidence and whether the prediction is right; the squared distance; the log loss.
+
+    Args:
+        labels: int [N].
+        probabilities: float [N, C].
+        weights: float [N], how much each row counts; all 1 when None.
+    """
+    p = np.asarray(probabilities, np.float64)
+    n, n_classes = p.shape
+    rows = np.arange(n)
+    predicted = p.argmax(1)
+    confusion = np.zeros((n, n_classes * n_classes))
+    confusion[rows, labels * n_classes + predicted] = 1
+    confidence = p[rows, predicted]
+    # Bins are open on the left, as in the source.
+    at = np.clip(np.ceil(confidence * N_BINS).astype(int) - 1, 0, N_BINS - 1)
+    bins = np.zeros((n, 3, N_BINS))
+    bins[rows, 0, at] = 1
+    bins[rows, 1, at] = confidence
+    bins[rows, 2, at] = predicted == labels
+    truth = np.eye(n_classes)[labels]
+    brier = np.square(p - truth).sum(1)
+    loss = -np.log(np.maximum(p[rows, labels], _LEAST_PROBABILITY))
+    sums = np.hstack([confusion, bins.reshape(n, -1), brier[:, None], loss[:, None]])
+    return sums if weights is None else sums * weights[:, None]
+
+
+def scores_from_sums(sums: Floats, n_classes: int) -> dict[str, Floats]:
+    """Turn R rows of sums into metrics: [R] each, and [R, C] for those by class."""
+    confusion = confusions_from_sums(sums, n_classes)
+    n, confidence, right = bins_from_sums(sums)
+    total = confusion.sum((1, 2))
+    hits = np.diagonal(confusion, axis1=1, axis2=2)
+    actual, predicted = confusion.sum(2), confusion.sum(1)
+    recall = ratio(hits, actual)
+    f1 = ratio(2 * hits, actual + predicted)
+    return {
+        "wa": hits.sum(1) / total,
+        "ua": np.nanmean(recall, axis=1),
+        "macro_f1": np.nanmean(f1, axis=1),
+        "ece": np.abs(confidence - right).sum(1) / n.sum(1),
+        "brier": sums[:, -2] / total,
+        "log_loss": sums[:, -1] / total,
+        "recall": recall,
+        "f1": f1,
+    }
+
+
+def confusions_from_sums(sums: Floats, n_classes: int) -> Floats:
+    """Return the confusion matrices [R, C, C] within rows of sums."""
+    cells = sums[:, : n_classes * n_classes]
+    return cells.reshape(-1, n_classes, n_classes)
+
+
+def bins_from_sums(sums: Floats) -> Floats:
+    """Return count, summed confidence and number right [3, R, bins], by confidence."""
+    bins = sums[:, -2 - 3 * N_BINS : -2]
+    return bins.reshape(-1, 3, N_BINS).swapaxes(0, 1)
+
+
+def ratio(part: Floats, whole: Floats) -> Floats:
+    """Divide; NaN where `whole` is 0."""
+    quotient: Floats = np.full(part.shape, np.nan)
+    return np.divide(part, whole, out=quotient, where=whole > 0)

@@ -1,0 +1,110 @@
+"""Temperature scaling: softmax, the fit of a temperature, and `temperature.json`.
+
+A run folder holds its fitted temperature in `temperature.json`; `crossval`, `calibrate`
+and `export` write and read it here.
+
+Source: Guo et al. (2017), On calibration of modern neural networks, section 4.2.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from espressivo.errors import TrainingError
+from espressivo.files.atomic import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from espressivo.training.scores.metrics import Floats, Labels, Probabilities
+
+TEMPERATURE = "temperature.json"
+
+_HOTTEST = 100.0
+
+
+def softmax(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> Floats:
+    """Turn logits [N, C] into probabilities [N, C]."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(1, keepdims=True))
+    probabilities: Floats = powers / powers.sum(1, keepdims=True)
+    return probabilities
+
+
+def to_logits(probabilities: Probabilities) -> Floats:
+    """Return logits [N, C] whose softmax is `probabilities`."""
+    logits: Floats = np.log(np.maximum(probabilities, 1e-12))
+    return logits
+
+
+def fit_temperature(
+    logits: NDArray[np.floating[Any]],
+    labels: Labels,
+    weights: NDArray[np.floating[Any]] | None = None,
+) -> float:
+    """Find the temperature whose softmax(logits / temperature) has the least log loss.
+
+    Args:
+        logits: float [N, C], of speakers who were not trained on.
+        labels: int [N], N > 0.
+        weights: float [N], how much each counts; all the same when None.
+
+    Returns:
+        A temperature in 0.01..100, near the lower end when all predictions are right:
+        then no temperature has the least loss.
+    """
+    z = np.asarray(logits, np.float64)
+    wanted = np.average(z[np.arange(len(z)), labels], weights=weights)
+
+    def slope(inverse: float) -> float:
+        # The loss is convex in 1 / temperature; this is its derivative.
+        expected = (softmax(z, 1 / inverse) * z).sum(1)
+        return float(np.average(expected, weights=weights) - wanted)
+
+    low, high = -np.log(_HOTTEST), np.log(_HOTTEST)
+    for _ in range(60):
+        middle = (low + high) / 2
+        if slope(float(np.exp(middle))) <= 0:
+            low = middle
+        else:
+            high = middle
+    return float(np.exp(-(low + high) / 2))
+
+
+def write_temperature(run: Path, fitted: Mapping[str, Any]) -> None:
+    """Write `temperature.json` into a run folder, whole or not at all.
+
+    Args:
+        run: The run folder.
+        fitted: Holds `temperature`, `fitted` (on what), and what else is known of it.
+    """
+    write_text(json.dumps(fitted, indent=2) + "\n", run / TEMPERATURE)
+
+
+def read_temperature(run: Path) -> dict[str, Any]:
+    """Read the temperature of a run folder, and what is known of it.
+
+    Returns:
+        The content of `temperature.json`; `temperature` is a float. It is 1 when the
+        run has no such file.
+
+    Raises:
+        TrainingError: The file holds no temperature.
+    """
+    path = run / TEMPERATURE
+    if not path.is_file():
+        return {"temperature": 1.0, "fitted": "not fitted"}
+    try:
+        found = dict(json.loads(path.read_text("utf-8")))
+        return found | {"temperature": float(found["temperature"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path}: is no JSON object with a number 'temperature'; "
+            "fit it again, or pass --temperature"
+        ) from error
