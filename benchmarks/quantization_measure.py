@@ -30,7 +30,7 @@ from espressivo.training.export.checks.parity import (
     agreement_of,
     probabilities,
 )
-from espressivo.training.scores import statistics
+from espressivo.training.scores import bootstrap, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,7 +105,7 @@ class Study:
         wanted, found = self._probabilities(PLAIN), self._probabilities(name)
         labels = np.array([CLASSES[u.emotion] for u in self._judges])
         speakers = [u.speaker for u in self._judges]
-        ua = statistics.compare(labels, wanted, found, speakers)["ua"]
+        ua = bootstrap.compare(labels, wanted, found, speakers)["ua"]
         agreement = agreement_of(wanted, found)
         return {
             "bytes": self.path(name).stat().st_size,
@@ -113,7 +113,7 @@ class Study:
             "change": agreement.mean,
             "worst": agreement.worst,
             "turned": _turned(wanted, found),
-            "ua": statistics.score(labels, found).ua,
+            "ua": metrics.score(labels, found).ua,
             "ua_difference": ua.difference,
             "ua_low": ua.interval.low,
             "ua_high": ua.interval.high,

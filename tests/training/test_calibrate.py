@@ -14,7 +14,7 @@ from espressivo.training.scores.evaluation import (
     Evaluation,
     read_predictions,
 )
-from espressivo.training.scores.statistics import softmax
+from espressivo.training.scores.temperature import softmax
 from espressivo.types import Emotion
 
 

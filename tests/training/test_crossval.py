@@ -22,7 +22,7 @@ from espressivo.training.config import (  # noqa: E402
 )
 from espressivo.training.folds.protocol import ProtocolConfig, make_folds  # noqa: E402
 from espressivo.training.runs.crossval import CrossvalOptions, crossval  # noqa: E402
-from espressivo.training.scores.read_results import read_results  # noqa: E402
+from espressivo.training.scores.crossval_results import read_results  # noqa: E402
 from espressivo.types import Emotion  # noqa: E402
 from tests.training.experiments import small_config, small_corpus  # noqa: E402
 
@@ -195,7 +195,7 @@ def test_a_full_disk_leaves_finished_folds_usable(config, folds, tmp_path):
     assert not list(tmp_path.rglob("*.partial"))
     results = read_results(tmp_path)
     assert results.is_partial
-    assert set(results.answers.seeds.tolist()) == {0}
+    assert set(results.predictions.seeds.tolist()) == {0}
 
     crossval(config, folds, tmp_path, CrossvalOptions(seeds=(0, 1)))
     assert not read_results(tmp_path).is_partial

@@ -6,7 +6,7 @@ from espressivo.training.fit.lda import (
     fit_discriminant,
     left_out_temperature,
 )
-from espressivo.training.scores.statistics import fit_temperature
+from espressivo.training.scores.temperature import fit_temperature
 
 
 def clips(n=400, width=6, seed=0):

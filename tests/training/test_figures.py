@@ -22,7 +22,7 @@ from espressivo.training.figures import (
     plot_pareto,
     plot_reliability,
 )
-from espressivo.training.scores.read_results import read_results
+from espressivo.training.scores.crossval_results import read_results
 from espressivo.training.tables.published import STUDY_CONFUSION
 from tests.training.made_up import crossval_rows, write_crossval
 
@@ -98,9 +98,9 @@ def test_folds_are_named_and_the_interval_is_written(drawn, results):
 
 
 def test_a_single_speaker_has_no_interval_to_draw(drawn, results):
-    a = results.answers
+    a = results.predictions
     alone = a.where(a.speakers == "ravdess/00")
-    texts = drawn(plot_folds, {"alone": replace(results, answers=alone)})
+    texts = drawn(plot_folds, {"alone": replace(results, predictions=alone)})
     assert "95 % over speakers" not in texts
     assert "all folds" in texts
 

@@ -8,7 +8,7 @@ import pytest
 from onnx import helper
 
 from espressivo.errors import ExportError, TrainingError
-from espressivo.model.speaker_statistics import traits_of
+from espressivo.model.speaker_statistics import features_of
 from espressivo.training.config import ProfileConfig
 from espressivo.training.export.graph.profile_head import (
     profile_head_graph,
@@ -23,7 +23,7 @@ from espressivo.training.fit.speaker_means import (
     per_speaker,
     speaker_axes,
 )
-from espressivo.training.scores.statistics import softmax
+from espressivo.training.scores.temperature import softmax
 
 WIDTH, CORPORA, PER_CORPUS, PER_EMOTION = 12, 2, 6, 8
 rng = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def recall(labels, probabilities):
 
 
 def profile(rows):
-    return np.array([[len(rows)]]), traits_of(rows, plain_of(rows)).mean(0)[None]
+    return np.array([[len(rows)]]), features_of(rows, plain_of(rows)).mean(0)[None]
 
 
 def test_knowing_a_voice_undoes_what_is_the_voices_own(head):
@@ -113,7 +113,7 @@ def test_the_longer_a_history_the_more_it_counts(head):
 def test_a_history_counts_as_far_as_its_emotions_are_even(head):
     rows, labels, _ = speakers(1, seed=5)
     plain = np.full((len(rows), 4), 0.01) + 0.96 * np.eye(4)[labels]  # knows as much
-    traits, changes, trusts = traits_of(rows, plain), [], []
+    traits, changes, trusts = features_of(rows, plain), [], []
     for emotions in ([0], [0, 3], [0, 2, 3], [0, 1, 2, 3]):
         heard = np.isin(labels, emotions)
         known = np.array([[heard.sum()]]), traits[heard].mean(0)[None]
@@ -131,7 +131,7 @@ def test_of_what_is_one_sided_the_emotions_are_taken_out(head):
     # Anger and a little of all else: half even, and the mean is mostly anger's.
     rows, labels, _ = speakers(1, seed=5)
     plain = np.full((len(rows), 4), 0.01) + 0.96 * np.eye(4)[labels]
-    traits = traits_of(rows, plain)
+    traits = features_of(rows, plain)
     weights = np.where(labels == 0, 8.0, 1.0)
     count, uneven = np.array([[32.0]]), np.average(traits, axis=0, weights=weights)
     even = head.probabilities(rows, plain, count, traits.mean(0)[None])
@@ -182,7 +182,7 @@ def test_a_baseline_counts_all_emotions_alike():
 @pytest.mark.parametrize("one_for_all", [True, False])
 def test_the_graph_computes_what_was_fitted(head, one_for_all):
     rows, _, _ = speakers(2, seed=8)
-    plain, traits = plain_of(rows), traits_of(rows, plain_of(rows))
+    plain, traits = plain_of(rows), features_of(rows, plain_of(rows))
     n = 1 if one_for_all else len(rows)
     count = np.arange(5, n + 5)[:, None] % 7.0
     mean = (traits.cumsum(0) / np.arange(1, len(rows) + 1)[:, None])[::-1][:n]

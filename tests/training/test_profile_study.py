@@ -14,7 +14,7 @@ from espressivo.training.corpora import read_corpus
 from espressivo.training.histories import Kind
 from espressivo.training.profile_report import Case, gains, to_markdown
 from espressivo.training.profile_study import Listened, listen, study, suspect
-from espressivo.training.scores.statistics import score
+from espressivo.training.scores.metrics import score
 from tests.recordings import encode
 
 N = 4 * 10 * 3

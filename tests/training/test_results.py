@@ -9,7 +9,7 @@ from pyarrow import parquet
 from sklearn import metrics
 
 from espressivo.errors import CorpusError, TrainingError
-from espressivo.training.scores.read_results import read_results
+from espressivo.training.scores.crossval_results import read_results
 from espressivo.types import Emotion
 from tests.training.made_up import crossval_rows, write_crossval
 
@@ -73,7 +73,7 @@ def test_without_calm_only_calm_is_left_out(tmp_path, rows):
 
     assert (results.calm, without.calm) == ("as neutral", "left out")
     kept = {r["id"] for r in rows if r["original"] != "calm"}
-    assert set(without.answers.ids.tolist()) == kept
+    assert set(without.predictions.ids.tolist()) == kept
     assert without.pooled["recall_anger"] == results.pooled["recall_anger"]
     assert without.without_calm is None
     plain = write_crossval(tmp_path / "plain", crossval_rows(calm=False))
@@ -274,7 +274,9 @@ def test_a_temperature_from_validation_changes_how_sure_and_no_answer(tmp_path):
     assert found.over_folds("ece").mean < sure.over_folds("ece").mean
     # What was three times as sure is, at its temperature, what it was.
     np.testing.assert_allclose(
-        found.answers.probabilities, mild.calibrated().answers.probabilities, atol=1e-6
+        found.predictions.probabilities,
+        mild.calibrated().predictions.probabilities,
+        atol=1e-6,
     )
     assert "temperature" in found.card["cautions"][-1]
 

@@ -4,27 +4,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from espressivo.training.scores.pooled import (
-    Pool,
-    compare_pools,
+from espressivo.training.scores.bootstrap import (
+    compare,
     holm,
+    intervals,
+    sums_by_speaker,
+)
+from espressivo.training.scores.metrics import (
+    confusion_matrix,
+    score,
+    scores_from_sums,
+    scores_to_dict,
+    utterance_sums,
+)
+from espressivo.training.scores.pooled import (
+    PooledPredictions,
+    compare_pooled,
     measures,
     spread,
 )
-from espressivo.training.scores.statistics import (
-    compare,
-    confusion_matrix,
-    fit_temperature,
-    intervals,
-    score,
-    softmax,
-    to_dict,
-)
-from espressivo.training.scores.sums import (
-    by_speaker,
-    scores_of,
-    sums_of,
-)
+from espressivo.training.scores.temperature import fit_temperature, softmax
 from espressivo.types import Emotion
 
 
@@ -64,7 +63,7 @@ def test_a_class_that_does_not_occur_has_no_recall_and_does_not_count():
 
     assert scores.ua == pytest.approx((1 / 2 + 1) / 2)
     assert np.isnan(scores.recall[2:]).all()
-    assert to_dict(scores)["recall"] == {
+    assert scores_to_dict(scores)["recall"] == {
         "anger": 0.5,
         "happiness": 1.0,
         "neutral": None,
@@ -118,8 +117,8 @@ def test_intervals_equal_scoring_resampled_speakers_one_by_one():
         where = np.concatenate(chosen)
         uas.append(score(labels[where], probabilities[where]).ua)
 
-    sums = by_speaker(sums_of(labels, probabilities), speakers)
-    fast = scores_of(draws[:50].astype(float) @ sums, 4)["ua"]
+    sums = sums_by_speaker(utterance_sums(labels, probabilities), speakers)
+    fast = scores_from_sums(draws[:50].astype(float) @ sums, 4)["ua"]
     assert fast == pytest.approx(uas)
 
 
@@ -192,7 +191,7 @@ def three_runs(seed=0):
         for n in range(3)
     ]
     order = np.random.default_rng(seed).permutation(600)
-    pool = Pool(
+    pool = PooledPredictions(
         np.tile(labels, 3)[order],
         np.concatenate(runs)[order],
         np.tile(speakers, 3)[order].tolist(),
@@ -203,7 +202,7 @@ def three_runs(seed=0):
 
 def test_a_pool_of_one_run_is_that_run():
     labels, probabilities, speakers = predictions(1)
-    pool = Pool(labels, probabilities, speakers)
+    pool = PooledPredictions(labels, probabilities, speakers)
     found = intervals(labels, probabilities, speakers)
 
     assert pool.scores == score(labels, probabilities)
@@ -249,8 +248,8 @@ def test_intervals_of_a_pool_equal_resampling_speakers_and_scoring_each_run():
 
 def test_a_run_given_twice_counts_once():
     labels, probabilities, speakers = predictions(5)
-    once = Pool(labels, probabilities, speakers)
-    twice = Pool(
+    once = PooledPredictions(labels, probabilities, speakers)
+    twice = PooledPredictions(
         np.tile(labels, 2),
         np.tile(probabilities, (2, 1)),
         speakers * 2,
@@ -260,7 +259,7 @@ def test_a_run_given_twice_counts_once():
     assert measures(twice.scores) == pytest.approx(measures(once.scores))
     for name, interval in twice.intervals().items():
         assert interval.low == pytest.approx(once.intervals()[name].low)
-    same = compare_pools(once, twice)["ua"]
+    same = compare_pooled(once, twice)["ua"]
     assert same.difference == pytest.approx(0, abs=1e-12)
     assert same.p == 1
 
@@ -269,20 +268,22 @@ def test_comparing_pools_of_one_run_is_comparing_the_runs():
     labels, poor, speakers = predictions(7, skill=0.5)
     _, good, _ = predictions(7, skill=1.0)
 
-    pools = [Pool(labels, p, speakers) for p in (poor, good)]
-    assert compare_pools(*pools) == compare(labels, poor, good, speakers)
+    pools = [PooledPredictions(labels, p, speakers) for p in (poor, good)]
+    assert compare_pooled(*pools) == compare(labels, poor, good, speakers)
     with pytest.raises(ValueError, match="different speakers"):
-        compare_pools(pools[0], Pool(labels, good, ["one", *speakers[1:]]))
+        compare_pooled(
+            pools[0], PooledPredictions(labels, good, ["one", *speakers[1:]])
+        )
 
 
 def test_reliability_adds_up_to_the_calibration_error():
     labels, probabilities, speakers = predictions(8)
-    pool = Pool(labels, probabilities, speakers)
+    pool = PooledPredictions(labels, probabilities, speakers)
 
     bins = pool.reliability()
 
     some = bins.n > 0
-    gaps = np.abs(bins.sure - bins.right)[some]
+    gaps = np.abs(bins.confidence - bins.right)[some]
     assert (bins.n[some] * gaps).sum() / 200 == pytest.approx(pool.scores.ece)
     assert bins.n.sum() == 200
     assert np.isnan(bins.right[~some]).all()
@@ -299,7 +300,9 @@ def test_measures_name_the_classes():
 
 def test_a_class_that_never_occurs_has_no_interval():
     labels = np.array([0, 1, 0, 1])
-    found = Pool(labels, np.eye(4)[labels], ["a", "a", "b", "b"]).intervals()
+    found = PooledPredictions(
+        labels, np.eye(4)[labels], ["a", "a", "b", "b"]
+    ).intervals()
     assert np.isnan(found["recall_sadness"].low)
     assert found["recall_anger"].low == 1
 

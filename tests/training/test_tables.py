@@ -11,8 +11,9 @@ import pytest
 
 from espressivo.errors import CorpusError, TrainingError
 from espressivo.training.figures import Point
+from espressivo.training.scores import bootstrap
 from espressivo.training.scores import pooled as pools
-from espressivo.training.scores.read_results import read_results
+from espressivo.training.scores.crossval_results import read_results
 from espressivo.training.tables import (
     FORMATS,
     Bounded,
@@ -253,7 +254,7 @@ def test_the_studys_figure_agrees_with_what_it_says_of_it():
     assert right.mean() == pytest.approx(ravdess.measures["ua"].mean, abs=0.005)
 
 
-@pytest.mark.parametrize("module", [pools, table_module])
+@pytest.mark.parametrize("module", [bootstrap, pools, table_module])
 def test_doctests(module):
     results = doctest.testmod(module)
     assert results.attempted > 0

@@ -33,10 +33,8 @@ from espressivo.training.long_notes import (
     shares_found,
 )
 from espressivo.training.noises import Noise, pink_noise, read_noises
-from espressivo.training.scores.statistics import (
-    compare,
-    score,
-)
+from espressivo.training.scores.bootstrap import compare
+from espressivo.training.scores.metrics import score
 from espressivo.training.vad_report import text_of
 from espressivo.training.vad_study import (
     ALL,

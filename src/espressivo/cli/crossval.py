@@ -120,7 +120,7 @@ def _show(out: Path) -> None:
     from rich.console import Console
 
     from espressivo.cli.tables import print_table
-    from espressivo.training.scores.read_results import read_results
+    from espressivo.training.scores.crossval_results import read_results
     from espressivo.training.tables import main_table, write_report
 
     results = [read_results(out)]

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from espressivo.training.scores.bootstrap import PairedDifference
     from espressivo.training.scores.evaluation import Evaluation
-    from espressivo.training.scores.statistics import Difference
 
 _DESCRIPTION = """\
 Classify every utterance of a corpus and say how often the model is right: weighted
@@ -137,7 +137,7 @@ def make_folder(folder: Path) -> None:
 
 def _report(
     evaluation: Evaluation,
-    differences: dict[str, Difference],
+    differences: dict[str, PairedDifference],
     args: argparse.Namespace,
 ) -> None:
     _ = evaluation.scores  # nothing to score is an error before anything is printed
@@ -238,7 +238,7 @@ def _print_confusion(console: Console, evaluation: Evaluation) -> None:
 
 
 def _print_differences(
-    console: Console, against: Path, differences: dict[str, Difference]
+    console: Console, against: Path, differences: dict[str, PairedDifference]
 ) -> None:
     from rich.table import Table
 

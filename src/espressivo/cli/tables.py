@@ -106,7 +106,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Print the tables that are asked for, and write all of them with --out."""
     from espressivo.errors import EspressivoError
-    from espressivo.training.scores.read_results import read_results
+    from espressivo.training.scores.crossval_results import read_results
     from espressivo.training.tables import (
         FORMATS,
         all_tables,

@@ -17,12 +17,8 @@ import numpy as np
 
 from espressivo.errors import CorpusError
 from espressivo.training.scores.evaluation import read_predictions
-from espressivo.training.scores.statistics import (
-    fit_temperature,
-    score,
-    softmax,
-    to_logits,
-)
+from espressivo.training.scores.metrics import score
+from espressivo.training.scores.temperature import fit_temperature, softmax, to_logits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

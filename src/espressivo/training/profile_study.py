@@ -20,22 +20,19 @@ from espressivo.model.classifier import (
     Classifier,
     load_classifier,
 )
-from espressivo.model.speaker_statistics import traits_of
+from espressivo.model.speaker_statistics import features_of
 from espressivo.profile.profile import Profile
 from espressivo.training.evaluate import clip_windows, in_parallel, require_emotions
 from espressivo.training.histories import KINDS, Kind, draw_order, profiles_of
-from espressivo.training.scores.statistics import (
-    Difference,
+from espressivo.training.scores.bootstrap import (
     Interval,
+    PairedDifference,
     compare_sums,
-    interval_of,
+    percentile_interval,
+    resample_speakers,
+    sums_by_speaker,
 )
-from espressivo.training.scores.sums import (
-    by_speaker,
-    resamples,
-    scores_of,
-    sums_of,
-)
+from espressivo.training.scores.metrics import scores_from_sums, utterance_sums
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
@@ -114,7 +111,7 @@ class Cell:
     n_mean: float
     ua: float
     interval: Interval | None
-    difference: Difference | None
+    difference: PairedDifference | None
     ece: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -173,7 +170,7 @@ def suspect(
         seed: Draws them.
     """
     names = np.asarray(listened.speakers)
-    traits = traits_of(listened.embeddings, listened.plain)
+    traits = features_of(listened.embeddings, listened.plain)
     same, other = [], []
     for speaker in np.unique(names).tolist():
         own = np.flatnonzero(names == speaker)
@@ -292,8 +289,10 @@ def study(
         seed: Draws them.
         progress: Called after every kind.
     """
-    times = resamples(listened.speakers, seed)
-    plain = by_speaker(sums_of(listened.labels, listened.plain), listened.speakers)
+    times = resample_speakers(listened.speakers, seed)
+    plain = sums_by_speaker(
+        utterance_sums(listened.labels, listened.plain), listened.speakers
+    )
     cells = []
     for n, kind in enumerate(kinds, 1):
         cells += [
@@ -318,7 +317,7 @@ def _sums(
 ) -> dict[int | None, tuple[_Float, float]]:
     """Return for each size the speakers' sums [S, K] and how many clips there were."""
     names = np.asarray(listened.speakers)
-    traits = traits_of(listened.embeddings, listened.plain)
+    traits = features_of(listened.embeddings, listened.plain)
     sums: dict[int | None, list[_Float]] = {size: [] for size in sizes}
     counts: dict[int | None, list[float]] = {size: [] for size in sizes}
     for speaker in np.unique(names).tolist():
@@ -332,7 +331,7 @@ def _sums(
             for order in orders:
                 n, mean = profiles_of(order, traits[own], size, own=kind.own)
                 judged = answer(listened.embeddings[own], listened.plain[own], n, mean)
-                total = total + sums_of(labels, judged).sum(0) / n_draws
+                total = total + utterance_sums(labels, judged).sum(0) / n_draws
                 counts[size].append(float(n.mean()))
             sums[size].append(np.asarray(total))
     return {
@@ -349,10 +348,10 @@ def _cell(
 ) -> Cell:
     sums, n_mean = found
     n_classes = len(Emotion)
-    whole = scores_of(sums.sum(0)[None], n_classes)
+    whole = scores_from_sums(sums.sum(0)[None], n_classes)
     ua, ece = float(whole["ua"][0]), float(whole["ece"][0])
     if times is None:
         return Cell(kind, size, n_mean, ua, None, None, ece)
-    interval = interval_of(scores_of(times @ sums, n_classes)["ua"])
+    interval = percentile_interval(scores_from_sums(times @ sums, n_classes)["ua"])
     difference = compare_sums(plain, sums, times, n_classes)["ua"]
     return Cell(kind, size, n_mean, ua, interval, difference, ece)

@@ -278,7 +278,7 @@ def text_of(value: Value, *, sign: bool = False, percent: bool = True) -> str:
     """Say a number and its interval.
 
     >>> from espressivo.training.vad_study import Value
-    >>> from espressivo.training.scores.statistics import Interval
+    >>> from espressivo.training.scores.bootstrap import Interval
     >>> text_of(Value(0.123, Interval(-0.01, 0.2)), sign=True)
     '+12.3 (-1.0 to +20.0)'
     """

@@ -14,18 +14,18 @@ import numpy as np
 
 from espressivo.training.aggregations import AGGREGATIONS
 from espressivo.training.long_notes import KINDS, build_note
-from espressivo.training.scores.statistics import (
+from espressivo.training.scores.bootstrap import (
     Interval,
-    interval_of,
+    percentile_interval,
+    resample_speakers,
+    sums_by_speaker,
 )
-from espressivo.training.scores.sums import (
+from espressivo.training.scores.metrics import (
     Floats,
-    by_speaker,
-    confusions_of,
+    confusions_from_sums,
     ratio,
-    resamples,
-    scores_of,
-    sums_of,
+    scores_from_sums,
+    utterance_sums,
 )
 from espressivo.types import SAMPLE_RATE, Emotion
 
@@ -158,7 +158,7 @@ def draw_scores(heard: Sequence[HeardNotes], name: str, seed: int = 0) -> Draws:
     """
     speakers = sorted({s.speaker for notes in heard for s in notes.spoken})
     times = np.ones((1, len(speakers)))
-    drawn = resamples(speakers, seed + zlib.crc32(name.encode()))
+    drawn = resample_speakers(speakers, seed + zlib.crc32(name.encode()))
     if drawn is not None:
         times = np.vstack([times, drawn])
     draws: Draws = {}
@@ -184,7 +184,7 @@ def _sums(notes: HeardNotes, speakers: list[str]) -> dict[tuple[str, str], Float
         one = all(len(w.lengths) == 1 for w in windows)
         for aggregation, aggregate in AGGREGATIONS.items():
             answers = np.array([aggregate(w.probabilities, w.lengths) for w in windows])
-            sums = by_speaker(sums_of(labels, answers), names)
+            sums = sums_by_speaker(utterance_sums(labels, answers), names)
             spread = np.zeros((len(speakers), sums.shape[1]))
             spread[at] = sums
             found[way, aggregation] = spread
@@ -195,8 +195,8 @@ def _sums(notes: HeardNotes, speakers: list[str]) -> dict[tuple[str, str], Float
 
 def measure(sums: Floats) -> dict[str, Floats]:
     """Turn R rows of sums into the study's scores, each [R]."""
-    scores = scores_of(sums, len(Emotion))
-    confusion = confusions_of(sums, len(Emotion))[:, _OTHERS]
+    scores = scores_from_sums(sums, len(Emotion))
+    confusion = confusions_from_sums(sums, len(Emotion))[:, _OTHERS]
     recalls = {f"recall {e}": scores["recall"][:, i] for i, e in enumerate(Emotion)}
     return {
         "ua": scores["ua"],
@@ -251,4 +251,4 @@ def _rivals(key: Key) -> dict[str, Key]:
 
 
 def _value(row: Floats) -> Value:
-    return Value(float(row[0]), interval_of(row[1:]) if len(row) > 1 else None)
+    return Value(float(row[0]), percentile_interval(row[1:]) if len(row) > 1 else None)

@@ -9,7 +9,7 @@ import numpy as np
 
 from espressivo.errors import ExportError
 from espressivo.model.profile_head import FILE
-from espressivo.model.speaker_statistics import traits_of
+from espressivo.model.speaker_statistics import features_of
 from espressivo.training.export.checks.parity import LARGEST_DRIFT
 from espressivo.training.export.graph.profile_head import (
     profile_head_graph,
@@ -106,7 +106,7 @@ def read_profile_part(
         for signal in recordings
     ]
     embeddings, plain = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    traits = traits_of(embeddings, plain)
+    traits = features_of(embeddings, plain)
     profile_head = open_session(graph)
     drift = 0.0
     for size in (*_HISTORIES, len(traits)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from espressivo.training.export.checks.costs import Costs
     from espressivo.training.export.checks.parity import Agreement
-    from espressivo.training.scores.statistics import Interval
+    from espressivo.training.scores.bootstrap import Interval
 
 SCHEMA = "espressivo.export/2"
 """Name and version of the JSON that `ExportReport.to_dict` returns."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         HeldOut,
         MeasuredSite,
     )
-    from espressivo.training.scores.statistics import Interval
+    from espressivo.training.scores.bootstrap import Interval
 
 _LEAST_SHARE = 0.001  # of the time; kinds of operator below are one row together
 

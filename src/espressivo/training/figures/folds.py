@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from espressivo.training.scores.crossval_results import Results
+    from espressivo.training.scores.crossval_results import CrossvalResults
 
 _CHANCE = 0.25
 
 
-def plot_folds(results: Mapping[str, Results], path: Path) -> None:
+def plot_folds(results: Mapping[str, CrossvalResults], path: Path) -> None:
     """Draw the UA of each fold and speaker, a panel a system, named, into `path`.
 
     The lowest row is of all folds together, with its 95 % interval over speakers.
@@ -49,8 +49,8 @@ def plot_folds(results: Mapping[str, Results], path: Path) -> None:
     save(figure, path)
 
 
-def _dots(ax: Axes, name: str, one: Results) -> None:
-    a, folds = one.answers, one.folds
+def _dots(ax: Axes, name: str, one: CrossvalResults) -> None:
+    a, folds = one.predictions, one.folds
     for y, fold in enumerate(folds):
         uas = [
             a.where((a.folds == fold) & (a.speakers == speaker)).pool.scores.ua
@@ -83,7 +83,7 @@ def _dots(ax: Axes, name: str, one: Results) -> None:
     bare(ax)
 
 
-def plot_curves(results: Mapping[str, Results], path: Path) -> None:
+def plot_curves(results: Mapping[str, CrossvalResults], path: Path) -> None:
     """Draw the validation UA of each epoch, a panel a system, named, into `path`.
 
     A thin line a run; a bold one their mean while all of them go on. A dot marks the

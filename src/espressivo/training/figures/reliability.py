@@ -15,7 +15,7 @@ from espressivo.figures.style import (
     headline,
     save,
 )
-from espressivo.training.scores.sums import N_BINS
+from espressivo.training.scores.metrics import N_BINS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from espressivo.training.scores.pooled import Pool
+    from espressivo.training.scores.pooled import PooledPredictions
 
 _CHANCE = 0.25  # of four emotions: no top probability is lower
 
 
-def plot_reliability(pools: Mapping[str, Pool], path: Path) -> None:
+def plot_reliability(pools: Mapping[str, PooledPredictions], path: Path) -> None:
     """Draw a diagram for each pool, named, into `path`, three in a row.
 
     Above: the share of right answers against the mean top probability of each bin, with
@@ -53,10 +53,10 @@ def plot_reliability(pools: Mapping[str, Pool], path: Path) -> None:
     save(figure, path)
 
 
-def _diagram(above: Axes, below: Axes, name: str, pool: Pool) -> None:
+def _diagram(above: Axes, below: Axes, name: str, pool: PooledPredictions) -> None:
     bins = pool.reliability()
     some = bins.n > 0
-    x, y = bins.sure[some], bins.right[some]
+    x, y = bins.confidence[some], bins.right[some]
     above.plot([_CHANCE, 1], [_CHANCE, 1], color=PALE, linewidth=1, linestyle="--")
     above.vlines(x, x, y, color=ACCENT, linewidth=3, alpha=0.35, label="gap")
     known = ~np.isnan(bins.low[some])

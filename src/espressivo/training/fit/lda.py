@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espressivo.errors import TrainingError
-from espressivo.training.scores.statistics import fit_temperature
+from espressivo.training.scores.temperature import fit_temperature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

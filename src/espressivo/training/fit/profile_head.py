@@ -32,10 +32,7 @@ from espressivo.training.fit.speaker_means import (
     per_speaker,
     speaker_axes,
 )
-from espressivo.training.scores.statistics import (
-    fit_temperature,
-    softmax,
-)
+from espressivo.training.scores.temperature import fit_temperature, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +99,7 @@ class ProfileClassifier:
             embeddings: [B, width].
             plain: [B, C], probabilities without a profile.
             count: [P, 1], windows heard; P is B, or 1 for all the same.
-            traits: [P, width + C + 1], mean of `traits_of`.
+            traits: [P, width + C + 1], mean of `features_of`.
             temperature: That of the plain probabilities.
         """
         width = self.weight.shape[1]

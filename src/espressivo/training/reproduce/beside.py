@@ -25,7 +25,7 @@ from espressivo.types import Emotion
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from espressivo.training.scores.crossval_results import Results
+    from espressivo.training.scores.crossval_results import CrossvalResults
 
 _QUOTED = f"{NOT_MEASURED[0].upper()}{NOT_MEASURED[1:]}: what is not ours."
 _ITS_SPREAD = "The published ± is over folds; its divisor is not said."
@@ -47,7 +47,7 @@ class Beside:
 
     title: str
     published: Published | None
-    results: Results
+    results: CrossvalResults
 
 
 def beside_tables(name: str, title: str, pairs: Sequence[Beside]) -> list[Table]:
@@ -173,14 +173,14 @@ def _has_spread(pair: Beside) -> bool:
     return not all(math.isnan(s.sd) for s in measures.values())
 
 
-def _about(title: str, one: Results) -> tuple[tuple[str, str], ...]:
+def _about(title: str, one: CrossvalResults) -> tuple[tuple[str, str], ...]:
     about = [("tested", title), ("protocol", protocol_of(one))]
     if one.calm:
         about.append(("calm", one.calm))
     return tuple(about)
 
 
-def _rows(published: Published | None, one: Results) -> Iterator[Row]:
+def _rows(published: Published | None, one: CrossvalResults) -> Iterator[Row]:
     for measure in SCORES:
         quoted = published.measures.get(measure) if published else None
         if one.calm == "left out":

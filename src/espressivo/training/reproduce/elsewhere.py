@@ -33,12 +33,8 @@ from espressivo.training.runs.folder import (
     load_run,
     pick_device,
 )
+from espressivo.training.scores.crossval_card import CARD, SCHEMA, read_card
 from espressivo.training.scores.evaluation import PREDICTIONS
-from espressivo.training.scores.read_results import (
-    CARD,
-    SCHEMA,
-    read_card,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,11 +14,9 @@ from espressivo.training.reproduce.beside import (
     table_two_beside,
 )
 from espressivo.training.reproduce.studies import ENTRIES
+from espressivo.training.scores.crossval_card import CARD
+from espressivo.training.scores.crossval_results import read_results
 from espressivo.training.scores.evaluation import PREDICTIONS
-from espressivo.training.scores.read_results import (
-    CARD,
-    read_results,
-)
 from espressivo.training.tables import (
     FORMATS,
     to_html,

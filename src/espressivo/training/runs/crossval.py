@@ -21,27 +21,45 @@ import numpy as np
 
 from espressivo.errors import TrainingError
 from espressivo.training.atomic import write_text
+from espressivo.training.clips.dataset import (
+    Unreadable,
+    load_clips,
+    require_readable,
+)
 from espressivo.training.config import read_config, to_toml
-from espressivo.training.clips.dataset import (Unreadable, load_clips, require_readable,)
-from espressivo.training.runs.executors import run_tasks
-from espressivo.training.scores.evaluation import PREDICTIONS
-from espressivo.training.folds.table import (FOLDS, PARTS, write_folds,)
-from espressivo.training.networks import build_network, count_parameters
 from espressivo.training.folds.protocol import class_weights
-from espressivo.training.scores.read_results import (CARD, SCHEMA, read_card,)
-from espressivo.training.runs.folder import (git_revision, pick_device, versions,)
-from espressivo.training.runs.fold_job import (FoldTask, gather,)
+from espressivo.training.folds.table import (
+    FOLDS,
+    PARTS,
+    write_folds,
+)
+from espressivo.training.networks import build_network, count_parameters
+from espressivo.training.runs.executors import run_tasks
+from espressivo.training.runs.fold_job import (
+    FoldTask,
+    gather,
+)
+from espressivo.training.runs.folder import (
+    git_revision,
+    pick_device,
+    versions,
+)
+from espressivo.training.scores.crossval_card import CARD, SCHEMA, read_card
+from espressivo.training.scores.evaluation import PREDICTIONS
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from espressivo.training.clips.dataset import Clip
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.corpora.utterance import Utterance
-    from espressivo.training.clips.dataset import Clip
-    from espressivo.training.runs.executors import (Engine, Watch,)
     from espressivo.training.folds.splits import Fold
+    from espressivo.training.runs.executors import (
+        Engine,
+        Watch,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,10 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from espressivo.training.runs.fold_job import (FoldTask, run_task,)
+from espressivo.training.runs.fold_job import (
+    FoldTask,
+    run_task,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,21 +11,30 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from espressivo.training.atomic import replacing
-from espressivo.training.clips.dataset import (load_clips, require_readable,)
-from espressivo.training.scores.evaluation import (PREDICTIONS, to_columns,)
-from espressivo.training.runs.train import (hear, train,)
+from espressivo.training.clips.dataset import (
+    load_clips,
+    require_readable,
+)
 from espressivo.training.clips.feature_cache import FrontEnd
 from espressivo.training.fit.predict import predict_clips
-from espressivo.training.scores.statistics import softmax
+from espressivo.training.runs.train import (
+    hear,
+    train,
+)
+from espressivo.training.scores.evaluation import (
+    PREDICTIONS,
+    to_columns,
+)
+from espressivo.training.scores.temperature import softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from espressivo.training.config import ExperimentConfig
     from espressivo.training.clips.dataset import Clip
-    from espressivo.training.runs.train import EpochReport
+    from espressivo.training.config import ExperimentConfig
     from espressivo.training.folds.splits import Fold
+    from espressivo.training.runs.train import EpochReport
 
 
 @dataclass(frozen=True, slots=True)

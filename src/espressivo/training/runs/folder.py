@@ -35,8 +35,8 @@ from espressivo.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from espressivo.training.config import ExperimentConfig
     from espressivo.training.clips.dataset import Clip
+    from espressivo.training.config import ExperimentConfig
     from espressivo.training.fit.profile_head import ProfileClassifier
 
 WEIGHTS = "model.safetensors"

@@ -9,16 +9,35 @@ from typing import TYPE_CHECKING
 import torch
 
 from espressivo.errors import ConfigError, TrainingError
-from espressivo.training.fit.closed_form import (fit_classifier, fit_profile_head,)
-from espressivo.training.clips.dataset import (CLASSES, Clip, Draws, Variations,)
-from espressivo.training.clips.feature_cache import (Batches, FrontEnd,)
+from espressivo.training.clips.dataset import (
+    CLASSES,
+    Clip,
+    Draws,
+    Variations,
+)
+from espressivo.training.clips.feature_cache import (
+    Batches,
+    FrontEnd,
+)
+from espressivo.training.fit.closed_form import (
+    fit_classifier,
+    fit_profile_head,
+)
 from espressivo.training.fit.loop import train_epochs
-from espressivo.training.networks import build_network, load_pretrained
 from espressivo.training.fit.objective import Objective
 from espressivo.training.fit.predict import predict_clips
 from espressivo.training.folds.protocol import weigh_classes
-from espressivo.training.runs.folder import (finish_run, open_run, pick_device, write_metrics, write_profile_head, write_temperature,)
-from espressivo.training.scores.statistics import (score, softmax,)
+from espressivo.training.networks import build_network, load_pretrained
+from espressivo.training.runs.folder import (
+    finish_run,
+    open_run,
+    pick_device,
+    write_metrics,
+    write_profile_head,
+    write_temperature,
+)
+from espressivo.training.scores.metrics import score
+from espressivo.training.scores.temperature import softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

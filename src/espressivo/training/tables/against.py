@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from espressivo.training.scores.pooled import holm
+from espressivo.training.scores.bootstrap import holm
 from espressivo.training.tables.build import ECE_NOTE, SCORES
 from espressivo.training.tables.published import (
     NOT_MEASURED,
@@ -25,16 +25,15 @@ from espressivo.training.tables.wording import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from espressivo.training.scores.crossval_results import (
-        Comparison,
-        Results,
-    )
+    from espressivo.training.scores.crossval_results import Comparison, CrossvalResults
     from espressivo.training.tables.published import Published
 
 _COMPARED = ("wa", "ua", "macro_f1", "ece")
 
 
-def comparison_table(results: Sequence[Results], against: Results) -> Table:
+def comparison_table(
+    results: Sequence[CrossvalResults], against: CrossvalResults
+) -> Table:
     """Compare each system with one other, on the utterances that both answered.
 
     Raises:
@@ -84,7 +83,7 @@ def comparison_table(results: Sequence[Results], against: Results) -> Table:
 
 
 def published_table(
-    results: Sequence[Results],
+    results: Sequence[CrossvalResults],
     published: Sequence[Published] = (*STUDY, *OTHERS),
 ) -> Table | None:
     """Put what others published on the tested corpora beside ours, which is bold.
@@ -150,7 +149,7 @@ def published_table(
 
 
 def _corrected(
-    found: Sequence[tuple[str, Results, Comparison]], measure: str
+    found: Sequence[tuple[str, CrossvalResults, Comparison]], measure: str
 ) -> list[float]:
     """Correct the p values of one measure, with and without calm apart."""
     corrected = [0.0] * len(found)

@@ -24,8 +24,8 @@ from espressivo.types import Emotion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from espressivo.training.scores.crossval_results import Results
-    from espressivo.training.scores.sums import Floats
+    from espressivo.training.scores.crossval_results import CrossvalResults
+    from espressivo.training.scores.metrics import Floats
 
 _F1 = tuple(f"f1_{emotion}" for emotion in Emotion)
 SCORES = ("wa", "ua", "macro_f1", *_F1)
@@ -35,7 +35,7 @@ _POOLED = (
 ECE_NOTE = "ECE: expected calibration error over 15 bins, less is better."
 
 
-def main_table(results: Sequence[Results]) -> Table:
+def main_table(results: Sequence[CrossvalResults]) -> Table:
     """Sum every system up in one row, or two where a corpus has calm utterances."""
     names = names_of(results)
     rows = tuple(
@@ -69,7 +69,7 @@ def main_table(results: Sequence[Results]) -> Table:
     return table.without_empty()
 
 
-def interval_table(results: Sequence[Results]) -> Table:
+def interval_table(results: Sequence[CrossvalResults]) -> Table:
     """Score all test answers of every system together, with 95 % intervals."""
     names = names_of(results)
     measures = (*SCORES, "ece")
@@ -87,7 +87,7 @@ def interval_table(results: Sequence[Results]) -> Table:
     ).without_empty()
 
 
-def fold_table(results: Results) -> Table:
+def fold_table(results: CrossvalResults) -> Table:
     """Score each fold, each seed over all folds, and both together."""
     rows = [_fold_row(results, fold) for fold in results.planned_folds]
     measures = (*SCORES, "ece")
@@ -118,7 +118,7 @@ def fold_table(results: Results) -> Table:
     )
 
 
-def class_table(results: Sequence[Results]) -> Table:
+def class_table(results: Sequence[CrossvalResults]) -> Table:
     """Say how well each emotion is found: recall and F1."""
     names = names_of(results)
     rows = tuple(
@@ -151,7 +151,7 @@ def class_table(results: Sequence[Results]) -> Table:
     ).without_empty()
 
 
-def confusion_table(results: Results) -> Table:
+def confusion_table(results: CrossvalResults) -> Table:
     """Say what each emotion is taken for: shares of the actual class, all folds."""
     rows = [
         Row((one.calm, str(emotion), _n_of(one, i), *shares))
@@ -174,7 +174,7 @@ def confusion_table(results: Results) -> Table:
     ).without_empty()
 
 
-def bounded(results: Results, measure: str) -> Bounded:
+def bounded(results: CrossvalResults, measure: str) -> Bounded:
     """Return a pooled measure with its interval over speakers."""
     value = results.pooled[measure]
     interval = results.intervals.get(measure)
@@ -187,29 +187,29 @@ def shares_of(confusion: Floats) -> Floats:
     return shares
 
 
-def stem_of(results: Results) -> str:
+def stem_of(results: CrossvalResults) -> str:
     """Turn a folder's name into one that every file system takes."""
     return re.sub(r"[^\w.-]+", "-", results.folder.resolve().name)
 
 
-def _fold_row(results: Results, fold: str) -> Row:
+def _fold_row(results: CrossvalResults, fold: str) -> Row:
     measures = (*SCORES, "ece")
     if fold not in results.folds:
         return Row((f"{fold} (not finished)", *(None for _ in (0, 1, *measures))))
-    rows = results.answers.folds == fold
+    rows = results.predictions.folds == fold
     counts = (
-        len(np.unique(results.answers.ids[rows])),
-        len(np.unique(results.answers.speakers[rows])),
+        len(np.unique(results.predictions.ids[rows])),
+        len(np.unique(results.predictions.speakers[rows])),
     )
     return Row((fold, *counts, *(results.in_fold(fold, m) for m in measures)))
 
 
-def _n_of(results: Results, emotion: int) -> int:
-    rows = results.answers.labels == emotion
-    return len(np.unique(results.answers.ids[rows]))
+def _n_of(results: CrossvalResults, emotion: int) -> int:
+    rows = results.predictions.labels == emotion
+    return len(np.unique(results.predictions.ids[rows]))
 
 
-def _about(results: Results) -> tuple[tuple[str, str], ...]:
+def _about(results: CrossvalResults) -> tuple[tuple[str, str], ...]:
     tested = ", ".join(results.corpora)
     design = design_of(results)
     return (("system", results.name), ("tested on", tested), ("protocol", design))

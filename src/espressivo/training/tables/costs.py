@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from espressivo.training.scores.crossval_results import Results
+    from espressivo.training.scores.crossval_results import CrossvalResults
 
 _COLUMNS = ("name", "size_mb", "time_ms", "ua", "low", "high", "published")
 
 
-def read_points(path: Path, results: Sequence[Results] = ()) -> list[Point]:
+def read_points(path: Path, results: Sequence[CrossvalResults] = ()) -> list[Point]:
     """Read a CSV of `name` and of `size_mb` or `time_ms` or both, a row a system.
 
     A row named as one of the results takes its UA and interval from there. Others say
@@ -46,7 +46,9 @@ def read_points(path: Path, results: Sequence[Results] = ()) -> list[Point]:
     return [_point(row, known, f"{path}, line {n}") for n, row in enumerate(rows, 2)]
 
 
-def _point(row: dict[str, str | None], known: dict[str, Results], where: str) -> Point:
+def _point(
+    row: dict[str, str | None], known: dict[str, CrossvalResults], where: str
+) -> Point:
     name = (row.get("name") or "").strip()
     numbers = {key: _number(row.get(key), key, where) for key in _COLUMNS[1:-1]}
     one = known.get(name)

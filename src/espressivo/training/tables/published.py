@@ -33,7 +33,7 @@ class Published:
         source: Where it stands.
         corpus: What was tested, as our readers call it.
         protocol: How it was tested, and what is wrong with that.
-        measures: Shares, named as in `pools.measures`; the standard deviation is over
+        measures: Shares, named as in `pooled.measures`; the standard deviation is over
             folds, NaN when not published.
         size: As published.
     """

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from espressivo.training.figures import Point
-    from espressivo.training.scores.crossval_results import Results
+    from espressivo.training.scores.crossval_results import CrossvalResults
     from espressivo.training.tables.table import Table
 
 REPORT = "report.html"
@@ -54,9 +54,9 @@ class _Picture:
 
 
 def write_report(
-    results: Sequence[Results],
+    results: Sequence[CrossvalResults],
     folder: Path,
-    against: Results | None = None,
+    against: CrossvalResults | None = None,
     points: Sequence[Point] = (),
 ) -> Path:
     """Write `report.html`, and each table and figure as a file, into `folder`.
@@ -96,7 +96,7 @@ def write_report(
 
 
 def all_tables(
-    results: Sequence[Results], against: Results | None = None
+    results: Sequence[CrossvalResults], against: CrossvalResults | None = None
 ) -> list[Table]:
     """Build every table, the most asked for first; no two have the same name."""
     found = [main_table(results), interval_table(results)]
@@ -154,7 +154,7 @@ def _figure(picture: _Picture, svg: bytes) -> str:
 
 
 def _pictures(
-    results: Sequence[Results], points: Sequence[Point]
+    results: Sequence[CrossvalResults], points: Sequence[Point]
 ) -> Iterator[_Picture]:
     labels = [
         f"{name} ({RANDOM})" if one.protocol == "random" else name
@@ -201,7 +201,7 @@ def _pictures(
         )
 
 
-def _confusions(name: str, one: Results, stem: str) -> _Picture:
+def _confusions(name: str, one: CrossvalResults, stem: str) -> _Picture:
     panels = []
     for each in (one, one.without_calm):
         if each is not None:

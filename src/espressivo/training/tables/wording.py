@@ -6,14 +6,14 @@ from collections import Counter
 from math import isnan
 from typing import TYPE_CHECKING
 
+from espressivo.training.scores.bootstrap import N_RESAMPLES
 from espressivo.training.scores.crossval_results import FEW_SPEAKERS
-from espressivo.training.scores.sums import N_RESAMPLES
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from espressivo.training.scores.crossval_results import Results
+    from espressivo.training.scores.crossval_results import CrossvalResults
 
 RANDOM = "random split: speakers are in several parts"
 
@@ -42,7 +42,7 @@ MEASURES = {
 """What tables call the measures."""
 
 
-def protocol_of(results: Results) -> str:
+def protocol_of(results: CrossvalResults) -> str:
     """Say who was tested, and what is wrong with it."""
     kind = str(results.card.get("protocol_kind", results.protocol))
     words = _PROTOCOLS.get(kind, _PROTOCOLS.get(results.protocol, results.protocol))
@@ -51,7 +51,7 @@ def protocol_of(results: Results) -> str:
     return words + ("; chosen on the test part" if results.chosen_by_test else "")
 
 
-def folds_of(results: Results) -> str:
+def folds_of(results: CrossvalResults) -> str:
     """Say how many folds there are, and of how many.
 
     A fold counts when one of its seeds is finished.
@@ -62,20 +62,20 @@ def folds_of(results: Results) -> str:
     return "1 fold" if done == 1 else f"{done} folds"
 
 
-def design_of(results: Results) -> str:
+def design_of(results: CrossvalResults) -> str:
     """Say how many folds of which protocol."""
     return f"{folds_of(results)}, {protocol_of(results)}"
 
 
-def names_of(results: Sequence[Results]) -> list[str]:
+def names_of(results: Sequence[CrossvalResults]) -> list[str]:
     """Name each system, by its folder too where the name is not enough."""
     n = Counter(r.name for r in results)
     return [r.name if n[r.name] == 1 else f"{r.name} ({r.folder})" for r in results]
 
 
 def with_calm_apart(
-    results: Sequence[Results], names: Sequence[str]
-) -> Iterator[tuple[str, Results]]:
+    results: Sequence[CrossvalResults], names: Sequence[str]
+) -> Iterator[tuple[str, CrossvalResults]]:
     """Name each of the results, and what is left of it without calm utterances."""
     for name, one in zip(names, results, strict=True):
         yield name, one
@@ -93,7 +93,7 @@ INTERVALS = (
 )
 
 
-def cautions(results: Sequence[Results], names: Sequence[str]) -> list[str]:
+def cautions(results: Sequence[CrossvalResults], names: Sequence[str]) -> list[str]:
     """Say what limits what the numbers mean; unreadable clips are always counted."""
     whom: dict[str, list[str]] = {}
     for name, one in zip(names, results, strict=True):
@@ -102,7 +102,7 @@ def cautions(results: Sequence[Results], names: Sequence[str]) -> list[str]:
     return [f"{'; '.join(who)}: {note}" for note, who in whom.items()]
 
 
-def _cautions(one: Results) -> Iterator[str]:
+def _cautions(one: CrossvalResults) -> Iterator[str]:
     yield from one.card.get("cautions", ())
     if one.protocol == "random":
         yield f"{RANDOM}, so its scores say nothing about new speakers."
@@ -137,7 +137,7 @@ def _cautions(one: Results) -> Iterator[str]:
         )
 
 
-def _unreadable(one: Results) -> str:
+def _unreadable(one: CrossvalResults) -> str:
     n = len(one.unreadable)
     if n == 0:
         return "no clip was unreadable."

@@ -10,7 +10,7 @@ from espressivo.training.evaluate import evaluate
 from espressivo.training.export.checks.parity import agreement_of
 from espressivo.training.export.folder import write_model
 from espressivo.training.export.report import HeldOut
-from espressivo.training.scores import statistics
+from espressivo.training.scores import bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ def _score(
     name: str, utterances: Sequence[Utterance], exact: Path, reduced: Path
 ) -> HeldOut:
     wanted, found = evaluate(exact, utterances), evaluate(reduced, utterances)
-    difference = statistics.compare(
+    difference = bootstrap.compare(
         wanted.labels, wanted.probabilities, found.probabilities, wanted.speakers
     ).get("ua")
     return HeldOut(
