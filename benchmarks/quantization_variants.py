@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from espressivo.training.config import ExperimentConfig, SignalConfig, read_config
 from espressivo.training.corpora import Utterance, read_corpus
 from espressivo.training.export import ExportOptions, export_run
-from espressivo.training.export.card import read_run, read_temperature, trained_corpora
+from espressivo.training.export.card import read_run, trained_corpora
 from espressivo.training.export.quantize.compression import (
     Material,
     draw_material,
@@ -41,6 +41,7 @@ from espressivo.training.export.recordings import (
     training_utterances,
 )
 from espressivo.training.runs.folder import load_run
+from espressivo.training.scores.temperature import read_temperature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,7 +84,7 @@ class Subject:
 
     def network(self) -> nn.Module:
         """Return it as torch runs it, from samples to probabilities."""
-        temperature: float = read_temperature(self.run, None)["temperature"]
+        temperature: float = read_temperature(self.run)["temperature"]
         return _Probabilities(
             load_run(self.run), temperature, self.config.signal
         ).eval()

@@ -3,7 +3,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from espressivo.training.fit.loss import balanced_weights, focal_loss  # noqa: E402
+from espressivo.training.fit.loss import focal_loss  # noqa: E402
+from espressivo.training.folds.weights import balanced_weights  # noqa: E402
 
 
 def logits_and_target(n=32):

@@ -9,13 +9,13 @@ from espressivo.training.config import read_config, to_toml
 from espressivo.training.corpora import Utterance, read_corpus
 from espressivo.training.folds.protocol import (
     ProtocolConfig,
-    class_weights,
     make_folds,
 )
 from espressivo.training.folds.splits import (
     Fold,
     speakers_of,
 )
+from espressivo.training.folds.weights import fold_class_weights
 from espressivo.types import Emotion
 from tests.trees import IEMOCAP_COUNTS
 
@@ -61,7 +61,7 @@ def test_the_studys_folds_have_its_class_weights_to_the_last_digit():
     folds = make_folds(ProtocolConfig(train_only=("crema-d",)), utterances)
 
     assert [fold.name for fold in folds] == [f"Ses0{n}" for n in range(1, 6)]
-    weights = [list(class_weights(fold).values()) for fold in folds]
+    weights = [list(fold_class_weights(fold).values()) for fold in folds]
     # Printed as 1.065, 0.913, 0.974, 1.070 in the study's table II.
     mean = np.mean(weights, axis=0).round(4).tolist()
     assert mean == [1.0648, 0.9127, 0.9739, 1.0699]
@@ -71,7 +71,7 @@ def test_the_studys_folds_have_its_class_weights_to_the_last_digit():
 
 def test_class_weights_balance_the_classes():
     fold = Fold(tuple(labels("a", "1", (1, 2, 3, 10))), (), (), "mine", "session")
-    weights = class_weights(fold)
+    weights = fold_class_weights(fold)
     counts = dict(zip(Emotion, (1, 2, 3, 10), strict=True))
     assert {e: weights[e] * counts[e] for e in Emotion} == dict.fromkeys(Emotion, 4.0)
     assert weights[Emotion.ANGER] == 4.0

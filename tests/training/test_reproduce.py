@@ -12,7 +12,7 @@ from espressivo.errors import ConfigError, CorpusError, TrainingError
 from espressivo.training.clips.preprocess import trim
 from espressivo.training.config import read_config
 from espressivo.training.corpora import read_corpus
-from espressivo.training.folds.protocol import class_weights
+from espressivo.training.folds.weights import fold_class_weights
 from espressivo.training.networks import build_network, count_parameters
 from espressivo.training.reproduce.elsewhere import score_elsewhere
 from espressivo.training.reproduce.estimate import (
@@ -170,7 +170,7 @@ def test_no_corpus_but_iemocap_is_scored_in_table_one(stages):
 
 def test_table_ones_folds_are_table_twos(stages):
     folds = stages["paper", "with-crema-d"].folds
-    mean = {e: np.mean([class_weights(f)[e] for f in folds]) for e in Emotion}
+    mean = {e: np.mean([fold_class_weights(f)[e] for f in folds]) for e in Emotion}
     assert mean == pytest.approx(STUDY_WEIGHTS, abs=5e-4)
 
 

@@ -1,15 +1,14 @@
-"""Fit the temperature of a run on speakers that its like has not heard.
+"""Fit the temperature of a run on speakers that models of its recipe never trained on.
 
-A model cannot be calibrated on what it was trained on: there it is right more often
-than anywhere else. So models of the same recipe, each trained without one corpus,
-answer for that corpus, and one temperature is fitted to all those answers.
+A model cannot be calibrated on its own training set, where it is right more often than
+anywhere else. So models of the same recipe, each trained without one corpus, predict
+that corpus, and one temperature is fitted to all those predictions.
 
 Source: Guo et al. (2017), On calibration of modern neural networks, section 4.2.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,12 @@ import numpy as np
 from espressivo.errors import CorpusError
 from espressivo.training.scores.evaluation import read_predictions
 from espressivo.training.scores.metrics import score
-from espressivo.training.scores.temperature import fit_temperature, softmax, to_logits
+from espressivo.training.scores.temperature import (
+    fit_temperature,
+    softmax,
+    to_logits,
+    write_temperature,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,14 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """How far off the probabilities on one set of left-out speakers are.
+    """Calibration error on one set of left-out speakers.
 
     Attributes:
-        predictions: The folder's name.
-        n_utterances: In it.
+        predictions: Name of the folder.
+        n_utterances: Utterances in it.
         ece_before: Expected calibration error as predicted.
-        ece_after: With the temperature fitted to the *other* sets, which is what a new
-            corpus gets; with the common one when there is no other.
+        ece_after: The error with the temperature fitted to the *other* sets, which is
+            what a new corpus gets; with the common temperature when there is no other.
     """
 
     predictions: str
@@ -46,7 +50,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class TemperatureCalibration:
     """A temperature, and what it was fitted to."""
 
     temperature: float
@@ -54,12 +58,11 @@ class Calibration:
     left_out: tuple[LeftOut, ...]
 
     def write(self, run: Path) -> None:
-        """Write `temperature.json` into a run, where export looks for it."""
-        text = json.dumps(asdict(self), indent=2) + "\n"
-        (run / "temperature.json").write_text(text, "utf-8")
+        """Write `temperature.json` into a run folder, where export reads it."""
+        write_temperature(run, asdict(self))
 
 
-def calibrate(folders: Sequence[Path]) -> Calibration:
+def calibrate(folders: Sequence[Path]) -> TemperatureCalibration:
     """Fit one temperature to predictions on left-out speakers.
 
     Every folder counts the same, however many utterances it has.
@@ -68,7 +71,7 @@ def calibrate(folders: Sequence[Path]) -> Calibration:
         folders: Written by `espressivo evaluate --out`, at temperature 1.
 
     Raises:
-        CorpusError: There is none, or one holds no predictions.
+        CorpusError: There is no folder, or one holds no predictions.
     """
     if not folders:
         raise CorpusError(
@@ -85,7 +88,7 @@ def calibrate(folders: Sequence[Path]) -> Calibration:
         after = score(labels, softmax(logits, elsewhere)).ece
         left_out.append(LeftOut(folder.name, len(labels), before, after))
     fitted = "on speakers left out of training, corpus by corpus"
-    return Calibration(temperature, fitted, tuple(left_out))
+    return TemperatureCalibration(temperature, fitted, tuple(left_out))
 
 
 def _logits(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.intp]]:

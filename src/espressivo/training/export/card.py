@@ -14,9 +14,10 @@ import onnx
 import onnxruntime as ort
 import torch
 
-from espressivo.errors import ExportError
+from espressivo.errors import ExportError, TrainingError
 from espressivo.training.corpora import CORPORA
 from espressivo.training.export.folder import UNKNOWN_LICENCE, allowed_use
+from espressivo.training.scores.temperature import read_temperature
 from espressivo.types import SAMPLE_RATE, Emotion
 from espressivo.version import __version__
 
@@ -58,27 +59,20 @@ def read_run(folder: Path) -> dict[str, Any]:
     raise ExportError(f"{path}: {found}; pass a folder that `espressivo train` wrote")
 
 
-def read_temperature(folder: Path, given: float | None) -> dict[str, Any]:
-    """Return the fitted temperature and what is known of it.
+def choose_temperature(run: Path, given: float | None) -> dict[str, Any]:
+    """Return the temperature that divides the logits, and what is known of it.
 
-    What was given counts; else what `temperature.json` in the run says; else 1.
+    The given temperature counts; else the one in the run's `temperature.json`; else 1.
 
     Raises:
         ExportError: The file holds no temperature.
     """
     if given is not None:
         return {"temperature": given, "fitted": "given on the command line"}
-    path = folder / "temperature.json"
-    if not path.is_file():
-        return {"temperature": 1.0, "fitted": "not fitted"}
     try:
-        found = dict(json.loads(path.read_text("utf-8")))
-        return found | {"temperature": float(found["temperature"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExportError(
-            f"{path}: is no JSON object with a number 'temperature'; "
-            "fit it again, or pass --temperature"
-        ) from error
+        return read_temperature(run)
+    except TrainingError as error:
+        raise ExportError(str(error)) from error
 
 
 def trained_corpora(run: dict[str, Any]) -> list[dict[str, Any]]:

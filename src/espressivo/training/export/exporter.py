@@ -77,7 +77,7 @@ def export_run(
     folder.require_free(out, force=options.force)
     config = read_config(run / "config.toml")
     described = card.read_run(run)
-    fitted = card.read_temperature(run, options.temperature)
+    fitted = card.choose_temperature(run, options.temperature)
     results = card.read_results(options.results)
     _require_deployable(config)
     network = load_run(run)

@@ -1,17 +1,12 @@
-"""Focal loss, and weights that make classes and corpora count the same."""
+"""The focal loss."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
-import numpy as np
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
-
-    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -40,17 +35,3 @@ def focal_loss(
     if alpha is not None:
         wanted = wanted * alpha
     return -(wanted * (1 - log_p.exp()) ** gamma * log_p).sum(-1).mean()
-
-
-def balanced_weights(groups: Sequence[Hashable]) -> NDArray[np.float64]:
-    """Weigh every item so that all groups weigh the same and the mean weight is 1.
-
-    With classes as groups an item of class c gets N / (C n_c), the study's alpha; with
-    (corpus, class) as groups a small corpus counts as much as a large one.
-
-    >>> balanced_weights(["a", "a", "a", "b"]).round(2).tolist()
-    [0.67, 0.67, 0.67, 2.0]
-    """
-    counts = Counter(groups)
-    share = len(groups) / max(len(counts), 1)
-    return np.array([share / counts[group] for group in groups], dtype=np.float64)

@@ -8,14 +8,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from espressivo.errors import ConfigError, SplitError
-from espressivo.training.corpora.utterance import count_emotions
 from espressivo.training.folds import (
     leaky as random_splits,
 )
 from espressivo.training.folds import (
     splits,
 )
-from espressivo.types import Emotion
+from espressivo.training.folds.weights import fold_class_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -105,30 +104,8 @@ def make_folds(
     except SplitError as error:
         raise SplitError(f"protocol.kind = '{config.kind}': {error}") from error
     for fold in folds:
-        class_weights(fold)
+        fold_class_weights(fold)  # refuses a fold that lacks a class
     return folds
-
-
-def class_weights(fold: Fold) -> dict[Emotion, float]:
-    """Weigh each class of the training part by N / (4 n), n being its utterances.
-
-    Raises:
-        SplitError: The training part lacks a class.
-    """
-    counts = count_emotions(fold.train)
-    if absent := [emotion for emotion, n in counts.items() if n == 0]:
-        raise SplitError(
-            f"fold {fold.name}: no {', '.join(absent)} to train on "
-            f"({len(fold.train)} utterances); make fewer folds, or add a corpus that "
-            "has it to protocol.train_only"
-        )
-    return weigh_classes(fold.train)
-
-
-def weigh_classes(utterances: Sequence[Utterance]) -> dict[Emotion, float]:
-    """Weigh each class by N / (4 n); all must be there."""
-    counts = count_emotions(utterances)
-    return {e: len(utterances) / (len(Emotion) * n) for e, n in counts.items()}
 
 
 def _folds(  # noqa: PLR0911 - one a kind

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from espressivo.errors import CorpusError
 from espressivo.training.corpora.utterance import count_emotions
-from espressivo.training.folds.protocol import class_weights
 from espressivo.training.folds.splits import leave_one_session_out
+from espressivo.training.folds.weights import fold_class_weights
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def table_two(iemocap: Sequence[Utterance], crema_d: Sequence[Utterance]) -> Tab
             f"{len(sessions)} sessions of IEMOCAP ({', '.join(sessions)}), not 5; "
             "espressivo corpora check iemocap DIR says what is missing"
         )
-    weights = [class_weights(f) for f in leave_one_session_out(iemocap, crema_d)]
+    weights = [fold_class_weights(f) for f in leave_one_session_out(iemocap, crema_d)]
     return TableTwo(
         counts={"iemocap": count_emotions(iemocap), "crema-d": count_emotions(crema_d)},
         weights={e: sum(w[e] for w in weights) / len(weights) for e in Emotion},

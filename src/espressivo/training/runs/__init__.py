@@ -1,0 +1,1 @@
+"""Run folders: one model trained, or every fold of a cross-validation, resumable."""
