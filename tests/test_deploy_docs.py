@@ -20,12 +20,8 @@ from hypothesis import strategies as st
 import espressivo
 from espressivo.model.find import find_model
 from espressivo.speech import detector as speech
-from espressivo.speech.detector import (
-    FRAME,
-    SpeechDetector,
-    SpeechOptions,
-    find_segments,
-)
+from espressivo.speech.detector import FRAME, SpeechDetector
+from espressivo.speech.segments import SpeechOptions, find_segments
 from espressivo.speech.windows import Windower
 from espressivo.types import SAMPLE_RATE, Segment
 

@@ -21,7 +21,7 @@ from espressivo.model.find import (
 )
 from espressivo.model.speaker_statistics import (
     SpeakerStatistics,
-    traits_of,
+    features_of,
 )
 from espressivo.profile.profile import Profile
 from tests.conftest import NOTE, ROOT
@@ -84,7 +84,7 @@ def test_what_is_learned_are_the_models_own_numbers(analyzer, empty):
     signal = load_audio(NOTE)
     windows = [signal[e.segment.start : e.segment.end] for e in report.estimates]
     pairs = [analyzer.classifier.embed(window[None]) for window in windows]
-    traits = np.concatenate([traits_of(embedding, p) for p, embedding in pairs])
+    traits = np.concatenate([features_of(embedding, p) for p, embedding in pairs])
 
     voice = report.speaker_statistics
     assert (voice.n_windows, voice.n_recordings) == (len(windows), 1)
@@ -144,7 +144,7 @@ def test_one_actor_fits_the_own_profile_and_the_other_does_not(shared, analyzer)
         heard = []
         for signal in actor(shared, number):
             plain, embedding = analyzer.classifier.embed(signal[None])
-            (traits,) = traits_of(embedding, plain)
+            (traits,) = features_of(embedding, plain)
             heard.append(
                 SpeakerStatistics.empty(len(traits)).with_window(traits, len(signal))
             )

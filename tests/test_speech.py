@@ -6,13 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espressivo.audio.recording import load_audio
-from espressivo.speech.detector import (
-    FRAME,
-    Segmenter,
-    SpeechDetector,
-    SpeechOptions,
-    find_segments,
-)
+from espressivo.speech.detector import FRAME, SpeechDetector
+from espressivo.speech.segments import Segmenter, SpeechOptions, find_segments
 
 PROBABILITIES = st.lists(st.sampled_from([0.0, 0.2, 0.34, 0.4, 0.6, 1.0]), max_size=80)
 

@@ -108,7 +108,7 @@ def test_memory_is_bounded_and_the_mean_is_of_all(analyzer, note):
     for at in range(0, len(signal), 16_000):
         stream.push(signal[at : at + 16_000])
         state = stream.state
-        held = len(state.cutter.windower.buffer) + len(state.pending)
+        held = len(state.chunker.windower.buffer) + len(state.pending)
         assert held <= 3 * 8 * 16_000
         sizes.append(len(state.to_bytes()))
     report = stream.finish("array")

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from espressivo.model.speaker_statistics import (
     SpeakerStatistics,
-    traits_of,
+    features_of,
 )
 
 N_TRAITS = 3
@@ -81,7 +81,7 @@ def test_traits_are_embedding_probabilities_and_entropy():
     embeddings = np.array([[1, 2], [3, 4]], np.float32)
     probabilities = np.array([[0.25] * 4, [1, 0, 0, 0]], np.float32)
 
-    traits = traits_of(embeddings, probabilities)
+    traits = features_of(embeddings, probabilities)
 
     np.testing.assert_array_equal(traits[:, :2], embeddings)
     np.testing.assert_array_equal(traits[:, 2:6], probabilities)

@@ -1,41 +1,30 @@
-"""A model, ready to analyse recordings: each becomes blocks, then a report."""
+"""A model that analyses recordings and streams: samples -> report."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from espressivo.audio.recording import (
-    BLOCK_S,
-    Recording,
-    from_array,
-)
+from espressivo.audio.recording import BLOCK_S, Recording, from_array
 from espressivo.machine import n_cores
-from espressivo.model.classifier import (
-    Classifier,
-    load_classifier,
-)
-from espressivo.model.find import (
-    DEFAULT,
-    find_model,
-)
-from espressivo.pipeline.analysis import Hearing
+from espressivo.model.classifier import Classifier, load_classifier
+from espressivo.model.find import DEFAULT, find_model
+from espressivo.pipeline.analysis_pass import AnalysisPass
+from espressivo.pipeline.recordings import run_recording
 from espressivo.pipeline.stream import Stream
-from espressivo.report import Report
-from espressivo.speech.detector import SpeechOptions
+from espressivo.speech.segments import SpeechOptions
 from espressivo.types import SAMPLE_RATE, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from espressivo.pipeline.state import StreamState
     from espressivo.profile.profile import Profile
-
-    Progress: TypeAlias = Callable[[float, float | None], None]
-    """Called with seconds read, and seconds in all where the container tells."""
+    from espressivo.report import Report
+    from espressivo.types import Progress
 
 
 def load_model(model: str | Path = DEFAULT, **options: Any) -> Analyzer:
@@ -43,7 +32,7 @@ def load_model(model: str | Path = DEFAULT, **options: Any) -> Analyzer:
 
     Args:
         model: As `espressivo models` lists them, or a folder.
-        options: Those of `Analyzer`.
+        options: As for `Analyzer`.
 
     Raises:
         ModelError: There is no such model, or it is not what its card says.
@@ -59,7 +48,7 @@ class Analyzer:
         speech: When speech begins and ends.
         threads: How many windows are classified at once; by default one a core.
         batch_size: How many windows one call of the model takes.
-        profile: Of the speaker that is heard; of use with the model it was made with.
+        profile: Of the speaker in the recordings; it belongs to one model.
 
     Raises:
         ProfileError: The profile is of another model.
@@ -109,15 +98,15 @@ class Analyzer:
     ) -> Stream:
         """Analyse sound while it comes in: `push` chunks, then `finish`.
 
-        The report is the one that `analyze` gives of the same samples (probabilities to
+        The report equals that of `analyze` for the same samples (probabilities to
         0.00001), however they are cut into chunks.
 
         Args:
-            hop_s: While someone speaks, how often that is estimated before its window
-                is certain, in seconds; 0: never. It changes nothing in the report.
+            hop_s: How often speech is estimated while it goes on, before its window is
+                certain, in seconds; 0: never. It changes nothing in the report.
             history: How many windows the report names; of older ones only sums are
                 kept, so that memory is bounded.
-            state: Of a stream of the same model and profile, to go on with.
+            state: Where a stream of the same model and profile stopped.
 
         Raises:
             StateError: The state is of another model, or of another profile.
@@ -143,11 +132,11 @@ class Analyzer:
         """Analyse a file or an array, however long.
 
         With a profile, every window is judged by what the profile held before; the
-        report's `voice` is what the profile can learn from this recording.
+        report's `speaker_statistics` are what the profile can learn from it.
 
         Args:
             recording: A path, or samples [samples]: floats in -1..1 or PCM integers.
-            sample_rate: Of an array, in Hz; files say their own.
+            sample_rate: Sample rate of an array, in Hz; files declare their own.
             name: What the report calls the recording; by default its path.
             block_s: Seconds decoded at a time; changes memory, not the report.
             progress: Called after every block.
@@ -165,31 +154,15 @@ class Analyzer:
             blocks = (signal[i : i + size] for i in range(0, len(signal), size))
             label, total_s = name or "array", len(signal) / SAMPLE_RATE
             warnings = []
-        heard = Hearing(
-            self.classifier,
-            self.speech,
-            self.profile,
-            threads=self.threads,
-            batch_size=self.batch_size,
-        )
+        analysis = AnalysisPass(self.classifier, self.speech, self.profile)
         with closing(blocks):  # the file too, when it ends before its time
-            n_samples = heard.listen(_counted(blocks, total_s, progress))
-        card, use = self.classifier.card, heard.profile_use()
-        if use is not None and use.warning:
-            warnings = [*warnings, use.warning]
-        return Report(
-            recording=label,
-            model=card.name,
-            model_version=card.version,
-            model_sha256=card.sha256,
-            emotions=card.emotions,
-            duration_s=n_samples / SAMPLE_RATE,
-            segments=tuple(heard.segments),
-            estimates=tuple(heard.estimates),
-            warnings=tuple(warnings),
-            profile=use,
-            speaker_statistics=heard.speaker_statistics,
-        )
+            run_recording(
+                analysis,
+                _counted(blocks, total_s, progress),
+                threads=self.threads,
+                batch_size=self.batch_size,
+            )
+        return analysis.report(label, warnings)
 
 
 def _counted(

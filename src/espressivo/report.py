@@ -1,11 +1,11 @@
-"""What an analysis found: windows, their weighted mean, and ways to write it down."""
+"""The report of one recording: windows, their weighted mean, and its JSON and CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,18 +26,18 @@ _DECIMALS = 4
 
 @dataclass(frozen=True, slots=True)
 class ProfileUse:
-    """What a speaker's profile did to a report.
+    """How a speaker's profile changed a report.
 
     Attributes:
-        speaker: Whose.
-        n_recordings: How many it had learned from.
-        n_windows: How many windows of those.
-        speech_s: How many seconds of speech.
-        trust: How much it counted against the population, 0 to 1.
-        distance: How far this recording is from it, 1 being usual of the same voice;
-            None when one of the two holds no speech.
-        distance_limit: Further than this is probably someone else.
-        without: The windows' probabilities had there been no profile.
+        speaker: Whose profile it is.
+        n_recordings: How many recordings the profile had learned from.
+        n_windows: How many windows these held.
+        speech_s: How much speech these held, in seconds.
+        trust: Weight of the profile against the population, 0 to 1.
+        distance: How far this recording is from the profile, 1 being usual for the same
+            voice; None when one of the two holds no speech.
+        distance_limit: A larger distance means that it is probably someone else.
+        without: The estimates of the windows without the profile.
     """
 
     speaker: str
@@ -71,12 +71,12 @@ class Earlier:
     """Sums over windows of a stream that the report does not name any more.
 
     Attributes:
-        n_windows: How many.
+        n_windows: How many windows.
         n_speech: How much speech lies before the report's first segment, in samples.
-        until: Before this sample of the stream.
-        n_classified: How long they are together, in samples.
+        until: End of the last of these windows, in samples.
+        n_classified: Length of these windows together, in samples.
         sums: Their probabilities times their lengths, one per emotion.
-        sums_without: The same, had there been no profile; empty without one.
+        sums_without: The same without the profile; empty without one.
     """
 
     n_windows: int = 0
@@ -86,24 +86,50 @@ class Earlier:
     sums: tuple[float, ...] = ()
     sums_without: tuple[float, ...] = ()
 
+    def with_window(self, window: Estimate, without: Estimate | None) -> Earlier:
+        """Return the sums after one more window.
+
+        Args:
+            window: The next one in order.
+            without: The same window without the profile; None without one.
+        """
+        n = window.segment.n_samples
+        plain = without and _added(self.sums_without, without.probabilities, n)
+        return replace(
+            self,
+            n_windows=self.n_windows + 1,
+            until=window.segment.end,
+            n_classified=self.n_classified + n,
+            sums=_added(self.sums, window.probabilities, n),
+            sums_without=plain or (),
+        )
+
+
+def _added(
+    sums: tuple[float, ...], probabilities: tuple[float, ...], n_samples: int
+) -> tuple[float, ...]:
+    sums = sums or (0.0,) * len(probabilities)
+    return tuple(s + p * n_samples for s, p in zip(sums, probabilities, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """The emotion in one recording, and when.
 
     Attributes:
-        recording: Its name, as it was given.
+        recording: Name of the recording, as it was given.
         model: Name of the model.
-        model_version: Its version.
-        model_sha256: Hash of its graph.
-        emotions: The order of every probability.
+        model_version: Version of the model.
+        model_sha256: Hash of the model's graph.
+        emotions: The order of all probabilities.
         duration_s: Length of the recording that was read, in seconds.
         segments: Where someone speaks, in order.
         estimates: The windows inside them, in order.
         warnings: What went wrong without being fatal.
         profile: What the speaker's profile did; None without one.
-        voice: What a profile can learn from it; None unless it was asked for one.
-        earlier: Of a stream that was too long to name all of it; None otherwise.
+        speaker_statistics: What a profile can learn from the recording; None unless it
+            was analysed with one.
+        earlier: Sums over the older windows of a long stream; None otherwise.
     """
 
     recording: str
@@ -142,7 +168,7 @@ class Report:
 
     @property
     def probabilities_without(self) -> dict[Emotion, float] | None:
-        """The same, had there been no profile; None without speech or profile."""
+        """The same without the profile; None without speech or profile."""
         if self.profile is None:
             return None
         earlier = self.earlier.sums_without if self.earlier else ()

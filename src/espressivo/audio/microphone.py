@@ -1,6 +1,6 @@
-"""Sound as it comes in: the microphone, or a pipe; blocks of mono 16 kHz.
+"""Live sound from the microphone or a pipe, as blocks of mono 16 kHz float32.
 
-Needs `sounddevice` for the microphone alone (extra `live`).
+The microphone alone needs `sounddevice` (extra `live`).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHUNK_S = 0.1
-"""How much comes at once, in seconds."""
+"""Length of one chunk, in seconds."""
 
-_LONGEST_QUEUE = 600  # chunks: a minute, after which the oldest are lost, and told
+_LONGEST_QUEUE = 600  # chunks: a minute; later ones are lost, and counted
 
 
 class Microphone:
-    """The system's microphone, as blocks.
+    """The microphone that the system offers first.
 
     Attributes:
-        n_lost: Chunks that came while nobody had time for them.
+        n_lost: Chunks that were dropped, since the reader was a minute behind.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Microphone:
         self._chunks: queue.Queue[Signal] = queue.Queue(_LONGEST_QUEUE)
 
     def blocks(self) -> Iterator[Signal]:
-        """Yield what is heard, for ever.
+        """Yield what the microphone records, without an end.
 
         Raises:
             AudioError: There is no microphone, or it cannot be opened.
@@ -53,7 +53,7 @@ class Microphone:
                 channels=1,
                 dtype="float32",
                 blocksize=size,
-                callback=self._heard,
+                callback=self._on_chunk,
             ):
                 while True:
                     yield self._chunks.get()
@@ -63,7 +63,7 @@ class Microphone:
                 "in: espressivo listen -"
             ) from error
 
-    def _heard(self, chunk: Any, _n: int, _time: Any, _status: Any) -> None:
+    def _on_chunk(self, chunk: Any, _n: int, _time: Any, _status: Any) -> None:
         try:
             self._chunks.put_nowait(chunk[:, 0].copy())
         except queue.Full:
@@ -85,7 +85,7 @@ def pcm_blocks(pipe: IO[bytes]) -> Iterator[Signal]:
     """Yield raw PCM as it comes: 16 kHz, 16 bit, little-endian, one channel.
 
     Args:
-        pipe: Where it comes from, until it ends.
+        pipe: Read until it ends.
     """
     size = round(2 * CHUNK_S * SAMPLE_RATE)
     held = b""

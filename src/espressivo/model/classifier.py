@@ -18,12 +18,7 @@ from espressivo.model.profile_head import (
     load_profile_head,
     read_profile_head_card,
 )
-from espressivo.model.session import (
-    finite,
-    inputs_of,
-    last_axes,
-    open_graph,
-)
+from espressivo.model.session import finite, inputs_of, last_axes, open_verified
 from espressivo.types import SAMPLE_RATE, Emotion
 
 if TYPE_CHECKING:
@@ -42,12 +37,14 @@ class ModelCard:
     """What `model.json` says about the graph beside it.
 
     Attributes:
-        emotions: The columns of its output, in order.
-        window_s: Longest input it is meant for, in seconds.
-        min_s: Shortest, in seconds.
-        temperature: Already applied inside the graph; told for the record.
-        sha256: Of `model.onnx`, in hexadecimal.
-        personal: What it says about `profile.onnx`; None: it takes no profiles.
+        name: Name of the model.
+        version: Version of the model.
+        emotions: The columns of the graph's output, in order.
+        window_s: Longest input that the graph is meant for, in seconds.
+        min_s: Shortest input, in seconds.
+        temperature: Softmax temperature, already applied inside the graph.
+        sha256: Hash of `model.onnx`, in hexadecimal.
+        profile_head: Card of `profile.onnx`; None: the model takes no profiles.
         details: The whole of `model.json`: training corpora and their licences,
             what the weights may be used for, results with protocol and command.
     """
@@ -111,7 +108,7 @@ class Classifier:
         return finite(rows, name), finite(embeddings, name)
 
     def require_profile_head(self) -> ProfileHead:
-        """Return what takes a speaker's profile; loaded and verified when first asked.
+        """Return the profile head; it is loaded and verified on the first call.
 
         Raises:
             ModelError: The model has no such part, or it is not what the card says.
@@ -137,7 +134,7 @@ def load_classifier(folder: Path) -> Classifier:
     """
     card = read_card(folder)
     path = folder / "model.onnx"
-    session = open_graph(path, card.sha256)
+    session = open_verified(path, card.sha256)
     n_emotions = len(card.emotions)
     _require_interface(path, session, n_emotions)
     if card.profile_head is not None:

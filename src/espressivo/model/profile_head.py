@@ -1,4 +1,4 @@
-"""`profile.onnx`: the part of a model that takes what is known of a voice.
+"""`profile.onnx`: the part of a model that adapts to a speaker's statistics.
 
 All that it computes is inside its graph, so Python, browser and phone share it.
 """
@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from espressivo.errors import ModelError
-from espressivo.model.session import (
-    finite,
-    inputs_of,
-    last_axes,
-    open_graph,
-)
+from espressivo.model.session import finite, inputs_of, last_axes, open_verified
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +23,7 @@ if TYPE_CHECKING:
 
 FILE = "profile.onnx"
 
+# Names inside published graphs: `traits` is the mean of the feature vectors.
 _INPUTS = ("embedding", "probabilities", "count", "traits")
 
 
@@ -36,11 +32,11 @@ class ProfileHeadCard:
     """What `model.json` says about `profile.onnx`.
 
     Attributes:
-        sha256: Of the file, in hexadecimal.
-        width: Of the embedding.
+        sha256: Hash of the file, in hexadecimal.
+        width: Width of the embedding.
         distance_limit: A recording further than this from a profile is probably of
             someone else; 1 is how far a recording of the same voice is on average.
-        suspicion: How often that is said of a recording of the same voice, 0 to 1.
+        suspicion: How often a recording of the same voice exceeds the limit, 0 to 1.
     """
 
     sha256: str
@@ -67,7 +63,7 @@ def read_profile_head_card(details: dict[str, Any]) -> ProfileHeadCard | None:
 
 
 class ProfileHead:
-    """Embeddings and a voice to probabilities; safe to call from several threads."""
+    """Embeddings -> probabilities of one speaker; safe to call from several threads."""
 
     def __init__(self, card: ProfileHeadCard, session: ort.InferenceSession) -> None:
         self.card = card
@@ -79,43 +75,43 @@ class ProfileHead:
         probabilities: NDArray[np.float32],
         statistics: SpeakerStatistics,
     ) -> NDArray[np.float32]:
-        """Return probabilities [B, emotions] given what is known of the voice.
+        """Return probabilities [B, emotions] adapted to a speaker.
 
         Args:
             embeddings: [B, width].
             probabilities: [B, emotions], without a profile.
-            voice: What was heard of it; when nothing, the result is `probabilities`.
+            statistics: The speaker's; if empty, `probabilities` are returned.
         """
         if not statistics.n_windows:
             return probabilities
-        return self.answer(embeddings, probabilities, *_known(statistics))
+        return self.predict(embeddings, probabilities, *_known(statistics))
 
-    def answer(
+    def predict(
         self,
         embeddings: NDArray[np.float32],
         probabilities: NDArray[np.float32],
         count: NDArray[np.floating[Any]],
-        traits: NDArray[np.floating[Any]],
+        features: NDArray[np.floating[Any]],
     ) -> NDArray[np.float32]:
         """Return probabilities [B, emotions], each window with a profile of its own.
 
         Args:
             embeddings: [B, width].
             probabilities: [B, emotions], without a profile.
-            count: [B, 1], windows heard before.
-            traits: [B, traits], their mean.
+            count: [B, 1], windows that each profile was made from.
+            features: [B, features], the mean of their feature vectors.
         """
-        return self._run("personal", embeddings, probabilities, count, traits)
+        return self._run("personal", embeddings, probabilities, count, features)
 
     def distances(
         self,
         embeddings: NDArray[np.float32],
         probabilities: NDArray[np.float32],
         count: NDArray[np.floating[Any]],
-        traits: NDArray[np.floating[Any]],
+        features: NDArray[np.floating[Any]],
     ) -> NDArray[np.float32]:
-        """Return how far windows [B] are from profiles, given as to `answer`."""
-        found = self._run("distance", embeddings, probabilities, count, traits)
+        """Return how far windows [B] are from profiles, given as to `predict`."""
+        found = self._run("distance", embeddings, probabilities, count, features)
         return found[:, 0]
 
     def trust(self, statistics: SpeakerStatistics) -> float:
@@ -123,20 +119,21 @@ class ProfileHead:
         return float(self._of_mean("trust", statistics, statistics))
 
     def distance(
-        self, heard: SpeakerStatistics, statistics: SpeakerStatistics
+        self, recording: SpeakerStatistics, statistics: SpeakerStatistics
     ) -> float:
         """Return how far a recording is from a profile; 1 is usual of the same voice.
 
         Args:
-            heard: The recording, not empty.
-            voice: The profile; 0 is returned where it is empty.
+            recording: Statistics of the recording, not empty.
+            statistics: Statistics of the profile; 0 is returned where they are empty.
         """
-        return float(self._of_mean("distance", heard, statistics))
+        return float(self._of_mean("distance", recording, statistics))
 
     def _of_mean(
-        self, output: str, heard: SpeakerStatistics, statistics: SpeakerStatistics
+        self, output: str, recording: SpeakerStatistics, statistics: SpeakerStatistics
     ) -> float:
-        mean = heard.mean[None].astype(np.float32)
+        # The graph takes windows; the mean of a recording stands for one.
+        mean = recording.mean[None].astype(np.float32)
         width = self.card.width
         plain = mean[:, width:-1]
         found = self._run(output, mean[:, :width], plain, *_known(statistics))
@@ -148,7 +145,7 @@ class ProfileHead:
         embeddings: NDArray[np.float32],
         probabilities: NDArray[np.float32],
         count: NDArray[np.floating[Any]],
-        traits: NDArray[np.floating[Any]],
+        features: NDArray[np.floating[Any]],
     ) -> NDArray[np.float32]:
         (found,) = self._session.run(
             [output],
@@ -156,7 +153,7 @@ class ProfileHead:
                 "embedding": embeddings,
                 "probabilities": probabilities,
                 "count": count.astype(np.float32),
-                "traits": traits.astype(np.float32),
+                "traits": features.astype(np.float32),
             },
         )
         return finite(found, FILE)
@@ -165,7 +162,7 @@ class ProfileHead:
 def _known(
     statistics: SpeakerStatistics,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return count [1, 1] and mean [1, traits] of a voice."""
+    """Return count [1, 1] and mean [1, features] of a speaker."""
     return np.array([[float(statistics.n_windows)]]), statistics.mean[None]
 
 
@@ -178,7 +175,7 @@ def load_profile_head(
         ModelError: It is missing, altered, or not one of ours.
     """
     path = folder / FILE
-    session = open_graph(path, card.sha256)
+    session = open_verified(path, card.sha256)
     inputs, outputs = inputs_of(session), last_axes(session)
     wanted = {"personal": n_emotions, "distance": 1, "trust": 1}
     if inputs != dict.fromkeys(_INPUTS, ("tensor(float)", 2)) or outputs != wanted:

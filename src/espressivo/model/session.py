@@ -1,4 +1,4 @@
-"""An ONNX file, verified, as onnxruntime runs it."""
+"""ONNX sessions: the one place where onnxruntime opens a graph."""
 
 from __future__ import annotations
 
@@ -16,12 +16,47 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def open_graph(path: Path, sha256: str) -> ort.InferenceSession:
-    """Open a graph that a model folder's card names.
+def session_options(threads: int = 1) -> ort.SessionOptions:
+    """Return options: quiet, all graph optimizations on.
+
+    Args:
+        threads: How many threads one call uses. By default one: callers run several
+            calls at once, which is faster, and makes the numbers of a window the same
+            on every machine.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Faults are raised too, and the caller reports them in one line.
+    options.log_severity_level = 4
+    # Idle threads would otherwise spin on, and slow the next session's run.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def open_session(
+    graph: bytes | Path, options: ort.SessionOptions | None = None
+) -> ort.InferenceSession:
+    """Open a graph on the CPU.
+
+    Args:
+        graph: The content of an ONNX file, or its path.
+        options: By default those of `session_options`.
+
+    Raises:
+        Exception: onnxruntime cannot load it (onnxruntime has no public exception
+            types); the caller knows what to tell the user.
+    """
+    options = session_options() if options is None else options
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def open_verified(path: Path, sha256: str) -> ort.InferenceSession:
+    """Open a graph of a model folder.
 
     Args:
         path: The file.
-        sha256: What `model.json` says of it, in hexadecimal.
+        sha256: Its hash according to `model.json`, in hexadecimal.
 
     Raises:
         ModelError: It is missing, altered, or not for onnxruntime.
@@ -38,29 +73,23 @@ def open_graph(path: Path, sha256: str) -> ort.InferenceSession:
             f"{path}: sha256 is {found[:12]}..., not {sha256[:12]}... as "
             "model.json says; the file was altered or cut off: get the model again"
         )
-    options = ort.SessionOptions()
-    # One thread a call: callers run several calls at once, which is faster and makes
-    # a window's numbers the same on every machine size.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
     try:
         # The bytes that were hashed, not the file, which may have changed since.
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has no public exception types
+        return open_session(graph)
+    except Exception as error:
         first = str(error).splitlines()[0]
         raise ModelError(f"{path}: onnxruntime cannot load it ({first})") from error
 
 
 def finite(found: Any, source: str) -> NDArray[np.float32]:
-    """Return what a graph gave.
+    """Return the output of a graph as float32, checked.
 
     Args:
-        found: Its output.
+        found: The output.
         source: How messages call the graph.
 
     Raises:
-        ModelError: It holds what is no number, so its weights must be damaged.
+        ModelError: It holds NaN or infinite numbers, so the weights must be damaged.
     """
     rows = np.asarray(found, np.float32)
     if not np.isfinite(rows).all():
@@ -77,7 +106,7 @@ def inputs_of(session: ort.InferenceSession) -> dict[str, tuple[str, int]]:
 
 
 def last_axes(session: ort.InferenceSession) -> dict[str, int | None]:
-    """Return each output's length along its last of two axes; None: not told."""
+    """Return the length of each output's last of two axes; None: not declared."""
     sizes: dict[str, int | None] = {}
     for out in session.get_outputs():
         size = out.shape[1] if len(out.shape) == 2 else -1

@@ -1,7 +1,7 @@
-"""What was heard of one voice: sums that can be merged in any order.
+"""Sufficient statistics of one speaker's windows, which merge in any order.
 
-Of every window a row of traits is kept account of: the model's embedding, the
-probabilities it gave, and how undecided it was. Never the audio, never a window.
+Every window counts by its feature vector: the model's embedding, its probabilities, and
+their entropy. The statistics keep neither audio nor single windows.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeakerStatistics:
-    """Count, mean and spread of the traits of windows.
+    """Count, mean and spread of the features of windows.
 
     Attributes:
-        n_windows: How many.
-        n_recordings: Of how many recordings.
-        n_samples: Of how much speech, in samples at 16 kHz.
-        mean: float64 [traits].
-        squares: float64 [traits], sum of squared distances from the mean.
+        n_windows: How many windows.
+        n_recordings: How many recordings they come from.
+        n_samples: Length of the windows together, in samples at 16 kHz.
+        mean: float64 [features].
+        squares: float64 [features], sum of squared distances from the mean.
     """
 
     n_windows: int
@@ -34,17 +34,17 @@ class SpeakerStatistics:
     squares: NDArray[np.float64]
 
     @staticmethod
-    def empty(n_traits: int) -> SpeakerStatistics:
-        """Return the voice of which nothing was heard."""
-        return SpeakerStatistics(0, 0, 0, np.zeros(n_traits), np.zeros(n_traits))
+    def empty(n_features: int) -> SpeakerStatistics:
+        """Return the statistics of no window."""
+        return SpeakerStatistics(0, 0, 0, np.zeros(n_features), np.zeros(n_features))
 
     @property
     def variance(self) -> NDArray[np.float64]:
-        """Of each trait over the windows, float64 [traits]; 0 where none was heard."""
+        """Variance of each feature, float64 [features]; 0 without a window."""
         return self.squares / max(1, self.n_windows)
 
     def merged(self, other: SpeakerStatistics) -> SpeakerStatistics:
-        """Return what both together have heard; the order changes only rounding.
+        """Return the statistics of both together; the order changes only rounding.
 
         Source: Chan et al. (1979), merging of means and sums of squares.
         """
@@ -60,22 +60,22 @@ class SpeakerStatistics:
         )
 
     def with_window(
-        self, traits: NDArray[np.float64], n_samples: int
+        self, features: NDArray[np.float64], n_samples: int
     ) -> SpeakerStatistics:
-        """Return what has been heard after one more window, of the same recording."""
-        window = SpeakerStatistics(1, 0, n_samples, traits, np.zeros_like(traits))
+        """Return the statistics after one more window of the same recording."""
+        window = SpeakerStatistics(1, 0, n_samples, features, np.zeros_like(features))
         return self.merged(window)
 
 
-def traits_of(
+def features_of(
     embeddings: NDArray[np.float32], probabilities: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Lay out the traits of windows [B, width + emotions + 1].
+    """Return the feature vectors of windows, float64 [B, width + emotions + 1].
 
     Args:
         embeddings: [B, width].
-        probabilities: [B, emotions], of the model without a profile.
+        probabilities: [B, emotions], without a profile.
     """
     p = np.asarray(probabilities, np.float64)
-    undecided = -(p * np.log(np.maximum(p, 1e-12))).sum(1, keepdims=True)  # nats
-    return np.hstack([np.asarray(embeddings, np.float64), p, undecided])
+    entropy = -(p * np.log(np.maximum(p, 1e-12))).sum(1, keepdims=True)  # nats
+    return np.hstack([np.asarray(embeddings, np.float64), p, entropy])

@@ -1,1 +1,1 @@
-"""One analysis pass over a recording or a stream: samples -> report."""
+"""The one analysis pass over a recording or a stream: samples -> report."""

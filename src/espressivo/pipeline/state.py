@@ -1,4 +1,4 @@
-"""What a stream knows, as a value that can be written down and read again."""
+"""The state of a stream, as a value that can be saved and restored."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from espressivo.errors import StateError
 from espressivo.model.speaker_statistics import SpeakerStatistics
 from espressivo.report import Earlier
 from espressivo.speech.chunker import ChunkerState
-from espressivo.speech.detector import (
-    DetectorState,
-    SegmenterState,
-)
+from espressivo.speech.detector import DetectorState
+from espressivo.speech.segments import SegmenterState
 from espressivo.speech.windows import WindowerState
 from espressivo.types import Estimate, Segment, Signal
 
@@ -41,20 +39,20 @@ class StreamState:
     It holds up to three windows of audio: what was said just now.
 
     Attributes:
-        model_sha256: Of the model's graph.
-        speaker: Whose profile it is judged by; None without.
-        cutter: Of speech detector, hysteresis and windower; None at the beginning.
+        model_sha256: Hash of the model's graph.
+        speaker: Whose profile is applied; None without one.
+        chunker: State of detector, hysteresis and windower; None at the beginning.
         pending: Samples that do not fill a frame yet.
-        segments: Of which the report will tell.
-        estimates: Of which the report will tell.
-        without: The same windows, had there been no profile.
-        earlier: Sums over older ones.
-        voice: What a profile can learn; None without one.
+        segments: Segments that the report will name.
+        estimates: Windows that the report will name.
+        without: The same windows without the profile; empty without one.
+        earlier: Sums over older windows.
+        speaker_statistics: What a profile can learn; None without one.
     """
 
     model_sha256: str
     speaker: str | None
-    cutter: ChunkerState | None
+    chunker: ChunkerState | None
     pending: Signal
     segments: tuple[Segment, ...]
     estimates: tuple[Estimate, ...]
@@ -63,7 +61,7 @@ class StreamState:
     speaker_statistics: SpeakerStatistics | None
 
     def to_bytes(self) -> bytes:
-        """Return it as a file's content: a zip of arrays and JSON, with checksums."""
+        """Return the content of a file: a zip of arrays and JSON, with checksums."""
         details: dict[str, Any] = {
             "schema": f"{FORMAT}{FORMAT_VERSION}",
             "model_sha256": self.model_sha256,
@@ -77,29 +75,24 @@ class StreamState:
             "rows": np.array([e.probabilities for e in self.estimates]),
             "without": np.array([e.probabilities for e in self.without]),
         }
-        if (cutter := self.cutter) is not None:
-            detector, windower = cutter.detector, cutter.windower
+        if (chunker := self.chunker) is not None:
+            detector, windower = chunker.detector, chunker.windower
             arrays |= {
                 "network": detector.network,
                 "tail": detector.tail,
                 "buffer": windower.buffer,
             }
+            # Keys of format 1 keep their old names, so that saved streams go on.
             details["cutter"] = {
                 "loudest": detector.loudest,
-                "segmenter": asdict(cutter.segmenter),
+                "segmenter": asdict(chunker.segmenter),
                 "offset": windower.offset,
                 "cut_until": windower.cut_until,
             }
-        if (speaker_statistics := self.speaker_statistics) is not None:
-            arrays |= {
-                "mean": speaker_statistics.mean,
-                "squares": speaker_statistics.squares,
-            }
-            details["voice"] = [
-                speaker_statistics.n_windows,
-                speaker_statistics.n_recordings,
-                speaker_statistics.n_samples,
-            ]
+        if (known := self.speaker_statistics) is not None:
+            arrays |= {"mean": known.mean, "squares": known.squares}
+            counts = [known.n_windows, known.n_recordings, known.n_samples]
+            details["voice"] = counts
         file = io.BytesIO()
         text = np.frombuffer(json.dumps(details).encode(), np.uint8)
         np.savez(file, details=text, **arrays)  # type: ignore[arg-type]
@@ -135,14 +128,13 @@ class StreamState:
 
 
 def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamState:
-    cutter = speaker_statistics = None
+    chunker = speaker_statistics = None
     if (known := details.get("cutter")) is not None:
-        cutter = ChunkerState(
+        at = int(known["offset"]), int(known["cut_until"])
+        chunker = ChunkerState(
             DetectorState(arrays["network"], arrays["tail"], float(known["loudest"])),
             SegmenterState(**known["segmenter"]),
-            WindowerState(
-                arrays["buffer"], int(known["offset"]), int(known["cut_until"])
-            ),
+            WindowerState(arrays["buffer"], *at),
         )
     if (counts := details.get("voice")) is not None:
         n_windows, n_recordings, n_samples = map(int, counts)
@@ -151,24 +143,19 @@ def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamSt
             n_windows, n_recordings, n_samples, *sums
         )
     spans = [Segment(*span) for span in arrays["spans"].tolist()]
-    earlier = details["earlier"]
+    has_profile = speaker_statistics is not None
+    earlier = dict(details["earlier"])
+    for name in ("sums", "sums_without"):
+        earlier[name] = tuple(earlier[name])
     return StreamState(
         model_sha256=str(details["model_sha256"]),
         speaker=details["speaker"],
-        cutter=cutter,
+        chunker=chunker,
         pending=arrays["pending"],
         segments=tuple(Segment(*span) for span in arrays["segments"].tolist()),
         estimates=_estimates(spans, arrays["rows"]),
-        without=_estimates(spans, arrays["without"])
-        if speaker_statistics is not None
-        else (),
-        earlier=Earlier(
-            **{
-                **earlier,
-                "sums": tuple(earlier["sums"]),
-                "sums_without": tuple(earlier["sums_without"]),
-            }
-        ),
+        without=_estimates(spans, arrays["without"]) if has_profile else (),
+        earlier=Earlier(**earlier),
         speaker_statistics=speaker_statistics,
     )
 

@@ -1,4 +1,4 @@
-"""What a speaker's voice is like on average, learned without labels."""
+"""Profiles of speakers: what their voice is like on average, without labels."""
 
 from espressivo.profile.profile import Profile, create, delete, learn
 

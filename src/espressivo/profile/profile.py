@@ -1,7 +1,7 @@
-"""What a speaker sounds like when nothing is the matter, learned without labels.
+"""Profiles: what one model finds in a speaker's voice on average, without labels.
 
-A profile is a few kilobytes: how much was heard, and mean and spread of what the model
-made of it. It holds no audio, and is of use to one model only.
+A profile is a few kilobytes: the statistics of the windows that it was made from. It
+holds no audio, and belongs to one model.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ if TYPE_CHECKING:
 _COUNTS = ("n_windows", "n_recordings", "n_samples")
 
 
-class Heard(Protocol):
+class HasSpeakerStatistics(Protocol):
     """What a profile learns from: a report, or another profile of the speaker."""
 
     @property
     def model(self) -> str:
-        """Name of the model that heard it."""
+        """Name of the model that made the statistics."""
 
     @property
     def model_version(self) -> str:
-        """Its version."""
+        """Version of the model."""
 
     @property
     def model_sha256(self) -> str:
-        """Hash of its graph."""
+        """Hash of the model's graph."""
 
     @property
     def speaker_statistics(self) -> SpeakerStatistics | None:
-        """What was heard; None where nobody listened for it."""
+        """The statistics; None in a report that was made without a profile."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """A speaker's voice as one model hears it; never changed, but replaced.
+    """The statistics of a speaker's voice in one model; immutable.
 
     >>> import espressivo
     >>> analyzer = espressivo.load_model()
@@ -63,11 +63,11 @@ class Profile:
     0.0
 
     Attributes:
-        speaker: The name it goes by.
+        speaker: Name of the profile.
         model: Name of the model.
-        model_version: Its version.
-        model_sha256: Hash of its graph.
-        voice: What was heard.
+        model_version: Version of the model.
+        model_sha256: Hash of the model's graph.
+        speaker_statistics: Statistics of the windows that it was made from.
     """
 
     speaker: str
@@ -78,18 +78,16 @@ class Profile:
 
     @staticmethod
     def new(speaker: str, classifier: Classifier) -> Profile:
-        """Return the profile of a speaker of whom nothing was heard.
+        """Return the profile of a speaker without any recording yet.
 
         Raises:
             ModelError: The model takes no profiles.
         """
-        card, speaker_statistics = (
+        card, statistics = (
             classifier.card,
-            SpeakerStatistics.empty(_n_traits(classifier)),
+            SpeakerStatistics.empty(_n_features(classifier)),
         )
-        return Profile(
-            speaker, card.name, card.version, card.sha256, speaker_statistics
-        )
+        return Profile(speaker, card.name, card.version, card.sha256, statistics)
 
     @staticmethod
     def load(speaker: str | Path) -> Profile:
@@ -131,21 +129,21 @@ class Profile:
         return self.speaker_statistics.n_samples / SAMPLE_RATE
 
     @property
-    def n_traits(self) -> int:
-        """How many traits of a window it keeps account of."""
+    def n_features(self) -> int:
+        """Length of the feature vectors that it is made from."""
         return len(self.speaker_statistics.mean)
 
-    def merged(self, *heard: Heard) -> Profile:
-        """Return the profile after more was heard; the order changes only rounding.
+    def merged(self, *sources: HasSpeakerStatistics) -> Profile:
+        """Return the profile with more statistics; the order changes only rounding.
 
         Args:
-            heard: Reports of recordings, or other profiles.
+            sources: Reports of recordings, or other profiles.
 
         Raises:
             ProfileError: One is of another model, or was made without any profile.
         """
         whole = self.speaker_statistics
-        for each in heard:
+        for each in sources:
             self._require(each.model, each.model_version, each.model_sha256)
             if each.speaker_statistics is None:
                 raise ProfileError(
@@ -156,18 +154,18 @@ class Profile:
         return replace(self, speaker_statistics=whole)
 
     def require_model(self, classifier: Classifier) -> None:
-        """Refuse a model other than the one that this profile is of.
+        """Refuse a model other than the one that this profile belongs to.
 
         Raises:
-            ModelError: It takes no profiles.
-            ProfileError: It is another one.
+            ModelError: The model takes no profiles.
+            ProfileError: It is another model.
         """
         card = classifier.card
         self._require(card.name, card.version, card.sha256)
-        if self.n_traits != (wanted := _n_traits(classifier)):
+        if self.n_features != (wanted := _n_features(classifier)):
             raise ProfileError(
-                f"profile '{self.speaker}' holds sums of {self.n_traits} traits, not "
-                f"{wanted}; create it anew"
+                f"profile '{self.speaker}' holds sums of {self.n_features} features, "
+                f"not {wanted}; create it anew"
             )
 
     def _require(self, name: str, version: str, sha256: str) -> None:
@@ -180,7 +178,7 @@ class Profile:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the file's content as JSON can say it."""
+        """Return the content of the file, ready for JSON."""
         return signed(
             {
                 "espressivo": __version__,
@@ -197,24 +195,24 @@ class Profile:
         )
 
 
-def learn(speaker: str | Path, *heard: Heard) -> Profile:
-    """Add what was heard to a saved profile, and return it.
+def learn(speaker: str | Path, *sources: HasSpeakerStatistics) -> Profile:
+    """Add statistics to a saved profile, and return it.
 
     Several processes may do so at once: each waits for the other, and nothing is lost.
 
     Args:
         speaker: A name, or a path ending in .json.
-        heard: Reports of recordings, or other profiles.
+        sources: Reports of recordings, or other profiles.
 
     Raises:
-        ProfileError: There is no such profile, it cannot be read or written, or what
-            was heard is of another model.
+        ProfileError: There is no such profile, it cannot be read or written, or a
+            source is of another model.
     """
     path = profile_path(speaker)
     if not path.is_file():
         return Profile.load(path)  # which says so; a lock would make the folder
     with held(path):
-        profile = Profile.load(path).merged(*heard)
+        profile = Profile.load(path).merged(*sources)
         write_content(profile.to_dict(), path)
     return profile
 
@@ -254,7 +252,7 @@ def delete(speaker: str | Path) -> Path:
     return path
 
 
-def _n_traits(classifier: Classifier) -> int:
+def _n_features(classifier: Classifier) -> int:
     width = classifier.require_profile_head().card.width
     return width + len(classifier.card.emotions) + 1
 

@@ -1,1 +1,1 @@
-"""Where someone speaks, and the windows that the model takes of it."""
+"""Voice activity detection, segments of speech, and the windows inside them."""

@@ -1,6 +1,6 @@
-"""Blocks of a signal -> the windows in them: speech detector, hysteresis and windower.
+"""Blocks of a signal -> windows of speech: detector, hysteresis and windower.
 
-What is known between two blocks is an explicit value, `ChunkerState`: a cutter that is
+The state between two blocks is an explicit value, `ChunkerState`: a chunker that is
 made from it goes on where the other stopped.
 """
 
@@ -8,24 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from espressivo.speech.detector import (
-    DetectorState,
-    Segmenter,
-    SegmenterState,
-    SpeechDetector,
-    SpeechOptions,
-)
-from espressivo.speech.windows import (
-    Window,
-    Windower,
-    WindowerState,
-)
+from espressivo.speech.detector import DetectorState, SpeechDetector
+from espressivo.speech.segments import Segmenter, SegmenterState, SpeechOptions
+from espressivo.speech.windows import Window, Windower, WindowerState
 from espressivo.types import Segment, Signal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkerState:
-    """All that a cutter knows."""
+    """The state of a chunker between two blocks."""
 
     detector: DetectorState
     segmenter: SegmenterState
@@ -37,9 +28,9 @@ class Chunker:
 
     Args:
         window: Longest window that the model takes, in samples.
-        minimum: Shortest, in samples.
+        minimum: Shortest window, in samples.
         speech: When speech begins and ends.
-        state: Where another cutter stopped; by default at the beginning.
+        state: Where another chunker stopped; by default at the beginning.
     """
 
     def __init__(
@@ -55,7 +46,7 @@ class Chunker:
 
     @property
     def state(self) -> ChunkerState:
-        """What it knows; of use until the next block."""
+        """The state, of use until the next block."""
         return ChunkerState(
             self._detector.state, self._segmenter.state, self._windower.state
         )
@@ -80,10 +71,10 @@ class Chunker:
         return self._cut([*closed, *self._segmenter.finish(self.n_samples)])
 
     def peek(self, least: int) -> Window | None:
-        """Return the newest of what is being said, before its window is certain.
+        """Return the newest speech before its window is certain.
 
         Args:
-            least: Fewer samples of speech than this are not worth it.
+            least: None is returned for fewer samples of speech than this.
         """
         segment = self._segmenter.open
         return None if segment is None else self._windower.peek(segment, least)

@@ -1,9 +1,9 @@
 """Segments of speech -> windows that the classifier takes, from a stream.
 
 A segment of at most `window` samples is one window; up to twice that, two equal
-ones; a longer one gives off whole windows until that holds for the rest. So no tail
-is too short to say anything, and no more than two windows are ever kept waiting,
-however long someone speaks without a pause.
+ones; a longer one gives off whole windows until the rest is at most twice that. So no
+tail is too short to classify, and at most two windows are kept waiting, however long
+someone speaks without a pause.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from espressivo.types import Segment, Signal
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One input of the classifier: where it lies and what is heard there.
+    """One input of the classifier: its place in the recording, and its samples.
 
     `signal` holds `segment`'s samples; only when the whole recording is shorter than
     the classifier's minimum is it longer, by zeros at the end.
@@ -30,11 +30,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowerState:
-    """What a windower knows between two blocks.
+    """The state of a windower between two blocks.
 
     Attributes:
         buffer: The newest samples, which windows yet to come may need.
-        offset: Where it begins in the recording, in samples.
+        offset: Where the buffer begins in the recording, in samples.
         cut_until: End of the last window of the open segment, in samples.
     """
 
@@ -78,7 +78,7 @@ class Windower:
 
     @property
     def state(self) -> WindowerState:
-        """What it knows."""
+        """The state, of use until the next block."""
         tape = self._tape
         buffer = tape.between(tape.start, tape.end)
         return WindowerState(buffer, tape.start, self._cut_until)

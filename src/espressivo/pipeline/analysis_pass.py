@@ -1,0 +1,196 @@
+"""One pass over one recording: what was found so far, and the report of it.
+
+Files and streams share it. They differ in which windows are classified together
+(`recordings.py`: batches in threads; `stream.py`: one by one, as they come).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from espressivo.errors import StateError
+from espressivo.model.speaker_statistics import SpeakerStatistics
+from espressivo.pipeline.state import StreamState
+from espressivo.pipeline.window_classifier import WindowClassifier
+from espressivo.report import Earlier, Report
+from espressivo.speech.chunker import Chunker
+from espressivo.types import SAMPLE_RATE, Estimate, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from espressivo.model.classifier import Classifier
+    from espressivo.pipeline.window_classifier import Prediction
+    from espressivo.profile.profile import Profile
+    from espressivo.speech.segments import SpeechOptions
+    from espressivo.speech.windows import Window
+
+
+class AnalysisPass:
+    """Speech, windows and estimates of one recording.
+
+    Args:
+        classifier: A loaded model.
+        speech: When speech begins and ends.
+        profile: Of the speaker in the recording.
+        state: Where another pass stopped; by default at the beginning.
+
+    Attributes:
+        windows: What classifies the windows.
+
+    Raises:
+        StateError: The state is of another model, or of another profile.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        speech: SpeechOptions,
+        profile: Profile | None,
+        state: StreamState | None = None,
+    ) -> None:
+        self._card = classifier.card
+        self._speaker = None if profile is None else profile.speaker
+        state = state or self._beginning(profile)
+        self._require_same(state)
+        self.windows = WindowClassifier(classifier, profile)
+        card = self._card
+        self._chunker = Chunker(card.window, card.minimum, speech, state.chunker)
+        self._segments = list(state.segments)
+        self._estimates = list(state.estimates)
+        self._without = list(state.without)
+        self._earlier = state.earlier
+        self._speaker_statistics = state.speaker_statistics
+
+    @property
+    def n_samples(self) -> int:
+        """How much of the recording has passed."""
+        return self._chunker.n_samples
+
+    def state(self, pending: Signal) -> StreamState:
+        """Return all that the pass knows: a pass made from it goes on the same.
+
+        Args:
+            pending: Samples that the caller has not pushed yet.
+        """
+        return StreamState(
+            model_sha256=self._card.sha256,
+            speaker=self._speaker,
+            chunker=self._chunker.state,
+            pending=pending,
+            segments=tuple(self._segments),
+            estimates=tuple(self._estimates),
+            without=tuple(self._without),
+            earlier=self._earlier,
+            speaker_statistics=self._speaker_statistics,
+        )
+
+    def push(self, block: Signal) -> list[Window]:
+        """Take the next samples; return the windows that they complete, in order."""
+        segments, windows = self._chunker.push(block)
+        self._segments += segments
+        return windows
+
+    def finish(self) -> list[Window]:
+        """Return the windows that the recording's end completes."""
+        segments, windows = self._chunker.finish()
+        self._segments += segments
+        return windows
+
+    def peek(self, least: int) -> Window | None:
+        """Return the newest speech before its window is certain.
+
+        Args:
+            least: None is returned for fewer samples of speech than this.
+        """
+        return self._chunker.peek(least)
+
+    def add(self, predictions: Sequence[Prediction]) -> list[Estimate]:
+        """Add windows in their order, and return their estimates."""
+        adapted = self.windows.adapt(predictions)
+        for each in adapted:
+            if self._speaker_statistics is not None and each.features is not None:
+                # One by one: the sums must not depend on how many come at once.
+                self._speaker_statistics = self._speaker_statistics.with_window(
+                    each.features, each.plain.segment.n_samples
+                )
+                self._without.append(each.plain)
+        estimates = [each.estimate for each in adapted]
+        self._estimates += estimates
+        return estimates
+
+    def forget(self, n_kept: int) -> None:
+        """Keep the newest `n_kept` windows and segments, and sums of the older ones."""
+        while len(self._estimates) > n_kept:
+            without = self._without.pop(0) if self._without else None
+            self._earlier = self._earlier.with_window(self._estimates.pop(0), without)
+        while len(self._segments) > n_kept or (
+            self._segments and self._segments[0].end <= self._earlier.until
+        ):
+            gone = self._segments.pop(0)
+            n_speech = self._earlier.n_speech + gone.n_samples
+            self._earlier = replace(self._earlier, n_speech=n_speech)
+
+    def report(self, name: str, warnings: Sequence[str] = ()) -> Report:
+        """Return the report of a pass that is finished.
+
+        Args:
+            name: What the report calls the recording.
+            warnings: What went wrong while it was decoded.
+        """
+        card, statistics, use = self._card, self._speaker_statistics, None
+        if statistics is not None:
+            if statistics.n_windows:
+                statistics = replace(statistics, n_recordings=1)
+            use = self.windows.profile_use(statistics, self._without)
+        return Report(
+            recording=name,
+            model=card.name,
+            model_version=card.version,
+            model_sha256=card.sha256,
+            emotions=card.emotions,
+            duration_s=self.n_samples / SAMPLE_RATE,
+            segments=tuple(self._segments),
+            estimates=tuple(self._estimates),
+            warnings=(*warnings, use.warning) if use and use.warning else (*warnings,),
+            profile=use,
+            speaker_statistics=statistics,
+            earlier=self._earlier if self._earlier.n_windows else None,
+        )
+
+    def _beginning(self, profile: Profile | None) -> StreamState:
+        return StreamState(
+            model_sha256=self._card.sha256,
+            speaker=self._speaker,
+            chunker=None,
+            pending=np.zeros(0, np.float32),
+            segments=(),
+            estimates=(),
+            without=(),
+            earlier=Earlier(),
+            speaker_statistics=None
+            if profile is None
+            else SpeakerStatistics.empty(profile.n_features),
+        )
+
+    def _require_same(self, state: StreamState) -> None:
+        card = self._card
+        if state.model_sha256 != card.sha256:
+            raise StateError(
+                "the stream was saved with a model of sha256 "
+                f"{state.model_sha256[:12]}..., and this is {card.name} {card.version} "
+                f"({card.sha256[:12]}...); restore it with the model that it was saved "
+                "with"
+            )
+        if state.speaker != self._speaker:
+            raise StateError(
+                f"the stream was saved with {_called(state.speaker)}, and this is with "
+                f"{_called(self._speaker)}; restore it with the same"
+            )
+
+
+def _called(speaker: str | None) -> str:
+    return "no profile" if speaker is None else f"the profile of '{speaker}'"

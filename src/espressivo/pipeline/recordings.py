@@ -1,0 +1,86 @@
+"""A whole recording through the analysis pass, in constant memory.
+
+The calling thread finds speech; a small pool classifies windows meanwhile, one batch a
+thread, and never falls far behind.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from espressivo.pipeline.analysis_pass import AnalysisPass
+    from espressivo.pipeline.window_classifier import Prediction
+    from espressivo.speech.windows import Window
+    from espressivo.types import Signal
+
+_AT_ONCE = 64  # windows added together: one call of the profile head for all of them
+
+
+def run_recording(
+    analysis: AnalysisPass, blocks: Iterable[Signal], *, threads: int, batch_size: int
+) -> None:
+    """Push a whole recording into a pass that is at its beginning, and finish it.
+
+    Args:
+        analysis: The pass.
+        blocks: The recording's samples, in order.
+        threads: How many batches are classified at once.
+        batch_size: How many windows one call of the model takes.
+    """
+    pool = ThreadPoolExecutor(threads, "classify")
+    batches = _Batches(analysis, pool, batch_size)
+    try:
+        for block in blocks:
+            batches.submit(analysis.push(block))
+            # So far ahead every thread has work, and few windows wait in memory.
+            batches.collect(n_left=2 * threads)
+        batches.submit(analysis.finish(), whole=True)
+        batches.collect(n_left=0)
+        batches.add()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Batches:
+    """Windows on their way through the pool; their order is kept."""
+
+    def __init__(
+        self, analysis: AnalysisPass, pool: ThreadPoolExecutor, batch_size: int
+    ) -> None:
+        self._analysis, self._pool, self._size = analysis, pool, batch_size
+        self._waiting: list[Window] = []
+        self._running: deque[Future[list[Prediction]]] = deque()
+        self._done: list[Prediction] = []
+
+    def submit(self, windows: list[Window], *, whole: bool = False) -> None:
+        """Start batches when enough windows wait; with `whole`, of all that wait."""
+        self._waiting += windows
+        if len(self._waiting) < self._size and not whole:
+            return
+        # A batch is one array, so its windows must have one length.
+        for _, group in groupby(self._waiting, key=lambda w: len(w.signal)):
+            equal = list(group)
+            for i in range(0, len(equal), self._size):
+                batch = equal[i : i + self._size]
+                self._running.append(
+                    self._pool.submit(self._analysis.windows.predict, batch)
+                )
+        self._waiting = []
+
+    def collect(self, n_left: int) -> None:
+        """Wait until at most `n_left` batches are running."""
+        while len(self._running) > n_left:
+            self._done += self._running.popleft().result()
+            if len(self._done) >= _AT_ONCE:
+                self.add()
+
+    def add(self) -> None:
+        """Add the windows that are done to the pass."""
+        done, self._done = self._done, []
+        self._analysis.add(done)
