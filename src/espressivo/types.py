@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SAMPLE_RATE = 16_000
 """Samples per second (Hz) of every signal inside the package."""
 
 Signal: TypeAlias = NDArray[np.float32]
 """Mono audio [samples] at `SAMPLE_RATE`, full scale being 1."""
+
+Progress: TypeAlias = Callable[[float, float | None], None]
+"""Called with how much is done (seconds, or a count) and of how much, if known."""
 
 
 class Emotion(StrEnum):
@@ -62,3 +69,20 @@ class Estimate:
     segment: Segment
     probabilities: tuple[float, ...]
     provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A recording that could not be read or analysed, and why.
+
+    Attributes:
+        id: Name of the recording in its corpus, table or archive.
+        path: Where it is, or was looked for; the address of a remote one is text.
+        reason: One line for a person to read.
+        kind: A word or two to count failures by; empty where nobody counts them.
+    """
+
+    id: str
+    path: Path | str
+    reason: str
+    kind: str = ""

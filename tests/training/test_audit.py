@@ -277,7 +277,7 @@ def test_what_does_not_decode_is_named_and_counted_and_the_rest_compared(
         progress=lambda done, total: calls.append((done, total)),
     )
     assert of(found, "audio")[0].names == ("t0 = x",)
-    assert [(b.name, b.path) for b in found.undecodable] == [
+    assert [(b.id, b.path) for b in found.undecodable] == [
         ("t1", bad),
         ("t2", absent),
     ]

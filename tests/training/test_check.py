@@ -107,7 +107,7 @@ def test_broken_recordings_are_named_with_the_reason(tmp_path):
     whole = encode(tmp_path / "03a02Ta.wav", tone(300, seconds=2)).read_bytes()
     (tmp_path / "03a02Ta.wav").write_bytes(whole[: len(whole) // 2])
 
-    broken = {b.name: b.reason for b in check_corpus("emodb", tmp_path).broken}
+    broken = {b.id: b.reason for b in check_corpus("emodb", tmp_path).broken}
 
     assert broken.keys() == {"03a01Nc", "03a01Wa", "03a02Fc", "03a02Nc", "03a02Ta"}
     assert "empty" in broken["03a01Nc"]

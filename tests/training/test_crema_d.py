@@ -107,8 +107,8 @@ def test_the_clip_that_was_published_silent_is_told_but_no_fault(tmp_path):
     for name in ("1076_MTI_SAD_XX", "1076_MTI_ANG_XX"):
         write_wav(tmp_path / f"{name}.wav", np.zeros(16_000, np.float32))
     check = check_corpus("crema-d", tmp_path)
-    assert [b.name for b in check.known_broken] == ["1076_MTI_SAD_XX"]
-    assert [b.name for b in check.broken] == ["1076_MTI_ANG_XX"]
+    assert [b.id for b in check.known_broken] == ["1076_MTI_SAD_XX"]
+    assert [b.id for b in check.broken] == ["1076_MTI_ANG_XX"]
 
 
 def test_half_a_corpus_is_named(tmp_path):

@@ -19,11 +19,8 @@ from espressivo.model.find import (
 from espressivo.training.corpora import Utterance, read_corpus
 from espressivo.training.evaluate import classify_clip, evaluate
 from espressivo.training.figures import plot_confusion
-from espressivo.training.scores.evaluation import (
-    Evaluation,
-    Failure,
-)
-from espressivo.types import Emotion
+from espressivo.training.scores.evaluation import Evaluation
+from espressivo.types import Emotion, Unreadable
 from tests.recordings import encode
 
 
@@ -204,7 +201,7 @@ def test_without_calm_only_calm_is_left_out():
 
 
 def test_json_names_what_was_and_was_not_scored():
-    failure = Failure("ravdess/x", Path("x.wav"), "x.wav: the file is empty")
+    failure = Unreadable("ravdess/x", Path("x.wav"), "x.wav: the file is empty")
     plain = json.loads(replace(made_up(), failures=(failure,)).to_json())
     assert plain["schema"] == "espressivo.evaluation/1"
     assert (plain["n_utterances"], plain["n_speakers"]) == (60, 6)

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from espressivo.bench.energy import EnergyMeter
-    from espressivo.bench.profiling import Profile
+    from espressivo.bench.profiling import GraphProfile
     from espressivo.bench.subject import Subject
+    from espressivo.types import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class BenchOptions:
 def bench(
     subjects: Sequence[Subject],
     options: BenchOptions | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> BenchReport:
     """Measure models, in turn wherever time is measured.
 
@@ -106,7 +107,7 @@ class _Measure:
         self,
         subjects: Sequence[Subject],
         options: BenchOptions,
-        progress: Callable[[int, int], None] | None,
+        progress: Progress | None,
     ) -> None:
         self.subjects, self.options, self.progress = subjects, options, progress
         self.threads = options.threads or n_cores()
@@ -159,7 +160,7 @@ class _Measure:
         self._step()
         return found
 
-    def profile(self, subject: Subject) -> Profile:
+    def profile(self, subject: Subject) -> GraphProfile:
         """Return what a model's operators cost."""
         seconds, runs = self.options.seconds, self.options.runs
         found = profile(subject.path, seconds, runs, name=subject.name)

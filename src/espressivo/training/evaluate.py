@@ -24,9 +24,8 @@ from espressivo.model.classifier import (
 from espressivo.training.clips.preprocess import find_loud
 from espressivo.training.scores.evaluation import (
     Evaluation,
-    Failure,
 )
-from espressivo.types import SAMPLE_RATE, Emotion, Segment, Signal
+from espressivo.types import SAMPLE_RATE, Emotion, Segment, Signal, Unreadable
 
 _Result = TypeVar("_Result")
 
@@ -37,9 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from espressivo.training.corpora.utterance import Utterance
-
-    Progress: TypeAlias = Callable[[int, int], None]
-    """Called with how many are done, and how many there are."""
+    from espressivo.types import Progress
 
     Answer: TypeAlias = NDArray[np.float64] | None
     """Probabilities in the order of `Emotion`, or None: no speech was found."""
@@ -77,11 +74,11 @@ def evaluate(
     )
     answered: list[tuple[Utterance, NDArray[np.float64]]] = []
     silent: list[Utterance] = []
-    failures: list[Failure] = []
+    failures: list[Unreadable] = []
     results = in_parallel(partial(_try, answer), utterances)
     for n, (utterance, result) in enumerate(zip(utterances, results, strict=True), 1):
         if isinstance(result, AudioError):
-            failures.append(Failure(utterance.id, utterance.path, str(result)))
+            failures.append(Unreadable(utterance.id, utterance.path, str(result)))
         elif result is None:
             silent.append(utterance)
         else:

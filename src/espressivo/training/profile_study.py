@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         [_Float32, _Float32, _Float, _Float], NDArray[np.floating[Any]]
     ]
     """Embeddings, plain probabilities, counts, traits -> probabilities."""
+    from espressivo.types import Progress
 
 
 class _Heard(NamedTuple):
@@ -190,7 +191,7 @@ def suspect(
 def listen(
     folder: Path,
     utterances: Sequence[Utterance],
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     *,
     pipeline: bool = False,
 ) -> Listened:
@@ -276,7 +277,7 @@ def study(
     sizes: Sequence[int | None] = SIZES,
     n_draws: int = 10,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Cell]:
     """Score all kinds and sizes of histories.
 

@@ -30,11 +30,13 @@ from espressivo.training.scores.metrics import (
 from espressivo.types import SAMPLE_RATE, Emotion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from espressivo.training.long_notes import Gaps, Spoken
     from espressivo.training.noises import Noise
     from espressivo.training.vad_ways import Answers, Ears, Heard
+    from espressivo.types import Progress
+
 
 ALL = "all kinds"
 """All kinds of gaps together."""
@@ -116,7 +118,7 @@ def hear_notes(
     noises: Sequence[Noise],
     *,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[HeardNotes]:
     """Build every note with every kind of gaps, and hear it.
 

@@ -7,7 +7,7 @@ import os
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,34 +15,20 @@ from espressivo.audio.recording import Recording
 from espressivo.errors import AudioError
 from espressivo.training.corpora import find_corpus, read_corpus
 from espressivo.training.corpora.utterance import UNLABELLED, Clip
-from espressivo.types import SAMPLE_RATE
+from espressivo.types import SAMPLE_RATE, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from espressivo.training.corpora.corpus import Corpus
+    from espressivo.types import Progress
 
-    Progress: TypeAlias = Callable[[int, int], None]
-    """Called with how many are done, and how many there are."""
 
 SHORTEST_S = 0.3
 """A recording shorter than this holds no sentence."""
 _SILENCE = 1e-4  # of full scale
 _POINTER = b"version https://git-lfs"
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A recording that is there but of no use."""
-
-    name: str
-    path: Path
-    reason: str
-
-    def to_dict(self) -> dict[str, str]:
-        """Return what JSON can say."""
-        return {"name": self.name, "path": str(self.path), "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +85,8 @@ class Check:
     unexpected: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
-    broken: tuple[Broken, ...] = ()
-    known_broken: tuple[Broken, ...] = ()
+    broken: tuple[Unreadable, ...] = ()
+    known_broken: tuple[Unreadable, ...] = ()
     same_audio: tuple[tuple[str, ...], ...] = ()
     known_same_audio: tuple[tuple[str, ...], ...] = ()
     decoded: bool = True
@@ -142,8 +128,8 @@ class Check:
             "unexpected": list(self.unexpected),
             "unlabelled": list(self.unlabelled),
             "ignored": list(self.ignored),
-            "broken": [b.to_dict() for b in self.broken],
-            "known_broken": [b.to_dict() for b in self.known_broken],
+            "broken": [_to_dict(b) for b in self.broken],
+            "known_broken": [_to_dict(b) for b in self.known_broken],
             "same_audio": [list(group) for group in self.same_audio],
             "known_same_audio": [list(group) for group in self.known_same_audio],
         }
@@ -218,13 +204,13 @@ def _check(
     known_broken: frozenset[str] = frozenset(),
     **facts: Any,
 ) -> Check:
-    broken: list[Broken] = []
+    broken: list[Unreadable] = []
     names: defaultdict[str, list[str]] = defaultdict(list)
     for clip, (digest, reason) in zip(
         clips, _listen(clips, progress) if decode else (), strict=decode
     ):
         if reason:
-            broken.append(Broken(clip.name, clip.path, reason))
+            broken.append(Unreadable(clip.name, clip.path, reason))
         else:
             names[digest].append(clip.name)
     groups = [tuple(group) for group in names.values() if len(group) > 1]
@@ -232,8 +218,8 @@ def _check(
         title=title,
         root=root,
         found=Counter(clip.label for clip in clips),
-        broken=tuple(b for b in broken if b.name not in known_broken),
-        known_broken=tuple(b for b in broken if b.name in known_broken),
+        broken=tuple(b for b in broken if b.id not in known_broken),
+        known_broken=tuple(b for b in broken if b.id in known_broken),
         same_audio=tuple(g for g in groups if frozenset(g) not in known),
         known_same_audio=tuple(g for g in groups if frozenset(g) in known),
         decoded=decode,
@@ -285,3 +271,7 @@ def _is_pointer(path: Path) -> bool:
             return file.read(len(_POINTER)) == _POINTER
     except OSError:
         return False
+
+
+def _to_dict(broken: Unreadable) -> dict[str, str]:
+    return {"name": broken.id, "path": str(broken.path), "reason": broken.reason}

@@ -7,9 +7,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from espressivo.training.corpora.check import Broken, listen
+from espressivo.training.corpora.check import listen
 from espressivo.training.folds.overlap import (
     Finding,
     compare_parts,
@@ -22,10 +22,10 @@ from espressivo.training.folds.table import (
     PARTS,
     ListedFold,
 )
-from espressivo.types import Emotion
+from espressivo.types import Emotion, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from espressivo.training.folds.overlap import (
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
         Members,
     )
     from espressivo.training.folds.splits import Fold
-
-    Progress: TypeAlias = Callable[[int, int], None]
+    from espressivo.types import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class Audit:
     findings: tuple[Finding, ...]
     n_recordings: int
     n_heard: int = 0
-    undecodable: tuple[Broken, ...] = ()
+    undecodable: tuple[Unreadable, ...] = ()
     decoded: bool = True
 
     @property
@@ -89,7 +88,7 @@ class Audit:
             "n_recordings": self.n_recordings,
             "n_heard": self.n_heard,
             "unheard": [
-                {"id": b.name, "path": str(b.path), "reason": b.reason}
+                {"id": b.id, "path": str(b.path), "reason": b.reason}
                 for b in self.undecodable
             ],
             "findings": [
@@ -154,16 +153,16 @@ def audit(
 
 def _hear(
     members: Members, progress: Progress | None
-) -> tuple[dict[Path | None, str], list[Broken]]:
+) -> tuple[dict[Path | None, str], list[Unreadable]]:
     """Map paths to digests of their samples; list those without, and why."""
     names = {member.path: member.id for member in members if member.path}
     heard: dict[Path | None, str] = {}
-    undecodable: list[Broken] = []
+    undecodable: list[Unreadable] = []
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
         for path, (digest, reason) in zip(names, pool.map(listen, names), strict=True):
             if reason:
-                undecodable.append(Broken(names[path], path, reason))
+                undecodable.append(Unreadable(names[path], path, reason))
             else:
                 heard[path] = digest
             if progress is not None:

@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from espressivo.errors import TrainingError
 from espressivo.training.atomic import write_text
-from espressivo.training.clips.dataset import (
-    Unreadable,
-    load_clips,
-    require_readable,
-)
-from espressivo.training.clips.feature_cache import FrontEnd
+from espressivo.training.clips.load import load_clips, require_readable
+from espressivo.training.clips.feature_cache import FeatureExtractor
 from espressivo.training.config import read_config
 from espressivo.training.folds.splits import Fold
 from espressivo.training.folds.table import (
@@ -37,11 +33,12 @@ from espressivo.training.scores.crossval_card import CARD, SCHEMA, read_card
 from espressivo.training.scores.evaluation import PREDICTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from espressivo.training.clips.dataset import Clip
+    from espressivo.training.clips.load import LoadedClip
     from espressivo.training.reproduce.sources import Source
+    from espressivo.types import Progress, Unreadable
 
 
 def score_elsewhere(
@@ -53,7 +50,7 @@ def score_elsewhere(
     cache: Path | None = None,
     skip_unreadable: bool = False,
     cautions: Sequence[str] = (),
-    on_loaded: Callable[[int, int], None] | None = None,
+    on_loaded: Progress | None = None,
 ) -> bool:
     """Predict every utterance of a corpus with all finished models of one fold.
 
@@ -99,7 +96,7 @@ def score_elsewhere(
     for seed, run in runs.items():
         network = load_run(run).to(pick_device(config))
         rows = rows_of(
-            FrontEnd(network, cache),
+            FeatureExtractor(network, cache),
             clips,
             replace(config, seed=seed),
             (source.name, "test"),
@@ -114,7 +111,7 @@ def score_elsewhere(
 def _card(
     trained: Path,
     runs: dict[int, Path],
-    loaded: tuple[list[Clip], list[Unreadable]],
+    loaded: tuple[list[LoadedClip], list[Unreadable]],
     cautions: Sequence[str],
 ) -> dict[str, Any]:
     clips, unreadable = loaded
@@ -146,7 +143,7 @@ def _is_done(folder: Path, card: dict[str, Any]) -> bool:
     return all(before.get(name) == card[name] for name in decides)
 
 
-def _as_tested(fold: Fold, source: Source, clips: Sequence[Clip]) -> Fold:
+def _as_tested(fold: Fold, source: Source, clips: Sequence[LoadedClip]) -> Fold:
     # Random, since what trained and what chose the epoch share speakers; what is
     # tested shares none with either.
     test = tuple(clip.utterance for clip in clips)

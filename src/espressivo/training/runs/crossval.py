@@ -21,11 +21,7 @@ import numpy as np
 
 from espressivo.errors import TrainingError
 from espressivo.training.atomic import write_text
-from espressivo.training.clips.dataset import (
-    Unreadable,
-    load_clips,
-    require_readable,
-)
+from espressivo.training.clips.load import load_clips, require_readable
 from espressivo.training.config import read_config, to_toml
 from espressivo.training.folds.protocol import class_weights
 from espressivo.training.folds.table import (
@@ -49,10 +45,10 @@ from espressivo.training.scores.evaluation import PREDICTIONS
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from espressivo.training.clips.dataset import Clip
+    from espressivo.training.clips.load import LoadedClip
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.corpora.utterance import Utterance
     from espressivo.training.folds.splits import Fold
@@ -60,6 +56,7 @@ if TYPE_CHECKING:
         Engine,
         Watch,
     )
+    from espressivo.types import Progress, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +86,7 @@ def crossval(
     folder: Path,
     options: CrossvalOptions | None = None,
     *,
-    on_loaded: Callable[[int, int], None] | None = None,
+    on_loaded: Progress | None = None,
     watch: Watch | None = None,
 ) -> None:
     """Train and test every fold with every seed; go on where a stopped run left off.
@@ -156,7 +153,7 @@ def _describe(
     folder: Path,
     config: ExperimentConfig,
     folds: Sequence[Fold],
-    loaded: tuple[Sequence[Clip], Sequence[Unreadable]],
+    loaded: tuple[Sequence[LoadedClip], Sequence[Unreadable]],
     options: CrossvalOptions,
 ) -> None:
     clips, unreadable = loaded
@@ -197,7 +194,7 @@ def _add_seconds(folder: Path, seconds: float) -> None:
 
 
 def describe_clips(
-    clips: Sequence[Clip], unreadable: Sequence[Unreadable]
+    clips: Sequence[LoadedClip], unreadable: Sequence[Unreadable]
 ) -> dict[str, Any]:
     """Say what was heard of each corpus, hashed, and what could not be."""
     counts = Counter(clip.utterance.corpus for clip in clips)
@@ -214,7 +211,7 @@ def describe_clips(
             for name, n in sorted(counts.items())
         },
         "unreadable": [
-            {"id": u.utterance.id, "path": str(u.utterance.path), "reason": u.reason}
+            {"id": u.id, "path": str(u.path), "reason": u.reason}
             for u in unreadable
         ],
     }
@@ -238,7 +235,7 @@ def _all(fold: Fold) -> tuple[Utterance, ...]:
 
 
 def _without(fold: Fold, unreadable: Sequence[Unreadable]) -> Fold:
-    gone = {u.utterance.id for u in unreadable}
+    gone = {u.id for u in unreadable}
     if not gone:
         return fold
     train, validation, test = (

@@ -23,7 +23,6 @@ from espressivo.training.scores.crossval_predictions import (
     require_sound,
     to_predictions,
 )
-from espressivo.training.scores.evaluation import Failure
 from espressivo.training.scores.metrics import score
 from espressivo.training.scores.pooled import (
     PooledPredictions,
@@ -37,6 +36,7 @@ from espressivo.training.scores.temperature import (
     softmax,
     to_logits,
 )
+from espressivo.types import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +96,7 @@ class CrossvalResults:
     network: str
     n_parameters: int | None
     n_trained: int | None
-    unreadable: tuple[Failure, ...]
+    unreadable: tuple[Unreadable, ...]
     predictions: CrossvalPredictions
     calm: str = ""
     chosen_by_test: bool = False
@@ -288,7 +288,7 @@ def read_results(folder: Path) -> CrossvalResults:
     predictions = to_predictions(test, folder)
     require_sound(predictions, planned, seeds, folder)
     unreadable = tuple(
-        Failure(str(u["id"]), Path(u["path"]), str(u["reason"]))
+        Unreadable(str(u["id"]), Path(u["path"]), str(u["reason"]))
         for u in card.get("unreadable", ())
     )
     return CrossvalResults(

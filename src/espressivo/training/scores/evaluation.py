@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from espressivo.errors import CorpusError
 from espressivo.training.scores import bootstrap, metrics
-from espressivo.types import Emotion
+from espressivo.types import Emotion, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,15 +28,6 @@ SCHEMA = "espressivo.evaluation/1"
 
 PREDICTIONS = "predictions.parquet"
 """File name of the table of probabilities that `Evaluation.write` writes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A recording that could not be read, and why."""
-
-    id: str
-    path: Path
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)  # compared by its probabilities, which are an array
@@ -61,7 +52,7 @@ class Evaluation:
     utterances: tuple[Utterance, ...]
     probabilities: NDArray[np.float64]
     without_speech: tuple[Utterance, ...] = ()
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[Unreadable, ...] = ()
 
     @property
     def labels(self) -> NDArray[np.intp]:
@@ -132,7 +123,10 @@ class Evaluation:
             **self._figures(),
             "without_calm": None if without is None else without._figures(),  # noqa: SLF001 - of this class
             "without_speech": [u.id for u in self.without_speech],
-            "failures": [asdict(f) | {"path": str(f.path)} for f in self.failures],
+            "failures": [
+                {"id": f.id, "path": str(f.path), "reason": f.reason}
+                for f in self.failures
+            ],
         }
 
     def _figures(self) -> dict[str, Any]:
