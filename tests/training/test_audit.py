@@ -15,8 +15,8 @@ from espressivo.training.folds.protocol import (
 from espressivo.training.folds.splits import Fold
 from espressivo.training.folds.table import (
     PARTS,
-    Listed,
     ListedFold,
+    ListedUtterance,
 )
 from tests.trees import build_iemocap, build_ravdess
 
@@ -50,7 +50,7 @@ def as_listed(fold, speaker):
     """Write a fold down as others do: with their idea of who speaks, and no path."""
     parts = (
         tuple(
-            Listed(name, None, speaker(name), emotion=u.emotion)
+            ListedUtterance(name, None, speaker(name), emotion=u.emotion)
             for u in getattr(fold, part)
             for name in [u.id.rpartition("/")[2]]
         )
@@ -194,7 +194,9 @@ def assert_the_duplicate_leaks(utterances):
 def test_a_test_set_that_selects_is_a_leak(iemocap):
     def listed(session):
         return tuple(
-            Listed(u.id, u.path, u.speaker) for u in iemocap if u.session == session
+            ListedUtterance(u.id, u.path, u.speaker)
+            for u in iemocap
+            if u.session == session
         )
 
     train, test = listed("iemocap/Ses01"), listed("iemocap/Ses02")
@@ -212,8 +214,8 @@ def test_a_test_set_that_selects_is_a_leak(iemocap):
 
 def test_a_recording_in_two_parts_is_found_under_another_id(iemocap):
     u, other = iemocap[0], next(u for u in iemocap if u.session != iemocap[0].session)
-    train = (Listed("1", u.path, "a"), Listed("2", other.path, "b"))
-    fold = ListedFold("mine", train, (), (Listed("3", u.path, "c"),))
+    train = (ListedUtterance("1", u.path, "a"), ListedUtterance("2", other.path, "b"))
+    fold = ListedFold("mine", train, (), (ListedUtterance("3", u.path, "c"),))
     found = audit([fold], decode=False)
     assert of(found, "recordings")[0].names == ("3",)
     assert kinds(audit([fold])) == kinds(found)
@@ -264,12 +266,13 @@ def test_what_does_not_decode_is_named_and_counted_and_the_rest_compared(
     copy = tmp_path / "copy.wav"
     shutil.copy(u.path, copy)
     train = tuple(
-        Listed(f"t{n}", path, "a") for n, path in enumerate((u.path, bad, absent))
+        ListedUtterance(f"t{n}", path, "a")
+        for n, path in enumerate((u.path, bad, absent))
     )
     test = (
-        Listed("x", copy, "b"),
-        Listed("y", other.path, "b"),
-        Listed("z", None, "b"),
+        ListedUtterance("x", copy, "b"),
+        ListedUtterance("y", other.path, "b"),
+        ListedUtterance("z", None, "b"),
     )
     calls = []
     found = audit(
@@ -295,7 +298,7 @@ def test_a_recording_is_decoded_once_however_many_folds_it_is_in(ravdess):
 
 def test_the_same_number_in_two_corpora_is_no_shared_speaker():
     def one(corpus):
-        return (Listed("1", None, "1", session="s", corpus=corpus, text="a"),)
+        return (ListedUtterance("1", None, "1", session="s", corpus=corpus, text="a"),)
 
     fold = ListedFold("mine", one("a"), one("b"), one("c"))
     assert kinds(audit([fold])) == {"sentences"}
@@ -305,7 +308,7 @@ def test_the_same_number_in_two_corpora_is_no_shared_speaker():
 
 def test_sentences_are_compared_by_their_words():
     def one(n, text):
-        return (Listed(n, None, n, text=text),)
+        return (ListedUtterance(n, None, n, text=text),)
 
     fold = ListedFold(
         "mine", one("1", "Yes, it is!"), one("2", ""), one("3", "yes it is")

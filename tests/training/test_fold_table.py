@@ -11,7 +11,7 @@ from espressivo.training.folds.protocol import (
 from espressivo.training.folds.table import (
     FOLDS,
     PARTS,
-    Listed,
+    ListedUtterance,
     locate,
     read_folds,
     write_folds,
@@ -41,7 +41,7 @@ def test_what_was_written_is_read_part_by_part(iemocap, tmp_path, kind):
         for one, other in zip(read, folds, strict=True):
             for part in PARTS:
                 assert getattr(one, part) == tuple(
-                    Listed(
+                    ListedUtterance(
                         u.id, u.path, u.speaker, u.session, u.corpus, u.emotion, u.text
                     )
                     for u in getattr(other, part)
@@ -93,9 +93,11 @@ def test_anybodys_csv_is_read_whatever_leaks(tmp_path):
     table.write_text("\n".join(rows), "utf-8")
     second, first = read_folds(table)
     assert (second.name, first.name) == ("2", "1")
-    assert second.train == (Listed("a", tmp_path / "wav/a.wav", "one", emotion="ang"),)
-    assert second.test == (Listed("a", None, "one"),)
-    assert first.validation == (Listed("b", Path("/b.wav"), "two"),)
+    assert second.train == (
+        ListedUtterance("a", tmp_path / "wav/a.wav", "one", emotion="ang"),
+    )
+    assert second.test == (ListedUtterance("a", None, "one"),)
+    assert first.validation == (ListedUtterance("b", Path("/b.wav"), "two"),)
     assert first.train == ()
 
 
@@ -138,8 +140,8 @@ def test_recordings_are_located_by_name_in_a_corpus_that_is_here(iemocap, tmp_pa
     rows = [f"1,train,{u.id},s,So.", f"1,test,{name},s", "1,test,other,s"]
     (tmp_path / "f.csv").write_text("\n".join([f"{HEADER},text", *rows]))
     (fold,) = locate(read_folds(tmp_path / "f.csv"), iemocap)
-    assert fold.train == (Listed(u.id, u.path, "s", text="So."),)
+    assert fold.train == (ListedUtterance(u.id, u.path, "s", text="So."),)
     assert fold.test == (
-        Listed(name, u.path, "s", text=u.text),
-        Listed("other", None, "s"),
+        ListedUtterance(name, u.path, "s", text=u.text),
+        ListedUtterance("other", None, "s"),
     )

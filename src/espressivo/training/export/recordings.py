@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espressivo.errors import ExportError
-from espressivo.training.clips.augment import (
-    Augment,
-    variation_seed,
-)
-from espressivo.training.clips.dataset import (
-    draw_weights,
-    load_signals,
-)
+from espressivo.training.clips.augment import Augment, augmentation_seed
+from espressivo.training.clips.load import load_signals
+from espressivo.training.clips.sampling import sampling_probabilities
 from espressivo.training.config import AugmentConfig, read_config
 from espressivo.training.corpora import read_corpus
 from espressivo.training.folds.table import (
@@ -33,8 +28,8 @@ if TYPE_CHECKING:
     from espressivo.training.config import ExperimentConfig, SignalConfig
     from espressivo.training.corpora import Utterance
     from espressivo.training.folds.table import (
-        Listed,
         ListedFold,
+        ListedUtterance,
     )
     from espressivo.types import Signal
 
@@ -120,7 +115,9 @@ def fold_of(run: Path) -> ListedFold | None:
     )
 
 
-def _part(read: Sequence[Utterance], part: Sequence[Listed]) -> list[Utterance]:
+def _part(
+    read: Sequence[Utterance], part: Sequence[ListedUtterance]
+) -> list[Utterance]:
     names = {listed.id for listed in part}
     return [utterance for utterance in read if utterance.id in names]
 
@@ -141,7 +138,7 @@ def draw(
         len(utterances),
         len(utterances),
         replace=False,
-        p=draw_weights(utterances, "corpus-class"),
+        p=sampling_probabilities(utterances, "corpus-class"),
     )
     drawn = [utterances[i] for i in order.tolist()]
     return drawn[:n], drawn[n:]
@@ -174,7 +171,9 @@ def calibration_windows(
             pieces += [others[i] for i in chosen.tolist()]
         signal = np.concatenate(_load_trimmed(pieces, config.signal))
         if number % 2:
-            signal = augment(signal[:WINDOW], variation_seed(seed, utterance.id, 0, 0))
+            signal = augment(
+                signal[:WINDOW], augmentation_seed(seed, utterance.id, 0, 0)
+            )
         windows.append(fit_window(signal))
     return windows
 

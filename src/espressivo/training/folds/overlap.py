@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from espressivo.training.folds.leaky import iemocap_name
 from espressivo.training.folds.table import (
     PARTS,
-    Listed,
     ListedFold,
+    ListedUtterance,
 )
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from espressivo.training.corpora.utterance import Utterance
     from espressivo.training.folds.splits import Fold
 
-    Member: TypeAlias = Utterance | Listed
+    Member: TypeAlias = Utterance | ListedUtterance
     Members: TypeAlias = Sequence[Member]
     Heard: TypeAlias = Mapping[Path | None, str]
     """Path -> digest of the samples, where they were decoded."""

@@ -32,7 +32,7 @@ _OPTIONAL = ("path", "session", "corpus", "emotion", "text")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedUtterance:
     """An utterance as somebody's table has it: nothing in it need be true.
 
     Attributes:
@@ -59,9 +59,9 @@ class ListedFold:
     """A fold as somebody's table has it, whatever its parts share."""
 
     name: str
-    train: tuple[Listed, ...] = ()
-    validation: tuple[Listed, ...] = ()
-    test: tuple[Listed, ...] = ()
+    train: tuple[ListedUtterance, ...] = ()
+    validation: tuple[ListedUtterance, ...] = ()
+    test: tuple[ListedUtterance, ...] = ()
 
 
 def write_folds(folds: Sequence[Fold], path: Path) -> None:
@@ -106,7 +106,7 @@ def read_folds(path: Path) -> list[ListedFold]:
             f"{table}: no such file; pass a table of folds (.csv or .parquet), or a "
             f"folder that holds {FOLDS}"
         )
-    found: dict[str, dict[Part, list[Listed]]] = {}
+    found: dict[str, dict[Part, list[ListedUtterance]]] = {}
     for where, row in read_rows(
         table, "table of folds", _REQUIRED, _OPTIONAL, SplitError
     ):
@@ -134,7 +134,7 @@ def locate(
     """
     known = {name: u for u in utterances for name in (u.id.rpartition("/")[2], u.id)}
 
-    def found(one: Listed) -> Listed:
+    def found(one: ListedUtterance) -> ListedUtterance:
         utterance = known.get(one.id) or known.get(one.id.rpartition("/")[2])
         if utterance is None:
             return one
@@ -155,8 +155,8 @@ def _part(where: str, value: str) -> Part:
     )
 
 
-def _listed(folder: Path, row: dict[str, str]) -> Listed:
+def _listed(folder: Path, row: dict[str, str]) -> ListedUtterance:
     path = folder / Path(row["path"]).expanduser() if row.get("path") else None
     kept = {name: row.get(name, "") for name in ("session", "corpus", "emotion")}
     text = row.get("text") or None
-    return Listed(row["id"], path, row["speaker"], text=text, **kept)
+    return ListedUtterance(row["id"], path, row["speaker"], text=text, **kept)

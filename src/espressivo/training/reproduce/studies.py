@@ -37,7 +37,7 @@ _NEUTRAL = ("threads", "workers", "device")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StudyEntry:
     """One result of a study, run or not.
 
     Attributes:
@@ -63,7 +63,7 @@ class Stage:
         folds: Who trains, validates, tests.
     """
 
-    entry: Entry
+    entry: StudyEntry
     config: ExperimentConfig
     folds: tuple[Fold, ...]
 
@@ -71,9 +71,9 @@ class Stage:
 _BOTH_WAYS = (("", ""), ("-frozen", ", all but the head frozen"))
 _PEPINO = tuple(p for p in OTHERS if p.source.startswith("Pepino"))
 (_LIGHT_SERNET,) = (p for p in OTHERS if p.system == "LIGHT-SERNET")
-ENTRIES: dict[str, tuple[Entry, ...]] = {
+ENTRIES: dict[str, tuple[StudyEntry, ...]] = {
     "paper": tuple(
-        Entry(name + ending, table, title + words, published)
+        StudyEntry(name + ending, table, title + words, published)
         for (name, table, title), published in zip(
             (
                 ("iemocap-only", "I", "IEMOCAP only"),
@@ -87,18 +87,18 @@ ENTRIES: dict[str, tuple[Entry, ...]] = {
         for ending, words in _BOTH_WAYS
     ),
     "pepino": (
-        Entry("as-published", "all", "as published", _PEPINO[0]),
-        Entry(
+        StudyEntry("as-published", "all", "as published", _PEPINO[0]),
+        StudyEntry(
             "training-statistics",
             "all",
             "as published, training statistics",
             _PEPINO[1],
         ),
-        Entry("our-folds", "all", "our folds", None),
+        StudyEntry("our-folds", "all", "our folds", None),
     ),
     "light-sernet": (
-        Entry("as-published", "all", "as published", _LIGHT_SERNET),
-        Entry("our-folds", "all", "our folds", None),
+        StudyEntry("as-published", "all", "as published", _LIGHT_SERNET),
+        StudyEntry("our-folds", "all", "our folds", None),
     ),
 }
 """Study -> its results, in the order in which they are shown."""
@@ -253,7 +253,7 @@ def light_sernet_stages(
 
 
 def _stage(
-    entry: Entry,
+    entry: StudyEntry,
     config: ExperimentConfig,
     protocol: ProtocolConfig,
     sources: Mapping[str, Source],

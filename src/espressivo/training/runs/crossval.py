@@ -211,8 +211,7 @@ def describe_clips(
             for name, n in sorted(counts.items())
         },
         "unreadable": [
-            {"id": u.id, "path": str(u.path), "reason": u.reason}
-            for u in unreadable
+            {"id": u.id, "path": str(u.path), "reason": u.reason} for u in unreadable
         ],
     }
 
