@@ -14,7 +14,7 @@ serve: .venv/.runtime  ## Build the browser app, if need be, and serve it
 
 test: .venv/.dev lint  ## Install what tests need, lint, type-check, test
 	$(MAKE) --no-print-directory test-web
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-web: .venv/.dev  ## The browser app: lint, unit tests, then tests in Chromium
 ifdef NPM
