@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from espressivo.bench.measure import BenchOptions, bench
-from espressivo.bench.profiling import NodeCost, Profile
+from espressivo.bench.profiling import GraphProfile, NodeCost
 from espressivo.bench.report import SCHEMA, BenchReport, Machine, ModelCost, Quartiles
 from espressivo.bench.subject import find_subjects
 from espressivo.bench.tables import cost_table, node_table, operator_table
@@ -30,7 +30,7 @@ MACHINE = Machine(
     python="3.12.0",
     onnxruntime="1.32.0",
 )
-PROFILE = Profile(
+PROFILE = GraphProfile(
     (
         NodeCost("a", "a", "MatMul", 0.003, 900_000_000),
         NodeCost("b", "b", "Add", 0.001, 0),

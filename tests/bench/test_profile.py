@@ -5,7 +5,7 @@ import tempfile
 import numpy as np
 import pytest
 
-from espressivo.bench import Profile, profile
+from espressivo.bench import GraphProfile, profile
 from espressivo.bench.onnx_file import read_graph
 from espressivo.bench.profiling import NodeCost
 from espressivo.errors import ModelError
@@ -191,7 +191,7 @@ def test_kinds_of_operator_sum_to_the_whole():
         NodeCost("b", "b", "Add", 0.5, 0),
         NodeCost("c", "c", "MatMul", 0.5, 50),
     )
-    found = Profile(nodes)
+    found = GraphProfile(nodes)
 
     kinds = [(k.operator, k.calls, k.seconds, k.macs) for k in found.by_operator()]
     assert kinds == [("MatMul", 2, 0.75, 150), ("Add", 1, 0.5, 0)]

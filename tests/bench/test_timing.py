@@ -4,9 +4,10 @@ import onnxruntime as ort
 import pytest
 
 from espressivo.bench import peak_bytes, time_graphs
-from espressivo.bench.session import open_session, session_options, window_runner
 from espressivo.bench.timing import in_turn
+from espressivo.bench.window_runner import open_samples_graph, window_runner
 from espressivo.errors import ModelError
+from espressivo.model.session import session_options
 from tests.bench.graphs import graph, node, onnx, product, random, shaped
 
 
@@ -52,7 +53,7 @@ def test_zero_rounds_are_refused():
 def test_a_window_of_noise_reaches_the_graph_once():
     seen = graph([node("Identity", ["samples"], "y")])
     run = window_runner(
-        open_session(seen.SerializeToString(), session_options()), seconds=0.5
+        open_samples_graph(seen.SerializeToString(), session_options()), seconds=0.5
     )
 
     ((first,), (second,)) = run(), run()
@@ -94,7 +95,7 @@ def test_a_graph_that_cannot_be_measured_is_refused_in_a_line(name):
     model, message = REFUSED[name]
 
     with pytest.raises(ModelError, match=f"^mine: .*{message}") as caught:
-        open_session(model, session_options(), "mine")
+        open_samples_graph(model, session_options(), "mine")
 
     assert "\n" not in str(caught.value)
     assert "onnxruntime_src" not in str(caught.value)
@@ -103,7 +104,7 @@ def test_a_graph_that_cannot_be_measured_is_refused_in_a_line(name):
 def test_a_fixed_shape_must_be_that_of_the_window():
     def run(*shape):
         fixed = in_bytes(node("Relu", ["samples"], "y"), shape=shape)
-        session = open_session(fixed, session_options())
+        session = open_samples_graph(fixed, session_options())
         return window_runner(session, 0.5)()
 
     assert run(1, 8000)[0].shape == (1, 8000)
@@ -116,7 +117,7 @@ def test_a_fixed_shape_must_be_that_of_the_window():
 def test_a_length_that_the_graph_cannot_compute_is_told():
     first, constants = shaped(1, -1, 160)
     model = graph([first, node("Relu", ["x"], "y")], constants)
-    session = open_session(model.SerializeToString(), session_options())
+    session = open_samples_graph(model.SerializeToString(), session_options())
 
     assert window_runner(session, 0.5)()[0].shape == (1, 50, 160)
     with pytest.raises(ModelError, match=r"fails on 0\.505 s of samples"):

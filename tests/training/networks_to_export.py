@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from espressivo.training.export.session import open_session
+from espressivo.training.export.session import open_proto
 from espressivo.training.networks import NetworkConfig, build_network
 from espressivo.training.networks.checkpoint import kind_settings
 from espressivo.training.networks.network import Standardize
@@ -60,7 +60,7 @@ def logits_of(
     model: onnx.ModelProto, samples: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Run a graph on samples [B, time]; return its logits [B, emotions]."""
-    (found,) = open_session(model, ["logits"]).run(["logits"], {"samples": samples})
+    (found,) = open_proto(model, ["logits"]).run(["logits"], {"samples": samples})
     return np.asarray(found, np.float32)
 
 

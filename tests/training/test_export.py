@@ -17,7 +17,7 @@ from espressivo.training.export.quantize.gptq import observe_inputs, round_weigh
 from espressivo.training.export.quantize.int8 import quantize_products  # noqa: E402
 from espressivo.training.export.search.budget import spend  # noqa: E402
 from espressivo.training.export.search.targets import sites_of  # noqa: E402
-from espressivo.training.export.session import open_session  # noqa: E402
+from espressivo.training.export.session import open_proto  # noqa: E402
 from espressivo.training.networks import load_encoder  # noqa: E402
 from tests.training.runs_to_export import (  # noqa: E402
     TEMPERATURE,
@@ -30,7 +30,7 @@ LENGTHS = [8_000, 8_001, 12_345, 16_159, 16_160, 40_000, 77_777, WINDOW - 1, WIN
 
 
 def ask(model, samples):
-    (found,) = open_session(model).run(["probabilities"], {"samples": samples})
+    (found,) = open_proto(model).run(["probabilities"], {"samples": samples})
     return found
 
 

@@ -14,7 +14,7 @@ from espressivo.training.export import calibrate, products_of, quantize, to_onnx
 from espressivo.training.export.checks import parity  # noqa: E402
 from espressivo.training.export.graph.tiling import tile_convolution  # noqa: E402
 from espressivo.training.export.quantize.matmuls import values_of  # noqa: E402
-from espressivo.training.export.session import open_session  # noqa: E402
+from espressivo.training.export.session import open_proto  # noqa: E402
 from espressivo.training.networks import NetworkConfig, build_network  # noqa: E402
 from espressivo.training.networks.mfcc import normalize_window  # noqa: E402
 from tests.training.networks_to_export import (  # noqa: E402
@@ -125,7 +125,7 @@ def test_light_sernets_convolutions_round_and_its_spectrum_does_not(note):
 def window():
     """From samples to what LIGHT-SERNET makes a spectrum of, over 3 s."""
     model = to_onnx(make_network("light_sernet", padding="fixed", window_s=3.0))
-    session = open_session(model, ["window.clipped"])
+    session = open_proto(model, ["window.clipped"])
     return lambda samples: session.run(["window.clipped"], {"samples": samples})[0]
 
 

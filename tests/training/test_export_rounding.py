@@ -18,7 +18,7 @@ from espressivo.training.export.quantize import (
 )
 from espressivo.training.export.quantize.calibration import observe_ranges
 from espressivo.training.export.quantize.ranges import round_trip
-from espressivo.training.export.session import open_session
+from espressivo.training.export.session import open_proto
 from tests.training.networks_to_export import make_network
 
 
@@ -38,7 +38,7 @@ def fp32():
 
 def frames_of(model, value, signals):
     """Return all frames [N, channels] of a value."""
-    session = open_session(model, [value])
+    session = open_proto(model, [value])
     return np.concatenate(
         [session.run([value], {"samples": s[None]})[0][0] for s in signals]
     )

@@ -20,7 +20,7 @@ from espressivo.training.export.quantize.int4 import (  # noqa: E402
     values_of_levels,
 )
 from espressivo.training.export.quantize.matmuls import values_of  # noqa: E402
-from espressivo.training.export.session import open_session  # noqa: E402
+from espressivo.training.export.session import open_proto  # noqa: E402
 from tests.training.networks_to_export import logits_of, make_network  # noqa: E402
 
 LAST = "blocks.0.down"
@@ -153,7 +153,7 @@ def test_a_product_keeps_its_mean(fp32, calibration, note):
     int4 = quantize_four_bits(fp32, calibration, others)
     means = []
     for model in (fp32, int4):
-        session = open_session(model, [LAST])
+        session = open_proto(model, [LAST])
         seen = [session.run([LAST], {"samples": w[None]})[0][0] for w in windows]
         means.append(np.concatenate(seen).mean(0))
 

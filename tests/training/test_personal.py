@@ -14,7 +14,7 @@ from espressivo.training.export.graph.profile_head import (
     profile_head_graph,
     with_embedding,
 )
-from espressivo.training.export.session import open_session
+from espressivo.training.export.session import open_proto
 from espressivo.training.fit.profile_head import (
     ProfileClassifier,
     fit_profile_classifier,
@@ -186,7 +186,7 @@ def test_the_graph_computes_what_was_fitted(head, one_for_all):
     n = 1 if one_for_all else len(rows)
     count = np.arange(5, n + 5)[:, None] % 7.0
     mean = (traits.cumsum(0) / np.arange(1, len(rows) + 1)[:, None])[::-1][:n]
-    session = open_session(profile_head_graph(head, 2.0, "head"))
+    session = open_proto(profile_head_graph(head, 2.0, "head"))
     given = {
         "embedding": rows,
         "probabilities": plain,

@@ -19,7 +19,7 @@ from espressivo.profile.profile import Profile
 from espressivo.training.export import to_onnx
 from espressivo.training.export.graph.profile_head import with_embedding
 from espressivo.training.export.quantize.fp16 import to_half
-from espressivo.training.export.session import open_session
+from espressivo.training.export.session import open_proto
 from espressivo.types import Emotion
 from tests.conftest import NOTE
 from tests.recordings import encode
@@ -148,11 +148,11 @@ def test_every_network_gives_its_embedding(note, kind, choices, form):
         wanted = network.pooled(network.front(torch.tensor(samples))).numpy()
 
     given = with_embedding(graph, wanted.shape[1])
-    found, plain = open_session(given).run(
+    found, plain = open_proto(given).run(
         ["embedding", "probabilities"], {"samples": samples}
     )
 
     allowed = (1e-4 if form == "fp32" else 0.05) * np.abs(wanted).max()
     np.testing.assert_allclose(found, wanted, atol=allowed)
-    (before,) = open_session(graph).run(["probabilities"], {"samples": samples})
+    (before,) = open_proto(graph).run(["probabilities"], {"samples": samples})
     np.testing.assert_array_equal(plain, before)

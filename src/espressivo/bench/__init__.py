@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from espressivo.bench.fresh import peak_bytes
-    from espressivo.bench.profiling import NodeCost, OperatorCost, Profile, profile
+    from espressivo.bench.profiling import GraphProfile, NodeCost, OperatorCost, profile
     from espressivo.bench.timing import time_graphs
 
 __all__ = [
+    "GraphProfile",
     "NodeCost",
     "OperatorCost",
-    "Profile",
     "peak_bytes",
     "profile",
     "time_graphs",

@@ -21,15 +21,15 @@ def main(arguments: list[str]) -> int:
             _run_folder(Path(rest[0]), float(rest[1]))
         else:
             # What `idle` imports is what `graph` does.
-            from espressivo.bench.session import (  # noqa: PLC0415
-                open_session,
-                session_options,
+            from espressivo.bench.window_runner import (  # noqa: PLC0415
+                open_samples_graph,
                 window_runner,
             )
+            from espressivo.model.session import session_options  # noqa: PLC0415
 
             if kind == "graph":
                 path, seconds, name = rest
-                session = open_session(Path(path), session_options(), name)
+                session = open_samples_graph(Path(path), session_options(), name)
                 window_runner(session, float(seconds), name)()
     except EspressivoError as error:
         print(error, file=sys.stderr)  # noqa: T201  # what the parent reads
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 def _run_folder(folder: Path, seconds: float) -> None:
     from espressivo import load_model  # noqa: PLC0415  # its cost is measured
-    from espressivo.bench.session import noise  # noqa: PLC0415
+    from espressivo.bench.window_runner import noise  # noqa: PLC0415
     from espressivo.types import SAMPLE_RATE  # noqa: PLC0415
 
     load_model(folder).classifier(noise(round(seconds * SAMPLE_RATE)))

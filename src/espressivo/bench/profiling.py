@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from espressivo.bench.macs import macs_of
 from espressivo.bench.onnx_file import Node, read_graph
-from espressivo.bench.session import open_session, session_options, window_runner
+from espressivo.bench.window_runner import open_samples_graph, window_runner
+from espressivo.model.session import session_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ class OperatorCost:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class GraphProfile:
     """What one window costs, in the order that the nodes run."""
 
     nodes: tuple[NodeCost, ...]
@@ -90,7 +91,7 @@ def profile(
     *,
     threads: int = 1,
     name: str = "the graph",
-) -> Profile:
+) -> GraphProfile:
     """Run one window through a graph and say what each node took.
 
     Args:
@@ -112,7 +113,7 @@ def profile(
         options.optimized_model_filepath = str(optimized)
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
-        session = open_session(graph, options, name)
+        session = open_samples_graph(graph, options, name)
         run = window_runner(session, seconds, name)
         for _ in range(1 + runs):
             run()
@@ -123,7 +124,7 @@ def profile(
 
 def _profile(
     events: list[dict[str, Any]], nodes: list[Node], weights: dict[str, tuple[int, ...]]
-) -> Profile:
+) -> GraphProfile:
     first, *rest = _split_runs(events)
     times: dict[int, list[float]] = defaultdict(list)
     for one in rest:
@@ -145,7 +146,7 @@ def _profile(
             ins, outs = (_shapes(args[f"{side}_type_shape"]) for side in _SIDES)
             output, macs = node.outputs[0], macs_of(node, ins, outs, weights)
         costs.append(NodeCost(name, output, kind, median(times[place]), macs))
-    return Profile(tuple(costs))
+    return GraphProfile(tuple(costs))
 
 
 def _split_runs(events: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

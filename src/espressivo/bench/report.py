@@ -20,7 +20,7 @@ from espressivo.types import SAMPLE_RATE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from espressivo.bench.profiling import Profile
+    from espressivo.bench.profiling import GraphProfile
 
 SCHEMA = "espressivo.bench/1"
 """Name and version of the JSON that `BenchReport.to_dict` returns."""
@@ -107,7 +107,7 @@ class ModelCost:
     first_results_s: tuple[float, ...]
     peak_bytes: int | None
     joules_per_s: float | None
-    profile: Profile
+    profile: GraphProfile
     ua: dict[str, float]
 
     @property

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espressivo.bench.onnx_file import weight_files
-from espressivo.bench.session import open_session, session_options
+from espressivo.bench.window_runner import open_samples_graph
 from espressivo.errors import ModelError
 from espressivo.model.classifier import load_classifier
 from espressivo.model.find import find_model
+from espressivo.model.session import session_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +72,7 @@ def _find(model: str) -> Subject:
     if path.suffix == ".onnx":
         if not path.is_file():
             raise ModelError(f"{model}: there is no such file; pass a .onnx file")
-        open_session(path, session_options(), model)
+        open_samples_graph(path, session_options(), model)
         return Subject(path.stem, path)
     folder = find_model(model)
     card = load_classifier(folder).card  # verified: what is measured is what it says

@@ -6,7 +6,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from espressivo.bench.session import open_session, session_options, window_runner
+from espressivo.bench.window_runner import open_samples_graph, window_runner
+from espressivo.model.session import session_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +62,7 @@ def open_all(
     """
     return {
         name: window_runner(
-            open_session(graph, session_options(threads), name), seconds, name
+            open_samples_graph(graph, session_options(threads), name), seconds, name
         )
         for name, graph in graphs.items()
     }

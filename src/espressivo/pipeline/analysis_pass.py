@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from espressivo.errors import StateError
 from espressivo.model.speaker_statistics import SpeakerStatistics
 from espressivo.pipeline.state import StreamState
 from espressivo.pipeline.window_classifier import WindowClassifier
-from espressivo.report import Earlier, Report
+from espressivo.report import Report
 from espressivo.speech.chunker import Chunker
 from espressivo.types import SAMPLE_RATE, Estimate, Signal
 
@@ -52,12 +50,15 @@ class AnalysisPass:
         profile: Profile | None,
         state: StreamState | None = None,
     ) -> None:
-        self._card = classifier.card
+        self._card = card = classifier.card
         self._speaker = None if profile is None else profile.speaker
-        state = state or self._beginning(profile)
+        if state is None:
+            state = StreamState(card.sha256, self._speaker)
+            if profile is not None:
+                empty = SpeakerStatistics.empty(profile.n_features)
+                state = replace(state, speaker_statistics=empty)
         self._require_same(state)
         self.windows = WindowClassifier(classifier, profile)
-        card = self._card
         self._chunker = Chunker(card.window, card.minimum, speech, state.chunker)
         self._segments = list(state.segments)
         self._estimates = list(state.estimates)
@@ -159,21 +160,6 @@ class AnalysisPass:
             profile=use,
             speaker_statistics=statistics,
             earlier=self._earlier if self._earlier.n_windows else None,
-        )
-
-    def _beginning(self, profile: Profile | None) -> StreamState:
-        return StreamState(
-            model_sha256=self._card.sha256,
-            speaker=self._speaker,
-            chunker=None,
-            pending=np.zeros(0, np.float32),
-            segments=(),
-            estimates=(),
-            without=(),
-            earlier=Earlier(),
-            speaker_statistics=None
-            if profile is None
-            else SpeakerStatistics.empty(profile.n_features),
         )
 
     def _require_same(self, state: StreamState) -> None:

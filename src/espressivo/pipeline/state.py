@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,13 +52,13 @@ class StreamState:
 
     model_sha256: str
     speaker: str | None
-    chunker: ChunkerState | None
-    pending: Signal
-    segments: tuple[Segment, ...]
-    estimates: tuple[Estimate, ...]
-    without: tuple[Estimate, ...]
-    earlier: Earlier
-    speaker_statistics: SpeakerStatistics | None
+    chunker: ChunkerState | None = None
+    pending: Signal = field(default_factory=lambda: np.zeros(0, np.float32))
+    segments: tuple[Segment, ...] = ()
+    estimates: tuple[Estimate, ...] = ()
+    without: tuple[Estimate, ...] = ()
+    earlier: Earlier = field(default_factory=Earlier)
+    speaker_statistics: SpeakerStatistics | None = None
 
     def to_bytes(self) -> bytes:
         """Return the content of a file: a zip of arrays and JSON, with checksums."""

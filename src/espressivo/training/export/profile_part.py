@@ -15,7 +15,7 @@ from espressivo.training.export.graph.profile_head import (
     profile_head_graph,
     with_embedding,
 )
-from espressivo.training.export.session import open_session
+from espressivo.training.export.session import open_proto
 from espressivo.training.fit.profile_head import ProfileClassifier
 from espressivo.training.runs.folder import PROFILE
 
@@ -100,14 +100,14 @@ def read_profile_part(
         return None
     head = ProfileClassifier.read(run / PROFILE)
     graph = profile_head_graph(head, temperature, f"{name}-profile")
-    session = open_session(with_embedding(fp32, head.weight.shape[1]))
+    session = open_proto(with_embedding(fp32, head.weight.shape[1]))
     pairs = [
         session.run(["embedding", "probabilities"], {"samples": signal[None]})
         for signal in recordings
     ]
     embeddings, plain = (np.concatenate(part) for part in zip(*pairs, strict=True))
     traits = features_of(embeddings, plain)
-    profile_head = open_session(graph)
+    profile_head = open_proto(graph)
     drift = 0.0
     for size in (*_HISTORIES, len(traits)):
         count = np.array([[size]], np.float32)

@@ -1,20 +1,21 @@
-"""A graph as the runtime runs it."""
+"""A graph in memory, run as the runtime runs it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import onnx
-import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from espressivo.bench.session import session_options
+from espressivo.model.session import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import onnxruntime as ort
 
-def open_session(
+
+def open_proto(
     model: onnx.ModelProto, watched: Iterable[str] = ()
 ) -> ort.InferenceSession:
     """Open a graph on one thread, printing nothing.
@@ -28,8 +29,4 @@ def open_session(
     observed.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in watched
     )
-    return ort.InferenceSession(
-        observed.SerializeToString(),
-        session_options(),
-        providers=["CPUExecutionProvider"],
-    )
+    return open_session(observed.SerializeToString())

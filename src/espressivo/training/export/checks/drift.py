@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from espressivo.training.export.session import open_session
+from espressivo.training.export.session import open_proto
 from espressivo.training.networks import (
     HubertNetwork,
     LightSernet,
@@ -48,7 +48,7 @@ def drifting_state(
     if not layers:
         return "its states cannot be compared"
     wanted = _run_torch(network, layers, heard)
-    session = open_session(model, layers)
+    session = open_proto(model, layers)
     found = dict(
         zip(layers, session.run(list(layers), {"samples": samples}), strict=True)
     )

@@ -12,7 +12,7 @@ from espressivo.errors import ExportError
 from espressivo.training.clips.preprocess import condition
 from espressivo.training.export.checks.drift import drifting_state
 from espressivo.training.export.recordings import SHORTEST, WINDOW
-from espressivo.training.export.session import open_session
+from espressivo.training.export.session import open_proto
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def require_parity(
     Raises:
         ExportError: It exceeds `LARGEST_DRIFT`, or a result is not finite.
     """
-    session = open_session(model)
+    session = open_proto(model)
     lengths = _lengths(network)
     sound = np.concatenate([*recordings, *recordings])
     sound = np.resize(sound, max(len(sound), 2 * WINDOW))
@@ -119,7 +119,7 @@ def require_rows(model: onnx.ModelProto, recordings: Sequence[Signal]) -> float:
     Raises:
         ExportError: Further than `LARGEST_DRIFT`.
     """
-    session = open_session(model)
+    session = open_proto(model)
     sound = np.resize(np.concatenate(list(recordings)), 3 * 2 * SAMPLE_RATE)
     batch = sound.reshape(3, -1)
     together = _run(session, batch)
@@ -160,7 +160,7 @@ def probabilities(
     model: onnx.ModelProto, recordings: Sequence[Signal]
 ) -> NDArray[np.float32]:
     """Return the probabilities [N, emotions] of recordings, each alone."""
-    session = open_session(model)
+    session = open_proto(model)
     return np.concatenate([_run(session, signal[None]) for signal in recordings])
 
 

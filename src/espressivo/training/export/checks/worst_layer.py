@@ -12,7 +12,7 @@ from espressivo.training.export.checks import parity
 from espressivo.training.export.quantize.int4 import quantize_four_bits
 from espressivo.training.export.quantize.int8 import quantize_products
 from espressivo.training.export.quantize.matmuls import products_of
-from espressivo.training.export.session import open_session
+from espressivo.training.export.session import open_proto
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ def _states(
         helper.make_node("Cast", [name], [output], to=TensorProto.FLOAT)
         for name, output in zip(names, outputs, strict=True)
     )
-    found: list[NDArray[np.float32]] = open_session(watched, outputs).run(
+    found: list[NDArray[np.float32]] = open_proto(watched, outputs).run(
         outputs, {"samples": signal[None]}
     )
     return found

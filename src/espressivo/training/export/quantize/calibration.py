@@ -25,7 +25,7 @@ from espressivo.training.export.quantize.ranges import (
     round_trip,
 )
 from espressivo.training.export.recordings import require_windows
-from espressivo.training.export.session import open_session
+from espressivo.training.export.session import open_proto
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -95,7 +95,7 @@ def calibrate(
     """
     require_windows(recordings)
     axes = {name: a for name, a in _channel_axes(model).items() if name in values}
-    session = open_session(model, values)
+    session = open_proto(model, values)
     histograms, grams = _survey(session, values, axes, recordings)
     ranges = {name: choose_range(seen, method) for name, seen in histograms.items()}
     # Once more, now that it is known what rounding will do.
@@ -130,7 +130,7 @@ def observe_ranges(
             any sound to speak of.
     """
     require_windows(recordings)
-    session = open_session(model, values)
+    session = open_proto(model, values)
     bounds = _bounds(session, values, recordings)
     counts: dict[str, Any] = dict.fromkeys(values, 0)
     for name, rows in _observe(session, values, recordings):
@@ -184,7 +184,7 @@ def center_logits(
         np.concatenate(
             [rows for _, rows in _observe(session, logits, recordings, {"logits": -1})]
         ).mean(0, dtype=np.float64)
-        for session in (open_session(m, logits) for m in (fp32, rounded))
+        for session in (open_proto(m, logits) for m in (fp32, rounded))
     ]
     centered = onnx.ModelProto()
     centered.CopyFrom(rounded)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import onnx
 
-    from espressivo.bench import Profile
+    from espressivo.bench import GraphProfile
     from espressivo.training.export.quantize.matmuls import Product
 
 # As rounding.py calls what it makes of a value, and tiling.py of each tile.
@@ -96,7 +96,9 @@ def _moved(
         yield from _moved(made_by, before, source)
 
 
-def _by_owner(found: Profile, owners: dict[str, tuple[str, ...]]) -> dict[str, float]:
+def _by_owner(
+    found: GraphProfile, owners: dict[str, tuple[str, ...]]
+) -> dict[str, float]:
     spent: dict[str, float] = defaultdict(float)
     for node in found.nodes:
         output = _TILE.sub("", node.output)

@@ -1,4 +1,4 @@
-"""A graph of samples, loaded, and a window to feed it."""
+"""Running a graph on one window of noise, to be measured."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from espressivo.errors import ModelError
+from espressivo.model.session import inputs_of, open_session
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -41,40 +42,26 @@ _REASONS = {
 """What onnxruntime says -> what that means here."""
 
 
-def session_options(threads: int = 1) -> ort.SessionOptions:
-    """Return options for that many threads, quiet, all graph optimizations on."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    # Idle threads would otherwise spin on, and slow the next model's run.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    return options
-
-
-def open_session(
+def open_samples_graph(
     graph: bytes | Path, options: ort.SessionOptions, name: str = "the graph"
 ) -> ort.InferenceSession:
-    """Load a graph that takes samples.
+    """Open a graph that takes samples, whoever exported it.
 
     Args:
-        graph: Its bytes, or its file.
+        graph: The content of an ONNX file, or its path.
         options: As `session_options` returns them.
-        name: What error messages call it.
+        name: What error messages call the graph.
 
     Raises:
         ModelError: onnxruntime cannot load it, or its input is not one float32
             [batch, time].
     """
     try:
-        session = ort.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"]
-        )
+        session = open_session(graph, options)
     except Exception as error:  # onnxruntime has no public exception types
         raise ModelError(f"{name}: {_reason(str(error))}") from error
     found = [f"`{i.name}` {i.type} {i.shape}" for i in session.get_inputs()]
-    inputs = session.get_inputs()
-    if [(i.type, len(i.shape)) for i in inputs] != [("tensor(float)", 2)]:
+    if [*inputs_of(session).values()] != [("tensor(float)", 2)]:
         raise ModelError(
             f"{name}: its inputs are {', '.join(found) or 'none'}, not one of float32 "
             "[batch, time] samples; export it with what comes before inside the graph"
@@ -110,7 +97,7 @@ def window_runner(
             return session.run(None, feed)
         except Exception as error:  # as above
             raise ModelError(
-                f"{name}: fails on {seconds:g} s of samples ({first_line(error)}); "
+                f"{name}: fails on {seconds:g} s of samples ({_first_line(error)}); "
                 "pass --seconds with a length it was made for"
             ) from error
 
@@ -123,8 +110,7 @@ def noise(n_samples: int) -> NDArray[np.float32]:
     return 0.1 * values
 
 
-def first_line(error: Exception) -> str:
-    """Return the first line of an exception's text."""
+def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
