@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from espressivo.errors import CorpusError
-from espressivo.training.corpora.check import check_corpus, listen
+from espressivo.training.corpora.check import check_corpus, decode_digest
 from tests.recordings import encode
 
 
@@ -161,6 +161,6 @@ def test_nothing_there_is_an_error(tmp_path):
 
 def test_listening_gives_either_a_digest_or_a_reason(tmp_path):
     good = encode(tmp_path / "a.flac", tone())
-    digest, reason = listen(good)
+    digest, reason = decode_digest(good)
     assert len(digest) == 64
     assert reason == ""

@@ -3,7 +3,7 @@ import pytest
 
 from espressivo.errors import CorpusError
 from espressivo.training.corpora import read_corpus
-from espressivo.training.corpora.check import check_corpus, listen
+from espressivo.training.corpora.check import check_corpus, decode_digest
 from espressivo.types import Emotion
 from tests.trees import CREMA_D_SENTENCES, build_crema_d, write_wav
 
@@ -147,7 +147,7 @@ def test_a_second_copy_is_refused(small):
 def test_a_clone_without_its_large_files_says_what_to_do(tmp_path):
     path = tmp_path / "1001_IEO_ANG_HI.wav"
     path.write_text(POINTER)
-    digest, reason = listen(path)
+    digest, reason = decode_digest(path)
     assert digest == ""
     assert reason == "is a Git LFS pointer, no recording: run git lfs pull there"
 

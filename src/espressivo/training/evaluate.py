@@ -5,15 +5,14 @@ The model runs as the runtime runs it, so what is measured is what is shipped.
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from espressivo.analyzer import Analyzer
+from espressivo.audio.parallel import map_recordings
 from espressivo.audio.recording import load_audio
 from espressivo.errors import AudioError, CorpusError, ModelError
 from espressivo.model.classifier import (
@@ -27,10 +26,8 @@ from espressivo.training.scores.evaluation import (
 )
 from espressivo.types import SAMPLE_RATE, Emotion, Segment, Signal, Unreadable
 
-_Result = TypeVar("_Result")
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -75,16 +72,14 @@ def evaluate(
     answered: list[tuple[Utterance, NDArray[np.float64]]] = []
     silent: list[Utterance] = []
     failures: list[Unreadable] = []
-    results = in_parallel(partial(_try, answer), utterances)
-    for n, (utterance, result) in enumerate(zip(utterances, results, strict=True), 1):
+    results = map_recordings(partial(_try, answer), utterances, progress)
+    for utterance, result in zip(utterances, results, strict=True):
         if isinstance(result, AudioError):
             failures.append(Unreadable(utterance.id, utterance.path, str(result)))
         elif result is None:
             silent.append(utterance)
         else:
             answered.append((utterance, result))
-        if progress is not None:
-            progress(n, len(utterances))
     card = classifier.card
     return Evaluation(
         model=card.name,
@@ -137,17 +132,6 @@ def _widen(span: Segment, minimum: int, n_samples: int) -> Segment:
     start = span.start - (length - span.n_samples) // 2
     start = max(0, min(start, n_samples - length))
     return Segment(start, start + length)
-
-
-def in_parallel(
-    work: Callable[[Utterance], _Result], utterances: Sequence[Utterance]
-) -> Iterator[_Result]:
-    """Yield the results in order; several utterances are worked on at once."""
-    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-    try:
-        yield from pool.map(work, utterances)
-    finally:
-        pool.shutdown(cancel_futures=True)  # who interrupts does not wait for the rest
 
 
 def _try(answer: Callable[[Path], Answer], utterance: Utterance) -> Answer | AudioError:

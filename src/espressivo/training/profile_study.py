@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from espressivo.analyzer import Analyzer
+from espressivo.audio.parallel import map_recordings
 from espressivo.audio.recording import load_audio
 from espressivo.errors import AudioError, CorpusError
 from espressivo.model.classifier import (
@@ -22,7 +23,7 @@ from espressivo.model.classifier import (
 )
 from espressivo.model.speaker_statistics import features_of
 from espressivo.profile.profile import Profile
-from espressivo.training.evaluate import clip_windows, in_parallel, require_emotions
+from espressivo.training.evaluate import clip_windows, require_emotions
 from espressivo.training.histories import KINDS, Kind, draw_order, profiles_of
 from espressivo.training.scores.bootstrap import (
     Interval,
@@ -219,7 +220,7 @@ def listen(
     found: list[_Heard] = []
     kept: list[Utterance] = []
     hear = partial(_analyze if pipeline else _try, classifier)
-    results = zip(utterances, in_parallel(hear, utterances), strict=True)
+    results = zip(utterances, map_recordings(hear, utterances), strict=True)
     for n, (utterance, result) in enumerate(results, 1):
         if isinstance(result, AudioError):
             raise CorpusError(f"{result}; a study needs all of a corpus: restore it")

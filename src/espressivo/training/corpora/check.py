@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter, defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from espressivo.audio.parallel import map_recordings
 from espressivo.audio.recording import Recording
 from espressivo.errors import AudioError
 from espressivo.training.corpora import find_corpus, read_corpus
@@ -18,7 +17,7 @@ from espressivo.training.corpora.utterance import UNLABELLED, Clip
 from espressivo.types import SAMPLE_RATE, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from espressivo.training.corpora.corpus import Corpus
@@ -206,9 +205,9 @@ def _check(
 ) -> Check:
     broken: list[Unreadable] = []
     names: defaultdict[str, list[str]] = defaultdict(list)
-    for clip, (digest, reason) in zip(
-        clips, _listen(clips, progress) if decode else (), strict=decode
-    ):
+    paths = [clip.path for clip in clips] if decode else []
+    decoded = map_recordings(decode_digest, paths, progress)
+    for clip, (digest, reason) in zip(clips, decoded, strict=decode):
         if reason:
             broken.append(Unreadable(clip.name, clip.path, reason))
         else:
@@ -227,22 +226,7 @@ def _check(
     )
 
 
-def _listen(
-    clips: Sequence[Clip], progress: Progress | None
-) -> Iterable[tuple[str, str]]:
-    """Yield each clip's digest, and what is wrong with it or nothing, in order."""
-    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-    try:
-        results = pool.map(listen, [clip.path for clip in clips])
-        for n_done, result in enumerate(results, start=1):
-            if progress is not None:
-                progress(n_done, len(clips))
-            yield result
-    finally:
-        pool.shutdown(cancel_futures=True)  # who interrupts does not wait for the rest
-
-
-def listen(path: Path) -> tuple[str, str]:
+def decode_digest(path: Path) -> tuple[str, str]:
     """Decode a recording; return its samples' digest and what is wrong with it.
 
     One of the two is empty.

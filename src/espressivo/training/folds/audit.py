@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from espressivo.training.corpora.check import listen
+from espressivo.audio.parallel import map_recordings
+from espressivo.training.corpora.check import decode_digest
 from espressivo.training.folds.overlap import (
     Finding,
     compare_parts,
@@ -132,7 +131,7 @@ def audit(
     """
     everyone = {(m.id, m.path): m for f in folds for p in PARTS for m in getattr(f, p)}
     members: Members = list(everyone.values())
-    heard, undecodable = _hear(members, progress) if decode else ({}, [])
+    heard, undecodable = _decode(members, progress) if decode else ({}, [])
     findings = list(find_misnamed(members))
     for fold in folds:
         for part in PARTS:
@@ -151,24 +150,19 @@ def audit(
     )
 
 
-def _hear(
+def _decode(
     members: Members, progress: Progress | None
 ) -> tuple[dict[Path | None, str], list[Unreadable]]:
     """Map paths to digests of their samples; list those without, and why."""
     names = {member.path: member.id for member in members if member.path}
     heard: dict[Path | None, str] = {}
     undecodable: list[Unreadable] = []
-    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-    try:
-        for path, (digest, reason) in zip(names, pool.map(listen, names), strict=True):
-            if reason:
-                undecodable.append(Unreadable(names[path], path, reason))
-            else:
-                heard[path] = digest
-            if progress is not None:
-                progress(len(heard) + len(undecodable), len(names))
-    finally:
-        pool.shutdown(cancel_futures=True)  # who interrupts does not wait for the rest
+    decoded = map_recordings(decode_digest, [*names], progress)
+    for path, (digest, reason) in zip(names, decoded, strict=True):
+        if reason:
+            undecodable.append(Unreadable(names[path], path, reason))
+        else:
+            heard[path] = digest
     return heard, undecodable
 
 
