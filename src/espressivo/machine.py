@@ -1,21 +1,71 @@
-"""What this machine is, for figures of time that say where they come from."""
+"""The machine: cores to use, and what figures of time name it by."""
 
 from __future__ import annotations
 
+import math
 import os
 import platform
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _CPUINFO = Path("/proc/cpuinfo")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
+_CPU_MOUNTS = ("cpu", "cpu,cpuacct")  # of cgroup v1, below `_CGROUPS`
 _EIGHT_BITS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
 
 def n_cores() -> int:
-    """Return how many cores this process may use."""
-    # Containers and batch systems allot fewer cores than the machine has.
+    """Return how many cores this process may use, at least 1.
+
+    Containers and batch systems allot fewer cores than the machine has: certain ones
+    (affinity), or a share of the time of all (CPU quota of a cgroup, rounded up).
+    """
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        n = len(os.sched_getaffinity(0))
+    else:
+        n = os.cpu_count() or 1
+    return min([n, *(max(1, math.ceil(quota)) for quota in _cpu_quotas())])
+
+
+def _cpu_quotas() -> Iterator[float]:
+    """Yield the CPU quotas of this process's cgroups and of all above them, in cores.
+
+    Source: cgroups(7); Linux kernel, cgroup-v2 (`cpu.max`) and sched-bwc (`cpu.cfs_*`).
+    """
+    for line in _read(_OWN_CGROUPS).splitlines():
+        _, controllers, path = line.split(":", 2)
+        # A container without a cgroup namespace names the path outside, which it does
+        # not see; it sees its own cgroup at the top, where every walk ends.
+        inner = PurePosixPath(path.lstrip("/"))
+        for folder in (inner, *inner.parents):
+            if not controllers:  # cgroup v2
+                quota = _read(_CGROUPS / folder / "cpu.max").split()
+                yield from _cores(quota)
+            elif "cpu" in controllers.split(","):
+                for mount in _CPU_MOUNTS:
+                    at = _CGROUPS / mount / folder
+                    names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+                    yield from _cores([_read(at / name).strip() for name in names])
+
+
+def _cores(quota: Sequence[str]) -> Iterator[float]:
+    # Microseconds of CPU time, and the period in which they may be used. Without a
+    # quota the first is `max` (v2) or -1 (v1).
+    if len(quota) == 2 and quota[0].isdecimal() and quota[1].isdecimal():
+        used, period = map(int, quota)
+        if period:
+            yield used / period
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError:  # no Linux, or no such file there
+        return ""
 
 
 def processor_name() -> str:
@@ -33,16 +83,12 @@ def eight_bit_instructions() -> tuple[str, ...]:
 
 
 def _cpuinfo(key: str) -> str:
-    try:
-        text = _CPUINFO.read_text("utf-8", errors="replace")
-    except OSError:  # no Linux
-        return ""
-    lines = (line.partition(":") for line in text.splitlines())
+    lines = (line.partition(":") for line in _read(_CPUINFO).splitlines())
     return next((value.strip() for k, _, value in lines if k.strip() == key), "")
 
 
 def load_average() -> float | None:
-    """Return how many processes wanted a core, mean of the last minute.
+    """Return how many processes wanted a core, the mean of the last minute.
 
     None where the system does not tell (Windows).
     """
