@@ -35,8 +35,8 @@ from quantization_tables import (
 )
 from quantization_variants import Subject
 
+from espressivo.files.atomic import write_text
 from espressivo.machine import eight_bit_instructions, load_average, processor_name
-from espressivo.training.atomic import write_text
 
 
 def main() -> None:

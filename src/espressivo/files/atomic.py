@@ -1,7 +1,8 @@
-"""Files that are whole or not there, whatever kills the process that writes them."""
+"""Atomic writes: a file is whole or not there, whatever kills the process."""
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from contextlib import contextmanager
@@ -13,15 +14,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """Yield where to write; what is there becomes `path` in one step at the end.
+def replacing(
+    path: Path, *, durable: bool = False, errors: tuple[type[Exception], ...] = ()
+) -> Iterator[Path]:
+    """Yield a path to write to; that file replaces `path` in one step at the end.
 
     An error, such as a full disk, leaves `path` as it was and nothing beside it; what
     a killed process leaves has a name that begins with a dot and ends in `.partial`.
 
     Args:
-        path: What is to be replaced.
+        path: The file to replace, or to make.
         durable: Whether it has to be on the disk at the end, in case of a power cut.
+        errors: What the library that writes raises in place of OSError.
 
     Raises:
         OSError: It cannot be written.
@@ -36,6 +40,9 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         partial.replace(path)
         if durable:
             flush_names(path.parent)
+    except errors as error:
+        reason = f"cannot be written, perhaps for want of room ({error})"
+        raise OSError(errno.EIO, reason, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -47,7 +54,7 @@ def _flush(path: Path) -> None:
 
 def flush_names(folder: Path) -> None:
     """Wait until the names of a folder's files are on the disk."""
-    if os.name == "nt":  # which opens no folders, and does it anyway
+    if os.name == "nt":  # it cannot open folders, and needs no such call
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

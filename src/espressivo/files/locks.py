@@ -1,7 +1,6 @@
-"""A file that one process holds at a time, freed by the system if that one is killed.
+"""Lock files, which the system frees when the process that holds one is killed.
 
-The library filelock does the same, but takes 15 ms to import, which is a twentieth of
-the time that `espressivo analyze` takes for a short note.
+Not the library filelock: its import takes 15 ms, a twentieth of `espressivo analyze`.
 """
 
 from __future__ import annotations
@@ -34,10 +33,14 @@ _PAUSE_S = 0.002
 
 @contextmanager
 def locked(path: Path, patience_s: float) -> Iterator[None]:
-    """Hold a file, which is made where there is none and stays.
+    """Hold a lock file; it is created if needed, and stays.
+
+    Args:
+        path: The lock file.
+        patience_s: How long to wait for it, in seconds.
 
     Raises:
-        TimeoutError: Another process, or thread, has held it all the while.
+        TimeoutError: Another process or thread has held it for that long.
         OSError: It cannot be opened.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -53,4 +56,4 @@ def locked(path: Path, patience_s: float) -> Iterator[None]:
                 time.sleep(_PAUSE_S)
         yield
     finally:
-        os.close(descriptor)  # which frees it
+        os.close(descriptor)  # closing frees the lock

@@ -1,4 +1,4 @@
-"""Rows of somebody's table, .csv or .parquet, with where each stands."""
+"""Rows of a user's table, .csv or .parquet, each with its place in the file."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def iter_rows(
     optional: Sequence[str],
     error: type[EspressivoError],
 ) -> Iterator[Row]:
-    """Yield the rows of a table as text, stripped, empty where nothing stands.
+    """Yield the rows of a table as text, stripped; an empty cell is an empty text.
 
     Args:
-        table: A `.csv` in UTF-8 or a `.parquet`; other columns may be there.
-        what: It is, for messages: `manifest`.
-        required: Columns that have to be there.
-        optional: Columns that may.
-        error: Raised where it cannot be read, or lacks a column.
+        table: A `.csv` in UTF-8 or a `.parquet`; more columns are allowed.
+        what: What messages call the table, such as `manifest`.
+        required: Columns that it must have.
+        optional: Columns that it may have.
+        error: Raised when it cannot be read, or lacks a column.
 
     Yields:
-        `line 3` or `row 2`, and that row.
+        The place (`line 3`, `row 2`), and that row.
     """
     suffix = table.suffix.lower()
     if suffix == ".csv":

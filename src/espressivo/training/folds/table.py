@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from espressivo.errors import SplitError
+from espressivo.files.atomic import replacing
 from espressivo.files.tables import read_rows
-from espressivo.training.atomic import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import onnxruntime as ort
 
 from espressivo.errors import ExportError
+from espressivo.files.atomic import write_text
 from espressivo.machine import processor_name
-from espressivo.training.atomic import write_text
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
