@@ -135,7 +135,7 @@ def _case(
     with counting_bar(title) as progress:
         cells = study(
             listened,
-            head.answer,
+            head.predict,
             n_draws=args.draws,
             seed=args.seed,
             progress=progress,
