@@ -24,8 +24,8 @@ from quantization_variants import (
 )
 
 from espressivo.bench import profile, time_graphs
-from espressivo.training.atomic import replacing, write_text
-from espressivo.training.clips.dataset import CLASSES
+from espressivo.files.atomic import replacing, write_text
+from espressivo.training.clips.batches import CLASSES
 from espressivo.training.export.checks.parity import (
     agreement_of,
     probabilities,

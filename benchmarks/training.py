@@ -21,10 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from espressivo.training.clips.dataset import (
-    CLASSES,
-    load_clips,
-)
+from espressivo.training.clips.batches import CLASSES
+from espressivo.training.clips.load import load_clips
 from espressivo.training.config import SignalConfig
 from espressivo.training.corpora import read_corpus
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espressivo.training.clips.dataset import Clip
+from espressivo.training.clips.load import LoadedClip
 from espressivo.training.config import (
     AugmentConfig,
     ExperimentConfig,
@@ -62,14 +62,14 @@ def main(clips_path: str, frozen: str, n_epochs: str, cache: str) -> None:
     print(json.dumps(measured))
 
 
-def read_clips(path: Path) -> list[Clip]:
+def read_clips(path: Path) -> list[LoadedClip]:
     """Read the clips that the benchmark wrote."""
     with np.load(path) as stored:
         labels = stored["labels"]
         signals = np.split(stored["samples"], np.cumsum(stored["lengths"])[:-1])
     emotions = list(Emotion)
     return [
-        Clip(
+        LoadedClip(
             Utterance(str(n), path, "x/1", "x/1", emotions[label], "x"),
             signal,
             len(signal),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from espressivo.training.clips.dataset import pad
+from espressivo.training.clips.feature_cache import pad
 from espressivo.training.config import (
     AugmentConfig,
     ExperimentConfig,

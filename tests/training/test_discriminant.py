@@ -3,7 +3,7 @@ import pytest
 
 from espressivo.errors import TrainingError
 from espressivo.training.fit.lda import (
-    fit_discriminant,
+    fit_lda,
     left_out_temperature,
 )
 from espressivo.training.scores.temperature import fit_temperature
@@ -22,7 +22,7 @@ def test_with_one_corpus_it_is_scikit_learns():
     analysis = pytest.importorskip("sklearn.discriminant_analysis")
     rows, labels = clips()
     theirs = analysis.LinearDiscriminantAnalysis(solver="lsqr").fit(rows, labels)
-    weight, bias = fit_discriminant(rows, labels, ["a"] * len(rows), ridge=0.0)
+    weight, bias = fit_lda(rows, labels, ["a"] * len(rows), ridge=0.0)
     ours = rows @ weight.T + bias
     wanted = theirs.decision_function(rows)
     np.testing.assert_allclose(
@@ -35,9 +35,9 @@ def test_with_one_corpus_it_is_scikit_learns():
 def test_a_larger_corpus_counts_no_more():
     rows, labels = clips()
     corpora = ["a"] * 200 + ["b"] * 200
-    once = fit_discriminant(rows, labels, corpora)
+    once = fit_lda(rows, labels, corpora)
     again = np.r_[np.arange(400), np.arange(200)]
-    twice = fit_discriminant(rows[again], labels[again], corpora + corpora[:200])
+    twice = fit_lda(rows[again], labels[again], corpora + corpora[:200])
     np.testing.assert_allclose(twice[0], once[0], atol=1e-8)
     np.testing.assert_allclose(twice[1], once[1], atol=1e-8)
 
@@ -50,8 +50,8 @@ def test_what_means_the_opposite_elsewhere_is_not_listened_to():
     rows[:, 0] += labels  # the same in both corpora
     rows[:, 1] += 3 * sign * labels + labels  # louder anger in one, softer in the other
     corpora = ["a"] * 400 + ["b"] * 400
-    deaf, _ = fit_discriminant(rows, labels, corpora, interaction=1.0)
-    keen, _ = fit_discriminant(rows, labels, corpora, interaction=0.0)
+    deaf, _ = fit_lda(rows, labels, corpora, interaction=1.0)
+    keen, _ = fit_lda(rows, labels, corpora, interaction=0.0)
     assert np.ptp(deaf[:, 1]) < 0.2 * np.ptp(keen[:, 1])
     assert np.ptp(deaf[:, 0]) > 0.9 * np.ptp(keen[:, 0])
 
@@ -60,8 +60,8 @@ def test_a_corpus_offset_changes_no_direction():
     rows, labels = clips()
     corpora = ["a"] * 200 + ["b"] * 200
     moved = rows + np.where(np.arange(400) < 200, 0.0, 50.0)[:, None]
-    one, _ = fit_discriminant(rows, labels, corpora)
-    two, _ = fit_discriminant(moved, labels, corpora)
+    one, _ = fit_lda(rows, labels, corpora)
+    two, _ = fit_lda(moved, labels, corpora)
     np.testing.assert_allclose(np.diff(two, axis=0), np.diff(one, axis=0), atol=1e-8)
 
 
@@ -71,7 +71,7 @@ def test_a_corpus_without_a_class_is_named():
     corpora = ["a"] * 4 + ["b"] * 4
 
     with pytest.raises(TrainingError, match="corpus 'b' has no utterance of class 3"):
-        fit_discriminant(rng.normal(size=(8, 5)), labels, corpora)
+        fit_lda(rng.normal(size=(8, 5)), labels, corpora)
 
 
 def crowd(n=480, width=40, n_speakers=8, seed=3):
@@ -89,14 +89,14 @@ def test_the_fewer_speakers_the_hotter():
     few = np.array(speakers) < "a/2"
 
     hot = left_out_temperature(
-        fit_discriminant,
+        fit_lda,
         rows[few],
         labels[few],
         ["a"] * int(few.sum()),
         [s for s in speakers if s < "a/2"],
     )
 
-    mild = left_out_temperature(fit_discriminant, rows, labels, corpora, speakers)
+    mild = left_out_temperature(fit_lda, rows, labels, corpora, speakers)
     assert hot > mild > 1
 
 
@@ -106,10 +106,10 @@ def test_the_temperature_is_that_of_answers_to_left_out_speakers():
     logits = np.zeros((len(rows), 4))
     for speaker in set(speakers):
         kept = who != speaker
-        weight, bias = fit_discriminant(rows[kept], labels[kept], ["a"] * kept.sum())
+        weight, bias = fit_lda(rows[kept], labels[kept], ["a"] * kept.sum())
         logits[~kept] = rows[~kept] @ weight.T + bias
 
-    found = left_out_temperature(fit_discriminant, rows, labels, corpora, speakers)
+    found = left_out_temperature(fit_lda, rows, labels, corpora, speakers)
 
     assert found == pytest.approx(fit_temperature(logits, labels), rel=1e-6)
 
@@ -117,4 +117,4 @@ def test_the_temperature_is_that_of_answers_to_left_out_speakers():
 def test_without_anyone_to_leave_out_the_temperature_is_one():
     rows, labels, corpora, _ = crowd()
 
-    assert left_out_temperature(fit_discriminant, rows, labels, corpora, corpora) == 1
+    assert left_out_temperature(fit_lda, rows, labels, corpora, corpora) == 1

@@ -12,7 +12,7 @@ pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 from safetensors.torch import save_file  # noqa: E402
 
 from espressivo.errors import ExportError  # noqa: E402
-from espressivo.training.clips.dataset import load_signals  # noqa: E402
+from espressivo.training.clips.load import load_signals  # noqa: E402
 from espressivo.training.config import (  # noqa: E402
     ExperimentConfig,
     SignalConfig,

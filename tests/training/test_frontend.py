@@ -8,14 +8,15 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
-from espressivo.training.clips.dataset import (  # noqa: E402
-    Draw,
-    Draws,
-    Variations,
-    draw_weights,
-    load_clips,
+from espressivo.training.clips.batches import Batches  # noqa: E402
+from espressivo.training.clips.feature_cache import FeatureExtractor, extractor_key  # noqa: E402
+from espressivo.training.clips.load import load_clips  # noqa: E402
+from espressivo.training.clips.sampling import (  # noqa: E402
+    AugmentedClips,
+    EpochSampler,
+    SampledClip,
+    sampling_probabilities,
 )
-from espressivo.training.clips.feature_cache import Batches, FrontEnd, front_key  # noqa: E402
 from espressivo.training.config import AugmentConfig, SignalConfig  # noqa: E402
 from espressivo.training.fit.predict import predict_clips  # noqa: E402
 from espressivo.training.networks import build_network  # noqa: E402
@@ -49,67 +50,69 @@ def network(config):
     return build_network(config.network).eval()
 
 
-def hear(network, clips, config, cache=None, **options):
-    return Batches(FrontEnd(network, cache), Variations(clips, config), **options)
+def batches_of(network, clips, config, cache=None, **options):
+    return Batches(
+        FeatureExtractor(network, cache), AugmentedClips(clips, config), **options
+    )
 
 
 def test_what_is_kept_is_what_the_network_hears(network, clips, config, tmp_path):
     fresh = predict(network, [clip.signal for clip in clips])
-    kept = hear(network, clips, config, tmp_path)
+    kept = batches_of(network, clips, config, tmp_path)
     first, again = predict_clips(kept), predict_clips(kept)
     np.testing.assert_array_equal(first, again)
     np.testing.assert_allclose(first, fresh, atol=2e-3)  # fp16 has 11 bits
     np.testing.assert_allclose(
-        predict_clips(hear(network, clips, config)), fresh, atol=1e-5
+        predict_clips(batches_of(network, clips, config)), fresh, atol=1e-5
     )
     assert len(list(tmp_path.rglob("*.npy"))) == len(clips)
 
 
 def test_kept_frames_are_found_by_content_alone(network, clips, config, tmp_path):
-    predict_clips(hear(network, clips, config, tmp_path))
+    predict_clips(batches_of(network, clips, config, tmp_path))
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
     moved = [
         replace(clip, utterance=replace(clip.utterance, id=f"other/{n}"))
         for n, clip in enumerate(reversed(clips))
     ]
-    predict_clips(hear(network, moved, config, tmp_path))
+    predict_clips(batches_of(network, moved, config, tmp_path))
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.npy")} == files
 
 
 def test_another_front_keeps_its_own(network, config):
     with torch.no_grad():
-        key = front_key(network)
+        key = extractor_key(network)
         network.classify.weight.add_(1)  # not of the front
-        assert front_key(network) == key
+        assert extractor_key(network) == key
         network.encoder.conv1.weight[0, 0, 0] += 1e-3
-        assert front_key(network) != key
+        assert extractor_key(network) != key
     two = build_network(replace(config.network, n_layers=2))
-    assert front_key(two) != key
+    assert extractor_key(two) != key
 
 
 def test_what_is_new_in_every_epoch_is_not_kept(network, clips, config, tmp_path):
     varied = replace(config, augmentation=AugmentConfig())
-    batches = hear(network, clips, varied, tmp_path)
-    steps = list(Draws(batches.variations, varied).epoch(0))
-    assert len(list(batches.of(steps))) == 2
+    batches = batches_of(network, clips, varied, tmp_path)
+    steps = list(EpochSampler(batches.clips, varied).epoch(0))
+    assert len(list(batches.load(steps))) == 2
     assert not list(tmp_path.rglob("*.npy"))
 
 
 def test_variants_come_around_again_and_are_kept(network, clips, config, tmp_path):
     varied = replace(config, augmentation=AugmentConfig(variants=2))
-    batches = hear(network, clips, varied, tmp_path)
-    draws = Draws(batches.variations, varied)
+    batches = batches_of(network, clips, varied, tmp_path)
+    draws = EpochSampler(batches.clips, varied)
     epochs = [{d for step in draws.epoch(n) for d in step} for n in range(4)]
     assert len(set().union(*epochs)) <= 2 * len(clips)
-    assert {d.variation for d in epochs[0] if d.index == 0} <= {
-        batches.variations.seed_of(0, 0, n, 0) for n in (0, 1)
+    assert {d.augmentation for d in epochs[0] if d.index == 0} <= {
+        batches.clips.seed_of(0, 0, n, 0) for n in (0, 1)
     }
     for epoch in range(4):
-        list(batches.of(list(draws.epoch(epoch))))
+        list(batches.load(list(draws.epoch(epoch))))
     assert len(list(tmp_path.rglob("*.npy"))) == len(set().union(*epochs))
-    other_seed = Draws(batches.variations, replace(varied, seed=9))
+    other_seed = EpochSampler(batches.clips, replace(varied, seed=9))
     assert {d for s in other_seed.epoch(0) for d in s} <= set().union(*epochs) | {
-        Draw(i, batches.variations.seed_of(9, i, n, 0))
+        SampledClip(i, batches.clips.seed_of(9, i, n, 0))
         for i in range(len(clips))
         for n in (0, 1)
     }
@@ -117,19 +120,19 @@ def test_variants_come_around_again_and_are_kept(network, clips, config, tmp_pat
 
 def test_an_utterance_varies_alike_whoever_asks(clips, config):
     varied = replace(config, augmentation=AugmentConfig())
-    one, two = Variations(clips, varied), Variations(clips[3:], varied)
-    draw = Draw(4, one.seed_of(5, 4, 2, 0))
+    one, two = AugmentedClips(clips, varied), AugmentedClips(clips[3:], varied)
+    draw = SampledClip(4, one.seed_of(5, 4, 2, 0))
     np.testing.assert_array_equal(
-        one.signal(draw), two.signal(Draw(1, two.seed_of(5, 1, 2, 0)))
+        one.signal(draw), two.signal(SampledClip(1, two.seed_of(5, 1, 2, 0)))
     )
     assert not np.array_equal(
-        one.signal(draw), one.signal(Draw(4, one.seed_of(5, 4, 3, 0)))
+        one.signal(draw), one.signal(SampledClip(4, one.seed_of(5, 4, 3, 0)))
     )
 
 
 def test_an_epoch_hears_each_once_and_no_epoch_is_like_another(clips, config):
     plain = replace(config, training=replace(config.training, draws=0))
-    draws = Draws(Variations(clips, plain), plain)
+    draws = EpochSampler(AugmentedClips(clips, plain), plain)
     first, again, other = (list(draws.epoch(n)) for n in (0, 0, 1))
     assert sorted(d.index for step in first for d in step) == list(range(len(clips)))
     assert first == again != other
@@ -137,14 +140,14 @@ def test_an_epoch_hears_each_once_and_no_epoch_is_like_another(clips, config):
 
 
 def test_draws_are_as_many_as_asked_and_repeat(clips, config):
-    draws = Draws(Variations(clips, config), config)
+    draws = EpochSampler(AugmentedClips(clips, config), config)
     first, again, other = (list(draws.epoch(n)) for n in (0, 0, 1))
     assert sum(map(len, first)) == config.training.draws
     assert first == again != other
 
 
 def test_corpora_are_drawn_alike(utterances):
-    weights = draw_weights(utterances, "corpus-class")
+    weights = sampling_probabilities(utterances, "corpus-class")
     share = {"many": 0.0, "few": 0.0}
     for utterance, weight in zip(utterances, weights, strict=True):
         share[utterance.corpus] += weight
@@ -153,10 +156,10 @@ def test_corpora_are_drawn_alike(utterances):
 
 
 def test_speaker_statistics_leave_no_mean_and_no_deviation(network, clips, config):
-    batches = hear(network, clips, config, speaker_statistics=True)
+    batches = batches_of(network, clips, config, speaker_statistics=True)
     frames = {}
-    steps = batches.plain(5)
-    for step, batch in zip(steps, batches.of(steps), strict=True):
+    steps = batches.unaugmented(5)
+    for step, batch in zip(steps, batches.load(steps), strict=True):
         values, counts = batch.frames
         for draw, row, count in zip(step, values, counts.tolist(), strict=True):
             speaker = clips[draw.index].utterance.speaker

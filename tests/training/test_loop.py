@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
 from espressivo.errors import TrainingError  # noqa: E402
-from espressivo.training.clips.dataset import load_clips, load_signals  # noqa: E402
-from espressivo.training.clips.feature_cache import Batch  # noqa: E402
+from espressivo.training.clips.batches import Batch  # noqa: E402
+from espressivo.training.clips.load import load_clips, load_signals  # noqa: E402
 from espressivo.training.config import (  # noqa: E402
     AugmentConfig,
     ClassifierConfig,

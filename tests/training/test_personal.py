@@ -15,13 +15,13 @@ from espressivo.training.export.graph.profile_head import (
     with_embedding,
 )
 from espressivo.training.export.session import open_proto
+from espressivo.training.fit.profile_fit import fit_profile_classifier
 from espressivo.training.fit.profile_head import (
     ProfileClassifier,
-    fit_profile_classifier,
 )
 from espressivo.training.fit.speaker_means import (
-    per_speaker,
     speaker_axes,
+    speaker_means,
 )
 from espressivo.training.scores.temperature import softmax
 
@@ -176,7 +176,7 @@ def test_a_baseline_counts_all_emotions_alike():
     labels = np.array([0, 0, 0, 1, 0])
     names = np.array(["a", "a", "a", "a", "b"])
 
-    np.testing.assert_allclose(per_speaker(rows, labels, names), [[2.0], [10.0]])
+    np.testing.assert_allclose(speaker_means(rows, labels, names), [[2.0], [10.0]])
 
 
 @pytest.mark.parametrize("one_for_all", [True, False])

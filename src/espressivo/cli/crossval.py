@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.folds.splits import Fold
-    from espressivo.training.runs.fold_job import FoldTask
+    from espressivo.training.runs.fold_job import FoldJob
     from espressivo.training.runs.train import EpochReport
 
 _DESCRIPTION = """\
@@ -194,13 +194,13 @@ class _Watch:
             self.progress.update(self.runs, visible=True)
             self.progress.update(self.epochs, visible=self.here)
 
-    def on_epoch(self, task: FoldTask, report: EpochReport) -> None:
+    def on_epoch(self, task: FoldJob, report: EpochReport) -> None:
         from espressivo.cli.display.progress import epoch_line
 
         self.progress.console.print(f"{task.name}  {epoch_line(report)}")
         self.progress.update(self.epochs, completed=report.epoch)
 
-    def on_done(self, task: FoldTask) -> None:
+    def on_done(self, task: FoldJob) -> None:
         self.progress.console.print(f"{task.name}  done")
         self.progress.advance(self.runs)
         self.progress.update(self.epochs, completed=0)

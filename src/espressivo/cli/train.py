@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from espressivo.cli.recipe import add_recipe_arguments, read_recipe
 
 if TYPE_CHECKING:
-    from espressivo.training.clips.dataset import Clip
+    from espressivo.training.clips.load import LoadedClip
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.corpora import Utterance
 
@@ -122,12 +122,9 @@ def _read(
 
 def _load(
     utterances: list[Utterance], config: ExperimentConfig, args: argparse.Namespace
-) -> list[Clip]:
+) -> list[LoadedClip]:
     from espressivo.cli.display.progress import counting_bar
-    from espressivo.training.clips.dataset import (
-        load_clips,
-        require_readable,
-    )
+    from espressivo.training.clips.load import load_clips, require_readable
 
     with counting_bar("reading recordings") as on_loaded:
         clips, unreadable = load_clips(utterances, config.signal, args.cache, on_loaded)

@@ -1,1 +1,1 @@
-"""Utterances -> trimmed, augmented clips -> batches of cached features."""
+"""Utterances -> preprocessed, augmented clips -> batches of cached features."""

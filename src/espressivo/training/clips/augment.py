@@ -1,4 +1,4 @@
-"""Variations of training clips, the same for the same (seed, utterance, epoch)."""
+"""Augmentation of training clips; it follows from (seed, utterance, epoch)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Augment:
-    """The study's four variations, through audiomentations, and a change of speed.
+    """The study's four augmentations, by audiomentations, and a change of speed.
 
     Source: Ismail (2025), section III-C.
     """
@@ -39,7 +39,7 @@ class Augment:
         )
 
     def __call__(self, signal: Signal, seed: int) -> Signal:
-        """Return a variation of `signal`, which is not modified, chosen by `seed`."""
+        """Return `signal` augmented as `seed` chooses; `signal` is not modified."""
         rng = np.random.default_rng(seed)
         if rng.random() < self.config.speed_probability:
             slow, fast = np.log(self.config.speed)
@@ -50,7 +50,7 @@ class Augment:
 
 
 def change_speed(signal: Signal, factor: float) -> Signal:
-    """Play `factor` times as fast, as a tape would: pitch and formants move along."""
+    """Play `factor` times as fast, as a tape would: pitch and formants change too."""
     n_samples = max(1, round(len(signal) / factor))
     positions = np.arange(n_samples) * factor
     played: Signal = np.interp(positions, np.arange(len(signal)), signal).astype(
@@ -59,10 +59,16 @@ def change_speed(signal: Signal, factor: float) -> Signal:
     return played
 
 
-def variation_seed(seed: int, utterance: str, epoch: int, occurrence: int = 0) -> int:
-    """Seed of one utterance's variation in one epoch, whichever worker makes it.
+def augmentation_seed(
+    seed: int, utterance: str, epoch: int, occurrence: int = 0
+) -> int:
+    """Return the seed of an utterance's augmentation, the same in every worker.
 
-    `occurrence` tells apart the times that an utterance is drawn in one epoch.
+    Args:
+        seed: Seed of the run.
+        utterance: Id of the utterance.
+        epoch: The epoch, from 0.
+        occurrence: How often the utterance was drawn before in this epoch.
     """
     key = f"{seed}/{utterance}/{epoch}/{occurrence}".encode()
     return int.from_bytes(hashlib.sha256(key).digest()[:8], "little")
@@ -70,7 +76,7 @@ def variation_seed(seed: int, utterance: str, epoch: int, occurrence: int = 0) -
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    # audiomentations draws from both global generators, which others use too.
+    # audiomentations draws from both global generators, which other code uses too.
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002

@@ -1,4 +1,4 @@
-"""What the study does to a clip: trim the silence, emphasise, scale the peak.
+"""The study's preprocessing of a clip: trim silence, pre-emphasis, peak scaling.
 
 Source: Ismail (2025), section III-B.
 """
@@ -36,7 +36,7 @@ def trim(signal: Signal, top_db: float = 20.0) -> Signal:
 
 
 def find_loud(signal: Signal, top_db: float = 20.0) -> Segment:
-    """Find the span from the first to the last frame that is no silence.
+    """Find the span from the first to the last frame that is not silent.
 
     Args:
         signal: Mono [samples]; may be empty.
@@ -82,11 +82,11 @@ def peak_normalize(signal: Signal, peak: float = 0.95) -> Signal:
 
 
 def condition(signal: Signal, config: SignalConfig) -> Signal:
-    """Emphasise and scale a clip as far as the configuration asks for either.
+    """Apply pre-emphasis and peak scaling as configured.
 
     Args:
-        signal: Mono [samples], trimmed. Never modified; returned if nothing is asked.
-        config: Says how.
+        signal: Mono [samples], trimmed. Never modified; returned if neither is set.
+        config: Settings of both.
     """
     if config.pre_emphasis:
         signal = pre_emphasis(signal, config.pre_emphasis)

@@ -1,4 +1,7 @@
-"""The classifier's last layer fitted at once, to clips as they are."""
+"""Classifiers fitted in closed form to the embeddings of unaugmented clips.
+
+Functions that end in `_on_clips` embed the clips first; those they call take arrays.
+"""
 
 from __future__ import annotations
 
@@ -9,36 +12,36 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from espressivo.training.fit.lda import (
-    fit_discriminant,
-    left_out_temperature,
-)
-from espressivo.training.fit.predict import outputs
-from espressivo.training.fit.profile_head import (
-    ProfileClassifier,
-    fit_profile_classifier,
-)
+from espressivo.training.fit.lda import fit_lda, left_out_temperature
+from espressivo.training.fit.predict import apply_to_clips
+from espressivo.training.fit.profile_fit import fit_profile_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from espressivo.training.clips.feature_cache import Batches
+    from espressivo.training.clips.batches import Batches
     from espressivo.training.config import ClassifierConfig, ProfileConfig
+    from espressivo.training.fit.profile_head import ProfileClassifier
 
     Fit = Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
-def fit_classifier(batches: Batches, config: ClassifierConfig) -> tuple[float, float]:
-    """Fit the last layer in place; return its cross-entropy, and the temperature.
+def fit_last_layer_on_clips(
+    batches: Batches, config: ClassifierConfig
+) -> tuple[float, float]:
+    """Fit the network's last layer in place.
 
-    The embedding's zero and one become those of these clips. The temperature is fitted
-    to answers about speakers left out of the fit, and is not applied.
+    The embedding is standardized by mean and deviation over these clips.
+
+    Returns:
+        The cross-entropy on these clips; and the temperature fitted to predictions on
+        speakers left out of the fit, which is not applied.
     """
-    network = batches.front.network.eval()
-    raw = torch.from_numpy(outputs(batches, network.pooled))
-    utterances = [clip.utterance for clip in batches.variations.clips]
+    network = batches.extractor.network.eval()
+    raw = torch.from_numpy(apply_to_clips(batches, network.pooled))
+    utterances = [clip.utterance for clip in batches.clips.clips]
     corpora = [utterance.corpus for utterance in utterances]
     speakers = [utterance.speaker for utterance in utterances]
     labels = batches.labels
@@ -56,17 +59,19 @@ def fit_classifier(batches: Batches, config: ClassifierConfig) -> tuple[float, f
     return float(cross_entropy(logits, torch.from_numpy(labels))), temperature
 
 
-def fit_profile_head(batches: Batches, config: ProfileConfig) -> ProfileClassifier:
-    """Fit what takes a speaker's profile to clips as they are, the network as it is.
+def fit_profile_classifier_on_clips(
+    batches: Batches, config: ProfileConfig
+) -> ProfileClassifier:
+    """Fit the classifier that takes a speaker's profile; the network stays as it is.
 
     Raises:
         TrainingError: Too few speakers have all emotions.
     """
-    network = batches.front.network.eval()
-    utterances = [clip.utterance for clip in batches.variations.clips]
+    network = batches.extractor.network.eval()
+    utterances = [clip.utterance for clip in batches.clips.clips]
     weight = network.classify.weight.detach().double()
     return fit_profile_classifier(
-        outputs(batches, network.pooled),
+        apply_to_clips(batches, network.pooled),
         batches.labels,
         [utterance.corpus for utterance in utterances],
         [utterance.speaker for utterance in utterances],
@@ -82,12 +87,12 @@ def fit_logistic(
     *,
     strength: float = 1.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Fit multinomial logistic regression, every class counting the same.
+    """Fit a multinomial logistic regression; every class counts the same.
 
     Args:
         rows: float [N, width], standardized.
         labels: int [N]; all classes 0..C-1 occur.
-        corpora: Not used: all utterances are of one kind to it.
+        corpora: Not used; it makes the signature that of `fit_lda`.
         strength: Inverse of the penalty.
 
     Returns:
@@ -104,7 +109,7 @@ def fit_logistic(
 def _fits() -> dict[str, Callable[[ClassifierConfig], Fit]]:
     return {
         "discriminant": lambda config: partial(
-            fit_discriminant, interaction=config.interaction, ridge=config.ridge
+            fit_lda, interaction=config.interaction, ridge=config.ridge
         ),
         "logistic": lambda config: partial(fit_logistic, strength=config.strength),
     }

@@ -1,9 +1,9 @@
-"""A linear classifier in closed form, insensitive to what differs between corpora.
+"""Linear discriminant analysis (LDA), insensitive to what differs between corpora.
 
-Linear discriminant analysis with two changes. Means and covariances are taken within
-each corpus and averaged, so that no corpus counts more. And directions in which one
-corpus acts a class otherwise than the next are treated as noise, beside the scatter
-within a class: a direction must mean the same emotion everywhere to be listened to.
+It differs from the textbook's in two ways. Means and covariances are taken within each
+corpus and averaged, so that no corpus counts more. And directions in which corpora
+disagree about a class are treated as noise, beside the scatter within a class: only a
+direction that means the same emotion in every corpus has weight.
 
 Source: Fisher (1936) for the discriminant; Hatch et al. (2006), within-class covariance
 normalization, for treating a nuisance's covariance as noise.
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espressivo.errors import TrainingError
+from espressivo.training.folds.weights import balanced_weights
 from espressivo.training.scores.temperature import fit_temperature
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     _Float = NDArray[np.float64]
 
 
-def fit_discriminant(
+def fit_lda(
     embeddings: NDArray[np.floating],
     labels: NDArray[np.integer],
     corpora: Sequence[str],
@@ -35,37 +36,38 @@ def fit_discriminant(
     interaction: float = 0.5,
     ridge: float = 0.1,
 ) -> tuple[_Float, _Float]:
-    """Fit a linear classifier.
+    """Fit the linear discriminant.
 
     Args:
         embeddings: [N, width]; a dimension's scale does not matter.
         labels: [N], in 0..C-1, every class in every corpus.
-        corpora: [N], where each comes from.
-        interaction: How much noise the corpora's disagreement about the classes is.
+        corpora: [N], the corpus of each.
+        interaction: Weight, as noise, of the corpora's disagreement about the classes.
         ridge: Variance added to every dimension, as a share of its scatter.
 
     Returns:
-        Weight [C, width] and bias [C]; the logits are those of C Gaussians of one
-        covariance and equal prior probability.
+        Weight [C, width] and bias [C]. The logits are those of C Gaussians with a
+        common covariance and equal prior probabilities.
 
     Raises:
         TrainingError: A corpus lacks a class, so that its means cannot be compared.
     """
     rows = embeddings.astype(np.float64)
     names, n_classes = sorted(set(corpora)), int(labels.max()) + 1
-    where = np.array([names.index(corpus) for corpus in corpora])
-    _require_all(where * n_classes + labels, names, n_classes)
+    corpus = np.array([names.index(name) for name in corpora])
+    groups = corpus * n_classes + labels
+    _require_all(groups, names, n_classes)
     means = np.stack(  # [corpora, C, width]
         [
-            [rows[(where == c) & (labels == k)].mean(0) for k in range(n_classes)]
+            [rows[(corpus == c) & (labels == k)].mean(0) for k in range(n_classes)]
             for c in range(len(names))
         ]
     )
-    centred = rows - means[where, labels]
-    weight = balanced(where * n_classes + labels)
+    centred = rows - means[corpus, labels]
+    weight = balanced_weights(groups.tolist(), total=1.0)
     within = (centred * weight[:, None]).T @ centred
     classes = means.mean(0)  # [C, width]
-    noise = within + interaction * _disagreement(means)
+    noise = within + interaction * _interaction_covariance(means)
     noise += ridge * np.diag(within.diagonal())
     directions = np.linalg.solve(noise, classes.T).T
     return directions, -0.5 * (classes * directions).sum(1)
@@ -78,39 +80,41 @@ def left_out_temperature(
     corpora: Sequence[str],
     speakers: Sequence[str],
 ) -> float:
-    """Find how overconfident the classifier is about speakers it was not fitted to.
+    """Fit the temperature of a classifier on speakers left out of its fit.
 
-    Every speaker is left out once. The fewer clips there are for so many dimensions,
-    the larger the logits are that the closed form gives; divided by this, those of
-    different training sets mean the same. Every corpus counts the same.
+    Every speaker is left out once. With few clips for many dimensions, the closed form
+    gives logits that are too large; divided by this temperature, logits of different
+    training sets mean the same. Every corpus counts the same.
 
     Args:
-        fit: `fit_discriminant` with its settings.
+        fit: The classifier's fit, such as `fit_lda`, with its settings.
         embeddings: [N, width].
         labels: [N], in 0..C-1.
-        corpora: [N], where each comes from.
-        speakers: [N], who speaks.
+        corpora: [N], the corpus of each.
+        speakers: [N], the speaker of each.
 
     Returns:
         A temperature; 1 when leaving any speaker out takes an emotion from a corpus.
     """
-    who, where = np.array(speakers), np.array(corpora)
+    speaker_of, corpus_of = np.array(speakers), np.array(corpora)
     logits, rows = [], []
-    everyone = sorted(set(speakers))
-    for speaker in everyone if len(everyone) > 1 else []:
-        kept, left = np.flatnonzero(who != speaker), np.flatnonzero(who == speaker)
+    names = sorted(set(speakers))
+    for speaker in names if len(names) > 1 else []:
+        is_left = speaker_of == speaker
+        kept, left = np.flatnonzero(~is_left), np.flatnonzero(is_left)
         try:
-            weight, bias = fit(embeddings[kept], labels[kept], where[kept].tolist())
+            weight, bias = fit(embeddings[kept], labels[kept], corpus_of[kept].tolist())
         except TrainingError:
             continue
         logits.append(embeddings[left] @ weight.T + bias)
         rows.append(left)
     if not rows:
         return 1.0
-    answered = np.concatenate(rows)
-    sizes = Counter(where[answered].tolist())
-    weights = np.array([1 / sizes[corpus] for corpus in where[answered].tolist()])
-    return fit_temperature(np.concatenate(logits), labels[answered], weights)
+    predicted = np.concatenate(rows)
+    found = corpus_of[predicted].tolist()
+    sizes = Counter(found)
+    weights = np.array([1 / sizes[corpus] for corpus in found])
+    return fit_temperature(np.concatenate(logits), labels[predicted], weights)
 
 
 def _require_all(
@@ -125,16 +129,10 @@ def _require_all(
         )
 
 
-def _disagreement(means: _Float) -> _Float:
-    """Covariance [width, width] of the interaction of corpus and class."""
-    shapes = means - means.mean(1, keepdims=True)  # a corpus's own offset is no matter
-    apart = (shapes - shapes.mean(0)).reshape(-1, means.shape[-1])
-    covariance: _Float = apart.T @ apart / len(apart)
+def _interaction_covariance(means: _Float) -> _Float:
+    """Return the covariance [width, width] of the interaction of corpus and class."""
+    # The offset of a whole corpus does not count as disagreement.
+    offsets = means - means.mean(1, keepdims=True)
+    interaction = (offsets - offsets.mean(0)).reshape(-1, means.shape[-1])
+    covariance: _Float = interaction.T @ interaction / len(interaction)
     return covariance
-
-
-def balanced(groups: NDArray[np.integer]) -> _Float:
-    """Weigh rows [N] such that every group counts the same; the sum is 1."""
-    counts = np.bincount(groups)
-    weights: _Float = 1.0 / (counts[groups] * np.count_nonzero(counts))
-    return weights

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from espressivo.errors import TrainingError
-from espressivo.training.atomic import replacing
+from espressivo.files.atomic import replacing
 from espressivo.training.fit.optimizer import (
     make_optimizer,
     make_schedule,
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from espressivo.training.clips.feature_cache import Batch
+    from espressivo.training.clips.batches import Batch
     from espressivo.training.config import TrainingConfig
     from espressivo.training.fit.objective import Objective
 
 
 class Epoch(NamedTuple):
-    """What is known after an epoch.
+    """What an epoch of training measured.
 
     Attributes:
         epoch: From 1.
@@ -51,7 +51,7 @@ class Epoch(NamedTuple):
 
 @dataclass
 class _State:
-    """What a checkpoint holds beside weights, moments and rates."""
+    """Content of a checkpoint beside the states of network, optimizer and schedule."""
 
     epochs: list[Epoch] = field(default_factory=list)
     best_recall: float = -1.0
@@ -71,21 +71,22 @@ def train_epochs(
     precision: torch.dtype = torch.float32,
     checkpoint: Path | None = None,
 ) -> Iterator[list[Epoch]]:
-    """Train `objective` in place; yield all epochs so far after each.
+    """Train `objective` in place; after each epoch, yield all epochs so far.
 
     A run that was stopped and starts again with the same checkpoint ends with the same
-    weights as one that was not: all randomness comes from `seed` and the epoch. In the
-    end `objective` has the weights of the epoch chosen, the last one unless `select`.
+    weights as one that was not: all randomness comes from `seed` and the epoch. At the
+    end `objective` has the weights of the chosen epoch: the last one, or the best one
+    with `select`.
 
     Args:
         objective: The network as it starts, and its loss.
         config: Epochs, rates, patience.
-        batches_of: Epoch, from 0 -> its batches.
-        n_steps: How many batches that is.
-        validate: Returns UA on the validation part.
+        batches_of: Takes an epoch, from 0; returns its batches.
+        n_steps: Number of batches in an epoch.
+        validate: Returns the UA on the validation part.
         select: Keep the epoch with the best UA, and stop when patience ends.
-        seed: Of dropout.
-        precision: Of products.
+        seed: Seed of dropout.
+        precision: Precision of matrix products.
         checkpoint: Written after every epoch; read at the start where it exists.
 
     Raises:
@@ -156,8 +157,8 @@ class _Step:
         self.start = [p.detach().clone() for p in encoder]
 
     def __call__(self, batch: Batch, optimizer: torch.optim.Optimizer) -> Tensor:
-        """Take it; return the loss before."""
-        self.objective.train()  # whoever made the batch heard it in evaluation
+        """Take the step; return the loss before it."""
+        self.objective.train()  # extracting features sets evaluation mode
         optimizer.zero_grad()
         loss: Tensor = self.objective(batch, self.precision)
         if self.config.towards_start:
@@ -171,7 +172,7 @@ class _Step:
         return loss.detach()
 
     def _distance(self) -> Tensor:
-        """Squared distance of the encoder from where it started."""
+        """Return the squared distance of the encoder's weights from their start."""
         pairs = zip(self.encoder, self.start, strict=True)
         return torch.stack([(p - s).square().sum() for p, s in pairs]).sum()
 
@@ -181,7 +182,8 @@ def _save(path: Path | None, state: _State, parts: dict[str, Any]) -> None:
         return
     states = {name: part.state_dict() for name, part in parts.items()}
     plain = vars(state) | {"epochs": [tuple(epoch) for epoch in state.epochs]}
-    with replacing(path) as whole:
+    # torch raises this when it cannot write.
+    with replacing(path, errors=(RuntimeError,)) as whole:
         torch.save({"state": plain, **states}, whole)
 
 
@@ -189,7 +191,7 @@ def _resume(path: Path | None, parts: dict[str, Any]) -> _State:
     if path is None or not path.exists():
         return _State()
     try:
-        # Anything but a zip file torch would take for one of its older formats.
+        # torch takes anything that is no zip file for one of its older formats.
         states = torch.load(path, weights_only=True) if is_zipfile(path) else {}
         for name, part in parts.items():
             part.load_state_dict(states[name])

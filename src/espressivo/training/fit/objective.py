@@ -1,4 +1,4 @@
-"""What training minimises: the emotions' loss, and how well speakers hide."""
+"""The training objective: emotion loss, and an adversary that tells speakers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 from espressivo.training.fit.loss import focal_loss
 
 if TYPE_CHECKING:
-    from espressivo.training.clips.feature_cache import Batch
+    from espressivo.training.clips.batches import Batch
     from espressivo.training.config import LossConfig
     from espressivo.training.networks import EmotionNetwork
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Objective(nn.Module):
     """A network, its loss, and an adversary that tells speakers by the embedding.
 
-    The adversary learns to; the network, behind a reversed gradient, learns to keep it
-    from doing so. What is left of an embedding holds for speakers never heard.
+    The adversary learns to tell speakers; the network, behind a reversed gradient,
+    learns embeddings that do not. Such embeddings generalize better to new speakers.
 
     Source: Ganin et al. (2016), domain-adversarial training, with speakers as domains.
     """
@@ -34,12 +34,12 @@ class Objective(nn.Module):
         n_speakers: int,
         alpha: Tensor | None = None,
     ) -> None:
-        """Take what is trained.
+        """Combine a network with its loss.
 
         Args:
-            network: Its encoder as it starts.
-            config: Of the loss.
-            n_speakers: That the adversary tells apart.
+            network: The network, its encoder as it starts.
+            config: Settings of the loss.
+            n_speakers: Number of speakers that the adversary tells apart.
             alpha: float [4], weight of each class; all 1 when None.
         """
         super().__init__()
@@ -55,7 +55,7 @@ class Objective(nn.Module):
             )
 
     def forward(self, batch: Batch, precision: torch.dtype = torch.float32) -> Tensor:
-        """Return the loss of a batch, a scalar; products are made in `precision`."""
+        """Return the loss of a batch, a scalar; matrix products have `precision`."""
         network, config = self.network, self.config
         enabled = precision != torch.float32
         kind = batch.target.device.type
@@ -74,7 +74,7 @@ class Objective(nn.Module):
 
 
 def reverse_gradient(x: Tensor) -> Tensor:
-    """Return `x`; its gradient comes back with the sign changed."""
+    """Return `x`; the sign of its gradient is reversed."""
     reversed_: Tensor = _Reverse.apply(x)  # type: ignore[no-untyped-call]
     return reversed_
 

@@ -1,4 +1,4 @@
-"""Which parameter learns how fast, and when."""
+"""Optimizer and learning-rate schedule, with a rate for each block of the encoder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make_optimizer(objective: Objective, config: TrainingConfig) -> Optimizer:
-    """Return the optimizer of everything that is not frozen."""
+    """Return the optimizer of all parameters that are not frozen."""
     groups = parameter_groups(objective, config)
     return AdamW(groups) if config.optimizer == "adamw" else Adam(groups)
 
@@ -24,10 +24,10 @@ def make_optimizer(objective: Objective, config: TrainingConfig) -> Optimizer:
 def parameter_groups(
     objective: Objective, config: TrainingConfig
 ) -> list[dict[str, Any]]:
-    """Give every trained parameter its rate and its decay.
+    """Group the trained parameters by learning rate and weight decay.
 
-    Blocks of the encoder learn slower the lower they are. Biases and norms are vectors
-    and never decay.
+    The lower a block of the encoder, the slower it learns. Biases and norms, which are
+    vectors, have no weight decay.
     """
     blocks = objective.network.blocks()
     top = config.encoder_rate or config.learning_rate
@@ -52,16 +52,16 @@ def parameter_groups(
 def make_schedule(
     optimizer: Optimizer, config: TrainingConfig, n_steps: int
 ) -> LambdaLR:
-    """Return the schedule, to be stepped `n_steps` times an epoch."""
+    """Return the schedule; it is stepped `n_steps` times an epoch."""
     share = rate_share(config, n_steps)
     return LambdaLR(optimizer, share)
 
 
 def rate_share(config: TrainingConfig, n_steps: int) -> Callable[[int], float]:
-    """Return step, from 0 -> share of the peak rate, in 0..1.
+    """Return a function of the step, from 0, to the share of the peak rate, in 0..1.
 
-    The rate rises from near 0 in the warm-up; then it is constant, falls as a cosine
-    to 0, or by e^-decay every few epochs.
+    The rate rises from near 0 in the warm-up. Then it is constant, falls as a cosine
+    to 0, or falls by e^-decay every few epochs.
     """
     total = config.epochs * n_steps
     rising = round(total * config.warmup)

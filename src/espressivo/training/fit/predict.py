@@ -1,4 +1,4 @@
-"""A trained network applied to clips of any length, in float32, in their order."""
+"""Predictions of a network on clips of any length, in float32."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from espressivo.training.clips.feature_cache import Batches
+    from espressivo.training.clips.batches import Batches
     from espressivo.training.networks import Frames
 
 
 def predict_clips(batches: Batches) -> NDArray[np.float32]:
-    """Return logits [N, 4] of clips as they are, in their order, in float32."""
-    return outputs(batches, batches.front.network.logits)
+    """Return logits [N, 4] of unaugmented clips, in their order."""
+    return apply_to_clips(batches, batches.extractor.network.logits)
 
 
-def outputs(
+def apply_to_clips(
     batches: Batches, function: Callable[[Frames], Tensor]
 ) -> NDArray[np.float32]:
-    """Apply `function` to the frames of all clips as they are; rows in their order.
+    """Apply a function of frames to all clips, unaugmented; rows in their order.
 
-    The network stands in evaluation mode after.
+    The network is in evaluation mode afterwards.
     """
-    steps = batches.plain()
+    steps = batches.unaugmented()
     rows: NDArray[np.float32] | None = None
     with torch.no_grad():
-        for draws, batch in zip(steps, batches.of(steps), strict=True):
+        for step, batch in zip(steps, batches.load(steps), strict=True):
             found = function(batch.frames).float().cpu().numpy()
             if rows is None:
                 rows = np.zeros((len(batches.labels), found.shape[1]), np.float32)
-            rows[[draw.index for draw in draws]] = found
+            rows[[clip.index for clip in step]] = found
     return np.zeros((0, 0), np.float32) if rows is None else rows

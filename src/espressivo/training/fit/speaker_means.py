@@ -1,4 +1,4 @@
-"""What is a speaker's in an embedding, what an emotion's: means and directions."""
+"""Speaker means, emotion offsets, and the directions in which speakers differ."""
 
 from __future__ import annotations
 
@@ -15,75 +15,75 @@ _N_AXES = 8
 _RIDGE = 1.0
 
 
-def per_speaker(
+def speaker_means(
     rows: NDArray[np.floating[Any]],
     labels: NDArray[np.integer[Any]],
-    who: NDArray[Any],
+    speakers: NDArray[Any],
 ) -> _Float:
-    """Return each speaker's mean [S, width], the emotions counting the same.
+    """Return each speaker's mean [S, width]; every emotion counts the same.
 
     Args:
         rows: [N, width].
         labels: [N].
-        who: [N], names; the result is in their sorted order.
+        speakers: [N], names; the result is in their sorted order.
     """
     return np.stack(
         [
             np.mean(
                 [
-                    rows[(who == name) & (labels == label)].mean(0)
-                    for label in np.unique(labels[who == name])
+                    rows[(speakers == name) & (labels == label)].mean(0)
+                    for label in np.unique(labels[speakers == name])
                 ],
                 axis=0,
             )
-            for name in np.unique(who)
+            for name in np.unique(speakers)
         ]
     )
 
 
 def class_offsets(
-    moved: NDArray[np.floating[Any]],
+    centred: NDArray[np.floating[Any]],
     labels: NDArray[np.integer[Any]],
-    where: NDArray[Any],
+    corpora: NDArray[Any],
 ) -> _Float:
-    """Return each emotion's mean [C, width], the corpora counting the same.
+    """Return each emotion's mean [C, width]; every corpus counts the same.
 
     Args:
-        moved: [N, width], less the speakers' baselines.
+        centred: [N, width], embeddings less the means of their speakers.
         labels: [N], in 0..C-1.
-        where: [N], names of corpora.
+        corpora: [N], names.
     """
     means = [
         [
-            moved[(where == corpus) & (labels == label)].mean(0)
+            centred[(corpora == corpus) & (labels == label)].mean(0)
             for label in range(int(labels.max()) + 1)
         ]
-        for corpus in np.unique(where)
+        for corpus in np.unique(corpora)
     ]
     return np.asarray(np.mean(means, axis=0))
 
 
 def speaker_axes(
-    rows: NDArray[np.floating[Any]], where: NDArray[Any], who: NDArray[Any]
+    rows: NDArray[np.floating[Any]], corpora: NDArray[Any], speakers: NDArray[Any]
 ) -> _Float:
-    """Return directions [axes, width] in which voices differ most for their scatter.
+    """Return the discriminant directions [axes, width] between speakers.
 
-    Projected on them, clips of one speaker have variance 1 on average. What differs
-    between corpora does not count: it may be the microphone.
+    Projected on them, clips of one speaker have variance 1 on average. Differences
+    between corpora do not count: they may be those of microphones.
 
     Args:
         rows: [N, width], scaled alike.
-        where: [N], names of corpora.
-        who: [N], names of speakers.
+        corpora: [N], names.
+        speakers: [N], names.
 
     Source: Fisher (1936), with speakers as the classes.
     """
-    names, first, index = np.unique(who, return_index=True, return_inverse=True)
+    names, first, index = np.unique(speakers, return_index=True, return_inverse=True)
     counts = np.bincount(index)
     means = np.stack([rows[index == i].mean(0) for i in range(len(names))])
     inside = (rows - means[index]) / np.sqrt(counts[index] * len(names))[:, None]
     within = inside.T @ inside
-    corpus = where[first]
+    corpus = corpora[first]
     apart = means - np.stack([means[corpus == c].mean(0) for c in corpus])
     between = apart.T @ apart / len(names)
     noise = within + _RIDGE * np.diag(within.diagonal()) + 1e-9 * np.eye(len(within))

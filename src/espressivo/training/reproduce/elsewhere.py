@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from espressivo.errors import TrainingError
-from espressivo.training.atomic import write_text
-from espressivo.training.clips.load import load_clips, require_readable
+from espressivo.files.atomic import write_text
 from espressivo.training.clips.feature_cache import FeatureExtractor
+from espressivo.training.clips.load import load_clips, require_readable
 from espressivo.training.config import read_config
 from espressivo.training.folds.splits import Fold
 from espressivo.training.folds.table import (
@@ -17,11 +17,7 @@ from espressivo.training.folds.table import (
     write_folds,
 )
 from espressivo.training.runs.crossval import describe_clips
-from espressivo.training.runs.fold_job import (
-    read_temperature,
-    rows_of,
-    write_rows,
-)
+from espressivo.training.runs.fold_job import prediction_columns, write_tables
 from espressivo.training.runs.folder import (
     WEIGHTS,
     file_sha256,
@@ -31,6 +27,7 @@ from espressivo.training.runs.folder import (
 )
 from espressivo.training.scores.crossval_card import CARD, SCHEMA, read_card
 from espressivo.training.scores.evaluation import PREDICTIONS
+from espressivo.training.scores.temperature import read_temperature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,15 +92,15 @@ def score_elsewhere(
     tables = []
     for seed, run in runs.items():
         network = load_run(run).to(pick_device(config))
-        rows = rows_of(
+        rows = prediction_columns(
             FeatureExtractor(network, cache),
             clips,
             replace(config, seed=seed),
             (source.name, "test"),
-            read_temperature(run),
+            read_temperature(run)["temperature"],
         )
         tables.append(rows)
-    write_rows(tables, folder / PREDICTIONS)
+    write_tables(tables, folder / PREDICTIONS)
     write_text(json.dumps(card, indent=2) + "\n", folder / CARD)
     return True
 

@@ -15,21 +15,16 @@ import av
 import numpy as np
 import torch
 
-from espressivo.training.clips.dataset import (
-    Clip,
-    Draw,
-    Draws,
-)
-from espressivo.training.clips.feature_cache import FrontEnd
+from espressivo.training.clips.batches import make_batches
+from espressivo.training.clips.feature_cache import FeatureExtractor
+from espressivo.training.clips.load import LoadedClip
+from espressivo.training.clips.sampling import EpochSampler, SampledClip
 from espressivo.training.corpora.utterance import Utterance
 from espressivo.training.fit.objective import Objective
 from espressivo.training.fit.optimizer import make_optimizer
 from espressivo.training.networks import build_network
 from espressivo.training.runs.folder import pick_device
-from espressivo.training.runs.train import (
-    hear,
-    pick_precision,
-)
+from espressivo.training.runs.train import pick_precision
 from espressivo.types import SAMPLE_RATE, Emotion
 
 if TYPE_CHECKING:
@@ -155,16 +150,18 @@ def measure(config: ExperimentConfig, clip_s: float) -> Costs:
         training=plain,
         network=replace(config.network, weights=local),
     )
-    front = FrontEnd(build_network(config.network).to(pick_device(config)))
-    batches = hear(front, _noise(config.training.batch_size, clip_s), config)
-    step = next(iter(Draws(batches.variations, config).epoch(0)))
-    objective = Objective(front.network, config.loss, 1).to(front.device)
+    extractor = FeatureExtractor(build_network(config.network).to(pick_device(config)))
+    batches = make_batches(
+        extractor, _noise(config.training.batch_size, clip_s), config
+    )
+    step = next(iter(EpochSampler(batches.clips, config).epoch(0)))
+    objective = Objective(extractor.network, config.loss, 1).to(extractor.device)
     optimizer = make_optimizer(objective, config.training)
     precision = pick_precision(config)
     times: list[tuple[float, float]] = []
     while not times or (len(times) < _MOST_STEPS and np.sum(times) < _ENOUGH_S):
         began = _now()
-        (batch,) = batches.of([step])
+        (batch,) = batches.load([step])
         heard = _now()
         objective.train()
         optimizer.zero_grad()
@@ -174,13 +171,13 @@ def measure(config: ExperimentConfig, clip_s: float) -> Costs:
     vary_s, step_s = np.min(times, axis=0).tolist()
     n = len(step)
     began = _now()
-    (batch,) = batches.of([[Draw(i) for i in range(n)]])
+    (batch,) = batches.load([[SampledClip(i) for i in range(n)]])
     front_s = _now() - began
     began = _now()
     with torch.no_grad():
-        front.network.eval().logits(batch.frames)
+        extractor.network.eval().logits(batch.frames)
     head_s = _now() - began
-    state = front.network.state_dict().values()
+    state = extractor.network.state_dict().values()
     trained = (p for p in objective.parameters() if p.requires_grad)
     return Costs(
         front_s / n,
@@ -222,12 +219,12 @@ def _duration(path: Path) -> float | None:
     return None if n is None else n / av.time_base
 
 
-def _noise(n: int, seconds: float) -> list[Clip]:
+def _noise(n: int, seconds: float) -> list[LoadedClip]:
     rng = np.random.default_rng(0)
     emotions = list(Emotion)
     n_samples = round(seconds * SAMPLE_RATE)
     return [
-        Clip(
+        LoadedClip(
             Utterance(f"noise/{i}", Path(), "noise", "noise", emotions[i % 4], "noise"),
             rng.normal(0, 0.1, n_samples).astype(np.float32),
             n_samples,

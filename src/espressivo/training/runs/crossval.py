@@ -1,8 +1,8 @@
-"""Folds x seeds, each a run that can be resumed -> every utterance's probabilities.
+"""Cross-validation: a resumable run for every fold and seed, and all predictions.
 
-A result folder holds `config.toml`, `crossval.json`, `folds.parquet`, a run folder in
-`FOLD/seed-N` each, and `predictions.parquet`: all tables follow from the first two and
-the last, without training.
+A result folder holds `config.toml`, `crossval.json`, `folds.parquet`, a run folder
+`FOLD/seed-N` for each run, and `predictions.parquet`. All tables are made from the
+first two and the last, without training.
 """
 
 from __future__ import annotations
@@ -20,21 +20,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from espressivo.errors import TrainingError
-from espressivo.training.atomic import write_text
+from espressivo.files.atomic import write_text
 from espressivo.training.clips.load import load_clips, require_readable
 from espressivo.training.config import read_config, to_toml
-from espressivo.training.folds.protocol import class_weights
 from espressivo.training.folds.table import (
     FOLDS,
     PARTS,
     write_folds,
 )
+from espressivo.training.folds.weights import fold_class_weights
 from espressivo.training.networks import build_network, count_parameters
 from espressivo.training.runs.executors import run_tasks
-from espressivo.training.runs.fold_job import (
-    FoldTask,
-    gather,
-)
+from espressivo.training.runs.fold_job import FoldJob, join_predictions
 from espressivo.training.runs.folder import (
     git_revision,
     pick_device,
@@ -61,15 +58,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CrossvalOptions:
-    """How folds are worked through; the results do not depend on it.
+    """Seeds, and how runs are executed; results do not depend on the latter.
 
     Attributes:
-        seeds: A run for each, in every fold.
+        seeds: Every fold has a run for each.
         engine: This machine's processes, or a Ray cluster's.
-        jobs: Runs at once, for the local engine.
-        cache: Keeps signals and frozen fronts; the result's own `cache` when None.
+        jobs: Number of concurrent runs of the local engine.
+        cache: Caches signals and features; the result's own `cache` when None.
         skip_unreadable: Go on without recordings that cannot be read, and count them.
-        cautions: What every table of the result has to say.
+        cautions: Sentences that every table of the result repeats.
     """
 
     seeds: tuple[int, ...] = (0,)
@@ -89,17 +86,17 @@ def crossval(
     on_loaded: Progress | None = None,
     watch: Watch | None = None,
 ) -> None:
-    """Train and test every fold with every seed; go on where a stopped run left off.
+    """Train and test every fold with every seed; resume runs that were stopped.
 
     The validation part of a fold chooses the epoch; the test part is scored once, at
-    the end. What is finished stays usable whatever happens to the rest.
+    the end. Finished runs stay usable whatever happens to the rest.
 
     Args:
-        config: What is trained; its seed is replaced by each of the seeds.
-        folds: Who trains, validates, tests.
-        folder: The result. Created; a result of something else there is refused.
+        config: The configuration; its seed is replaced by each of the seeds.
+        folds: The folds.
+        folder: The result folder. It is created; another result in it is refused.
         options: Seeds, engine, cache.
-        on_loaded: Called after every recording, with how many are read, and all.
+        on_loaded: Called after every recording with how many are read, and in all.
         watch: Told of runs and epochs.
 
     Raises:
@@ -119,23 +116,23 @@ def crossval(
         _open_result(folder, config, readable)
         began = time.time()
         _describe(folder, config, readable, (clips, unreadable), options)
-        tasks = [
-            FoldTask(replace(config, seed=seed), fold, folder, cache)
+        jobs = [
+            FoldJob(replace(config, seed=seed), fold, folder, cache)
             for fold in readable
             for seed in options.seeds
         ]
         try:
-            run_tasks(tasks, options.engine, options.jobs, watch)
+            run_tasks(jobs, options.engine, options.jobs, watch)
         finally:
-            gather(folder, tasks)
+            join_predictions(folder, jobs)
             _add_seconds(folder, time.time() - began)
 
 
 def _open_result(folder: Path, config: ExperimentConfig, folds: Sequence[Fold]) -> None:
-    """Write what is done, or find that it is what is already there."""
+    """Write configuration and folds, or check that the folder holds this result."""
     kept = folder / "config.toml"
     unseeded = replace(config, seed=0)
-    # A run killed before it was described had not begun to train.
+    # A cross-validation killed before its card was written had not begun to train.
     if all((folder / n).exists() for n in (kept.name, FOLDS, CARD)):
         before = read_card(folder)
         same = read_config(kept) == unseeded
@@ -157,7 +154,7 @@ def _describe(
     options: CrossvalOptions,
 ) -> None:
     clips, unreadable = loaded
-    weights = [class_weights(fold) for fold in folds]
+    weights = [fold_class_weights(fold) for fold in folds]
     n_all, n_trained = count_parameters(build_network(config.network))
     path = folder / CARD
     before = read_card(folder) if path.exists() else {}
@@ -196,7 +193,7 @@ def _add_seconds(folder: Path, seconds: float) -> None:
 def describe_clips(
     clips: Sequence[LoadedClip], unreadable: Sequence[Unreadable]
 ) -> dict[str, Any]:
-    """Say what was heard of each corpus, hashed, and what could not be."""
+    """Count and hash the clips of each corpus; list the unreadable ones."""
     counts = Counter(clip.utterance.corpus for clip in clips)
     return {
         "corpora": {
@@ -246,7 +243,7 @@ def _without(fold: Fold, unreadable: Sequence[Unreadable]) -> Fold:
 
 @contextmanager
 def _disk_errors(folder: Path) -> Iterator[None]:
-    """Say of a full disk what it costs: nothing that is finished."""
+    """Turn an error of the disk into one that says how many runs are finished."""
     try:
         yield
     except OSError as error:

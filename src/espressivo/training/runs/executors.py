@@ -8,8 +8,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from espressivo.training.runs.fold_job import (
-    FoldTask,
-    run_task,
+    FoldJob,
+    run_fold_job,
 )
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ Engine = Literal["local", "ray"]
 class Watch(Protocol):
     """Who watches runs."""
 
-    def on_epoch(self, task: FoldTask, report: EpochReport) -> None:
+    def on_epoch(self, task: FoldJob, report: EpochReport) -> None:
         """Hear of an epoch; only of runs in this process."""
 
-    def on_done(self, task: FoldTask) -> None:
+    def on_done(self, task: FoldJob) -> None:
         """Hear of a run that is done, also of those that were before."""
 
 
 def run_tasks(
-    tasks: Sequence[FoldTask],
+    tasks: Sequence[FoldJob],
     engine: Engine = "local",
     jobs: int = 1,
     watch: Watch | None = None,
@@ -56,20 +56,20 @@ def run_tasks(
             _here(task, watch)
 
 
-def _here(task: FoldTask, watch: Watch | None) -> None:
+def _here(task: FoldJob, watch: Watch | None) -> None:
     if watch is None:
-        run_task(task)
+        run_fold_job(task)
         return
-    run_task(task, lambda report: watch.on_epoch(task, report))
+    run_fold_job(task, lambda report: watch.on_epoch(task, report))
     watch.on_done(task)
 
 
-def _in_processes(tasks: Sequence[FoldTask], jobs: int, watch: Watch | None) -> None:
+def _in_processes(tasks: Sequence[FoldJob], jobs: int, watch: Watch | None) -> None:
     # Forked children would inherit torch's threads, which do not survive a fork.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context)
     try:
-        waiting = {pool.submit(run_task, task): task for task in tasks}
+        waiting = {pool.submit(run_fold_job, task): task for task in tasks}
         for done in as_completed(waiting):
             done.result()
             if watch is not None:
@@ -78,7 +78,7 @@ def _in_processes(tasks: Sequence[FoldTask], jobs: int, watch: Watch | None) -> 
         pool.shutdown(cancel_futures=True)
 
 
-def _on_ray(tasks: Sequence[FoldTask], watch: Watch | None) -> None:
+def _on_ray(tasks: Sequence[FoldJob], watch: Watch | None) -> None:
     """Give every task to Ray, which must see the same files under the same paths."""
     import ray  # noqa: PLC0415 - slow, and of another extra
 
@@ -88,7 +88,7 @@ def _on_ray(tasks: Sequence[FoldTask], watch: Watch | None) -> None:
         )
     # A worker that dies takes its task's unfinished epoch with it, and no more: the
     # next one goes on from the checkpoint.
-    remote: Any = ray.remote(max_retries=3)(run_task)
+    remote: Any = ray.remote(max_retries=3)(run_fold_job)
     n_gpus = 1 if tasks and _on_gpu(tasks[0]) else 0
     waiting = {
         remote.options(num_cpus=task.config.threads, num_gpus=n_gpus).remote(task): task
@@ -103,7 +103,7 @@ def _on_ray(tasks: Sequence[FoldTask], watch: Watch | None) -> None:
                 watch.on_done(waiting[reference])
 
 
-def _on_gpu(task: FoldTask) -> bool:
+def _on_gpu(task: FoldJob) -> bool:
     from espressivo.training.runs.folder import pick_device  # noqa: PLC0415 - imports torch
 
     return pick_device(task.config).type == "cuda"

@@ -1,51 +1,45 @@
-"""One fold with one seed: trained, then its probabilities written; self-contained.
+"""A fold job: train one fold with one seed, then predict its test part.
 
-A task can be pickled, so that another process or machine that sees the same files does
-it, with the same result.
+A job can be pickled, so that another process, or another machine that sees the same
+files, runs it with the same result.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from espressivo.training.atomic import replacing
-from espressivo.training.clips.dataset import (
-    load_clips,
-    require_readable,
-)
-from espressivo.training.clips.feature_cache import FrontEnd
+from espressivo.files.atomic import replacing
+from espressivo.training.clips.batches import make_batches
+from espressivo.training.clips.feature_cache import FeatureExtractor
+from espressivo.training.clips.load import load_clips, require_readable
 from espressivo.training.fit.predict import predict_clips
-from espressivo.training.runs.train import (
-    hear,
-    train,
-)
+from espressivo.training.runs.train import train
 from espressivo.training.scores.evaluation import (
     PREDICTIONS,
     to_columns,
 )
-from espressivo.training.scores.temperature import softmax
+from espressivo.training.scores.temperature import read_temperature, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from espressivo.training.clips.dataset import Clip
+    from espressivo.training.clips.load import LoadedClip
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.folds.splits import Fold
     from espressivo.training.runs.train import EpochReport
 
 
 @dataclass(frozen=True, slots=True)
-class FoldTask:
-    """What is to be done.
+class FoldJob:
+    """One fold and one seed of a cross-validation.
 
     Attributes:
-        config: With the run's seed.
-        fold: Whose parts train, choose and test; all can be read.
+        config: The configuration, with the run's seed.
+        fold: The fold; all its recordings can be read.
         result: The result folder.
-        cache: Keeps signals and frozen fronts.
+        cache: A folder that caches signals and the features of frozen layers.
     """
 
     config: ExperimentConfig
@@ -55,7 +49,7 @@ class FoldTask:
 
     @property
     def name(self) -> str:
-        """Of the run, as in its folder."""
+        """Name of the run, which is that of its folder."""
         return f"{self.fold.name}/seed-{self.config.seed}"
 
     @property
@@ -65,50 +59,56 @@ class FoldTask:
 
     @property
     def is_done(self) -> bool:
-        """Whether its probabilities are there."""
+        """Whether the probabilities are written."""
         return (self.folder / PREDICTIONS).is_file()
 
 
-def run_task(
-    task: FoldTask, on_epoch: Callable[[EpochReport], None] | None = None
+def run_fold_job(
+    job: FoldJob, on_epoch: Callable[[EpochReport], None] | None = None
 ) -> None:
-    """Train on the fold, choose by its validation part, then predict the test part."""
-    if task.is_done:
+    """Train on a fold, choose the epoch by its validation part, predict its test part.
+
+    Args:
+        job: The job; nothing happens when it is done.
+        on_epoch: Called after every epoch.
+    """
+    if job.is_done:
         return
-    fold, config = task.fold, task.config
+    fold, config = job.fold, job.config
     together = [*fold.train, *fold.validation, *fold.test]
-    clips, unreadable = load_clips(together, config.signal, task.cache)
+    clips, unreadable = load_clips(together, config.signal, job.cache)
     require_readable(unreadable)
     n_train, n_known = len(fold.train), len(fold.train) + len(fold.validation)
     network = train(
         config,
         clips[:n_train],
-        task.folder,
+        job.folder,
         validation=clips[n_train:n_known],
         select=bool(fold.validation),
-        cache=task.cache,
+        cache=job.cache,
         on_epoch=on_epoch,
     )
-    front = FrontEnd(network, task.cache)
+    extractor = FeatureExtractor(network, job.cache)
     parts = {"validation": clips[n_train:n_known], "test": clips[n_known:]}
+    temperature = read_temperature(job.folder)["temperature"]
     tables = [
-        rows_of(front, chosen, config, (fold.name, part), read_temperature(task.folder))
+        prediction_columns(extractor, chosen, config, (fold.name, part), temperature)
         for part, chosen in parts.items()
         if chosen
     ]
-    write_rows(tables, task.folder / PREDICTIONS)
+    write_tables(tables, job.folder / PREDICTIONS)
 
 
-def rows_of(
-    front: FrontEnd,
-    clips: Sequence[Clip],
+def prediction_columns(
+    extractor: FeatureExtractor,
+    clips: Sequence[LoadedClip],
     config: ExperimentConfig,
-    named: tuple[str, str],
+    fold_and_part: tuple[str, str],
     temperature: float = 1.0,
 ) -> dict[str, Any]:
-    """Predict clips; lay them out as a result's rows, `named` fold and part."""
-    logits = predict_clips(hear(front, clips, config))
-    fold, part = named
+    """Predict clips; return the columns of their rows in a result's table."""
+    logits = predict_clips(make_batches(extractor, clips, config))
+    fold, part = fold_and_part
     columns = {
         "fold": [fold] * len(clips),
         "seed": [config.seed] * len(clips),
@@ -118,15 +118,15 @@ def rows_of(
     return columns | to_columns(utterances, softmax(logits, temperature))
 
 
-def gather(folder: Path, tasks: Sequence[FoldTask]) -> None:
-    """Join the probabilities of all runs that are done, in the order of `tasks`.
+def join_predictions(folder: Path, jobs: Sequence[FoldJob]) -> None:
+    """Join the probabilities of all finished runs, in the order of `jobs`.
 
-    Runs of other seeds, done earlier, stay in.
+    Runs of other seeds that finished earlier are included.
     """
     import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
     from pyarrow import parquet  # noqa: PLC0415
 
-    order = list(dict.fromkeys(task.fold.name for task in tasks))
+    order = list(dict.fromkeys(job.fold.name for job in jobs))
     found = [
         path
         for fold in order
@@ -141,16 +141,8 @@ def _seed(path: Path) -> int:
     return int(path.parent.name.partition("-")[2])
 
 
-def read_temperature(folder: Path) -> float:
-    """Return what a run's logits are divided by; 1 where it says nothing."""
-    path = folder / "temperature.json"
-    if not path.is_file():
-        return 1.0
-    return float(json.loads(path.read_text("utf-8"))["temperature"])
-
-
-def write_rows(tables: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write rows, whole or not at all."""
+def write_tables(tables: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write the rows of several tables into one file, whole or not at all."""
     import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
 
     _replace(pa.concat_tables([pa.table(table) for table in tables]), path)

@@ -1,10 +1,10 @@
-"""A run folder: what was trained, with what, and what came of it.
+"""A run folder: configuration, training data, metrics and weights of one model.
 
 It holds `config.toml`, `run.json` (versions, revision, what it was trained on),
 `metrics.jsonl` (a line an epoch), a checkpoint while it runs, and `model.safetensors`
-at the end, beside it `encoder.json` where the encoder's size is not given by its kind;
-with a classifier in closed form also `temperature.json`, and with `profile.fit` what
-takes a speaker's profile, `profile.safetensors`.
+at the end, with `encoder.json` beside it where the encoder's kind does not give its
+size. A classifier in closed form adds `temperature.json`, and `profile.fit` adds the
+profile classifier, `profile.safetensors`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from espressivo.errors import TrainingError
-from espressivo.training.atomic import replacing, write_text
+from espressivo.files.atomic import replacing, write_text
 from espressivo.training.config import read_config, to_toml
 from espressivo.training.networks import (
     EmotionNetwork,
@@ -35,7 +36,7 @@ from espressivo.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from espressivo.training.clips.dataset import Clip
+    from espressivo.training.clips.load import LoadedClip
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.fit.profile_head import ProfileClassifier
 
@@ -44,8 +45,10 @@ ENCODER = "encoder.json"
 PROFILE = "profile.safetensors"
 
 
-def open_run(folder: Path, config: ExperimentConfig, clips: Sequence[Clip]) -> None:
-    """Write what the run is, or find that it is the run already there.
+def open_run(
+    folder: Path, config: ExperimentConfig, clips: Sequence[LoadedClip]
+) -> None:
+    """Write the description of a run, or check that the folder holds this run.
 
     Raises:
         TrainingError: The folder holds another run.
@@ -67,34 +70,28 @@ def open_run(folder: Path, config: ExperimentConfig, clips: Sequence[Clip]) -> N
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the run has its weights."""
+    """Whether the run has written its weights."""
     return (folder / WEIGHTS).is_file()
 
 
 def write_metrics(lines: Iterable[Mapping[str, Any]], folder: Path) -> None:
-    """Write all epochs so far, a line each."""
+    """Write the metrics of all epochs so far, a line each."""
     text = "".join(json.dumps(line) + "\n" for line in lines)
     write_text(text, folder / "metrics.jsonl")
 
 
-def write_temperature(folder: Path, temperature: float, fitted: str) -> None:
-    """Write `temperature.json`, which export divides the logits by and tells of."""
-    text = json.dumps({"temperature": temperature, "fitted": fitted}, indent=2)
-    write_text(text + "\n", folder / "temperature.json")
-
-
-def write_profile_head(head: ProfileClassifier, folder: Path) -> None:
-    """Write what takes a speaker's profile, whole or not at all."""
-    with replacing(folder / PROFILE) as whole:
-        head.write(whole)
+def write_profile_classifier(classifier: ProfileClassifier, folder: Path) -> None:
+    """Write the profile classifier, whole or not at all."""
+    with replacing(folder / PROFILE, errors=(SafetensorError,)) as whole:
+        classifier.write(whole)
 
 
 def finish_run(folder: Path, network: EmotionNetwork) -> None:
-    """Write the weights, and remove what only a stopped run needs."""
+    """Write the weights, and remove the checkpoint."""
     if settings := encoder_settings(network):
         write_text(json.dumps(settings, indent=2) + "\n", folder / ENCODER)
     state = {n: t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
-    with replacing(folder / WEIGHTS) as whole:
+    with replacing(folder / WEIGHTS, errors=(SafetensorError,)) as whole:
         save_file(state, whole)
     for checkpoint in folder.glob("*.checkpoint"):
         checkpoint.unlink()
@@ -122,8 +119,10 @@ def load_run(folder: Path) -> EmotionNetwork:
     return network.eval()
 
 
-def describe_run(config: ExperimentConfig, clips: Sequence[Clip]) -> dict[str, Any]:
-    """Say what a run follows from, as JSON can."""
+def describe_run(
+    config: ExperimentConfig, clips: Sequence[LoadedClip]
+) -> dict[str, Any]:
+    """Return what a run follows from, as JSON holds it."""
     utterances = [clip.utterance for clip in clips]
     counts = Counter(f"{u.corpus}/{u.emotion}" for u in utterances)
     content = "\n".join(f"{clip.utterance.id} {clip.digest}" for clip in clips)
@@ -141,7 +140,7 @@ def describe_run(config: ExperimentConfig, clips: Sequence[Clip]) -> dict[str, A
 
 
 def pick_device(config: ExperimentConfig) -> torch.device:
-    """Return where to train.
+    """Return the device to train on.
 
     Raises:
         TrainingError: A GPU is asked for, and there is none.
@@ -171,7 +170,7 @@ def file_sha256(path: Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what numbers depend on."""
+    """Return the versions of the packages on which numbers depend."""
     return {
         "espressivo": __version__,
         "python": platform.python_version(),

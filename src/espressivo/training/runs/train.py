@@ -1,4 +1,4 @@
-"""One model from one configuration: a run folder that can be resumed and exported."""
+"""Train one model into a run folder, which can be resumed and exported."""
 
 from __future__ import annotations
 
@@ -9,49 +9,40 @@ from typing import TYPE_CHECKING
 import torch
 
 from espressivo.errors import ConfigError, TrainingError
-from espressivo.training.clips.dataset import (
-    CLASSES,
-    Clip,
-    Draws,
-    Variations,
-)
-from espressivo.training.clips.feature_cache import (
-    Batches,
-    FrontEnd,
-)
+from espressivo.training.clips.batches import CLASSES, Batches, make_batches
+from espressivo.training.clips.feature_cache import FeatureExtractor
+from espressivo.training.clips.sampling import EpochSampler
 from espressivo.training.fit.closed_form import (
-    fit_classifier,
-    fit_profile_head,
+    fit_last_layer_on_clips,
+    fit_profile_classifier_on_clips,
 )
 from espressivo.training.fit.loop import train_epochs
 from espressivo.training.fit.objective import Objective
 from espressivo.training.fit.predict import predict_clips
-from espressivo.training.folds.protocol import weigh_classes
+from espressivo.training.folds.weights import class_weights
 from espressivo.training.networks import build_network, load_pretrained
 from espressivo.training.runs.folder import (
     finish_run,
     open_run,
     pick_device,
     write_metrics,
-    write_profile_head,
-    write_temperature,
+    write_profile_classifier,
 )
 from espressivo.training.scores.metrics import score
-from espressivo.training.scores.temperature import softmax
+from espressivo.training.scores.temperature import softmax, write_temperature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from torch import Tensor
-
+    from espressivo.training.clips.load import LoadedClip
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.networks import EmotionNetwork
 
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
-    """What is known after an epoch, a line of `metrics.jsonl`.
+    """What an epoch measured, a line of `metrics.jsonl`.
 
     Attributes:
         stage: `gradient`, or how the classifier was fitted in closed form.
@@ -72,10 +63,10 @@ class EpochReport:
 
 def train(
     config: ExperimentConfig,
-    clips: Sequence[Clip],
+    clips: Sequence[LoadedClip],
     folder: Path,
     *,
-    validation: Sequence[Clip] = (),
+    validation: Sequence[LoadedClip] = (),
     select: bool = False,
     cache: Path | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
@@ -83,14 +74,15 @@ def train(
     """Train one model into `folder`; continue where a stopped run left off.
 
     Args:
-        config: What to train and how.
-        clips: All are trained on.
-        folder: The run. Created; a run of another configuration there is refused.
-        validation: Scored after every epoch.
+        config: The configuration.
+        clips: The clips to train on.
+        folder: The run folder. It is created; a run of another configuration in it is
+            refused.
+        validation: Clips scored after every epoch.
         select: Whether that score chooses the epoch, and ends the run when patience
-            does; else it is for the record.
-        cache: Keeps what a frozen front makes of clips, between epochs and runs.
-        on_epoch: Called after every epoch; first of all for those of a stopped run.
+            ends; else it is only recorded.
+        cache: A folder that caches features of frozen layers, between epochs and runs.
+        on_epoch: Called after every epoch; at first for those of a stopped run.
 
     Raises:
         TrainingError: An emotion has no utterance, or the folder holds another run.
@@ -101,9 +93,9 @@ def train(
     torch.manual_seed(config.seed)
     network = build_network(config.network)
     load_pretrained(network, config.network)
-    front = FrontEnd(network.to(pick_device(config)), cache)
-    batches = hear(front, clips, config)
-    held_out = hear(front, validation, config) if validation else None
+    extractor = FeatureExtractor(network.to(pick_device(config)), cache)
+    batches = make_batches(extractor, clips, config)
+    held_out = make_batches(extractor, validation, config) if validation else None
     n_reported = 0
     reports: list[EpochReport] = []
     for reports in _train(batches, held_out, config, folder, select=select):
@@ -118,26 +110,10 @@ def train(
         if on_epoch is not None:
             on_epoch(report)
     if config.profile.fit:
-        write_profile_head(fit_profile_head(batches, config.profile), folder)
+        classifier = fit_profile_classifier_on_clips(batches, config.profile)
+        write_profile_classifier(classifier, folder)
     finish_run(folder, network)
     return network.eval()
-
-
-def hear(front: FrontEnd, clips: Sequence[Clip], config: ExperimentConfig) -> Batches:
-    """Bring clips and a network's front together as the configuration says."""
-    return Batches(
-        front,
-        Variations(clips, config),
-        sorted({clip.utterance.speaker for clip in clips}),
-        n_workers=config.workers,
-        speaker_statistics=config.training.speaker_statistics,
-    )
-
-
-def class_weights(clips: Sequence[Clip]) -> Tensor:
-    """Return the balanced weight of each class, float [4]: N / (4 n)."""
-    weights = weigh_classes([clip.utterance for clip in clips])
-    return torch.tensor(list(weights.values()))
 
 
 def _train(
@@ -150,19 +126,23 @@ def _train(
 ) -> Iterator[list[EpochReport]]:
     if not config.training.epochs:
         return
-    network, clips = batches.front.network, batches.variations.clips
+    network, clips = batches.extractor.network, batches.clips.clips
     with torch.no_grad():
-        network.eval().fit(batch.frames for batch in batches.of(batches.plain()))
-    alpha = class_weights(clips) if config.loss.weights == "balanced" else None
+        steps = batches.unaugmented()
+        network.eval().fit(batch.frames for batch in batches.load(steps))
+    alpha = None
+    if config.loss.weights == "balanced":
+        weights = class_weights([clip.utterance for clip in clips])
+        alpha = torch.tensor(list(weights.values()))
     n_speakers = len({clip.utterance.speaker for clip in clips})
     objective = Objective(network, config.loss, n_speakers, alpha)
-    objective.to(batches.front.device)
-    draws = Draws(batches.variations, config)
+    objective.to(batches.extractor.device)
+    sampler = EpochSampler(batches.clips, config)
     epochs = train_epochs(
         objective,
         config.training,
-        lambda epoch: batches.of(list(draws.epoch(epoch))),
-        draws.n_steps,
+        lambda epoch: batches.load(list(sampler.epoch(epoch))),
+        sampler.n_steps,
         validate=None if held_out is None else lambda: _score(held_out),
         select=select and held_out is not None,
         seed=config.seed,
@@ -184,17 +164,16 @@ def _fit_classifier(
     batches: Batches, held_out: Batches | None, config: ExperimentConfig, folder: Path
 ) -> EpochReport:
     began = time.monotonic()
-    loss, temperature = fit_classifier(batches, config.classifier)
-    write_temperature(
-        folder, temperature, "on the speakers trained on, each left out once"
-    )
+    loss, temperature = fit_last_layer_on_clips(batches, config.classifier)
+    fitted = "on the speakers trained on, each left out once"
+    write_temperature(folder, {"temperature": temperature, "fitted": fitted})
     score = None if held_out is None else _score(held_out)
     seconds = time.monotonic() - began
     return EpochReport(config.classifier.fit, 1, 1, loss, seconds, score)
 
 
 def pick_precision(config: ExperimentConfig) -> torch.dtype:
-    """Return in what products are made while training.
+    """Return the precision of matrix products in training.
 
     Raises:
         ConfigError: It is float16, and there is no GPU.
@@ -212,7 +191,7 @@ def pick_precision(config: ExperimentConfig) -> torch.dtype:
     return chosen
 
 
-def _require_trainable(clips: Sequence[Clip]) -> None:
+def _require_trainable(clips: Sequence[LoadedClip]) -> None:
     found = {clip.utterance.emotion for clip in clips}
     if missing := set(CLASSES) - found:
         raise TrainingError(

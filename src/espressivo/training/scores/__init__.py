@@ -1,1 +1,1 @@
-"""Scores of predictions, their confidence intervals, and the files that hold them."""
+"""Metrics of predictions, their confidence intervals, and the files that hold them."""

@@ -1,0 +1,38 @@
+"""Arrays on the disk: whole or not there, and readable from several threads."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from espressivo.files.atomic import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+# Numpy parses an array's header with `ast`, which in Python 3.11 counts its depth for
+# all threads together: two headers parsed at once now and then raise SystemError.
+_HEADERS = Lock()
+
+
+def save_array(array: NDArray[np.generic], path: Path) -> None:
+    """Write an array, whole or not at all; missing folders are created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as whole, whole.open("wb") as file:
+        np.save(file, array)
+
+
+def load_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
+    """Read what `save_array` wrote, from any thread.
+
+    Args:
+        path: The file.
+        mapped: Map the file into memory, so that only what is used is read.
+    """
+    with _HEADERS:
+        array: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None)
+    return array

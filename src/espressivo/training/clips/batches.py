@@ -1,0 +1,175 @@
+"""Batches of features, step by step, while several workers load ahead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from espressivo.training.clips.feature_cache import CachedOrSignal
+from espressivo.training.clips.sampling import AugmentedClips, SampledClip
+from espressivo.training.networks import Frames
+from espressivo.types import Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from espressivo.training.clips.feature_cache import FeatureExtractor
+    from espressivo.training.clips.load import LoadedClip
+    from espressivo.training.config import ExperimentConfig
+
+CLASSES = {emotion: index for index, emotion in enumerate(Emotion)}
+"""Index of each emotion among the network's outputs."""
+
+
+class Batch(NamedTuple):
+    """The input of one step of training, on the network's device.
+
+    Attributes:
+        frames: Features of the clips.
+        target: int64 [B], index of the emotion.
+        speaker: int64 [B], index of the speaker among those trained on; -1 if none.
+    """
+
+    frames: Frames
+    target: Tensor
+    speaker: Tensor
+
+
+def make_batches(
+    extractor: FeatureExtractor,
+    clips: Sequence[LoadedClip],
+    config: ExperimentConfig,
+) -> Batches:
+    """Return the batches of clips, augmented and loaded as the configuration says."""
+    return Batches(
+        extractor,
+        AugmentedClips(clips, config),
+        sorted({clip.utterance.speaker for clip in clips}),
+        n_workers=config.workers,
+        speaker_statistics=config.training.speaker_statistics,
+    )
+
+
+class Batches:
+    """Turns sampled clips into batches of features."""
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        clips: AugmentedClips,
+        speakers: Sequence[str] = (),
+        *,
+        n_workers: int = 0,
+        speaker_statistics: bool = False,
+    ) -> None:
+        """Prepare the batches of `clips`.
+
+        Args:
+            extractor: The network's frozen layers.
+            clips: The clips.
+            speakers: The speakers trained on.
+            n_workers: Processes that augment and load; 0: this process does.
+            speaker_statistics: Normalize frames by the mean and deviation of each
+                speaker's frames.
+        """
+        self.extractor = extractor
+        self.clips = clips
+        self.n_workers = n_workers
+        self._statistics: dict[str, tuple[Tensor, Tensor]] | None = None
+        index = {speaker: n for n, speaker in enumerate(speakers)}
+        utterances = [clip.utterance for clip in clips.clips]
+        self._targets = np.array([CLASSES[u.emotion] for u in utterances])
+        self._speakers = np.array([index.get(u.speaker, -1) for u in utterances])
+        if speaker_statistics:
+            self._statistics = self._measure_speakers()
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Index of each clip's emotion, [N]."""
+        return self._targets
+
+    def load(self, steps: Sequence[Sequence[SampledClip]]) -> Iterator[Batch]:
+        """Yield the batch of each step, in order."""
+        device = self.extractor.device
+        loader = torch.utils.data.DataLoader(
+            _Steps(self.extractor, self.clips, steps),
+            batch_size=None,
+            collate_fn=_unchanged,
+            num_workers=self.n_workers,
+            prefetch_factor=4 if self.n_workers else None,
+        )
+        for sampled, loaded in zip(steps, loader, strict=True):
+            rows = [one.index for one in sampled]
+            frames = self.extractor.extract(self.clips, sampled, loaded)
+            yield Batch(
+                self._normalized(frames, rows),
+                torch.from_numpy(self._targets[rows]).to(device),
+                torch.from_numpy(self._speakers[rows]).to(device),
+            )
+
+    def unaugmented(self, batch_size: int = 32) -> list[list[SampledClip]]:
+        """Return steps that hold every clip once, unaugmented, sorted by length."""
+        lengths = [clip.n_samples for clip in self.clips.clips]
+        order = np.argsort(lengths, kind="stable").tolist()
+        starts = range(0, len(order), batch_size)
+        return [[SampledClip(i) for i in order[at : at + batch_size]] for at in starts]
+
+    def _normalized(self, frames: Frames, rows: Sequence[int]) -> Frames:
+        if self._statistics is None:
+            return frames
+        clips = self.clips.clips
+        own = [self._statistics[clips[row].utterance.speaker] for row in rows]
+        mean, scale = (
+            torch.stack(part).unsqueeze(1) for part in zip(*own, strict=True)
+        )
+        normalized = (frames.values - mean) / scale
+        if frames.counts is not None:
+            valid = torch.arange(normalized.shape[1], device=normalized.device)
+            mask = valid < frames.counts.unsqueeze(1)
+            ones = [1] * (normalized.ndim - 2)
+            normalized = normalized * mask.reshape(*mask.shape, *ones)
+        return Frames(normalized, frames.counts)
+
+    def _measure_speakers(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return mean and deviation of each speaker's frames, over all of its clips."""
+        sums: dict[str, list[Tensor]] = {}
+        for step in self.unaugmented(1):
+            loaded = [self.extractor.load(self.clips, one) for one in step]
+            (values,), _ = self.extractor.extract(self.clips, step, loaded)
+            values = values.double()
+            speaker = self.clips.clips[step[0].index].utterance.speaker
+            parts = [torch.ones_like(values[0]) * len(values), values.sum(0)]
+            parts.append(values.square().sum(0))
+            before = sums.get(speaker, [torch.zeros_like(part) for part in parts])
+            sums[speaker] = [a + b for a, b in zip(before, parts, strict=True)]
+        found = {}
+        for speaker, (n, total, squares) in sums.items():
+            mean = total / n
+            variance = (squares / n - mean.square()).clamp(min=0.0)
+            found[speaker] = (mean.float(), variance.sqrt().float() + 1e-4)
+        return found
+
+
+def _unchanged(loaded: list[CachedOrSignal]) -> list[CachedOrSignal]:
+    return loaded
+
+
+class _Steps(torch.utils.data.Dataset[list[CachedOrSignal]]):
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        clips: AugmentedClips,
+        steps: Sequence[Sequence[SampledClip]],
+    ) -> None:
+        self.extractor, self.clips, self.steps = extractor, clips, steps
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, step: int) -> list[CachedOrSignal]:
+        return [self.extractor.load(self.clips, one) for one in self.steps[step]]

@@ -1,0 +1,138 @@
+"""Utterances -> preprocessed clips, cached on disk under a hash of the recording."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from espressivo.audio.parallel import map_recordings
+from espressivo.audio.recording import load_audio
+from espressivo.errors import AudioError, CorpusError
+from espressivo.training.clips.arrays import load_array, save_array
+from espressivo.training.clips.preprocess import condition, trim
+from espressivo.types import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from espressivo.training.config import SignalConfig
+    from espressivo.training.corpora.utterance import Utterance
+    from espressivo.types import Progress, Signal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedClip:
+    """An utterance with its preprocessed signal, in memory or in the cache.
+
+    Attributes:
+        utterance: The utterance.
+        source: The signal, or the file that caches it.
+        n_samples: Length of the signal.
+        digest: Hash of the recording's bytes and of the preprocessing.
+    """
+
+    utterance: Utterance
+    source: Signal | Path
+    n_samples: int
+    digest: str
+
+    @property
+    def signal(self) -> Signal:
+        """16 kHz mono, trimmed; read from the cache on access. Not to be modified."""
+        # Not mapped: each map holds a file open, and many systems allow only 1,024.
+        source = self.source
+        return load_array(source) if isinstance(source, Path) else source
+
+
+def load_clips(
+    utterances: Sequence[Utterance],
+    config: SignalConfig,
+    cache: Path | None = None,
+    on_loaded: Progress | None = None,
+) -> tuple[list[LoadedClip], list[Unreadable]]:
+    """Read all utterances at 16 kHz, silence trimmed at both ends.
+
+    Args:
+        utterances: The utterances to read.
+        config: Their preprocessing.
+        cache: A folder that caches the signals under a hash of the recording's bytes,
+            so that a changed recording is read anew. None caches nothing.
+        on_loaded: Called after each with how many are done, and how many there are.
+
+    Returns:
+        The clips in the order of the utterances, and those that could not be read.
+    """
+    clips: list[LoadedClip] = []
+    unreadable: list[Unreadable] = []
+    load = partial(_try_load, config=config, cache=cache)
+    for clip in map_recordings(load, utterances, on_loaded):
+        if isinstance(clip, LoadedClip):
+            clips.append(clip)
+        else:
+            unreadable.append(clip)
+    return clips, unreadable
+
+
+def load_signals(utterances: Sequence[Utterance], config: SignalConfig) -> list[Signal]:
+    """Read the signals of all utterances, as `load_clips` does without a cache.
+
+    Raises:
+        CorpusError: A recording cannot be read.
+    """
+    clips, unreadable = load_clips(utterances, config)
+    require_readable(unreadable)
+    return [clip.signal for clip in clips]
+
+
+def require_readable(unreadable: Sequence[Unreadable]) -> None:
+    """Refuse to go on without the recordings that could not be read.
+
+    Raises:
+        CorpusError: There is such a recording.
+    """
+    if unreadable:
+        first = unreadable[0]
+        raise CorpusError(
+            f"{len(unreadable)} of the recordings cannot be read, the first being "
+            f"{first.id}: {first.reason}; restore them, or pass "
+            "--skip-unreadable to go on without (every table will count them)"
+        )
+
+
+def _try_load(
+    utterance: Utterance, config: SignalConfig, cache: Path | None
+) -> LoadedClip | Unreadable:
+    try:
+        return _load(utterance, config, cache)
+    except AudioError as error:
+        reason = str(error).removeprefix(f"{utterance.path}: ")
+        return Unreadable(utterance.id, utterance.path, f"{utterance.path}: {reason}")
+
+
+def _load(utterance: Utterance, config: SignalConfig, cache: Path | None) -> LoadedClip:
+    try:
+        content = hashlib.sha256(utterance.path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise AudioError(f"{utterance.path}: {error.strerror}; restore it") from error
+    settings = f"{config.trim_db:g}"
+    if config.pre_emphasis or config.peak:
+        settings += f"-{config.pre_emphasis:g}-{config.peak:g}"
+    digest = hashlib.sha256(f"{content}-{settings}".encode()).hexdigest()
+    if cache is None:
+        signal = _prepare(utterance.path, config)
+        return LoadedClip(utterance, signal, len(signal), digest)
+    cached = cache / content[:2] / f"{content[:32]}-{settings}.npy"
+    if not cached.is_file():
+        save_array(_prepare(utterance.path, config), cached)
+    n_samples = len(load_array(cached, mapped=True))
+    return LoadedClip(utterance, cached, n_samples, digest)
+
+
+def _prepare(path: Path, config: SignalConfig) -> Signal:
+    signal = trim(load_audio(path), config.trim_db)
+    if len(signal) == 0:
+        raise AudioError(f"{path}: holds no samples; remove it or restore it")
+    return condition(signal, config)

@@ -1,0 +1,148 @@
+"""Which clips an epoch trains on, in which steps, and how each is augmented.
+
+Everything random follows from a seed: the same epoch of the same seed has the same
+clips with the same samples, whichever process asks, and when.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from espressivo.training.clips.augment import Augment, augmentation_seed
+from espressivo.training.folds.weights import balanced_weights
+from espressivo.types import SAMPLE_RATE, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from espressivo.training.clips.load import LoadedClip
+    from espressivo.training.config import Balance, ExperimentConfig
+    from espressivo.training.corpora.utterance import Utterance
+
+
+def sampling_probabilities(
+    utterances: Sequence[Utterance], balance: Balance
+) -> NDArray[np.float64]:
+    """Return the probability of drawing each utterance [N]; they sum to 1."""
+    keys: dict[Balance, Callable[[Utterance], Hashable]] = {
+        "none": lambda utterance: utterance.id,
+        "class": lambda utterance: utterance.emotion,
+        "corpus-class": lambda utterance: (utterance.corpus, utterance.emotion),
+    }
+    weights = balanced_weights([keys[balance](utterance) for utterance in utterances])
+    normalized: NDArray[np.float64] = weights / weights.sum()
+    return normalized
+
+
+@dataclass(frozen=True, slots=True)
+class SampledClip:
+    """A clip as one step of training takes it.
+
+    Attributes:
+        index: Index of the clip.
+        augmentation: Seed of its augmentation; None where it is not augmented.
+    """
+
+    index: int
+    augmentation: int | None = None
+
+
+class AugmentedClips:
+    """Clips whose samples are augmented and cropped as they are read."""
+
+    def __init__(self, clips: Sequence[LoadedClip], config: ExperimentConfig) -> None:
+        self.clips = clips
+        self.augmentation = config.augmentation
+        self._augment = Augment(config.augmentation)
+        self._crop = round(config.signal.crop_s * SAMPLE_RATE)
+        self._longest = round(config.signal.longest_s * SAMPLE_RATE)
+
+    @property
+    def random(self) -> bool:
+        """Whether a clip's samples differ from epoch to epoch."""
+        return self.augmentation.varies or self._crop > 0
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the same samples come around again, so that caching them pays."""
+        return self.augmentation.variants > 0 or not self.random
+
+    def seed_of(self, seed: int, index: int, epoch: int, occurrence: int) -> int | None:
+        """Return the seed of a clip's augmentation in an epoch; None without any."""
+        if not self.random:
+            return None
+        utterance = self.clips[index].utterance.id
+        if n := self.augmentation.variants:
+            # All runs have the same few variants, and so share what is cached of them.
+            return augmentation_seed(0, utterance, (epoch + occurrence) % n)
+        return augmentation_seed(seed, utterance, epoch, occurrence)
+
+    def signal(self, sampled: SampledClip) -> Signal:
+        """Return the samples of a clip, augmented and cropped."""
+        signal = self.clips[sampled.index].signal
+        if sampled.augmentation is None:
+            return signal[: self._longest]
+        if self.augmentation.varies:
+            signal = self._augment(np.array(signal), sampled.augmentation)
+        excess = len(signal) - (self._crop or self._longest)
+        if excess <= 0 or not self._crop:
+            return signal[: self._longest]
+        start = np.random.default_rng(sampled.augmentation + 1).integers(excess + 1)
+        return signal[start : start + self._crop]
+
+    def key(self, sampled: SampledClip) -> str:
+        """Return the cache key of what `signal` returns; it follows from the content.
+
+        Neither the utterance's name nor its index is part of it.
+        """
+        chosen = sampled.augmentation
+        seed = "" if chosen is None else f"{chosen}-{self._crop}"
+        return f"{self.clips[sampled.index].digest}-{self._longest}-{seed}" + (
+            f"-{self.augmentation}" if seed else ""
+        )
+
+
+class EpochSampler:
+    """Draws the clips of each epoch, and groups them into steps."""
+
+    def __init__(self, clips: AugmentedClips, config: ExperimentConfig) -> None:
+        self.clips = clips
+        self.config = config.training
+        self.seed = config.seed
+        utterances = [clip.utterance for clip in clips.clips]
+        self._n = len(utterances)
+        self._probabilities = sampling_probabilities(utterances, config.loss.balance)
+        lengths = np.array([clip.n_samples for clip in clips.clips])
+        # Clips that are padded to one length anyway need not be grouped by length.
+        valid = config.network.padding == "valid"
+        self._lengths = lengths if valid else np.ones(len(lengths))
+
+    @property
+    def n_steps(self) -> int:
+        """Number of steps in an epoch."""
+        return -(-(self.config.draws or self._n) // self.config.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[list[SampledClip]]:
+        """Yield the steps of an epoch, from 0; clips of similar length share a step."""
+        rng = np.random.default_rng([self.seed, epoch])
+        if n_draws := self.config.draws:
+            drawn = rng.choice(self._n, n_draws, p=self._probabilities)
+        else:
+            drawn = rng.permutation(self._n)
+        # The jitter lets a clip share its step with others in the next epoch.
+        order = np.argsort(self._lengths[drawn] * rng.uniform(1.0, 1.1, len(drawn)))
+        times: Counter[int] = Counter()
+        sampled = []
+        for index in drawn.tolist():
+            seed = self.clips.seed_of(self.seed, index, epoch, times[index])
+            sampled.append(SampledClip(index, seed))
+            times[index] += 1
+        size = self.config.batch_size
+        for start in rng.permutation(np.arange(0, len(drawn), size)).tolist():
+            yield [sampled[row] for row in order[start : start + size].tolist()]
