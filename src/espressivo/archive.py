@@ -1,4 +1,4 @@
-"""What `espressivo archive` does, for Python; made in `espressivo.batch`.
+"""Public names of `espressivo.batch`, the package behind `espressivo archive`.
 
 >>> from espressivo.archive import analyze_archive
 >>> summary = analyze_archive("notes", "tables")  # doctest: +SKIP
@@ -6,16 +6,20 @@
 
 from espressivo.batch import (
     ArchiveOptions,
+    ArchiveProgress,
     Entry,
-    Progress,
     Summary,
     analyze_archive,
     find_entries,
     read_summary,
 )
 
+Progress = ArchiveProgress
+"""Earlier name of `ArchiveProgress`."""
+
 __all__ = [
     "ArchiveOptions",
+    "ArchiveProgress",
     "Entry",
     "Progress",
     "Summary",

@@ -1,27 +1,17 @@
-"""Many recordings: analysed by several processes into Parquet, resumable.
+"""Batch analysis: many recordings -> Parquet tables, by several processes, resumable.
 
 >>> from espressivo.archive import analyze_archive
 >>> summary = analyze_archive("notes", "tables")  # doctest: +SKIP
 """
 
-from espressivo.batch.entries import (
-    Entry,
-    find_entries,
-)
-from espressivo.batch.run import (
-    ArchiveOptions,
-    Progress,
-    analyze_archive,
-)
-from espressivo.batch.summary import (
-    Summary,
-    read_summary,
-)
+from espressivo.batch.entries import Entry, find_entries
+from espressivo.batch.run import ArchiveOptions, ArchiveProgress, analyze_archive
+from espressivo.batch.summary import Summary, read_summary
 
 __all__ = [
     "ArchiveOptions",
+    "ArchiveProgress",
     "Entry",
-    "Progress",
     "Summary",
     "analyze_archive",
     "find_entries",

@@ -1,4 +1,4 @@
-"""What is to be analysed: folder, pattern or manifest -> entries, sorted by id."""
+"""The recordings of a batch: folder, pattern or manifest -> entries, sorted by id."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from espressivo.batch.store import (
-    fetched,
-    is_remote,
-)
+from espressivo.batch.store import fetched, is_remote
 from espressivo.errors import ArchiveError
 from espressivo.files.tables import iter_rows
 
@@ -26,7 +23,7 @@ SUFFIXES = frozenset(
         *(".webm", ".wma", ".3gp"),
     )
 )
-"""What a file in a folder is called that is taken for a recording, in lower case."""
+"""Suffixes, in lower case, of the files in a folder that are taken as recordings."""
 
 _TABLES = (".csv", ".parquet")
 
@@ -35,8 +32,8 @@ class Entry(NamedTuple):
     """One recording to analyse.
 
     Attributes:
-        id: What tables call it; no two are the same.
-        path: Absolute.
+        id: Name of the recording in all tables; unique in its archive.
+        path: Absolute path, or address in an object store.
     """
 
     id: str
@@ -47,17 +44,17 @@ def find_entries(source: str | Path) -> list[Entry]:
     """List the recordings of a folder, of a pattern, or of a manifest, sorted by id.
 
     Args:
-        source: A folder, with all below it; a pattern such as `notes/**/*.ogg`; or a
-            .csv or .parquet table with columns `id` and `path`, relative paths
-            counting from the table's folder. Ids of files are their paths from the
-            folder, or from the pattern's part without wildcards.
+        source: A folder, searched with its subfolders; a pattern such as
+            `notes/**/*.ogg`; or a .csv or .parquet table with columns `id` and `path`,
+            where relative paths start at the table's folder. The id of a file is its
+            path relative to the folder, or to the pattern's part without wildcards.
 
     Raises:
-        ArchiveError: There is none, a folder or table cannot be read, or an id is
-            there twice.
+        ArchiveError: No recording is found, a folder or table cannot be read, or an id
+            occurs twice.
     """
     try:
-        found = sorted(_listed(source))
+        found = sorted(_find(source))
     except OSError as error:
         where = error.filename or source
         raise ArchiveError(
@@ -73,7 +70,7 @@ def find_entries(source: str | Path) -> list[Entry]:
 
 
 def digest_of(entries: Iterable[Entry]) -> str:
-    """Return the sha256 of ids and paths in their order, in hexadecimal."""
+    """Return the sha256 of all ids and paths, in hexadecimal; their order counts."""
     sha256 = hashlib.sha256()
     for entry in entries:
         text = f"{entry.id}\0{entry.path}\0"
@@ -82,11 +79,11 @@ def digest_of(entries: Iterable[Entry]) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape what is no Unicode, as names of files may be."""
+    """Escape bytes that are not Unicode, which names of files may hold."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _listed(source: str | Path) -> Iterator[Entry]:
+def _find(source: str | Path) -> Iterator[Entry]:
     if is_remote(source):
         return _in_remote_manifest(str(source))
     place = Path(source).expanduser()
@@ -104,9 +101,9 @@ def _listed(source: str | Path) -> Iterator[Entry]:
 
 
 def _in_folder(folder: Path) -> Iterator[Entry]:
-    """Yield what lies below a folder, hidden files and links to folders left out."""
+    """Yield the recordings below a folder; skip hidden files and links to folders."""
 
-    def stop(error: OSError) -> None:  # which would be passed over
+    def stop(error: OSError) -> None:  # by default `walk` skips what it cannot read
         raise error
 
     for parent, folders, names in os.walk(folder, onerror=stop):
@@ -119,7 +116,7 @@ def _in_folder(folder: Path) -> Iterator[Entry]:
 
 def _matching(pattern: Path) -> Iterator[Entry]:
     fixed = next(p for p in pattern.parents if not glob.has_magic(str(p)))
-    # Not pathlib's, whose "**" at the end means folders alone; a name may come twice.
+    # Not Path.glob, where a final "**" matches folders alone. A name may come twice.
     found = set(glob.iglob(str(pattern), recursive=True))  # noqa: PTH207
     for path in map(Path, found):
         if not path.is_dir():

@@ -1,4 +1,4 @@
-"""A figure of the emotions in an archive (matplotlib, extra `plot`)."""
+"""Bar chart of the emotions in an archive (matplotlib, extra `plot`)."""
 
 from __future__ import annotations
 

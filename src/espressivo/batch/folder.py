@@ -1,8 +1,8 @@
-"""An archive's folder: parts that are finished or not there, whatever happens.
+"""An archive's folder: a part of it is finished or not there, whatever happens.
 
 A part is a file in each of three tables, `recordings`, `windows` and `failures`. The
-one in `recordings` is written last, when the other two are on the disk: where it is,
-the part is finished.
+one in `recordings` is written last, when the other two are on the disk, so a part is
+finished where that file exists.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class ArchiveFolder:
     """The tables of one plan.
 
     Attributes:
-        place: The folder's path or address.
-        plan: What it is of.
+        place: Path or address of the folder.
+        plan: Recordings, model and shard size of the archive.
     """
 
     def __init__(self, place: str | Path, plan: Plan) -> None:
@@ -37,16 +37,16 @@ class ArchiveFolder:
         self._store = store_at(place)
 
     def finished(self) -> set[int]:
-        """Return the parts that are done."""
+        """Return the numbers of the shards whose parts are finished."""
         there = self._store.names("recordings")
         return {n for n in range(self.plan.n_shards) if _part(n) in there}
 
     def write(self, shard: int, files: Mapping[str, bytes]) -> None:
-        """Write a part, whole or not at all.
+        """Write a shard's part of each table; unfinished until the last one is there.
 
         Args:
-            shard: Which.
-            files: Of each table.
+            shard: Number of the shard.
+            files: Name of a table -> its Parquet file.
 
         Raises:
             ArchiveError: There is no room, or the folder may not be written to.
@@ -56,22 +56,22 @@ class ArchiveFolder:
                 self._store.write(f"{table}/{_part(shard)}", files[table])
 
     def read(self, shard: int, table: str) -> bytes:
-        """Return a table's file of a part that is finished."""
+        """Return the Parquet file of a table, for a shard that is finished."""
         with _explained(self.place):
             return self._store.read(f"{table}/{_part(shard)}")
 
 
 @contextmanager
 def opened(place: str | Path, plan: Plan, *, restart: bool) -> Iterator[ArchiveFolder]:
-    """Begin an archive, or go on with one of the same plan; hold it meanwhile.
+    """Begin an archive, or go on with one of the same plan; lock it meanwhile.
 
     Args:
-        place: Its folder, made where there is none, or its address.
-        plan: What it is to be of.
-        restart: Delete the archive that is there, whatever it is of.
+        place: Path of its folder, created if need be, or its address.
+        plan: Recordings, model and shard size.
+        restart: Delete the archive that is there, whatever its plan.
 
     Raises:
-        ArchiveError: Another process holds it, it is of another plan, or the folder
+        ArchiveError: Another process has locked it, it has another plan, or the folder
             holds other things.
     """
     with ExitStack() as stack:
@@ -84,10 +84,10 @@ def opened(place: str | Path, plan: Plan, *, restart: bool) -> Iterator[ArchiveF
 
 
 def read_archive(place: str | Path) -> ArchiveFolder:
-    """Return an archive that is there, finished or not.
+    """Open an existing archive for reading, finished or not.
 
     Raises:
-        ArchiveError: It is none, or a later version's.
+        ArchiveError: The folder holds no archive, or one of a later version.
     """
     with _explained(place):
         return ArchiveFolder(place, _read_plan(place, store_at(place)))
@@ -120,8 +120,8 @@ def _prepare(place: str | Path, store: Store, plan: Plan, *, restart: bool) -> N
                 "there with --restart"
             )
         return
-    # Finished parts cease to be that first, and their plan goes last: a half deleted
-    # archive is still one.
+    # `recordings` goes first and the plan last, so that an archive that is half deleted
+    # is still a valid one, with fewer parts.
     for table in reversed(TABLES):
         for name in sorted(store.names(table)):
             if name.startswith("part-"):
@@ -130,7 +130,7 @@ def _prepare(place: str | Path, store: Store, plan: Plan, *, restart: bool) -> N
 
 
 def _require_ours(place: str | Path, store: Store) -> None:
-    """Check that nothing but an archive is in the folder."""
+    """Refuse a folder that holds files but no archive, which we might overwrite."""
     names = store.names()
     if names and _PLAN not in names:
         raise ArchiveError(

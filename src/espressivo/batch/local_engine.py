@@ -1,4 +1,4 @@
-"""The engine of one machine: a crew of processes, and one that writes."""
+"""Local engine: worker processes of this machine analyse, this process writes."""
 
 from __future__ import annotations
 
@@ -8,48 +8,46 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from espressivo.batch.shards import (
-    Done,
-    Gathering,
-)
+from espressivo.batch.shards import DoneCount, ShardBuffer
 from espressivo.batch.store import is_remote
-from espressivo.batch.workers import Crew
+from espressivo.batch.workers import WorkerPool
 from espressivo.model.find import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from espressivo.batch.shards import Job
+    from espressivo.batch.shards import ArchiveJob
 
 
-def in_processes(
-    job: Job, shards: Sequence[int], n_workers: int
-) -> Generator[Done, None, None]:
-    """Do these parts; yield after every recording.
+def run_local(
+    job: ArchiveJob, shards: Sequence[int], n_workers: int
+) -> Generator[DoneCount, None, None]:
+    """Analyse and write these shards; yield after every recording.
 
     Args:
-        job: What is to be done.
-        shards: The parts that are left.
-        n_workers: How many processes at most.
+        job: Archive, recordings and model.
+        shards: Numbers of the shards that are not finished.
+        n_workers: Largest number of processes.
 
     Raises:
-        ArchiveError: A part cannot be written, or workers die before they begin.
+        ArchiveError: A shard cannot be written, or workers die before they begin.
         ModelError: The model cannot be loaded.
     """
-    gathering = Gathering(job.archive)
+    buffer = ShardBuffer(job.archive)
     entries = chain.from_iterable(
-        gathering.begin(shard, job.entries_of(shard)) for shard in shards
+        buffer.open_shard(shard, job.entries_of(shard)) for shard in shards
     )
     plan = job.archive.plan
     n_left = sum(map(plan.size_of, shards))
     with ExitStack() as stack:
         scratch = None
         if any(is_remote(entry.path) for entry in job.entries):
+            # Owned here, since a worker that is killed cannot delete its copies.
             folder = TemporaryDirectory(prefix="espressivo-")
             scratch = Path(stack.enter_context(folder))
         model = find_model(job.model).absolute()
-        crew = Crew(model, plan.model_sha256, min(n_workers, n_left), scratch)
-        stack.enter_context(crew)
-        for outcome in crew.work(entries):
-            gathering.add(outcome)
-            yield Done.of([outcome])
+        workers = WorkerPool(model, plan.model_sha256, min(n_workers, n_left), scratch)
+        stack.enter_context(workers)
+        for outcome in workers.analyze(entries):
+            buffer.add(outcome)
+            yield DoneCount.of([outcome])

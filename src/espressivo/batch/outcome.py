@@ -1,4 +1,4 @@
-"""What came of one recording: a report, or a failure with its reason."""
+"""What one recording gave: a report, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -6,29 +6,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from espressivo.batch.entries import Entry
-
-
-class Failure(NamedTuple):
-    """Why a recording has no report.
-
-    Attributes:
-        kind: In a word or two, to count by.
-        reason: In a line, that begins with the recording's id.
-    """
-
-    kind: str
-    reason: str
+    from espressivo.types import Unreadable
 
 
 class Outcome(NamedTuple):
-    """What came of one recording: the one or the other.
+    """What one recording gave: exactly one of a report and a failure.
 
     Attributes:
-        entry: Which recording.
-        report: What `Report.to_dict` says of it.
-        failure: Why there is none.
+        entry: The recording.
+        report: The document of `Report.to_dict`, without `segments`.
+        failure: Why there is no report; its `kind` is what tables count by.
     """
 
     entry: Entry
     report: dict[str, Any] | None = None
-    failure: Failure | None = None
+    failure: Unreadable | None = None

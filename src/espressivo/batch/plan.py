@@ -1,4 +1,4 @@
-"""What an archive is of: `archive.json`, by which a later run knows its own."""
+"""Plan of an archive: `archive.json`, by which a later run recognizes its own."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ _ENOUGH_SHARDS = 4096  # a folder of many more files is slow to list and to read
 
 
 def usual_shard_size(n_recordings: int) -> int:
-    """Return how many recordings a part has if nobody says otherwise."""
+    """Return the default number of recordings per shard."""
     size = -(-n_recordings // _ENOUGH_SHARDS)
     return min(max(size, _SMALLEST_SHARD), _LARGEST_SHARD)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that tables depend on, so that two runs of one plan give the same.
+    """Everything that the tables depend on: two runs of one plan give the same bytes.
 
     Attributes:
-        n_recordings: How many there are.
-        input_sha256: Of their ids and paths.
+        n_recordings: Number of recordings.
+        input_sha256: Hash of their ids and paths.
         model: Name of the model.
-        model_version: Its version.
-        model_sha256: Hash of its graph.
-        emotions: The order of every probability.
-        shard_size: How many recordings a part has, but for the last.
-        version: Of espressivo.
+        model_version: Version of the model.
+        model_sha256: Hash of the model's graph.
+        emotions: Emotions, in the order of the probability columns.
+        shard_size: Recordings per shard; the last one may have fewer.
+        version: Version of espressivo.
     """
 
     n_recordings: int
@@ -70,15 +70,15 @@ class Plan:
 
     @property
     def n_shards(self) -> int:
-        """How many parts a table has."""
+        """Number of shards, each of which is one part of every table."""
         return -(-self.n_recordings // self.shard_size)
 
     def size_of(self, shard: int) -> int:
-        """Return how many recordings a part is of."""
+        """Return the number of recordings in a shard."""
         return min(self.shard_size, self.n_recordings - shard * self.shard_size)
 
     def differences(self, other: Plan) -> list[str]:
-        """Say in what another plan is not this one, as `model is this, was that`."""
+        """List how this plan differs from an earlier one: `the model is A, was B`."""
         return [
             f"{name} is {now}, was {before}"
             for (name, now), before in zip(
@@ -88,7 +88,7 @@ class Plan:
         ]
 
     def to_json(self) -> str:
-        """Return what `archive.json` holds."""
+        """Return the text of `archive.json`."""
         document = {
             "schema": SCHEMA,
             "espressivo": self.version,
@@ -106,10 +106,10 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote.
+        """Parse what `to_json` wrote.
 
         Raises:
-            ValueError: It is of another version, or not whole.
+            ValueError: The text has another schema, or is incomplete.
         """
         try:
             document: dict[str, Any] = json.loads(text)

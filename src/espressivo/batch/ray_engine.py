@@ -1,25 +1,16 @@
-"""The engine of a Ray cluster: a part is a task, which writes what it found.
+"""Ray engine: a shard is a task, which analyses its recordings and writes the tables.
 
-Plain tasks and not Ray Data, which would hand rows about that nobody needs: a task's
-result is three numbers. The cluster decides how many run at once, and grows and shrinks
-as it likes; a task whose process or machine dies is done again, elsewhere.
+A task's result is three numbers, so no rows travel through the cluster.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 from functools import lru_cache
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-import ray
-
-from espressivo.batch.shards import (
-    Done,
-    Gathering,
-)
-from espressivo.batch.workers import Crew
+from espressivo.batch.ray_jobs import RayOptions, run_on_ray
+from espressivo.batch.shards import DoneCount, ShardBuffer
+from espressivo.batch.workers import WorkerPool
 from espressivo.errors import ArchiveError, EspressivoError
 from espressivo.model.find import find_model
 
@@ -29,98 +20,58 @@ if TYPE_CHECKING:
 
     from espressivo.batch.entries import Entry
     from espressivo.batch.folder import ArchiveFolder
-    from espressivo.batch.shards import Job
+    from espressivo.batch.shards import ArchiveJob
 
-_RETRIES = 10
-"""How often a task is done again whose process or machine died."""
+# Machines that a cluster rents cheaply are taken back often, and a shard is short.
+_OPTIONS = RayOptions(job="a part", error=ArchiveError, retries=10)
 
 
-def on_ray(job: Job, shards: Sequence[int]) -> Generator[Done, None, None]:
-    """Do these parts as tasks of one core each; yield after every part.
+class _Shard(NamedTuple):
+    """What a task is sent; `model` is looked up on the machine that runs it."""
+
+    archive: ArchiveFolder
+    model: str | Path
+    number: int
+    entries: list[Entry]
+
+
+def run_ray(job: ArchiveJob, shards: Sequence[int]) -> Generator[DoneCount, None, None]:
+    """Analyse and write these shards, one core each; yield after every shard.
 
     Raises:
-        ArchiveError: There is no cluster, a part cannot be written, or is lost again
-            and again.
+        ArchiveError: There is no cluster, or a shard cannot be written, or is lost
+            again and again.
         ModelError: A machine has no such model.
     """
-    _join()
-    task: Any = ray.remote(num_cpus=1, max_retries=_RETRIES)(_do_shard)
-    archive = ray.put(job.archive)
-    waiting = iter(shards)
-    running: list[Any] = []
-    try:
-        while True:
-            for shard in islice(waiting, max(0, _n_at_once() - len(running))):
-                entries = list(job.entries_of(shard))
-                running.append(task.remote(archive, job.model, shard, entries))
-            if not running:
-                return
-            finished, running = ray.wait(running, timeout=1)
-            for reference in finished:
-                yield _result(reference)
-    finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
+    tasks = (
+        _Shard(job.archive, job.model, shard, list(job.entries_of(shard)))
+        for shard in shards
+    )
+    for _, done in run_on_ray(_do_shard, tasks, _OPTIONS):
+        yield done
 
 
-def _join() -> None:
-    if ray.is_initialized():
-        return
-    try:
-        ray.init(
-            log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR
-        )
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        address = os.environ.get("RAY_ADDRESS")
-        what = "cannot be started" if address is None else f"at {address} is not there"
-        why = str(error).strip().partition("\n")[0]
-        raise ArchiveError(
-            f"Ray {what} ({why}); set RAY_ADDRESS, and RAY_AUTH_MODE if the cluster "
-            "asks for a token, or use the engine local"
-        ) from error
-
-
-def _n_at_once() -> int:
-    """Return how many tasks to ask for: some more than run, so that a cluster grows."""
-    resources: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return 16 + 2 * int(resources.get("CPU", 0))
-
-
-def _result(reference: Any) -> Done:
-    try:
-        done: Done | EspressivoError = ray.get(reference)
-    except ray.exceptions.RayError as error:
-        last = str(error).strip().rpartition("\n")[2]
-        raise ArchiveError(
-            f"a part could not be done on Ray ({last}); give the command again, which "
-            "goes on where it was"
-        ) from error
-    if isinstance(done, EspressivoError):
-        raise done
-    return done
-
-
-def _do_shard(
-    archive: ArchiveFolder, model: str | Path, shard: int, entries: list[Entry]
-) -> Done | EspressivoError:
-    """Do one part, in a Ray worker; an error of ours is returned, to be one line."""
-    gathering = Gathering(archive)
+def _do_shard(shard: _Shard) -> DoneCount:
+    """Analyse and write one shard, in a Ray worker."""
+    buffer = ShardBuffer(shard.archive)
     outcomes = []
     try:
-        crew = _crew(find_model(model).absolute(), archive.plan.model_sha256)
-        for outcome in crew.work(gathering.begin(shard, entries)):
-            gathering.add(outcome)
+        model = find_model(shard.model).absolute()
+        workers = _workers(model, shard.archive.plan.model_sha256)
+        for outcome in workers.analyze(buffer.open_shard(shard.number, shard.entries)):
+            buffer.add(outcome)
             outcomes.append(outcome)
-    except EspressivoError as error:
-        _crew.cache_clear()
-        return error
-    return Done.of(outcomes)
+    except EspressivoError:
+        _workers.cache_clear()  # the next shard begins with a new process
+        raise
+    return DoneCount.of(outcomes)
 
 
 @lru_cache(maxsize=1)
-def _crew(model: Path, sha256: str) -> Crew:
-    """Return a process of this Ray worker's, which outlives tasks and holds the model.
+def _workers(model: Path, sha256: str) -> WorkerPool:
+    """Return a pool of one process, which keeps the model from task to task.
 
-    A recording that kills its process so kills no Ray worker, and is found out.
+    A recording that kills its process thus does not kill the Ray worker, and the pool
+    knows which recording it was.
     """
-    return Crew(model, sha256, n_workers=1)
+    return WorkerPool(model, sha256, n_workers=1)

@@ -1,4 +1,4 @@
-"""Many recordings -> three tables: what is not done yet is handed to a crew."""
+"""Many recordings -> three tables: an engine does the shards that are not finished."""
 
 from __future__ import annotations
 
@@ -10,43 +10,35 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from espressivo.batch.entries import find_entries
 from espressivo.batch.folder import opened
-from espressivo.batch.local_engine import in_processes
+from espressivo.batch.local_engine import run_local
 from espressivo.batch.plan import Plan
-from espressivo.batch.shards import (
-    Done,
-    Job,
-)
+from espressivo.batch.shards import ArchiveJob, DoneCount
 from espressivo.batch.store import is_remote
-from espressivo.batch.summary import (
-    Summary,
-    read_summary,
-)
+from espressivo.batch.summary import Summary, read_summary
 from espressivo.machine import n_cores
 from espressivo.model.classifier import read_card
-from espressivo.model.find import (
-    DEFAULT,
-    bundled_models,
-    find_model,
-)
+from espressivo.model.find import DEFAULT, bundled_models, find_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
 Engine = Literal["local", "ray"]
-_Work: TypeAlias = "Callable[[Job, Sequence[int]], Generator[Done, None, None]]"
+_Run: TypeAlias = (
+    "Callable[[ArchiveJob, Sequence[int]], Generator[DoneCount, None, None]]"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveOptions:
-    """How an archive is worked through.
+    """How an archive is worked through; the tables depend on `shard_size` alone.
 
     Attributes:
-        engine: Where: `local`, in processes of this machine; or `ray`, as tasks of a
-            Ray cluster that sees the same files.
-        workers: How many processes this machine has for it; None: one a core. A
-            cluster decides itself.
-        shard_size: How many recordings a part of the tables has; None: 32, and more of
-            more than 131,072 recordings, up to 1,000.
+        engine: `local`, processes of this machine; or `ray`, tasks of a Ray cluster
+            that sees the same files.
+        workers: Number of local processes; None: one per core. A cluster decides
+            itself.
+        shard_size: Recordings per part of the tables; None: 32, or more (up to 1,000)
+            from 131,072 recordings on.
         restart: Delete an archive that is there, instead of going on with it.
     """
 
@@ -62,15 +54,15 @@ class ArchiveOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ArchiveProgress:
     """How far a run is.
 
     Attributes:
-        n_recordings: How many there are.
-        n_before: How many an earlier run did.
-        n_now: How many this one did.
-        n_failed: How many of those have no report.
-        sound_s: How long the others are together, in seconds.
+        n_recordings: Recordings of the whole archive.
+        n_before: Those that earlier runs did.
+        n_now: Those that this run did.
+        n_failed: Those of this run that have no report.
+        sound_s: Total length of this run's other recordings, in seconds.
     """
 
     n_recordings: int
@@ -79,8 +71,8 @@ class Progress:
     n_failed: int = 0
     sound_s: float = 0.0
 
-    def plus(self, done: Done) -> Progress:
-        """Count what was done since."""
+    def plus(self, done: DoneCount) -> ArchiveProgress:
+        """Return the progress after this much more."""
         return replace(
             self,
             n_now=self.n_now + done.n_recordings,
@@ -95,7 +87,7 @@ def analyze_archive(
     *,
     model: str | Path = DEFAULT,
     options: ArchiveOptions | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[ArchiveProgress], None] | None = None,
 ) -> Summary:
     """Analyse many recordings into tables; go on where an earlier run was stopped.
 
@@ -103,9 +95,9 @@ def analyze_archive(
 
     Args:
         source: A folder, pattern or manifest, as `find_entries` takes it.
-        out: The folder of the tables.
+        out: The folder of the tables, or its address in an object store.
         model: A bundled model's name, or a model folder.
-        options: How it is worked through.
+        options: Engine, workers, size of the shards.
         on_progress: Called before the first recording and after every one.
 
     Returns:
@@ -119,7 +111,7 @@ def analyze_archive(
     import pyarrow as pa  # noqa: F401, PLC0415 - missing: say so before the work
 
     options = options or ArchiveOptions()
-    work = _engine(options)
+    run_engine = _engine(options)
     entries = find_entries(source)
     if any(is_remote(entry.path) for entry in entries):
         import fsspec  # noqa: F401, PLC0415 - missing: say so before the work
@@ -128,23 +120,26 @@ def analyze_archive(
     plan = Plan.of(entries, card, options.shard_size)
     place = out if is_remote(out) else Path(out).absolute()
     with opened(place, plan, restart=options.restart) as archive:
-        job = Job(archive, entries, model if model in bundled_models() else folder)
+        job = ArchiveJob(
+            archive, entries, model if model in bundled_models() else folder
+        )
         left = sorted({*range(plan.n_shards)} - archive.finished())
         n_left = sum(map(plan.size_of, left))
-        progress = Progress(len(entries), len(entries) - n_left)
+        progress = ArchiveProgress(len(entries), len(entries) - n_left)
         if on_progress is not None:
             on_progress(progress)
-        with closing(work(job, left)) as working:  # which ends its processes
-            for done in working:
+        # Closing ends the engine's processes, also when this one is interrupted.
+        with closing(run_engine(job, left)) as counts:
+            for done in counts:
                 progress = progress.plus(done)
                 if on_progress is not None:
                     on_progress(progress)
     return read_summary(place)
 
 
-def _engine(options: ArchiveOptions) -> _Work:
+def _engine(options: ArchiveOptions) -> _Run:
     if options.engine == "local":
-        return partial(in_processes, n_workers=options.workers or n_cores())
-    from espressivo.batch.ray_engine import on_ray  # noqa: PLC0415 - another extra
+        return partial(run_local, n_workers=options.workers or n_cores())
+    from espressivo.batch.ray_engine import run_ray  # noqa: PLC0415 - another extra
 
-    return on_ray
+    return run_ray

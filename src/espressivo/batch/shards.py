@@ -1,4 +1,4 @@
-"""The unit that is finished or not: some recordings, consecutive by their ids."""
+"""Shards: runs of consecutive recordings, each written whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What an engine is to do.
+class ArchiveJob:
+    """What an engine is asked to do.
 
     Attributes:
-        archive: Where to write.
-        entries: All recordings, sorted.
-        model: A bundled model's name, or a folder.
+        archive: Folder that the tables are written to.
+        entries: All recordings, sorted by id.
+        model: Name of a bundled model, or a model folder.
     """
 
     archive: ArchiveFolder
@@ -31,18 +31,18 @@ class Job:
     model: str | Path
 
     def entries_of(self, shard: int) -> Sequence[Entry]:
-        """Return the recordings of a part, in order."""
+        """Return the recordings of a shard, in order."""
         size = self.archive.plan.shard_size
         return self.entries[shard * size : (shard + 1) * size]
 
 
-class Done(NamedTuple):
-    """How much was done since the last time.
+class DoneCount(NamedTuple):
+    """How much an engine has done since it last said so.
 
     Attributes:
-        n_recordings: How many.
-        n_failed: How many of them have no report.
-        sound_s: How long the others are together, in seconds.
+        n_recordings: Recordings that have an outcome.
+        n_failed: Those of them without a report.
+        sound_s: Total length of the others, in seconds.
     """
 
     n_recordings: int
@@ -57,31 +57,33 @@ class Done(NamedTuple):
         return cls(len(reports), len(reports) - len(lengths), sum(lengths))
 
 
-class Gathering:
-    """Outcomes in any order, kept until all of a part are there and it is written."""
+class ShardBuffer:
+    """Keeps outcomes, in any order, until their shard is complete and is written."""
 
     def __init__(self, archive: ArchiveFolder) -> None:
         self._archive = archive
         self._shard_of: dict[str, int] = {}
-        self._begun: dict[int, tuple[Sequence[Entry], dict[str, Outcome]]] = {}
+        self._open: dict[int, tuple[Sequence[Entry], dict[str, Outcome]]] = {}
 
-    def begin(self, shard: int, entries: Sequence[Entry]) -> Iterator[Entry]:
-        """Yield the recordings of a part, whose outcomes are awaited from now on."""
-        self._begun[shard] = (entries, {})
+    def open_shard(self, shard: int, entries: Sequence[Entry]) -> Iterator[Entry]:
+        """Yield the recordings of a shard; `add` accepts their outcomes from now on."""
+        self._open[shard] = (entries, {})
         self._shard_of.update((entry.id, shard) for entry in entries)
         yield from entries
 
     def add(self, outcome: Outcome) -> None:
-        """Keep an outcome; write its part when that is complete.
+        """Keep an outcome; write its shard when that is complete.
 
         Raises:
-            ArchiveError: It cannot be written.
+            ArchiveError: The shard cannot be written.
         """
         shard = self._shard_of.pop(outcome.entry.id)
-        entries, outcomes = self._begun[shard]
+        entries, outcomes = self._open[shard]
         outcomes[outcome.entry.id] = outcome
         if len(outcomes) == len(entries):
+            # Rows follow the entries, not the order of arrival, so that the same
+            # recordings give the same bytes whatever the number of workers.
             in_order = [outcomes[entry.id] for entry in entries]
             files = parts_of(in_order, self._archive.plan.emotions)
             self._archive.write(shard, files)
-            del self._begun[shard]
+            del self._open[shard]

@@ -1,6 +1,6 @@
-"""Where an archive lies: a folder here, or one of an object store (fsspec).
+"""Storage of an archive: a local folder, or one in an object store (fsspec).
 
-Both write a file whole or not at all, which is all that an archive asks of them.
+Both write a file whole or not at all, which is all that an archive needs.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ _LOCK = ".lock"
 
 
 class Store(Protocol):
-    """Files in a folder, and in folders of it; names are relative, with slashes."""
+    """Files in a folder and its subfolders; names are relative paths with slashes."""
 
     def names(self, folder: str = "") -> set[str]:
-        """Return what is in a folder, hidden files left out; nothing if it is not."""
+        """Return the names in a folder, without hidden ones; none if it is absent."""
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all; it lasts when this returns."""
+        """Write a file, whole or not at all; it is durable when this returns."""
 
     def delete(self, name: str) -> None:
         """Remove a file."""
 
     def held(self) -> AbstractContextManager[None]:
-        """Keep other processes from writing here, where that can be done."""
+        """Keep other processes from writing here, where the storage has locks."""
 
 
 def is_remote(place: str | Path) -> bool:
-    """Tell whether a place is of a store that fsspec knows, such as `s3://...`."""
+    """Return whether a place is an address for fsspec, such as `s3://...`."""
     return "://" in str(place)
 
 
@@ -56,15 +56,15 @@ def store_at(place: str | Path) -> Store:
 
 @contextmanager
 def fetched(address: str, scratch: Path | None = None) -> Iterator[Path]:
-    """Copy a remote file here, under its own name, for as long as it is needed.
+    """Copy a remote file to this machine, under its own name; delete the copy at exit.
 
     Args:
-        address: Such as `s3://notes/monday.ogg`.
-        scratch: Where to put the copy; by default the system's temporary folder.
+        address: Address for fsspec, such as `s3://notes/monday.ogg`.
+        scratch: Folder for the copy; None: the system's temporary folder.
 
     Raises:
         OSError: There is no such file, or it cannot be read.
-        ArchiveError: What reads such addresses is not installed.
+        ArchiveError: The package that reads such addresses is not installed.
     """
     files, path = _filesystem_of(address)
     with TemporaryDirectory(prefix="espressivo-", dir=scratch) as folder:
@@ -75,13 +75,13 @@ def fetched(address: str, scratch: Path | None = None) -> Iterator[Path]:
 
 
 class LocalStore:
-    """A folder of this machine, which is made when it is held."""
+    """A folder of this machine, created when it is locked."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def names(self, folder: str = "") -> set[str]:
-        """Return what is in a folder, hidden files left out."""
+        """Return the names in a folder, without hidden ones."""
         path = self.root / folder
         names = {file.name for file in path.iterdir()} if path.is_dir() else set()
         return {name for name in names if not name.startswith(".")}
@@ -95,7 +95,7 @@ class LocalStore:
         path = self.root / name
         if not path.parent.is_dir():
             path.parent.mkdir(exist_ok=True)
-            flush_names(self.root)
+            flush_names(self.root)  # a crash of the machine must not lose the folder
         with replacing(path, durable=True) as partial:
             partial.write_bytes(content)
 
@@ -105,10 +105,10 @@ class LocalStore:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes out; remove what a killed one left unfinished.
+        """Lock the folder; remove unfinished files that a killed process left.
 
         Raises:
-            ArchiveError: Another process is in.
+            ArchiveError: Another process has locked it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
@@ -126,14 +126,14 @@ class LocalStore:
 
 
 class RemoteStore:
-    """A folder of an object store, which puts an object whole or not at all."""
+    """A folder of an object store; a put is atomic there."""
 
     def __init__(self, root: str) -> None:
         self.files, path = _filesystem_of(root)
         self.root = path.rstrip("/")
 
     def names(self, folder: str = "") -> set[str]:
-        """Return what is in a folder, hidden files left out."""
+        """Return the names in a folder, without hidden ones."""
         self.files.invalidate_cache()  # others write there too
         with suppress(FileNotFoundError):
             found = self.files.ls(self._path(folder), detail=False)
@@ -157,7 +157,7 @@ class RemoteStore:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Do nothing: an object store has no locks."""
+        """Do nothing, since an object store has no locks."""
         yield
 
     def _path(self, name: str) -> str:
@@ -165,7 +165,7 @@ class RemoteStore:
 
 
 def _filesystem_of(address: str) -> tuple[Any, str]:
-    """Return what reads and writes there, and the path that it knows it by."""
+    """Return the file system of an address, and the path inside it."""
     import fsspec  # noqa: PLC0415 - of the extra `cluster`
 
     try:

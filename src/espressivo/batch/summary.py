@@ -1,4 +1,4 @@
-"""What an archive holds, counted from its tables."""
+"""Summary of an archive, counted from its tables."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Summary:
     """An archive in a few numbers.
 
     Attributes:
-        n_planned: How many recordings there are to analyse.
-        n_analysed: How many have a report.
-        failures: How many have none, by kind.
-        emotions: How many have which emotion; the rest of `n_analysed` has no speech.
-        duration_s: Length of the analysed recordings, in seconds.
-        speech_s: How much of it is speech.
+        n_planned: Recordings of the archive, analysed or not.
+        n_analysed: Recordings with a report.
+        failures: Kind of failure -> recordings, the most frequent kind first.
+        emotions: Emotion -> recordings; the rest of `n_analysed` has no speech.
+        duration_s: Total length of the analysed recordings, in seconds.
+        speech_s: Total length of the speech in them, in seconds.
     """
 
     n_planned: int
@@ -39,12 +39,12 @@ class Summary:
 
     @property
     def n_failed(self) -> int:
-        """How many recordings have no report, for a reason."""
+        """Number of recordings that have no report, for a stated reason."""
         return sum(self.failures.values())
 
     @property
     def n_with_speech(self) -> int:
-        """How many recordings have an emotion."""
+        """Number of recordings that have an emotion."""
         return sum(self.emotions.values())
 
     def share_of(self, emotion: Emotion) -> float:
@@ -53,7 +53,7 @@ class Summary:
 
 
 def read_summary(place: str | Path) -> Summary:
-    """Count what the finished parts of an archive hold.
+    """Count the rows in the finished parts of an archive.
 
     Raises:
         ArchiveError: The folder holds no archive.
@@ -85,7 +85,7 @@ def read_summary(place: str | Path) -> Summary:
 def _columns(
     archive: ArchiveFolder, table: str, names: Sequence[str]
 ) -> Iterator[list[list[Any]]]:
-    """Yield columns of a table, part by part."""
+    """Yield the named columns of a table, part by part, to keep memory constant."""
     import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
     from pyarrow import parquet  # noqa: PLC0415
 

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     _Row = dict[str, Any]
 
 TABLES = ("windows", "failures", "recordings")
-"""In the order in which parts are written: the last one makes a part finished."""
+"""In the order in which their files are written: the last one finishes a part."""
 
 
 def parts_of(
     outcomes: Iterable[Outcome], emotions: Sequence[Emotion]
 ) -> dict[str, bytes]:
-    """Return a Parquet file a table, the same bytes for the same outcomes.
+    """Return one Parquet file per table, the same bytes for the same outcomes.
 
     Args:
-        outcomes: In the order of rows.
-        emotions: In the order of columns.
+        outcomes: One per recording, in the order of rows.
+        emotions: Names of the probability columns, in their order.
     """
     import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
     from pyarrow import parquet  # noqa: PLC0415
@@ -89,15 +89,15 @@ def _schemas(emotions: Sequence[Emotion]) -> dict[str, pa.Schema]:
     import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
 
     text, real, whole = pa.string(), pa.float64(), pa.int32()
-    answer = {"emotion": text, **dict.fromkeys(map(str, emotions), real)}
+    probabilities = {"emotion": text, **dict.fromkeys(map(str, emotions), real)}
     named = dict.fromkeys(("id", "path"), text)
     span = dict.fromkeys(("start_s", "end_s"), real)
     lengths = dict.fromkeys(("duration_s", "speech_s", "speech_share"), real)
     model = dict.fromkeys(("model", "model_version", "model_sha256"), text)
     found = {"n_windows": whole, "warnings": pa.list_(text)}
     columns: dict[str, dict[str, pa.DataType]] = {
-        "windows": {"id": text, "index": whole, **span, **answer},
+        "windows": {"id": text, "index": whole, **span, **probabilities},
         "failures": {**named, "kind": text, "reason": text},
-        "recordings": {**named, **lengths, **answer, **found, **model},
+        "recordings": {**named, **lengths, **probabilities, **found, **model},
     }
     return {name: pa.schema([*fields.items()]) for name, fields in columns.items()}

@@ -1,6 +1,6 @@
-"""What a worker process does: load a model, then answer entry after entry.
+"""What a worker process does: load a model, then analyse one recording after another.
 
-A remote recording is copied here while the one before is analysed.
+A remote recording is copied to this machine while the one before is analysed.
 """
 
 from __future__ import annotations
@@ -16,16 +16,11 @@ from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias
 
 from espressivo.analyzer import Analyzer
-from espressivo.batch.outcome import (
-    Failure,
-    Outcome,
-)
-from espressivo.batch.store import (
-    fetched,
-    is_remote,
-)
+from espressivo.batch.outcome import Outcome
+from espressivo.batch.store import fetched, is_remote
 from espressivo.errors import ArchiveError, AudioError, EspressivoError, ModelError
 from espressivo.model.classifier import load_classifier
+from espressivo.types import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -36,27 +31,28 @@ if TYPE_CHECKING:
     from espressivo.report import Report
 
     Copy: TypeAlias = Future[tuple[Path, ExitStack]]
+    """Path of a local copy, and what deletes it."""
 
-_COPIES_AT_ONCE = 2  # as many as wait, see `Crew`
+_COPIES_AT_ONCE = 2  # as many entries as wait in the pipe, see `WorkerPool`
 
 
-def answer_all(
+def analyze_entries(
     pipe: Connection, model: Path, sha256: str, scratch: Path | None
 ) -> None:
-    """Answer entries from a pipe until that ends.
+    """Analyse the entries that a pipe delivers, until it ends.
 
-    The first message that is sent is None, or the error that keeps the model from
-    being loaded; then an `Outcome` an entry.
+    The first message sent is None, or the error that keeps the model from being
+    loaded; then one `Outcome` per entry, in order.
 
     Args:
-        pipe: To the process that hands out entries.
+        pipe: Connection to the process that hands out entries.
         model: The model's folder.
-        sha256: Of its graph, when the work began.
-        scratch: For copies of remote recordings.
+        sha256: Hash of the model's graph when the run began.
+        scratch: Folder for copies of remote recordings.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who hands out
-    Thread(target=_end_with_parent, daemon=True).start()
-    with suppress(EOFError, OSError):  # nobody is there any more
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C does
+    Thread(target=_exit_with_parent, daemon=True).start()
+    with suppress(EOFError, OSError):  # the parent has closed the pipe
         try:
             analyzer = _load(model, sha256)
         except EspressivoError as error:
@@ -64,25 +60,26 @@ def answer_all(
             return
         pipe.send(None)
         with ThreadPoolExecutor(_COPIES_AT_ONCE, "copy") as pool:
-            for entry, copy in arrivals(pipe, pool, scratch):
-                pipe.send(_answer(analyzer, entry, copy))
+            for entry, copy in receive_entries(pipe, pool, scratch):
+                pipe.send(_outcome(analyzer, entry, copy))
 
 
-def arrivals(
+def receive_entries(
     pipe: Connection, pool: Executor, scratch: Path | None
 ) -> Generator[tuple[Entry, Copy | None], None, None]:
     """Yield entries in order; a remote one with its copy, which may be on its way.
 
     Args:
-        pipe: Gives the entries; a few wait in it.
-        pool: Copies those that wait.
-        scratch: Where to.
+        pipe: Delivers the entries; a few wait in it.
+        pool: Threads that copy remote recordings while others are analysed.
+        scratch: Folder for the copies.
 
     Raises:
         EOFError: There are no more.
     """
     waiting: deque[tuple[Entry, Copy | None]] = deque()
     while True:
+        # Everything in the pipe is taken at once, so that its copying begins now.
         while not waiting or pipe.poll():
             entry: Entry = pipe.recv()
             is_far = is_remote(entry.path)
@@ -92,34 +89,38 @@ def arrivals(
 
 
 def _copied(address: str, scratch: Path | None) -> tuple[Path, ExitStack]:
-    """Return where the copy is, and what deletes it."""
     with ExitStack() as stack:
         path = stack.enter_context(fetched(address, scratch))
         return path, stack.pop_all()
 
 
-def _answer(analyzer: Analyzer, entry: Entry, copy: Copy | None) -> Outcome:
-    """Analyse one recording; whatever is wrong with it is an outcome, not an error."""
+def _outcome(analyzer: Analyzer, entry: Entry, copy: Copy | None) -> Outcome:
+    """Analyse one recording; whatever is wrong with it is a failure, not an error."""
     try:
         report = _analyze(analyzer, entry, copy).to_dict()
     except AudioError as error:
-        return Outcome(entry, failure=Failure(error.kind, str(error)))
-    except (OSError, ArchiveError) as error:  # such as a folder not to be entered
+        return failed(entry, error.kind, str(error))
+    except (OSError, ArchiveError) as error:  # such as a folder without permission
         why = getattr(error, "strerror", None) or error
-        reason = f"{entry.id}: cannot be opened ({why})"
-        return Outcome(entry, failure=Failure("not opened", reason))
+        return failed(entry, "not opened", f"{entry.id}: cannot be opened ({why})")
     except MemoryError:
         reason = f"{entry.id}: does not fit into memory; use fewer workers"
-        return Outcome(entry, failure=Failure("memory", reason))
+        return failed(entry, "memory", reason)
     except Exception as error:  # noqa: BLE001 - one recording must not stop the rest
         reason = f"{entry.id}: {type(error).__name__}: {error}".replace("\n", " ")
-        return Outcome(entry, failure=Failure("error", reason))
-    del report["segments"]  # of which tables say the sum alone
+        return failed(entry, "error", reason)
+    del report["segments"]  # the tables hold their sum alone
     return Outcome(entry, report)
+
+
+def failed(entry: Entry, kind: str, reason: str) -> Outcome:
+    """Return the outcome of a recording that has no report."""
+    return Outcome(entry, failure=Unreadable(entry.id, entry.path, reason, kind))
 
 
 def _load(model: Path, sha256: str) -> Analyzer:
     classifier = load_classifier(model)
+    # A worker that starts late must not mix two models in one table.
     if classifier.card.sha256 != sha256:
         raise ModelError(
             f"{model}: changed while it was in use; give the command again"
@@ -146,8 +147,8 @@ def _analyze(analyzer: Analyzer, entry: Entry, copy: Copy | None) -> Report:
     return analyzer.analyze(path, name=entry.id)
 
 
-def _end_with_parent() -> None:
-    """End when whoever hands out has been killed, which it cannot say."""
+def _exit_with_parent() -> None:
+    """Exit when the parent has been killed; busy, a worker would not notice."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

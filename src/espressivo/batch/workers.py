@@ -1,4 +1,9 @@
-"""Worker processes that may die: what one had in hand, another is given."""
+"""Worker processes that may die: their unfinished recordings go to others.
+
+Not concurrent.futures, loky or Pebble: there a worker that is killed at the wrong
+moment (before its first task, or while it writes to the pipe that all share) breaks the
+whole pool. Here each worker has a pipe of its own, whose end tells of its death.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Self
 
-from espressivo.batch.outcome import (
-    Failure,
-    Outcome,
-)
-from espressivo.batch.worker import answer_all
+from espressivo.batch.worker import analyze_entries, failed
 from espressivo.errors import ArchiveError, EspressivoError
 
 if TYPE_CHECKING:
@@ -21,37 +22,38 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from espressivo.batch.entries import Entry
+    from espressivo.batch.outcome import Outcome
 
-_IN_HAND = 3
-"""Entries that a worker is given, so that it need not wait for the next one."""
+_PREFETCH = 3
+"""Entries sent to a worker at a time, so that it need not wait for the next one."""
 
-_DEATHS = 2
-"""That a recording causes until it is given up."""
+_MAX_DEATHS = 2
+"""Deaths of workers that a recording may cause until it counts as failed."""
 
-_STILLBORN = 3
-"""Workers in a row that die before they can work, until that is given up."""
+_MAX_FAILED_STARTS = 3
+"""Workers in a row that may die before they are ready, until the run is given up."""
 
 
-class Crew:
+class WorkerPool:
     """Processes that hold one model each, for the length of a `with` statement.
 
     Args:
         model: The model's folder.
-        sha256: Of its graph.
-        n_workers: How many.
-        scratch: For copies of remote recordings; None: the system's temporary folder,
-            where a process that is killed leaves its own.
+        sha256: Hash of the model's graph.
+        n_workers: Number of processes.
+        scratch: Folder for copies of remote recordings; None: the system's temporary
+            folder, where a process that is killed leaves its copies.
     """
 
     def __init__(
         self, model: Path, sha256: str, n_workers: int, scratch: Path | None = None
     ) -> None:
-        self._orders = model, sha256, scratch
+        self._worker_args = model, sha256, scratch
         self._n_workers = n_workers
         self._workers: list[_Worker] = []
-        self._returned: deque[Entry] = deque()
+        self._to_retry: deque[Entry] = deque()
         self._deaths: Counter[str] = Counter()
-        self._n_stillborn = 0
+        self._n_failed_starts = 0
 
     def __enter__(self) -> Self:
         return self
@@ -59,10 +61,10 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    def work(self, entries: Iterable[Entry]) -> Iterator[Outcome]:
-        """Yield an outcome an entry, as they are done, which is in no certain order.
+    def analyze(self, entries: Iterable[Entry]) -> Iterator[Outcome]:
+        """Yield one outcome per entry, in the order in which they are done.
 
-        A recording that twice ends the process that analyses it is a failure.
+        A recording that twice kills the process that analyses it is a failure.
 
         Raises:
             ModelError: The model cannot be loaded.
@@ -70,12 +72,12 @@ class Crew:
         """
         waiting = iter(entries)
         try:
-            while self._hand_out(waiting):
+            while self._dispatch(waiting):
                 by_pipe: dict[Any, _Worker] = {w.pipe: w for w in self._workers}
                 for pipe in wait(list(by_pipe)):
-                    yield from self._hear(by_pipe[pipe])
+                    yield from self._receive(by_pipe[pipe])
         except BaseException:
-            self._end()  # they work at what nobody waits for
+            self._end()  # nobody waits for what they are doing
             raise
 
     def _end(self) -> None:
@@ -83,81 +85,86 @@ class Crew:
         for worker in workers:
             worker.end()
 
-    def _hand_out(self, waiting: Iterator[Entry]) -> bool:
-        """Give every worker enough to do; tell whether any has anything."""
+    def _dispatch(self, waiting: Iterator[Entry]) -> bool:
+        """Fill every worker's queue; return whether any worker has something to do."""
         while len(self._workers) < self._n_workers:
-            self._workers.append(_Worker(*self._orders))
-        for n in range(_IN_HAND):  # everyone the first, then the second ...
+            self._workers.append(_Worker(*self._worker_args))
+        # Round after round, so that at the end no worker queues what another could do.
+        for n in range(_PREFETCH):
             for worker in self._workers:
-                if len(worker.held) > n:
+                if len(worker.queue) > n:
                     continue
-                entry = self._returned.popleft() if self._returned else None
+                entry = self._to_retry.popleft() if self._to_retry else None
                 entry = entry or next(waiting, None)
                 if entry is not None:
-                    worker.take(entry)
-        return any(worker.held for worker in self._workers)
+                    worker.send(entry)
+        return any(worker.queue for worker in self._workers)
 
-    def _hear(self, worker: _Worker) -> Iterator[Outcome]:
-        """Take a worker's next message, which may be its end."""
+    def _receive(self, worker: _Worker) -> Iterator[Outcome]:
+        """Take a worker's next message, or find that it is dead."""
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
-            yield from self._bury(worker)
+            yield from self._remove(worker)
             return
         if isinstance(message, EspressivoError):
             raise message
         if message is None:
-            worker.ready, self._n_stillborn = True, 0
+            worker.ready, self._n_failed_starts = True, 0
             return
-        worker.held.popleft()
+        worker.queue.popleft()
         yield message
 
-    def _bury(self, worker: _Worker) -> list[Outcome]:
-        """Take back what a dead worker had; return what is given up."""
+    def _remove(self, worker: _Worker) -> list[Outcome]:
+        """Take back a dead worker's queue; return the failure that it caused, if any.
+
+        Raises:
+            ArchiveError: Too many workers in a row died before they were ready.
+        """
         self._workers.remove(worker)
-        how = worker.end(patience_s=1.0)  # its pipe ends a little before it does
-        held = worker.held
-        lost = []
+        how = worker.end(patience_s=1.0)  # a pipe ends a little before its process
+        queue = worker.queue
+        failures = []
         if not worker.ready:
-            self._n_stillborn += 1
-            if self._n_stillborn == _STILLBORN:
+            self._n_failed_starts += 1
+            if self._n_failed_starts == _MAX_FAILED_STARTS:
                 raise ArchiveError(
-                    f"{_STILLBORN} worker processes in a row died before they could "
-                    f"begin ({how}); use fewer workers if memory is short, and call "
-                    'this under `if __name__ == "__main__":` in a script'
+                    f"{_MAX_FAILED_STARTS} worker processes in a row died before they "
+                    f"could begin ({how}); use fewer workers if memory is short, and "
+                    'call this under `if __name__ == "__main__":` in a script'
                 )
-        elif held:  # it worked on the first of them
-            self._deaths[held[0].id] += 1
-            if self._deaths[held[0].id] == _DEATHS:
-                lost.append(_given_up(held.popleft(), how))
-        self._returned.extendleft(reversed(held))
-        return lost
+        elif queue:  # the first of them was being analysed
+            self._deaths[queue[0].id] += 1
+            if self._deaths[queue[0].id] == _MAX_DEATHS:
+                failures.append(_crashed(queue.popleft(), how))
+        self._to_retry.extendleft(reversed(queue))
+        return failures
 
 
 class _Worker:
-    """One process, and what it was given and has not answered, oldest first."""
+    """One process, and the entries that it was sent and has not answered, in order."""
 
     def __init__(self, model: Path, sha256: str, scratch: Path | None) -> None:
         # Forked children would inherit threads' locks; spawned ones begin afresh.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
-            target=answer_all, args=(theirs, model, sha256, scratch), daemon=True
+            target=analyze_entries, args=(theirs, model, sha256, scratch), daemon=True
         )
-        with _no_interrupt():
+        with _sigint_blocked():
             self.process.start()
-        theirs.close()  # else its death would not end the pipe
-        self.held: deque[Entry] = deque()
+        theirs.close()  # otherwise the worker's death would not end the pipe
+        self.queue: deque[Entry] = deque()
         self.ready = False
 
-    def take(self, entry: Entry) -> None:
-        """Put an entry behind those that it has."""
-        self.held.append(entry)
-        with suppress(OSError):  # it is dead, as the pipe's end will tell
+    def send(self, entry: Entry) -> None:
+        """Add an entry to the worker's queue."""
+        self.queue.append(entry)
+        with suppress(OSError):  # it is dead, as the end of its pipe will tell
             self.pipe.send(entry)
 
     def end(self, patience_s: float = 0.0) -> str:
-        """End the process, which has nothing that could be lost; say how it ended."""
+        """Kill the process, which holds nothing worth keeping; say how it ended."""
         self.process.join(patience_s)
         self.process.kill()
         self.process.join()
@@ -171,17 +178,20 @@ class _Worker:
             return f"signal {-code}"
 
 
-def _given_up(entry: Entry, how: str) -> Outcome:
+def _crashed(entry: Entry, how: str) -> Outcome:
     reason = (
-        f"{entry.id}: ended the process that analysed it, {_DEATHS} times ({how}); it "
-        "may need more memory than there is: try `espressivo analyze` on it alone"
+        f"{entry.id}: ended the process that analysed it, {_MAX_DEATHS} times ({how}); "
+        "it may need more memory than there is: try `espressivo analyze` on it alone"
     )
-    return Outcome(entry, failure=Failure("crash", reason))
+    return failed(entry, "crash", reason)
 
 
 @contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Let what is started here inherit that Ctrl-C does not concern it."""
+def _sigint_blocked() -> Iterator[None]:
+    """Block Ctrl-C in processes started here, until they choose to ignore it.
+
+    Without it, a worker that Ctrl-C reaches while it imports would print a traceback.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

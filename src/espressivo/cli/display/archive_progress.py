@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from espressivo.batch import Progress
+    from espressivo.batch import ArchiveProgress
 
 _LINE_EVERY_S = 60.0
 
@@ -28,7 +28,7 @@ class Watch:
     """
 
     def __init__(self, bars: Bars) -> None:
-        self.progress: Progress | None = None
+        self.progress: ArchiveProgress | None = None
         self._bars = bars
         self._task: TaskID | None = None
         self._begun = self._told = time.monotonic()
@@ -38,7 +38,7 @@ class Watch:
         """Seconds since the first recording was handed out."""
         return time.monotonic() - self._begun
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: ArchiveProgress) -> None:
         """Show how far it is."""
         self.progress = progress
         n_done = progress.n_before + progress.n_now
@@ -53,7 +53,7 @@ class Watch:
             self._told = time.monotonic()
             print(self._line(progress), file=sys.stderr)
 
-    def _rate(self, progress: Progress) -> str:
+    def _rate(self, progress: ArchiveProgress) -> str:
         took_s = max(self.took_s, 0.001)
         failed = f", {progress.n_failed} failed" if progress.n_failed else ""
         return (
@@ -61,7 +61,7 @@ class Watch:
             f"time{failed}"
         )
 
-    def _line(self, progress: Progress) -> str:
+    def _line(self, progress: ArchiveProgress) -> str:
         n_done = progress.n_before + progress.n_now
         left_s = (progress.n_recordings - n_done) * self.took_s / progress.n_now
         return (

@@ -16,7 +16,7 @@ from espressivo.batch import (
     analyze_archive,
     find_entries,
 )
-from espressivo.batch.workers import Crew
+from espressivo.batch.workers import WorkerPool
 from espressivo.errors import ArchiveError
 from espressivo.model.find import find_model
 from tests.archives import command, contents, run
@@ -142,10 +142,10 @@ def test_workers_end_with_who_was_killed(notes, tmp_path):
         time.sleep(0.02)
 
 
-def crew(n_workers):
+def worker_pool(n_workers):
     folder = find_model("espressivo-tiny")
     card = json.loads((folder / "model.json").read_text())
-    return Crew(folder, card["sha256"], n_workers)
+    return WorkerPool(folder, card["sha256"], n_workers)
 
 
 def kill_at(one, id_, times):
@@ -153,7 +153,7 @@ def kill_at(one, id_, times):
     killed = 0
     while killed < times:
         for worker in list(one._workers):
-            if worker.ready and worker.held and worker.held[0].id == id_:
+            if worker.ready and worker.queue and worker.queue[0].id == id_:
                 worker.process.kill()
                 killed += 1
                 while worker in one._workers:
@@ -166,10 +166,10 @@ def kill_at(one, id_, times):
 def test_a_worker_killed_loses_nothing(notes, note, tmp_path, times):
     long = encode(tmp_path / "long.wav", np.tile(note, 15))
     entries = [*find_entries(notes)[-6:], Entry("long", str(long))]
-    with crew(2) as one:
+    with worker_pool(2) as one:
         killer = Thread(target=kill_at, args=(one, "long", times))
         killer.start()
-        outcomes = {o.entry.id: o for o in one.work(entries)}
+        outcomes = {o.entry.id: o for o in one.analyze(entries)}
         killer.join()
 
     assert outcomes.keys() == {entry.id for entry in entries}

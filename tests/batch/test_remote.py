@@ -19,7 +19,7 @@ from espressivo.batch.store import (
     LocalStore,
     RemoteStore,
 )
-from espressivo.batch.worker import arrivals
+from espressivo.batch.worker import receive_entries
 from espressivo.errors import ArchiveError
 from tests.archives import contents, rows
 from tests.waiting import until
@@ -91,7 +91,7 @@ def test_the_next_ones_are_copied_while_one_is_analysed(notes, tmp_path):
         ours.send(entry)
 
     with ThreadPoolExecutor(2) as pool:
-        arriving = arrivals(theirs, pool, tmp_path)
+        arriving = receive_entries(theirs, pool, tmp_path)
         first, copy = next(arriving)
         until(lambda: len([*tmp_path.glob("*/*")]) == 3)  # nobody asked for two yet
         path, deleting = copy.result()
