@@ -1,6 +1,6 @@
-"""A model folder and labelled recordings -> probabilities, scores, intervals.
+"""Evaluate a model folder on labelled recordings: predictions, scores, intervals.
 
-The model runs as the runtime runs it, so what is measured is what is shipped.
+The model runs as in the runtime, so what is measured is what is shipped.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from espressivo.model.classifier import (
     load_classifier,
 )
 from espressivo.training.clips.preprocess import find_loud
-from espressivo.training.scores.evaluation import (
-    Evaluation,
-)
+from espressivo.training.scores.evaluation import Evaluation
 from espressivo.types import SAMPLE_RATE, Emotion, Segment, Signal, Unreadable
 
 if TYPE_CHECKING:
@@ -35,8 +33,8 @@ if TYPE_CHECKING:
     from espressivo.training.corpora.utterance import Utterance
     from espressivo.types import Progress
 
-    Answer: TypeAlias = NDArray[np.float64] | None
-    """Probabilities in the order of `Emotion`, or None: no speech was found."""
+    Prediction: TypeAlias = NDArray[np.float64] | None
+    """Probabilities in the order of `Emotion`; None when no speech was found."""
 
 
 def evaluate(
@@ -50,10 +48,10 @@ def evaluate(
 
     Args:
         model_folder: Holds `model.onnx` and `model.json`.
-        utterances: What to classify, labelled.
-        pipeline: Let the analyzer find speech and windows, as a user gets them; else
-            take each recording as a clip, its silent ends trimmed, whole or in equal
-            windows.
+        utterances: The labelled utterances.
+        pipeline: Let the analyzer find speech and windows, as in `espressivo analyze`;
+            else take each recording as a clip with its silent ends trimmed, whole or
+            in equal windows.
         progress: Called after every utterance.
 
     Raises:
@@ -64,30 +62,30 @@ def evaluate(
         raise CorpusError("no utterances to evaluate; pass a corpus that holds some")
     classifier = load_classifier(model_folder)
     columns = require_emotions(classifier, model_folder)
-    answer = (
+    predict = (
         partial(_analyze, Analyzer(classifier, threads=1), columns)
         if pipeline
         else partial(_classify, classifier, columns)
     )
-    answered: list[tuple[Utterance, NDArray[np.float64]]] = []
+    predicted: list[tuple[Utterance, NDArray[np.float64]]] = []
     silent: list[Utterance] = []
     failures: list[Unreadable] = []
-    results = map_recordings(partial(_try, answer), utterances, progress)
+    results = map_recordings(partial(_try, predict), utterances, progress)
     for utterance, result in zip(utterances, results, strict=True):
         if isinstance(result, AudioError):
             failures.append(Unreadable(utterance.id, utterance.path, str(result)))
         elif result is None:
             silent.append(utterance)
         else:
-            answered.append((utterance, result))
+            predicted.append((utterance, result))
     card = classifier.card
     return Evaluation(
         model=card.name,
         model_version=card.version,
         model_sha256=card.sha256,
         protocol="pipeline" if pipeline else "clips",
-        utterances=tuple(utterance for utterance, _ in answered),
-        probabilities=np.array([p for _, p in answered]).reshape(-1, len(columns)),
+        utterances=tuple(utterance for utterance, _ in predicted),
+        probabilities=np.array([p for _, p in predicted]).reshape(-1, len(columns)),
         without_speech=tuple(silent),
         failures=tuple(failures),
     )
@@ -96,9 +94,9 @@ def evaluate(
 def classify_clip(classifier: Classifier, signal: Signal) -> NDArray[np.float64]:
     """Return the probabilities [emotions] of one clip, in the model's order.
 
-    Its silent ends are trimmed; if it is longer than the model's window it is cut into
-    equal windows, of which the mean counts; if shorter than the model's minimum it is
-    widened into what was trimmed, then by zeros.
+    Its silent ends are trimmed. A clip longer than the model's window is cut into equal
+    windows, whose predictions are averaged. A clip shorter than the model's minimum is
+    widened into the trimmed silence, then by zeros.
 
     Args:
         classifier: A loaded model.
@@ -110,7 +108,7 @@ def classify_clip(classifier: Classifier, signal: Signal) -> NDArray[np.float64]
 
 
 def clip_windows(card: ModelCard, signal: Signal) -> tuple[list[Signal], list[int]]:
-    """Return what a model is given of one clip, and how much each part counts.
+    """Return the windows of one clip, and their lengths in samples.
 
     See `classify_clip`.
     """
@@ -134,27 +132,29 @@ def _widen(span: Segment, minimum: int, n_samples: int) -> Segment:
     return Segment(start, start + length)
 
 
-def _try(answer: Callable[[Path], Answer], utterance: Utterance) -> Answer | AudioError:
+def _try(
+    predict: Callable[[Path], Prediction], utterance: Utterance
+) -> Prediction | AudioError:
     try:
-        return answer(utterance.path)
+        return predict(utterance.path)
     except AudioError as error:
         return error
 
 
-def _classify(classifier: Classifier, columns: list[int], path: Path) -> Answer:
+def _classify(classifier: Classifier, columns: list[int], path: Path) -> Prediction:
     signal = load_audio(path)
     if len(signal) == 0:
         raise AudioError(f"{path}: holds no samples; remove it or restore it")
     return classify_clip(classifier, signal)[columns]
 
 
-def _analyze(analyzer: Analyzer, columns: list[int], path: Path) -> Answer:
+def _analyze(analyzer: Analyzer, columns: list[int], path: Path) -> Prediction:
     whole = analyzer.analyze(path).probabilities
     return None if whole is None else np.array(list(whole.values()))[columns]
 
 
 def require_emotions(classifier: Classifier, folder: Path) -> list[int]:
-    """Return where each of our emotions is among the model's.
+    """Return the index of each of our emotions among the model's.
 
     Raises:
         ModelError: Its emotions are others.
