@@ -271,7 +271,7 @@ def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path, monkeypatch):
 
 LEARNER = """
 import sys
-from tests.test_profile import some_profile
+from tests.profile.test_profile import some_profile
 from espressivo.profile import learn
 for i in range(10):
     learn("me", some_profile(int(sys.argv[1]) * 100 + i))
@@ -300,7 +300,7 @@ def test_processes_that_learn_at_once_lose_nothing():
 
 CROWDED = """
 import resource, signal
-from tests.test_profile import some_profile
+from tests.profile.test_profile import some_profile
 from espressivo.profile import learn
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # as a full disk: a write fails
