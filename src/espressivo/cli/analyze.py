@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_model, add_speaker, whole_number
-from espressivo.cli.display.recording_progress import recording_progress
+from espressivo.cli.display.progress import recording_bar
 from espressivo.errors import EspressivoError
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _learned(speaker: str, report: Report, given: str) -> Profile:
 
 
 def _analyze(analyzer: Analyzer, given: str) -> Report:
-    with recording_progress(given) as progress:
+    with recording_bar(given) as progress:
         if given != "-":
             return analyzer.analyze(given, progress=progress)
         # A file, since some containers (m4a) can only be read by seeking.

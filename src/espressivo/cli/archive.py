@@ -99,11 +99,8 @@ def run(args: argparse.Namespace) -> int:
         require_format(args.plot)
     if args.engine == "ray" and args.workers is not None:
         args.error("--workers is about this machine; a Ray cluster decides itself")
-    from espressivo.batch import (
-        ArchiveOptions,
-        analyze_archive,
-    )
-    from espressivo.cli.display.archive_progress import watched
+    from espressivo.batch import ArchiveOptions, analyze_archive
+    from espressivo.cli.display.archive_progress import archive_bar
     from espressivo.cli.display.archive_summary import print_summary
 
     options = ArchiveOptions(
@@ -113,13 +110,13 @@ def run(args: argparse.Namespace) -> int:
         restart=args.restart,
     )
     try:
-        with watched() as watch:
+        with archive_bar() as bar:
             summary = analyze_archive(
                 args.source,
                 args.out,
                 model=args.model,
                 options=options,
-                on_progress=watch,
+                on_progress=bar,
             )
     except KeyboardInterrupt:
         print(
@@ -127,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 130
-    print_summary(summary, args.out, watch)
+    print_summary(summary, args.out, bar)
     if args.plot is not None:
         from espressivo.batch.figure import plot_summary
 

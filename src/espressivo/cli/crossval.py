@@ -11,12 +11,8 @@ from espressivo.cli.recipe import add_recipe_arguments, read_recipe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.progress import Progress, TaskID
-
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.folds.splits import Fold
-    from espressivo.training.runs.fold_job import FoldJob
-    from espressivo.training.runs.train import EpochReport
 
 _DESCRIPTION = """\
 Train and test a model on every fold of a protocol: [protocol] in the configuration says
@@ -100,7 +96,7 @@ def add_running_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the cross-validation, then write its tables."""
-    from espressivo.cli.display.progress import interrupted
+    from espressivo.cli.display.training_progress import interrupted
     from espressivo.training.corpora import read_corpora
     from espressivo.training.folds.protocol import make_folds
 
@@ -145,7 +141,7 @@ def run_crossval(
         args: Of a parser with `add_running_arguments`.
         cautions: What every table of the result has to say.
     """
-    from espressivo.cli.display.progress import counting_progress
+    from espressivo.cli.display.training_progress import runs_bar
     from espressivo.training.runs.crossval import (
         CrossvalOptions,
         crossval,
@@ -160,47 +156,13 @@ def run_crossval(
         cautions=tuple(cautions),
     )
     here = options.engine == "local" and options.jobs == 1
-    with counting_progress() as progress:
-        n_runs = len(folds) * len(options.seeds)
-        watch = _Watch(progress, n_runs, config.training.epochs, here=here)
+    n_runs = len(folds) * len(options.seeds)
+    with runs_bar(n_runs, config.training.epochs, here=here) as bar:
         crossval(
             config,
             folds,
             out.absolute(),
             options,
-            on_loaded=watch.on_loaded,
-            watch=watch,
+            on_loaded=bar.on_loaded,
+            watch=bar,
         )
-
-
-class _Watch:
-    """A line an epoch, a line a run, and bars."""
-
-    def __init__(
-        self, progress: Progress, n_runs: int, n_epochs: int, *, here: bool
-    ) -> None:
-        self.progress = progress
-        self.reading: TaskID = progress.add_task("reading recordings", total=None)
-        self.runs: TaskID = progress.add_task("runs", total=n_runs, visible=False)
-        self.epochs: TaskID = progress.add_task(
-            "epochs of this run", total=n_epochs or 1, visible=False
-        )
-        self.here = here
-
-    def on_loaded(self, done: int, total: int) -> None:
-        self.progress.update(self.reading, completed=done, total=total)
-        if done == total:
-            self.progress.update(self.reading, visible=False)
-            self.progress.update(self.runs, visible=True)
-            self.progress.update(self.epochs, visible=self.here)
-
-    def on_epoch(self, task: FoldJob, report: EpochReport) -> None:
-        from espressivo.cli.display.progress import epoch_line
-
-        self.progress.console.print(f"{task.name}  {epoch_line(report)}")
-        self.progress.update(self.epochs, completed=report.epoch)
-
-    def on_done(self, task: FoldJob) -> None:
-        self.progress.console.print(f"{task.name}  done")
-        self.progress.advance(self.runs)
-        self.progress.update(self.epochs, completed=0)

@@ -184,7 +184,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and print what was measured."""
-    from espressivo.cli.display.progress import watch_steps
+    from espressivo.cli.display.training_progress import steps_bar
     from espressivo.training.export import ExportOptions, export_run
 
     options = ExportOptions(
@@ -209,7 +209,7 @@ def run(args: argparse.Namespace) -> int:
         command=shlex.join(["espressivo", *sys.argv[1:]]),
     )
     try:
-        with watch_steps() as progress:
+        with steps_bar() as progress:
             report = export_run(args.training_run, args.out, options, progress)
     except KeyboardInterrupt:
         kept = f"; what was measured is kept in {args.cache}" if args.cache else ""

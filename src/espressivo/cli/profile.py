@@ -182,13 +182,13 @@ def _delete(args: argparse.Namespace) -> int:
 
 def _listen(analyzer: Analyzer, recordings: Sequence[str]) -> tuple[list[Report], int]:
     """Return reports of who was heard, and how many recordings could not be read."""
-    from espressivo.cli.display.recording_progress import recording_progress
+    from espressivo.cli.display.progress import recording_bar
 
     heard: list[Report] = []
     n_failed = 0
     for given in recordings:
         try:
-            with recording_progress(given) as progress:
+            with recording_bar(given) as progress:
                 report = analyzer.analyze(given, progress=progress)
         except EspressivoError as error:
             print(error, file=sys.stderr)

@@ -176,7 +176,7 @@ def _tables(text: str) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Run what is wanted and not done, then print it beside what was published."""
-    from espressivo.cli.display.progress import interrupted
+    from espressivo.cli.display.training_progress import interrupted
     from espressivo.errors import EspressivoError
 
     tables = _wanted(args) if args.study == "paper" else ["all"]

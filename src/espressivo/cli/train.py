@@ -79,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
     """Train, or go on training."""
     from dataclasses import replace
 
-    from espressivo.cli.display.progress import (
+    from espressivo.cli.display.training_progress import (
+        epochs_bar,
         interrupted,
-        watch_epochs,
     )
     from espressivo.training.runs.train import train
 
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     clips = _load([*utterances, *validation], config, args)
     trained_on = {utterance.id for utterance in utterances}
     try:
-        with watch_epochs(config.training.epochs) as on_epoch:
+        with epochs_bar(config.training.epochs) as on_epoch:
             train(
                 config,
                 [clip for clip in clips if clip.utterance.id in trained_on],

@@ -1,4 +1,4 @@
-"""How far an archive is, how fast, and when it will be done: on stderr."""
+"""Progress of an archive, its speed and the time left, on stderr."""
 
 from __future__ import annotations
 
@@ -7,50 +7,51 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from espressivo.cli.display.progress import progress_bar
 from espressivo.cli.display.timeline import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.progress import Progress as Bars
+    from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
     from espressivo.batch import ArchiveProgress
 
-_LINE_EVERY_S = 60.0
+_LINE_EVERY_S = 60.0  # a log of a night stays short enough to read
 
 
-class Watch:
-    """Hears of every recording; at a terminal a bar shows it, in a log some lines.
+class ArchiveBar:
+    """Called after every recording; draws a bar at a terminal, prints lines in a log.
 
     Attributes:
-        progress: What was heard last.
+        progress: The last one received.
     """
 
-    def __init__(self, bars: Bars) -> None:
+    def __init__(self, bar: Bar) -> None:
         self.progress: ArchiveProgress | None = None
-        self._bars = bars
+        self._bar = bar
         self._task: TaskID | None = None
-        self._begun = self._told = time.monotonic()
+        self._began = self._printed = time.monotonic()
 
     @property
     def took_s(self) -> float:
-        """Seconds since the first recording was handed out."""
-        return time.monotonic() - self._begun
+        """Seconds since the first recording was sent to a worker."""
+        return time.monotonic() - self._began
 
     def __call__(self, progress: ArchiveProgress) -> None:
-        """Show how far it is."""
+        """Show the progress; the first call, before any recording, starts the clock."""
         self.progress = progress
         n_done = progress.n_before + progress.n_now
         if self._task is None:
-            self._begun = self._told = time.monotonic()
-            self._task = self._bars.add_task(
+            self._began = self._printed = time.monotonic()
+            self._task = self._bar.add_task(
                 "recordings", total=progress.n_recordings, completed=n_done, rate=""
             )
             return
-        self._bars.update(self._task, completed=n_done, rate=self._rate(progress))
-        if self._bars.disable and time.monotonic() > self._told + _LINE_EVERY_S:
-            self._told = time.monotonic()
+        self._bar.update(self._task, completed=n_done, rate=self._rate(progress))
+        if self._bar.disable and time.monotonic() > self._printed + _LINE_EVERY_S:
+            self._printed = time.monotonic()
             print(self._line(progress), file=sys.stderr)
 
     def _rate(self, progress: ArchiveProgress) -> str:
@@ -71,26 +72,10 @@ class Watch:
 
 
 @contextmanager
-def watched() -> Iterator[Watch]:
-    """Show progress while an archive is worked at."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+def archive_bar() -> Iterator[ArchiveBar]:
+    """Show how far an archive is while it is worked on."""
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=Console(stderr=True, highlight=False),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    ) as bars:
-        yield Watch(bars)
+    rate = "{task.fields[rate]}"
+    with progress_bar(MofNCompleteColumn(), rate, TimeRemainingColumn(), "left") as bar:
+        yield ArchiveBar(bar)

@@ -1,4 +1,4 @@
-"""What an archive holds, as a person reads it in a terminal."""
+"""Summary of an archive, printed for a person at a terminal."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from espressivo.figures.timeline import COLOURS
 
 if TYPE_CHECKING:
     from espressivo.batch import Summary
-    from espressivo.cli.display.archive_progress import Watch
+    from espressivo.cli.display.archive_progress import ArchiveBar
 
 _BAR_WIDTH = 28
 
 
-def print_summary(summary: Summary, out: str, watch: Watch) -> None:
-    """Print counts, failures by kind, the emotions' shares, hours and speed."""
+def print_summary(summary: Summary, out: str, bar: ArchiveBar) -> None:
+    """Print counts, failures by kind, shares of emotions, hours and speed."""
     console = Console(highlight=False, soft_wrap=True)
 
     def show(text: str, style: str = "") -> None:
@@ -40,7 +40,7 @@ def print_summary(summary: Summary, out: str, watch: Watch) -> None:
         f"{summary.duration_s / 3600:,.2f} hours of sound, "
         f"{summary.speech_s / 3600:,.2f} of speech"
     )
-    show(_speed(watch), "dim")
+    show(_speed(bar), "dim")
 
 
 def _shares(summary: Summary) -> Table:
@@ -56,12 +56,10 @@ def _shares(summary: Summary) -> Table:
     return table
 
 
-def _speed(watch: Watch) -> str:
-    progress = watch.progress
+def _speed(bar: ArchiveBar) -> str:
+    progress = bar.progress
     if progress is None or not progress.n_now:
         return "all of it was done before"
     before = f"; {progress.n_before:,} were done before" if progress.n_before else ""
-    speed = progress.sound_s / max(watch.took_s, 0.001)
-    return (
-        f"{progress.n_now:,} in {clock(watch.took_s)}, {speed:.0f} x real time{before}"
-    )
+    speed = progress.sound_s / max(bar.took_s, 0.001)
+    return f"{progress.n_now:,} in {clock(bar.took_s)}, {speed:.0f} x real time{before}"

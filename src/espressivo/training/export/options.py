@@ -1,4 +1,4 @@
-"""What an export may be told."""
+"""Options of an export, and how its steps are reported."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from espressivo.training.export.quantize.ranges import RangeMethod
-
 Precision: TypeAlias = Literal["int8", "fp16", "fp32"]
 
 
-class Progress(Protocol):
+class StepProgress(Protocol):
     """Told what is going on."""
 
     def __call__(self, step: str, done: int = 0, total: int = 0) -> None:
@@ -32,35 +30,29 @@ class ExportOptions:
     """How to export.
 
     Attributes:
-        name: Of the model; the run's when None.
-        version: Of the model; the package's when None.
-        precision: `int8`, `fp16`, or `fp32` for the graph as it is.
-        bits: Of weights where precision is `int8`; with 4, activations stay fp32.
+        name: Name of the model; the run's when None.
+        version: Version of the model; the package's when None.
+        precision: `int8`, `fp16`, or `fp32` for the graph as it was trained.
         temperature: Divides the logits; the run's `temperature.json` when None, else 1.
         corpora: Name of a training corpus -> its folder, where that is not the run's.
         held_out: Name of a labelled corpus -> its folder, to compare int8 with fp32 on.
-        results: What `espressivo evaluate --out` wrote, for the card.
+        results: Outputs of `espressivo evaluate --out`, for the card.
         keep: Patterns of layers that stay fp32.
-        budget: Mean change of a probability by rounding that is allowed: what to round
-            is then searched for, by measured change and time. None rounds every product
+        budget: Mean change of a probability that quantization may make. Targets are
+            then searched for, by measured change and time. None quantizes every matmul
             with weights.
-        cache: Folder in which what a search measures is kept for the next one.
-        largest_bytes: Size of the graph that may be reached by keeping more layers in
-            fp32, those that change most for their size; None keeps no more.
-        range_method: How the ranges of activations are chosen.
-        n_calibration: Recordings that choose them.
-        n_checks: Further recordings that int8 is compared with fp32 on.
+        cache: Folder that keeps the measurements of a search for the next one.
+        n_calibration: Recordings that choose ranges of activations.
+        n_checks: Further recordings on which int8 is compared with fp32.
         seed: Draws both.
-        compare_ranges: Also measure all ways to choose ranges.
-        sensitivity: Also measure what each layer alone changes and saves.
+        sensitivity: Measure what each target alone changes and saves, without a search.
         force: Replace a model that is there.
-        command: How this was asked for, for the card.
+        command: The command line, for the card.
     """
 
     name: str | None = None
     version: str | None = None
     precision: Precision = "int8"
-    bits: Literal[8, 4] = 8
     temperature: float | None = None
     corpora: Mapping[str, Path] = field(default_factory=dict)
     held_out: Mapping[str, Path] = field(default_factory=dict)
@@ -68,41 +60,26 @@ class ExportOptions:
     keep: Sequence[str] = ()
     budget: float | None = None
     cache: Path | None = None
-    largest_bytes: int | None = None
-    range_method: RangeMethod = "mse"
     n_calibration: int = 100
     n_checks: int = 100
     seed: int = 0
-    compare_ranges: bool = False
     sensitivity: bool = False
     force: bool = False
     command: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what would be ignored."""
-        if self.bits == 4 and self.precision != "int8":
+        """Refuse a search that would be ignored."""
+        if self.budget is not None and self.precision != "int8":
             raise ExportError(
-                f"4 bits of weights and {self.precision} do not go together; "
-                "leave --precision out, or --bits"
+                f"a budget is for int8, not {self.precision}; leave it out"
             )
-        eight_only = {
-            "a budget": self.budget is not None,
-            "a largest size": self.largest_bytes is not None,
-            "a comparison of ranges": self.compare_ranges,
-        }
-        for what, asked in eight_only.items():
-            if asked and self.form != "int8":
-                raise ExportError(
-                    f"{what} is for int8 with 8 bits of weights, not {self.form}; "
-                    "leave it out"
-                )
-
-    @property
-    def form(self) -> str:
-        """What comes out: `int8`, `int4` (weights only), `fp16` or `fp32`."""
-        return "int4" if self.bits == 4 else self.precision
 
     @property
     def calibrates(self) -> bool:
-        """Whether recordings decide how weights or activations are rounded."""
+        """Whether recordings decide how weights and activations are quantized."""
         return self.precision == "int8"
+
+    @property
+    def measures_targets(self) -> bool:
+        """Whether the change and time of each quantization target are measured."""
+        return self.sensitivity or self.budget is not None

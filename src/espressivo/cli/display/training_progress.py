@@ -1,0 +1,119 @@
+"""Progress of training, cross-validation and export, on stderr."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from espressivo.cli.display.progress import count_bar, progress_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from rich.progress import Progress as Bar
+
+    from espressivo.training.export.options import StepProgress
+    from espressivo.training.runs.fold_job import FoldJob
+    from espressivo.training.runs.train import EpochReport
+
+
+@contextmanager
+def epochs_bar(n_epochs: int) -> Iterator[Callable[[EpochReport], None]]:
+    """Print a line per epoch; at a terminal, show a bar below the lines."""
+    with count_bar() as bar:
+        task = bar.add_task("epochs", total=n_epochs or 1)
+
+        def on_epoch(report: EpochReport) -> None:
+            bar.console.print(epoch_line(report))
+            bar.update(task, completed=report.epoch)
+
+        yield on_epoch
+
+
+@contextmanager
+def steps_bar() -> Iterator[StepProgress]:
+    """Show which step of an export runs, and how far it is where that is counted."""
+    with progress_bar("{task.fields[count]}") as bar:
+        task = bar.add_task("starting", total=None, count="")
+
+        def on_step(step: str, done: int = 0, total: int = 0) -> None:
+            count = f"{done}/{total}" if total else ""
+            bar.update(
+                task, description=step, completed=done, total=total or None, count=count
+            )
+
+        yield on_step
+
+
+@contextmanager
+def runs_bar(n_runs: int, n_epochs: int, *, here: bool) -> Iterator[RunsBar]:
+    """Show how far a cross-validation is: a line per epoch and per run, and bars.
+
+    Args:
+        n_runs: Number of folds times seeds.
+        n_epochs: Epochs of a run.
+        here: Whether runs happen in this process, which alone reports epochs.
+    """
+    with count_bar() as bar:
+        yield RunsBar(bar, n_runs, n_epochs, here=here)
+
+
+class RunsBar:
+    """A bar for the recordings read, then one for runs and one for epochs."""
+
+    def __init__(self, bar: Bar, n_runs: int, n_epochs: int, *, here: bool) -> None:
+        self._bar, self._here = bar, here
+        self._reading = bar.add_task("reading recordings", total=None)
+        self._runs = bar.add_task("runs", total=n_runs, visible=False)
+        self._epochs = bar.add_task(
+            "epochs of this run", total=n_epochs or 1, visible=False
+        )
+
+    def on_loaded(self, done: float, total: float | None) -> None:
+        """Show how many recordings are read; after the last one, show runs instead."""
+        self._bar.update(self._reading, completed=done, total=total)
+        if done == total:
+            self._bar.update(self._reading, visible=False)
+            self._bar.update(self._runs, visible=True)
+            self._bar.update(self._epochs, visible=self._here)
+
+    def on_epoch(self, job: FoldJob, report: EpochReport) -> None:
+        """Print an epoch's line."""
+        self._bar.console.print(f"{job.name}  {epoch_line(report)}")
+        self._bar.update(self._epochs, completed=report.epoch)
+
+    def on_done(self, job: FoldJob) -> None:
+        """Print a run's line."""
+        self._bar.console.print(f"{job.name}  done")
+        self._bar.advance(self._runs)
+        self._bar.update(self._epochs, completed=0)
+
+
+def interrupted(out: Path) -> int:
+    """Say how to go on after Ctrl-C; return the exit code."""
+    print(
+        f"interrupted; the same command goes on after the last epoch in {out}",
+        file=sys.stderr,
+    )
+    return 130
+
+
+def epoch_line(report: EpochReport) -> str:
+    """Return one line about an epoch.
+
+    >>> from espressivo.training.runs.train import EpochReport
+    >>> epoch_line(EpochReport("gradient", 3, 25, 1.23456, 7.4, 0.5))
+    'epoch 3/25  loss 1.2346  validation UA 50.0%  7 s'
+    """
+    what = "epoch" if report.stage == "gradient" else report.stage
+    ua = (
+        ""
+        if report.mean_recall is None
+        else f"  validation UA {report.mean_recall:.1%}"
+    )
+    return (
+        f"{what} {report.epoch}/{report.n_epochs}  loss {report.loss:.4f}{ua}"
+        f"  {report.seconds:.0f} s"
+    )
