@@ -170,7 +170,7 @@ def _counted(
 ) -> Iterator[Signal]:
     n = 0
     for block in blocks:
-        yield block
+        yield block  # first: progress counts what was analysed, not what was decoded
         n += len(block)
         if progress is not None:
             progress(n / SAMPLE_RATE, total_s)

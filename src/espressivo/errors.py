@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree.
+"""The tree of exceptions.
 
 ::
 
@@ -27,7 +27,7 @@ class AudioError(EspressivoError):
     """A recording or an array cannot be read as audio.
 
     Attributes:
-        kind: Of fault, in a word or two, to count by.
+        kind: The kind of fault in a word or two, to count by.
     """
 
     def __init__(self, message: str, kind: str = "unreadable") -> None:

@@ -261,6 +261,7 @@ class Report:
             rows[-1] /= self.earlier.n_classified
             weights = np.append(weights, self.earlier.n_classified)
         mean = np.average(rows, axis=0, weights=weights)
+        # Rows of float32 sum to 1 only nearly.
         return dict(zip(self.emotions, (mean / mean.sum()).tolist(), strict=True))
 
     def _use(self) -> dict[str, Any] | None:
@@ -322,6 +323,7 @@ def round_to_one(probabilities: Sequence[float]) -> list[float]:
     exact = np.asarray(probabilities, np.float64) * units
     floors = np.floor(exact).astype(int)
     missing = round(float(exact.sum())) - int(floors.sum())
+    # Stable: of equal remainders the first emotion is rounded up, on every machine.
     for i in np.argsort(floors - exact, kind="stable")[:missing]:
         floors[i] += 1
     return [int(n) / units for n in floors]

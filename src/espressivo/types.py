@@ -57,13 +57,13 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What the classifier says about one window.
+    """Probabilities of one window.
 
     Attributes:
         segment: The window.
         probabilities: One per emotion, in the model's order; they sum to 1.
-        provisional: Whether it is of speech that still goes on, before its window is
-            certain; reports hold none of these.
+        provisional: Whether the speech still goes on, so that its window is not certain
+            yet; reports hold no such estimates.
     """
 
     segment: Segment

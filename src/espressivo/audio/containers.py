@@ -1,7 +1,7 @@
-"""What a container's own bytes say about whether it is complete.
+"""Whether a container is complete, by its own headers and pages.
 
 FFmpeg reads what is there and is silent about what is not: a WAV or Ogg file cut in
-half is a shorter recording to it. Who records evidence wants to be told.
+half is a shorter recording to it. Users who record evidence need to know.
 """
 
 from __future__ import annotations

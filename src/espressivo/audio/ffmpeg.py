@@ -1,4 +1,4 @@
-"""FFmpeg, through PyAV: how any sound becomes mono at 16 kHz, in bounded memory."""
+"""FFmpeg through PyAV: decoded frames -> mono at 16 kHz, in bounded memory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def resample(signal: Signal, sample_rate: int) -> Signal:
     if sample_rate <= 0 or int(sample_rate) != sample_rate:
         raise AudioError(f"array: sample rate is {sample_rate} Hz; pass a whole number")
     if not len(signal):
-        return signal  # of which FFmpeg makes no frame
+        return signal  # FFmpeg makes no frame of nothing
     frame = av.AudioFrame.from_ndarray(signal[None], format="flt", layout="mono")
     frame.sample_rate = int(sample_rate)
     graph = resampling_graph(frame)
@@ -52,11 +52,10 @@ def resample(signal: Signal, sample_rate: int) -> Signal:
 
 
 def resampling_graph(frame: AudioFrame) -> av.filter.Graph:
-    """Return what takes the mean over channels, resamples, and cuts into seconds.
+    """Return a filter graph: mean over channels, resampling, pieces of one second.
 
     Args:
-        frame: The first of those that are pushed; the others are of its rate, format
-            and layout.
+        frame: The first frame; later ones must have its rate, format and layout.
 
     Raises:
         av.error.FFmpegError: FFmpeg cannot bring such a sound to 16 kHz.
@@ -83,7 +82,7 @@ def resampling_graph(frame: AudioFrame) -> av.filter.Graph:
 
 
 def drain(graph: av.filter.Graph, *, flush: bool = False) -> Iterator[Signal]:
-    """Yield what a graph has ready; with `flush` all of it, after which it is done."""
+    """Yield the signals that a graph has ready; with `flush` all, which ends it."""
     if flush:
         graph.push(None)
     while True:

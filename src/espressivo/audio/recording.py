@@ -43,9 +43,9 @@ class Recording:
     """One audio file, opened: iterate over `blocks` once.
 
     Attributes:
-        name: How messages call it.
-        duration_s: What its container says, where it says anything.
-        warnings: What went wrong without being fatal, complete after the last block.
+        name: What messages call the recording.
+        duration_s: Duration by its container, in seconds; None where that tells none.
+        warnings: Faults that were not fatal, complete after the last block.
     """
 
     def __init__(self, path: Path | str, name: str | None = None) -> None:
@@ -117,7 +117,7 @@ class Recording:
         return AudioError(text, "not opened")
 
     def _decoder_of(self, stream: AudioStream) -> AudioCodecContext:
-        """Return what decodes a stream: for Opus libopus, for all else FFmpeg's own.
+        """Return the decoder of a stream: libopus for Opus, otherwise FFmpeg's own.
 
         Browsers decode Opus by libopus too, to the same bits. FFmpeg's own decoder of
         Opus is another, and moves the probabilities by up to 0.024.

@@ -1,4 +1,4 @@
-"""Marks and their labels: axes of the right scale, labels where they cover least."""
+"""Labels of marks, placed where they cover least, and logarithmic axes."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def scale_axis(ax: Axes, which: Literal["x", "y"], values: Sequence[float]) -> N
 def separate(
     ax: Axes, labels: Sequence[Annotation], ends: Sequence[Sequence[float]] = ()
 ) -> None:
-    """Put each label where it covers least: of marks, intervals, labels, the border.
+    """Move each label to where it covers least of marks, intervals and other labels.
 
     Args:
-        ax: Drawn before, so that its layout is known.
+        ax: The axes, drawn before, so that their layout is known.
         labels: As `add_label` returns them.
-        ends: Of each mark's interval on the y axis; empty for none.
+        ends: Ends of each mark's interval on the y axis; empty for none.
     """
     from matplotlib.text import Text  # noqa: PLC0415  # slow
     from matplotlib.transforms import Bbox as Box  # noqa: PLC0415  # slow

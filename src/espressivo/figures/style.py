@@ -1,4 +1,4 @@
-"""What figures share: colours, canvas, how they are saved (matplotlib)."""
+"""The style of all figures: colours, canvas, saving (matplotlib)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#0072b2"
-"""What is ours (blue) ..."""
+"""Blue: our results."""
 PALE = "#8c8c8c"
-"""... and what is beside it (grey): told apart in the common kinds of colour blindness,
-and in print without colour (after Okabe and Ito, 2008)."""
+"""Grey: results beside ours. It differs from `INK` in the common kinds of colour
+blindness, and in print without colour (after Okabe and Ito, 2008)."""
 ACCENT = "#d55e00"
-"""What is pointed at (vermilion)."""
+"""Vermilion: what a figure points at."""
 
 
 def canvas(width: float, height: float) -> Figure:
-    """Return an empty figure, inches; without pyplot, so without a display."""
+    """Return an empty figure, size in inches; without pyplot it needs no display."""
     from matplotlib.figure import Figure  # noqa: PLC0415  # slow
 
     return Figure(figsize=(width, height), layout="constrained")

@@ -1,4 +1,4 @@
-"""Figures of what the runtime finds (matplotlib, extra `plot`)."""
+"""Reports as timelines: stacked probabilities over time."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ COLOURS = {
     Emotion.NEUTRAL: "#8c8c8c",
     Emotion.SADNESS: "#0072b2",
 }
-"""Told apart in the common kinds of colour blindness (after Okabe and Ito, 2008)."""
+"""They differ in the common kinds of colour blindness (after Okabe and Ito, 2008)."""
 
 _FORMATS = (".png", ".svg", ".pdf")
 
 
 def require_format(path: Path) -> None:
-    """Check a figure's path before the work that it will show.
+    """Check the path of a figure before the work begins.
 
     Raises:
         EspressivoError: matplotlib would not know the format, or there is no folder.

@@ -71,7 +71,7 @@ class ModelCard:
 
 
 class Classifier:
-    """Windows to probabilities; safe to call from several threads at once."""
+    """Windows -> probabilities; safe to call from several threads at once."""
 
     def __init__(
         self, card: ModelCard, session: ort.InferenceSession, folder: Path
@@ -88,7 +88,7 @@ class Classifier:
         Each row is what it would be alone: one thread computes the whole batch.
 
         Raises:
-            ModelError: The model gives what is no number.
+            ModelError: The model gives NaN or infinite numbers.
         """
         (out,) = self._session.run(["probabilities"], {"samples": signals})
         return finite(out, self.card.name)
@@ -99,7 +99,7 @@ class Classifier:
         """Map [B, samples] to probabilities [B, emotions] and embeddings [B, width].
 
         Raises:
-            ModelError: The model gives no embedding, or what is no number.
+            ModelError: The model gives no embedding, or NaN or infinite numbers.
         """
         self.require_profile_head()
         names = ["probabilities", "embedding"]
@@ -118,6 +118,7 @@ class Classifier:
                 f"{self.card.name} {self.card.version}: takes no speaker's profile; "
                 "train it with profile.fit = true, or use another model"
             )
+        # Late, since few users have a profile; once, though several threads may ask.
         with self._loading:
             if self._profile_head is None:
                 n_emotions = len(self.card.emotions)
@@ -139,7 +140,7 @@ def load_classifier(folder: Path) -> Classifier:
     _require_interface(path, session, n_emotions)
     if card.profile_head is not None:
         found = last_axes(session).get("embedding", -1)
-        if found not in (card.profile_head.width, None):
+        if found not in (card.profile_head.width, None):  # None: a dynamic axis
             raise ModelError(
                 f"{path}: gives no `embedding` "
                 f"[batch, {card.profile_head.width}], which "

@@ -23,6 +23,7 @@ def find_model(model: str | Path) -> Path:
     Raises:
         ModelError: There is neither such a model nor such a folder.
     """
+    # A bundled name means the same in every working directory, so it comes first.
     if (_BUNDLED / model / "model.json").is_file():
         return _BUNDLED / model
     if (path := Path(model)).is_dir():

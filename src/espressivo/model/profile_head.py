@@ -82,6 +82,7 @@ class ProfileHead:
             probabilities: [B, emotions], without a profile.
             statistics: The speaker's; if empty, `probabilities` are returned.
         """
+        # An empty profile must change nothing, not even the last digit.
         if not statistics.n_windows:
             return probabilities
         return self.predict(embeddings, probabilities, *_known(statistics))

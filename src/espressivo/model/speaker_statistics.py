@@ -48,6 +48,7 @@ class SpeakerStatistics:
 
         Source: Chan et al. (1979), merging of means and sums of squares.
         """
+        # Squared distances from the mean: differences of sums of squares lose digits.
         n = self.n_windows + other.n_windows
         share = other.n_windows / max(1, n)
         apart = other.mean - self.mean

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT = "espressivo.stream/"
 FORMAT_VERSION = 1
+# What numpy, zipfile and json raise for content that is damaged.
 _UNREADABLE = (
     *(EOFError, OSError, ValueError, KeyError, TypeError),
     zipfile.BadZipFile,
@@ -106,6 +107,7 @@ class StreamState:
             StateError: It is something else, damaged, or of a later version.
         """
         try:
+            # No pickles, which run code: the content may come from a stranger.
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             details = json.loads(arrays["details"].tobytes())

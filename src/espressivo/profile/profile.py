@@ -17,8 +17,8 @@ from espressivo.profile.store import (
     held,
     profile_path,
     read_content,
-    signed,
     to_text,
+    with_checksum,
     write_content,
 )
 from espressivo.types import SAMPLE_RATE
@@ -108,9 +108,9 @@ class Profile:
             raise ProfileError(f"{path}: makes no sense ({error}); {REMEDY}") from error
 
     def save(self, path: str | Path | None = None) -> Path:
-        """Write the profile whole or not at all, and return where to.
+        """Write the profile, whole or not at all, and return its path.
 
-        What is there is replaced, whoever wrote it: `learn` is how to add to it.
+        An existing file is replaced, whoever wrote it; use `learn` to add to it.
 
         Args:
             path: A name, or a path ending in .json; by default the speaker's name.
@@ -119,7 +119,7 @@ class Profile:
             ProfileError: It cannot be written.
         """
         target = profile_path(self.speaker if path is None else path)
-        with held(target):
+        with held(target):  # not between the reading and the writing of a `learn`
             write_content(self.to_dict(), target)
         return target
 
@@ -179,7 +179,7 @@ class Profile:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of the file, ready for JSON."""
-        return signed(
+        return with_checksum(
             {
                 "espressivo": __version__,
                 "speaker": self.speaker,
@@ -210,7 +210,7 @@ def learn(speaker: str | Path, *sources: HasSpeakerStatistics) -> Profile:
     """
     path = profile_path(speaker)
     if not path.is_file():
-        return Profile.load(path)  # which says so; a lock would make the folder
+        return Profile.load(path)  # raises; a lock would create the folder
     with held(path):
         profile = Profile.load(path).merged(*sources)
         write_content(profile.to_dict(), path)
@@ -218,7 +218,7 @@ def learn(speaker: str | Path, *sources: HasSpeakerStatistics) -> Profile:
 
 
 def create(profile: Profile, speaker: str | Path | None = None) -> Path:
-    """Save a new profile and return where it is.
+    """Save a new profile and return its path.
 
     Args:
         profile: What to save.
@@ -228,7 +228,7 @@ def create(profile: Profile, speaker: str | Path | None = None) -> Path:
         ProfileError: There is one already.
     """
     path = profile_path(profile.speaker if speaker is None else speaker)
-    with held(path):
+    with held(path):  # of two processes that create it, the second must see the first
         if path.exists():
             raise ProfileError(
                 f"{path}: exists; add to it with `espressivo profile update`, "
@@ -239,7 +239,7 @@ def create(profile: Profile, speaker: str | Path | None = None) -> Path:
 
 
 def delete(speaker: str | Path) -> Path:
-    """Remove a profile, readable or not, and return where it was.
+    """Remove a profile, readable or not, and return its former path.
 
     Raises:
         ProfileError: There is none.
@@ -261,6 +261,7 @@ def _profile(content: dict[str, Any]) -> Profile:
     model = content["model"]
     counts = {name: int(content[name]) for name in _COUNTS}
     mean, squares = from_text(content["mean"]), from_text(content["squares"])
+    # Impossible sums would otherwise become impossible probabilities later.
     if len(mean) != len(squares) or min(counts.values()) < 0 or squares.min() < 0:
         raise ValueError("counts or sums that cannot be")
     return Profile(

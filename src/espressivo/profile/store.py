@@ -1,4 +1,4 @@
-"""Where profiles lie, how they are written, and who may change one at a time."""
+"""Storage of profiles: their folder, their file format, and the lock on both."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORMAT_VERSION = 1
 REMEDY = "restore it, or create the profile anew"
 
 FOLDER_VARIABLE = "ESPRESSIVO_PROFILES"
-"""Names the folder of profiles, in place of the user's own."""
+"""Environment variable: a folder of profiles, in place of the user's own."""
 
 SUFFIX = ".json"
 _PATIENCE_S = 60.0
@@ -38,14 +38,14 @@ _NAME = re.compile(r"[^\W_][\w -]{0,63}")
 
 
 def profiles_folder() -> Path:
-    """Return the folder of profiles: of the variable if set, else the user's own."""
+    """Return the folder of profiles: the variable's if set, else the user's own."""
     if given := os.environ.get(FOLDER_VARIABLE):
         return Path(given).expanduser()
     return _user_data() / "espressivo" / "profiles"
 
 
 def _user_data() -> Path:
-    """Return where this system keeps what programs know of a user.
+    """Return the folder in which this system keeps user data of programs.
 
     Source: XDG Base Directory Specification 0.8; Apple's File System Programming Guide;
     known folders of Windows.
@@ -60,7 +60,7 @@ def _user_data() -> Path:
 
 
 def profile_path(speaker: str | Path) -> Path:
-    """Return where a profile is: a speaker's name, or a path ending in .json.
+    """Return the path of a profile, given a speaker's name or a path ending in .json.
 
     Raises:
         ProfileError: It is neither.
@@ -86,16 +86,17 @@ def profile_names() -> list[str]:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Keep all others from changing the profiles beside `path` meanwhile.
+    """Lock the folder of `path`: no other process changes its profiles meanwhile.
 
     Raises:
-        ProfileError: Someone else holds them for a minute, or the folder cannot be
-            written to.
+        ProfileError: Another process holds the lock for a minute, or the folder cannot
+            be written to.
     """
     try:
         if not path.parent.is_dir():
+            # A voice is private: other users of the machine may not look.
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # One lock for the folder: a lock a profile would outlive the profile.
+        # One lock for the folder: a lock for each profile would outlive the profile.
         with locked(path.parent / ".profiles.lock", _PATIENCE_S):
             yield
     except TimeoutError as error:
@@ -111,7 +112,7 @@ def held(path: Path) -> Iterator[None]:
 
 
 def read_content(path: Path) -> dict[str, Any]:
-    """Read a profile's file: JSON of our format, and as it was written.
+    """Read the content of a profile's file; schema and checksum are checked.
 
     Raises:
         ProfileError: There is none, or it is damaged, edited, or of a later version of
@@ -161,22 +162,22 @@ def write_content(content: dict[str, Any], path: Path) -> None:
             file.write(json.dumps(content, indent=1) + "\n")
 
 
-def signed(content: dict[str, Any]) -> dict[str, Any]:
-    """Return a profile's content with the name of our format and a checksum."""
+def with_checksum(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a profile's content with its schema in front and its checksum behind."""
     whole = {"schema": f"{FORMAT}{FORMAT_VERSION}"} | content
     return whole | {"sha256": _digest(whole)}
 
 
 def to_text(values: NDArray[np.float64]) -> str:
-    """Write numbers as JSON can hold them: little-endian doubles in base 64."""
+    """Encode numbers for JSON, exactly: little-endian doubles in base 64."""
     return base64.b64encode(values.astype("<f8").tobytes()).decode()
 
 
 def from_text(text: str) -> NDArray[np.float64]:
-    """Read what `to_text` wrote.
+    """Decode what `to_text` encoded.
 
     Raises:
-        ValueError: It is something else, or there is no number, or an infinite one.
+        ValueError: The text is something else, empty, or holds NaN or infinity.
     """
     try:
         values = np.frombuffer(base64.b64decode(text, validate=True), "<f8")
@@ -188,5 +189,6 @@ def from_text(text: str) -> NDArray[np.float64]:
 
 
 def _digest(content: dict[str, Any]) -> str:
+    # Canonical JSON: the checksum must not depend on the order of keys.
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
