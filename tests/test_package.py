@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import importlib.metadata
 import os
 import re
@@ -10,7 +11,6 @@ import sys
 import pytest
 
 import espressivo
-import espressivo.cli.display.timeline
 import espressivo.errors
 from espressivo.errors import EspressivoError
 from tests.conftest import NOTE, ROOT
@@ -45,8 +45,25 @@ def test_every_error_stands_in_the_drawn_tree():
     assert drawn == [cls.__name__ for cls in EspressivoError.__subclasses__()]
 
 
-@pytest.mark.parametrize("module", [espressivo.cli.display.timeline])
-def test_doctests(module):
+def modules_with_examples():
+    """Return the names of all modules whose docstrings hold examples."""
+    return [
+        ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(
+            ".__init__"
+        )
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        if re.search(r"^\s*>>> ", path.read_text("utf-8"), re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_doctests(name, monkeypatch):
+    monkeypatch.chdir(ROOT)  # where examples/ is
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        pytest.skip(f"needs an extra, for {error.name}")
+
     results = doctest.testmod(module)
 
     assert results.attempted > 0

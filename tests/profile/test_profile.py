@@ -321,12 +321,3 @@ def test_a_disk_that_takes_no_more_leaves_the_profile_as_it_was(folder):
     assert "cannot be written" in done.stderr
     assert (folder / "me.json").read_bytes() == before
     assert not list(folder.glob("*.partial"))
-
-
-def test_the_example_in_the_documentation_runs():
-    import doctest
-
-    import espressivo.profile
-
-    results = doctest.testmod(espressivo.profile.profile)
-    assert (results.attempted, results.failed) == (4, 0)

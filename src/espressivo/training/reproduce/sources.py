@@ -84,6 +84,7 @@ def difference(check: Check, name: str) -> str:
     """Say in some words how a corpus differs from the published one.
 
     >>> from pathlib import Path
+    >>> from espressivo.training.corpora.check import Check
     >>> found = {"ang": 1100, "hap": 595, "exc": 1041, "neu": 1708, "sad": 1084}
     >>> all_ = found | {"ang": 1103}
     >>> check = Check(title="IEMOCAP", root=Path(), found=found, published=all_)
