@@ -23,7 +23,7 @@ from espressivo.training.runs.folder import load_run
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from espressivo.training.networks import EmotionNetwork
+    from espressivo.training.networks.network import EmotionNetwork
 
 
 def seconds(network: EmotionNetwork, samples: torch.Tensor) -> float:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from espressivo.training.networks import EmotionNetwork
+    from espressivo.training.networks.network import EmotionNetwork
     from espressivo.types import Signal
 
 HZ = {"anger": 900, "happiness": 600, "neutral": 300, "sadness": 150}

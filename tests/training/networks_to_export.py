@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-    from espressivo.training.networks import EmotionNetwork
+    from espressivo.training.networks.network import EmotionNetwork
 
 ENCODERS = ("distilhubert", "hubert", "wav2vec2")
 _SMALL = {

@@ -12,10 +12,10 @@ from espressivo.errors import ConfigError, TrainingError  # noqa: E402
 from espressivo.training.networks import (  # noqa: E402
     NetworkConfig,
     build_network,
-    count_parameters,
     encoder_settings,
     load_pretrained,
 )
+from espressivo.training.networks.network import count_parameters  # noqa: E402
 
 KINDS = ("distilhubert", "hubert", "wav2vec2")
 HEADS = ("mean", "statistics", "attentive", "superb", "pepino")

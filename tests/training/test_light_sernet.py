@@ -4,12 +4,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from espressivo.errors import ConfigError  # noqa: E402
-from espressivo.training.networks import (  # noqa: E402
-    NetworkConfig,
-    build_network,
-    count_parameters,
-)
+from espressivo.training.networks import NetworkConfig, build_network  # noqa: E402
 from espressivo.training.networks.mfcc import Mfcc, normalize_window  # noqa: E402
+from espressivo.training.networks.network import count_parameters  # noqa: E402
 
 
 def noise(n_samples, seed=0, level=0.1):

@@ -13,7 +13,8 @@ from espressivo.training.clips.preprocess import trim
 from espressivo.training.config import read_config
 from espressivo.training.corpora import read_corpus
 from espressivo.training.folds.weights import fold_class_weights
-from espressivo.training.networks import build_network, count_parameters
+from espressivo.training.networks import build_network
+from espressivo.training.networks.network import count_parameters
 from espressivo.training.reproduce.elsewhere import score_elsewhere
 from espressivo.training.reproduce.estimate import (
     ASSUMED_S,

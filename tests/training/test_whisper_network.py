@@ -8,12 +8,9 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from safetensors.torch import save_file  # noqa: E402
 
 from espressivo.errors import ConfigError, TrainingError  # noqa: E402
-from espressivo.training.networks import (  # noqa: E402
-    NetworkConfig,
-    build_network,
-    load_encoder,
-)
+from espressivo.training.networks import NetworkConfig, build_network  # noqa: E402
 from espressivo.training.networks.logmel import LogMel, mel_filters  # noqa: E402
+from espressivo.training.networks.whisper import load_encoder  # noqa: E402
 
 POOLINGS = ("statistics", "attentive")
 

@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from espressivo.training import toml
 from espressivo.training.folds.protocol import ProtocolConfig
-from espressivo.training.networks.network import NetworkConfig
+from espressivo.training.networks.config import NetworkConfig
 
 Balance = Literal["none", "class", "corpus-class"]
 Device = Literal["auto", "cpu", "cuda"]

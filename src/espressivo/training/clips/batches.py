@@ -9,7 +9,7 @@ import torch
 
 from espressivo.training.clips.feature_cache import CachedOrSignal
 from espressivo.training.clips.sampling import AugmentedClips, SampledClip
-from espressivo.training.networks import Frames
+from espressivo.training.networks.network import Frames
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:

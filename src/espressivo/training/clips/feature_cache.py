@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from espressivo.training.clips.arrays import load_array, save_array
-from espressivo.training.networks import Frames
+from espressivo.training.networks.network import Frames
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from espressivo.training.clips.sampling import AugmentedClips, SampledClip
-    from espressivo.training.networks import EmotionNetwork
+    from espressivo.training.networks.network import EmotionNetwork
     from espressivo.types import Signal
 
 SHORTEST = SAMPLE_RATE // 5

@@ -13,7 +13,7 @@ from espressivo.training.fit.loss import focal_loss
 if TYPE_CHECKING:
     from espressivo.training.clips.batches import Batch
     from espressivo.training.config import LossConfig
-    from espressivo.training.networks import EmotionNetwork
+    from espressivo.training.networks.network import EmotionNetwork
 
 
 class Objective(nn.Module):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from espressivo.training.clips.batches import Batches
-    from espressivo.training.networks import Frames
+    from espressivo.training.networks.network import Frames
 
 
 def predict_clips(batches: Batches) -> NDArray[np.float32]:

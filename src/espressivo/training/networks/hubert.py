@@ -19,6 +19,11 @@ from espressivo.training.networks.checkpoint import (
     load_encoder_weights,
     read_settings,
 )
+from espressivo.training.networks.config import (
+    NetworkConfig,
+    require_choice,
+    require_states,
+)
 from espressivo.training.networks.heads import (
     AttentivePooling,
     LayerAverage,
@@ -29,14 +34,7 @@ from espressivo.training.networks.heads import (
     SuperbPooling,
 )
 from espressivo.training.networks.logmel import valid_mask
-from espressivo.training.networks.network import (
-    EmotionNetwork,
-    Frames,
-    NetworkConfig,
-    Standardize,
-    require_choice,
-    require_states,
-)
+from espressivo.training.networks.network import EmotionNetwork, Frames, Standardize
 from espressivo.types import SAMPLE_RATE
 
 _Pooling = (
@@ -149,15 +147,6 @@ class HubertNetwork(EmotionNetwork):
         if self.activations is not None:
             self.activations.fit_all(self._rows(batches))
 
-    def load_weights(self, source: str) -> None:
-        """Copy weights from a folder as transformers writes it, or from the hub.
-
-        Raises:
-            TrainingError: They are absent, of another network, or not complete.
-        """
-        settings = dict(self.encoder_settings)
-        load_encoder_weights(self.encoder, self.config.kind, settings, source)
-
     @property
     def _convolutions(self) -> nn.Module:
         return self.encoder.get_submodule("feature_extractor.conv_layers")
@@ -230,6 +219,34 @@ class HubertNetwork(EmotionNetwork):
         unused = self._layers[max(self.states) :]
         for module in [*frozen, *unused]:
             module.requires_grad_(False)
+
+
+def load_weights(network: HubertNetwork, weights: str) -> None:
+    """Copy weights from a folder as transformers writes it, or from the hub.
+
+    Raises:
+        TrainingError: They are absent, of another network, or not complete.
+    """
+    settings = dict(network.encoder_settings)
+    load_encoder_weights(network.encoder, network.config.kind, settings, weights)
+
+
+def layers(network: HubertNetwork) -> dict[str, nn.Module]:
+    """Return the modules that the parity check compares with values of the graph."""
+
+    def part(name: str) -> nn.Module:
+        return network.encoder.get_submodule(name)
+
+    convolutions = part("feature_extractor.conv_layers").children()
+    features = {f"conv.{i}.gelu": layer for i, layer in enumerate(convolutions)}
+    entry = {
+        "projection": part("feature_projection"),
+        "positions.gelu": part("encoder.pos_conv_embed"),
+        "hidden.0": part("encoder.layer_norm"),
+    }
+    blocks = part("encoder.layers").children()
+    states = {f"hidden.{i}": block for i, block in enumerate(blocks, 1)}
+    return features | entry | states | {"embedding": network.pooling}
 
 
 def _settings(config: NetworkConfig, settings: Mapping[str, Any] | None) -> Settings:

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from espressivo.training.networks.mfcc import Mfcc, normalize_window
-from espressivo.training.networks.network import (
-    EmotionNetwork,
-    Frames,
+from espressivo.training.networks.config import (
     NetworkConfig,
     require_choice,
     require_plain,
 )
+from espressivo.training.networks.mfcc import Mfcc, normalize_window
+from espressivo.training.networks.network import EmotionNetwork, Frames
 from espressivo.types import SAMPLE_RATE
 
 _WIDTH = 320
@@ -71,6 +70,13 @@ class LightSernet(EmotionNetwork):
         """Return the parallel convolutions, then one by one those in a row."""
         layers = [self.paths, *self.body]
         return [list(layer.parameters()) for layer in layers]
+
+
+def layers(network: LightSernet) -> dict[str, nn.Module]:
+    """Return the modules that the parity check compares with values of the graph."""
+    paths = {f"paths.{i}": path for i, path in enumerate(network.paths)}
+    body = {f"hidden.{i}": block for i, block in enumerate(network.body, 1)}
+    return {"mfcc": network.mfcc} | paths | body
 
 
 def _block(

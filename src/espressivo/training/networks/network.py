@@ -1,60 +1,14 @@
-"""The one seam between networks and what trains, caches and evaluates them."""
+"""The interface of all networks, which training, caches and evaluation use."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from espressivo.errors import ConfigError
+from espressivo.training.networks.config import NetworkConfig
 from espressivo.types import Emotion
-
-Kind = Literal[
-    "whisper", "distilhubert", "hubert", "wav2vec2", "light_sernet", "statistics"
-]
-Frozen = Literal["nothing", "convolutions", "all"]
-Head = Literal["mean", "statistics", "attentive", "superb", "pepino"]
-Padding = Literal["valid", "fixed"]
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkConfig:
-    """What a network is made of; a kind ignores nothing, it refuses what it lacks.
-
-    Attributes:
-        kind: Which network.
-        weights: Where the encoder's pretrained weights are: a file (Whisper), a folder
-            as transformers writes it, or a name on the hub. Random when empty.
-        frozen: What of the encoder stays as it is; convolutions are its lowest part.
-        n_frozen: Transformer blocks that stay too, from below, with the convolutions.
-        n_layers: Transformer blocks kept, from below; all when 0.
-        states: Hidden states averaged, 0 being the input to the first block and -1 the
-            last block's output. All if empty.
-        state_weights: What each counts at first; alike if empty.
-        head: From frames to one vector: their mean; mean and deviation; the same, each
-            frame weighed by a learned score; SUPERB's; or that of Pepino et al.
-        padding: `valid`: whatever pads a clip changes nothing. `fixed`: every clip is
-            cut or padded to `window_s` and the padding is heard, as in the study.
-        window_s: Length with fixed padding; 3 or 7 for LIGHT-SERNET.
-        dropout: Share of the pooled embedding hidden from the classifier in training;
-            with Pepino's head, of what its two layers put out.
-        encoder_dropout: The same, inside the encoder.
-    """
-
-    kind: Kind = "whisper"
-    weights: str = ""
-    frozen: Frozen = "nothing"
-    n_frozen: int = 0
-    n_layers: int = 0
-    states: tuple[int, ...] = ()
-    state_weights: tuple[float, ...] = ()
-    head: Head = "statistics"
-    padding: Padding = "valid"
-    window_s: float = 8.0
-    dropout: float = 0.2
-    encoder_dropout: float = 0.0
 
 
 class Frames(NamedTuple):
@@ -187,61 +141,3 @@ def count_parameters(network: EmotionNetwork) -> tuple[int, int]:
     )
     everything = sum(p.numel() for p in network.parameters()) + running
     return everything, sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-def require_choice(config: NetworkConfig, key: str, choices: Sequence[Any]) -> None:
-    """Refuse a value that a kind of network does not have.
-
-    Raises:
-        ConfigError: Names the key, its value and what to choose.
-    """
-    value = getattr(config, key)
-    if value not in choices:
-        raise ConfigError(
-            f"network.{key} is {value!r}, which {config.kind} does not have; "
-            f"choose {' or '.join(repr(choice) for choice in choices)}"
-        )
-
-
-def require_plain(config: NetworkConfig) -> None:
-    """Refuse all that is about an encoder and its head, for a network with neither.
-
-    Raises:
-        ConfigError: Something differs from what is there unless asked for.
-    """
-    plain = NetworkConfig(config.kind)
-    for key in (
-        "weights",
-        "frozen",
-        "n_frozen",
-        "n_layers",
-        "states",
-        "state_weights",
-        "head",
-        "encoder_dropout",
-    ):
-        if getattr(config, key) != getattr(plain, key):
-            raise ConfigError(
-                f"network.{key} is {getattr(config, key)!r}, but {config.kind} has no "
-                "such choice; leave it out"
-            )
-
-
-def require_states(config: NetworkConfig, n_layers: int) -> tuple[int, ...]:
-    """Return which hidden states are averaged, each 0 to `n_layers`.
-
-    Raises:
-        ConfigError: One does not exist, or the weights are not one a state.
-    """
-    if extra := [i for i in config.states if not -1 <= i <= n_layers]:
-        raise ConfigError(
-            f"network.states {extra} do not exist with {n_layers} blocks; "
-            f"name some of 0 to {n_layers}, or -1 for the last"
-        )
-    states = config.states or tuple(range(n_layers + 1))
-    if config.state_weights and len(config.state_weights) != len(states):
-        raise ConfigError(
-            f"network.state_weights are {len(config.state_weights)}, "
-            f"not {len(states)}; give one a state"
-        )
-    return tuple(n_layers if i == -1 else i for i in states)

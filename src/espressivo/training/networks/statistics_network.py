@@ -5,14 +5,13 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from espressivo.training.networks.logmel import N_MELS, LogMel, n_frames, valid_mask
-from espressivo.training.networks.network import (
-    EmotionNetwork,
-    Frames,
+from espressivo.training.networks.config import (
     NetworkConfig,
     require_choice,
     require_plain,
 )
+from espressivo.training.networks.logmel import N_MELS, LogMel, n_frames, valid_mask
+from espressivo.training.networks.network import EmotionNetwork, Frames
 
 N_STATISTICS = 5
 
@@ -64,3 +63,8 @@ class StatisticsNetwork(EmotionNetwork):
     def fit(self, batches: Iterable[Frames]) -> None:
         """Fit the zero and one of each statistic to the training recordings."""
         self.standardize.fit_all(self.pooled(frames) for frames in batches)
+
+
+def layers(network: StatisticsNetwork) -> dict[str, nn.Module]:
+    """Return the modules that the parity check compares with values of the graph."""
+    return {"mel": network.logmel}

@@ -1,11 +1,17 @@
 """The network of `espressivo-tiny`: log-mel, Whisper's encoder, pooling, linear."""
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from espressivo.errors import ConfigError
+from espressivo.training.networks.config import (
+    NetworkConfig,
+    require_choice,
+    require_states,
+)
 from espressivo.training.networks.heads import (
     AttentivePooling,
     LayerAverage,
@@ -13,18 +19,13 @@ from espressivo.training.networks.heads import (
     StatisticsPooling,
 )
 from espressivo.training.networks.logmel import LogMel, n_frames, valid_mask
-from espressivo.training.networks.network import (
-    EmotionNetwork,
-    Frames,
-    NetworkConfig,
-    require_choice,
-    require_states,
-)
+from espressivo.training.networks.network import EmotionNetwork, Frames
 from espressivo.training.networks.whisper import (
     N_LAYERS,
     WIDTH,
     WhisperEncoder,
     halved,
+    load_encoder,
 )
 
 _Pooling = MeanPooling | StatisticsPooling | AttentivePooling
@@ -113,6 +114,23 @@ class WhisperNetwork(EmotionNetwork):
         frozen: list[nn.Module] = [self.encoder.conv1, self.encoder.conv2]
         for module in [*frozen, *self.encoder.blocks[:n_blocks]]:
             module.requires_grad_(False)
+
+
+def load_weights(network: WhisperNetwork, weights: str) -> None:
+    """Copy the encoder's weights from a safetensors file.
+
+    Raises:
+        TrainingError: It is absent, or another network's.
+    """
+    load_encoder(network.encoder, Path(weights))
+
+
+def layers(network: WhisperNetwork) -> dict[str, nn.Module]:
+    """Return the modules that the parity check compares with values of the graph."""
+    encoder = network.encoder
+    front = {"mel": network.logmel, "conv1": encoder.conv1, "conv2": encoder.conv2}
+    blocks = {f"hidden.{i}": block for i, block in enumerate(encoder.blocks, 1)}
+    return front | blocks | {"embedding": network.pooling}
 
 
 def _require(config: NetworkConfig, n_layers: int) -> tuple[int, ...]:

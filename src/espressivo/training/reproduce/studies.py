@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from espressivo.training.folds.splits import Fold
-    from espressivo.training.networks.network import Frozen
+    from espressivo.training.networks.config import Frozen
     from espressivo.training.reproduce.sources import Source
 
 RECIPES = Path(__file__).parents[1] / "recipes"

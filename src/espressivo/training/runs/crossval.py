@@ -29,8 +29,9 @@ from espressivo.training.folds.table import (
     write_folds,
 )
 from espressivo.training.folds.weights import fold_class_weights
-from espressivo.training.networks import build_network, count_parameters
-from espressivo.training.runs.executors import run_tasks
+from espressivo.training.networks import build_network
+from espressivo.training.networks.network import count_parameters
+from espressivo.training.runs.executors import run_fold_jobs
 from espressivo.training.runs.fold_job import FoldJob, join_predictions
 from espressivo.training.runs.folder import (
     git_revision,
@@ -45,14 +46,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from espressivo.batch.run import Engine
     from espressivo.training.clips.load import LoadedClip
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.corpora.utterance import Utterance
     from espressivo.training.folds.splits import Fold
-    from espressivo.training.runs.executors import (
-        Engine,
-        Watch,
-    )
+    from espressivo.training.runs.executors import RunProgress
     from espressivo.types import Progress, Unreadable
 
 
@@ -84,7 +83,7 @@ def crossval(
     options: CrossvalOptions | None = None,
     *,
     on_loaded: Progress | None = None,
-    watch: Watch | None = None,
+    watch: RunProgress | None = None,
 ) -> None:
     """Train and test every fold with every seed; resume runs that were stopped.
 
@@ -122,7 +121,7 @@ def crossval(
             for seed in options.seeds
         ]
         try:
-            run_tasks(jobs, options.engine, options.jobs, watch)
+            run_fold_jobs(jobs, options.engine, options.jobs, watch)
         finally:
             join_predictions(folder, jobs)
             _add_seconds(folder, time.time() - began)

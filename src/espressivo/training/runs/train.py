@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from espressivo.training.clips.load import LoadedClip
     from espressivo.training.config import ExperimentConfig
-    from espressivo.training.networks import EmotionNetwork
+    from espressivo.training.networks.network import EmotionNetwork
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,24 @@
-"""Where a graph first leaves the torch network that it was written from."""
+"""The layer at which one graph departs from torch or from another graph."""
 
 from __future__ import annotations
 
-from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import torch
+from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from espressivo.training.export.session import open_proto
-from espressivo.training.networks import (
-    HubertNetwork,
-    LightSernet,
-    StatisticsNetwork,
-    WhisperNetwork,
-)
+from espressivo.training.networks.registry import entry_of, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    import onnx
     from numpy.typing import NDArray
+
+    from espressivo.types import Signal
 
 Layers = dict[str, nn.Module]
 """Name of a value of the graph -> the module that returns it, in the order computed."""
@@ -34,17 +31,17 @@ def drifting_state(
     heard: NDArray[np.float32],
     largest: float,
 ) -> str:
-    """Say which value is the first to leave torch's, for an error message.
+    """Name the first value that differs from torch's, for an error message.
 
     Args:
-        network: Wrote the graph.
+        network: The network that the graph was written from.
         model: The graph.
-        samples: What enters the graph [B, time].
-        heard: What enters the network, for the same sound.
-        largest: Drift that is let pass, as a share of a value's peak.
+        samples: Input of the graph [B, time].
+        heard: Input of the network, for the same sound.
+        largest: Tolerated drift, as a share of a value's peak.
     """
     written = {output for node in model.graph.node for output in node.output}
-    layers = {n: m for n, m in layers_of(network).items() if n in written}
+    layers = {n: m for n, m in _layers(network).items() if n in written}
     if not layers:
         return "its states cannot be compared"
     wanted = _run_torch(network, layers, heard)
@@ -64,48 +61,43 @@ def drifting_state(
     return f"all states to {name} agree, so what follows them drifts"
 
 
-@singledispatch
-def layers_of(network: nn.Module) -> Layers:
-    """Return what can be compared, one implementation a kind of network."""
-    del network
-    return {}
+def _layers(network: nn.Module) -> Layers:
+    """Return what can be compared; nothing where the registry names no layers."""
+    entry = entry_of(network)
+    return resolve(entry.layers)(network) if entry and entry.layers else {}
 
 
-@layers_of.register
-def _(network: WhisperNetwork) -> Layers:
-    encoder = network.encoder
-    layers = {"mel": network.logmel, "conv1": encoder.conv1, "conv2": encoder.conv2}
-    blocks = {f"hidden.{i}": block for i, block in enumerate(encoder.blocks, 1)}
-    return layers | blocks | {"embedding": network.pooling}
-
-
-@layers_of.register
-def _(network: HubertNetwork) -> Layers:
-    def part(name: str) -> nn.Module:
-        return network.encoder.get_submodule(name)
-
-    convolutions = part("feature_extractor.conv_layers").children()
-    features = {f"conv.{i}.gelu": layer for i, layer in enumerate(convolutions)}
-    entry = {
-        "projection": part("feature_projection"),
-        "positions.gelu": part("encoder.pos_conv_embed"),
-        "hidden.0": part("encoder.layer_norm"),
+def most_changed_state(
+    fp32: onnx.ModelProto, other: onnx.ModelProto, signal: Signal
+) -> str:
+    """Name the hidden state that is furthest from the exact graph's, for a message."""
+    written = [output for node in other.graph.node for output in node.output]
+    names = [n for n in written if n.startswith("hidden.") and n.count(".") == 1]
+    if not names:
+        return "the graph names no states that could be compared"
+    states = [_states(model, names, signal) for model in (fp32, other)]
+    drift = {
+        name: float(np.abs(found - exact).max() / np.abs(exact).max())
+        for name, exact, found in zip(names, *states, strict=True)
     }
-    blocks = part("encoder.layers").children()
-    states = {f"hidden.{i}": block for i, block in enumerate(blocks, 1)}
-    return features | entry | states | {"embedding": network.pooling}
+    worst = max(drift, key=lambda name: drift[name])
+    return f"most of all states by {worst} ({drift[worst]:.2g} of its peak)"
 
 
-@layers_of.register
-def _(network: LightSernet) -> Layers:
-    paths = {f"paths.{i}": path for i, path in enumerate(network.paths)}
-    body = {f"hidden.{i}": block for i, block in enumerate(network.body, 1)}
-    return {"mfcc": network.mfcc} | paths | body
-
-
-@layers_of.register
-def _(network: StatisticsNetwork) -> Layers:
-    return {"mel": network.logmel}
+def _states(
+    model: onnx.ModelProto, names: Sequence[str], signal: Signal
+) -> list[NDArray[np.float32]]:
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    outputs = [f"{name}.watched" for name in names]
+    watched.graph.node.extend(
+        helper.make_node("Cast", [name], [output], to=TensorProto.FLOAT)
+        for name, output in zip(names, outputs, strict=True)
+    )
+    found: list[NDArray[np.float32]] = open_proto(watched, outputs).run(
+        outputs, {"samples": signal[None]}
+    )
+    return found
 
 
 def _run_torch(

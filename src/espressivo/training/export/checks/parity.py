@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from espressivo.training.config import SignalConfig
-    from espressivo.training.networks import EmotionNetwork
+    from espressivo.training.networks.network import EmotionNetwork
     from espressivo.types import Signal
 
 LARGEST_DRIFT = 1e-4

@@ -26,8 +26,23 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from espressivo.training.networks import EmotionNetwork
-    from espressivo.training.networks.network import Standardize
+    from espressivo.training.networks.hubert import HubertNetwork
+    from espressivo.training.networks.network import EmotionNetwork, Standardize
+    from espressivo.training.networks.whisper_network import WhisperNetwork
+
+
+def emit_head(
+    graph: GraphBuilder,
+    network: WhisperNetwork | HubertNetwork,
+    states: Sequence[str],
+    temperature: float,
+    activations: Standardize | None = None,
+) -> int:
+    """Add all nodes after an encoder's hidden states; return the columns' number."""
+    chosen = [states[state] for state in network.states]
+    average = emit_average(graph, network.average, chosen, activations)
+    embedding = emit_pooling(network.pooling, graph, average)
+    return emit_classifier(graph, network, embedding, temperature)
 
 
 def emit_average(

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, cast
 
 from onnx import TensorProto
 
-from espressivo.training.export.graph.attention import (
-    Attention,
-    emit_attention,
-)
+from espressivo.training.export.graph.heads import emit_head
 from espressivo.training.export.graph.layers import (
+    AttentionLayers,
     array,
+    emit_attention,
     emit_convolution,
     emit_linear,
     emit_normalization,
     emit_scaled_linear,
     unfold,
 )
+from espressivo.training.export.graph.signal import emit_fixed_window
+from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +35,17 @@ if TYPE_CHECKING:
 # Convolutions whose rows are scaled: from here on it costs little time, and what
 # rounding changes comes from here.
 _SCALED_FROM = 4
+
+
+def emit_probabilities(
+    graph: GraphBuilder, network: HubertNetwork, samples: str, temperature: float
+) -> int:
+    """Add all nodes from `samples` to `probabilities`; return the columns' number."""
+    if network.config.padding == "fixed":
+        n_samples = round(network.config.window_s * SAMPLE_RATE)
+        samples = emit_fixed_window(graph, samples, n_samples)
+    states = emit_states(graph, network, samples)
+    return emit_head(graph, network, states, temperature, network.activations)
 
 
 def emit_states(graph: GraphBuilder, network: HubertNetwork, samples: str) -> list[str]:
@@ -212,7 +224,7 @@ def _block(graph: GraphBuilder, block: nn.Module, x: str, index: int) -> str:
     """Apply a transformer block that normalizes behind its sums."""
     name = f"blocks.{index}"
     attention = block.get_submodule("attention")
-    layers = Attention(
+    layers = AttentionLayers(
         attention.get_submodule("q_proj"),
         attention.get_submodule("k_proj"),
         attention.get_submodule("v_proj"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from espressivo.training.export.graph.builder import END
+from espressivo.training.export.graph.heads import emit_classifier
 from espressivo.training.export.graph.layers import array
 from espressivo.training.networks.mfcc import HOP, N_FFT
 from espressivo.types import SAMPLE_RATE
@@ -20,10 +21,18 @@ if TYPE_CHECKING:
     from torch import nn
 
     from espressivo.training.export.graph.builder import GraphBuilder
-    from espressivo.training.networks import LightSernet
+    from espressivo.training.networks.light_sernet import LightSernet
     from espressivo.training.networks.mfcc import Mfcc
 
 _THOUSAND = 1000  # the scale is a quantile of 999 thousandths
+
+
+def emit_probabilities(
+    graph: GraphBuilder, network: LightSernet, samples: str, temperature: float
+) -> int:
+    """Add all nodes from `samples` to `probabilities`; return the columns' number."""
+    embedding = emit_light_sernet(graph, network, samples)
+    return emit_classifier(graph, network, embedding, temperature)
 
 
 def emit_light_sernet(graph: GraphBuilder, network: LightSernet, samples: str) -> str:

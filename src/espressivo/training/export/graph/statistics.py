@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from espressivo.training.export.graph.builder import END
+from espressivo.training.export.graph.heads import emit_classifier
+from espressivo.training.export.graph.logmel import emit_logmel
 
 if TYPE_CHECKING:
     from espressivo.training.export.graph.builder import GraphBuilder
+    from espressivo.training.networks.statistics_network import StatisticsNetwork
+
+
+def emit_probabilities(
+    graph: GraphBuilder, network: StatisticsNetwork, samples: str, temperature: float
+) -> int:
+    """Add all nodes from `samples` to `probabilities`; return the columns' number."""
+    mel = emit_logmel(graph, network.logmel, samples)
+    return emit_classifier(graph, network, emit_statistics(graph, mel), temperature)
 
 
 def emit_statistics(graph: GraphBuilder, mel: str) -> str:

@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-from functools import singledispatch
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from espressivo.errors import ExportError
 from espressivo.training.export.graph.builder import GraphBuilder
-from espressivo.training.export.graph.heads import (
-    emit_average,
-    emit_classifier,
-    emit_pooling,
-)
-from espressivo.training.export.graph.hubert import emit_states
-from espressivo.training.export.graph.light_sernet import emit_light_sernet
-from espressivo.training.export.graph.logmel import emit_logmel
-from espressivo.training.export.graph.signal import (
-    emit_fixed_window,
-    emit_signal,
-)
-from espressivo.training.export.graph.statistics import emit_statistics
-from espressivo.training.export.graph.whisper import emit_encoder
-from espressivo.training.networks import (
-    HubertNetwork,
-    LightSernet,
-    StatisticsNetwork,
-    WhisperNetwork,
-)
-from espressivo.types import SAMPLE_RATE
+from espressivo.training.export.graph.signal import emit_signal
+from espressivo.training.networks.registry import entry_of, resolve
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import onnx
     from torch import nn
 
     from espressivo.training.config import SignalConfig
-    from espressivo.training.networks.network import Standardize
-
-LONGEST_FRAMES = 400
-"""Encoder frames of 20 ms in a window of 8 s: no other position is shipped."""
 
 
 def to_onnx(
@@ -75,7 +49,7 @@ def to_onnx(
         )
     graph = GraphBuilder()
     samples = emit_signal(graph, signal, "samples") if signal else "samples"
-    n_emotions = emit_probabilities(network, graph, samples, temperature)
+    n_emotions = _emit_probabilities(graph, network, samples, temperature)
     return graph.finish(
         name,
         __version__,
@@ -84,67 +58,15 @@ def to_onnx(
     )
 
 
-@singledispatch
-def emit_probabilities(
-    network: nn.Module, graph: GraphBuilder, samples: str, temperature: float
+def _emit_probabilities(
+    graph: GraphBuilder, network: nn.Module, samples: str, temperature: float
 ) -> int:
-    """Add all nodes from `samples` to `probabilities`; return the columns' number.
-
-    One implementation a kind of network, registered by its class.
-    """
-    del graph, samples, temperature
-    raise ExportError(
-        f"{type(network).__name__}: no export is written for this network; "
-        "train one of espressivo.training.networks"
-    )
-
-
-@emit_probabilities.register
-def _(
-    network: WhisperNetwork, graph: GraphBuilder, samples: str, temperature: float
-) -> int:
-    mel = emit_logmel(graph, network.logmel, samples)
-    last = max(network.states)
-    states = emit_encoder(graph, network.encoder, mel, last, LONGEST_FRAMES)
-    return _emit_head(graph, network, states, temperature)
-
-
-@emit_probabilities.register
-def _(
-    network: HubertNetwork, graph: GraphBuilder, samples: str, temperature: float
-) -> int:
-    if network.config.padding == "fixed":
-        n_samples = round(network.config.window_s * SAMPLE_RATE)
-        samples = emit_fixed_window(graph, samples, n_samples)
-    states = emit_states(graph, network, samples)
-    return _emit_head(graph, network, states, temperature, network.activations)
-
-
-@emit_probabilities.register
-def _(
-    network: LightSernet, graph: GraphBuilder, samples: str, temperature: float
-) -> int:
-    embedding = emit_light_sernet(graph, network, samples)
-    return emit_classifier(graph, network, embedding, temperature)
-
-
-@emit_probabilities.register
-def _(
-    network: StatisticsNetwork, graph: GraphBuilder, samples: str, temperature: float
-) -> int:
-    mel = emit_logmel(graph, network.logmel, samples)
-    return emit_classifier(graph, network, emit_statistics(graph, mel), temperature)
-
-
-def _emit_head(
-    graph: GraphBuilder,
-    network: WhisperNetwork | HubertNetwork,
-    states: Sequence[str],
-    temperature: float,
-    activations: Standardize | None = None,
-) -> int:
-    """Add all behind an encoder's hidden states; return the columns' number."""
-    chosen = [states[state] for state in network.states]
-    average = emit_average(graph, network.average, chosen, activations)
-    embedding = emit_pooling(network.pooling, graph, average)
-    return emit_classifier(graph, network, embedding, temperature)
+    """Add all nodes from `samples` to `probabilities`; return the columns' number."""
+    entry = entry_of(network)
+    if entry is None or not entry.emit:
+        raise ExportError(
+            f"{type(network).__name__}: no export is written for this network; "
+            "train one of espressivo.training.networks"
+        )
+    n_emotions: int = resolve(entry.emit)(graph, network, samples, temperature)
+    return n_emotions

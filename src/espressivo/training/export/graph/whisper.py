@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from espressivo.training.export.graph.attention import (
-    Attention,
-    emit_attention,
-)
+from espressivo.training.export.graph.heads import emit_head
 from espressivo.training.export.graph.layers import (
+    AttentionLayers,
     array,
+    emit_attention,
     emit_convolution,
     emit_linear,
     emit_normalization,
 )
+from espressivo.training.export.graph.logmel import emit_logmel
 
 if TYPE_CHECKING:
     from espressivo.training.export.graph.builder import GraphBuilder
     from espressivo.training.networks.whisper import Block, WhisperEncoder
+    from espressivo.training.networks.whisper_network import WhisperNetwork
+
+LONGEST_FRAMES = 400
+"""Encoder frames of 20 ms in a window of 8 s: no other position is shipped."""
+
+
+def emit_probabilities(
+    graph: GraphBuilder, network: WhisperNetwork, samples: str, temperature: float
+) -> int:
+    """Add all nodes from `samples` to `probabilities`; return the columns' number."""
+    mel = emit_logmel(graph, network.logmel, samples)
+    last = max(network.states)
+    states = emit_encoder(graph, network.encoder, mel, last, LONGEST_FRAMES)
+    return emit_head(graph, network, states, temperature)
 
 
 def emit_encoder(
@@ -52,7 +66,7 @@ def _block(graph: GraphBuilder, block: Block, x: str, index: int) -> str:
     name = f"blocks.{index}"
     normal = emit_normalization(graph, block.attn_ln, x, f"{name}.attn_ln")
     layers = block.attn
-    attention = Attention(
+    attention = AttentionLayers(
         layers.query, layers.key, layers.value, layers.out, layers.n_heads
     )
     mixed = emit_attention(graph, attention, normal, f"{name}.attn")
