@@ -1,0 +1,111 @@
+"""The `[network]` of an experiment, and the checks of it; imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from espressivo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Frozen = Literal["nothing", "convolutions", "all"]
+Head = Literal["mean", "statistics", "attentive", "superb", "pepino"]
+Padding = Literal["valid", "fixed"]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Settings of a network; a kind that lacks a setting refuses it.
+
+    Attributes:
+        kind: A name in `networks.NETWORKS`.
+        weights: The encoder's pretrained weights: a file (Whisper), a folder as
+            transformers writes it, or a name on the hub. Random when empty.
+        frozen: The part of the encoder that is not trained; convolutions are its
+            lowest part.
+        n_frozen: Transformer blocks, from below, that are frozen with the convolutions.
+        n_layers: Transformer blocks kept, from below; all when 0.
+        states: Hidden states averaged, 0 being the input to the first block and -1 the
+            last block's output. All if empty.
+        state_weights: Initial weights of the states; equal if empty.
+        head: Pooling of frames to one vector: mean; mean and deviation; the same with
+            attention; SUPERB's head; the head of Pepino et al.
+        padding: `valid`: padding changes nothing. `fixed`: every clip is cut or padded
+            to `window_s` and the network sees the padding, as in the study.
+        window_s: Length with fixed padding, in seconds; 3 or 7 for LIGHT-SERNET.
+        dropout: Dropout before the classifier; in Pepino's head, after its two layers.
+        encoder_dropout: Dropout inside the encoder.
+    """
+
+    kind: str = "whisper"
+    weights: str = ""
+    frozen: Frozen = "nothing"
+    n_frozen: int = 0
+    n_layers: int = 0
+    states: tuple[int, ...] = ()
+    state_weights: tuple[float, ...] = ()
+    head: Head = "statistics"
+    padding: Padding = "valid"
+    window_s: float = 8.0
+    dropout: float = 0.2
+    encoder_dropout: float = 0.0
+
+
+def require_choice(config: NetworkConfig, key: str, choices: Sequence[Any]) -> None:
+    """Refuse a value that a kind of network does not support.
+
+    Raises:
+        ConfigError: Names the key, its value and what to choose.
+    """
+    value = getattr(config, key)
+    if value not in choices:
+        raise ConfigError(
+            f"network.{key} is {value!r}, which {config.kind} does not have; "
+            f"choose {' or '.join(repr(choice) for choice in choices)}"
+        )
+
+
+def require_plain(config: NetworkConfig) -> None:
+    """Refuse the settings of encoder and head, for a network that has neither.
+
+    Raises:
+        ConfigError: One of these settings is not the default.
+    """
+    plain = NetworkConfig(config.kind)
+    for key in (
+        "weights",
+        "frozen",
+        "n_frozen",
+        "n_layers",
+        "states",
+        "state_weights",
+        "head",
+        "encoder_dropout",
+    ):
+        if getattr(config, key) != getattr(plain, key):
+            raise ConfigError(
+                f"network.{key} is {getattr(config, key)!r}, but {config.kind} has no "
+                "such choice; leave it out"
+            )
+
+
+def require_states(config: NetworkConfig, n_layers: int) -> tuple[int, ...]:
+    """Return the indices of the hidden states that are averaged, 0 to `n_layers`.
+
+    Raises:
+        ConfigError: A state does not exist, or there is not one weight per state.
+    """
+    if extra := [i for i in config.states if not -1 <= i <= n_layers]:
+        raise ConfigError(
+            f"network.states {extra} do not exist with {n_layers} blocks; "
+            f"name some of 0 to {n_layers}, or -1 for the last"
+        )
+    states = config.states or tuple(range(n_layers + 1))
+    if config.state_weights and len(config.state_weights) != len(states):
+        raise ConfigError(
+            f"network.state_weights are {len(config.state_weights)}, "
+            f"not {len(states)}; give one a state"
+        )
+    return tuple(n_layers if i == -1 else i for i in states)
