@@ -24,7 +24,7 @@ from espressivo.training.figures import (
 )
 from espressivo.training.scores.crossval_results import read_results
 from espressivo.training.tables.published import STUDY_CONFUSION
-from tests.training.made_up import crossval_rows, write_crossval
+from tests.training.synthetic_results import crossval_rows, write_crossval
 
 
 @pytest.fixture(scope="module")
