@@ -1,9 +1,9 @@
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from espressivo.errors import ConfigError
 from espressivo.training.config import read_config, to_toml
@@ -19,7 +19,8 @@ epochs = 2
 encoder_rate = 1e-4
 """
 ROOT = Path(__file__).parents[2] / "recipes"
-RECIPES = sorted(ROOT.rglob("*.toml"))
+PACKAGED = Path(__file__).parents[2] / "src/espressivo/training/recipes"
+RECIPES = sorted([*ROOT.rglob("*.toml"), *PACKAGED.glob("*.toml")])
 
 
 def write(folder, text):
@@ -54,13 +55,15 @@ def test_what_is_written_reads_back(tmp_path):
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_recipe_reads(path):
+def test_every_recipe_reads(path, monkeypatch, tmp_path):
+    monkeypatch.setenv("ESPRESSIVO_DATA", str(tmp_path))
     config = read_config(path)
     assert read_config(path).name == config.name != ""
 
 
 @pytest.mark.parametrize("name", ["espressivo-tiny", "espressivo-tiny-finetuned"])
-def test_what_is_tested_on_ravdess_has_not_heard_it(name):
+def test_what_is_tested_on_ravdess_has_not_heard_it(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("ESPRESSIVO_DATA", str(tmp_path))
     assert "ravdess" not in read_config(ROOT / f"{name}.toml").corpora
 
 
@@ -86,6 +89,41 @@ def test_wrong_replacements_are_named(tmp_path, setting, message):
     with pytest.raises(ConfigError) as error:
         read_config(write(tmp_path, MINIMAL), [setting])
     assert message in str(error.value)
+
+
+def test_reading_imports_no_torch():
+    code = (
+        "import sys; from pathlib import Path; "
+        "from espressivo.training.config import read_config; "
+        "config = read_config(Path(sys.argv[1])); "
+        "assert config.network.kind == 'distilhubert'; "
+        "assert 'torch' not in sys.modules"
+    )
+    argv = [sys.executable, "-c", code, str(PACKAGED / "paper.toml")]
+    subprocess.run(argv, check=True)
+
+
+@pytest.mark.parametrize("name", ["$SPEECH", "${SPEECH}"])
+def test_variables_in_paths_are_expanded(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("SPEECH", str(tmp_path / "speech"))
+    (tmp_path / "speech").mkdir()
+    (tmp_path / "speech/encoder.safetensors").touch()
+    text = MINIMAL.replace('"corpora/', f'"{name}/').replace('"./', f'"{name}/')
+    config = read_config(write(tmp_path, text))
+    assert config.corpora == {"tess": tmp_path / "speech/tess"}
+    assert config.network.weights == str(tmp_path / "speech/encoder.safetensors")
+
+
+def test_a_variable_that_is_not_set_is_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("ESPRESSIVO_DATA", raising=False)
+    path = write(tmp_path, MINIMAL.replace('"corpora/', '"$ESPRESSIVO_DATA/corpora/'))
+    with pytest.raises(ConfigError) as error:
+        read_config(path)
+    message = str(error.value)
+    assert "ESPRESSIVO_DATA is not set; set it to the folder that holds" in message
+    assert "or pass --corpus tess=DIR" in message
+    found = read_config(path, corpora={"tess": tmp_path, "other": tmp_path})
+    assert found.corpora == {"tess": tmp_path}
 
 
 @pytest.mark.parametrize(
@@ -122,6 +160,13 @@ def test_wrong_settings_are_named(tmp_path, line, message):
 def test_wrong_settings_in_tables_are_named(tmp_path, table, message):
     with pytest.raises(ConfigError) as error:
         read_config(write(tmp_path, MINIMAL + table))
+    assert message in str(error.value)
+
+
+def test_a_kind_that_is_not_registered_is_named(tmp_path):
+    message = "'network.kind' is 'wisper'; it should be one of 'whisper'"
+    with pytest.raises(ConfigError) as error:
+        read_config(write(tmp_path, MINIMAL), ["network.kind=wisper"])
     assert message in str(error.value)
 
 

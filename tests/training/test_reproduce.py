@@ -68,7 +68,8 @@ def stages(sources):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_recipe_has_one_source_which_is_shipped(name):
-    assert (ROOT / "recipes" / f"{name}.toml").resolve() == RECIPES / f"{name}.toml"
+    assert (RECIPES / f"{name}.toml").is_file()
+    assert not (ROOT / "recipes" / f"{name}.toml").exists()
     assert RECIPES.parent.parent == ROOT / "src" / "espressivo"
 
 
@@ -126,7 +127,7 @@ def test_light_sernet_trains_what_was_published():
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_crossval_reads_the_same_recipe(name):
-    config = read_config(ROOT / "recipes" / f"{name}.toml")
+    config = read_config(RECIPES / f"{name}.toml")
     assert config == read_recipe(name)
     assert config.protocol.kind == "session"
 

@@ -25,7 +25,7 @@ command that was stopped, however hard, goes on where it was when it is given ag
 
 _EPILOG = """\
 examples:
-  espressivo crossval recipes/paper.toml --corpus iemocap=~/IEMOCAP --out results/paper
+  espressivo crossval mine.toml --corpus iemocap=~/IEMOCAP --out results/mine
   espressivo crossval recipes/ravdess/statistics.toml --out results/lr --seeds 0 1
   espressivo crossval mine.toml --out results/mine --set training.epochs=5 --jobs 2
   espressivo crossval mine.toml --out /shared/results/mine --engine ray
@@ -115,7 +115,7 @@ def _show(out: Path) -> None:
     """Print the main table, and write all of them."""
     from rich.console import Console
 
-    from espressivo.cli.tables import print_table
+    from espressivo.cli.display.tables import print_table
     from espressivo.training.scores.crossval_results import read_results
     from espressivo.training.tables import main_table, write_report
 

@@ -43,16 +43,14 @@ def read_recipe(
     Raises:
         ConfigError: The configuration is wrong, or lacks a corpus that was named.
     """
-    from dataclasses import replace
-
     from espressivo.errors import ConfigError
     from espressivo.training.config import read_config
 
-    config = read_config(args.config, args.settings)
+    config = read_config(args.config, args.settings, dict(args.corpus))
     for name in [*dict(args.corpus), *named]:
         if name not in config.corpora:
             raise ConfigError(
                 f"{args.config}: has no corpus '{name}' (it has: "
                 f"{', '.join(config.corpora) or 'none'}); add it under [corpora]"
             )
-    return replace(config, corpora={**config.corpora, **dict(args.corpus)})
+    return config

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping, Sequence  # noqa: TC003 - read at run time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
+from espressivo.errors import ConfigError
 from espressivo.training import toml
 from espressivo.training.folds.protocol import ProtocolConfig
-from espressivo.training.networks.config import NetworkConfig
+from espressivo.training.networks import NETWORKS, NetworkConfig
 
 Balance = Literal["none", "class", "corpus-class"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_VARIABLES = {
+    "ESPRESSIVO_DATA": "the folder that holds corpora/ and weights/ (docs/train.md)"
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,30 +219,73 @@ class ExperimentConfig:
     profile: ProfileConfig = field(default_factory=ProfileConfig)
 
 
-def read_config(path: Path, settings: Sequence[str] = ()) -> ExperimentConfig:
+def read_config(
+    path: Path,
+    settings: Sequence[str] = (),
+    corpora: Mapping[str, Path] | None = None,
+) -> ExperimentConfig:
     """Read an experiment; its relative paths start at the folder of the file.
+
+    `$NAME` in the folder of a corpus and in `network.weights` is an environment
+    variable; the recipes use `$ESPRESSIVO_DATA`.
 
     Args:
         path: The TOML file.
         settings: `KEY=VALUE`s that replace what the file says.
+        corpora: Folders that replace those of the corpora in the file. Other names are
+            ignored.
 
     Raises:
-        ConfigError: The file is absent, is no TOML, or holds a wrong key or value.
+        ConfigError: The file is absent, is no TOML, or holds a wrong key or value, or a
+            variable is not set.
     """
     table = toml.read_table(path)
     for setting in settings:
         toml.override(table, setting)
     config = cast("ExperimentConfig", toml.build(ExperimentConfig, table, str(path)))
+    _require_kind(config.network.kind, path)
     folder = path.resolve().parent
-    weights = config.network.weights
-    # What is no path of this machine is a name on the hub.
+    roots = dict(corpora or {})
+    for name, root in config.corpora.items():
+        if name not in roots:
+            remedy = f"--corpus {name}=DIR"
+            text = _expand(str(root), path, f"corpora.{name}", remedy)
+            roots[name] = folder / Path(text).expanduser()
+    remedy = "--set network.weights=FILE"
+    weights = _expand(config.network.weights, path, "network.weights", remedy)
+    # A value that is not a path on this machine is a name on the hub.
     if weights.startswith((".", "~")) or (folder / weights).exists():
         weights = str(folder / Path(weights).expanduser()) if weights else ""
     return replace(
         config,
-        corpora={n: folder / root.expanduser() for n, root in config.corpora.items()},
+        corpora={name: roots[name] for name in config.corpora},
         network=replace(config.network, weights=weights),
     )
+
+
+def _require_kind(kind: str, path: Path) -> None:
+    """Refuse a network that is not registered, in the words of `toml.build`."""
+    if kind not in NETWORKS:
+        kinds = ", ".join(repr(name) for name in NETWORKS)
+        raise ConfigError(
+            f"{path}: 'network.kind' is {kind!r}; it should be one of {kinds}"
+        )
+
+
+def _expand(text: str, path: Path, key: str, remedy: str) -> str:
+    """Replace environment variables in a path."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if not os.environ.get(name):
+            hint = _VARIABLES.get(name, "the folder that is meant")
+            raise ConfigError(
+                f"{path}: '{key}' is '{text}', but the environment variable {name} is "
+                f"not set; set it to {hint} (export {name}=DIR), or pass {remedy}"
+            )
+        return os.environ[name]
+
+    return _VARIABLE.sub(value, text)
 
 
 def to_toml(config: ExperimentConfig) -> str:

@@ -122,7 +122,7 @@ def read_recipe(
         if key.partition(".")[0] in _SET_HERE:
             raise ConfigError(
                 f"'{setting}': reproduce sets {key} itself; run espressivo crossval "
-                f"with recipes/{name}.toml for another experiment"
+                f"with a copy of {RECIPES / name}.toml for another experiment"
             )
         if key == "network.weights":
             raise ConfigError(f"'{setting}': pass --weights instead")
