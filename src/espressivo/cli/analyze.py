@@ -81,7 +81,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Analyse every recording; one that fails costs a line on stderr."""
+    """Analyse every recording; report one that fails on stderr and go on."""
     from espressivo.analyzer import load_model  # slow: keep `--help` fast
 
     if args.plot is not None:

@@ -1,4 +1,4 @@
-"""Kinds of argument that several commands take."""
+"""Arguments that several commands take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from espressivo.model.find import DEFAULT
 
 
 def named_folder(text: str) -> tuple[str, Path]:
-    """Read `NAME=DIR`, such as `ravdess=corpora/ravdess`."""
+    """Parse `NAME=DIR`, such as `ravdess=corpora/ravdess`."""
     name, _, folder = text.partition("=")
     if not name or not folder:
         raise argparse.ArgumentTypeError(
@@ -19,7 +19,7 @@ def named_folder(text: str) -> tuple[str, Path]:
 
 
 def whole_number(text: str) -> int:
-    """Read a count of 1 or more."""
+    """Parse a count of 1 or more."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
@@ -48,7 +48,7 @@ def add_model(parser: argparse._ActionsContainer, *, default: str = DEFAULT) -> 
 
 
 def add_speaker(parser: argparse.ArgumentParser, *, learns: bool) -> None:
-    """Add `--speaker`, of a command whose recordings a profile learns from, or not."""
+    """Add `--speaker`; the help says whether the command updates the profile."""
     effect = (
         ", and learn from each recording for the next one"
         if learns

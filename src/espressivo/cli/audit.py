@@ -11,18 +11,10 @@ from espressivo.cli.arguments import add_named_folders
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
-    from espressivo.training.folds.audit import Audit
-    from espressivo.training.folds.overlap import (
-        Finding,
-        Kind,
-    )
     from espressivo.training.folds.splits import Fold
     from espressivo.training.folds.table import ListedFold
 
-_LEAK = 3
-_N_FOLDS, _N_NAMED, _N_CHARACTERS = 12, 4, 72
+_LEAK = 3  # the exit code, as of commands of which some input failed
 
 _DESCRIPTION = """\
 Find out whether a test score can be believed: do training, validation and test share
@@ -41,26 +33,11 @@ _EPILOG = """\
 examples:
   espressivo corpora audit folds.csv
   espressivo corpora audit results/paper
-  espressivo corpora audit recipes/paper.toml --corpus iemocap=~/corpora/iemocap
+  espressivo corpora audit mine.toml --corpus iemocap=~/corpora/iemocap
   espressivo corpora audit folds.csv --quick --json
 
 exit codes:
   0 no leak, 1 the input cannot be read, 3 a leak"""
-
-# In order of gravity.
-_PHRASES: dict[Kind, str] = {
-    "recordings": "{} and {} share recordings",
-    "speakers": "{} and {} share speakers",
-    "audio": "{} and {} hold the same audio under different names",
-    "selection": "{1} recordings choose the epoch: they are in {0} too",
-    "talkers": "the speaker column does not say who speaks",
-    "no-validation": "nothing validates: fix the epoch before the test is scored",
-    "classes": "{} lacks a class",
-    "twice-in-part": "{} lists a recording twice",
-    "audio-in-part": "{} holds the same audio twice",
-    "sessions": "{} and {} share sessions",
-    "sentences": "{} and {} share sentences",
-}
 
 
 def add_audit(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -88,11 +65,12 @@ def add_audit(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    """Audit; exit 0 without a leak, 3 with one."""
+    """Audit the folds and print what is found; exit 0 without a leak, 3 with one."""
     import json
 
     from rich.console import Console
 
+    from espressivo.cli.display.audit_findings import counted, print_audit
     from espressivo.cli.display.progress import counting_bar
     from espressivo.training.folds.audit import audit
 
@@ -104,10 +82,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
     else:
-        title = (
-            f"{args.source}: {_n(len(folds), 'fold')}{_protocol(args.source, folds)}"
-        )
-        _print(found, title, Console(highlight=False, soft_wrap=True))
+        n_folds = counted(len(folds), "fold")
+        title = f"{args.source}: {n_folds}{_protocol(args.source, folds)}"
+        print_audit(found, title, Console(highlight=False, soft_wrap=True))
     return _LEAK if found.leaks else 0
 
 
@@ -128,14 +105,13 @@ def _configured(path: Path, corpora: dict[str, Path]) -> list[Fold]:
     from espressivo.training.corpora import read_corpora
     from espressivo.training.folds.protocol import make_folds
 
-    config = read_config(path)
+    config = read_config(path, corpora=corpora)
     if unknown := sorted(corpora.keys() - config.corpora.keys()):
         raise ConfigError(
             f"{path}: has no corpus {', '.join(unknown)} "
             f"(it has: {', '.join(config.corpora)}); say where one of these is"
         )
-    roots = {**config.corpora, **corpora}
-    utterances = read_corpora(roots)
+    utterances = read_corpora(config.corpora)
     return make_folds(config.protocol, utterances, config.seed)
 
 
@@ -149,133 +125,3 @@ def _protocol(source: Path, folds: Sequence[Fold] | Sequence[ListedFold]) -> str
     if "random" in protocols:
         return " (random: speakers are in several parts)"
     return f" ({protocols.pop()})" if protocols != {""} else ""
-
-
-def _print(found: Audit, title: str, console: Console) -> None:
-    _print_counts(found, title, console)
-    n_folds = len({count.fold for count in found.counts})
-    grouped: dict[tuple[Kind, tuple[str, ...]], list[Finding]] = {}
-    for finding in found.findings:
-        grouped.setdefault((finding.kind, finding.parts), []).append(finding)
-    if grouped:
-        console.print()
-    for key in sorted(grouped, key=_gravity):
-        _print_finding(grouped[key], n_folds, console)
-    for broken in found.undecodable[:_N_NAMED]:
-        _line(console, "yellow", f"not compared: {broken.path}: {broken.reason}")
-    _more(console, len(found.undecodable) - _N_NAMED, "recording")
-    console.print("", _verdict(found, n_folds), sep="\n")
-
-
-def _gravity(group: tuple[Kind, tuple[str, ...]]) -> tuple[int, bool, tuple[str, ...]]:
-    kind, parts = group
-    return list(_PHRASES).index(kind), parts != ("train", "test"), parts
-
-
-def _print_counts(found: Audit, title: str, console: Console) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    labels = list(dict.fromkeys(name for c in found.counts for name in c.labels))
-    table = Table(
-        title=escape(f"{title}, {_n(found.n_recordings, 'recording')}"),
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column("fold", overflow="fold")
-    table.add_column("part", no_wrap=True)
-    for name in (*(label or "unlabelled" for label in labels), "all", "speakers"):
-        table.add_column(escape(name), justify="right")
-    table.add_column("in train", justify="right")
-    shown = list(dict.fromkeys(count.fold for count in found.counts))[:_N_FOLDS]
-    for count in found.counts:
-        if count.fold not in shown:
-            continue
-        crossing = str(count.n_speakers_trained) if count.part != "train" else ""
-        table.add_row(
-            escape(count.fold) if count.part == "train" else "",
-            count.part,
-            *(str(count.labels.get(label, 0)) for label in labels),
-            str(sum(count.labels.values())),
-            str(count.n_speakers),
-            f"[red]{crossing}[/]" if count.n_speakers_trained else crossing,
-            end_section=count.part == "test",
-        )
-    console.print(table)
-    n_folds = len({count.fold for count in found.counts})
-    _more(console, n_folds - len(shown), "fold")
-
-
-def _print_finding(same: list[Finding], n_folds: int, console: Console) -> None:
-    first = same[0]
-    phrase = _PHRASES[first.kind].format(*first.parts)
-    style = "red" if first.leak else "yellow" if first.kind == "talkers" else "dim"
-    word = {"red": "leak", "yellow": "wrong", "dim": "note"}[style]
-    where = f", in {len(same)} of {_n(n_folds, 'fold')}" if first.fold else ""
-    everywhere = len({finding.names for finding in same}) == 1
-    lines = [[f] for f in same[: _N_NAMED if first.leak else 1]]
-    _line(console, style, f"{word}: {phrase}{where}")
-    for findings in [same] if everywhere else lines:
-        if first.names:
-            fold = "" if everywhere else f"{findings[0].fold}: "
-            text = f"  {fold}{_named(findings[0])}{_size(findings)}"
-            _line(console, "dim" if style == "dim" else "", text)
-    if not everywhere and first.leak:
-        _more(console, len(same) - len(lines), "fold")
-
-
-def _named(finding: Finding) -> str:
-    shown: list[str] = []
-    for name in finding.names[:_N_NAMED]:
-        if shown and len("".join((*shown, name))) > _N_CHARACTERS:
-            break
-        cut = len(name) > _N_CHARACTERS
-        shown.append(f"{name[:_N_CHARACTERS]} ..." if cut else name)
-    text = ("; " if finding.kind == "talkers" else ", ").join(shown)
-    n_more = len(finding.names) - len(shown)
-    return text + (f" and {n_more:,} more" if n_more else "")
-
-
-def _size(findings: list[Finding]) -> str:
-    part = findings[0].parts[-1] if findings[0].parts else "all"
-    counts = sorted({f.n_utterances for f in findings})
-    shares = sorted({round(100 * f.share) for f in findings})
-    if not findings[0].share:
-        return ""
-    n = _n(counts[-1], "utterance")
-    few = f"{counts[0]:,} to " if len(counts) > 1 else ""
-    low = f"{shares[0]} to " if len(shares) > 1 else ""
-    high = shares[-1] or "under 1"
-    return f" ({few}{n}, {low}{high} % of {part})"
-
-
-def _verdict(found: Audit, n_folds: int) -> str:
-    n_mute = found.n_recordings - found.n_heard
-    unsure = ""
-    if not found.decoded:
-        unsure = " (by names alone: no audio was compared)"
-    elif n_mute:
-        all_ = _n(found.n_recordings, "recording")
-        unsure = f" (the audio of {n_mute:,} of {all_} could not be compared)"
-    if found.leaks:
-        n_leaking = len({finding.fold for finding in found.leaks})
-        return f"[bold red]leak[/] in {n_leaking} of {_n(n_folds, 'fold')}{unsure}"
-    compared = "speaker" if n_mute == found.n_recordings else "speaker, no audio"
-    return f"[bold green]no leak[/]: no {compared} is in two parts of a fold{unsure}"
-
-
-def _line(console: Console, style: str, text: str) -> None:
-    from rich.text import Text
-
-    console.print(Text(text, style=style))
-
-
-def _more(console: Console, n: int, what: str) -> None:
-    if n > 0:
-        console.print(f"  ... and {_n(n, f'more {what}')} (--json names all)")
-
-
-def _n(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""`espressivo bench`: what models cost, against each other, on this machine."""
+"""`espressivo bench`: time and size of models, compared on this machine."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _seconds(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, then print and draw."""
+    """Measure the models, then print the table and draw the figure."""
     from espressivo.bench.measure import BenchOptions, bench
     from espressivo.bench.subject import find_subjects
     from espressivo.cli.display.progress import counting_bar

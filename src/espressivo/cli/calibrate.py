@@ -1,4 +1,4 @@
-"""`espressivo calibrate`: make a run's probabilities mean what they say."""
+"""`espressivo calibrate`: temperature scaling of a run's probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`espressivo corpora`: which corpora can be read; is one all there and intact?"""
+"""`espressivo corpora`: list the corpora that can be read, or check a copy of one."""
 
 from __future__ import annotations
 

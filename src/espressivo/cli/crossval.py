@@ -55,7 +55,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def add_running_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add how folds are worked through."""
+    """Add the options for seeds, executors and caches."""
     parser.add_argument(
         "--seeds",
         type=int,
@@ -135,11 +135,11 @@ def run_crossval(
     """Run folds and seeds as `add_running_arguments` says, with progress on stderr.
 
     Args:
-        config: What is trained.
-        folds: Who trains, validates, tests.
-        out: The result's folder.
-        args: Of a parser with `add_running_arguments`.
-        cautions: What every table of the result has to say.
+        config: Configuration of the network and its training.
+        folds: Splits into training, validation and test part.
+        out: Folder of the result.
+        args: Arguments of a parser with `add_running_arguments`.
+        cautions: Sentences that every table of the result must show.
     """
     from espressivo.cli.display.training_progress import runs_bar
     from espressivo.training.runs.crossval import (

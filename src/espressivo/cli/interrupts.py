@@ -1,4 +1,4 @@
-"""Ctrl-C between two pieces of work, never within one."""
+"""Ctrl-C that takes effect between two pieces of work, never within one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 class Interrupt:
-    """Ctrl-C ends the wait for something, and lets what has come be worked off."""
+    """Lets Ctrl-C end the wait for the next piece; the piece at hand is finished."""
 
     def __init__(self) -> None:
         self._asked = self._waiting = False
 
     def until(self, things: Iterator[T]) -> Iterator[T]:
-        """Yield what comes until it ends, or until Ctrl-C."""
+        """Yield the items of an iterator until it ends, or until Ctrl-C."""
         before = signal.signal(signal.SIGINT, self._handle)
         try:
             while not self._asked:

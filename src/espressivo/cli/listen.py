@@ -111,7 +111,7 @@ def _listen(args: argparse.Namespace) -> int:
 def _follow(
     stream: Stream, analyzer: Analyzer, args: argparse.Namespace
 ) -> AudioError | None:
-    """Push what comes until it ends; return what ended it before its time."""
+    """Feed the stream until the input ends; return the error that ended it, if any."""
     from espressivo.cli.display.live_view import (
         LineWriter,
         LiveView,

@@ -1,4 +1,4 @@
-"""`espressivo models`: what is bundled, what it may be used for, is it intact."""
+"""`espressivo models`: list, describe and verify the bundled models."""
 
 from __future__ import annotations
 

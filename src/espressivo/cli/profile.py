@@ -118,11 +118,11 @@ def _create(args: argparse.Namespace) -> int:
     analyzer = load_model(args.model)
     empty = Profile.new(path.stem, analyzer.classifier)
     if path.exists():
-        create(empty, path)  # which says that it exists, before the work
-    heard, n_failed = _listen(analyzer.with_profile(empty), args.recordings)
-    if args.recordings and not heard:
+        create(empty, path)  # fails, since it exists: better before the work than after
+    reports, n_failed = _analyze_all(analyzer.with_profile(empty), args.recordings)
+    if args.recordings and not reports:
         return 1
-    made = empty.merged(*heard)
+    made = empty.merged(*reports)
     create(made, path)
     print(f"{path}: {_summary(made)}")
     return 3 if n_failed else 0
@@ -136,10 +136,10 @@ def _update(args: argparse.Namespace) -> int:
     )
 
     analyzer = load_model(args.model, profile=Profile.load(args.speaker))
-    heard, n_failed = _listen(analyzer, args.recordings)
-    if not heard:
+    reports, n_failed = _analyze_all(analyzer, args.recordings)
+    if not reports:
         return 1
-    print(f"{args.speaker}: {_summary(learn(args.speaker, *heard))}")
+    print(f"{args.speaker}: {_summary(learn(args.speaker, *reports))}")
     return 3 if n_failed else 0
 
 
@@ -180,11 +180,13 @@ def _delete(args: argparse.Namespace) -> int:
     return 0
 
 
-def _listen(analyzer: Analyzer, recordings: Sequence[str]) -> tuple[list[Report], int]:
-    """Return reports of who was heard, and how many recordings could not be read."""
+def _analyze_all(
+    analyzer: Analyzer, recordings: Sequence[str]
+) -> tuple[list[Report], int]:
+    """Return the reports with speech, and how many recordings could not be read."""
     from espressivo.cli.display.progress import recording_bar
 
-    heard: list[Report] = []
+    reports: list[Report] = []
     n_failed = 0
     for given in recordings:
         try:
@@ -197,9 +199,9 @@ def _listen(analyzer: Analyzer, recordings: Sequence[str]) -> tuple[list[Report]
         if report.speaker_statistics is None or not report.speaker_statistics.n_windows:
             print(f"{given}: no speech found, nothing learned", file=sys.stderr)
         else:
-            heard.append(report)
+            reports.append(report)
         _warn(given, report.warnings)
-    return heard, n_failed
+    return reports, n_failed
 
 
 def _warn(given: str, warnings: Sequence[str]) -> None:

@@ -1,22 +1,21 @@
-"""`espressivo reproduce`: published experiments run again, published values beside."""
+"""`espressivo reproduce`: run published experiments again, and compare the results."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.crossval import add_running_arguments, run_crossval
+from espressivo.cli.crossval import run_crossval
+from espressivo.cli.reproduce_arguments import PAPER_TABLES, add_studies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from espressivo.training.reproduce.sources import Source
     from espressivo.training.reproduce.studies import Stage
-
-_TABLES = ("I", "II", "production", "fig1")
 
 _DESCRIPTION = """\
 Run published experiments again, and put what was published beside what comes out:
@@ -27,29 +26,6 @@ Run published experiments again, and put what was published beside what comes ou
 
 Of the last two the difference is what the published folds gain: by talkers in several
 parts, and by more utterances to train on."""
-
-_PAPER = """\
-Run the study (Ismail 2025, arXiv 2512.23435) again:
-
-  I           leave one session of IEMOCAP out, without CREMA-D and with it
-  II          utterances and class weights, from labels and file names: no audio, no
-              training, seconds
-  production  all of IEMOCAP and CREMA-D, a random 95 % trains
-  fig1        the production model on RAVDESS, calm as neutral and without calm
-
-RAVDESS is only ever tested. A command that was stopped, however hard, goes on where it
-was when it is given again; what is finished is not run again."""
-
-_PEPINO = """\
-Run Pepino et al. (2021) again: sessions are tested, a name prefix validates, whose
-talkers also train, and features are scaled by each test speaker's own statistics; the
-same with the training part's statistics; and those under our folds, where the next
-session validates. What frozen wav2vec2-base makes of IEMOCAP is kept: see --dry-run."""
-
-_LIGHT_SERNET = """\
-Run LIGHT-SERNET (Aftab et al. 2022) again: ten folds by IEMOCAP's name prefix, which is
-no speaker, the epoch chosen on the tested part; and under our folds, where the next
-session validates. The recipe is the same."""
 
 _EPILOG = """\
 examples:
@@ -73,109 +49,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     studies = parser.add_subparsers(metavar="STUDY", required=True)
-    paper = _add_study(studies, "paper", "the study", _PAPER)
-    paper.add_argument(
-        "--table",
-        type=_tables,
-        action="extend",
-        metavar="NAME",
-        help=f"only this, of {', '.join(_TABLES)}; several by commas or again "
-        "(default: all that the corpora allow)",
-    )
-    paper.add_argument(
-        "--frozen",
-        choices=("convolutions", "all"),
-        default="convolutions",
-        help="what of DistilHuBERT stays as it is, as the study's text can be read "
-        "either way; both stand beside each other when both have been run (default: "
-        "convolutions)",
-    )
-    _add_weights(paper, "ntu-spml/distilhubert")
-    pepino = _add_study(studies, "pepino", "Pepino et al. (2021)", _PEPINO)
-    _add_weights(pepino, "facebook/wav2vec2-base")
-    light = _add_study(studies, "light-sernet", "LIGHT-SERNET", _LIGHT_SERNET)
-    light.add_argument(
-        "--window",
-        type=float,
-        choices=(3.0, 7.0),
-        default=7.0,
-        metavar="SECONDS",
-        help="cut or pad recordings to 3 or 7 s (default: 7, as in the recipe)",
-    )
-
-
-def _add_study(
-    studies: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    title: str,
-    description: str,
-) -> argparse.ArgumentParser:
-    parser = studies.add_parser(
-        name,
-        help=title,
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--iemocap", type=Path, required=True, metavar="DIR", help="the full release"
-    )
-    if name == "paper":
-        parser.add_argument(
-            "--crema-d", type=Path, metavar="DIR", help="trains only, in every fold"
-        )
-        parser.add_argument("--ravdess", type=Path, metavar="DIR", help="tested only")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="RESULT",
-        help="folder of all results; only Table II and --dry-run need none",
-    )
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="say what would run, how long and how much disk; write nothing",
-    )
-    parser.add_argument(
-        "--incomplete",
-        action="store_true",
-        help="go on with a corpus that is not the published one; every table says so "
-        "(default: stop)",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="settings",
-        metavar="KEY=VALUE",
-        help="replace a setting of the recipe, such as training.epochs=5, which every "
-        "table says, or device=cpu; repeatable",
-    )
-    add_running_arguments(parser)
-    parser.set_defaults(run=run, study=name)
-    return parser
-
-
-def _add_weights(parser: argparse.ArgumentParser, name: str) -> None:
-    parser.add_argument(
-        "--weights",
-        default="",
-        metavar="DIR|NAME",
-        help="pretrained encoder: a folder as transformers writes it, or a name on the "
-        f"hub (default: {name})",
-    )
-
-
-def _tables(text: str) -> list[str]:
-    wanted = [name.strip() for name in text.split(",")]
-    if unknown := [name for name in wanted if name not in _TABLES]:
-        raise argparse.ArgumentTypeError(
-            f"there is no table {', '.join(unknown)}; choose of {', '.join(_TABLES)}"
-        )
-    return wanted
+    for study in add_studies(studies):
+        study.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run what is wanted and not done, then print it beside what was published."""
+    """Run what is asked for and not done; print it beside the published values."""
     from espressivo.cli.display.training_progress import interrupted
     from espressivo.errors import EspressivoError
 
@@ -209,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _writing(out: Path) -> Iterator[None]:
-    """Say of a full disk what it costs: nothing that is finished."""
+    """Turn a full disk into an error that says what is lost: nothing finished."""
     from espressivo.errors import EspressivoError
 
     try:
@@ -222,13 +101,13 @@ def _writing(out: Path) -> Iterator[None]:
 
 
 def _wanted(args: argparse.Namespace) -> list[str]:
-    """Say which tables are run; refuse what was asked for and cannot be."""
+    """Return the tables to run; refuse one that was asked for and lacks a corpus."""
     from espressivo.errors import EspressivoError
 
     needs = {"II": ("crema_d",), "fig1": ("ravdess",)}
-    wanted = args.table or list(_TABLES)
+    wanted = args.table or list(PAPER_TABLES)
     kept = []
-    for name in [name for name in _TABLES if name in wanted]:
+    for name in [name for name in PAPER_TABLES if name in wanted]:
         lacking = [n for n in needs.get(name, ()) if getattr(args, n) is None]
         options = " and ".join(f"--{n.replace('_', '-')}" for n in lacking)
         if lacking and args.table:
@@ -241,7 +120,7 @@ def _wanted(args: argparse.Namespace) -> list[str]:
 
 
 def _table_two(args: argparse.Namespace) -> None:
-    """Print Table II, and keep it with --out; nothing is imported that is slow."""
+    """Print Table II, and write it with --out; imports nothing that is slow."""
     import json
 
     from espressivo.training.reproduce.sources import read_labels
@@ -340,20 +219,13 @@ def _run_elsewhere(
 
 def _report(args: argparse.Namespace) -> None:
     """Write reports and the summary of all that is finished; print the summary."""
-    from dataclasses import replace
-    from itertools import zip_longest
-
     from rich.console import Console
 
-    from espressivo.cli.tables import print_table
+    from espressivo.cli.display.tables import print_tables
     from espressivo.training.reproduce.summary import write_summary
 
-    console = Console(highlight=False)
     with _writing(args.out):
         written, tables = write_summary(args.study, args.out)
-    for table, following in zip_longest(tables, tables[1:]):
-        # The notes of a group are the same; below its last table they are enough.
-        same = following is not None and following.notes == table.notes
-        print_table(console, replace(table, notes=()) if same else table)
+    print_tables(Console(highlight=False), tables)
     for path in written:
         print(f"wrote {path}")

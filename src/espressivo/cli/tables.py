@@ -1,4 +1,4 @@
-"""`espressivo tables`: what cross-validations found, as tables, figures and a page."""
+"""`espressivo tables`: results of cross-validations, as tables, figures and a page."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from espressivo.training.tables import Table as Found
+    from espressivo.training.tables import Table
 
 _FORMATS = ("markdown", "latex", "csv")
 _TABLES = (
@@ -136,6 +134,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         from rich.console import Console
 
+        from espressivo.cli.display.tables import print_table
+
         console = Console(highlight=False)
         for table in shown:
             print_table(console, table)
@@ -146,38 +146,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _is(table: Found, name: str) -> bool:
-    """Tell whether a table has that name, or is one of those of a system each."""
+def _is(table: Table, name: str) -> bool:
+    """Return whether a table has that name, or is one of a group, one per system."""
     return table.name == name or table.name.startswith(f"{name}-")
-
-
-def print_table(console: Console, table: Found) -> None:
-    """Print a table for a terminal, its notes below."""
-    from espressivo.training.tables import turned
-
-    console.print(table.heading, style="bold", markup=False)
-    if table.name in ("main", "intervals"):
-        # Many numbers of few systems: as many systems abreast as fit.
-        abreast = max(1, (console.width - 14) // 26)
-        for start in range(0, len(table.rows), abreast):
-            _print_grid(console, turned(table.of_rows(start, start + abreast)))
-    else:
-        _print_grid(console, table)
-    for note in table.notes:
-        console.print(f"- {note}", style="dim", markup=False)
-    console.print()
-
-
-def _print_grid(console: Console, table: Found) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table(box=None, pad_edge=False)
-    for column, words in zip(table.columns, table.of_words, strict=True):
-        grid.add_column(
-            Text(column.name), justify="left" if words else "right", overflow="fold"
-        )
-    for row, texts in zip(table.rows, table.texts, strict=True):
-        grid.add_row(*map(Text, texts), style="bold" if row.strong else None)
-    console.print(grid)
-    console.print()

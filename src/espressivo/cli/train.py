@@ -1,4 +1,4 @@
-"""`espressivo train`: one model from one configuration, resumable."""
+"""`espressivo train`: train one model from one configuration; resumable."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, or go on training."""
+    """Train, or resume an interrupted training."""
     from dataclasses import replace
 
     from espressivo.cli.display.training_progress import (

@@ -1,4 +1,4 @@
-"""What `espressivo reproduce --dry-run` prints."""
+"""Plan of `espressivo reproduce --dry-run`, with its cost, printed for a terminal."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 def dry_run(
     seeds: Sequence[int], sources: Mapping[str, Source], stages: Sequence[Stage]
 ) -> None:
-    """Say what would run, how long and how much disk, and write nothing."""
+    """Estimate and print runs, time and disk of the stages; write nothing."""
     from espressivo.training.reproduce import estimate
 
     utterances = [u for source in sources.values() for u in source.utterances]
     seconds, n_assumed = estimate.durations(utterances)
     config = stages[0].config
-    heard = [min(s, config.signal.longest_s) for s in seconds]
-    costs = estimate.measure(config, sum(heard) / len(heard))
+    lengths = [min(s, config.signal.longest_s) for s in seconds]
+    costs = estimate.measure(config, sum(lengths) / len(lengths))
     found = []
     for stage in stages:
         found.append(estimate.estimate(stage, len(seeds), costs))
@@ -41,13 +41,13 @@ def print_estimates(
     n_assumed: int,
     config: ExperimentConfig,
 ) -> None:
-    """Print what would run, how long, and how much disk.
+    """Print runs, time and disk.
 
     Args:
-        found: An estimate for each stage, in their order.
-        seconds: How long each recording is.
-        n_assumed: Of how many that is assumed.
-        config: That was measured.
+        found: Estimates, one per stage, in their order.
+        seconds: Length of each recording, in seconds.
+        n_assumed: Number of recordings whose length is assumed.
+        config: Configuration whose training step was timed.
     """
     from rich.console import Console
     from rich.table import Table

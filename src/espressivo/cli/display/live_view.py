@@ -1,4 +1,4 @@
-"""What is being said now, as a line in the terminal or as lines of JSON."""
+"""Estimates of live speech, as one line in the terminal or as lines of JSON."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from espressivo.analyzer import Analyzer
     from espressivo.types import Estimate, Signal
 
-_METER = 20  # letters
+_METER = 20  # width of the level meter, in characters
 _QUIETEST_DB = -60.0
 
 
-class _Shown:
-    """What both views are."""
+class _View:
+    """What both views share: emotions by name, and a context that does nothing."""
 
     def __init__(self, analyzer: Analyzer) -> None:
         self._emotions = analyzer.classifier.card.emotions
@@ -47,19 +47,19 @@ class _Shown:
         return self._emotions[estimate.probabilities.index(p)], p
 
 
-class LineWriter(_Shown):
-    """Each estimate as a line of JSON on standard output."""
+class LineWriter(_View):
+    """Writes each estimate as a line of JSON on standard output."""
 
     def show(self, estimates: Sequence[Estimate], block: Signal, now_s: float) -> None:
-        """Write the estimates; a provisional one says so."""
+        """Write the estimates; provisional ones are marked."""
         del block
         for estimate in estimates:
             line = estimate_to_dict(estimate, self._emotions, now_s)
             print(json.dumps(line), flush=True)
 
 
-class LiveView(_Shown):
-    """A line on standard error that is drawn anew; certain windows stay above it."""
+class LiveView(_View):
+    """Redraws one line on standard error; prints final estimates above it."""
 
     def __init__(self, analyzer: Analyzer) -> None:
         from rich.console import Console
@@ -85,7 +85,7 @@ class LiveView(_Shown):
         self._live.stop()
 
     def show(self, estimates: Sequence[Estimate], block: Signal, now_s: float) -> None:
-        """Draw the line; print the windows that became certain."""
+        """Redraw the line; print the windows whose estimate is final."""
         for estimate in estimates:
             if not estimate.provisional:
                 self._console.print(self._row(estimate))

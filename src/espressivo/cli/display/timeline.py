@@ -1,4 +1,4 @@
-"""A report, as a person reads it in a terminal."""
+"""Timeline of a report, printed for a person at a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from espressivo.types import Emotion
 
 _BAR_WIDTH = 28
-_MANY = 40  # windows; more than this is a list to scroll, not to read
+_MANY = 40  # windows; a longer list would scroll the result away
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
@@ -58,7 +58,7 @@ def _summary(report: Report) -> str:
 
 
 def _profile(report: Report) -> Text:
-    """What the profile knew, and what the answer would have been without it."""
+    """Say how much speech the profile holds, and the emotion without the profile."""
     use = report.profile
     assert use is not None  # asked for only then
     before = report.probabilities_without
@@ -73,7 +73,7 @@ def _profile(report: Report) -> Text:
 
 
 def _strip(report: Report, width: int) -> Text:
-    """One line for the whole recording: colour for emotion, a dot for a pause."""
+    """Draw the recording as one line: a colour per emotion, a dot for a pause."""
     cells: list[tuple[str, str]] = [("·", "dim")] * width
     per_cell = max(1.0, report.duration_s * SAMPLE_RATE / width)
     for e in report.estimates:
