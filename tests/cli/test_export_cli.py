@@ -22,7 +22,7 @@ def test_help_teaches(capsys):
     [
         ["export", "run"],
         ["export", "run", "--out", "x", "--precision", "int3"],
-        ["export", "run", "--out", "x", "--bits", "5"],
+        ["export", "run", "--out", "x", "--bits", "4"],
         ["export", "run", "--out", "x", "--budget", "much"],
         ["export", "run", "--out", "x", "--corpus", "nameless"],
         ["export", "run", "--out", "x", "--calibration", "0"],
@@ -58,11 +58,11 @@ def test_a_target_in_the_way_is_one_line_and_exit_1(tmp_path, capsys):
 def test_options_that_contradict_are_one_line_and_exit_1(tmp_path, capsys):
     argv = ["export", str(tmp_path), "--out", str(tmp_path / "model")]
 
-    code = main([*argv, "--bits", "4", "--budget", "0.02"])
+    code = main([*argv, "--precision", "fp16", "--budget", "0.02"])
 
     err = capsys.readouterr().err
     assert (code, err.count("\n")) == (1, 1)
-    assert "a budget is for int8 with 8 bits of weights, not int4" in err
+    assert "a budget is for int8, not fp16" in err
 
 
 def test_an_interruption_says_what_is_kept(tmp_path, capsys, monkeypatch):

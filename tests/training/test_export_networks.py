@@ -10,10 +10,15 @@ from hypothesis import strategies as st  # noqa: E402
 
 from espressivo.training.clips.preprocess import condition  # noqa: E402
 from espressivo.training.config import SignalConfig  # noqa: E402
-from espressivo.training.export import calibrate, products_of, quantize, to_onnx  # noqa: E402
+from espressivo.training.export import (  # noqa: E402
+    calibrate,
+    find_matmuls,
+    quantize,
+    to_onnx,
+    values_to_calibrate,
+)
 from espressivo.training.export.checks import parity  # noqa: E402
 from espressivo.training.export.graph.tiling import tile_convolution  # noqa: E402
-from espressivo.training.export.quantize.matmuls import values_of  # noqa: E402
 from espressivo.training.export.session import open_proto  # noqa: E402
 from espressivo.training.networks import NetworkConfig, build_network  # noqa: E402
 from espressivo.training.networks.mfcc import normalize_window  # noqa: E402
@@ -107,17 +112,17 @@ def test_light_sernet_exports_at_any_length(note, window_s):
     require_same(network, to_onnx(network, 0.7), rows, 0.7)
 
 
-def test_light_sernets_convolutions_round_and_its_spectrum_does_not(note):
+def test_light_sernets_convolutions_are_quantized_and_its_spectrum_does_not(note):
     network = make_network("light_sernet", padding="fixed", window_s=3.0)
     exact = to_onnx(network)
-    products = products_of(exact)
+    matmuls = find_matmuls(exact)
     clips = [note[n : n + 48_000] for n in range(0, 336_000, 48_000)]
 
-    rounded = quantize(exact, calibrate(exact, values_of(products), clips[:4]))
+    int8 = quantize(exact, calibrate(exact, values_to_calibrate(matmuls), clips[:4]))
 
-    assert [p.name for p in products] == [f"body.{i}" for i in range(5)]
-    assert rounded.ByteSize() < 0.6 * exact.ByteSize()
-    drift = parity.compare(exact, rounded, clips[4:])
+    assert [p.name for p in matmuls] == [f"body.{i}" for i in range(5)]
+    assert int8.ByteSize() < 0.6 * exact.ByteSize()
+    drift = parity.compare(exact, int8, clips[4:])
     assert 0 < drift.worst < 0.01
 
 

@@ -19,10 +19,10 @@ from espressivo.errors import (
 from espressivo.model.classifier import load_classifier
 from espressivo.training.export import (
     ExportOptions,
+    compression,
     export_run,
     folder,
 )
-from espressivo.training.export.quantize import compression as reduction
 from espressivo.training.export.recordings import calibration_windows, draw
 from espressivo.types import Emotion
 from tests.training.runs_to_export import (
@@ -104,7 +104,7 @@ def test_the_report_measures_what_was_promised(exported):
     out, report = exported
     told = json.loads((out / "export.json").read_text())
 
-    assert told["schema"] == "espressivo.export/2"
+    assert told["schema"] == "espressivo.export/3"
     assert told["bytes"] == (out / "model.onnx").stat().st_size < told["bytes_fp32"]
     assert report.parity < 1e-4
     assert report.agreement.mean < 0.01
@@ -117,7 +117,7 @@ def test_the_report_measures_what_was_promised(exported):
         assert operator.macs == 0 or f"| {operator.operator} | " in text
 
 
-def test_products_become_integer_products_as_large(exported):
+def test_matmuls_become_integer_matmuls_as_large(exported):
     costs = exported[1].costs
     macs = [
         sum(o.macs for o in graph.operators if "Integer" in o.operator)
@@ -191,7 +191,7 @@ def test_a_folder_that_is_no_model_is_never_replaced(run, tmp_path):
 
 
 def test_a_failed_check_writes_nothing(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(reduction, "LARGEST_MEAN_CHANGE", 0.0)
+    monkeypatch.setattr(compression, "LARGEST_MEAN_CHANGE", 0.0)
 
     with pytest.raises(ExportError, match=r"most by \S+ \(.* alone\).*--keep"):
         export_run(run, tmp_path / "model", OPTIONS)

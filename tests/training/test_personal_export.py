@@ -18,7 +18,7 @@ from espressivo.cli.main import main
 from espressivo.profile.profile import Profile
 from espressivo.training.export import to_onnx
 from espressivo.training.export.graph.profile_head import with_embedding
-from espressivo.training.export.quantize.fp16 import to_half
+from espressivo.training.export.quantize.fp16 import to_fp16
 from espressivo.training.export.session import open_proto
 from espressivo.types import Emotion
 from tests.conftest import NOTE
@@ -143,7 +143,7 @@ def test_every_network_gives_its_embedding(note, kind, choices, form):
     samples = note[None, 30_000:80_000]
     graph = to_onnx(network)
     if form == "fp16":
-        graph = to_half(graph)
+        graph = to_fp16(graph)
     with torch.inference_mode():
         wanted = network.pooled(network.front(torch.tensor(samples))).numpy()
 

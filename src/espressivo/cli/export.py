@@ -20,25 +20,23 @@ Make a model folder of a finished training run: model.onnx (from 16 kHz samples 
 probabilities, everything in the graph), model.json (the card), licences, and a report
 in JSON and Markdown.
 
-The graph is compared with torch on real recordings. Then its products are rounded to
-8 bits: activations by ranges that recordings from the run's training corpora show,
-weights one scale a channel. A model that fails its checks is not written (exit 1),
-and the message says which layer drifts.
+The graph is compared with torch on real recordings. Then its matmuls are quantized to
+int8 (static QDQ): activations by ranges seen on recordings of the run's training
+corpora, weights with one scale per channel. A model that fails its checks is
+not written (exit 1), and the message names the layer that drifts.
 
---budget searches for what to round instead: it measures what each product and each
-kind of operator changes and saves, and takes the least time for the change allowed.
-What saves no time on this machine is never rounded. With --cache, another budget
-costs seconds."""
+--budget searches for the layers to quantize instead: it measures what each matmul and
+each kind of operator changes and saves, and takes the least time for the change
+allowed. What saves no time on this machine stays fp32. With --cache, another budget
+takes seconds."""
 
 _EPILOG = """\
 examples:
   espressivo export runs/tiny --out models/tiny
   espressivo export runs/tiny --out models/tiny --temperature 1.4 --force
   espressivo export runs/tiny --out models/tiny --held-out ravdess=~/corpora/ravdess
+  espressivo export runs/tiny --out models/tiny --keep "blocks.3.*"
   espressivo export runs/tiny --out models/tiny --budget 0.02 --cache ~/.cache/export
-  espressivo export runs/tiny --out models/tiny --largest-mb 7
-  espressivo export runs/tiny --out models/tiny --sensitivity --keep "blocks.3.*"
-  espressivo export runs/tiny --out models/small --bits 4
   espressivo export runs/tiny --out models/phone --precision fp16
   espressivo export runs/tiny --out models/exact --precision fp32
 
@@ -62,16 +60,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     _add_model(parser)
     _add_recordings(parser)
-    _add_rounding(parser)
+    _add_quantization(parser)
     parser.set_defaults(run=run)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--name", help="of the model (default: the run's)")
+    parser.add_argument("--name", help="name of the model (default: the run's)")
     parser.add_argument(
         "--model-version",
         metavar="VERSION",
-        help="of the model (default: that of espressivo)",
+        help="version of the model (default: that of espressivo)",
     )
     parser.add_argument(
         "--temperature",
@@ -107,29 +105,21 @@ def _add_recordings(parser: argparse.ArgumentParser) -> None:
         type=whole_number,
         default=100,
         metavar="N",
-        help="recordings that choose ranges (default: %(default)s)",
+        help="recordings that calibrate ranges of activations (default: %(default)s)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="draws recordings (default: 0)"
     )
 
 
-def _add_rounding(parser: argparse.ArgumentParser) -> None:
+def _add_quantization(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         choices=("int8", "fp16", "fp32"),
         default="int8",
-        help="int8: products in integers, for processors and browsers; fp16: half the "
+        help="int8: matmuls in integers, for processors and browsers; fp16: half the "
         "size, for WebGPU and phones' GPUs, slower on a processor; fp32: as trained "
         "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--bits",
-        type=int,
-        choices=(8, 4),
-        default=8,
-        help="of weights in int8; with 4, activations stay fp32: the smallest file, "
-        "for onnxruntime only (default: %(default)s)",
     )
     parser.add_argument(
         "--keep",
@@ -139,46 +129,19 @@ def _add_rounding(parser: argparse.ArgumentParser) -> None:
         help="layers that stay fp32, such as 'blocks.3.*'; repeatable",
     )
     parser.add_argument(
-        "--ranges",
-        choices=("mse", "percentile", "minmax", "entropy"),
-        default="mse",
-        help="how ranges of activations are chosen: least squared error, all but "
-        "0.001 %%, all that was seen, least change of the distribution "
-        "(default: %(default)s)",
-    )
-    _add_search(parser)
-
-
-def _add_search(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
         "--budget",
         type=float,
         metavar="CHANGE",
-        help="search for what to round: least time while probabilities change by at "
-        "most this in the mean, 0.02 say (default: round every product with weights)",
-    )
-    parser.add_argument(
-        "--largest-mb",
-        type=float,
-        metavar="MB",
-        help="keep the most sensitive layers in fp32 while model.onnx stays below this "
-        "size; with --budget, round more until it does (default: no bound)",
+        help="search for the layers to quantize: least time while probabilities change "
+        "by at most this in the mean, 0.02 say (default: quantize every matmul with "
+        "weights)",
     )
     parser.add_argument(
         "--cache",
         type=Path,
         metavar="DIR",
-        help="keep what is measured there, for the next budget (default: nowhere)",
-    )
-    parser.add_argument(
-        "--sensitivity",
-        action="store_true",
-        help="report what each layer alone changes and saves; --budget does too",
-    )
-    parser.add_argument(
-        "--compare-ranges",
-        action="store_true",
-        help="report what each of the --ranges would change",
+        help="keep the search's measurements there, for the next budget "
+        "(default: nowhere)",
     )
 
 
@@ -191,7 +154,6 @@ def run(args: argparse.Namespace) -> int:
         name=args.name,
         version=args.model_version,
         precision=args.precision,
-        bits=args.bits,
         temperature=args.temperature,
         corpora=dict(args.corpus),
         held_out=dict(args.held_out),
@@ -199,12 +161,8 @@ def run(args: argparse.Namespace) -> int:
         keep=args.keep,
         budget=args.budget,
         cache=args.cache,
-        largest_bytes=None if args.largest_mb is None else int(args.largest_mb * 1e6),
-        range_method=args.ranges,
         n_calibration=args.calibration,
         seed=args.seed,
-        compare_ranges=args.compare_ranges,
-        sensitivity=args.sensitivity,
         force=args.force,
         command=shlex.join(["espressivo", *sys.argv[1:]]),
     )
@@ -237,15 +195,10 @@ def _print(report: ExportReport, out: Path) -> None:
             f"top-1 {found.agreement.top1:.1%}[/]",
         )
     console.print(table)
-    for site in report.sites[:_N_SHOWN]:
+    for target in report.sites[:_N_SHOWN]:
         console.print(
-            f"  {site.name} alone: changes {site.change:.4f}, "
-            f"saves {site.share:.1%} of the time; {site.decision}",
-            style="dim",
-        )
-    for method, change in report.ranges.items():
-        console.print(
-            f"  {method} ranges: top-1 {change.top1:.1%}, change {change.mean:.4f}",
+            f"  {target.name} alone: changes {target.change:.4f}, "
+            f"saves {target.share:.1%} of the time; {target.decision}",
             style="dim",
         )
     console.print(f"the whole report: {out / 'export.md'}")

@@ -4,22 +4,26 @@ from espressivo.training.export.exporter import export_run
 from espressivo.training.export.graph.to_onnx import to_onnx
 from espressivo.training.export.options import ExportOptions
 from espressivo.training.export.quantize.calibration import (
-    Calibration,
+    ActivationCalibration,
     calibrate,
     center_logits,
 )
 from espressivo.training.export.quantize.int8 import quantize
-from espressivo.training.export.quantize.matmuls import products_of
+from espressivo.training.export.quantize.targets import (
+    find_matmuls,
+    values_to_calibrate,
+)
 from espressivo.training.export.report import ExportReport
 
 __all__ = [
-    "Calibration",
+    "ActivationCalibration",
     "ExportOptions",
     "ExportReport",
     "calibrate",
     "center_logits",
     "export_run",
-    "products_of",
+    "find_matmuls",
     "quantize",
     "to_onnx",
+    "values_to_calibrate",
 ]

@@ -1,4 +1,4 @@
-"""From a training run to a verified model folder: the steps, in order."""
+"""From a training run to a checked model folder: the steps, in order."""
 
 from __future__ import annotations
 
@@ -17,17 +17,14 @@ from espressivo.training.export import (
 from espressivo.training.export.checks import parity
 from espressivo.training.export.checks.costs import measure_costs
 from espressivo.training.export.checks.heldout import score_held_out
+from espressivo.training.export.compression import compress, draw_windows
 from espressivo.training.export.graph.logmel import FRONT_END
 from espressivo.training.export.graph.tiling import tile_convolution
 from espressivo.training.export.graph.to_onnx import to_onnx
-from espressivo.training.export.options import ExportOptions, Progress, unwatched
+from espressivo.training.export.options import ExportOptions, StepProgress, unwatched
 from espressivo.training.export.profile_part import (
     ProfilePart,
     read_profile_part,
-)
-from espressivo.training.export.quantize.compression import (
-    draw_material,
-    reduce_graph,
 )
 from espressivo.training.export.recordings import (
     fold_test_utterances,
@@ -47,29 +44,26 @@ if TYPE_CHECKING:
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.corpora import Utterance
 
-_FORMS = {
-    "int8": "static QDQ, u8 activations, s8 weights, a scale a channel",
-    "int4": "weights of 4 bits in blocks (MatMulNBits), activations float32",
-}
+_QDQ = "static QDQ, u8 activations, s8 weights, a scale a channel"
 
 
 def export_run(
     run: Path,
     out: Path,
     options: ExportOptions | None = None,
-    progress: Progress = unwatched,
+    progress: StepProgress = unwatched,
 ) -> ExportReport:
     """Write the model folder of a finished run, whole or not at all.
 
     Args:
         run: Folder that `espressivo train` wrote.
         out: The model folder to write.
-        options: How.
+        options: How to export; the defaults when None.
         progress: Called with each step's name as it begins.
 
     Raises:
-        ExportError: The graph would not be the network that was trained, or `out` is
-            taken, or the recordings are no use.
+        ExportError: The graph would not compute what the trained network computes, or
+            `out` is taken, or the recordings are too short or silent.
         TrainingError: The run has not finished.
         CorpusError: A corpus is not where it was said to be.
     """
@@ -89,24 +83,24 @@ def export_run(
     progress("reading recordings")
     trained_on = [corpus["name"] for corpus in card.trained_corpora(described)]
     utterances = training_utterances(run, config, trained_on, options.corpora)
-    material = draw_material(utterances, config, options)
-    require_windows(material.checks)  # on silence all graphs agree
+    windows = draw_windows(utterances, config, options)
+    require_windows(windows.checks)  # on silence all graphs would agree
     progress("comparing with torch")
     measured: dict[str, Any] = {
         "parity": parity.require_parity(
-            network, fp32, temperature, material.checks, signal
+            network, fp32, temperature, windows.checks, signal
         )
     }
-    profile_head = read_profile_part(run, fp32, temperature, name, material.checks)
+    profile_head = read_profile_part(run, fp32, temperature, name, windows.checks)
     if profile_head is not None:
         measured["profile_parity"] = profile_head.drift
         measured["profile_bytes"] = profile_head.graph.ByteSize()
-    with folder.disk_errors(out):  # of temporary files and of caches too
-        shipped, more = reduce_graph(fp32, material, options, progress)
+    with folder.disk_errors(out):  # temporary files and caches are written too
+        shipped, more = compress(fp32, windows, options, progress)
         measured |= more
-        if options.form != "fp16":  # a GPU would rather have one large operator
+        if options.precision != "fp16":  # on a GPU one large operator is faster
             shipped = tile_convolution(shipped)
-        measured["rows"] = parity.require_rows(shipped, material.checks)
+        measured["rows"] = parity.require_rows(shipped, windows.checks)
 
         made_by = _made_by(options, measured)
         details: dict[str, Any] = {
@@ -133,7 +127,7 @@ def _require_deployable(config: ExperimentConfig) -> None:
 
 
 def _labelled(run: Path, options: ExportOptions) -> dict[str, list[Utterance]]:
-    """Read what can be scored: corpora given for it, and what a fold tests."""
+    """Read the held-out corpora, and the test part of the run's fold if it has one."""
     sets = {name: read_corpus(name, root) for name, root in options.held_out.items()}
     tested = fold_test_utterances(run, options.corpora)
     if tested is not None:
@@ -145,11 +139,11 @@ def _made_by(options: ExportOptions, measured: dict[str, Any]) -> dict[str, Any]
     made_by: dict[str, Any] = {
         "command": options.command or None,
         "seed": options.seed,
-        "precision": options.form,
+        "precision": options.precision,
     }
     if options.calibrates:
         made_by["quantization"] = {
-            "form": _FORMS[options.form],
+            "form": _QDQ,
             "ranges": measured.get("range_method"),
             "n_calibration": measured["n_calibration"],
             "kept_fp32": list(measured["kept"]),
@@ -175,7 +169,7 @@ def _write(
             version=details["version"],
             precision=details["made_by"]["precision"],
             sha256=folder.write_model(stage, shipped, details, profile_head),
-            # Scalars and slice bounds are not learned, nor are spectrum and positions.
+            # Scalars and slice bounds are not trained, nor are spectrum and positions.
             n_parameters=sum(
                 n for name, n in sizes.items() if n > 4 and name not in fixed
             ),

@@ -15,14 +15,14 @@ Precision: TypeAlias = Literal["int8", "fp16", "fp32"]
 
 
 class StepProgress(Protocol):
-    """Told what is going on."""
+    """Called as each step begins."""
 
     def __call__(self, step: str, done: int = 0, total: int = 0) -> None:
-        """Say which step begins, and how many of how many like it are done."""
+        """Take the step's name, and how many of how many like it are done."""
 
 
 def unwatched(step: str, done: int = 0, total: int = 0) -> None:
-    """Tell nobody."""
+    """Do nothing: the progress of an export that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

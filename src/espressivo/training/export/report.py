@@ -1,4 +1,4 @@
-"""What an export did and measured, as an object and as JSON."""
+"""The report of an export, as an object and as JSON."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from espressivo.training.export.checks.costs import Costs
+    from espressivo.training.export.checks.costs import ExportCosts
     from espressivo.training.export.checks.parity import Agreement
     from espressivo.training.scores.bootstrap import Interval
 
-SCHEMA = "espressivo.export/2"
+SCHEMA = "espressivo.export/3"
 """Name and version of the JSON that `ExportReport.to_dict` returns."""
 
 
@@ -21,14 +21,14 @@ class HeldOut:
     Intervals are of 95 %, over speakers; None for a single speaker.
 
     Attributes:
-        corpus: Its name.
-        n_speakers: In it.
-        ua_fp32: Mean recall of the exact graph, 0 to 1.
-        ua_fp32_interval: Of it.
-        ua: The same of the graph that is shipped.
-        ua_interval: Of it.
-        difference: Of `ua` less `ua_fp32`, both on the same speakers.
-        agreement: Of the two graphs' probabilities.
+        corpus: Name of the corpus.
+        n_speakers: Number of its speakers.
+        ua_fp32: Mean recall (UA) of the exact graph, 0 to 1.
+        ua_fp32_interval: Interval of `ua_fp32`.
+        ua: UA of the graph that is shipped.
+        ua_interval: Interval of `ua`.
+        difference: Interval of `ua` less `ua_fp32`, both on the same speakers.
+        agreement: Agreement of the two graphs' probabilities.
     """
 
     corpus: str
@@ -42,16 +42,16 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True)
-class MeasuredSite:
-    """What could be rounded, what that does, and whether it was.
+class MeasuredTarget:
+    """A quantization target: what quantizing it does, and whether it was quantized.
 
     Attributes:
         name: A layer, or a kind of operator.
-        kind: `weights`, `attention` (a product of two activations) or `operator`.
+        kind: `weights`, `attention` (a matmul of two activations) or `operator`.
         change: Mean over recordings of the largest change of a probability, with
-            nothing else rounded.
-        seconds: Saved on a window of 8 s; below 0 where it costs time.
-        share: The same, of the exact graph's time.
+            nothing else quantized.
+        seconds: Time saved on a window of 8 s; below 0 where it costs time.
+        share: The same, as a share of the exact graph's time.
         decision: `8 bits` or `fp32`, and why.
     """
 
@@ -65,13 +65,13 @@ class MeasuredSite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportReport:
-    """What came out of an export.
+    """What an export wrote and measured.
 
     Attributes:
-        name: Of the model.
-        version: Of the model.
-        precision: `int8`, `int4` (of weights), `fp16` or `fp32`.
-        sha256: Of `model.onnx`.
+        name: Name of the model.
+        version: Version of the model.
+        precision: `int8`, `fp16` or `fp32`.
+        sha256: Hash of `model.onnx`.
         n_parameters: Trained numbers in the graph.
         bytes_fp32: Size of the exact graph.
         bytes: Size of the graph that is shipped.
@@ -81,18 +81,16 @@ class ExportReport:
         costs: Time, memory and operators of both graphs.
         agreement: Shipped graph against fp32, on training recordings that calibrated
             nothing; None for fp32.
-        products: What is rounded.
-        kept: Products with weights that could have been, and stayed fp32.
+        products: Names of the targets that are quantized.
+        kept: Matmuls with weights that stayed fp32.
         range_method: How ranges of activations were chosen; None where none were.
         n_calibration: Recordings that chose them.
-        budget: Change of a probability that a search was to stay within, if there was
-            one.
+        budget: Change of a probability that bounded the search; None without a search.
         operators: Kind of operator -> how many the shipped graph holds.
-        sites: Each alone, where that was measured; what changes most comes first.
-        ranges: Method of choosing ranges -> agreement with fp32, where that was asked.
+        sites: Each target alone, where that was measured; the most sensitive first.
         held_out: Scores on labelled recordings that trained nothing.
-        profile_parity: Largest drift of `profile.onnx`'s probabilities from what was
-            fitted; None where the model takes no profiles.
+        profile_parity: Largest drift of `profile.onnx`'s probabilities from those of
+            the fitted head; None where the model takes no profiles.
         profile_bytes: Size of `profile.onnx`.
     """
 
@@ -106,7 +104,7 @@ class ExportReport:
     temperature: float
     parity: float
     rows: float
-    costs: Costs
+    costs: ExportCosts
     agreement: Agreement | None = None
     products: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
@@ -114,12 +112,11 @@ class ExportReport:
     n_calibration: int = 0
     budget: float | None = None
     operators: dict[str, int] = field(default_factory=dict)
-    sites: tuple[MeasuredSite, ...] = ()
-    ranges: dict[str, Agreement] = field(default_factory=dict)
+    sites: tuple[MeasuredTarget, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
     profile_parity: float | None = None
     profile_bytes: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can say it."""
+        """Return all fields as a dictionary of JSON values."""
         return {"schema": SCHEMA} | asdict(self)

@@ -8,24 +8,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from espressivo.bench import OperatorCost
-    from espressivo.training.export.checks.costs import (
-        Costs,
-        GraphCosts,
-    )
+    from espressivo.training.export.checks.costs import ExportCosts, GraphCosts
     from espressivo.training.export.checks.parity import Agreement
     from espressivo.training.export.report import (
         ExportReport,
         HeldOut,
-        MeasuredSite,
+        MeasuredTarget,
     )
     from espressivo.training.scores.bootstrap import Interval
 
-_LEAST_SHARE = 0.001  # of the time; kinds of operator below are one row together
+_LEAST_SHARE = 0.001  # of the time; kinds of operators below it share one row
 
 
 def rows_of(report: ExportReport) -> list[tuple[str, str]]:
-    """Return what matters most as pairs."""
-    costs, form = report.costs, report.precision
+    """Return the main figures as pairs of name and value."""
+    costs, precision = report.costs, report.precision
     rows = [
         ("parameters", f"{report.n_parameters:,}"),
         ("fp32 graph", _megabytes(report.bytes_fp32)),
@@ -43,12 +40,12 @@ def rows_of(report: ExportReport) -> list[tuple[str, str]]:
     if report.agreement is None:
         return rows
     rows[4:4] = [
-        (f"{form} graph", _megabytes(report.bytes)),
-        (f"time, {form}", _time(costs, costs.shipped)),
-        (f"time, {form} / fp32", f"{costs.ratio:.3f} (median of rounds in turn)"),
-        (f"peak memory, {form}", _megabytes(costs.shipped.peak_bytes)),
+        (f"{precision} graph", _megabytes(report.bytes)),
+        (f"time, {precision}", _time(costs, costs.shipped)),
+        (f"time, {precision} / fp32", f"{costs.ratio:.3f} (median of rounds in turn)"),
+        (f"peak memory, {precision}", _megabytes(costs.shipped.peak_bytes)),
     ]
-    rows.append((f"{form} against fp32", _agreement(report.agreement)))
+    rows.append((f"{precision} against fp32", _agreement(report.agreement)))
     if report.n_calibration:
         method = f"{report.range_method} ranges, " if report.range_method else ""
         rows.append(("calibrated by", f"{method}{report.n_calibration} recordings"))
@@ -66,9 +63,12 @@ def to_markdown(report: ExportReport) -> str:
         lines += ["", "## On labelled recordings", "", *_held_out(report)]
     lines += ["", "## What the operators cost", "", *_operators(report)]
     if report.sites:
-        lines += ["", "## What each part changes and saves", "", *_sites(report.sites)]
-    if report.ranges:
-        lines += ["", "## Ways to choose ranges", "", *_ranges(report.ranges)]
+        lines += [
+            "",
+            "## What each part changes and saves",
+            "",
+            *_targets(report.sites),
+        ]
     if report.products:
         lines += ["", f"In {report.precision}: {', '.join(report.products)}."]
     if report.kept:
@@ -76,7 +76,7 @@ def to_markdown(report: ExportReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _measured_on(costs: Costs) -> str:
+def _measured_on(costs: ExportCosts) -> str:
     flags = f" ({', '.join(costs.instructions)})" if costs.instructions else ""
     return (
         f"Times: medians on one thread of {costs.processor}{flags}, a window of "
@@ -86,8 +86,14 @@ def _measured_on(costs: Costs) -> str:
 
 
 def _held_out(report: ExportReport) -> list[str]:
-    form, rows = report.precision, [_held_out_row(found) for found in report.held_out]
-    head = ["corpus", "recordings", "speakers", "UA fp32 (95 %)", f"UA {form} (95 %)"]
+    rows = [_held_out_row(found) for found in report.held_out]
+    head = [
+        "corpus",
+        "recordings",
+        "speakers",
+        "UA fp32 (95 %)",
+        f"UA {report.precision} (95 %)",
+    ]
     head += ["difference, points (95 %)", "top-1", "mean, worst change"]
     n_columns = len(head) if report.agreement is not None else 4
     return _table(head[:n_columns], [row[:n_columns] for row in rows])
@@ -112,13 +118,13 @@ def _held_out_row(found: HeldOut) -> tuple[str, ...]:
 
 
 def _operators(report: ExportReport) -> list[str]:
-    """One row a kind of operator, either graph's nodes, MACs and time side by side."""
+    """Return a row per kind of operator: nodes, MACs and time of either graph."""
     graphs = {"fp32": report.costs.fp32}
     if report.agreement is not None:
         graphs[report.precision] = report.costs.shipped
     found = [{o.operator: o for o in graph.operators} for graph in graphs.values()]
     kinds = dict.fromkeys(kind for operators in reversed(found) for kind in operators)
-    counted = {o.operator for operators in found for o in _that_count(operators)}
+    counted = {o.operator for operators in found for o in _at_least_a_share(operators)}
     rows, others = [], ["others"]
     for kind in kinds:
         if kind in counted:
@@ -128,12 +134,12 @@ def _operators(report: ExportReport) -> list[str]:
         rest = sum(o.seconds for o in operators.values() if o.operator not in counted)
         others += ["", "", f"{1e3 * rest:.2f}"]
     head = ["operator"]
-    for form in graphs:
-        head += [f"{form}: nodes", "MMAC", "ms"]
+    for precision in graphs:
+        head += [f"{precision}: nodes", "MMAC", "ms"]
     return _table(head, [*rows, others])
 
 
-def _that_count(operators: dict[str, OperatorCost]) -> list[OperatorCost]:
+def _at_least_a_share(operators: dict[str, OperatorCost]) -> list[OperatorCost]:
     least = _LEAST_SHARE * sum(o.seconds for o in operators.values())
     return [o for o in operators.values() if o.macs or o.seconds >= least]
 
@@ -145,36 +151,19 @@ def _operator_cells(found: OperatorCost | None) -> tuple[str, str, str]:
     return str(found.calls), macs, f"{1e3 * found.seconds:.2f}"
 
 
-def _sites(sites: Iterable[MeasuredSite]) -> list[str]:
+def _targets(targets: Iterable[MeasuredTarget]) -> list[str]:
     head = ("part, alone in 8 bits", "mean change", "saves, ms", "of fp32's time")
     return _table(
         (*head, "decision"),
         (
             (
-                site.name if site.kind != "operator" else f"all {site.name}",
-                f"{site.change:.5f}",
-                f"{1e3 * site.seconds:+.2f}",
-                f"{site.share:+.1%}",
-                site.decision,
+                target.name if target.kind != "operator" else f"all {target.name}",
+                f"{target.change:.5f}",
+                f"{1e3 * target.seconds:+.2f}",
+                f"{target.share:+.1%}",
+                target.decision,
             )
-            for site in sites
-        ),
-    )
-
-
-def _ranges(ranges: dict[str, Agreement]) -> list[str]:
-    head = ("ranges", "top-1", "mean change", "p95", "worst")
-    return _table(
-        head,
-        (
-            (
-                method,
-                f"{change.top1:.1%}",
-                f"{change.mean:.4f}",
-                f"{change.p95:.4f}",
-                f"{change.worst:.3f}",
-            )
-            for method, change in ranges.items()
+            for target in targets
         ),
     )
 
@@ -205,7 +194,7 @@ def _percent(ua: float, interval: Interval | None) -> str:
     return f"{100 * ua:.2f} ({100 * interval.low:.2f}..{100 * interval.high:.2f})"
 
 
-def _time(costs: Costs, graph: GraphCosts) -> str:
+def _time(costs: ExportCosts, graph: GraphCosts) -> str:
     factor = graph.seconds / costs.window_s
     return f"{1e3 * graph.seconds:.1f} ms (real-time factor {factor:.5f})"
 

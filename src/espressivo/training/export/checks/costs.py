@@ -1,4 +1,4 @@
-"""What the exact graph and the shipped one cost, measured side by side."""
+"""Time, memory and operators of the exact graph and the shipped one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _ROUNDS = 21
 
 @dataclass(frozen=True, slots=True)
 class GraphCosts:
-    """What one window through a graph costs on one thread.
+    """The cost of one window through a graph on one thread.
 
     Attributes:
-        seconds: Median.
+        seconds: Median time.
         peak_bytes: Memory that the graph adds to a process; None where the system does
             not tell.
         operators: Each kind of operator that onnxruntime runs, the slowest first.
@@ -37,13 +37,13 @@ class GraphCosts:
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
+class ExportCosts:
     """Both graphs on one window, run in turn.
 
     Attributes:
-        window_s: Its length: the longest of which the model hears everything.
-        processor: That this was measured on.
-        instructions: For 8 bits, that it has.
+        window_s: Length of the window: the longest that the model takes whole.
+        processor: Name of the processor that this was measured on.
+        instructions: Its instructions for 8 bits.
         fp32: The exact graph.
         shipped: The graph that is shipped; the same object where that is fp32.
         ratio: Median over rounds of the shipped graph's time over the exact one's.
@@ -59,7 +59,7 @@ class Costs:
 
 def measure_costs(
     fp32: onnx.ModelProto, shipped: onnx.ModelProto, window_s: float
-) -> Costs:
+) -> ExportCosts:
     """Measure time, memory and operators; where both are the same graph, once."""
     models = {"fp32": fp32} if shipped is fp32 else {"fp32": fp32, "shipped": shipped}
     graphs = {name: model.SerializeToString() for name, model in models.items()}
@@ -73,7 +73,7 @@ def measure_costs(
         for name, graph in graphs.items()
     }
     rounds = zip(times["fp32"], times.get("shipped", times["fp32"]), strict=True)
-    return Costs(
+    return ExportCosts(
         window_s=window_s,
         processor=processor_name(),
         instructions=eight_bit_instructions(),

@@ -1,7 +1,8 @@
-"""Layers that several networks have, as ONNX operators, frames before channels."""
+"""Layers that several networks share, as ONNX operators, frames before channels."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 
 
 _LEAST_PEAK = 0.5  # of a row
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionLayers:
+    """The linear layers of a self-attention; the bias of the keys is not needed."""
+
+    query: nn.Module
+    key: nn.Module
+    value: nn.Module
+    out: nn.Module
+    n_heads: int
 
 
 def emit_linear(graph: GraphBuilder, module: nn.Module, x: str, name: str) -> str:
@@ -43,9 +55,9 @@ def emit_scaled_linear(
 ) -> str:
     """Multiply rows of x [B, T, in], outputs of GELU, by `weight` [in, out].
 
-    Each row is divided by its largest number first, and multiplied by it afterwards: a
-    quiet row then has as many of 256 levels as a loud one. GELU never gives less than
-    -0.17, so that no number of a scaled row is less than -0.34.
+    Each row is divided by its largest number first and multiplied by it afterwards, so
+    that a quiet row has as many of 256 levels as a loud one. The minimum of GELU is
+    -0.17, so no number of a scaled row is less than -0.34.
     """
     peak = graph.reduce("Max", x, [2], f"{name}.peak", keep=True)
     peak = graph.op("Max", [peak, graph.number(_LEAST_PEAK)], f"{name}.scale")
@@ -67,9 +79,8 @@ def emit_convolution(
 ) -> str:
     """Convolve frames [B, T, in] over time: [B, T', out].
 
-    As one product over unfolded frames it needs no transposition, and its input
-    quantizes like any other's (onnxruntime has an integer convolution only where the
-    output is quantized too).
+    As one matmul over unfolded frames it needs no transposition, and only its input is
+    quantized (onnxruntime's integer convolution quantizes the output too).
     """
     convolution = cast("nn.Conv1d", module)
     kernel = array(convolution.weight)  # [out, in, size]
@@ -84,6 +95,49 @@ def emit_convolution(
     if scaled:
         return emit_scaled_linear(graph, unfolded, weight, bias, name)
     return graph.linear(unfolded, weight, bias, name)
+
+
+def emit_attention(
+    graph: GraphBuilder, layers: AttentionLayers, x: str, name: str
+) -> str:
+    """Apply self-attention over all frames of x [B, T, width]: [B, T, width].
+
+    A bias of the keys would add the same to all scores of a frame, and softmax would
+    remove it again.
+    """
+    query, key, value, out = (
+        cast("nn.Linear", layer)
+        for layer in (layers.query, layers.key, layers.value, layers.out)
+    )
+    n_heads, width = layers.n_heads, query.out_features
+    # The scores are divided by sqrt(64) before the softmax: so are the query weights.
+    scale = (width // n_heads) ** -0.5
+    queries = graph.linear(
+        x, array(query.weight).T * scale, array(query.bias) * scale, f"{name}.query"
+    )
+    keys = graph.linear(x, array(key.weight).T, None, f"{name}.key")
+    values = graph.linear(x, array(value.weight).T, array(value.bias), f"{name}.value")
+
+    def heads(of: str, role: str, order: list[int]) -> str:
+        apart = graph.op(
+            "Reshape", [of, graph.integers(0, 0, n_heads, -1)], f"{name}.{role}.apart"
+        )
+        return graph.op("Transpose", [apart], f"{name}.{role}.heads", perm=order)
+
+    scores = graph.op(
+        "MatMul",
+        [heads(queries, "query", [0, 2, 1, 3]), heads(keys, "key", [0, 2, 3, 1])],
+        f"{name}.scores",
+    )
+    shares = graph.op("Softmax", [scores], f"{name}.shares", axis=-1)
+    mixed = graph.op(
+        "MatMul", [shares, heads(values, "value", [0, 2, 1, 3])], f"{name}.mixed"
+    )
+    together = graph.op("Transpose", [mixed], f"{name}.together", perm=[0, 2, 1, 3])
+    joined = graph.op(
+        "Reshape", [together, graph.integers(0, 0, width)], f"{name}.joined"
+    )
+    return graph.linear(joined, array(out.weight).T, array(out.bias), f"{name}.out")
 
 
 def unfold(graph: GraphBuilder, frames: str, size: int, stride: int, name: str) -> str:

@@ -1,1 +1,1 @@
-"""An fp32 graph reduced to int8 (static QDQ) or fp16."""
+"""Quantization: an fp32 graph to int8 (static QDQ) or fp16."""

@@ -1,7 +1,7 @@
-"""What values reach a graph's products on real recordings, and the ranges to keep.
+"""Ranges, means and second moments of activations, observed on real recordings.
 
-onnxruntime's own calibrators keep histograms of equal shapes only; recordings differ
-in length, and that they do is the point of calibrating with them.
+onnxruntime's own histogram calibrators refuse recordings of different lengths, and
+windows do differ in length when a model is used.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import onnx
 from onnx import numpy_helper
 
 from espressivo.training.export.quantize.gptq import (
-    Inputs,
-    observe_inputs,
+    InputStatistics,
+    input_statistics,
 )
-from espressivo.training.export.quantize.matmuls import products_of
 from espressivo.training.export.quantize.ranges import (
     N_BINS,
     Histogram,
     choose_range,
-    round_trip,
+    fake_quantize,
 )
+from espressivo.training.export.quantize.targets import find_matmuls
 from espressivo.training.export.recordings import require_windows
 from espressivo.training.export.session import open_proto
 
@@ -33,45 +33,44 @@ if TYPE_CHECKING:
     import onnxruntime as ort
     from numpy.typing import NDArray
 
-    from espressivo.training.export.quantize.ranges import RangeMethod
     from espressivo.types import Signal
 
     _Float: TypeAlias = NDArray[np.float64]
 
 
-_LARGEST = 2**20  # elements of a value that a recording gives
+_LARGEST = 2**20  # elements of a value that one recording contributes
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays do not compare to one bool
-class CalibratedValue:
-    """How to round one value, and what that does to it.
+class CalibratedActivation:
+    """The range of one activation, and what quantization does to its mean.
 
     Attributes:
-        low: Least that is kept apart, at most 0.
-        high: Greatest, at least 0.
-        mean: Of each channel [width]; empty where two activations are multiplied.
-        rounded_mean: The same, once rounded.
-        inputs: How the channels move together; None where no MatMul with weights sums
+        low: Lower end of the range, at most 0.
+        high: Upper end, at least 0.
+        mean: Mean of each channel [width]; empty where two activations are multiplied.
+        quantized_mean: The same after quantization.
+        inputs: Second moments of the channels; None where no MatMul with weights sums
             over them.
     """
 
     low: float
     high: float
     mean: _Float
-    rounded_mean: _Float
-    inputs: Inputs | None
+    quantized_mean: _Float
+    inputs: InputStatistics | None
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """What recordings said about the values that enter a graph's products.
+class ActivationCalibration:
+    """Statistics of the activations that enter a graph's matmuls.
 
     Attributes:
-        values: By name.
+        values: Name of a value -> its statistics.
         n_recordings: How many recordings were run.
     """
 
-    values: dict[str, CalibratedValue]
+    values: dict[str, CalibratedActivation]
     n_recordings: int
 
 
@@ -79,15 +78,13 @@ def calibrate(
     model: onnx.ModelProto,
     values: Sequence[str],
     recordings: Sequence[Signal],
-    method: RangeMethod = "mse",
-) -> Calibration:
+) -> ActivationCalibration:
     """Run recordings through a graph and choose a range for each of `values`.
 
     Args:
         model: In fp32.
-        values: Names of what is to be quantized.
+        values: Names of the activations to be quantized.
         recordings: At 16 kHz, 0.5 to 8 s, of varied lengths.
-        method: How a range is chosen, see `choose_range`.
 
     Raises:
         ExportError: There are no recordings, one is too short or too long, or none has
@@ -97,33 +94,36 @@ def calibrate(
     axes = {name: a for name, a in _channel_axes(model).items() if name in values}
     session = open_proto(model, values)
     histograms, grams = _survey(session, values, axes, recordings)
-    ranges = {name: choose_range(seen, method) for name, seen in histograms.items()}
-    # Once more, now that it is known what rounding will do.
+    ranges = {name: choose_range(seen) for name, seen in histograms.items()}
+    # A third pass: means after quantization can be taken once the ranges are known.
     n_rows = dict.fromkeys(axes, 0)
     sums: dict[str, Any] = dict.fromkeys(axes, 0)
     for name, rows in _observe(session, list(axes), recordings, axes):
-        back = round_trip(rows, *ranges[name])
+        back = fake_quantize(rows, *ranges[name])
         sums[name] += np.stack([rows, back]).sum(1, dtype=np.float64)
         n_rows[name] += len(rows)
     nothing = np.zeros(0)
     calibrated = {}
     for name in values:
         if name not in sums:
-            calibrated[name] = CalibratedValue(*ranges[name], nothing, nothing, None)
+            calibrated[name] = CalibratedActivation(
+                *ranges[name], nothing, nothing, None
+            )
             continue
-        mean, rounded_mean = sums[name] / n_rows[name]
-        moving = observe_inputs(grams[name]) if name in grams else None
-        calibrated[name] = CalibratedValue(*ranges[name], mean, rounded_mean, moving)
-    return Calibration(calibrated, len(recordings))
+        mean, quantized_mean = sums[name] / n_rows[name]
+        inputs = input_statistics(grams[name]) if name in grams else None
+        calibrated[name] = CalibratedActivation(
+            *ranges[name], mean, quantized_mean, inputs
+        )
+    return ActivationCalibration(calibrated, len(recordings))
 
 
 def observe_ranges(
     model: onnx.ModelProto,
     values: Sequence[str],
     recordings: Sequence[Signal],
-    method: RangeMethod = "mse",
 ) -> dict[str, tuple[float, float]]:
-    """Return a range of each value, of any shape; nothing else is learned of it.
+    """Return the range of each value, of any shape, without means and moments.
 
     Raises:
         ExportError: There are no recordings, one is too short or too long, or none has
@@ -136,8 +136,7 @@ def observe_ranges(
     for name, rows in _observe(session, values, recordings):
         counts[name] += np.histogram(rows, N_BINS, bounds[name])[0]
     return {
-        name: choose_range(Histogram(*bounds[name], counts[name]), method)
-        for name in values
+        name: choose_range(Histogram(*bounds[name], counts[name])) for name in values
     }
 
 
@@ -147,7 +146,7 @@ def _survey(
     axes: Mapping[str, int],
     recordings: Sequence[Signal],
 ) -> tuple[dict[str, Histogram], dict[str, _Float]]:
-    """Return histograms, and of what enters MatMul the sum of rows' outer products."""
+    """Return histograms, and Gram matrices of the inputs of MatMul."""
     bounds = _bounds(session, values, recordings)
     # In a second pass, so that histograms are exact and the order does not matter.
     counts: dict[str, Any] = dict.fromkeys(values, 0)
@@ -172,22 +171,22 @@ def _bounds(
 
 
 def center_logits(
-    fp32: onnx.ModelProto, rounded: onnx.ModelProto, recordings: Sequence[Signal]
+    fp32: onnx.ModelProto, quantized: onnx.ModelProto, recordings: Sequence[Signal]
 ) -> onnx.ModelProto:
-    """Return `rounded` with the mean logits of `fp32` over the recordings.
+    """Return `quantized` with the mean logits of `fp32` over the recordings.
 
-    Each product's bias makes good what its own rounding does to its mean; what the
-    layers do to each other's is left for here.
+    The bias of each matmul corrects the mean error of that matmul alone. The joint
+    error of several layers is corrected here, in the bias of the logits.
     """
     logits = ["logits"]
     means = [
         np.concatenate(
             [rows for _, rows in _observe(session, logits, recordings, {"logits": -1})]
         ).mean(0, dtype=np.float64)
-        for session in (open_proto(m, logits) for m in (fp32, rounded))
+        for session in (open_proto(m, logits) for m in (fp32, quantized))
     ]
     centered = onnx.ModelProto()
-    centered.CopyFrom(rounded)
+    centered.CopyFrom(quantized)
     for tensor in centered.graph.initializer:
         if tensor.name == "logits.bias":
             bias = numpy_helper.to_array(tensor) + (means[0] - means[1])
@@ -198,12 +197,12 @@ def center_logits(
 
 
 def _channel_axes(model: onnx.ModelProto) -> dict[str, int]:
-    """Return where the channels are of what products with weights take and give."""
+    """Return the channel axis of inputs of matmuls, and of outputs of convolutions."""
     axes = {}
-    for product in products_of(model):
-        axes[product.value] = -1 if product.operator == "MatMul" else 1
-        if product.operator == "Conv":
-            axes[product.output] = 1
+    for matmul in find_matmuls(model):
+        axes[matmul.value] = -1 if matmul.operator == "MatMul" else 1
+        if matmul.operator == "Conv":
+            axes[matmul.output] = 1
     return axes
 
 
@@ -213,13 +212,12 @@ def _observe(
     recordings: Sequence[Signal],
     axes: Mapping[str, int] | None = None,
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield each value, recording by recording, in even samples of what is very large.
+    """Yield each value, recording by recording; very large ones are subsampled evenly.
 
-    Those whose channels have a known axis come as rows [N, channels], others as they
-    may, [N, 1].
+    Values with a known channel axis come as rows [N, channels], others as [N, 1].
     """
     if not values:
-        return  # a session that is asked for nothing gives all
+        return  # a session that is asked for no outputs returns all of them
     axes = axes or {}
     for signal in recordings:
         outputs = session.run(list(values), {"samples": signal[None]})

@@ -1,8 +1,8 @@
 """fp32 graph -> fp16 graph, for WebGPU and phones' GPUs: half the bytes.
 
-On a processor onnxruntime casts every product back and forth, which takes as long as
-fp32 or longer. What fp16 cannot hold stays fp32: the front end, whose values span
-decades, and sums over time with all behind them, to the probabilities.
+On a CPU onnxruntime casts every matmul back and forth, which takes as long as fp32 or
+longer. What fp16 cannot represent stays fp32: the front end, whose values span decades,
+and sums over time with everything behind them, to the probabilities.
 
 onnxruntime's own converter is not used: between two nodes that it is told to leave in
 fp32 it casts to fp16 and back (1.32), the samples included.
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _FRONT_ENDS = ("mel", "mfcc", "conv.0")
-"""Values where a front end ends, a network having one: a spectrum of 16 decades, or
-what the norm of the first convolution leaves."""
+"""Last values of a front end, of which a network has one: a spectrum of 16 decades, or
+the normalized first convolution."""
 
 _SUMS = {"ReduceMean", "ReduceSum"}  # over time, 400 frames
 
 
-def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of the graph that computes in fp16; input and output stay float32.
 
     Args:
@@ -39,20 +39,20 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
         ExportError: A weight is beyond fp16's range, or the graph is not ours.
     """
     exact = exact_nodes(model)
-    half = _Half(model)
+    writer = _Fp16Writer(model)
     for node in model.graph.node:
-        half.add(node, exact=node.name in exact)
-    return half.finish()
+        writer.add(node, exact=node.name in exact)
+    return writer.finish()
 
 
 def exact_nodes(model: onnx.ModelProto) -> set[str]:
-    """Return the names of the nodes that stay fp32, see `to_half`."""
+    """Return the names of the nodes that stay fp32, see `to_fp16`."""
     made_by = producers(model)
     ends = [value for value in _FRONT_ENDS if value in made_by]
     if not ends:
         raise ExportError(
             f"the graph computes none of {', '.join(_FRONT_ENDS)}, where fp16 may "
-            "begin; convert what `to_onnx` returned, before it is rounded or tiled"
+            "begin; convert what `to_onnx` returned, before it is quantized or tiled"
         )
     exact: set[str] = set()
     wanted = [made_by[value] for value in ends]
@@ -69,20 +69,20 @@ def exact_nodes(model: onnx.ModelProto) -> set[str]:
     return exact
 
 
-class _Half:
+class _Fp16Writer:
     """The nodes and initializers of a graph while it is converted."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = onnx.ModelProto()
         self._model.CopyFrom(model)
         self._weights = {t.name: t for t in model.graph.initializer}
-        # Of every float value the names it has in either type, made when asked for.
+        # Names of every float value by type; a cast is added when it is first needed.
         self._forms = {value: {TensorProto.FLOAT: value} for value in _floats(model)}
         self._nodes: list[onnx.NodeProto] = []
         self._tensors: dict[str, onnx.TensorProto] = {}
 
     def add(self, node: onnx.NodeProto, *, exact: bool) -> None:
-        """Take a node, its floats being fp32 if `exact` and fp16 else."""
+        """Take a node that computes in fp32 if `exact`, else in fp16."""
         kind = TensorProto.FLOAT if exact else TensorProto.FLOAT16
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
@@ -102,7 +102,7 @@ class _Half:
         return self._model
 
     def _input(self, value: str, kind: int) -> str:
-        """Return the name of a value in the type that is asked for."""
+        """Return the name of a value in this type, adding a cast if needed."""
         if value not in self._forms:  # lengths, indices, float64
             if value in self._weights:
                 self._tensors[value] = self._weights[value]
@@ -128,12 +128,12 @@ class _Half:
                 f"{name} reaches {largest:.3g}, fp16 ends at 65504; "
                 "export with --precision fp32 or int8"
             )
-        halved = f"{name}.f16"
-        if halved not in self._tensors:
-            self._tensors[halved] = numpy_helper.from_array(
-                values.astype(np.float16), halved
+        fp16 = f"{name}.f16"
+        if fp16 not in self._tensors:
+            self._tensors[fp16] = numpy_helper.from_array(
+                values.astype(np.float16), fp16
             )
-        return halved
+        return fp16
 
 
 def _floats(model: onnx.ModelProto) -> Iterable[str]:

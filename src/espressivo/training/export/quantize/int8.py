@@ -1,9 +1,9 @@
-"""fp32 graph -> int8 graph: u8 activations and s8 weights where the products are.
+"""fp32 graph -> int8 graph, static QDQ: u8 activations and s8 weights in matmuls.
 
-Only what enters a product is rounded; what leaves it stays fp32, so the residual
-stream, whose outlying channels would cost the others their resolution, never is.
-onnxruntime turns each such product into one integer kernel. A convolution is the
-exception: its integer kernel rounds what leaves it too.
+Only the inputs of a matmul are quantized. Its output stays fp32, and so does the
+residual stream, whose outlying channels would cost the others their resolution.
+onnxruntime turns each such matmul into one integer kernel. A convolution is the
+exception: its integer kernel quantizes its output too.
 """
 
 from __future__ import annotations
@@ -23,14 +23,11 @@ from espressivo.training.export.graph.data_movement import (
     source_of,
 )
 from espressivo.training.export.quantize.gptq import (
-    round_kernels,
-    round_weights,
+    quantize_kernels,
+    quantize_weights,
 )
-from espressivo.training.export.quantize.matmuls import (
-    Product,
-    products_of,
-)
-from espressivo.training.export.quantize.ranges import affine
+from espressivo.training.export.quantize.ranges import affine_parameters
+from espressivo.training.export.quantize.targets import MatMul, find_matmuls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,46 +35,52 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from espressivo.training.export.quantize.calibration import (
-        CalibratedValue,
-        Calibration,
+        ActivationCalibration,
+        CalibratedActivation,
     )
 
 
 def quantize(
-    model: onnx.ModelProto, calibration: Calibration, keep: Sequence[str] = ()
+    model: onnx.ModelProto,
+    calibration: ActivationCalibration,
+    keep: Sequence[str] = (),
 ) -> onnx.ModelProto:
-    """Return an int8 copy of the graph: QuantizeLinear and DequantizeLinear, static.
+    """Return an int8 copy of the graph: static QuantizeLinear and DequantizeLinear.
 
-    Weights are symmetric, one scale an output channel, rounded by `round_weights`. What
-    rounding changes in a product's mean over the recordings, the bias behind it undoes.
-    Padding, unfolding and transposing happen in 8 bits.
+    Weights are symmetric, one scale per output channel, see `quantize_weights`. The
+    bias behind a matmul corrects the mean error over the recordings. Padding, unfolding
+    and transposing happen in 8 bits.
 
     Args:
         model: In fp32, from `to_onnx`.
-        calibration: Of its products.
+        calibration: Statistics of the inputs of its matmuls.
         keep: Patterns of layers that stay fp32.
     """
-    return quantize_products(model, calibration, products_of(model, keep))
+    return quantize_matmuls(model, calibration, find_matmuls(model, keep))
 
 
-def quantize_products(
-    model: onnx.ModelProto, calibration: Calibration, products: Iterable[Product]
+def quantize_matmuls(
+    model: onnx.ModelProto,
+    calibration: ActivationCalibration,
+    matmuls: Iterable[MatMul],
 ) -> onnx.ModelProto:
-    """Return a copy of the graph with these products in int8, see `quantize`."""
-    chosen = {product.node: product for product in products}
-    rounding = _Rounding(model, calibration)
+    """Return a copy of the graph with these matmuls in int8, see `quantize`."""
+    chosen = {matmul.node: matmul for matmul in matmuls}
+    writer = _QdqWriter(model, calibration)
     for node in model.graph.node:
-        if (product := chosen.get(node.name)) is None:
-            rounding.add(node)
+        if (matmul := chosen.get(node.name)) is None:
+            writer.add(node)
         else:
-            rounding.add_rounded(node, product)
-    return rounding.finish()
+            writer.add_quantized(node, matmul)
+    return writer.finish()
 
 
-class _Rounding:
-    """The nodes and initializers of a graph while its products are rounded."""
+class _QdqWriter:
+    """The nodes and initializers of a graph while its matmuls are quantized."""
 
-    def __init__(self, model: onnx.ModelProto, calibration: Calibration) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, calibration: ActivationCalibration
+    ) -> None:
         self._model = onnx.ModelProto()
         self._model.CopyFrom(model)
         self._calibration = calibration
@@ -90,7 +93,7 @@ class _Rounding:
             for node in model.graph.node
             if node.op_type == "Conv" and len(node.input) == 3
         }
-        self._rounded: set[str] = set()
+        self._written: set[str] = set()
         self._new_bias: dict[str, str] = {}
         self._bias_behind = biases_behind(model)
 
@@ -98,27 +101,27 @@ class _Rounding:
         """Take a node as it is."""
         self._nodes.append(node)
 
-    def add_rounded(self, node: onnx.NodeProto, product: Product) -> None:
-        """Take a product's node with its inputs rounded."""
-        value = self._activation(product.value, signed=False)
-        if product.second is not None:
+    def add_quantized(self, node: onnx.NodeProto, matmul: MatMul) -> None:
+        """Take a matmul's node with its inputs quantized."""
+        value = self._activation(matmul.value, signed=False)
+        if matmul.second is not None:
             # Integer kernels are fastest with signed numbers on the right.
-            other = self._activation(product.second, signed=True)
+            other = self._activation(matmul.second, signed=True)
         else:
-            other = self._weight(product)
+            other = self._weight(matmul)
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         copy.input[:2] = [value, other]
-        if product.node in self._new_bias:
-            copy.input.append(self._new_bias[product.node])
-        if product.operator == "Conv":
-            copy.name = copy.output[0] = f"{product.output}.wide"
+        if matmul.node in self._new_bias:
+            copy.input.append(self._new_bias[matmul.node])
+        if matmul.operator == "Conv":
+            copy.name = copy.output[0] = f"{matmul.output}.wide"
         self._nodes.append(copy)
-        if product.operator == "Conv":
-            self._round_output(product)
+        if matmul.operator == "Conv":
+            self._quantize_output(matmul)
 
     def finish(self) -> onnx.ModelProto:
-        """Return the checked graph without what nothing uses any more."""
+        """Return the checked graph without nodes and weights that nothing uses."""
         graph = self._model.graph
         wanted = {output.name for output in graph.output}
         kept = []
@@ -134,7 +137,7 @@ class _Rounding:
         return self._model
 
     def _activation(self, value: str, *, signed: bool) -> str:
-        """Round a value, once for all products it enters, and return its name."""
+        """Quantize a value once for all matmuls that read it; return its name."""
         source = source_of(self._made_by, value)
         parameters = self._parameters(source, self._seen(value), signed=signed)
         kind = "s8" if signed else "u8"
@@ -145,7 +148,7 @@ class _Rounding:
         return result
 
     def _levels(self, value: str, source: str, parameters: list[str], kind: str) -> str:
-        """Return the levels of a value: its source rounded, and moved the same way."""
+        """Return a value's levels: its source quantized, then moved the same way."""
         levels = f"{value}.{kind}"
         if not self._is_new(levels):
             return levels
@@ -163,10 +166,11 @@ class _Rounding:
         return levels
 
     def _behind_a_sum(self, value: str) -> str:
-        """Keep what a product gives from being rounded to s8 right behind it.
+        """Put an Add of zeros between a matmul and its output's quantization to s8.
 
-        onnxruntime would take both for one operator, find no kernel for it, and compute
-        the product in fp32 on weights that it rounds back every time: 5 times as long.
+        onnxruntime would fuse the two into one operator, find no kernel for it, and
+        compute the matmul in fp32 on weights that it dequantizes every time: 5 times as
+        long.
         """
         node = self._made_by.get(value)
         if node is None or node.op_type != "MatMul" or node.input[1] not in self._width:
@@ -175,53 +179,56 @@ class _Rounding:
         zeros = self._put(f"{value}.nothing", nothing)
         return self._op("Add", [value, zeros], f"{value}.summed")
 
-    def _round_output(self, product: Product) -> None:
-        seen = self._seen(product.output)
-        parameters = self._parameters(product.output, seen, signed=False)
-        wide, levels = f"{product.output}.wide", f"{product.output}.levels"
+    def _quantize_output(self, matmul: MatMul) -> None:
+        seen = self._seen(matmul.output)
+        parameters = self._parameters(matmul.output, seen, signed=False)
+        wide, levels = f"{matmul.output}.wide", f"{matmul.output}.levels"
         self._op("QuantizeLinear", [wide, *parameters], levels)
-        self._op("DequantizeLinear", [levels, *parameters], product.output)
+        self._op("DequantizeLinear", [levels, *parameters], matmul.output)
 
-    def _weight(self, product: Product) -> str:
-        """Store a product's weights as s8, and correct the bias behind it."""
-        assert product.weight is not None
-        exact = np.asarray(self._array(product.weight), np.float64)
-        seen = self._seen(product.value)
-        if product.operator == "Conv":
+    def _weight(self, matmul: MatMul) -> str:
+        """Store a matmul's weights as s8, and correct the bias behind it."""
+        assert matmul.weight is not None
+        exact = np.asarray(self._array(matmul.weight), np.float64)
+        seen = self._seen(matmul.value)
+        if matmul.operator == "Conv":
             axis = 0
-            levels, scale = round_kernels(exact)
-            given = self._seen(product.output)
+            levels, scale = quantize_kernels(exact)
+            given = self._seen(matmul.output)
             back = levels * scale.astype(np.float64).reshape(
                 -1, *[1] * (exact.ndim - 1)
             )
-            lost = _summed(exact, seen.mean) - _summed(back, seen.rounded_mean)
-            self._keep_mean(product, lost + given.mean - given.rounded_mean)
+            lost = _summed(exact, seen.mean) - _summed(back, seen.quantized_mean)
+            self._keep_mean(matmul, lost + given.mean - given.quantized_mean)
         else:
             axis = 1
             assert seen.inputs is not None
-            levels, scale = round_weights(exact, seen.inputs)
+            levels, scale = quantize_weights(exact, seen.inputs)
             back = levels * np.float64(scale)
-            self._keep_mean(product, seen.mean @ exact - seen.rounded_mean @ back)
-        del self._tensors[product.weight]
-        result = f"{product.weight}.rounded"
+            self._keep_mean(matmul, seen.mean @ exact - seen.quantized_mean @ back)
+        del self._tensors[matmul.weight]
+        result = f"{matmul.weight}.rounded"
         parameters = [
-            self._put(f"{product.weight}.scale_s8", scale),
-            self._put(f"{product.weight}.zero_s8", np.zeros(len(scale), np.int8)),
+            self._put(f"{matmul.weight}.scale_s8", scale),
+            self._put(f"{matmul.weight}.zero_s8", np.zeros(len(scale), np.int8)),
         ]
-        stored = self._put(f"{product.weight}.s8", levels)
+        stored = self._put(f"{matmul.weight}.s8", levels)
         return self._op("DequantizeLinear", [stored, *parameters], result, axis=axis)
 
-    def _keep_mean(self, product: Product, lost: NDArray[np.float64]) -> None:
-        """Add to the bias in or behind a product; an integer convolution's is free."""
-        bias = self._bias_in.get(product.node) or self._bias_behind.get(product.output)
+    def _keep_mean(self, matmul: MatMul, lost: NDArray[np.float64]) -> None:
+        """Add the lost mean to the bias in or behind a matmul.
+
+        A convolution without bias gets one, which an integer kernel adds for free.
+        """
+        bias = self._bias_in.get(matmul.node) or self._bias_behind.get(matmul.output)
         if bias is not None:
             self._put(bias, (self._array(bias) + lost).astype(np.float32))
-        elif product.operator == "Conv":
-            name = f"{product.name}.kept_mean"
-            self._new_bias[product.node] = self._put(name, lost.astype(np.float32))
+        elif matmul.operator == "Conv":
+            name = f"{matmul.name}.kept_mean"
+            self._new_bias[matmul.node] = self._put(name, lost.astype(np.float32))
 
     def _parameters(
-        self, value: str, seen: CalibratedValue, *, signed: bool
+        self, value: str, seen: CalibratedActivation, *, signed: bool
     ) -> list[str]:
         """Store scale and zero point of a value's range and return their names."""
         scale: np.float32
@@ -230,19 +237,19 @@ class _Rounding:
             scale = np.float32(max(-seen.low, seen.high, 1e-8) / 127)
             zero = np.int8(0)
         else:
-            scale, zero = affine(seen.low, seen.high)
+            scale, zero = affine_parameters(seen.low, seen.high)
         kind = "s8" if signed else "u8"
         return [
             self._put(f"{value}.scale_{kind}", np.asarray(scale)),
             self._put(f"{value}.zero_{kind}", np.asarray(zero)),
         ]
 
-    def _seen(self, value: str) -> CalibratedValue:
+    def _seen(self, value: str) -> CalibratedActivation:
         found = self._calibration.values.get(value)
         if found is None:
             raise ExportError(
                 f"calibration: has no range of '{value}'; "
-                "calibrate with the products that are to be rounded"
+                "calibrate with the matmuls that are to be quantized"
             )
         return found
 
@@ -253,9 +260,9 @@ class _Rounding:
         return output
 
     def _is_new(self, name: str) -> bool:
-        if name in self._rounded:
+        if name in self._written:
             return False
-        self._rounded.add(name)
+        self._written.add(name)
         return True
 
     def _array(self, name: str) -> NDArray[np.float32]:
@@ -270,7 +277,7 @@ class _Rounding:
 def _summed(
     kernel: NDArray[np.float64], mean: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return what a kernel [out, in of a group, ...] makes of channels' means [out]."""
+    """Return the mean output [out] of a kernel [out, in of a group, ...]."""
     n_out, n_in = kernel.shape[:2]
     groups = kernel.reshape(len(mean) // n_in, -1, n_in, math.prod(kernel.shape[2:]))
     sums: NDArray[np.float64] = np.einsum("goit,gi->go", groups, mean.reshape(-1, n_in))

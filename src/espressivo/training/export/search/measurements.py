@@ -1,4 +1,4 @@
-"""Measurements of one graph on one machine, kept for the next budget."""
+"""A cache of measurements: one graph, one machine, one file."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Measurements:
     """
 
     def __init__(self, folder: Path | None, of: dict[str, str]) -> None:
-        """Open the file of this graph, recordings and machine, or begin it.
+        """Read the file of this graph, recordings and machine, if there is one.
 
         Args:
             folder: Where such files are kept; made when it is not there.
-            of: What the numbers are of, see `measured_on`. Nothing but all of it alike
-                is the same measurement.
+            of: What the numbers depend on, see `measured_on`. Measurements are the same
+                only if all of it is equal.
         """
         self._of = of
         self._numbers: dict[str, float] = {}
@@ -56,7 +56,7 @@ class Measurements:
         return self._numbers[name]
 
     def put(self, numbers: dict[str, float]) -> None:
-        """Keep numbers.
+        """Add numbers, and write the file.
 
         Raises:
             ExportError: The file cannot be written.
@@ -91,20 +91,20 @@ class Measurements:
 def measured_on(
     fp32: onnx.ModelProto, recordings: Sequence[Signal], **settings: object
 ) -> dict[str, str]:
-    """Say what measurements depend on.
+    """Return everything that measurements depend on, by name.
 
     Args:
         fp32: The exact graph.
-        recordings: On which changes are measured, and which calibrate.
-        settings: How it is rounded.
+        recordings: Windows that calibrate, and on which changes are measured.
+        settings: How the graph is quantized.
     """
-    heard = hashlib.sha256()
+    digest = hashlib.sha256()
     for signal in recordings:
-        heard.update(len(signal).to_bytes(8, "little") + signal.tobytes())
+        digest.update(len(signal).to_bytes(8, "little") + signal.tobytes())
     graph = fp32.SerializeToString(deterministic=True)
     return {
         "graph": hashlib.sha256(graph).hexdigest(),
-        "recordings": heard.hexdigest(),
+        "recordings": digest.hexdigest(),
         "espressivo": __version__,
         "onnxruntime": ort.__version__,
         "processor": processor_name(),

@@ -9,7 +9,7 @@ from onnx import TensorProto, numpy_helper  # noqa: E402
 
 from espressivo.errors import ExportError  # noqa: E402
 from espressivo.training.export import to_onnx  # noqa: E402
-from espressivo.training.export.quantize.fp16 import exact_nodes, to_half  # noqa: E402
+from espressivo.training.export.quantize.fp16 import exact_nodes, to_fp16  # noqa: E402
 from tests.training.networks_to_export import logits_of, make_network  # noqa: E402
 
 NETWORKS = {
@@ -24,7 +24,7 @@ NETWORKS = {
 @pytest.fixture(scope="module", params=NETWORKS)
 def pair(request):
     fp32 = to_onnx(make_network(request.param, **NETWORKS[request.param]), 1.7)
-    return fp32, to_half(fp32)
+    return fp32, to_fp16(fp32)
 
 
 def test_it_answers_as_fp32_does(pair, note):
@@ -62,7 +62,7 @@ def test_samples_and_probabilities_stay_float32(pair):
 def test_an_encoder_takes_half_the_bytes():
     fp32 = to_onnx(make_network("whisper", n_layers=2, head="mean"))
 
-    assert to_half(fp32).ByteSize() < 0.52 * fp32.ByteSize()
+    assert to_fp16(fp32).ByteSize() < 0.52 * fp32.ByteSize()
 
 
 def test_the_front_end_is_exact_and_no_value_is_rounded_between_exact_nodes(pair):
@@ -85,7 +85,7 @@ def test_the_front_end_is_exact_and_no_value_is_rounded_between_exact_nodes(pair
 
 def test_weights_of_products_are_stored_once_as_fp16():
     fp32 = to_onnx(make_network("distilhubert", head="mean"))
-    fp16 = to_half(fp32)
+    fp16 = to_fp16(fp32)
     stored = {w.name: w for w in fp16.graph.initializer}
 
     assert stored["blocks.0.up.weight.f16"].data_type == TensorProto.FLOAT16
@@ -100,7 +100,7 @@ def test_a_weight_beyond_fp16_is_refused():
     tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
 
     with pytest.raises(ExportError, match=r"blocks\.0\.up\.weight reaches 1e\+06"):
-        to_half(fp32)
+        to_fp16(fp32)
 
 
 def test_a_foreign_graph_is_refused():
@@ -110,4 +110,4 @@ def test_a_foreign_graph_is_refused():
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [x], [y]))
 
     with pytest.raises(ExportError, match="computes none of mel"):
-        to_half(model)
+        to_fp16(model)

@@ -7,17 +7,11 @@ pytest.importorskip("transformers", reason="needs the extra 'train'")
 
 from espressivo.training.export import (
     calibrate,
-    products_of,
+    find_matmuls,
     to_onnx,
 )
-from espressivo.training.export.quantize import (
-    int8 as rounding,
-)
-from espressivo.training.export.quantize import (
-    matmuls as products,
-)
-from espressivo.training.export.quantize.calibration import observe_ranges
-from espressivo.training.export.quantize.ranges import round_trip
+from espressivo.training.export.quantize import int8, targets
+from espressivo.training.export.quantize.ranges import fake_quantize
 from espressivo.training.export.session import open_proto
 from tests.training.networks_to_export import make_network
 
@@ -46,31 +40,29 @@ def frames_of(model, value, signals):
 
 def test_an_integer_convolution_keeps_its_mean(fp32, bursts, monkeypatch):
     """By a bias that the exact one has not."""
-    monkeypatch.setattr(products, "_LEAST_WEIGHTS", 0)
-    (product,) = (p for p in products_of(fp32) if p.name == "conv.2")
-    calibration = calibrate(fp32, products.values_of([product]), bursts)
+    monkeypatch.setattr(targets, "_LEAST_WEIGHTS", 0)
+    (matmul,) = (m for m in find_matmuls(fp32) if m.name == "conv.2")
+    calibration = calibrate(fp32, targets.values_to_calibrate([matmul]), bursts)
 
     def moved():
-        rounded = rounding.quantize_products(fp32, calibration, [product])
-        found = frames_of(rounded, "conv.2", bursts).mean(0)
+        quantized = int8.quantize_matmuls(fp32, calibration, [matmul])
+        found = frames_of(quantized, "conv.2", bursts).mean(0)
         return np.abs(found - frames_of(fp32, "conv.2", bursts).mean(0)).mean()
 
     kept = moved()
-    monkeypatch.setattr(rounding._Rounding, "_keep_mean", lambda *_: None)
+    monkeypatch.setattr(int8._QdqWriter, "_keep_mean", lambda *_: None)
     assert kept < 0.75 * moved()
 
 
-def test_a_row_is_rounded_by_its_own_largest_number(fp32, bursts):
+def test_a_row_is_quantized_by_its_own_largest_number(fp32, bursts):
     """However quiet it is, but for silence."""
     rows = frames_of(fp32, "projection.scaled", bursts)
     exact = frames_of(fp32, "conv.6.gelu", bursts)
     scale = frames_of(fp32, "projection.scale", bursts)
-    low, high = observe_ranges(fp32, ["projection.scaled"], bursts, "minmax")[
-        "projection.scaled"
-    ]
+    low, high = min(rows.min(), 0.0), max(rows.max(), 0.0)
 
     np.testing.assert_allclose(rows * scale, exact, atol=1e-6)
     assert low >= -0.34
     assert high <= 1.0
-    lost = np.abs(round_trip(rows, low, high) * scale - exact)
+    lost = np.abs(fake_quantize(rows, low, high) * scale - exact)
     assert (lost <= 1.35 / 255 * scale).all()
