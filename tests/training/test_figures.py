@@ -99,7 +99,7 @@ def test_folds_are_named_and_the_interval_is_written(drawn, results):
 
 def test_a_single_speaker_has_no_interval_to_draw(drawn, results):
     a = results.predictions
-    alone = a.where(a.speakers == "ravdess/00")
+    alone = a.select(a.speakers == "ravdess/00")
     texts = drawn(plot_folds, {"alone": replace(results, predictions=alone)})
     assert "95 % over speakers" not in texts
     assert "all folds" in texts

@@ -53,7 +53,7 @@ def _dots(ax: Axes, name: str, one: CrossvalResults) -> None:
     a, folds = one.predictions, one.folds
     for y, fold in enumerate(folds):
         uas = [
-            a.where((a.folds == fold) & (a.speakers == speaker)).pool.scores.ua
+            a.select((a.folds == fold) & (a.speakers == speaker)).pool.scores.ua
             for speaker in np.unique(a.speakers[a.folds == fold])
         ]
         # Only labels without a leading underscore get into the legend.

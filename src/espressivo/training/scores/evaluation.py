@@ -89,7 +89,7 @@ class Evaluation:
         """Count utterances [4, 4]: rows actual, columns predicted."""
         return metrics.confusion_matrix(self.labels, self.probabilities)
 
-    def where(self, wanted: Callable[[Utterance], bool]) -> Evaluation:
+    def select(self, wanted: Callable[[Utterance], bool]) -> Evaluation:
         """Keep the utterances that are `wanted`; failures stay."""
         kept = [wanted(u) for u in self.utterances]
         return replace(
@@ -105,7 +105,7 @@ class Evaluation:
 
         Calm counts as neutral, but not everyone counts so: both are to be reported.
         """
-        rest = self.where(lambda u: u.original != "calm")
+        rest = self.select(lambda u: u.original != "calm")
         differs = 0 < len(rest.utterances) < len(self.utterances)
         return rest if differs else None
 
@@ -165,7 +165,7 @@ class Evaluation:
         """
         written = read_predictions(folder)
         others = dict(zip(written.ids, written.probabilities, strict=True))
-        both = self.where(lambda u: u.id in others)
+        both = self.select(lambda u: u.id in others)
         if not both.utterances:
             raise CorpusError(
                 f"{folder}: holds predictions on other utterances only; "
