@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espressivo.bench import figure
-from espressivo.bench.figure import Mark, front, plot_costs
+from espressivo.bench.figure import Mark, plot_costs
+from espressivo.figures.pareto import pareto_front
 from tests.bench.test_bench import LARGE, MODEL, report_of
 
 mpl = pytest.importorskip("matplotlib", reason="needs the extra 'plot'")
@@ -18,7 +19,7 @@ marks = st.builds(Mark, st.just(""), st.integers(0, 5), st.integers(0, 5))
 
 @given(st.lists(marks), st.booleans())
 def test_the_front_is_what_no_model_is_better_than(marks, high_is_good):
-    found = front(marks, high_is_good=high_is_good)
+    found = pareto_front(marks, lambda m: (m.x, m.y), high_is_good=high_is_good)
     sign = -1 if high_is_good else 1
 
     places = {(m.x, m.y) for m in marks}

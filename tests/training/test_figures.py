@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from espressivo.training.figures import (
     Confusion,
     Point,
-    frontier,
+    measured_front,
     pareto,
     plot_confusion,
     plot_confusions,
@@ -123,12 +123,12 @@ POINTS = [
 ]
 
 
-def test_published_points_are_marked_and_have_no_place_in_the_frontier(drawn):
+def test_published_points_are_marked_and_have_no_place_in_the_measured_front(drawn):
     texts = drawn(plot_pareto, POINTS)
     assert texts.count("study (published)") == 1  # it has no time
     assert texts.count("large") == 2
     best = Point("best", 0.99, size_mb=0.1, published=True)
-    assert best not in frontier([*POINTS, best], "size_mb")
+    assert best not in measured_front([*POINTS, best], "size_mb")
 
 
 @given(
@@ -136,13 +136,13 @@ def test_published_points_are_marked_and_have_no_place_in_the_frontier(drawn):
         st.tuples(st.floats(0, 1), st.floats(0.1, 100), st.booleans()), max_size=12
     )
 )
-def test_the_frontier_is_what_nothing_beats(rows):
+def test_the_front_is_what_nothing_beats(rows):
     points = [
         Point(str(i), ua, None, None, mb, None, p) for i, (ua, mb, p) in enumerate(rows)
     ]
     measured = [p for p in points if not p.published]
 
-    found = frontier(points, "size_mb")
+    found = measured_front(points, "size_mb")
 
     for point in measured:
         beaten = any(
@@ -154,7 +154,7 @@ def test_the_frontier_is_what_nothing_beats(rows):
         same = [(p.size_mb, p.ua) for p in found].count((point.size_mb, point.ua))
         assert same == (0 if beaten else 1)  # of twins, one
     assert found == sorted(found, key=lambda p: p.size_mb)
-    assert frontier(points, "time_ms") == []
+    assert measured_front(points, "time_ms") == []
 
 
 def test_labels_do_not_cover_each_other(monkeypatch, tmp_path):

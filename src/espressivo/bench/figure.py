@@ -10,6 +10,7 @@ from espressivo.figures.labels import (
     scale_axis,
     separate,
 )
+from espressivo.figures.pareto import pareto_front
 from espressivo.figures.style import (
     ACCENT,
     INK,
@@ -37,26 +38,8 @@ class Mark:
     y: float
 
 
-def front(marks: Sequence[Mark], *, high_is_good: bool = False) -> list[Mark]:
-    """Return the marks that none is better than, with as small an x or a smaller.
-
-    Args:
-        marks: Any number.
-        high_is_good: Which way y is better.
-
-    Returns:
-        Sorted by x; of equal marks, one.
-    """
-    sign = -1 if high_is_good else 1
-    best: list[Mark] = []
-    for mark in sorted(marks, key=lambda m: (m.x, sign * m.y)):
-        if not best or sign * mark.y < sign * best[-1].y:
-            best.append(mark)
-    return best
-
-
 def plot_costs(report: BenchReport, path: Path) -> None:
-    """Draw time against size into `path`, and the models that none beats on both.
+    """Draw time against size into `path`, and the Pareto front of the two.
 
     A second panel, accuracy against time, is drawn when the cards of two models or
     more have UA on one corpus.
@@ -80,7 +63,7 @@ def plot_costs(report: BenchReport, path: Path) -> None:
         )
     title = f"{report.machine.processor}; orange: none is better on both axes"
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
-    figure.draw_without_rendering()  # where things are depends on the layout
+    figure.draw_without_rendering()  # labels are placed once the layout is known
     figure.set_layout_engine("none")
     for ax, texts in zip(axes, labels, strict=True):
         separate(ax, texts)
@@ -88,7 +71,7 @@ def plot_costs(report: BenchReport, path: Path) -> None:
 
 
 def _shared_corpus(report: BenchReport) -> str | None:
-    """Return the corpus that the most models have UA on, if two have."""
+    """Return the corpus on which most models have UA, if at least two have."""
     counts: dict[str, int] = {}
     for model in report.models:
         for corpus in model.ua:
@@ -100,7 +83,7 @@ def _shared_corpus(report: BenchReport) -> str | None:
 def _panel(
     ax: Axes, marks: Sequence[Mark], x_label: str, y_label: str, *, high_is_good: bool
 ) -> list[Annotation]:
-    best = front(marks, high_is_good=high_is_good)
+    best = pareto_front(marks, lambda mark: (mark.x, mark.y), high_is_good=high_is_good)
     ax.step(
         [mark.x for mark in best],
         [mark.y for mark in best],

@@ -10,6 +10,7 @@ from espressivo.figures.labels import (
     scale_axis,
     separate,
 )
+from espressivo.figures.pareto import pareto_front
 from espressivo.figures.style import (
     ACCENT,
     INK,
@@ -44,8 +45,8 @@ class Point:
         low: Lower end of its 95 % interval; None when not known.
         high: Upper end.
         size_mb: In MB; None when not known.
-        time_ms: Of one recording of a length that the caller says, in ms.
-        published: Quoted, not measured here: drawn hollow, and never on the frontier.
+        time_ms: Time of one recording, whose length the caller knows, in ms.
+        published: Quoted, not measured here: drawn hollow, and never on the front.
     """
 
     name: str
@@ -57,21 +58,17 @@ class Point:
     published: bool = False
 
 
-def frontier(points: Sequence[Point], cost: Cost) -> list[Point]:
-    """Return the measured points that none is better than, at the same cost or less.
+def measured_front(points: Sequence[Point], cost: Cost) -> list[Point]:
+    """Return the Pareto front of UA against a cost, sorted by cost.
 
-    Sorted by cost; points without that cost are left out.
+    Points without that cost, and published ones, are left out.
     """
     known = [p for p in points if getattr(p, cost) is not None and not p.published]
-    best: list[Point] = []
-    for point in sorted(known, key=lambda p: (getattr(p, cost), -p.ua)):
-        if not best or point.ua > best[-1].ua:
-            best.append(point)
-    return best
+    return pareto_front(known, lambda p: (getattr(p, cost), p.ua), high_is_good=True)
 
 
 def plot_pareto(points: Sequence[Point], path: Path, title: str = "") -> None:
-    """Draw UA against size and against time into `path`, and the frontier of each.
+    """Draw UA against size and against time into `path`, and the front of each.
 
     A panel is left out when no point has its cost.
 
@@ -92,7 +89,7 @@ def plot_pareto(points: Sequence[Point], path: Path, title: str = "") -> None:
     axes[0].set_ylabel("UA")
     if title:
         figure.suptitle(title, fontsize=10, x=0.01, ha="left")
-    figure.draw_without_rendering()  # where things are depends on the layout
+    figure.draw_without_rendering()  # labels are placed once the layout is known
     figure.set_layout_engine("none")
     for ax, (labels, ends) in zip(axes, drawn, strict=True):
         separate(ax, labels, ends)
@@ -103,7 +100,7 @@ def _panel(
     ax: Axes, points: Sequence[Point], cost: Cost
 ) -> tuple[list[Annotation], list[list[float]]]:
     known = [p for p in points if getattr(p, cost) is not None]
-    best = frontier(points, cost)
+    best = measured_front(points, cost)
     ax.step(
         [getattr(p, cost) for p in best],
         [p.ua for p in best],

@@ -1,0 +1,42 @@
+"""The Pareto front of points with a cost and a value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+T = TypeVar("T")
+
+
+def pareto_front(
+    points: Iterable[T],
+    place: Callable[[T], tuple[float, float]],
+    *,
+    high_is_good: bool = False,
+) -> list[T]:
+    """Return the points that no other is better than at the same cost or less.
+
+    Args:
+        points: Any number.
+        place: Point -> its cost, of which less is better, and its value.
+        high_is_good: Whether more of the value is better.
+
+    Returns:
+        Sorted by cost; one of several points at the same place.
+
+    Examples:
+        >>> marks = [(1.0, 30.0), (2.0, 20.0), (3.0, 25.0)]  # size, time
+        >>> pareto_front(marks, lambda mark: mark)
+        [(1.0, 30.0), (2.0, 20.0)]
+    """
+    sign = -1 if high_is_good else 1
+    best: list[T] = []
+    least = float("inf")
+    for point in sorted(points, key=lambda p: (place(p)[0], sign * place(p)[1])):
+        value = sign * place(point)[1]
+        if value < least:
+            least = value
+            best.append(point)
+    return best
