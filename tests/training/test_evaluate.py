@@ -17,6 +17,7 @@ from espressivo.model.find import (
     find_model,
 )
 from espressivo.training.corpora import Utterance, read_corpus
+from espressivo.training.corpora.ravdess import CALM
 from espressivo.training.evaluate import classify_clip, evaluate
 from espressivo.training.figures import plot_confusion
 from espressivo.training.scores.evaluation import Evaluation
@@ -190,12 +191,12 @@ def test_an_evaluation_scores_as_scikit_learn_does():
 
 def test_without_calm_only_calm_is_left_out():
     evaluation = made_up()
-    without = evaluation.without_calm
+    without = evaluation.without(CALM)
     assert len(without.utterances) == len(without.probabilities) == 60 - 8
     whole = dict(zip(evaluation.utterances, evaluation.probabilities, strict=True))
     for utterance, row in zip(without.utterances, without.probabilities, strict=True):
         assert np.array_equal(row, whole[utterance])
-    assert without.without_calm is None
+    assert without.without(CALM) is None
     assert evaluation.to_dict()["without_calm"]["n_utterances"] == 52
     assert without.to_dict()["without_calm"] is None
 

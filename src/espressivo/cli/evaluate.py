@@ -53,7 +53,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--without-calm",
-        action="store_true",
+        action="append_const",
+        const="calm",
+        default=[],
+        dest="left_out",
         help="leave utterances labelled calm out (default: they count as neutral)",
     )
     parser.add_argument(
@@ -99,8 +102,7 @@ def run(args: argparse.Namespace) -> int:
         make_folder(args.out)
     folder = find_model(args.model)
     utterances = read_corpus(args.corpus, args.root)
-    if args.without_calm:
-        utterances = [u for u in utterances if u.original != "calm"]
+    utterances = [u for u in utterances if u.original not in args.left_out]
     with counting_bar(f"{args.model} on {args.corpus}") as progress:
         evaluation = evaluate(
             folder, utterances, pipeline=args.pipeline, progress=progress

@@ -69,16 +69,16 @@ def test_the_order_of_rows_does_not_matter(tmp_path, rows):
 
 def test_without_calm_only_calm_is_left_out(tmp_path, rows):
     results = read_results(write_crossval(tmp_path / "r", rows))
-    without = results.without_calm
+    without = results.without_variant
 
-    assert (results.calm, without.calm) == ("as neutral", "left out")
+    assert (results.treatment, without.treatment) == ("as neutral", "left out")
     kept = {r["id"] for r in rows if r["original"] != "calm"}
     assert set(without.predictions.ids.tolist()) == kept
     assert without.pooled["recall_anger"] == results.pooled["recall_anger"]
-    assert without.without_calm is None
+    assert without.without_variant is None
     plain = write_crossval(tmp_path / "plain", crossval_rows(calm=False))
-    assert read_results(plain).without_calm is None
-    assert read_results(plain).calm == ""
+    assert read_results(plain).without_variant is None
+    assert read_results(plain).treatment == ""
 
 
 def test_unfinished_folds_and_seeds_are_missing_and_the_others_count(tmp_path, rows):

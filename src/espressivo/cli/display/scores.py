@@ -25,9 +25,12 @@ _ROWS = (
 
 def print_evaluation(console: Console, corpus: str, whole: Evaluation) -> None:
     """Print scores with their intervals, the confusion, and what was not scored."""
+    from espressivo.training.corpora import scoring_variants
+
     columns = [("all", whole)]
-    if (without := whole.without_calm) is not None:
-        columns = [("calm as neutral", whole), ("without calm", without)]
+    for variant in scoring_variants():
+        if (without := whole.without(variant)) is not None:
+            columns = [(variant.title, whole), (variant.title_without, without)]
     title = f"{whole.model} {whole.model_version} on {corpus} ({whole.protocol})"
     console.print(title, style="bold")
     _print_scores(console, columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from espressivo.errors import CorpusError
-from espressivo.training.corpora.corpus import Corpus
+from espressivo.training.corpora.corpus import Corpus, ScoringVariant
 from espressivo.training.corpora.crema_d import CREMA_D
 from espressivo.training.corpora.emodb import EMODB
 from espressivo.training.corpora.iemocap import IEMOCAP
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 __all__ = [
     "CORPORA",
     "Corpus",
+    "ScoringVariant",
     "Utterance",
     "find_corpus",
     "read_corpora",
     "read_corpus",
+    "scoring_variants",
 ]
 
 CORPORA: dict[str, Corpus] = {
@@ -56,6 +58,11 @@ def read_corpus(name: str, root: Path) -> list[Utterance]:
 def read_corpora(roots: Mapping[str, Path]) -> list[Utterance]:
     """Read several corpora, name -> folder, one after the other, as `read_corpus`."""
     return [u for name, root in roots.items() for u in read_corpus(name, root)]
+
+
+def scoring_variants() -> list[ScoringVariant]:
+    """Return what corpora declare to be scored with and without."""
+    return [variant for corpus in CORPORA.values() for variant in corpus.variants]
 
 
 def find_corpus(name: str) -> Corpus:

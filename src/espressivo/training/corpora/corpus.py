@@ -23,6 +23,46 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoringVariant:
+    """A label that not everyone counts among the four emotions.
+
+    Scores are then reported twice: with its utterances, and without them.
+
+    Attributes:
+        label: The corpus's own label, also the heading of columns in tables.
+        emotion: The emotion that it counts as.
+    """
+
+    label: str
+    emotion: Emotion
+
+    @property
+    def included(self) -> str:
+        """Cell of the tables for scores with these utterances."""
+        return f"as {self.emotion}"
+
+    @property
+    def excluded(self) -> str:
+        """Cell of the tables for scores without these utterances."""
+        return "left out"
+
+    @property
+    def title(self) -> str:
+        """Title of scores with these utterances."""
+        return f"{self.label} {self.included}"
+
+    @property
+    def title_without(self) -> str:
+        """Title of scores without these utterances."""
+        return f"without {self.label}"
+
+    @property
+    def key_without(self) -> str:
+        """Key in JSON of the scores without these utterances."""
+        return f"without_{self.label}"
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedCounts:
     """How many recordings a complete corpus has, along some properties of them.
 
@@ -79,6 +119,7 @@ class Corpus:
             nothing.
         recordings: Finds every recording that should be the corpus's, so that
             misnamed ones show.
+        variants: Labels with which and without which it is scored.
     """
 
     name: str
@@ -92,6 +133,7 @@ class Corpus:
     same_audio: frozenset[frozenset[str]] = frozenset()
     broken: frozenset[str] = frozenset()
     recordings: Callable[[Path], list[Path]] = find_recordings
+    variants: tuple[ScoringVariant, ...] = ()
 
     @property
     def published_labels(self) -> dict[str, int]:

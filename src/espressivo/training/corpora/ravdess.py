@@ -10,7 +10,11 @@ from collections import Counter
 from itertools import product
 from typing import TYPE_CHECKING
 
-from espressivo.training.corpora.corpus import Corpus, by_speaker_and_label
+from espressivo.training.corpora.corpus import (
+    Corpus,
+    ScoringVariant,
+    by_speaker_and_label,
+)
 from espressivo.training.corpora.files import find_named
 from espressivo.training.corpora.utterance import Clip
 from espressivo.types import Emotion
@@ -63,6 +67,9 @@ def _grid() -> frozenset[str]:
 
 _NAMES = _grid()
 
+CALM = ScoringVariant("calm", Emotion.NEUTRAL)
+"""RAVDESS has calm speech beside neutral; studies differ in whether they use it."""
+
 RAVDESS = Corpus(
     name="ravdess",
     title="RAVDESS",
@@ -82,4 +89,5 @@ RAVDESS = Corpus(
     names=lambda _root: _NAMES,
     # Two takes of actor 07 that were published as the same bytes.
     same_audio=frozenset({frozenset({"03-01-03-01-02-01-07", "03-01-03-01-02-02-07"})}),
+    variants=(CALM,),
 )

@@ -23,7 +23,7 @@ class Affect:
 
     Attributes:
         valence: From unpleasant to pleasant.
-        arousal: From calm to excited; IEMOCAP calls it activation.
+        arousal: From low to high activation; IEMOCAP calls it activation.
         dominance: From submissive to dominant.
     """
 
@@ -46,8 +46,7 @@ class Utterance:
         emotion: One of the four.
         corpus: Name of the corpus.
         text: What is said, where the corpus tells.
-        original: The corpus's own label, which is finer than `emotion` (RAVDESS's
-            `calm` counts as neutral).
+        original: The corpus's own label, which may be finer than `emotion`.
         style: `scripted` or `improvised`, where a corpus has both.
         sex: Of the speaker: `female` or `male`, where the corpus tells.
         age: Of the speaker, in years, where the corpus tells.

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from espressivo.training.corpora.ravdess import RAVDESS
 from espressivo.training.tables import Bounded, Column, Row, Table
 from espressivo.training.tables.build import SCORES, bounded, shares_of, stem_of
 from espressivo.training.tables.published import (
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
 
 _QUOTED = f"{NOT_MEASURED[0].upper()}{NOT_MEASURED[1:]}: what is not ours."
 _ITS_SPREAD = "The published ± is over folds; its divisor is not said."
-_CALM = (
-    "The study's Fig. 1 counts calm as neutral: from its matrix WA is 0.431 so, and "
-    "0.497 without calm, for which it prints no number."
+_VARIANT = RAVDESS.variants[0]
+_VARIANT_NOTE = (
+    f"The study's Fig. 1 counts {_VARIANT.title}: from its matrix WA is 0.431 so, and "
+    f"0.497 {_VARIANT.title_without}, for which it prints no number."
 )
 
 
@@ -51,7 +53,7 @@ class Beside:
 
 
 def beside_tables(name: str, title: str, pairs: Sequence[Beside]) -> list[Table]:
-    """Put every published score beside ours: a table a result, and one without calm.
+    """Put every published score beside ours: one table for each result and variant.
 
     Args:
         name: Stem of the tables' files.
@@ -61,16 +63,16 @@ def beside_tables(name: str, title: str, pairs: Sequence[Beside]) -> list[Table]
     ways = [
         (pair, one)
         for pair in pairs
-        for one in (pair.results, pair.results.without_calm)
+        for one in (pair.results, pair.results.without_variant)
         if one is not None
     ]
-    has_calm = any(one.calm for _, one in ways)
+    has_variant = any(one.variant for _, one in ways)
     notes = (
         _QUOTED,
         *((_ITS_SPREAD,) if any(map(_has_spread, pairs)) else ()),
         OVER_FOLDS,
         INTERVALS,
-        *((_CALM,) if has_calm else ()),
+        *((_VARIANT_NOTE,) if has_variant else ()),
         *cautions([pair.results for pair in pairs], [pair.title for pair in pairs]),
     )
     columns = (
@@ -80,7 +82,7 @@ def beside_tables(name: str, title: str, pairs: Sequence[Beside]) -> list[Table]
     )
     return [
         Table(
-            f"{name}-{stem_of(one)}" + ("-without-calm" * (one.calm == "left out")),
+            f"{name}-{stem_of(one)}{_suffix(one)}",
             title,
             columns,
             tuple(_rows(pair.published, one)),
@@ -145,13 +147,13 @@ def difference_table(name: str, pair: Beside, base: Beside) -> Table:
 
 def confusion_beside(pair: Beside) -> Table:
     """Put the study's Fig. 1 beside ours: shares of the actual class."""
-    rows = [("study, calm as neutral", STUDY_CONFUSION)]
+    rows = [(f"study, {_VARIANT.title}", STUDY_CONFUSION)]
     rows += [
         (
-            f"ours, calm {one.calm}" if one.calm else "ours",
+            f"ours, {one.variant.label} {one.treatment}" if one.variant else "ours",
             shares_of(one.pool.confusion),
         )
-        for one in (pair.results, pair.results.without_calm)
+        for one in (pair.results, pair.results.without_variant)
         if one is not None
     ]
     return Table(
@@ -168,6 +170,12 @@ def confusion_beside(pair: Beside) -> Table:
     )
 
 
+def _suffix(one: CrossvalResults) -> str:
+    if one.variant is None or not one.is_without:
+        return ""
+    return "-" + one.variant.title_without.replace(" ", "-")
+
+
 def _has_spread(pair: Beside) -> bool:
     measures = pair.published.measures if pair.published else {}
     return not all(math.isnan(s.sd) for s in measures.values())
@@ -175,15 +183,15 @@ def _has_spread(pair: Beside) -> bool:
 
 def _about(title: str, one: CrossvalResults) -> tuple[tuple[str, str], ...]:
     about = [("tested", title), ("protocol", protocol_of(one))]
-    if one.calm:
-        about.append(("calm", one.calm))
+    if one.variant:
+        about.append((one.variant.label, one.treatment))
     return tuple(about)
 
 
 def _rows(published: Published | None, one: CrossvalResults) -> Iterator[Row]:
     for measure in SCORES:
         quoted = published.measures.get(measure) if published else None
-        if one.calm == "left out":
+        if one.is_without:
             quoted = None  # nothing is published of it
         ours = one.over_folds(measure)
         behind = None if quoted is None else ours.mean - quoted.mean

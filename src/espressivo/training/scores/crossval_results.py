@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from espressivo.errors import CorpusError
+from espressivo.training.corpora import scoring_variants
 from espressivo.training.scores.crossval_card import read_card
 from espressivo.training.scores.crossval_predictions import (
     CrossvalPredictions,
@@ -41,6 +42,7 @@ from espressivo.types import Unreadable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from espressivo.training.corpora import ScoringVariant
     from espressivo.training.scores.bootstrap import Interval, PairedDifference
 
 FEW_SPEAKERS = 20
@@ -80,8 +82,8 @@ class CrossvalResults:
         n_trained: How many of them are trained; None when not said.
         unreadable: Clips left out because they could not be read.
         predictions: Predictions on the test parts.
-        calm: Empty where no utterance is calm; else how they count: `as neutral`, or
-            `left out` of the test.
+        variant: The scoring variant whose utterances were tested, if there is one.
+        is_without: Whether these utterances are left out of the test.
         chosen_by_test: Whether a fold was validated on what it tests, so that its
             scores flatter it.
         validation: Those on the validation parts; None where nothing validated.
@@ -98,7 +100,8 @@ class CrossvalResults:
     n_trained: int | None
     unreadable: tuple[Unreadable, ...]
     predictions: CrossvalPredictions
-    calm: str = ""
+    variant: ScoringVariant | None = None
+    is_without: bool = False
     chosen_by_test: bool = False
     validation: CrossvalPredictions | None = None
     card: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -172,12 +175,21 @@ class CrossvalResults:
         return len(self.by_run) < len(self.planned_folds) * len(self.planned_seeds)
 
     @property
-    def without_calm(self) -> CrossvalResults | None:
-        """The same scored without calm utterances; None where there are none."""
-        kept = self.predictions.originals != "calm"
+    def treatment(self) -> str:
+        """How the variant's utterances count, in the words of tables; may be empty."""
+        if self.variant is None:
+            return ""
+        return self.variant.excluded if self.is_without else self.variant.included
+
+    @property
+    def without_variant(self) -> CrossvalResults | None:
+        """The same without the variant's utterances; None where there are none."""
+        if self.variant is None:
+            return None
+        kept = self.predictions.originals != self.variant.label
         if kept.all() or not kept.any():
             return None
-        return replace(self, predictions=self.predictions.select(kept), calm="left out")
+        return replace(self, predictions=self.predictions.select(kept), is_without=True)
 
     def calibrated(self) -> CrossvalResults:
         """Return the same, each run at the temperature fitted to its validation part.
@@ -287,6 +299,7 @@ def read_results(folder: Path) -> CrossvalResults:
     test, validation = read_rows(folder, planned, seeds)
     predictions = to_predictions(test, folder)
     require_sound(predictions, planned, seeds, folder)
+    originals = set(predictions.originals.tolist())
     unreadable = tuple(
         Unreadable(str(u["id"]), Path(u["path"]), str(u["reason"]))
         for u in card.get("unreadable", ())
@@ -302,7 +315,7 @@ def read_results(folder: Path) -> CrossvalResults:
         n_trained=card.get("n_trained"),
         unreadable=unreadable,
         predictions=predictions,
-        calm="as neutral" if (predictions.originals == "calm").any() else "",
+        variant=next((v for v in scoring_variants() if v.label in originals), None),
         chosen_by_test=chosen_by_test(test, validation),
         validation=to_predictions(validation, folder) if validation["id"] else None,
         card=card,

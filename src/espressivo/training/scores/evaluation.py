@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from espressivo.errors import CorpusError
+from espressivo.training.corpora import scoring_variants
 from espressivo.training.scores import bootstrap, metrics
 from espressivo.types import Emotion, Unreadable
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from espressivo.training.corpora import ScoringVariant
     from espressivo.training.corpora.utterance import Utterance
     from espressivo.training.scores.bootstrap import Interval, PairedDifference
     from espressivo.training.scores.metrics import Scores
@@ -99,19 +101,15 @@ class Evaluation:
             without_speech=tuple(u for u in self.without_speech if wanted(u)),
         )
 
-    @property
-    def without_calm(self) -> Evaluation | None:
-        """The same without utterances that a corpus calls calm; None if none does.
-
-        Calm counts as neutral, but not everyone counts so: both are to be reported.
-        """
-        rest = self.select(lambda u: u.original != "calm")
+    def without(self, variant: ScoringVariant) -> Evaluation | None:
+        """Return the same without a variant's utterances; None if there are none."""
+        rest = self.select(lambda u: u.original != variant.label)
         differs = 0 < len(rest.utterances) < len(self.utterances)
         return rest if differs else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return scores, and what was not scored, as JSON holds them."""
-        without = self.without_calm
+        without = {v.key_without: self.without(v) for v in scoring_variants()}
         return {
             "schema": SCHEMA,
             "model": self.model,
@@ -121,7 +119,7 @@ class Evaluation:
             "corpora": sorted({u.corpus for u in self.utterances}),
             "emotions": [str(emotion) for emotion in Emotion],
             **self._figures(),
-            "without_calm": None if without is None else without._figures(),  # noqa: SLF001 - of this class
+            **{k: None if e is None else e._figures() for k, e in without.items()},  # noqa: SLF001 - of this class
             "without_speech": [u.id for u in self.without_speech],
             "failures": [
                 {"id": f.id, "path": str(f.path), "reason": f.reason}

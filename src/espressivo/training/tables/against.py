@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from espressivo.training.corpora import CORPORA
 from espressivo.training.scores.bootstrap import holm
 from espressivo.training.tables.build import ECE_NOTE, SCORES
 from espressivo.training.tables.published import (
@@ -19,12 +20,14 @@ from espressivo.training.tables.wording import (
     design_of,
     names_of,
     protocol_of,
-    with_calm_apart,
+    variant_heading,
+    with_variants,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from espressivo.training.corpora import ScoringVariant
     from espressivo.training.scores.crossval_results import Comparison, CrossvalResults
     from espressivo.training.tables.published import Published
 
@@ -43,8 +46,7 @@ def comparison_table(
     names = names_of([*results, against])
     other_name = names.pop()
     found = [
-        (name, one, one.compare(against))
-        for name, one in with_calm_apart(results, names)
+        (name, one, one.compare(against)) for name, one in with_variants(results, names)
     ]
     found = [(name, one, c) for name, one, c in found if c.differences]
     rows: list[Row] = []
@@ -54,10 +56,11 @@ def comparison_table(
             d = c.differences[measure]
             value = Bounded(d.difference, d.interval.low, d.interval.high)
             counts = (c.n_utterances, c.n_speakers)
-            cells = (name, one.calm, protocol_of(one), MEASURES[measure], *counts)
+            cells = (name, one.treatment, protocol_of(one), MEASURES[measure], *counts)
             rows.append(Row((*cells, value, d.p, p), measure == "ua"))
+    heading = variant_heading(one.variant for one in results)
     columns = (
-        *map(Column, ("system", "calm", "protocol", "measure", "utterances")),
+        *map(Column, ("system", heading, "protocol", "measure", "utterances")),
         *(Column("speakers"), Column("difference", signed=True)),
         *(Column("p", digits=4), Column("p (Holm)", digits=4)),
     )
@@ -93,6 +96,7 @@ def published_table(
     """
     names = names_of(results)
     tested = {corpus for one in results for corpus in one.corpora}
+    shown = [p for p in published if p.corpus in tested]
     rows = [
         Row(
             (
@@ -100,14 +104,13 @@ def published_table(
                 p.source,
                 NOT_MEASURED,
                 p.corpus,
-                "as neutral" if p.corpus == "ravdess" else "",
+                variant.included if (variant := _variant(p)) else "",
                 p.protocol,
                 *(p.measures.get(measure) for measure in SCORES),
                 p.size,
             )
         )
-        for p in published
-        if p.corpus in tested
+        for p in shown
     ]
     if not rows:
         return None
@@ -118,24 +121,26 @@ def published_table(
                 str(one.folder.name),
                 "measured",
                 ", ".join(one.corpora),
-                one.calm,
+                one.treatment,
                 design_of(one),
                 *(one.over_folds(measure) for measure in SCORES),
                 f"{one.n_parameters:,} parameters" if one.n_parameters else "",
             ),
             strong=True,
         )
-        for name, one in with_calm_apart(results, names)
+        for name, one in with_variants(results, names)
     ]
+    variants = [one.variant for one in results]
+    heading = variant_heading([*variants, *(_variant(p) for p in shown)])
     headings = (
-        *("system", "source", "status", "tested on", "calm", "protocol"),
+        *("system", "source", "status", "tested on", heading, "protocol"),
         *(MEASURES[m] for m in SCORES),
         "size",
     )
     return Table(
         "published",
         "Published results beside ours",
-        tuple(Column(heading) for heading in headings),
+        tuple(Column(name) for name in headings),
         tuple(rows),
         (
             (
@@ -148,13 +153,19 @@ def published_table(
     ).without_empty()
 
 
+def _variant(published: Published) -> ScoringVariant | None:
+    """Return the variant whose utterances count in a published number, if any."""
+    corpus = CORPORA.get(published.corpus)
+    return corpus.variants[0] if corpus and corpus.variants else None
+
+
 def _corrected(
     found: Sequence[tuple[str, CrossvalResults, Comparison]], measure: str
 ) -> list[float]:
-    """Correct the p values of one measure, with and without calm apart."""
+    """Correct the p values of one measure, with and without variants apart."""
     corrected = [0.0] * len(found)
-    for calm in {one.calm for _, one, _ in found}:
-        among = [i for i, (_, one, _) in enumerate(found) if one.calm == calm]
+    for treatment in {one.treatment for _, one, _ in found}:
+        among = [i for i, (_, one, _) in enumerate(found) if one.treatment == treatment]
         p = holm([found[i][2].differences[measure].p for i in among])
         for i, value in zip(among, p, strict=True):
             corrected[i] = value

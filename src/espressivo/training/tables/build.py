@@ -17,7 +17,8 @@ from espressivo.training.tables.wording import (
     design_of,
     names_of,
     protocol_of,
-    with_calm_apart,
+    variant_heading,
+    with_variants,
 )
 from espressivo.types import Emotion
 
@@ -36,13 +37,13 @@ ECE_NOTE = "ECE: expected calibration error over 15 bins, less is better."
 
 
 def main_table(results: Sequence[CrossvalResults]) -> Table:
-    """Sum every system up in one row, or two where a corpus has calm utterances."""
+    """Sum every system up in one row, or two where a corpus has a scoring variant."""
     names = names_of(results)
     rows = tuple(
         Row(
             (
                 name,
-                one.calm,
+                one.treatment,
                 design_of(one),
                 ", ".join(one.corpora),
                 len(one.planned_seeds),
@@ -56,15 +57,16 @@ def main_table(results: Sequence[CrossvalResults]) -> Table:
                 len(one.unreadable),
             )
         )
-        for name, one in with_calm_apart(results, names)
+        for name, one in with_variants(results, names)
     )
+    heading = variant_heading(one.variant for one in results)
     headings = (
-        *("system", "calm", "protocol", "tested on", "seeds"),
+        *("system", heading, "protocol", "tested on", "seeds"),
         *("utterances", "speakers", *(MEASURES[m] for m in SCORES)),
         *("UA pooled", "ECE", "parameters", "trained", "unreadable"),
     )
     notes = (OVER_FOLDS, INTERVALS, ECE_NOTE, *cautions(results, names))
-    columns = tuple(Column(heading) for heading in headings)
+    columns = tuple(Column(name) for name in headings)
     table = Table("main", "Cross-validation", columns, rows, notes)
     return table.without_empty()
 
@@ -74,14 +76,22 @@ def interval_table(results: Sequence[CrossvalResults]) -> Table:
     names = names_of(results)
     measures = (*SCORES, "ece")
     rows = tuple(
-        Row((name, one.calm, protocol_of(one), *(bounded(one, m) for m in measures)))
-        for name, one in with_calm_apart(results, names)
+        Row(
+            (
+                name,
+                one.treatment,
+                protocol_of(one),
+                *(bounded(one, m) for m in measures),
+            )
+        )
+        for name, one in with_variants(results, names)
     )
-    headings = ("system", "calm", "protocol", *(MEASURES[m] for m in measures))
+    heading = variant_heading(one.variant for one in results)
+    headings = ("system", heading, "protocol", *(MEASURES[m] for m in measures))
     return Table(
         "intervals",
         "All test answers together (pooled)",
-        tuple(Column(heading) for heading in headings),
+        tuple(Column(name) for name in headings),
         rows,
         (INTERVALS, _POOLED, ECE_NOTE, *cautions(results, names)),
     ).without_empty()
@@ -111,7 +121,7 @@ def fold_table(results: CrossvalResults) -> Table:
     return Table(
         f"folds-{stem_of(results)}",
         "Folds",
-        tuple(Column(heading) for heading in headings),
+        tuple(Column(name) for name in headings),
         tuple(rows),
         (*notes, *cautions([results], [results.name])),
         _about(results),
@@ -125,7 +135,7 @@ def class_table(results: Sequence[CrossvalResults]) -> Table:
         Row(
             (
                 name,
-                one.calm,
+                one.treatment,
                 protocol_of(one),
                 str(emotion),
                 _n_of(one, i),
@@ -135,17 +145,18 @@ def class_table(results: Sequence[CrossvalResults]) -> Table:
                 bounded(one, f"f1_{emotion}"),
             )
         )
-        for name, one in with_calm_apart(results, names)
+        for name, one in with_variants(results, names)
         for i, emotion in enumerate(Emotion)
     )
+    heading = variant_heading(one.variant for one in results)
     headings = (
-        *("system", "calm", "protocol", "emotion", "utterances"),
+        *("system", heading, "protocol", "emotion", "utterances"),
         *("recall", "recall pooled", "F1", "F1 pooled"),
     )
     return Table(
         "emotions",
         "Recall and F1 of each emotion",
-        tuple(Column(heading) for heading in headings),
+        tuple(Column(name) for name in headings),
         rows,
         (OVER_FOLDS, INTERVALS, *cautions(results, names)),
     ).without_empty()
@@ -154,17 +165,18 @@ def class_table(results: Sequence[CrossvalResults]) -> Table:
 def confusion_table(results: CrossvalResults) -> Table:
     """Say what each emotion is taken for: shares of the actual class, all folds."""
     rows = [
-        Row((one.calm, str(emotion), _n_of(one, i), *shares))
-        for _, one in with_calm_apart([results], [results.name])
+        Row((one.treatment, str(emotion), _n_of(one, i), *shares))
+        for _, one in with_variants([results], [results.name])
         for i, (emotion, shares) in enumerate(
             zip(Emotion, shares_of(one.pool.confusion).tolist(), strict=True)
         )
     ]
-    headings = ("calm", "actual", "utterances", *(f"taken for {e}" for e in Emotion))
+    heading = variant_heading([results.variant])
+    headings = (heading, "actual", "utterances", *(f"taken for {e}" for e in Emotion))
     return Table(
         f"confusion-{stem_of(results)}",
         "Confusion",
-        tuple(Column(heading) for heading in headings),
+        tuple(Column(name) for name in headings),
         tuple(rows),
         (
             "Shares of the actual emotion; all folds together, mean over seeds.",

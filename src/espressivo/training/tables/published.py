@@ -180,4 +180,4 @@ STUDY_CONFUSION: NDArray[np.float64] = np.array(
         [0.05, 0.01, 0.30, 0.64],
     ]
 )
-"""Fig. 1 of the study [4, 4]: RAVDESS, calm as neutral; shares, rows actual."""
+"""Fig. 1 of the study [4, 4]: RAVDESS, its variant included; shares, rows actual."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from espressivo.errors import TrainingError
 from espressivo.training import figures
+from espressivo.training.corpora.ravdess import RAVDESS
 from espressivo.training.tables.against import comparison_table, published_table
 from espressivo.training.tables.build import (
     class_table,
@@ -203,17 +204,19 @@ def _pictures(
 
 def _confusions(name: str, one: CrossvalResults, stem: str) -> _Picture:
     panels = []
-    for each in (one, one.without_calm):
+    for each in (one, one.without_variant):
         if each is not None:
-            calm = {"left out": "without calm, "}.get(each.calm, "")
-            calm = "calm as neutral, " if each.calm == "as neutral" else calm
-            title = f"{name}\n{calm}UA {each.pooled['ua']:.3f}"
+            v = each.variant
+            variant = (
+                f"{v.title_without if each.is_without else v.title}, " if v else ""
+            )
+            title = f"{name}\n{variant}UA {each.pooled['ua']:.3f}"
             panels.append(figures.Confusion(each.pool.confusion, title))
     caption = (
         f"{name}: what each emotion is taken for; shares and counts of utterances."
     )
     if one.corpora == ["ravdess"]:
-        title = f"Ismail (2025), Fig. 1, calm as neutral\n{NOT_MEASURED}"
+        title = f"Ismail (2025), Fig. 1, {RAVDESS.variants[0].title}\n{NOT_MEASURED}"
         panels.append(figures.Confusion(STUDY_CONFUSION, title, are_counts=False))
         caption += " Right: the study's, of a model that never heard RAVDESS."
     return _Picture(

@@ -11,8 +11,9 @@ from espressivo.training.scores.crossval_results import FEW_SPEAKERS
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from espressivo.training.corpora import ScoringVariant
     from espressivo.training.scores.crossval_results import CrossvalResults
 
 RANDOM = "random split: speakers are in several parts"
@@ -73,14 +74,19 @@ def names_of(results: Sequence[CrossvalResults]) -> list[str]:
     return [r.name if n[r.name] == 1 else f"{r.name} ({r.folder})" for r in results]
 
 
-def with_calm_apart(
+def with_variants(
     results: Sequence[CrossvalResults], names: Sequence[str]
 ) -> Iterator[tuple[str, CrossvalResults]]:
-    """Name each of the results, and what is left of it without calm utterances."""
+    """Name each of the results, and the same without its variant's utterances."""
     for name, one in zip(names, results, strict=True):
         yield name, one
-        if (rest := one.without_calm) is not None:
+        if (rest := one.without_variant) is not None:
             yield name, rest
+
+
+def variant_heading(variants: Iterable[ScoringVariant | None]) -> str:
+    """Return the heading of the column that says how variants' utterances count."""
+    return ", ".join(sorted({v.label for v in variants if v is not None}))
 
 
 OVER_FOLDS = (
@@ -118,14 +124,14 @@ def _cautions(one: CrossvalResults) -> Iterator[str]:
         yield "a single speaker, so there are no intervals and no p."
     elif one.n_speakers < FEW_SPEAKERS:
         yield (f"only {one.n_speakers} speakers, so intervals and p are too small.")
-    if one.calm:
+    if (v := one.variant) is not None:
         yield (
-            "scored with calm as neutral, and again with calm left out of the test "
+            f"scored with {v.title}, and again with {v.label} {v.excluded} of the test "
             "(training is the same)."
         )
     runs = [
         run
-        for each in (one, one.without_calm)
+        for each in (one, one.without_variant)
         if each is not None
         for run in each.by_run.values()
     ]
