@@ -1,109 +1,123 @@
-"""Where tasks run: here, in several processes, or on a Ray cluster. Same results."""
+"""Where fold jobs run: here, in several processes, or on Ray. The results are equal."""
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
-from espressivo.training.runs.fold_job import (
-    FoldJob,
-    run_fold_job,
-)
+from espressivo.errors import TrainingError
+from espressivo.training.runs.fold_job import FoldJob, run_fold_job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
+    from espressivo.batch.run import Engine
     from espressivo.training.runs.train import EpochReport
 
-Engine = Literal["local", "ray"]
+
+class RunProgress(Protocol):
+    """Receives the progress of runs."""
+
+    def on_epoch(self, job: FoldJob, report: EpochReport) -> None:
+        """Receive the report of an epoch; only of runs in this process."""
+
+    def on_done(self, job: FoldJob) -> None:
+        """Receive a run that is done, now or by an earlier command."""
 
 
-class Watch(Protocol):
-    """Who watches runs."""
-
-    def on_epoch(self, task: FoldJob, report: EpochReport) -> None:
-        """Hear of an epoch; only of runs in this process."""
-
-    def on_done(self, task: FoldJob) -> None:
-        """Hear of a run that is done, also of those that were before."""
-
-
-def run_tasks(
-    tasks: Sequence[FoldJob],
+def run_fold_jobs(
+    jobs: Sequence[FoldJob],
     engine: Engine = "local",
-    jobs: int = 1,
-    watch: Watch | None = None,
+    n_processes: int = 1,
+    watch: RunProgress | None = None,
 ) -> None:
-    """Do all tasks that are not done.
+    """Run all jobs that are not done.
 
-    The first error ends it; tasks that are running are let finish, for they are paid
-    for.
+    The first error ends it. Local jobs that have started are finished, since most of
+    their cost is already paid; jobs on Ray are cancelled, and go on from their last
+    epoch when the command is given again.
+
+    Args:
+        jobs: Folds and seeds; those that are done are only reported.
+        engine: `local`, this machine; or `ray`, a cluster that sees the same files
+            under the same paths.
+        n_processes: Local jobs at once; with 1 they run in this process.
+        watch: Receives the progress.
+
+    Raises:
+        TrainingError: A job fails, or there is no cluster.
     """
     waiting = []
-    for task in tasks:
-        if not task.is_done:
-            waiting.append(task)
+    for job in jobs:
+        if not job.is_done:
+            waiting.append(job)
         elif watch is not None:
-            watch.on_done(task)
+            watch.on_done(job)
     if engine == "ray":
-        _on_ray(waiting, watch)
-    elif jobs > 1 and len(waiting) > 1:
-        _in_processes(waiting, jobs, watch)
+        finished = _on_ray(waiting)
+    elif n_processes > 1 and len(waiting) > 1:
+        finished = _in_processes(waiting, n_processes)
     else:
-        for task in waiting:
-            _here(task, watch)
+        finished = _here(waiting, watch)
+    with closing(finished):  # which stops what still runs, whatever interrupts
+        for job in finished:
+            if watch is not None:
+                watch.on_done(job)
 
 
-def _here(task: FoldJob, watch: Watch | None) -> None:
-    if watch is None:
-        run_fold_job(task)
-        return
-    run_fold_job(task, lambda report: watch.on_epoch(task, report))
-    watch.on_done(task)
+def _here(
+    jobs: Sequence[FoldJob], watch: RunProgress | None
+) -> Generator[FoldJob, None, None]:
+    for job in jobs:
+        if watch is None:
+            run_fold_job(job)
+        else:
+            run_fold_job(job, partial(watch.on_epoch, job))
+        yield job
 
 
-def _in_processes(tasks: Sequence[FoldJob], jobs: int, watch: Watch | None) -> None:
+def _in_processes(
+    jobs: Sequence[FoldJob], n_processes: int
+) -> Generator[FoldJob, None, None]:
+    # Not the worker pool of `espressivo.batch`, which repeats what kills a worker: here
+    # that is a lack of memory, which hours of training would only meet again.
     # Forked children would inherit torch's threads, which do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context)
+    pool = ProcessPoolExecutor(min(n_processes, len(jobs)), mp_context=context)
     try:
-        waiting = {pool.submit(run_fold_job, task): task for task in tasks}
+        waiting = {pool.submit(run_fold_job, job): job for job in jobs}
         for done in as_completed(waiting):
             done.result()
-            if watch is not None:
-                watch.on_done(waiting[done])
+            yield waiting[done]
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _on_ray(tasks: Sequence[FoldJob], watch: Watch | None) -> None:
-    """Give every task to Ray, which must see the same files under the same paths."""
-    import ray  # noqa: PLC0415 - slow, and of another extra
+def _on_ray(jobs: Sequence[FoldJob]) -> Generator[FoldJob, None, None]:
+    from espressivo.batch.ray_jobs import (  # noqa: PLC0415 - slow, and another extra
+        RayOptions,
+        run_on_ray,
+    )
 
-    if not ray.is_initialized():
-        ray.init(
-            log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR
-        )
-    # A worker that dies takes its task's unfinished epoch with it, and no more: the
-    # next one goes on from the checkpoint.
-    remote: Any = ray.remote(max_retries=3)(run_fold_job)
-    n_gpus = 1 if tasks and _on_gpu(tasks[0]) else 0
-    waiting = {
-        remote.options(num_cpus=task.config.threads, num_gpus=n_gpus).remote(task): task
-        for task in tasks
-    }
-    pending = list(waiting)
-    while pending:
-        done, pending = ray.wait(pending)
-        for reference in done:
-            ray.get(reference)
-            if watch is not None:
-                watch.on_done(waiting[reference])
+    if not jobs:
+        return
+    # A worker that dies costs the epoch that it was in: the next one goes on from the
+    # checkpoint.
+    options = RayOptions(
+        job="a run",
+        error=TrainingError,
+        retries=3,
+        n_cpus=jobs[0].config.threads,
+        n_gpus=int(_on_gpu(jobs[0])),
+    )
+    for job, _ in run_on_ray(run_fold_job, jobs, options):
+        yield job
 
 
-def _on_gpu(task: FoldJob) -> bool:
-    from espressivo.training.runs.folder import pick_device  # noqa: PLC0415 - imports torch
+def _on_gpu(job: FoldJob) -> bool:
+    from espressivo.training.runs.folder import pick_device  # noqa: PLC0415 - torch
 
-    return pick_device(task.config).type == "cuda"
+    return pick_device(job.config).type == "cuda"
