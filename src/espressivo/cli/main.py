@@ -24,7 +24,6 @@ _COMMANDS = (
     "export",
     "bench",
     "evaluate",
-    "study",
     "tables",
     "reproduce",
 )

@@ -1,4 +1,4 @@
-"""What finding speech first changes, by what lies between the clips of a note."""
+"""Figure of the VAD study: scores by kind of gaps and windowing strategy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from espressivo.figures.style import (
     headline,
     save,
 )
-from espressivo.training.vad_report import WAYS
+from research.vad.report import STRATEGY_TITLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from espressivo.training.vad_report import Case
+    from research.vad.report import VadCase
 
 # Hollow where windows are short.
 _LOOKS = {
@@ -34,10 +34,11 @@ _LOOKS = {
 _SCORES = {"ua": "UA, %", "neutral": "other emotions called neutral, %"}
 
 
-def plot_vad(cases: Sequence[Case], path: Path) -> None:
-    """Draw a row a case: UA on the left, the neutral bias on the right.
+def plot_vad(cases: Sequence[VadCase], path: Path) -> None:
+    """Draw one row per case: UA on the left, the neutral bias on the right.
 
-    Kinds of gaps down, a mark a way to hear; lines are 95 % intervals over speakers.
+    Rows of a panel are kinds of gaps, marks are windowing strategies and lines are 95 %
+    intervals over speakers.
     """
     n_gaps = len(cases[0].gaps)
     figure = canvas(9.6, 0.6 + (0.5 + 0.32 * n_gaps) * len(cases))
@@ -57,12 +58,12 @@ def plot_vad(cases: Sequence[Case], path: Path) -> None:
     save(figure, path)
 
 
-def _panel(ax: Axes, case: Case, score: str) -> None:
-    for n, (way, (colour, mark, fill)) in enumerate(_LOOKS.items()):
+def _panel(ax: Axes, case: VadCase, score: str) -> None:
+    for n, (strategy, (colour, mark, fill)) in enumerate(_LOOKS.items()):
         aside = 0.15 * (n - 2)
-        label = WAYS[way]
+        label = STRATEGY_TITLES[strategy]
         for i, gaps in enumerate(case.gaps):
-            if (cell := case.cell(gaps, way)) is None:
+            if (cell := case.cell(gaps, strategy)) is None:
                 continue
             value, y = cell.scores[score], i + aside
             if value.interval is not None:

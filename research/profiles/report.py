@@ -1,4 +1,4 @@
-"""Tables of what profiles are worth, and their JSON."""
+"""Results of the profile study as Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from espressivo.training.profile_study import Cell, Suspicions
+    from research.profiles.study import HistoryResult, MismatchRates
 
 SCHEMA = "espressivo.profile-study/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One model and the speakers it was studied on.
+class ProfileCase:
+    """Results of one model on one corpus.
 
     Attributes:
-        title: Of the corpus, or the part of it.
-        model: Name, version and hash.
-        n_clips: Judged.
-        n_speakers: Whose.
-        n_draws: Histories of each kind and size a speaker.
-        cells: What was found.
-        suspicions: How often a voice is said not to fit a profile.
+        title: Name of the corpus, or of the part of it.
+        model: Name, version and hash of the model.
+        n_clips: Clips that were scored.
+        n_speakers: Speakers of these clips.
+        n_draws: Histories drawn per speaker, kind and size.
+        cells: Scores by kind and size of history.
+        mismatches: How often clips are flagged as not fitting a profile.
     """
 
     title: str
@@ -38,11 +38,11 @@ class Case:
     n_clips: int
     n_speakers: int
     n_draws: int
-    cells: tuple[Cell, ...]
-    suspicions: Suspicions | None = None
+    cells: tuple[HistoryResult, ...]
+    mismatches: MismatchRates | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can say it."""
+        """Return a JSON-serialisable dict."""
         return {
             "title": self.title,
             "model": self.model,
@@ -50,38 +50,40 @@ class Case:
             "speakers": self.n_speakers,
             "draws": self.n_draws,
             "cells": [cell.to_dict() for cell in self.cells],
-            "suspicions": self.suspicions and asdict(self.suspicions),
+            "suspicions": self.mismatches and asdict(self.mismatches),
         }
 
 
-def write_cases(cases: Sequence[Case], path: Path) -> None:
-    """Write all cases as JSON, whole or not at all."""
+def write_cases(cases: Sequence[ProfileCase], path: Path) -> None:
+    """Write all cases as JSON, atomically."""
     content = {"schema": SCHEMA, "cases": [case.to_dict() for case in cases]}
     write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", path)
 
 
-def to_markdown(cases: Sequence[Case]) -> str:
-    """Return a table for each case: kinds down, sizes across; UA % and its change."""
+def to_markdown(cases: Sequence[ProfileCase]) -> str:
+    """Return one Markdown table per case: UA by kind (rows) and size (columns)."""
     return "\n".join(_case(case) for case in cases)
 
 
-def gains(cases: Sequence[Case]) -> dict[tuple[str, tuple[int, ...], str], float]:
-    """Return the change of UA by kind, emotions and size, its mean over cases."""
+def gains(
+    cases: Sequence[ProfileCase],
+) -> dict[tuple[str, tuple[int, ...], str], float]:
+    """Return the mean change of UA over cases, by kind, emotions and size."""
     found: dict[tuple[str, tuple[int, ...], str], list[float]] = {}
     for case in cases:
         for cell in case.cells:
-            if not cell.kind.own and cell.difference is not None:
+            if not cell.kind.transductive and cell.difference is not None:
                 key = (cell.kind.name, cell.kind.emotions, size_name(cell.size))
                 found.setdefault(key, []).append(cell.difference.difference)
     return {key: float(np.mean(values)) for key, values in found.items()}
 
 
 def size_name(size: int | None) -> str:
-    """Return a size as a table's head calls it."""
+    """Return the title of a size in tables."""
     return "all" if size is None else str(size)
 
 
-def _case(case: Case) -> str:
+def _case(case: ProfileCase) -> str:
     sizes = list(dict.fromkeys(cell.size for cell in case.cells))
     kinds = list(dict.fromkeys(cell.kind for cell in case.cells))
     by = {(cell.kind, cell.size): cell for cell in case.cells}
@@ -99,15 +101,15 @@ def _case(case: Case) -> str:
     first = kinds[0]
     errors = [f"{by[first, size].ece:.3f}" for size in sizes]
     lines.append(f"| {first.title}: ECE | " + " | ".join(errors) + " |")
-    if (found := case.suspicions) is not None:
+    if (found := case.mismatches) is not None:
         rates = f"of the same voice {found.same:.1%}, of another {found.other:.1%}"
         said = f"Clips said not to fit a profile of {found.n_clips} clips: {rates}."
         lines += ["", said]
     return "\n".join([*lines, ""])
 
 
-def _text(cell: Cell) -> str:
-    """Say UA %, its interval, its change, and how many clips there really were."""
+def _text(cell: HistoryResult) -> str:
+    """Format UA %, its interval, its change, and the actual number of clips."""
     text = f"{100 * cell.ua:.1f}"
     if cell.size is not None and not cell.size:
         if cell.interval is None:

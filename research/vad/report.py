@@ -1,4 +1,4 @@
-"""Tables of what finding speech first is worth, and their JSON."""
+"""Results of the VAD study as Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from espressivo.files.atomic import (
     replacing,
     write_text,
 )
-from espressivo.training.vad_study import ALL, Key
+from research.vad.study import ALL, Condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from espressivo.training.vad_study import Cell, HeardNotes, Value
+    from research.vad.study import ConditionResult, IntervalScore, PredictedNotes
 
 SCHEMA = "espressivo.vad-study/1"
-WAYS = {
+STRATEGY_TITLES = {
     "first": "first 8 s",
     "whole": "whole file",
     "fixed": "fixed windows",
@@ -31,7 +31,7 @@ WAYS = {
     "fixed-short": "fixed, 3 s",
     "vad-short": "VAD, at most 3 s",
 }
-"""What tables call them."""
+"""Titles of the windowing strategies in tables."""
 _HEADS = {
     "ua": "UA, %",
     "neutral": "others called neutral, %",
@@ -41,86 +41,88 @@ _HEADS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What there was of one kind of gaps.
+class GapSummary:
+    """Notes and speech detection for one kind of gaps.
 
     Attributes:
-        gaps: The kind.
-        n_notes: Heard.
-        n_unheard: Notes without any speech found, left out of all ways.
-        seconds: Shortest, median and longest note.
-        speech_found: Share of the speech that the detector found, mean over notes.
-        gaps_taken: Share of the gaps that it took for speech; None without gaps.
+    gaps: The kind of gaps.
+    n_notes: Notes that were scored.
+    n_without_speech: Notes without detected speech, which are not scored.
+    seconds: Shortest, median and longest note.
+    speech_found: Share of the speech that was detected, mean over notes.
+    gaps_taken: Share of the gaps that was detected as speech; None without gaps.
     """
 
     gaps: str
     n_notes: int
-    n_unheard: int
+    n_without_speech: int
     seconds: tuple[float, float, float]
     speech_found: float
     gaps_taken: float | None
 
     @classmethod
-    def of(cls, notes: HeardNotes) -> Found:
-        """Count heard notes."""
+    def of(cls, notes: PredictedNotes) -> GapSummary:
+        """Summarise predicted notes."""
         seconds = notes.seconds
-        gaps = float(np.mean([heard.gaps_taken for heard in notes.heard]))
+        gaps = float(np.mean([note.gaps_taken for note in notes.predictions]))
         return cls(
             notes.gaps.name,
             len(notes.spoken),
-            len(notes.unheard),
+            len(notes.without_speech),
             (min(seconds), float(np.median(seconds)), max(seconds)),
-            float(np.mean([heard.speech_found for heard in notes.heard])),
+            float(np.mean([note.speech_found for note in notes.predictions])),
             None if math.isnan(gaps) else gaps,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One model and the speakers it was studied on, or several such together.
+class VadCase:
+    """Results of one model on one corpus, or the mean over several.
 
     Attributes:
-        title: Of the corpus, or the part of it.
-        models: Name, version, hash and training corpora of each.
-        n_speakers: Whose notes.
-        confirms: Whether it only confirms: it counts for no choice.
-        found: What there was; empty for several corpora together.
-        cells: What came out.
+        title: Name of the corpus, or of the part of it.
+        models: Name, version, hash and training corpora of each model.
+        n_speakers: Speakers of the notes.
+        confirms: Whether the corpus is a held-out confirmation, which chose no setting.
+        found: Notes by kind of gaps; empty for a mean over corpora.
+        cells: Scores by condition.
     """
 
     title: str
     models: tuple[dict[str, Any], ...]
     n_speakers: int
     confirms: bool
-    found: tuple[Found, ...]
-    cells: tuple[Cell, ...]
+    found: tuple[GapSummary, ...]
+    cells: tuple[ConditionResult, ...]
 
-    def cell(self, gaps: str, way: str, aggregation: str = "duration") -> Cell | None:
-        """Return one cell; None where there is none."""
-        key = Key(gaps, way, aggregation)
+    def cell(
+        self, gaps: str, strategy: str, aggregation: str = "duration"
+    ) -> ConditionResult | None:
+        """Return the scores of one condition, None where there are none."""
+        key = Condition(gaps, strategy, aggregation)
         return next((cell for cell in self.cells if cell.key == key), None)
 
     @property
     def gaps(self) -> list[str]:
-        """All kinds of gaps, those together last."""
+        """Names of all kinds of gaps; all kinds together come last."""
         return list(dict.fromkeys(cell.key.gaps for cell in self.cells))
 
 
-def write_cases(cases: Sequence[Case], details: dict[str, Any], path: Path) -> None:
-    """Write all cases as JSON, whole or not at all.
+def write_cases(cases: Sequence[VadCase], details: dict[str, Any], path: Path) -> None:
+    """Write all cases as JSON, atomically.
 
     Args:
-        cases: What was found.
-        details: How: seeds, versions.
-        path: Of the file.
+        cases: Results by corpus.
+        details: Seeds and versions.
+        path: Path of the file.
     """
     content = {"schema": SCHEMA, **details, "cases": [_to_dict(case) for case in cases]}
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(text + "\n", path)
 
 
-def write_csv(cases: Sequence[Case], path: Path) -> None:
-    """Write a row a number: what of, what against, the number, its interval."""
+def write_csv(cases: Sequence[VadCase], path: Path) -> None:
+    """Write one row per score: condition, baseline, value and interval."""
     with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
         write = csv.writer(file, lineterminator="\n").writerow
         write(
@@ -143,20 +145,20 @@ def write_csv(cases: Sequence[Case], path: Path) -> None:
                     write([case.title, *cell.key, against, name, *shown])
 
 
-def _numbers(cell: Cell) -> Iterator[tuple[str, str, Value]]:
+def _numbers(cell: ConditionResult) -> Iterator[tuple[str, str, IntervalScore]]:
     for against, values in {"": cell.scores, **cell.differences}.items():
         for name, value in values.items():
             yield against, name, value
 
 
-def _triple(value: Value) -> list[float | None]:
-    """Return value, low and high, None where not defined."""
+def _triple(value: IntervalScore) -> list[float | None]:
+    """Return value, low and high end, None where undefined."""
     ends = value.interval
     numbers = [value.value, *((ends.low, ends.high) if ends else (None, None))]
     return [None if n is None or math.isnan(n) else n for n in numbers]
 
 
-def _to_dict(case: Case) -> dict[str, Any]:
+def _to_dict(case: VadCase) -> dict[str, Any]:
     return {
         "title": case.title,
         "models": list(case.models),
@@ -166,7 +168,7 @@ def _to_dict(case: Case) -> dict[str, Any]:
             {
                 "gaps": found.gaps,
                 "notes": found.n_notes,
-                "unheard": found.n_unheard,
+                "unheard": found.n_without_speech,
                 "seconds": [round(s, 2) for s in found.seconds],
                 "speech_found": found.speech_found,
                 "gaps_taken": found.gaps_taken,
@@ -175,7 +177,9 @@ def _to_dict(case: Case) -> dict[str, Any]:
         ],
         "cells": [
             {
-                **cell.key._asdict(),
+                "gaps": cell.key.gaps,
+                "way": cell.key.strategy,
+                "aggregation": cell.key.aggregation,
                 "scores": {k: _triple(v) for k, v in cell.scores.items()},
                 "differences": {
                     other: {k: _triple(v) for k, v in values.items()}
@@ -187,12 +191,12 @@ def _to_dict(case: Case) -> dict[str, Any]:
     }
 
 
-def to_markdown(cases: Sequence[Case]) -> str:
-    """Return the tables of each case: ways by gaps, aggregations, what was found."""
+def to_markdown(cases: Sequence[VadCase]) -> str:
+    """Return Markdown tables: strategies by gaps, aggregations, detected speech."""
     return "\n".join(_case(case) for case in cases)
 
 
-def _case(case: Case) -> str:
+def _case(case: VadCase) -> str:
     models = ", ".join(f"{m['name']} {m['sha256'][:12]}" for m in case.models)
     use = "; chose nothing" if case.confirms else ""
     lines = [f"**{case.title}**: {case.n_speakers} speakers; {models}{use}", ""]
@@ -204,31 +208,31 @@ def _case(case: Case) -> str:
     return "\n".join(lines)
 
 
-def _by_gaps(case: Case, title: str, score: str) -> list[str]:
+def _by_gaps(case: VadCase, title: str, score: str) -> list[str]:
     rivals = [
         ("vad", "fixed"),
         ("vad", "whole"),
         ("vad-short", "fixed"),
         ("vad-short", "vad"),
     ]
-    heads = [*WAYS.values(), "VAD - fixed", "VAD - whole"]
+    heads = [*STRATEGY_TITLES.values(), "VAD - fixed", "VAD - whole"]
     heads += ["3 s: VAD - fixed", "VAD: 3 s - 8 s"]
     lines = [
         f"| {title}, % | " + " | ".join(heads) + " |",
         "|---|" + "---|" * len(heads),
     ]
     for gaps in case.gaps:
-        cells = {way: case.cell(gaps, way) for way in WAYS}
+        cells = {strategy: case.cell(gaps, strategy) for strategy in STRATEGY_TITLES}
         texts = [text_of(cell.scores[score]) if cell else "" for cell in cells.values()]
-        for way, other in rivals:
-            cell = cells[way]
+        for strategy, other in rivals:
+            cell = cells[strategy]
             value = cell.differences.get(other, {}).get(score) if cell else None
             texts.append(text_of(value, sign=True) if value else "")
         lines.append(f"| {gaps} | " + " | ".join(texts) + " |")
     return lines
 
 
-def _by_aggregation(case: Case) -> list[str]:
+def _by_aggregation(case: VadCase) -> list[str]:
     scores = list(case.cells[0].scores)
     heads = [_HEADS.get(score, f"{score}, %") for score in scores]
     heads += ["UA - duration's", "neutral - duration's", "Brier - duration's"]
@@ -244,8 +248,8 @@ def _by_aggregation(case: Case) -> list[str]:
             value = cell.differences.get("duration", {}).get(score)
             percent = _is_percent(score)
             texts.append(text_of(value, sign=True, percent=percent) if value else "")
-        name = WAYS[cell.key.way]
-        if cell.key.way not in ("first", "whole"):
+        name = STRATEGY_TITLES[cell.key.strategy]
+        if cell.key.strategy not in ("first", "whole"):
             name += f", {cell.key.aggregation}"
         lines.append(f"| {name} | " + " | ".join(texts) + " |")
     return lines
@@ -255,7 +259,7 @@ def _is_percent(score: str) -> bool:
     return score not in ("ece", "brier")
 
 
-def _found(case: Case) -> list[str]:
+def _found(case: VadCase) -> list[str]:
     heads = [
         "notes",
         "without speech",
@@ -268,18 +272,19 @@ def _found(case: Case) -> list[str]:
         least, median, most = f.seconds
         taken = "" if f.gaps_taken is None else f"{100 * f.gaps_taken:.1f}"
         lines.append(
-            f"| {f.gaps} | {f.n_notes} | {f.n_unheard} | {median:.0f} ({least:.0f} to "
-            f"{most:.0f}) | {100 * f.speech_found:.1f} | {taken} |"
+            f"| {f.gaps} | {f.n_notes} | {f.n_without_speech} | "
+            f"{median:.0f} ({least:.0f} to {most:.0f}) | "
+            f"{100 * f.speech_found:.1f} | {taken} |"
         )
     return lines
 
 
-def text_of(value: Value, *, sign: bool = False, percent: bool = True) -> str:
-    """Say a number and its interval.
+def text_of(value: IntervalScore, *, sign: bool = False, percent: bool = True) -> str:
+    """Format a score with its interval.
 
-    >>> from espressivo.training.vad_study import Value
+    >>> from research.vad.study import IntervalScore
     >>> from espressivo.training.scores.bootstrap import Interval
-    >>> text_of(Value(0.123, Interval(-0.01, 0.2)), sign=True)
+    >>> text_of(IntervalScore(0.123, Interval(-0.01, 0.2)), sign=True)
     '+12.3 (-1.0 to +20.0)'
     """
     times, digits = (100, 1) if percent else (1, 3)

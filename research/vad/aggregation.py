@@ -1,4 +1,4 @@
-"""Ways to make one answer of many windows."""
+"""Aggregations of window predictions into one prediction per note."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     _Float = NDArray[np.float64]
 
     Aggregate: TypeAlias = Callable[[_Float, NDArray[np.int64]], _Float]
-    """Probabilities [W, C] and lengths [W] of the windows -> probabilities [C]."""
+    """Maps probabilities [W, C] and lengths [W] of windows to probabilities [C]."""
 
 _TIE = 1e-6
 
 
 def mean(rows: _Float, lengths: NDArray[np.int64]) -> _Float:
-    """Count every window alike."""
+    """Return the unweighted mean over windows."""
     return _average(rows, np.ones(len(lengths)))
 
 
 def by_duration(rows: _Float, lengths: NDArray[np.int64]) -> _Float:
-    """Count windows by their length, as `Report.probabilities` does."""
+    """Weight windows by length, as `Report.probabilities` does."""
     return _average(rows, lengths.astype(np.float64))
 
 
 def vote(rows: _Float, lengths: NDArray[np.int64]) -> _Float:
-    """Return the shares of windows whose first choice each emotion is.
+    """Return the share of windows that predict each emotion.
 
-    A tie goes to the more probable by `mean`.
+    Ties are broken by `mean`.
     """
     shares = np.bincount(rows.argmax(1), minlength=rows.shape[1]) / len(rows)
     voted = shares + _TIE * mean(rows, lengths)
@@ -40,18 +40,18 @@ def vote(rows: _Float, lengths: NDArray[np.int64]) -> _Float:
 
 
 def by_confidence(rows: _Float, lengths: NDArray[np.int64]) -> _Float:
-    """Count windows by `confidence`, whatever their length."""
+    """Weight windows by `confidence`, regardless of length."""
     del lengths
     return _average(rows, confidence(rows))
 
 
 def by_both(rows: _Float, lengths: NDArray[np.int64]) -> _Float:
-    """Count windows by length times `confidence`."""
+    """Weight windows by length times `confidence`."""
     return _average(rows, lengths * confidence(rows))
 
 
 def confidence(rows: _Float) -> _Float:
-    """Return 1 less the entropy over its largest, [W]: 0 unsure, 1 certain."""
+    """Return 1 - normalised entropy, [W], from 0 (uniform) to 1 (certain)."""
     logs = np.log(np.maximum(rows, 1e-12))
     entropy = -(rows * logs).sum(1) / np.log(rows.shape[1])
     return np.asarray(np.clip(1 - entropy, 0.0, 1.0))
@@ -71,4 +71,4 @@ AGGREGATIONS: dict[str, Aggregate] = {
     "confidence": by_confidence,
     "confidence x duration": by_both,
 }
-"""By the name that tables give it; the first is what the product does."""
+"""Aggregations by their name in tables; the analyzer uses the first."""

@@ -1,4 +1,4 @@
-"""Whether a model has heard what it is to be studied on."""
+"""Check that a model was not trained on the corpus that it is evaluated on."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def require_unheard(folder: Path, corpora: Iterable[str]) -> None:
+def require_held_out(folder: Path, corpora: Iterable[str]) -> None:
     """Refuse a model that was trained on one of these corpora.
 
     Args:
-        folder: Of the model; its card names what trained it.
-        corpora: Names of what it is to be studied on.
+        folder: Folder of the model, whose card names its training corpora.
+        corpora: Names of the corpora of the study.
 
     Raises:
-        CorpusError: It was.
+        CorpusError: The model was trained on one of them.
         ModelError: The folder holds no card.
     """
     trained = {e["name"] for e in read_card(folder).details.get("training_corpora", [])}

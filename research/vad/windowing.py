@@ -1,6 +1,6 @@
-"""Ways to hear a long note: where to cut it into windows, and what a model says.
+"""Windowing strategies for long notes, and a model's predictions under each.
 
-Answers are kept on the disk, so that who is interrupted goes on.
+Predictions are cached on disk, so that an interrupted study can be resumed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from espressivo.model.classifier import (
 )
 from espressivo.speech.windows import plan_windows
 from espressivo.training.evaluate import require_emotions
-from espressivo.training.long_notes import LONGEST_S, shares_found
 from espressivo.training.networks.whisper import sinusoids
 from espressivo.types import SAMPLE_RATE, Emotion, Segment, Signal
 from espressivo.version import __version__
+from research.vad.long_notes import LONGEST_S, shares_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,23 +35,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from espressivo.report import Report
-    from espressivo.training.long_notes import LongNote
+    from research.vad.long_notes import LongNote
 
 SHORT_S = 3.0
-"""About one clip: how long windows are where they are short."""
-WAYS = ("first", "whole", "fixed", "vad", "fixed-short", "vad-short")
-"""The first window's length only; all of it at once; windows one after the other; the
-product's: windows within the speech that is found; both with short windows, which tells
-what speech has to do with it from what length has."""
+"""Window length of the `-short` strategies, about one clip."""
+STRATEGIES = ("first", "whole", "fixed", "vad", "fixed-short", "vad-short")
+"""Windowing strategies, by the name that files give them.
+
+- `first`: the first window only.
+- `whole`: the whole note in one pass.
+- `fixed`: consecutive windows over the whole note.
+- `vad`: windows within detected speech, as the analyzer does.
+- `fixed-short`, `vad-short`: the same two with windows of `SHORT_S`, which separates
+  the effect of speech detection from that of window length.
+"""
 
 _POSITION = 1e-4
-"""How far a sinusoid may be off: processors round its frequency differently, and late
-positions multiply that (0.000008 on an Intel Xeon)."""
+"""Tolerance for a sinusoid. Processors round its frequency differently, and late
+positions multiply the difference (0.000008 on an Intel Xeon)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Windows:
-    """What a model says of the windows of one note.
+class WindowPredictions:
+    """Predictions for the windows of one note.
 
     Attributes:
         lengths: int [W], in samples.
@@ -63,28 +69,29 @@ class Windows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
-    """One note, heard in all ways.
+class NotePredictions:
+    """Predictions for one note under every windowing strategy.
 
     Attributes:
-        ways: By name; `vad` holds no window where no speech was found.
-        speech_found: Share of the speech that the detector found, 0 to 1.
-        gaps_taken: Share of the gaps that it took for speech; NaN without gaps.
+    strategies: Predictions by strategy; `vad` holds no window where no speech was
+        detected.
+    speech_found: Share of the speech that was detected, 0 to 1.
+    gaps_taken: Share of the gaps that was detected as speech; NaN without gaps.
     """
 
-    ways: dict[str, Windows]
+    strategies: dict[str, WindowPredictions]
     speech_found: float
     gaps_taken: float
 
 
-class Ears:
-    """A model that hears notes in all ways.
+class StrategyRunner:
+    """A model that is run over notes with every windowing strategy.
 
     Args:
-        folder: The model.
+        folder: Folder of the model.
 
     Raises:
-        ModelError: The folder is no model of our four emotions.
+        ModelError: The folder holds no model of the four emotions.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -92,32 +99,34 @@ class Ears:
         columns = require_emotions(self.classifier, folder)
         if columns != sorted(columns):
             raise ModelError(f"{folder}: its emotions are in another order than ours")
-        self._unlimited = without_limit(self.classifier, folder)
+        self._unlimited = extend_positions(self.classifier, folder)
         self._short = load_classifier(folder)
         self._short.card = replace(self.classifier.card, window_s=SHORT_S)
 
-    def hear(self, note: LongNote, known: Heard | None = None) -> Heard:
-        """Hear a note in all ways, but for those that are known."""
+    def predict(
+        self, note: LongNote, known: NotePredictions | None = None
+    ) -> NotePredictions:
+        """Predict a note under every strategy that is not in `known`."""
         n = len(note.signal)
         first = Segment(0, min(n, _window(self.classifier)))
-        ways = dict(known.ways) if known else {}
+        strategies = dict(known.strategies) if known else {}
         if known is None:
             product = self._analyze(note)
-            ways["vad"] = _windows(product)
+            strategies["vad"] = _windows(product)
             shares = shares_found(note, product.segments)
         else:
             shares = (known.speech_found, known.gaps_taken)
-        hear: dict[str, Callable[[], Windows]] = {
+        run: dict[str, Callable[[], WindowPredictions]] = {
             "first": lambda: _cut(self.classifier, note.signal, [first]),
             "whole": lambda: _cut(self._unlimited, note.signal, [Segment(0, n)]),
             "fixed": lambda: _fixed(self.classifier, note.signal),
             "fixed-short": lambda: _fixed(self._short, note.signal),
             "vad-short": lambda: _windows(self._analyze(note, short=True)),
         }
-        for name, heard in hear.items():
-            if name not in ways:
-                ways[name] = heard()
-        return Heard({name: ways[name] for name in WAYS}, *shares)
+        for name, predict in run.items():
+            if name not in strategies:
+                strategies[name] = predict()
+        return NotePredictions({name: strategies[name] for name in STRATEGIES}, *shares)
 
     def _analyze(self, note: LongNote, *, short: bool = False) -> Report:
         classifier = self._short if short else self.classifier
@@ -125,15 +134,15 @@ class Ears:
         return analyzer.analyze(note.signal, sample_rate=SAMPLE_RATE)
 
 
-def without_limit(classifier: Classifier, folder: Path) -> Classifier:
-    """Return the model with its table of positions continued up to `LONGEST_S`.
+def extend_positions(classifier: Classifier, folder: Path) -> Classifier:
+    """Return the model with its positional embeddings extended to `LONGEST_S`.
 
-    An exported encoder holds the positions of one window only, and refuses more. They
-    are sinusoids, so they go on; what the rest of it makes of positions that it never
-    saw in training is another matter. A graph without such a table stays as it is.
+    An exported encoder holds the positions of one window only and refuses longer input.
+    The embeddings are sinusoids, so they can be continued; the encoder never saw the
+    later positions in training. A graph without positional embeddings is not changed.
 
     Raises:
-        ModelError: The table is no sinusoids.
+        ModelError: The positional embeddings are not sinusoids.
     """
     model = onnx.load(folder / "model.onnx")
     for weight in model.graph.initializer:
@@ -160,18 +169,22 @@ def _window(classifier: Classifier) -> int:
     return round(classifier.card.window_s * SAMPLE_RATE)
 
 
-def _fixed(classifier: Classifier, signal: Signal) -> Windows:
+def _fixed(classifier: Classifier, signal: Signal) -> WindowPredictions:
     spans = plan_windows(Segment(0, len(signal)), _window(classifier))
     return _cut(classifier, signal, spans)
 
 
-def _windows(report: Report) -> Windows:
+def _windows(report: Report) -> WindowPredictions:
     lengths = [e.segment.n_samples for e in report.estimates]
     rows = np.array([e.probabilities for e in report.estimates], np.float64)
-    return Windows(np.array(lengths, np.int64), rows.reshape(-1, len(Emotion)))
+    return WindowPredictions(
+        np.array(lengths, np.int64), rows.reshape(-1, len(Emotion))
+    )
 
 
-def _cut(classifier: Classifier, signal: Signal, spans: list[Segment]) -> Windows:
+def _cut(
+    classifier: Classifier, signal: Signal, spans: list[Segment]
+) -> WindowPredictions:
     least = round(classifier.card.min_s * SAMPLE_RATE)
     rows = []
     for span in spans:
@@ -179,15 +192,15 @@ def _cut(classifier: Classifier, signal: Signal, spans: list[Segment]) -> Window
         samples = np.pad(samples, (0, max(0, least - len(samples))))
         rows.append(classifier(samples[None])[0])
     lengths = np.array([span.n_samples for span in spans])
-    return Windows(lengths, np.array(rows, np.float64))
+    return WindowPredictions(lengths, np.array(rows, np.float64))
 
 
-class Answers:
-    """What was heard so far, by model and samples: a line of JSON a note.
+class PredictionCache:
+    """Cache of predictions by model and samples: one line of JSON per note.
 
     Args:
-        path: Of the file; made when there is something to keep. A last line that a
-            crash cut off counts for nothing; of several of one note the last holds.
+        path: Path of the file, which is created with the first entry. A last line that
+            a crash truncated is ignored; the last of several entries of a note counts.
     """
 
     def __init__(self, path: Path) -> None:
@@ -202,40 +215,45 @@ class Answers:
             except (ValueError, KeyError):
                 continue
 
-    def hear(self, ears: Ears, note: LongNote) -> Heard:
-        """Return what is known of a note, or hear it and keep that."""
+    def predict(self, runner: StrategyRunner, note: LongNote) -> NotePredictions:
+        """Return cached predictions, or compute and store them."""
         digest = hashlib.sha256(note.signal.tobytes())
-        digest.update(f"{ears.classifier.card.sha256} {__version__}".encode())
+        digest.update(f"{runner.classifier.card.sha256} {__version__}".encode())
         key = digest.hexdigest()
         known = _from_dict(self._known[key]) if key in self._known else None
-        if known is not None and set(known.ways) == set(WAYS):
+        if known is not None and set(known.strategies) == set(STRATEGIES):
             return known
-        self._known[key] = _to_dict(ears.hear(note, known), key)
+        self._known[key] = _to_dict(runner.predict(note, known), key)
         with self._path.open("a", encoding="utf-8") as file:
             file.write("\n" * self._torn + json.dumps(self._known[key]) + "\n")
         self._torn = False
         return _from_dict(self._known[key])
 
 
-def _to_dict(heard: Heard, key: str) -> dict[str, Any]:
-    ways = {
+def _to_dict(predicted: NotePredictions, key: str) -> dict[str, Any]:
+    strategies = {
         name: {
             "lengths": windows.lengths.tolist(),
             "probabilities": windows.probabilities.tolist(),
         }
-        for name, windows in heard.ways.items()
+        for name, windows in predicted.strategies.items()
     }
-    gaps = None if np.isnan(heard.gaps_taken) else heard.gaps_taken
-    return {"key": key, "ways": ways, "speech": heard.speech_found, "gaps": gaps}
+    gaps = None if np.isnan(predicted.gaps_taken) else predicted.gaps_taken
+    return {
+        "key": key,
+        "ways": strategies,
+        "speech": predicted.speech_found,
+        "gaps": gaps,
+    }
 
 
-def _from_dict(entry: dict[str, Any]) -> Heard:
-    ways = {
-        name: Windows(
-            np.array(way["lengths"], np.int64),
-            np.array(way["probabilities"], np.float64).reshape(-1, len(Emotion)),
+def _from_dict(entry: dict[str, Any]) -> NotePredictions:
+    strategies = {
+        name: WindowPredictions(
+            np.array(windows["lengths"], np.int64),
+            np.array(windows["probabilities"], np.float64).reshape(-1, len(Emotion)),
         )
-        for name, way in entry["ways"].items()
+        for name, windows in entry["ways"].items()
     }
     gaps = float("nan") if entry["gaps"] is None else entry["gaps"]
-    return Heard(ways, entry["speech"], gaps)
+    return NotePredictions(strategies, entry["speech"], gaps)

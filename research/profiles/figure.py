@@ -1,4 +1,4 @@
-"""What a profile is worth by how much it heard, and of what."""
+"""Figure of the profile study: UA by size and kind of history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from espressivo.figures.style import (
     panels,
     save,
 )
-from espressivo.training.profile_report import size_name
+from research.profiles.report import size_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from espressivo.training.profile_report import Case
-    from espressivo.training.profile_study import Cell
+    from research.profiles.report import ProfileCase
+    from research.profiles.study import HistoryResult
 
 _GREEN = "#009e73"
 _LINES = {
@@ -35,11 +35,11 @@ _LINES = {
 }
 
 
-def plot_profiles(cases: Sequence[Case], path: Path) -> None:
-    """Draw a panel a case: UA against clips heard before, a line a kind of history.
+def plot_profiles(cases: Sequence[ProfileCase], path: Path) -> None:
+    """Draw one panel per case: UA by size of the history, one line per kind.
 
-    One-sided histories are averaged over which emotions they hold; the band below shows
-    the best and the worst of them. The vertical lines are 95 % intervals over speakers.
+    One-sided histories are averaged over their emotions; the band shows the best and
+    the worst of them. Vertical lines are 95 % intervals over speakers.
     """
     figure, axes = panels(len(cases), 3.6, 3.3)
     for ax, case in zip(axes, cases, strict=True):
@@ -53,7 +53,7 @@ def plot_profiles(cases: Sequence[Case], path: Path) -> None:
     save(figure, path)
 
 
-def _panel(ax: Axes, case: Case) -> None:
+def _panel(ax: Axes, case: ProfileCase) -> None:
     sizes = list(dict.fromkeys(cell.size for cell in case.cells))
     x = np.arange(len(sizes))
     (plain,) = {round(c.ua, 6) for c in case.cells if c.size == 0}
@@ -63,7 +63,7 @@ def _panel(ax: Axes, case: Case) -> None:
             [
                 c
                 for c in case.cells
-                if c.kind.name == name and not c.kind.own and c.size == s
+                if c.kind.name == name and not c.kind.transductive and c.size == s
             ]
             for s in sizes
         ]
@@ -85,7 +85,9 @@ def _panel(ax: Axes, case: Case) -> None:
     bare(ax)
 
 
-def _intervals(ax: Axes, x: np.ndarray, cells: Sequence[Cell], colour: str) -> None:
+def _intervals(
+    ax: Axes, x: np.ndarray, cells: Sequence[HistoryResult], colour: str
+) -> None:
     for at, cell in zip(x, cells, strict=True):
         if cell.interval is not None:
             low, high = 100 * cell.interval.low, 100 * cell.interval.high

@@ -1,6 +1,6 @@
-"""Long notes made of labelled clips: one speaker, one emotion, gaps of a known kind.
+"""Synthetic long notes: labelled clips of one speaker and emotion, with known gaps.
 
-Where speech is, what lies between and how loud that is, is known by construction.
+The position of the speech, the kind of gaps and their level are known by construction.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from espressivo.training.clips.preprocess import (
     find_loud,
     peak_normalize,
 )
-from espressivo.training.noises import pink_noise, ramp
 from espressivo.types import SAMPLE_RATE, Emotion, Segment, Signal
+from research.vad.noises import pink_noise, ramp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,28 +27,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from espressivo.training.corpora import Utterance
-    from espressivo.training.noises import Noise
+    from research.vad.noises import Noise
 
 LONGEST_S = 120.0
-"""No note is longer."""
+"""Maximum length of a note."""
 LEAST_SPEECH_S = 6.0
-"""Where there are fewer seconds of clips, there is no note."""
+"""Minimum speech in a note."""
 
-_MARGIN = SAMPLE_RATE // 10  # kept of what was trimmed: onsets are soft
-_RAMP = SAMPLE_RATE // 100  # so that no cut clicks
+_MARGIN = SAMPLE_RATE // 10  # kept around trimmed clips, whose onsets are soft
+_RAMP = SAMPLE_RATE // 100  # fades avoid clicks at cuts
 
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
-    """What lies between the clips of a note.
+    """A kind of gap between the clips of a note.
 
     Attributes:
-        name: As tables call it.
-        sound: `none`: no gaps at all; `silence`: digital; `room`: pink noise; `noise`:
-            a recording of something that is no speech.
-        snr_db: How far the sound is below the speech, in dB of mean power; None where
-            there is none.
-        under: Whether it goes on under the speech.
+        name: Name in tables.
+        sound: `none` (no gaps), `silence` (digital), `room` (pink noise) or `noise` (a
+            recording without speech).
+        snr_db: Signal-to-noise ratio in dB of mean power; None without noise.
+        under: Whether the noise continues under the speech.
     """
 
     name: str
@@ -57,7 +56,7 @@ class Gaps:
     under: bool = False
 
 
-KINDS = (
+GAP_KINDS = (
     Gaps("no gaps", "none"),
     Gaps("digital silence", "silence"),
     Gaps("room, 40 dB below", "room", 40.0, under=True),
@@ -67,20 +66,21 @@ KINDS = (
     Gaps("noise throughout, 10 dB below", "noise", 10.0, under=True),
     Gaps("noise throughout, as loud", "noise", 0.0, under=True),
 )
-"""All kinds; the order of tables."""
+"""All kinds of gaps, in the order of tables."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spoken:
+class NoteClips:
     """The clips of one note, in order.
 
     Attributes:
         id: Unique: corpus, speaker, the corpus's own label, number.
-        speaker: Who speaks.
-        emotion: Of all of it.
-        calm: Whether what counts as neutral is calm.
-        clips: The utterances' ids.
-        signals: Of the clips, silent ends trimmed 20 dB below the peak, but for 0.1 s.
+        speaker: Speaker of all clips.
+        emotion: Emotion of all clips.
+        calm: Whether the clips are labelled calm, which is scored as neutral.
+        clips: Ids of the utterances.
+        signals: Signals of the clips, trimmed to 0.1 s beyond what is within 20 dB of
+            the peak.
     """
 
     id: str
@@ -92,18 +92,18 @@ class Spoken:
 
     @property
     def n_samples(self) -> int:
-        """Of speech."""
+        """Samples of speech."""
         return sum(map(len, self.signals))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LongNote:
-    """A note, and what is known of it.
+    """A note and its ground truth.
 
     Attributes:
-        signal: float32 [samples], its peak at 0.95.
-        speech: Where the clips lie, in order.
-        noise: Of which recording its noise is; empty where of none.
+        signal: float32 [samples], with a peak of 0.95.
+        speech: Segments of the clips, in order.
+        noise: Name of the noise recording; empty without one.
     """
 
     signal: Signal
@@ -111,26 +111,26 @@ class LongNote:
     noise: str = ""
 
 
-def read_spoken(
+def draw_clips(
     utterances: Sequence[Utterance],
     *,
     n_notes: int,
     speech_s: float = 18.0,
     seed: int = 0,
-) -> Iterator[Spoken]:
-    """Draw clips for notes; none is in two. Speakers and labels come in order.
+) -> Iterator[NoteClips]:
+    """Draw the clips of notes, sorted by speaker and label; no clip is used twice.
 
-    A speaker and label gives as many notes as its share of `n_notes` asks for and its
-    clips suffice for, at least one if they hold `LEAST_SPEECH_S` of speech.
+    Each speaker and label yields its equal share of `n_notes` as far as its clips
+    suffice, and at least one note if they hold `LEAST_SPEECH_S` of speech.
 
     Args:
-        utterances: What to draw from.
-        n_notes: Of every label, all speakers together; rounded up to equal shares.
-        speech_s: Clips are added to a note until it holds this much.
-        seed: Draws the clips.
+    utterances: Utterances to draw from.
+    n_notes: Notes per label over all speakers, rounded up to equal shares.
+    speech_s: Seconds of speech up to which a note is filled.
+    seed: Seed that draws the clips.
 
     Raises:
-        CorpusError: A clip cannot be read, or is too long for a note.
+    CorpusError: A clip cannot be read, or is too long for a note.
     """
     cells: dict[tuple[str, str], list[Utterance]] = defaultdict(list)
     for utterance in utterances:
@@ -138,7 +138,7 @@ def read_spoken(
         cells[utterance.speaker, label].append(utterance)
     share = -(-n_notes // len({speaker for speaker, _ in cells}))
     for (speaker, label), cell in sorted(cells.items()):
-        # A stream of its own: whom else there is changes nothing.
+        # One random stream per cell: draws do not depend on the other cells.
         rng = np.random.default_rng([seed, *f"{speaker}/{label}".encode()])
         order = [cell[i] for i in rng.permutation(len(cell))]
         for n in range(share):
@@ -149,8 +149,8 @@ def read_spoken(
             yield spoken
 
 
-def _take(order: list[Utterance], id_: str, speech_s: float) -> Spoken | None:
-    """Take clips off the front until they hold enough; None when there is none."""
+def _take(order: list[Utterance], id_: str, speech_s: float) -> NoteClips | None:
+    """Pop clips until they hold enough speech; None when none is left."""
     clips: list[Utterance] = []
     signals: list[Signal] = []
     while order and sum(map(len, signals)) < speech_s * SAMPLE_RATE:
@@ -165,7 +165,9 @@ def _take(order: list[Utterance], id_: str, speech_s: float) -> Spoken | None:
         )
     calm = clips[0].original == "calm"
     names = tuple(clip.id for clip in clips)
-    return Spoken(id_, clips[0].speaker, clips[0].emotion, calm, names, tuple(signals))
+    return NoteClips(
+        id_, clips[0].speaker, clips[0].emotion, calm, names, tuple(signals)
+    )
 
 
 def _trimmed(path: Path) -> Signal:
@@ -183,18 +185,18 @@ def _trimmed(path: Path) -> Signal:
 
 
 def build_note(
-    spoken: Spoken, gaps: Gaps, noises: Sequence[Noise], seed: int = 0
+    spoken: NoteClips, gaps: Gaps, noises: Sequence[Noise], seed: int = 0
 ) -> LongNote:
-    """Put gaps before, between and after the clips, as much of them as of speech.
+    """Insert gaps before, between and after the clips, in sum as long as the speech.
 
-    The lengths of the gaps and the recording of noise are the same for every kind of
-    gaps, so that kinds are compared on the same notes.
+    The lengths of the gaps and the noise recording are the same for every kind of gaps,
+    so that comparisons between kinds are paired.
 
     Args:
-        spoken: The clips.
-        gaps: What lies between.
-        noises: One of them is drawn for the note.
-        seed: Draws lengths and noise.
+    spoken: The clips.
+    gaps: The kind of gaps.
+    noises: Recordings, one of which is drawn for the note.
+    seed: Seed that draws lengths and noise.
     """
     rng = np.random.default_rng([seed, *spoken.id.encode()])
     lengths = [len(signal) for signal in spoken.signals]
@@ -220,7 +222,7 @@ def build_note(
 
 
 def _pauses(n: int, total: int, rng: np.random.Generator) -> list[int]:
-    """Draw n lengths between a third and three times each other, of that sum."""
+    """Draw n lengths with the given sum, within a factor of three of each other."""
     edges = np.concatenate([[0.0], np.cumsum(rng.uniform(0.5, 1.5, n))])
     samples = (edges * (total / edges[-1])).round().astype(int)
     return [int(n) for n in np.diff(samples)]
@@ -232,7 +234,7 @@ def _sound(
     speech: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], str]:
-    """Return a sound as long as the note, not yet at its level, and its name."""
+    """Return noise as long as the note, not yet scaled, and its name."""
     order, at = rng.permutation(len(noises)), rng.random()
     name, sound = "", np.zeros(len(speech))
     if gaps.sound == "room":
@@ -242,7 +244,7 @@ def _sound(
         rolled = np.roll(noise.signal, -int(at * len(noise.signal)))
         name, sound = noise.name, np.resize(rolled, len(speech)).astype(np.float64)
         if np.square(sound[~speech]).mean() > 1e-8:
-            break  # else it is as good as silent just there
+            break  # the recording is not silent within the gaps
     if gaps.under:
         return sound, name
     sound[speech] = 0.0
@@ -258,9 +260,9 @@ def _sound(
 
 
 def shares_found(note: LongNote, found: Sequence[Segment]) -> tuple[float, float]:
-    """Return how much of the speech and of the gaps lies in segments, 0 to 1.
+    """Return the shares of speech and of gaps that `found` covers, 0 to 1.
 
-    Of gaps NaN where there are none.
+    The share of gaps is NaN where there are none.
     """
     speech, taken = np.zeros((2, len(note.signal)), bool)
     for mask, segments in ((speech, note.speech), (taken, found)):

@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from espressivo.cli.main import main
 from espressivo.errors import CorpusError
 from espressivo.model.find import (
     DEFAULT,
     find_model,
 )
-from espressivo.training.aggregations import (
+from espressivo.training.corpora import read_corpus
+from espressivo.training.scores.bootstrap import compare
+from espressivo.training.scores.metrics import score
+from espressivo.types import SAMPLE_RATE, Emotion, Segment
+from research.held_out import require_held_out
+from research.vad.__main__ import main
+from research.vad.aggregation import (
     AGGREGATIONS,
     by_both,
     by_confidence,
@@ -22,35 +27,35 @@ from espressivo.training.aggregations import (
     mean,
     vote,
 )
-from espressivo.training.corpora import read_corpus
-from espressivo.training.empty import require_unheard
-from espressivo.training.long_notes import (
-    KINDS,
+from research.vad.long_notes import (
+    GAP_KINDS,
     Gaps,
-    Spoken,
+    NoteClips,
     build_note,
-    read_spoken,
+    draw_clips,
     shares_found,
 )
-from espressivo.training.noises import Noise, pink_noise, read_noises
-from espressivo.training.scores.bootstrap import compare
-from espressivo.training.scores.metrics import score
-from espressivo.training.vad_report import text_of
-from espressivo.training.vad_study import (
+from research.vad.noises import Noise, pink_noise, read_noises
+from research.vad.report import text_of
+from research.vad.study import (
     ALL,
-    HeardNotes,
-    Key,
-    Value,
-    draw_scores,
-    hear_notes,
+    Condition,
+    IntervalScore,
+    PredictedNotes,
+    bootstrap_scores,
     pool,
-    to_cells,
+    predict_notes,
+    to_results,
 )
-from espressivo.training.vad_ways import WAYS, Answers, Ears, Heard, Windows
-from espressivo.types import SAMPLE_RATE, Emotion, Segment
+from research.vad.windowing import (
+    STRATEGIES,
+    NotePredictions,
+    PredictionCache,
+    StrategyRunner,
+    WindowPredictions,
+)
 from tests.recordings import encode
 
-STUDY = ("study", "vad")
 SECOND = SAMPLE_RATE
 
 
@@ -58,7 +63,9 @@ SECOND = SAMPLE_RATE
 def spoken(note):
     """Three clips of somebody angry."""
     clips = tuple(note[n * 40_000 : n * 40_000 + 20_000 + 500 * n] for n in range(3))
-    return Spoken("mine/1/anger/0", "1", Emotion.ANGER, False, ("a", "b", "c"), clips)
+    return NoteClips(
+        "mine/1/anger/0", "1", Emotion.ANGER, False, ("a", "b", "c"), clips
+    )
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +86,7 @@ def parts(built):
     return built.signal[speech], built.signal[~speech]
 
 
-@pytest.mark.parametrize("gaps", KINDS, ids=lambda gaps: gaps.name)
+@pytest.mark.parametrize("gaps", GAP_KINDS, ids=lambda gaps: gaps.name)
 def test_a_note_is_what_it_says(spoken, noises, gaps):
     built = build_note(spoken, gaps, noises, seed=3)
     speech, between = parts(built)
@@ -97,7 +104,7 @@ def test_a_note_is_what_it_says(spoken, noises, gaps):
         return
     # Against the speech alone, at the level at which it is in this note.
     clean = np.concatenate(spoken.signals)
-    scale = np.abs(build_note(spoken, KINDS[0], noises).signal).max()
+    scale = np.abs(build_note(spoken, GAP_KINDS[0], noises).signal).max()
     assert scale == pytest.approx(0.95)
     if not gaps.under:
         gain = np.abs(speech).max() / np.abs(clean).max()
@@ -121,14 +128,16 @@ def test_noise_throughout_lies_under_the_speech_at_the_same_level(spoken, noises
 
 
 def test_gaps_of_all_kinds_lie_at_the_same_places(spoken, noises):
-    notes = [build_note(spoken, gaps, noises, seed=1) for gaps in KINDS[1:]]
+    notes = [build_note(spoken, gaps, noises, seed=1) for gaps in GAP_KINDS[1:]]
 
     assert len({built.speech for built in notes}) == 1
     assert len({built.noise for built in notes if built.noise}) == 1
 
 
 def test_a_seed_makes_the_same_note_and_another_another(spoken, noises):
-    one, same, other = (build_note(spoken, KINDS[3], noises, seed=s) for s in (1, 1, 2))
+    one, same, other = (
+        build_note(spoken, GAP_KINDS[3], noises, seed=s) for s in (1, 1, 2)
+    )
 
     assert_array_equal(one.signal, same.signal)
     assert one.speech != other.speech
@@ -145,7 +154,7 @@ def test_pink_noise_falls_by_three_decibels_an_octave():
 
 
 def test_how_much_of_speech_and_gaps_is_found(spoken, noises):
-    built = build_note(spoken, KINDS[1], noises)
+    built = build_note(spoken, GAP_KINDS[1], noises)
     whole = [Segment(0, len(built.signal))]
 
     assert shares_found(built, whole) == (1.0, 1.0)
@@ -153,7 +162,7 @@ def test_how_much_of_speech_and_gaps_is_found(spoken, noises):
     assert shares_found(built, built.speech[:1])[0] == pytest.approx(
         len(spoken.signals[0]) / spoken.n_samples
     )
-    assert np.isnan(shares_found(build_note(spoken, KINDS[0], []), whole)[1])
+    assert np.isnan(shares_found(build_note(spoken, GAP_KINDS[0], []), whole)[1])
 
 
 @pytest.fixture
@@ -174,7 +183,7 @@ def manifest(tmp_path, note):
 
 def test_clips_are_of_one_speaker_and_emotion_and_in_one_note_only(manifest):
     utterances = read_corpus("manifest", manifest)
-    notes = list(read_spoken(utterances, n_notes=9, speech_s=4.0, seed=0))
+    notes = list(draw_clips(utterances, n_notes=9, speech_s=4.0, seed=0))
     by_id = {u.id: u for u in utterances}
 
     used = [clip for one in notes for clip in one.clips]
@@ -183,8 +192,8 @@ def test_clips_are_of_one_speaker_and_emotion_and_in_one_note_only(manifest):
         assert {by_id[clip].speaker for clip in one.clips} == {one.speaker}
         assert {by_id[clip].emotion for clip in one.clips} == {one.emotion}
         assert one.n_samples >= 4 * SECOND
-    again = list(read_spoken(utterances, n_notes=9, speech_s=4.0, seed=0))
-    other = list(read_spoken(utterances, n_notes=9, speech_s=4.0, seed=1))
+    again = list(draw_clips(utterances, n_notes=9, speech_s=4.0, seed=0))
+    other = list(draw_clips(utterances, n_notes=9, speech_s=4.0, seed=1))
     assert [one.clips for one in notes] == [one.clips for one in again]
     assert [one.clips for one in notes] != [one.clips for one in other]
 
@@ -236,44 +245,48 @@ def test_aggregations_give_probabilities(name):
 
 
 def made_up(seed, n_speakers=4, names=("a", "b")):
-    """Notes of made-up answers, with two kinds of gaps."""
+    """Notes of made-up cache, with two kinds of gaps."""
     rng = np.random.default_rng(seed)
     found = []
     for name in names:
-        spoken, heard = [], []
+        spoken, predicted = [], []
         for n in range(4 * n_speakers * 2):
             emotion = [*Emotion][n % 4]
             speaker = f"s{n // 8}"
-            spoken.append(Spoken(f"{n}", speaker, emotion, n % 8 == 2, (), ()))
-            ways = {}
-            for way, n_windows in (("whole", 1), ("fixed", 3), ("vad", 5)):
+            spoken.append(NoteClips(f"{n}", speaker, emotion, n % 8 == 2, (), ()))
+            strategies = {}
+            for strategy, n_windows in (("whole", 1), ("fixed", 3), ("vad", 5)):
                 rows = rng.dirichlet(np.ones(4) + 2 * np.eye(4)[n % 4], n_windows)
-                ways[way] = Windows(rng.integers(1, 9, n_windows), rows)
-            heard.append(Heard(ways, 0.9, 0.1))
+                strategies[strategy] = WindowPredictions(
+                    rng.integers(1, 9, n_windows), rows
+                )
+            predicted.append(NotePredictions(strategies, 0.9, 0.1))
         gaps = Gaps(name, "silence")
         seconds = (40.0,) * len(spoken)
-        found.append(HeardNotes(gaps, tuple(spoken), tuple(heard), seconds, ()))
+        found.append(PredictedNotes(gaps, tuple(spoken), tuple(predicted), seconds, ()))
     return found
 
 
 def test_scores_and_intervals_are_those_of_the_other_reports():
     notes = made_up(0)
-    cells = {cell.key: cell for cell in to_cells(draw_scores(notes, "x"))}
+    cells = {cell.key: cell for cell in to_results(bootstrap_scores(notes, "x"))}
     labels = np.array([[*Emotion].index(s.emotion) for s in notes[0].spoken])
     answers = {
-        way: np.array(
+        strategy: np.array(
             [
-                by_duration(h.ways[way].probabilities, h.ways[way].lengths)
-                for h in notes[0].heard
+                by_duration(
+                    h.strategies[strategy].probabilities, h.strategies[strategy].lengths
+                )
+                for h in notes[0].predictions
             ]
         )
-        for way in ("fixed", "vad")
+        for strategy in ("fixed", "vad")
     }
     wanted = score(labels, answers["vad"])
     speakers = [s.speaker for s in notes[0].spoken]
     change = compare(labels, answers["fixed"], answers["vad"], speakers)
 
-    cell = cells[Key("a", "vad", "duration")]
+    cell = cells[Condition("a", "vad", "duration")]
     assert cell.scores["ua"].value == pytest.approx(wanted.ua)
     assert cell.scores["ece"].value == pytest.approx(wanted.ece)
     assert cell.scores["brier"].value == pytest.approx(wanted.brier)
@@ -288,23 +301,24 @@ def test_scores_and_intervals_are_those_of_the_other_reports():
 
 
 def test_one_window_needs_no_aggregation_and_kinds_are_added_up():
-    draws = draw_scores(made_up(0), "x")
+    draws = bootstrap_scores(made_up(0), "x")
 
-    whole = [key for key in draws if key.way == "whole"]
+    whole = [key for key in draws if key.strategy == "whole"]
     assert {key.aggregation for key in whole} == {"duration"}
-    values = [draws[Key(g, "vad", "vote")]["brier"][0] for g in ("a", "b", ALL)]
+    values = [draws[Condition(g, "vad", "vote")]["brier"][0] for g in ("a", "b", ALL)]
     assert values[2] == pytest.approx((values[0] + values[1]) / 2)
 
 
 def test_pooled_corpora_count_alike():
     draws = [
-        draw_scores(made_up(seed, n), f"{seed}") for seed, n in ((0, 3), (1, 7), (2, 1))
+        bootstrap_scores(made_up(seed, n), f"{seed}")
+        for seed, n in ((0, 3), (1, 7), (2, 1))
     ]
-    key = Key("a", "vad", "mean")
+    key = Condition("a", "vad", "mean")
 
     two = pool(draws[:2])[key]["ua"]
     assert_allclose(two, (draws[0][key]["ua"] + draws[1][key]["ua"]) / 2)
-    (cell, *_) = to_cells(pool(draws))
+    (cell, *_) = to_results(pool(draws))
     assert cell.scores["ua"].interval is None  # one of them has a single speaker
 
 
@@ -312,69 +326,69 @@ def test_calm_can_be_left_out():
     (notes, _) = made_up(0)
     kept = notes.without_calm()
 
-    assert len(kept.spoken) == len(kept.heard) == len(kept.seconds) == 28
+    assert len(kept.spoken) == len(kept.predictions) == len(kept.seconds) == 28
     assert not any(s.calm for s in kept.spoken)
 
 
 def test_a_way_differs_from_itself_by_nothing():
     notes = made_up(0)
     for one in notes:
-        for heard in one.heard:
-            heard.ways["fixed"] = heard.ways["vad"]
+        for predicted in one.predictions:
+            predicted.strategies["fixed"] = predicted.strategies["vad"]
 
-    for cell in to_cells(draw_scores(notes, "x")):
-        if cell.key.way == "vad":
+    for cell in to_results(bootstrap_scores(notes, "x")):
+        if cell.key.strategy == "vad":
             assert set(cell.differences["fixed"].values()) <= {cell_zero(cell)}
 
 
 def cell_zero(cell):
     interval = type(cell.scores["ua"].interval)(0.0, 0.0)
-    return Value(0.0, interval)
+    return IntervalScore(0.0, interval)
 
 
 def test_the_whole_is_heard_beyond_the_window_and_as_before_within(note):
-    from espressivo.training.vad_ways import without_limit
+    from research.vad.windowing import extend_positions
 
-    ears = Ears(find_model(DEFAULT))
-    unlimited = without_limit(ears.classifier, find_model(DEFAULT))
+    runner = StrategyRunner(find_model(DEFAULT))
+    unlimited = extend_positions(runner.classifier, find_model(DEFAULT))
 
     short = note[None, : 5 * SECOND]
-    assert_allclose(unlimited(short), ears.classifier(short), atol=1e-6)
+    assert_allclose(unlimited(short), runner.classifier(short), atol=1e-6)
     assert unlimited(note[None]).sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_answers_are_kept_and_a_torn_line_is_heard_again(tmp_path, spoken, noises):
-    ears = Ears(find_model(DEFAULT))
-    path = tmp_path / "answers.jsonl"
-    (first, *_) = hear_notes(ears, Answers(path), [spoken], noises)
+    runner = StrategyRunner(find_model(DEFAULT))
+    path = tmp_path / "predictions.jsonl"
+    (first, *_) = predict_notes(runner, PredictionCache(path), [spoken], noises)
     text = path.read_text()
-    assert text.count("\n") == len(KINDS)
+    assert text.count("\n") == len(GAP_KINDS)
 
     path.write_text(text[: len(text) // 2])
-    (again, *_) = hear_notes(ears, Answers(path), [spoken], noises)
+    (again, *_) = predict_notes(runner, PredictionCache(path), [spoken], noises)
     lines = path.read_text().splitlines()
     whole = [line for line in lines if line.endswith("}") and line.startswith("{")]
-    assert len(whole) >= len(KINDS)
+    assert len(whole) >= len(GAP_KINDS)
 
     nobody = None  # all is known: no model is asked
-    (known, *_) = hear_notes(
-        type("Deaf", (), {"classifier": ears.classifier, "hear": nobody})(),
-        Answers(path),
+    (known, *_) = predict_notes(
+        type("Deaf", (), {"classifier": runner.classifier, "predict": nobody})(),
+        PredictionCache(path),
         [spoken],
         noises,
     )
     for found in (again, known):
-        for way, windows in first.heard[0].ways.items():
-            other = found.heard[0].ways[way]
+        for strategy, windows in first.predictions[0].strategies.items():
+            other = found.predictions[0].strategies[strategy]
             assert_array_equal(other.lengths, windows.lengths)
             assert_array_equal(other.probabilities, windows.probabilities)
 
 
 def test_a_model_that_heard_the_corpus_is_refused(manifest, capsys, tmp_path):
     folder = find_model(DEFAULT)
-    require_unheard(folder, ["somebody"])
+    require_held_out(folder, ["somebody"])
     with pytest.raises(CorpusError, match="was trained on emodb, tess"):
-        require_unheard(folder, ["tess", "mine", "emodb"])
+        require_held_out(folder, ["tess", "mine", "emodb"])
 
     out = tmp_path / "report"
     arguments = ["--noise", str(tmp_path / "noise"), "--out", str(out)]
@@ -386,7 +400,7 @@ def test_a_model_that_heard_the_corpus_is_refused(manifest, capsys, tmp_path):
     )
     manifest.write_text(text)
     case = ["--case", DEFAULT, "manifest", str(manifest)]
-    code = main([*STUDY, *case, *arguments])
+    code = main([*case, *arguments])
 
     assert code == 1
     assert "was trained on tess" in capsys.readouterr().err
@@ -396,7 +410,7 @@ def test_a_model_that_heard_the_corpus_is_refused(manifest, capsys, tmp_path):
 def test_the_study_of_a_small_tree(manifest, capsys, tmp_path):
     out = tmp_path / "report"
     case = [DEFAULT, "manifest", str(manifest)]
-    arguments = [*STUDY, "--case", *case, "--confirm", *case, "--notes", "2"]
+    arguments = ["--case", *case, "--confirm", *case, "--notes", "2"]
     arguments += ["--noise", str(tmp_path / "noise"), "--out", str(out)]
 
     assert main(arguments) == 0
@@ -410,16 +424,16 @@ def test_the_study_of_a_small_tree(manifest, capsys, tmp_path):
     (notes, *_) = found["cases"][0]["notes"]
     assert notes["notes"] + notes["unheard"] == 8
     rows = list(csv.DictReader((out / "vad.csv").read_text().splitlines()))
-    assert {row["way"] for row in rows} == set(WAYS)
+    assert {row["way"] for row in rows} == set(STRATEGIES)
     rivals = {"", "fixed", "whole", "vad", "duration"}
     assert {row["against"] for row in rows} == rivals
     assert (out / "vad.png").stat().st_size > 10_000
 
     # The second time all is known.
-    written = (out / "answers.jsonl").read_bytes()
+    written = (out / "predictions.jsonl").read_bytes()
     before = (out / "vad.json").read_bytes()
     assert main(arguments) == 0
-    assert (out / "answers.jsonl").read_bytes() == written
+    assert (out / "predictions.jsonl").read_bytes() == written
     assert (out / "vad.json").read_bytes() == before
 
 
@@ -427,47 +441,49 @@ def test_who_interrupts_is_told_how_to_go_on(manifest, capsys, tmp_path, monkeyp
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Ears, "hear", interrupt)
+    monkeypatch.setattr(StrategyRunner, "predict", interrupt)
     out = tmp_path / "report"
     arguments = ["--noise", str(tmp_path / "noise"), "--out", str(out)]
-    code = main([*STUDY, "--case", DEFAULT, "manifest", str(manifest), *arguments])
+    code = main(["--case", DEFAULT, "manifest", str(manifest), *arguments])
 
     assert code == 130
     assert "the same command goes on" in capsys.readouterr().err
 
 
 def test_numbers_that_are_not_defined_are_left_empty():
-    assert text_of(Value(float("nan"), None)) == ""
-    assert text_of(Value(0.5, None)) == "50.0"
+    assert text_of(IntervalScore(float("nan"), None)) == ""
+    assert text_of(IntervalScore(0.5, None)) == "50.0"
 
 
 def test_a_note_in_which_no_speech_is_found_is_left_out_and_kept(tmp_path):
     silence = np.zeros(SECOND, np.float32)
     clips = (silence, silence)
-    spoken = Spoken("mine/1/anger/0", "1", Emotion.ANGER, False, ("a", "b"), clips)
-    ears = Ears(find_model(DEFAULT))
+    spoken = NoteClips("mine/1/anger/0", "1", Emotion.ANGER, False, ("a", "b"), clips)
+    runner = StrategyRunner(find_model(DEFAULT))
     for _ in range(2):  # heard, then known
-        answers = Answers(tmp_path / "answers.jsonl")
-        found = answers.hear(ears, build_note(spoken, KINDS[1], []))
-        assert found.ways["vad"].probabilities.shape == (0, 4)
-    (notes, *_) = hear_notes(ears, answers, [spoken], [Noise("hiss", silence + 0.1)])
-    assert (notes.spoken, notes.empty) == ((), (spoken,))
+        cache = PredictionCache(tmp_path / "predictions.jsonl")
+        found = cache.predict(runner, build_note(spoken, GAP_KINDS[1], []))
+        assert found.strategies["vad"].probabilities.shape == (0, 4)
+    (notes, *_) = predict_notes(runner, cache, [spoken], [Noise("hiss", silence + 0.1)])
+    assert (notes.spoken, notes.without_speech) == ((), (spoken,))
 
 
 def test_only_what_is_not_known_is_heard(spoken, noises):
-    ears = Ears(find_model(DEFAULT))
-    note = build_note(spoken, KINDS[1], noises)
-    heard = ears.hear(note)
+    runner = StrategyRunner(find_model(DEFAULT))
+    note = build_note(spoken, GAP_KINDS[1], noises)
+    predicted = runner.predict(note)
     marked = {
-        name: Windows(w.lengths, w.probabilities + 1) for name, w in heard.ways.items()
+        name: WindowPredictions(w.lengths, w.probabilities + 1)
+        for name, w in predicted.strategies.items()
     }
     del marked["vad-short"]
 
-    again = ears.hear(note, Heard(marked, 0.5, 0.5))
+    again = runner.predict(note, NotePredictions(marked, 0.5, 0.5))
 
-    assert tuple(again.ways) == WAYS
+    assert tuple(again.strategies) == STRATEGIES
     assert_array_equal(
-        again.ways["vad-short"].probabilities, heard.ways["vad-short"].probabilities
+        again.strategies["vad-short"].probabilities,
+        predicted.strategies["vad-short"].probabilities,
     )
-    assert again.ways["vad"] is marked["vad"]
+    assert again.strategies["vad"] is marked["vad"]
     assert again.speech_found == 0.5

@@ -1,8 +1,8 @@
-"""How much does a profile help, by how much it heard and of what?
+"""How does a speaker profile change accuracy, by size and content of the history?
 
-Speakers whom the model has never heard are given histories of their own clips, drawn at
-random, unlabelled; every clip is then judged with the profile of such a history, by the
-very graphs that are shipped.
+Histories of unlabelled clips are drawn at random for speakers who are in no training
+corpus. Every clip is then scored with the profile of a history that does not hold it,
+by the exported graphs themselves.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from espressivo.model.classifier import (
 from espressivo.model.speaker_statistics import features_of
 from espressivo.profile.profile import Profile
 from espressivo.training.evaluate import clip_windows, require_emotions
-from espressivo.training.histories import KINDS, Kind, draw_order, profiles_of
 from espressivo.training.scores.bootstrap import (
     Interval,
     PairedDifference,
@@ -35,6 +34,12 @@ from espressivo.training.scores.bootstrap import (
 )
 from espressivo.training.scores.metrics import scores_from_sums, utterance_sums
 from espressivo.types import Emotion
+from research.profiles.histories import (
+    HISTORY_KINDS,
+    HistoryKind,
+    draw_order,
+    leave_one_out_profiles,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,32 +53,32 @@ if TYPE_CHECKING:
 
     _Float32 = NDArray[np.float32]
 
-    Answer: TypeAlias = Callable[
+    ProfileScorer: TypeAlias = Callable[
         [_Float32, _Float32, _Float, _Float], NDArray[np.floating[Any]]
     ]
-    """Embeddings, plain probabilities, counts, traits -> probabilities."""
+    """Maps embeddings, plain probabilities, counts and features to probabilities."""
     from espressivo.types import Progress
 
 
-class _Heard(NamedTuple):
+class _ClipPrediction(NamedTuple):
     plain: _Float
     embedding: _Float
 
 
 SIZES = (0, 1, 2, 5, 10, 20, None)
-"""Clips heard before; None: all there are."""
+"""Clips in a history; None stands for all there are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Listened:
-    """What a model makes of labelled clips; each counts as one window.
+class ClipPredictions:
+    """Predictions for labelled clips, each of which counts as one window.
 
     Attributes:
         labels: int [N].
-        speakers: Who speaks.
+        speakers: Speaker of each clip.
         embeddings: float32 [N, width].
         plain: float32 [N, C], probabilities without a profile.
-        calm: bool [N], whether what counts as neutral is calm.
+        calm: bool [N], whether the clip is labelled calm, which is scored as neutral.
     """
 
     labels: NDArray[np.int64]
@@ -82,10 +87,10 @@ class Listened:
     plain: NDArray[np.float32]
     calm: NDArray[np.bool_]
 
-    def kept(self, rows: NDArray[np.bool_]) -> Listened:
-        """Return some of the clips."""
+    def select(self, rows: NDArray[np.bool_]) -> ClipPredictions:
+        """Return the clips whose row is True."""
         names = np.asarray(self.speakers)[rows].tolist()
-        return Listened(
+        return ClipPredictions(
             self.labels[rows],
             tuple(names),
             self.embeddings[rows],
@@ -95,20 +100,20 @@ class Listened:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """The scores with one kind and size of history.
+class HistoryResult:
+    """Scores with one kind and size of history.
 
     Attributes:
-        kind: Of the history.
-        size: Clips asked for; None: all.
-        n_mean: Clips there were on average.
-        ua: Mean recall, averaged over draws.
-        interval: Of it, over speakers; None with a single one.
-        difference: To no profile, on the same clips.
-        ece: Expected calibration error, of the answers of all draws.
+        kind: Kind of the history.
+        size: Clips in the history; None for all.
+        n_mean: Clips that there were, mean over draws.
+        ua: Unweighted average recall, mean over draws.
+        interval: Bootstrap interval of UA over speakers; None with a single speaker.
+        difference: Paired difference to no profile, on the same clips.
+        ece: Expected calibration error over all draws.
     """
 
-    kind: Kind
+    kind: HistoryKind
     size: int | None
     n_mean: float
     ua: float
@@ -117,12 +122,12 @@ class Cell:
     ece: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can say it."""
+        """Return a JSON-serialisable dict."""
         interval, difference = self.interval, self.difference
         return {
             "history": self.kind.name,
             "emotions": [[*Emotion][i] for i in self.kind.emotions],
-            "transductive": self.kind.own,
+            "transductive": self.kind.transductive,
             "clips": self.size,
             "clips_mean": round(self.n_mean, 2),
             "ua": self.ua,
@@ -136,13 +141,13 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspicions:
-    """How often a clip is said to be of someone else than a profile.
+class MismatchRates:
+    """How often a clip is flagged as not fitting a speaker's profile.
 
     Attributes:
         n_clips: Clips in the profile.
-        same: Share of the speaker's other clips of which that is said, wrongly.
-        other: Share of other speakers' clips of which it is said, rightly.
+        same: False alarms, as a share of the same speaker's other clips.
+        other: Hits, as a share of other speakers' clips.
     """
 
     n_clips: int
@@ -150,63 +155,66 @@ class Suspicions:
     other: float
 
 
-def suspect(
-    listened: Listened,
-    distances: Answer,
+def mismatch_rates(
+    clips: ClipPredictions,
+    distances: ProfileScorer,
     limit: float,
     *,
     n_clips: int = 20,
     n_draws: int = 10,
     seed: int = 0,
-) -> Suspicions | None:
-    """Count how often a voice does not fit a profile of balanced clips.
+) -> MismatchRates | None:
+    """Measure how often clips are flagged against a profile of a balanced history.
 
-    None where no speaker has more clips than that.
+    Returns None where no speaker has more than `n_clips` clips.
 
     Args:
-        listened: Clips of speakers whom the model has never heard.
-        distances: Of clips [N] from profiles.
-        limit: What is said to be too far.
-        n_clips: In a profile.
-        n_draws: Profiles a speaker.
-        seed: Draws them.
+        clips: Clips of speakers who are in no training corpus.
+        distances: Computes the distances [N] of clips from a profile.
+        limit: Distance above which a clip is flagged.
+        n_clips: Clips in a profile.
+        n_draws: Profiles drawn per speaker.
+        seed: Seed that draws the profiles.
     """
-    names = np.asarray(listened.speakers)
-    traits = features_of(listened.embeddings, listened.plain)
+    names = np.asarray(clips.speakers)
+    features = features_of(clips.embeddings, clips.plain)
     same, other = [], []
     for speaker in np.unique(names).tolist():
         own = np.flatnonzero(names == speaker)
         rng = np.random.default_rng([seed, *speaker.encode()])
         for _ in range(n_draws if n_clips < len(own) < len(names) else 0):
-            order = own[draw_order(KINDS[0], listened.labels[own], rng)]
-            heard, rest = order[:n_clips], order[n_clips:]
-            mean, count = traits[heard].mean(0)[None], np.array([[float(len(heard))]])
-            far = distances(listened.embeddings, listened.plain, count, mean) > limit
+            order = own[draw_order(HISTORY_KINDS[0], clips.labels[own], rng)]
+            enrolled, rest = order[:n_clips], order[n_clips:]
+            mean, count = (
+                features[enrolled].mean(0)[None],
+                np.array([[float(len(enrolled))]]),
+            )
+            far = distances(clips.embeddings, clips.plain, count, mean) > limit
             same.append(far[rest].mean())
             other.append(far[names != speaker].mean())
     if not same:
         return None
-    return Suspicions(n_clips, float(np.mean(same)), float(np.mean(other)))
+    return MismatchRates(n_clips, float(np.mean(same)), float(np.mean(other)))
 
 
-def listen(
+def predict_clips(
     folder: Path,
     utterances: Sequence[Utterance],
     progress: Progress | None = None,
     *,
     pipeline: bool = False,
-) -> Listened:
-    """Run a model over labelled clips, as `evaluate` does; windows are averaged.
+) -> ClipPredictions:
+    """Run a model over labelled clips, as `evaluate` does, and average their windows.
 
     Args:
-        folder: The model.
-        utterances: What to hear.
-        progress: Called after every utterance.
-        pipeline: Let the analyzer find speech and windows, as users get them; a clip in
-            which it finds no speech is left out.
+        folder: Folder of the model.
+        utterances: Utterances to predict.
+        progress: Callback, called after every utterance.
+        pipeline: Let the analyzer detect speech and plan windows, as users get them; a
+            clip without detected speech is left out.
 
     Raises:
-        ModelError: The folder is no model, or takes no profiles.
+        ModelError: The folder holds no model, or one that takes no profiles.
         CorpusError: There is no utterance, or one cannot be read.
     """
     if not utterances:
@@ -217,10 +225,10 @@ def listen(
     if columns != sorted(columns):
         raise CorpusError(f"{folder}: its emotions are in another order than ours")
 
-    found: list[_Heard] = []
+    found: list[_ClipPrediction] = []
     kept: list[Utterance] = []
-    hear = partial(_analyze if pipeline else _try, classifier)
-    results = zip(utterances, map_recordings(hear, utterances), strict=True)
+    predict = partial(_analyze if pipeline else _predict_clip, classifier)
+    results = zip(utterances, map_recordings(predict, utterances), strict=True)
     for n, (utterance, result) in enumerate(results, 1):
         if isinstance(result, AudioError):
             raise CorpusError(f"{result}; a study needs all of a corpus: restore it")
@@ -230,18 +238,18 @@ def listen(
         if progress is not None:
             progress(n, len(utterances))
     order = [*Emotion]
-    return Listened(
+    return ClipPredictions(
         labels=np.array([order.index(u.emotion) for u in kept]),
         speakers=tuple(u.speaker for u in kept),
-        embeddings=np.array([heard.embedding for heard in found], np.float32),
-        plain=np.array([heard.plain for heard in found], np.float32),
+        embeddings=np.array([clip.embedding for clip in found], np.float32),
+        plain=np.array([clip.plain for clip in found], np.float32),
         calm=np.array([u.original == "calm" for u in kept]),
     )
 
 
 def _analyze(
     classifier: Classifier, utterance: Utterance
-) -> _Heard | AudioError | None:
+) -> _ClipPrediction | AudioError | None:
     nobody = Profile.new("", classifier)
     try:
         report = Analyzer(classifier, threads=1, profile=nobody).analyze(utterance.path)
@@ -253,10 +261,12 @@ def _analyze(
         report.speaker_statistics.mean,
         classifier.require_profile_head().card.width,
     )
-    return _Heard(mean[width:-1], mean[:width])
+    return _ClipPrediction(mean[width:-1], mean[:width])
 
 
-def _try(classifier: Classifier, utterance: Utterance) -> _Heard | AudioError:
+def _predict_clip(
+    classifier: Classifier, utterance: Utterance
+) -> _ClipPrediction | AudioError:
     try:
         signal = load_audio(utterance.path)
     except AudioError as error:
@@ -264,43 +274,41 @@ def _try(classifier: Classifier, utterance: Utterance) -> _Heard | AudioError:
     rows, weights = clip_windows(classifier.card, signal)
     pairs = [classifier.embed(row[None]) for row in rows]
     plain, embeddings = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    return _Heard(
+    return _ClipPrediction(
         np.average(plain, axis=0, weights=weights),
         np.average(embeddings, axis=0, weights=weights),
     )
 
 
-def study(
-    listened: Listened,
-    answer: Answer,
+def score_histories(
+    clips: ClipPredictions,
+    scorer: ProfileScorer,
     *,
-    kinds: Sequence[Kind] = KINDS,
+    kinds: Sequence[HistoryKind] = HISTORY_KINDS,
     sizes: Sequence[int | None] = SIZES,
     n_draws: int = 10,
     seed: int = 0,
     progress: Progress | None = None,
-) -> list[Cell]:
+) -> list[HistoryResult]:
     """Score all kinds and sizes of histories.
 
     Args:
-        listened: Clips of speakers whom the model has never heard.
-        answer: Judges clips by profiles.
-        kinds: Of histories.
-        sizes: Clips in them.
+        clips: Clips of speakers who are in no training corpus.
+        scorer: Predicts clips given profiles.
+        kinds: Kinds of histories.
+        sizes: Clips in a history.
         n_draws: Histories drawn for every speaker, kind and size.
-        seed: Draws them.
-        progress: Called after every kind.
+        seed: Seed that draws the histories.
+        progress: Callback, called after every kind.
     """
-    times = resample_speakers(listened.speakers, seed)
-    plain = sums_by_speaker(
-        utterance_sums(listened.labels, listened.plain), listened.speakers
-    )
+    times = resample_speakers(clips.speakers, seed)
+    plain = sums_by_speaker(utterance_sums(clips.labels, clips.plain), clips.speakers)
     cells = []
     for n, kind in enumerate(kinds, 1):
         cells += [
             _cell(kind, size, found, plain, times)
             for size, found in _sums(
-                listened, answer, kind, sizes, n_draws=n_draws, seed=seed
+                clips, scorer, kind, sizes, n_draws=n_draws, seed=seed
             ).items()
         ]
         if progress is not None:
@@ -309,31 +317,33 @@ def study(
 
 
 def _sums(
-    listened: Listened,
-    answer: Answer,
-    kind: Kind,
+    clips: ClipPredictions,
+    scorer: ProfileScorer,
+    kind: HistoryKind,
     sizes: Sequence[int | None],
     *,
     n_draws: int,
     seed: int,
 ) -> dict[int | None, tuple[_Float, float]]:
-    """Return for each size the speakers' sums [S, K] and how many clips there were."""
-    names = np.asarray(listened.speakers)
-    traits = features_of(listened.embeddings, listened.plain)
+    """Return sufficient statistics [S, K] and the mean number of clips, by size."""
+    names = np.asarray(clips.speakers)
+    features = features_of(clips.embeddings, clips.plain)
     sums: dict[int | None, list[_Float]] = {size: [] for size in sizes}
     counts: dict[int | None, list[float]] = {size: [] for size in sizes}
     for speaker in np.unique(names).tolist():
         own = np.flatnonzero(names == speaker)
-        labels = listened.labels[own]
-        # A stream of its own a speaker: whom else there is changes nothing.
+        labels = clips.labels[own]
+        # One random stream per speaker: draws do not depend on the other speakers.
         rng = np.random.default_rng([seed, *speaker.encode()])
         orders = [draw_order(kind, labels, rng) for _ in range(n_draws)]
         for size in sizes:
             total = 0.0
             for order in orders:
-                n, mean = profiles_of(order, traits[own], size, own=kind.own)
-                judged = answer(listened.embeddings[own], listened.plain[own], n, mean)
-                total = total + utterance_sums(labels, judged).sum(0) / n_draws
+                n, mean = leave_one_out_profiles(
+                    order, features[own], size, transductive=kind.transductive
+                )
+                predicted = scorer(clips.embeddings[own], clips.plain[own], n, mean)
+                total = total + utterance_sums(labels, predicted).sum(0) / n_draws
                 counts[size].append(float(n.mean()))
             sums[size].append(np.asarray(total))
     return {
@@ -342,18 +352,18 @@ def _sums(
 
 
 def _cell(
-    kind: Kind,
+    kind: HistoryKind,
     size: int | None,
     found: tuple[_Float, float],
     plain: _Float,
     times: _Float | None,
-) -> Cell:
+) -> HistoryResult:
     sums, n_mean = found
     n_classes = len(Emotion)
     whole = scores_from_sums(sums.sum(0)[None], n_classes)
     ua, ece = float(whole["ua"][0]), float(whole["ece"][0])
     if times is None:
-        return Cell(kind, size, n_mean, ua, None, None, ece)
+        return HistoryResult(kind, size, n_mean, ua, None, None, ece)
     interval = percentile_interval(scores_from_sums(times @ sums, n_classes)["ua"])
     difference = compare_sums(plain, sums, times, n_classes)["ua"]
-    return Cell(kind, size, n_mean, ua, interval, difference, ece)
+    return HistoryResult(kind, size, n_mean, ua, interval, difference, ece)

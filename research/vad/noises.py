@@ -1,4 +1,4 @@
-"""Sounds that are no speech, to put between clips and under them."""
+"""Noise for the gaps between clips, and under them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Noise:
-    """A recording of something that is no speech."""
+    """A recording without speech."""
 
     name: str
     signal: Signal
 
 
 def read_noises(folder: Path) -> list[Noise]:
-    """Read all recordings below a folder, digital silence at their ends left out.
+    """Read all recordings below a folder, without leading and trailing silence.
 
     Raises:
-        CorpusError: There is none.
-        AudioError: One cannot be read.
+        CorpusError: The folder holds no recording.
+        AudioError: A recording cannot be read.
     """
     paths = sorted(
         p for ending in ("ogg", "wav", "flac") for p in folder.rglob(f"*.{ending}")
@@ -48,7 +48,7 @@ def read_noises(folder: Path) -> list[Noise]:
 
 
 def pink_noise(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return noise [n] whose power falls by 3 dB an octave from 50 Hz on."""
+    """Return noise [n] whose power falls by 3 dB per octave above 50 Hz."""
     spectrum = np.fft.rfft(rng.standard_normal(n))
     hz = np.fft.rfftfreq(n, 1 / SAMPLE_RATE)
     noise: NDArray[np.float64] = np.fft.irfft(spectrum / np.sqrt(np.maximum(hz, 50)), n)
@@ -56,6 +56,6 @@ def pink_noise(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def ramp(n: int) -> NDArray[np.float32]:
-    """Return n factors that rise from 0 to 1, so that nothing clicks."""
+    """Return a raised-cosine fade-in of n factors."""
     rising = 0.5 - 0.5 * np.cos(np.pi * (np.arange(n) + 0.5) / max(1, n))
     return rising.astype(np.float32)

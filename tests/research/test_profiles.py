@@ -5,30 +5,34 @@ import json
 import numpy as np
 import pytest
 
-from espressivo.cli.main import main
 from espressivo.model.find import (
     DEFAULT,
     find_model,
 )
 from espressivo.training.corpora import read_corpus
-from espressivo.training.histories import Kind
-from espressivo.training.profile_report import Case, gains, to_markdown
-from espressivo.training.profile_study import Listened, listen, study, suspect
 from espressivo.training.scores.metrics import score
+from research.profiles.__main__ import main
+from research.profiles.histories import HistoryKind
+from research.profiles.report import ProfileCase, gains, to_markdown
+from research.profiles.study import (
+    ClipPredictions,
+    mismatch_rates,
+    predict_clips,
+    score_histories,
+)
 from tests.recordings import encode
 
 N = 4 * 10 * 3
-STUDY = ("study", "profile")
 
 
 @pytest.fixture(scope="module")
-def listened():
+def clips():
     """Three speakers; the plain model is right about most."""
     rng = np.random.default_rng(0)
     labels = np.tile(np.arange(4), N // 4)
     logits = rng.normal(size=(N, 4)) + 1.5 * np.eye(4)[labels]
     plain = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    return Listened(
+    return ClipPredictions(
         labels=labels,
         speakers=tuple(f"s{i * 3 // N}" for i in range(N)),
         embeddings=rng.normal(size=(N, 5)).astype(np.float32),
@@ -37,15 +41,15 @@ def listened():
     )
 
 
-def no_use(embeddings, plain, count, traits):
+def no_use(embeddings, plain, count, features):
     """Take a profile and make nothing of it."""
     return plain
 
 
-def test_a_profile_that_does_nothing_changes_nothing(listened):
-    cells = study(listened, no_use, n_draws=2)
+def test_a_profile_that_does_nothing_changes_nothing(clips):
+    cells = score_histories(clips, no_use, n_draws=2)
 
-    wanted = score(listened.labels, listened.plain)
+    wanted = score(clips.labels, clips.plain)
     for cell in cells:
         assert cell.ua == pytest.approx(wanted.ua, abs=1e-12)
         assert cell.ece == pytest.approx(wanted.ece, abs=1e-12)
@@ -53,24 +57,26 @@ def test_a_profile_that_does_nothing_changes_nothing(listened):
         assert cell.interval.low < cell.ua < cell.interval.high
 
 
-def test_every_clip_is_judged_whatever_the_history(listened):
-    # An answer that is right exactly where there is some history to judge by.
+def test_every_clip_is_judged_whatever_the_history(clips):
+    # An scorer that is right exactly where there is some history to judge by.
     truth = np.eye(4, dtype=np.float32)
 
-    def by_count(embeddings, plain, count, traits):
+    def by_count(embeddings, plain, count, features):
         some = np.broadcast_to(count > 0, (len(plain), 1))
-        labels = listened.labels[: len(plain)]
+        labels = clips.labels[: len(plain)]
         return np.where(some, truth[labels], truth[(labels + 1) % 4])
 
-    cells = study(listened, by_count, n_draws=1)
+    cells = score_histories(clips, by_count, n_draws=1)
 
     for cell in cells:
         expected = 0.0 if cell.size == 0 else 1.0
         assert cell.ua == expected, cell
 
 
-def test_sizes_beyond_what_there_is_are_told(listened):
-    cells = study(listened, no_use, kinds=[Kind("one", (0,))], sizes=(5, 20), n_draws=1)
+def test_sizes_beyond_what_there_is_are_told(clips):
+    cells = score_histories(
+        clips, no_use, kinds=[HistoryKind("one", (0,))], sizes=(5, 20), n_draws=1
+    )
 
     five, twenty = cells
     assert five.n_mean == 5
@@ -78,42 +84,50 @@ def test_sizes_beyond_what_there_is_are_told(listened):
     assert twenty.n_mean == pytest.approx(9.75)
 
 
-def test_draws_of_a_speaker_do_not_depend_on_who_else_is_there(listened):
-    alone = listened.kept(np.array([s == "s1" for s in listened.speakers]))
+def test_draws_of_a_speaker_do_not_depend_on_who_else_is_there(clips):
+    alone = clips.select(np.array([s == "s1" for s in clips.speakers]))
 
-    def first_trait(embeddings, plain, count, traits):
-        seen.append(traits.sum())
+    def first_trait(embeddings, plain, count, features):
+        seen.append(features.sum())
         return plain
 
     found = []
-    for heard in (listened, alone):
+    for predicted in (clips, alone):
         seen = []
-        study(heard, first_trait, kinds=[Kind("balanced")], sizes=(3,), n_draws=2)
+        score_histories(
+            predicted,
+            first_trait,
+            kinds=[HistoryKind("balanced")],
+            sizes=(3,),
+            n_draws=2,
+        )
         found.append(seen)
     assert found[0][2:4] == found[1]
 
 
-def test_suspicions_are_counted_of_clips_that_are_not_in_the_profile(listened):
+def test_suspicions_are_counted_of_clips_that_are_not_in_the_profile(clips):
     # A distance that knows the speaker: 0 of the own clips, 1 of all others.
-    names = np.array(listened.speakers)
+    names = np.array(clips.speakers)
 
-    def by_name(embeddings, plain, count, traits):
+    def by_name(embeddings, plain, count, features):
         assert count == 10
-        speaker = names[int(np.argmin(np.abs(marked - traits[0, 0])))]
+        speaker = names[int(np.argmin(np.abs(marked - features[0, 0])))]
         return np.where(names == speaker, 0.0, 1.0)
 
     marked = np.array([int(name[1]) for name in names], np.float32)
-    voices = listened.kept(np.ones(N, bool))
+    voices = clips.select(np.ones(N, bool))
     voices.embeddings[:, 0] = marked
 
-    found = suspect(voices, by_name, 0.5, n_clips=10, n_draws=2)
+    found = mismatch_rates(voices, by_name, 0.5, n_clips=10, n_draws=2)
 
     assert (found.n_clips, found.same, found.other) == (10, 0.0, 1.0)
 
 
-def test_the_table_says_what_was_found(listened):
-    cells = study(listened, no_use, n_draws=1)
-    case = Case("Made up", {"name": "m", "sha256": "f" * 64}, N, 3, 1, tuple(cells))
+def test_the_table_says_what_was_found(clips):
+    cells = score_histories(clips, no_use, n_draws=1)
+    case = ProfileCase(
+        "Made up", {"name": "m", "sha256": "f" * 64}, N, 3, 1, tuple(cells)
+    )
 
     text = to_markdown([case])
 
@@ -127,9 +141,7 @@ def test_the_table_says_what_was_found(listened):
 def test_a_model_is_not_studied_on_what_it_heard(shared, tmp_path, capsys):
     corpus = str(shared / "corpora" / "emodb")
 
-    code = main(
-        [*STUDY, "--case", "espressivo-tiny", "emodb", corpus, "--out", str(tmp_path)]
-    )
+    code = main(["--case", "espressivo-tiny", "emodb", corpus, "--out", str(tmp_path)])
 
     assert code == 1
     assert "was trained on emodb" in capsys.readouterr().err
@@ -143,7 +155,7 @@ def test_a_study_of_recordings_writes_table_and_figure(tmp_path, capsys, note):
     out = tmp_path / "report"
 
     case = ["--case", "espressivo-tiny", "manifest", str(manifest)]
-    code = main([*STUDY, *case, "--out", str(out), "--draws", "2"])
+    code = main([*case, "--out", str(out), "--draws", "2"])
 
     assert code == 0
     found = json.loads((out / "profiles.json").read_text())
@@ -166,10 +178,10 @@ def test_through_the_analyzer_clips_without_speech_are_left_out(tmp_path, note):
     encode(tmp_path / "3.wav", np.zeros(16_000, np.float32))
     utterances = read_corpus("manifest", manifest)
 
-    whole = listen(find_model(DEFAULT), utterances)
-    heard = listen(find_model(DEFAULT), utterances, pipeline=True)
+    whole = predict_clips(find_model(DEFAULT), utterances)
+    predicted = predict_clips(find_model(DEFAULT), utterances, pipeline=True)
 
     assert len(whole.labels) == 16
-    assert 8 < len(heard.labels) < 16
-    assert heard.embeddings.shape == (len(heard.labels), 384)
-    np.testing.assert_allclose(heard.plain.sum(1), 1, atol=1e-5)
+    assert 8 < len(predicted.labels) < 16
+    assert predicted.embeddings.shape == (len(predicted.labels), 384)
+    np.testing.assert_allclose(predicted.plain.sum(1), 1, atol=1e-5)

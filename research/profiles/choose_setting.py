@@ -1,14 +1,15 @@
-"""How a profile is used was chosen with this: a grid over corpora left out.
+"""Choose how a profile is used: a grid over corpora that are left out of training.
 
-Each run was trained without one corpus and exported in fp32; its head is tried on that
-corpus with every setting, on the histories of `espressivo study profile`. Chosen is the
-setting of the largest mean change of UA, over all kinds and sizes of history, among
-those by which no one-sided history costs more than one point on any of the corpora; if
-there is none, the one that costs least.
+Each run was trained without one corpus and exported in fp32. Its profile head is scored
+on that corpus with every setting, on the histories of the profile study. The chosen
+setting has the largest mean change of UA over all kinds and sizes of history, among
+those with which no one-sided history costs more than one point on any of the corpora.
+If there is none, the setting that costs least is chosen.
 
-    python benchmarks/profile_choice.py runs/profile/tess tess ../shared/corpora/tess \
-        runs/profile/nemo nemo ../shared/corpora/nemo \
-        runs/profile/emodb emodb ../shared/corpora/emodb
+    python -m research.profiles.choose_setting \
+        runs/profile/tess tess $SHARED/corpora/tess \
+        runs/profile/nemo nemo $SHARED/corpora/nemo \
+        runs/profile/emodb emodb $SHARED/corpora/emodb
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ import numpy as np
 from espressivo.model.classifier import load_classifier
 from espressivo.training.corpora import read_corpus
 from espressivo.training.fit.profile_head import ProfileClassifier
-from espressivo.training.histories import KINDS
-from espressivo.training.profile_report import Case, gains
-from espressivo.training.profile_study import Listened, listen, study
 from espressivo.training.runs.folder import PROFILE
+from research.profiles.histories import HISTORY_KINDS
+from research.profiles.report import ProfileCase, gains
+from research.profiles.study import ClipPredictions, predict_clips, score_histories
 
 PATIENCE = (1.0, 2.0, 4.0)
 DISCOUNT = (0.7, 1.0)
@@ -37,8 +38,10 @@ LEAST = -0.01
 
 
 def main() -> None:
-    """Print every setting's mean change, its worst one-sided one, and the choice."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Print the mean and the worst one-sided change of each setting, and the choice."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("cases", nargs="+", metavar="RUN CORPUS DIR")
     parser.add_argument("--draws", type=int, default=5)
     args = parser.parse_args()
@@ -46,15 +49,15 @@ def main() -> None:
     heads = [ProfileClassifier.read(Path(run) / PROFILE) for run, _, _ in triples]
     folders = [Path(run) / "model" for run, _, _ in triples]
     temperatures = [load_classifier(folder).card.temperature for folder in folders]
-    heard = [
-        listen(folder, read_corpus(corpus, Path(root)))
+    predicted = [
+        predict_clips(folder, read_corpus(corpus, Path(root)))
         for folder, (_, corpus, root) in zip(folders, triples, strict=True)
     ]
-    known = list(zip(heads, temperatures, heard, strict=True))
+    known = list(zip(heads, temperatures, predicted, strict=True))
     print("patience discount spread   mean  worst  balanced 20  one 20")
     found = []
     for setting in product(PATIENCE, DISCOUNT, SPREAD):
-        mean, worst, *shown = _try(known, setting, args.draws)
+        mean, worst, *shown = _score_setting(known, setting, args.draws)
         rank = (1, mean) if worst >= LEAST else (0, worst)
         found.append((*rank, setting))
         line = " ".join(f"{100 * value:+7.2f}" for value in (mean, worst, *shown))
@@ -63,30 +66,30 @@ def main() -> None:
     print("chosen: patience {:g}, discount {:g}, spread {:g}".format(*setting))
 
 
-def _try(
-    known: list[tuple[ProfileClassifier, float, Listened]],
+def _score_setting(
+    known: list[tuple[ProfileClassifier, float, ClipPredictions]],
     setting: tuple[float, float, float],
     n_draws: int,
 ) -> tuple[float, float, float, float]:
     patience, discount, spread = setting
     cases = []
-    for head, temperature, listened in known:
+    for head, temperature, clips in known:
         tried = replace(
             head,
             patience=patience,
             discount=discount,
             spread=spread,
         )
-        cells = study(
-            listened,
+        cells = score_histories(
+            clips,
             partial(tried.probabilities, temperature=temperature),
-            kinds=[kind for kind in KINDS if not kind.own],
+            kinds=[kind for kind in HISTORY_KINDS if not kind.transductive],
             sizes=SIZES,
             n_draws=n_draws,
         )
-        n_speakers = len(set(listened.speakers))
-        n_clips = len(listened.labels)
-        cases.append(Case("", {}, n_clips, n_speakers, n_draws, tuple(cells)))
+        n_speakers = len(set(clips.speakers))
+        n_clips = len(clips.labels)
+        cases.append(ProfileCase("", {}, n_clips, n_speakers, n_draws, tuple(cells)))
     change = gains(cases)
     kinds = ("balanced", "natural", "one", "two")
     mean = np.mean(

@@ -1,0 +1,1 @@
+"""Finished studies, which are not part of the package."""

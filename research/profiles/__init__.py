@@ -1,0 +1,1 @@
+"""Speaker profiles by size and content of the enrolment history."""
