@@ -28,6 +28,7 @@ __all__ = [
     "find_corpus",
     "read_corpora",
     "read_corpus",
+    "register_corpus",
     "scoring_variants",
 ]
 
@@ -58,6 +59,18 @@ def read_corpus(name: str, root: Path) -> list[Utterance]:
 def read_corpora(roots: Mapping[str, Path]) -> list[Utterance]:
     """Read several corpora, name -> folder, one after the other, as `read_corpus`."""
     return [u for name, root in roots.items() for u in read_corpus(name, root)]
+
+
+def register_corpus(corpus: Corpus) -> None:
+    """Add a corpus of one's own; its name is then known to all commands.
+
+    Raises:
+        CorpusError: The name is taken.
+    """
+    taken = corpus.name == "manifest" or CORPORA.get(corpus.name, corpus) != corpus
+    if taken:
+        raise CorpusError(f"corpus '{corpus.name}' exists already; choose another name")
+    CORPORA[corpus.name] = corpus
 
 
 def scoring_variants() -> list[ScoringVariant]:
