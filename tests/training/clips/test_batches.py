@@ -3,9 +3,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
-from espressivo.training.clips.batches import Batches
-from espressivo.training.clips.feature_cache import FeatureExtractor
-from espressivo.training.clips.sampling import (
+from espressivo.training.clips.batches import Batches  # noqa: E402
+from espressivo.training.clips.feature_cache import FeatureExtractor  # noqa: E402
+from espressivo.training.clips.sampling import (  # noqa: E402
     AugmentedClips,
 )
 

@@ -6,17 +6,17 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
-from espressivo.training.clips.batches import Batches
-from espressivo.training.clips.feature_cache import FeatureExtractor, extractor_key
-from espressivo.training.clips.sampling import (
+from espressivo.training.clips.batches import Batches  # noqa: E402
+from espressivo.training.clips.feature_cache import FeatureExtractor, extractor_key  # noqa: E402
+from espressivo.training.clips.sampling import (  # noqa: E402
     AugmentedClips,
     EpochSampler,
     SampledClip,
 )
-from espressivo.training.config import AugmentConfig
-from espressivo.training.fit.predict import predict_clips
-from espressivo.training.networks import build_network
-from tests.training.experiments import (
+from espressivo.training.config import AugmentConfig  # noqa: E402
+from espressivo.training.fit.predict import predict_clips  # noqa: E402
+from espressivo.training.networks import build_network  # noqa: E402
+from tests.training.experiments import (  # noqa: E402
     predict,
 )
 

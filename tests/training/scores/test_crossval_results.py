@@ -10,6 +10,7 @@ from sklearn import metrics
 
 from espressivo.errors import CorpusError, TrainingError
 from espressivo.training.scores.crossval_results import read_results
+from espressivo.training.scores.learning_curves import read_learning_curves
 from espressivo.types import Emotion
 from tests.training.synthetic_results import crossval_rows, write_crossval
 
@@ -237,7 +238,7 @@ def test_learning_curves_are_read_to_the_last_whole_line(tmp_path, rows):
     log.write_text(log.read_text() + '{"stage": "fine')
     (results.folder / "group-02" / "seed-1" / "metrics.jsonl").unlink()
 
-    curves = results.curves()
+    curves = read_learning_curves(results)
 
     assert ("group-02", 1) not in curves
     assert len(curves) == 7

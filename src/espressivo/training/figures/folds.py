@@ -15,6 +15,7 @@ from espressivo.figures.style import (
     panels,
     save,
 )
+from espressivo.training.scores.learning_curves import read_learning_curves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +94,9 @@ def plot_curves(results: Mapping[str, CrossvalResults], path: Path) -> None:
         results: Some may have logged no epochs; these get no panel.
         path: A .png, .svg or .pdf file.
     """
-    logged = {name: c for name, one in results.items() if (c := one.curves())}
+    logged = {
+        name: c for name, one in results.items() if (c := read_learning_curves(one))
+    }
     figure, axes = panels(max(1, len(logged)), 3.4, 3.2)
     for ax, (name, curves) in zip(axes, logged.items(), strict=False):
         for values in curves.values():

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -246,39 +245,10 @@ class CrossvalResults:
         differences = compare_pooled(theirs.pool, mine.pool)
         return Comparison(differences, len(np.unique(mine.ids)), n_speakers)
 
-    def curves(self) -> dict[Run, list[float]]:
-        """Read the validation UA of each epoch, of the runs that logged several.
-
-        A run of one epoch, such as a classifier in closed form, has no curve.
-        """
-        found = {}
-        for fold, seed in self.by_run:
-            path = self.folder / fold / f"seed-{seed}" / "metrics.jsonl"
-            if len(values := _curve(path)) > 1:
-                found[fold, seed] = values
-        return found
-
 
 def _labels(predictions: CrossvalPredictions) -> set[tuple[str, int, str]]:
     columns = (predictions.ids, predictions.labels, predictions.speakers)
     return set(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def _curve(path: Path) -> list[float]:
-    """Read the validation UA of each epoch; a killed run may end in half a line."""
-    values = []
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except OSError:
-        return []
-    for line in lines:
-        try:
-            value = json.loads(line).get("mean_recall")
-        except ValueError:
-            continue
-        if value is not None:
-            values.append(float(value))
-    return values
 
 
 def read_results(folder: Path) -> CrossvalResults:

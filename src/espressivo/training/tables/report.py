@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from espressivo.errors import TrainingError
 from espressivo.training import figures
 from espressivo.training.corpora.ravdess import RAVDESS
-from espressivo.training.tables.against import comparison_table, published_table
+from espressivo.training.scores.learning_curves import read_learning_curves
+from espressivo.training.tables.comparison import comparison_table, published_table
 from espressivo.training.tables.build import (
     class_table,
     confusion_table,
@@ -29,7 +30,7 @@ from espressivo.training.tables.published import (
 )
 from espressivo.training.tables.render import FORMATS, to_html
 from espressivo.training.tables.table import turned
-from espressivo.training.tables.wording import RANDOM, names_of
+from espressivo.training.tables.labels import RANDOM, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -183,7 +184,7 @@ def _pictures(
         stem = stem_of(one) if stem_of(one) not in stems else f"{stem_of(one)}-{i}"
         stems.add(stem)
         yield _confusions(name, one, stem)
-    if any(one.curves() for one in results):
+    if any(read_learning_curves(one) for one in results):
         yield _Picture(
             "curves",
             "Validation UA of every epoch: a thin line a run, the bold line their "
