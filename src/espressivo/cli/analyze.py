@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     """Analyse every recording; report one that fails on stderr and go on."""
     from espressivo.analyzer import load_model  # slow: keep `--help` fast
 
+    # A wrong suffix is told before the work, which may take long.
     if args.plot is not None:
         from espressivo.figures.timeline import require_format
 
@@ -104,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         for warning in report.warnings:
             print(f"warning: {warning}", file=sys.stderr)
         _print(report, args, first=not reports)
-        reports.append(report)
+        reports.append(report)  # kept for --plot, which draws them together
         if args.speaker is not None and not args.no_update:
             analyzer, failed = _learn(analyzer, report, args.speaker, given)
             n_failed += failed
@@ -182,4 +183,4 @@ def _print(report: Report, args: argparse.Namespace, *, first: bool) -> None:
         if not first:
             print()
         print_report(report)
-    sys.stdout.flush()
+    sys.stdout.flush()  # a pipe gets each report when it is ready

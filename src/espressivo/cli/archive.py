@@ -93,6 +93,7 @@ def _add_running_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what is left to do; print what the tables hold."""
+    # What is wrong with the command line is told before hours of work.
     if args.plot is not None:
         from espressivo.figures.timeline import require_format
 
@@ -135,4 +136,4 @@ def run(args: argparse.Namespace) -> int:
 def _exit_code(summary: Summary) -> int:
     if not summary.n_failed:
         return 0
-    return 3 if summary.n_analysed else 1
+    return 3 if summary.n_analysed else 1  # 1: not one recording could be read

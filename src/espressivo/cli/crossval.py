@@ -147,6 +147,7 @@ def run_crossval(
         crossval,
     )
 
+    # Paths are absolute, since a Ray worker starts in another folder.
     options = CrossvalOptions(
         seeds=tuple(args.seeds),
         engine=args.engine,
@@ -155,6 +156,7 @@ def run_crossval(
         skip_unreadable=args.skip_unreadable,
         cautions=tuple(cautions),
     )
+    # Other processes report only that a run is done, not its epochs.
     here = options.engine == "local" and options.jobs == 1
     n_runs = len(folds) * len(options.seeds)
     with runs_bar(n_runs, config.training.epochs, here=here) as bar:

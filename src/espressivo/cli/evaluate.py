@@ -138,7 +138,7 @@ def _report(
     differences: dict[str, PairedDifference],
     args: argparse.Namespace,
 ) -> None:
-    _ = evaluation.scores  # nothing to score is an error before anything is printed
+    _ = evaluation.scores  # raises, before anything is printed, if nothing is scored
     if args.out is not None:
         evaluation.write(args.out)
     if args.plot is not None:

@@ -19,6 +19,8 @@ class Interrupt:
 
     def until(self, things: Iterator[T]) -> Iterator[T]:
         """Yield the items of an iterator until it ends, or until Ctrl-C."""
+        # Python raises KeyboardInterrupt anywhere, also between a push and its result,
+        # which would leave the stream in a state that no report can be made from.
         before = signal.signal(signal.SIGINT, self._handle)
         try:
             while not self._asked:

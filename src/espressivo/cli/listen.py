@@ -98,6 +98,7 @@ def _listen(args: argparse.Namespace) -> int:
     analyzer = load_model(args.model, profile=profile)
     stream = analyzer.stream(hop_s=args.hop)
     name = "stdin" if args.source else "microphone"
+    # A microphone that is pulled out costs the rest, not the report of what it heard.
     failed = _follow(stream, analyzer, args)
     report = stream.finish(name)
     if failed is not None and not report.duration_s:
@@ -137,7 +138,7 @@ def _blocks(args: argparse.Namespace) -> Iterator[Signal]:
 
     if args.source is None:
         return Microphone().blocks()
-    if args.raw:
+    if args.raw:  # raw samples need no container that would say what they are
         return pcm_blocks(sys.stdin.buffer)
     return recording_blocks("/dev/stdin", "stdin")
 

@@ -71,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    # These modules import what is slow inside their functions, so that --help is fast.
     for name in _COMMANDS:
         import_module(f"espressivo.cli.{name}").add_parser(commands)
     return parser
@@ -85,6 +86,7 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
+        # Only a package of an extra is the user's to install; the rest is our mistake.
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRA:
             raise
@@ -98,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # `espressivo ... | head` closed its end; what it wanted, it has.
+        # `espressivo ... | head` has closed its end of the pipe, since it has enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

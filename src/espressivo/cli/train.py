@@ -130,6 +130,7 @@ def _load(
         clips, unreadable = load_clips(utterances, config.signal, args.cache, on_loaded)
     if not args.skip_unreadable:
         require_readable(unreadable)
+    # Also with --skip-unreadable, each is named: a missing disk looks the same.
     for skipped in unreadable:
         print(f"skipped: {skipped.reason}", file=sys.stderr)
     return clips

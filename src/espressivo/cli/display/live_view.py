@@ -71,7 +71,7 @@ class LiveView(_View):
         self._newest: Estimate | None = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty():  # a log would hold every state of the line
             self._console.print("listening; Ctrl-C ends it", style="dim")
             self._live.start()
         return self

@@ -48,7 +48,7 @@ def count_bar() -> Bar:
 @contextmanager
 def counting_bar(description: str) -> Iterator[Progress | None]:
     """Show how many of how many are done; yield None when stderr is no terminal."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty():  # None spares the work of counting, too
         yield None
         return
     with count_bar() as bar:
@@ -77,7 +77,7 @@ class RecordingBar:
         bar: The bar, None as long as it has not appeared.
     """
 
-    PATIENCE_S = 1.0
+    PATIENCE_S = 1.0  # a bar that flashes up for a short note only disturbs
 
     def __init__(self, name: str) -> None:
         self.bar: Bar | None = None

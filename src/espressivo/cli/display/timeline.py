@@ -75,6 +75,7 @@ def _profile(report: Report) -> Text:
 def _strip(report: Report, width: int) -> Text:
     """Draw the recording as one line: a colour per emotion, a dot for a pause."""
     cells: list[tuple[str, str]] = [("·", "dim")] * width
+    # At least a sample per cell: a recording may be shorter than the line is wide.
     per_cell = max(1.0, report.duration_s * SAMPLE_RATE / width)
     for e in report.estimates:
         first = int(e.segment.start / per_cell)
