@@ -58,7 +58,7 @@ def test_batch_size_and_threads_change_nothing(
 
 @pytest.mark.parametrize("gain_db", [-20, -10, 6])
 def test_gain_changes_no_probability_much_on_real_recordings(analyzer, shared, gain_db):
-    # Both the model and the voice activity detector scale what they hear.
+    # Both the model and the voice activity detector scale their input.
     clips = sorted((shared / "corpora/ravdess/Actor_07").glob("*.flac"))[::6]
     gain = np.float32(10 ** (gain_db / 20))
     shifts = []

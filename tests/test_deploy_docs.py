@@ -179,17 +179,17 @@ def frames(samples):
 
 
 def test_the_rule_of_levels_is_the_detectors(note):
-    heard = []
+    scaled = []
     detector = SpeechDetector()
     levelled = detector._levelled
-    detector._levelled = lambda f: heard.append(levelled(f)) or heard[-1]
+    detector._levelled = lambda f: scaled.append(levelled(f)) or scaled[-1]
     pauses = [np.zeros(70_000, np.float32), note * np.float32(0.001)]
     samples = np.concatenate([note, *pauses, note[:999]])
     for block in np.array_split(samples, 7):
         detector.push(block)
     detector.finish()
 
-    expected = np.concatenate(heard)
+    expected = np.concatenate(scaled)
     np.testing.assert_allclose(list(frames(samples)), expected, rtol=1e-6, atol=0)
 
 
@@ -271,11 +271,11 @@ def test_the_rules_together_give_the_report(note, analyzer):
     """The page's steps, with the graphs: verify them against `analyze`."""
     report = analyzer.analyze(note)
     detector = SpeechDetector()
-    heard = np.concatenate([detector.push(note), detector.finish()])
+    probabilities = np.concatenate([detector.push(note), detector.finish()])
     card = analyzer.classifier.card
     sizes = [round(s * SAMPLE_RATE) for s in (card.window_s, card.min_s)]
 
-    found = segments(heard, len(note))
+    found = segments(probabilities, len(note))
     cut = [w for s in found for w in windows(s, *sizes, len(note))]
     rows = [analyzer.classifier(note[None, w.start : w.end])[0] for w in cut]
     weights = [w.n_samples for w in cut]

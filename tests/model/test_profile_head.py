@@ -34,7 +34,7 @@ def empty(analyzer):
 
 @pytest.fixture(scope="module")
 def known(analyzer, empty):
-    """A profile that has heard the note once."""
+    """A profile that was made from the note once."""
     report = analyzer.with_profile(empty).analyze(NOTE)
     return empty.merged(report)
 
@@ -84,13 +84,13 @@ def test_what_is_learned_are_the_models_own_numbers(analyzer, empty):
     signal = load_audio(NOTE)
     windows = [signal[e.segment.start : e.segment.end] for e in report.estimates]
     pairs = [analyzer.classifier.embed(window[None]) for window in windows]
-    traits = np.concatenate([features_of(embedding, p) for p, embedding in pairs])
+    features = np.concatenate([features_of(embedding, p) for p, embedding in pairs])
 
     voice = report.speaker_statistics
     assert (voice.n_windows, voice.n_recordings) == (len(windows), 1)
     assert voice.n_samples == sum(len(window) for window in windows)
-    np.testing.assert_allclose(voice.mean, traits.mean(0), atol=1e-4)
-    np.testing.assert_allclose(voice.variance, traits.var(0), atol=1e-3)
+    np.testing.assert_allclose(voice.mean, features.mean(0), atol=1e-4)
+    np.testing.assert_allclose(voice.variance, features.var(0), atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -141,15 +141,17 @@ def test_one_actor_fits_the_own_profile_and_the_other_does_not(shared, analyzer)
     voices = []
     for number in (1, 2):
         voice = SpeakerStatistics.empty(head.card.width + 5)
-        heard = []
+        parts = []
         for signal in actor(shared, number):
             plain, embedding = analyzer.classifier.embed(signal[None])
-            (traits,) = features_of(embedding, plain)
-            heard.append(
-                SpeakerStatistics.empty(len(traits)).with_window(traits, len(signal))
+            (features,) = features_of(embedding, plain)
+            parts.append(
+                SpeakerStatistics.empty(len(features)).with_window(
+                    features, len(signal)
+                )
             )
-            voice = voice.merged(heard[-1])
-        voices.append((voice, heard))
+            voice = voice.merged(parts[-1])
+        voices.append((voice, parts))
     (his, his_clips), (her, her_clips) = voices
     limit = head.card.distance_limit
 

@@ -11,19 +11,19 @@ from espressivo.model.speaker_statistics import (
     features_of,
 )
 
-N_TRAITS = 3
+N_FEATURES = 3
 ROWS = arrays.arrays(
     np.float64,
-    st.tuples(st.integers(0, 30), st.just(N_TRAITS)),
+    st.tuples(st.integers(0, 30), st.just(N_FEATURES)),
     elements=st.floats(-1e3, 1e3, width=32),
 )
 
 
-def heard(rows, n_recordings=1):
-    voice = SpeakerStatistics.empty(N_TRAITS)
+def statistics_of(rows, n_recordings=1):
+    voice = SpeakerStatistics.empty(N_FEATURES)
     for row in rows:
         voice = voice.with_window(row, 8_000)
-    empty = np.zeros(N_TRAITS)
+    empty = np.zeros(N_FEATURES)
     return voice.merged(SpeakerStatistics(0, n_recordings, 0, empty, empty))
 
 
@@ -36,7 +36,7 @@ def assert_same(a, b):
 
 @given(ROWS)
 def test_mean_and_variance_are_numpys(rows):
-    voice = heard(rows)
+    voice = statistics_of(rows)
 
     assert voice.n_windows == len(rows)
     assert voice.n_samples == 8_000 * len(rows)
@@ -50,14 +50,14 @@ def test_mean_and_variance_are_numpys(rows):
 
 @given(ROWS, st.integers(0, 30))
 def test_two_halves_merged_are_the_whole(rows, cut):
-    halves = heard(rows[:cut]).merged(heard(rows[cut:]))
+    halves = statistics_of(rows[:cut]).merged(statistics_of(rows[cut:]))
 
-    assert_same(halves, heard(rows, n_recordings=2))
+    assert_same(halves, statistics_of(rows, n_recordings=2))
 
 
 @given(st.lists(ROWS, min_size=1, max_size=5), st.randoms(use_true_random=False))
 def test_neither_order_nor_grouping_matters(recordings, random):
-    voices = [heard(rows) for rows in recordings]
+    voices = [statistics_of(rows) for rows in recordings]
     in_order = voices[0]
     for voice in voices[1:]:
         in_order = in_order.merged(voice)
@@ -69,21 +69,21 @@ def test_neither_order_nor_grouping_matters(recordings, random):
 
 
 @given(ROWS)
-def test_who_was_not_heard_changes_nothing(rows):
-    voice, nobody = heard(rows), SpeakerStatistics.empty(N_TRAITS)
+def test_a_speaker_without_windows_changes_nothing(rows):
+    voice, nobody = statistics_of(rows), SpeakerStatistics.empty(N_FEATURES)
 
     for merged in (voice.merged(nobody), nobody.merged(voice)):
         assert_same(merged, voice)
         np.testing.assert_array_equal(merged.mean, voice.mean)
 
 
-def test_traits_are_embedding_probabilities_and_entropy():
+def test_features_are_embedding_probabilities_and_entropy():
     embeddings = np.array([[1, 2], [3, 4]], np.float32)
     probabilities = np.array([[0.25] * 4, [1, 0, 0, 0]], np.float32)
 
-    traits = features_of(embeddings, probabilities)
+    features = features_of(embeddings, probabilities)
 
-    np.testing.assert_array_equal(traits[:, :2], embeddings)
-    np.testing.assert_array_equal(traits[:, 2:6], probabilities)
-    assert traits[0, 6] == pytest.approx(np.log(4))
-    assert traits[1, 6] == 0
+    np.testing.assert_array_equal(features[:, :2], embeddings)
+    np.testing.assert_array_equal(features[:, 2:6], probabilities)
+    assert features[0, 6] == pytest.approx(np.log(4))
+    assert features[1, 6] == 0

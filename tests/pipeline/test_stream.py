@@ -144,8 +144,8 @@ def test_memory_is_bounded_after_restoring_too(analyzer, note):
 
 def test_a_stream_with_a_profile_is_the_recording_with_one(analyzer, note):
     me = Profile.new("me", analyzer.classifier)
-    heard = analyzer.with_profile(me).analyze(note)
-    mine = analyzer.with_profile(me.merged(heard))
+    learned = analyzer.with_profile(me).analyze(note)
+    mine = analyzer.with_profile(me.merged(learned))
     expected = mine.analyze(note)
 
     stream = mine.stream()
