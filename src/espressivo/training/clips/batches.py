@@ -103,6 +103,8 @@ class Batches:
             num_workers=self.n_workers,
             prefetch_factor=4 if self.n_workers else None,
         )
+        # Workers only load and augment; features are extracted in this process, which
+        # has the device.
         for sampled, loaded in zip(steps, loader, strict=True):
             rows = [one.index for one in sampled]
             frames = self.extractor.extract(self.clips, sampled, loaded)
@@ -130,6 +132,7 @@ class Batches:
         normalized = (frames.values - mean) / scale
         if frames.counts is not None:
             valid = torch.arange(normalized.shape[1], device=normalized.device)
+            # Padding was 0 before the shift, and has to be 0 after it.
             mask = valid < frames.counts.unsqueeze(1)
             ones = [1] * (normalized.ndim - 2)
             normalized = normalized * mask.reshape(*mask.shape, *ones)
@@ -141,7 +144,7 @@ class Batches:
         for step in self.unaugmented(1):
             loaded = [self.extractor.load(self.clips, one) for one in step]
             (values,), _ = self.extractor.extract(self.clips, step, loaded)
-            values = values.double()
+            values = values.double()  # a sum of squares loses digits in float32
             speaker = self.clips.clips[step[0].index].utterance.speaker
             parts = [torch.ones_like(values[0]) * len(values), values.sum(0)]
             parts.append(values.square().sum(0))

@@ -117,6 +117,7 @@ def _load(utterance: Utterance, config: SignalConfig, cache: Path | None) -> Loa
         content = hashlib.sha256(utterance.path.read_bytes()).hexdigest()
     except OSError as error:
         raise AudioError(f"{utterance.path}: {error.strerror}; restore it") from error
+    # The bytes are hashed, not name and time: a copied corpus shares the cache.
     settings = f"{config.trim_db:g}"
     if config.pre_emphasis or config.peak:
         settings += f"-{config.pre_emphasis:g}-{config.peak:g}"

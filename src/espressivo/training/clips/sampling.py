@@ -93,6 +93,7 @@ class AugmentedClips:
         excess = len(signal) - (self._crop or self._longest)
         if excess <= 0 or not self._crop:
             return signal[: self._longest]
+        # Another seed than the augmentation's: both would draw the same numbers.
         start = np.random.default_rng(sampled.augmentation + 1).integers(excess + 1)
         return signal[start : start + self._crop]
 

@@ -48,6 +48,7 @@ def fit_last_layer_on_clips(
     fit = _fits()[config.fit](config)
     with torch.no_grad():
         device = network.classify.weight.device
+        # The statistics of standardization are part of the network, and exported.
         network.standardize.fit(raw.to(device))
         embeddings = network.standardize(raw.to(device))
         rows = embeddings.cpu().numpy()
@@ -69,6 +70,7 @@ def fit_profile_classifier_on_clips(
     """
     network = batches.extractor.network.eval()
     utterances = [clip.utterance for clip in batches.clips.clips]
+    # Profiles hold embeddings before standardization, so its scale is divided out.
     weight = network.classify.weight.detach().double()
     return fit_profile_classifier(
         apply_to_clips(batches, network.pooled),

@@ -108,13 +108,16 @@ def train_epochs(
         yield state.epochs
     while not _is_over(state, config, select=select):
         epoch, began = len(state.epochs), time.monotonic()
+        # Dropout follows from seed and epoch alone, so a resumed run repeats it.
         torch.manual_seed(seed * 1000 + epoch)
+        # A new classifier's first gradients would damage a pretrained encoder.
         for parameter in encoder:
             parameter.requires_grad_(epoch >= config.head_epochs)
         losses = []
         for batch in batches_of(epoch):
             losses.append(step(batch, optimizer))
             schedule.step()
+        # Losses are fetched once an epoch: fetching each would stall a GPU.
         mean = float(torch.stack(losses).mean())
         if not math.isfinite(mean):
             raise TrainingError(
@@ -164,7 +167,7 @@ class _Step:
         if self.config.towards_start:
             loss = loss + self.config.towards_start * self._distance()
         torch.autograd.backward(self.scaler.scale(loss))
-        self.scaler.unscale_(optimizer)
+        self.scaler.unscale_(optimizer)  # clipping takes the true gradient
         if self.config.clip:
             nn.utils.clip_grad_norm_(self.objective.parameters(), self.config.clip)
         self.scaler.step(optimizer)

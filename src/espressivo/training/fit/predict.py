@@ -30,6 +30,7 @@ def apply_to_clips(
     The network is in evaluation mode afterwards.
     """
     steps = batches.unaugmented()
+    # Steps are sorted by length, so that padding is short; rows go back to their order.
     rows: NDArray[np.float32] | None = None
     with torch.no_grad():
         for step, batch in zip(steps, batches.load(steps), strict=True):

@@ -61,11 +61,13 @@ def fit_profile_classifier(
     kept = _with_all_emotions(labels, np.asarray(speakers))
     rows, labels = rows[kept], labels[kept]
     speaker, corpus = np.asarray(speakers)[kept], np.asarray(corpora)[kept]
+    # The penalty of the regression treats all dimensions alike, so they get one scale.
     scale = rows.std(0) + 1e-4
     rows = rows / scale
     baselines = speaker_means(rows, labels, speaker)
     centred = rows - baselines[_index(speaker)]
     weight, bias = _fit_scaled(centred, labels, corpus, speaker, config)
+    # A corpus with many speakers must not decide alone what the mean speaker is.
     first = np.unique(speaker, return_index=True)[1]
     origin = np.average(baselines, axis=0, weights=_corpus_weights(corpus[first]))
     axes, limit = _fit_distances(rows, corpus, speaker)
@@ -96,6 +98,7 @@ def _fit_scaled(
     config: ProfileConfig,
 ) -> tuple[_Float, _Float]:
     """Fit the average of both classifiers, its logits at temperature 1."""
+    # Speakers, not clips, are divided into folds: clips of one speaker are alike.
     index = _index(speakers)
     logits = np.zeros((2, len(labels), int(labels.max()) + 1))
     predicted = np.zeros(len(labels), bool)
@@ -199,6 +202,7 @@ def _fit_distances(
         axes = speaker_axes(rows[~test], corpora[~test], speakers[~test])
         for speaker in set(index[test].tolist()):
             own = np.flatnonzero(index == speaker)
+            # A recording must not be part of the mean it is compared with.
             others = (rows[own].sum(0) - rows[own]) / max(1, len(own) - 1)
             squared = (((rows[own] - others) @ axes.T) ** 2).mean(1)
             distances[own] = squared * (len(own) - 1) / len(own)

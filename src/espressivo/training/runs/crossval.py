@@ -107,6 +107,7 @@ def crossval(
     cache = options.cache or folder / "cache"
     with _disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        # All recordings are read before anything is trained, to find unreadable ones.
         utterances = list({u.id: u for f in folds for u in _all(f)}.values())
         clips, unreadable = load_clips(utterances, config.signal, cache, on_loaded)
         if not options.skip_unreadable:
@@ -122,7 +123,7 @@ def crossval(
         ]
         try:
             run_fold_jobs(jobs, options.engine, options.jobs, watch)
-        finally:
+        finally:  # tables can be made of the runs that are finished
             join_predictions(folder, jobs)
             _add_seconds(folder, time.time() - began)
 

@@ -76,6 +76,7 @@ def run_fold_job(
         return
     fold, config = job.fold, job.config
     together = [*fold.train, *fold.validation, *fold.test]
+    # From the cache: crossval has decoded all recordings before.
     clips, unreadable = load_clips(together, config.signal, job.cache)
     require_readable(unreadable)
     n_train, n_known = len(fold.train), len(fold.train) + len(fold.validation)
@@ -90,6 +91,7 @@ def run_fold_job(
     )
     extractor = FeatureExtractor(network, job.cache)
     parts = {"validation": clips[n_train:n_known], "test": clips[n_known:]}
+    # A classifier in closed form has fitted one; a network trained by gradients has 1.
     temperature = read_temperature(job.folder)["temperature"]
     tables = [
         prediction_columns(extractor, chosen, config, (fold.name, part), temperature)

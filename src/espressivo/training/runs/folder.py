@@ -27,10 +27,10 @@ from espressivo.errors import TrainingError
 from espressivo.files.atomic import replacing, write_text
 from espressivo.training.config import read_config, to_toml
 from espressivo.training.networks import build_network, encoder_settings
-from espressivo.training.networks.network import EmotionNetwork
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
+    from espressivo.training.networks.network import EmotionNetwork
     from collections.abc import Iterable, Mapping, Sequence
 
     from espressivo.training.clips.load import LoadedClip

@@ -90,7 +90,7 @@ def train(
     _require_trainable(clips)
     open_run(folder, config, clips)
     torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
+    torch.manual_seed(config.seed)  # of the initial weights
     network = build_network(config.network)
     load_pretrained(network, config.network)
     extractor = FeatureExtractor(network.to(pick_device(config)), cache)

@@ -192,6 +192,7 @@ def require_sound(
         raise TrainingError(
             f"{path}: probabilities do not sum to 1 in every row; run crossval again"
         )
+    # Means over seeds need the same utterances in each.
     rows = list(zip(a.folds.tolist(), a.seeds.tolist(), a.ids.tolist(), strict=True))
     tested: dict[Run, set[str]] = {}
     for fold, seed, id_ in rows:

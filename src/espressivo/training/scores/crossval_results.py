@@ -204,6 +204,7 @@ class CrossvalResults:
                 f"{self.name}: has no validation part apart from the test to fit a "
                 "temperature to; use a protocol that has one"
             )
+        # One temperature a run: every run is another network.
         found = tested.probabilities.copy()
         for fold, seed in self.by_run:
             held = (known.folds == fold) & (known.seeds == seed)

@@ -162,6 +162,7 @@ class Evaluation:
             CorpusError: There are no predictions, or on other utterances only.
         """
         written = read_predictions(folder)
+        # The other evaluation may have failed on other recordings.
         others = dict(zip(written.ids, written.probabilities, strict=True))
         both = self.select(lambda u: u.id in others)
         if not both.utterances:

@@ -90,7 +90,7 @@ class PooledPredictions:
         """Compare confidence with the share of right predictions, bin by bin."""
         sums = self.sums
         n, confidence, right = bins_from_sums(sums.sum(0)[None])[:, 0]
-        low = high = np.full(len(n), np.nan)
+        low = high = np.full(len(n), np.nan)  # with one speaker there is no interval
         times = resample_speakers(self.speakers, seed)
         if times is not None:
             some_n, _, some_right = bins_from_sums(times @ sums)
