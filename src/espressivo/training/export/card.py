@@ -1,4 +1,4 @@
-"""`model.json`: what a model is, what made it, what it may be used for."""
+"""`model.json`: what a model is, how it was made, and what it may be used for."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _NO_WEIGHTS = {"name": "none: random initialization", "license": None}
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """Read `run.json`, what a run was trained on and with.
+    """Read `run.json`: corpora, seeds and versions of a training run.
 
     Raises:
-        ExportError: It is missing or no run's.
+        ExportError: It is missing, or no run wrote it.
     """
     path = folder / "run.json"
     try:
@@ -60,9 +60,9 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def choose_temperature(run: Path, given: float | None) -> dict[str, Any]:
-    """Return the temperature that divides the logits, and what is known of it.
+    """Return the temperature that divides the logits, and how it was fitted.
 
-    The given temperature counts; else the one in the run's `temperature.json`; else 1.
+    It is the given one, else that in the run's `temperature.json`, else 1.
 
     Raises:
         ExportError: The file holds no temperature.
@@ -76,7 +76,7 @@ def choose_temperature(run: Path, given: float | None) -> dict[str, Any]:
 
 
 def trained_corpora(run: dict[str, Any]) -> list[dict[str, Any]]:
-    """List the corpora a run was trained on, with licences and counts."""
+    """List the training corpora of a run, with licences and counts."""
     counts: Counter[str] = Counter()
     emotions: dict[str, dict[str, int]] = {}
     for key, n in run["utterances"].items():
@@ -124,11 +124,11 @@ def build_card(
     """Return all of `model.json` but its name, version and hash.
 
     Args:
-        config: The run's.
-        run: Its run.json.
-        fitted: The temperature and what is known of it.
-        made_by: Command, seed, precision and how it was reached.
-        results: Of evaluations.
+        config: Configuration of the run.
+        run: Its `run.json`.
+        fitted: The temperature and how it was fitted.
+        made_by: Command, seed, precision and quantization.
+        results: Scores that `espressivo evaluate` wrote.
     """
     corpora, start = trained_corpora(run), starting_weights(config.network, run)
     window_s = longest_s(config.network)
@@ -166,33 +166,33 @@ def build_card(
 
 
 def longest_s(network: NetworkConfig) -> float:
-    """Return the longest window of which a network hears everything, in seconds.
+    """Return the longest window that a network takes whole, in seconds.
 
-    Padding that is heard comes with one length, and what is beyond it is cut off.
+    A network with fixed padding cuts off everything beyond its own window.
     """
     return min(network.window_s, WINDOW_S) if network.padding == "fixed" else WINDOW_S
 
 
 def starting_weights(network: NetworkConfig, run: dict[str, Any]) -> dict[str, Any]:
-    """Say what an encoder started from: name, licence, and hash where it is known."""
+    """Return the encoder's starting weights: name, licence, and hash where known."""
     if not network.weights:
         found: dict[str, str | None] = dict(_NO_WEIGHTS)
     elif network.kind == "whisper":
         found = dict(_WHISPER)
     else:
-        # A folder may hold anything: what it is called is all that is known of it.
+        # A folder may hold any weights: only its name is known.
         unknown = {"name": _named(network.weights), "license": UNKNOWN_LICENCE}
         found = dict(_ON_HUB.get(network.weights, unknown))
     return found | {"sha256": run.get("encoder_sha256")}
 
 
 def _named(weights: str) -> str:
-    """Name weights without this machine's folders; a name on the hub as it is."""
+    """Return weights' name without this machine's folders; hub names are unchanged."""
     return Path(weights).name if Path(weights).is_absolute() else weights
 
 
 def recipe_of(config: ExperimentConfig) -> dict[str, Any]:
-    """Return the configuration as JSON can say it, without this machine's folders."""
+    """Return the configuration as JSON values, without this machine's folders."""
     recipe = asdict(config)
     recipe["network"]["weights"] = _named(config.network.weights)
     recipe["corpora"] = sorted(config.corpora)

@@ -55,7 +55,7 @@ def require_free(out: Path, *, force: bool) -> None:
 
 @contextmanager
 def staged(out: Path, *, force: bool) -> Iterator[Path]:
-    """Give a folder beside `out` to write to, which becomes `out` if all goes well.
+    """Yield a folder beside `out`, which becomes `out` if nothing fails.
 
     Raises:
         ExportError: Something stands in the way, or the disk does not take it.
@@ -66,7 +66,7 @@ def staged(out: Path, *, force: bool) -> Iterator[Path]:
         stage = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         try:
             yield stage
-            require_free(out, force=force)  # somebody may have been faster
+            require_free(out, force=force)  # another process may have written it
             _replace(stage, out)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
@@ -74,7 +74,7 @@ def staged(out: Path, *, force: bool) -> Iterator[Path]:
 
 @contextmanager
 def disk_errors(out: Path) -> Iterator[None]:
-    """Say of a disk that takes no more, or forbids it, that `out` is as it was.
+    """Turn a full or read-only disk into an error which says that `out` is unchanged.
 
     Raises:
         ExportError: In place of an OSError.
@@ -114,7 +114,7 @@ def write_model(
         stage: An existing folder.
         model: The graph.
         card: All of `model.json` but the hash, and whether results are of this graph.
-        personal: What takes a speaker's profile, for `profile.onnx`.
+        profile_head: The head for `profile.onnx`; None where there is none.
     """
     if profile_head is not None:
         model = with_embedding(model, profile_head.width)
@@ -143,7 +143,7 @@ def _write_graph(model: onnx.ModelProto, path: Path) -> str:
 
 
 def _whose(result: dict[str, Any], digest: str) -> str:
-    """Say which weights were evaluated: those that ship may have heard more."""
+    """Return whose results these are: shipped weights may be trained on more."""
     found = result.get("model_sha256")
     if found == digest:
         return "these weights"
@@ -151,7 +151,7 @@ def _whose(result: dict[str, Any], digest: str) -> str:
 
 
 def write_licences(stage: Path, card: dict[str, Any]) -> None:
-    """Write what the weights derive from, and under which terms.
+    """Write the licences of starting weights and training data.
 
     Args:
         stage: An existing folder.
@@ -188,11 +188,11 @@ def write_licences(stage: Path, card: dict[str, Any]) -> None:
 
 
 def allowed_use(corpora: list[dict[str, Any]], start: dict[str, Any]) -> str:
-    """Say what the weights may be used for, given what they learned and started from.
+    """Return what the weights may be used for, by the licences they derive from.
 
     Args:
-        corpora: Titles and licences of what was trained on.
-        start: Name and licence of what the encoder started from.
+        corpora: Titles and licences of the training corpora.
+        start: Name and licence of the encoder's starting weights.
     """
     sources = [(c["title"], c["license"]) for c in corpora]
     sources += [(start["name"], start["license"] or "")]

@@ -1,4 +1,4 @@
-"""The part of a model folder that takes a speaker's profile, checked and described."""
+"""`profile.onnx`: made of a run's profile head, checked, and described for the card."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _HISTORIES = (0, 1, 3)  # recordings; the last with all there are
 
 @dataclass(frozen=True, slots=True)
 class ProfilePart:
-    """What is written beside `model.onnx` where a model takes profiles.
+    """The profile head of a model that takes profiles.
 
     Attributes:
-        graph: Of `profile.onnx`.
-        head: That it computes.
-        drift: Largest difference of its probabilities from the head's.
+        graph: Graph of `profile.onnx`.
+        head: The fitted head, which the graph computes.
+        drift: Largest difference of the graph's probabilities from the head's.
     """
 
     graph: onnx.ModelProto
@@ -46,7 +46,7 @@ class ProfilePart:
 
     @property
     def width(self) -> int:
-        """Of the embedding."""
+        """Width of the embedding."""
         return int(self.head.weight.shape[1])
 
     def describe(self, sha256: str) -> dict[str, Any]:
@@ -83,14 +83,14 @@ def read_profile_part(
     name: str,
     recordings: Sequence[Signal],
 ) -> ProfilePart | None:
-    """Make a run's head a graph, and check it; None where the run has none.
+    """Write a run's profile head as a graph and check it; None where there is none.
 
     Args:
-        run: Its folder.
+        run: Folder of the run.
         fp32: The exact graph of the network.
-        temperature: That of its probabilities.
-        name: Of the model.
-        recordings: To check with.
+        temperature: Temperature of its probabilities.
+        name: Name of the model.
+        recordings: Windows to check with.
 
     Raises:
         ExportError: The graph does not compute what the head does.

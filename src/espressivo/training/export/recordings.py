@@ -1,4 +1,4 @@
-"""Which recordings a graph is calibrated with, and which it is checked on."""
+"""Recordings that calibrate a graph, and recordings that it is checked on."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def training_utterances(
     trained_on: Collection[str],
     elsewhere: Mapping[str, Path],
 ) -> list[Utterance]:
-    """Read what a run was trained on: its corpora, of a fold the training part alone.
+    """Read the utterances that a run was trained on; of a fold, its training part.
 
     Args:
-        run: Its folder; one of `espressivo crossval` stands in its result's.
-        config: The run's.
-        trained_on: Names of corpora; one that was left out is not among them.
+        run: Folder of the run; one of `espressivo crossval` lies in its result's.
+        config: Configuration of the run.
+        trained_on: Names of corpora, without those that were left out.
         elsewhere: Name of a corpus -> its folder, where that is not the run's.
 
     Raises:
@@ -78,10 +78,10 @@ def training_utterances(
 def fold_test_utterances(
     run: Path, elsewhere: Mapping[str, Path] | None = None
 ) -> list[Utterance] | None:
-    """Read the test part of the fold that a run is of; None for a run of no fold.
+    """Read the test part of a run's fold; None for a run that belongs to no fold.
 
     Args:
-        run: Its folder.
+        run: Folder of the run.
         elsewhere: Name of a corpus -> its folder, where that is not the run's.
 
     Raises:
@@ -97,10 +97,10 @@ def fold_test_utterances(
 
 
 def fold_of(run: Path) -> ListedFold | None:
-    """Return the fold of a run `RESULT/FOLD/seed-N` of `crossval`; None for another.
+    """Return the fold of a run `RESULT/FOLD/seed-N`; None for any other run.
 
     Raises:
-        ExportError: It stands in a result whose table of folds does not name it.
+        ExportError: The table of folds in `RESULT` does not name the fold.
     """
     folder = run.resolve()
     table, name = folder.parents[1] / FOLDS, folder.parent.name
@@ -125,7 +125,7 @@ def _part(
 def draw(
     utterances: Sequence[Utterance], n: int, seed: int
 ) -> tuple[list[Utterance], list[Utterance]]:
-    """Draw `n` utterances, corpora and emotions alike often; return the rest too.
+    """Draw `n` utterances, balanced over corpora and emotions; return the rest too.
 
     The rest is in a drawn order as well.
     """
@@ -150,12 +150,13 @@ def calibration_windows(
     config: ExperimentConfig,
     seed: int,
 ) -> list[Signal]:
-    """Make windows of 0.5 to 8 s, as varied as what a model hears in use.
+    """Make windows of 0.5 to 8 s, as varied as recordings in use.
 
-    Every other one is varied as in training (level, noise, pitch), and every fourth is
-    filled up to 8 s with more of its speaker, so that all positions are reached.
+    Every other window is augmented as in training (level, noise, pitch), and every
+    fourth is filled up to 8 s with more of its speaker, so that all positions are
+    calibrated.
     """
-    # What is used varies, also where training did not.
+    # Recordings in use vary, even if training used no augmentation.
     varied = config.augmentation if config.augmentation.varies else AugmentConfig()
     augment = Augment(varied)
     by_speaker: defaultdict[str, list[Utterance]] = defaultdict(list)
@@ -184,7 +185,7 @@ def check_windows(drawn: Sequence[Utterance], config: SignalConfig) -> list[Sign
 
 
 def require_windows(windows: Sequence[Signal]) -> None:
-    """Refuse windows that would calibrate nothing, or for another use.
+    """Refuse windows that cannot calibrate.
 
     Raises:
         ExportError: There are none, one is too short or too long, or all are silent.

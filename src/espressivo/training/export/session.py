@@ -1,4 +1,4 @@
-"""A graph in memory, run as the runtime runs it."""
+"""Sessions of graphs in memory, with the runtime's options."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def open_proto(
     """Open a graph on one thread, printing nothing.
 
     Args:
-        model: As it would be written.
-        watched: Values in between, float32, that can be asked for too.
+        model: The graph.
+        watched: Names of float32 values inside the graph that become outputs too.
     """
     observed = onnx.ModelProto()
     observed.CopyFrom(model)

@@ -1,1 +1,1 @@
-"""Is the exported graph still the network that was trained? Measured."""
+"""Checks: is the exported graph still the network that was trained?"""

@@ -28,7 +28,7 @@ def drifting_state(
     network: nn.Module,
     model: onnx.ModelProto,
     samples: NDArray[np.float32],
-    heard: NDArray[np.float32],
+    conditioned: NDArray[np.float32],
     largest: float,
 ) -> str:
     """Name the first value that differs from torch's, for an error message.
@@ -37,14 +37,14 @@ def drifting_state(
         network: The network that the graph was written from.
         model: The graph.
         samples: Input of the graph [B, time].
-        heard: Input of the network, for the same sound.
+        conditioned: Input of the network, for the same sound.
         largest: Tolerated drift, as a share of a value's peak.
     """
     written = {output for node in model.graph.node for output in node.output}
     layers = {n: m for n, m in _layers(network).items() if n in written}
     if not layers:
         return "its states cannot be compared"
-    wanted = _run_torch(network, layers, heard)
+    wanted = _run_torch(network, layers, conditioned)
     session = open_proto(model, layers)
     found = dict(
         zip(layers, session.run(list(layers), {"samples": samples}), strict=True)
@@ -62,7 +62,7 @@ def drifting_state(
 
 
 def _layers(network: nn.Module) -> Layers:
-    """Return what can be compared; nothing where the registry names no layers."""
+    """Return the layers to compare; none where the registry names none."""
     entry = entry_of(network)
     return resolve(entry.layers)(network) if entry and entry.layers else {}
 
@@ -101,9 +101,11 @@ def _states(
 
 
 def _run_torch(
-    network: nn.Module, layers: Mapping[str, nn.Module], heard: NDArray[np.float32]
+    network: nn.Module,
+    layers: Mapping[str, nn.Module],
+    conditioned: NDArray[np.float32],
 ) -> dict[str, NDArray[np.float32]]:
-    """Return what the modules return; blocks that are not used return nothing."""
+    """Return the outputs of the modules that run; unused blocks have none."""
     seen: dict[str, NDArray[np.float32]] = {}
 
     def keep(name: str) -> Any:
@@ -116,7 +118,7 @@ def _run_torch(
     hooks = [m.register_forward_hook(keep(name)) for name, m in layers.items()]
     try:
         with torch.inference_mode():
-            network.eval()(torch.from_numpy(heard))
+            network.eval()(torch.from_numpy(conditioned))
     finally:
         for hook in hooks:
             hook.remove()

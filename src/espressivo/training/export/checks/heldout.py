@@ -1,4 +1,4 @@
-"""Is the reduced graph as good as the exact one on labelled recordings?"""
+"""UA of the exact graph and the shipped one on labelled recordings."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def score_held_out(
     Args:
         fp32: The exact graph.
         shipped: The graph to compare with it.
-        details: Their card.
-        sets: Name -> recordings that trained nothing.
+        details: The card of both.
+        sets: Name -> recordings that neither trained nor calibrated anything.
     """
     if not sets:
         return ()
     with tempfile.TemporaryDirectory() as scratch:
-        exact, reduced = Path(scratch, "exact"), Path(scratch, "reduced")
-        for folder, graph in ((exact, fp32), (reduced, shipped)):
+        exact, compressed = Path(scratch, "exact"), Path(scratch, "compressed")
+        for folder, graph in ((exact, fp32), (compressed, shipped)):
             folder.mkdir()
             write_model(folder, graph, details)
         return tuple(
-            _score(name, utterances, exact, reduced)
+            _score(name, utterances, exact, compressed)
             for name, utterances in sets.items()
         )
 
 
 def _score(
-    name: str, utterances: Sequence[Utterance], exact: Path, reduced: Path
+    name: str, utterances: Sequence[Utterance], exact: Path, compressed: Path
 ) -> HeldOut:
-    wanted, found = evaluate(exact, utterances), evaluate(reduced, utterances)
+    wanted, found = evaluate(exact, utterances), evaluate(compressed, utterances)
     difference = bootstrap.compare(
         wanted.labels, wanted.probabilities, found.probabilities, wanted.speakers
     ).get("ua")

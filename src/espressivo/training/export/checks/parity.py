@@ -1,4 +1,4 @@
-"""Is the exported graph the network that was trained? Measured on real recordings."""
+"""Parity: does the graph compute what torch computes? Checked on real recordings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from espressivo.types import Signal
 
 LARGEST_DRIFT = 1e-4
-"""Of a probability of the fp32 graph from torch's."""
+"""Largest difference of a probability between the fp32 graph and torch."""
 
 # Not multiples of a hop nor of an encoder frame, and the shortest and longest allowed.
 _LENGTHS = (SHORTEST, SHORTEST + 1, 15_999, 24_239, 40_161, 77_777, WINDOW - 1, WINDOW)
@@ -35,14 +35,14 @@ _LENGTHS = (SHORTEST, SHORTEST + 1, 15_999, 24_239, 40_161, 77_777, WINDOW - 1, 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far one graph's probabilities are from another's on the same recordings.
+    """Agreement of two graphs' probabilities on the same recordings.
 
     Attributes:
-        n: Recordings.
+        n: Number of recordings.
         top1: Share of recordings with the same most probable emotion.
         mean: Largest change of a probability, mean over the recordings.
-        p95: The same, 95th percentile.
-        worst: The same, maximum.
+        p95: Largest change of a probability, 95th percentile.
+        worst: Largest change of a probability, maximum.
     """
 
     n: int
@@ -62,12 +62,12 @@ def require_parity(
     """Return the largest drift of a probability from torch's, over several lengths.
 
     Args:
-        network: Wrote the graph.
+        network: The network that the graph was written from.
         model: The graph, in fp32.
         temperature: Divides the network's logits.
-        recordings: As they are; what `signal` says is done to them for the network,
-            which the graph does by itself.
-        signal: What `to_onnx` was given.
+        recordings: Windows as they are read. The network gets them conditioned as
+            `signal` says, which the graph does by itself.
+        signal: The same as `to_onnx` got.
 
     Raises:
         ExportError: It exceeds `LARGEST_DRIFT`, or a result is not finite.
@@ -81,13 +81,13 @@ def require_parity(
     for start, length in zip(spread.tolist(), lengths, strict=True):
         window = sound[start : start + length]
         samples = window[None]
-        heard = condition(window, signal)[None] if signal else samples
+        conditioned = condition(window, signal)[None] if signal else samples
         with torch.inference_mode():
-            logits = network.eval()(torch.from_numpy(heard))
+            logits = network.eval()(torch.from_numpy(conditioned))
         wanted = (logits.double() / temperature).softmax(-1).numpy()
         drift = float(np.abs(_run(session, samples) - wanted).max())
         if not drift <= LARGEST_DRIFT:  # also when it is not a number
-            layer = drifting_state(network, model, samples, heard, LARGEST_DRIFT)
+            layer = drifting_state(network, model, samples, conditioned, LARGEST_DRIFT)
             raise ExportError(
                 f"the fp32 graph's probabilities are {drift:.2g} from torch's on "
                 f"{length} samples, not at most {LARGEST_DRIFT:g}; {layer}; "
@@ -105,7 +105,7 @@ def require_parity(
 
 
 def _lengths(network: EmotionNetwork) -> list[int]:
-    """Return lengths to compare at, those around the network's own window too."""
+    """Return the lengths to compare at, including those around a fixed window."""
     if network.config.padding != "fixed":
         return list(_LENGTHS)
     n_samples = round(network.config.window_s * SAMPLE_RATE)

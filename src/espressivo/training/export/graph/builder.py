@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OPSET = 20
-"""The first with Gelu; onnxruntime reads it since 1.17."""
+"""The first opset with Gelu; onnxruntime reads it since 1.17."""
 
 END = int(np.iinfo(np.int32).max)
-"""The end of a slice that goes on to the last element."""
+"""End of a slice that includes the last element."""
 
 
 class GraphBuilder:
@@ -49,15 +49,15 @@ class GraphBuilder:
         return output
 
     def weight(self, values: NDArray[np.floating[Any]], name: str) -> str:
-        """Add float32 values the graph carries, once a name."""
+        """Add a float32 initializer under a new name."""
         return self._constant(np.ascontiguousarray(values, np.float32), name)
 
     def number(self, value: float) -> str:
-        """Add a float32 scalar, shared by all who ask for the same."""
+        """Add a float32 scalar; equal scalars are one initializer."""
         return self._shared(np.float32(value), f"number.{np.float32(value)!s}")
 
     def integers(self, *values: int) -> str:
-        """Add an int64 vector, shared by all who ask for the same."""
+        """Add an int64 vector; equal vectors are one initializer."""
         return self._shared(
             np.asarray(values, np.int64), "integers." + "_".join(map(str, values))
         )
@@ -85,10 +85,10 @@ class GraphBuilder:
         return self.op("Add", [product, self.weight(bias, f"{name}.bias")], name)
 
     def gelu(self, value: str, name: str) -> str:
-        """Apply the exact GELU: one operator, which also reads a rounded value as one.
+        """Apply the exact GELU as one operator.
 
-        Written out, a value that comes from 8 bits would be read twice, and
-        onnxruntime's fusion of the parts would miss it.
+        Written out, it would read a dequantized value twice, and onnxruntime would not
+        fuse the parts.
         """
         return self.op("Gelu", [value], name)
 

@@ -1,7 +1,7 @@
-"""Where a value comes from, through operators that only move numbers about.
+"""Sources of values, through operators that only move data: Pad, Slice, Transpose...
 
-Such operators do the same to 8 bits as to 32, four times as fast: what enters a product
-is best rounded before it is padded, unfolded or transposed.
+Such operators work on 8 bits as on 32, four times as fast, so the input of a matmul is
+quantized before it is padded, unfolded or transposed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ONE = {"Slice", "Reshape", "Transpose"}  # move their first input
 
 
 def moved_inputs(node: onnx.NodeProto) -> list[str]:
-    """Return the inputs whose numbers a node moves; none if it does anything else."""
+    """Return the inputs that a node only moves; none if it computes anything."""
     if node.op_type in _ONE or (node.op_type == "Pad" and len(node.input) == 2):
         return [node.input[0]]
     return list(node.input) if node.op_type == "Concat" else []
@@ -27,7 +27,7 @@ def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
 
 
 def source_of(made_by: dict[str, onnx.NodeProto], value: str) -> str:
-    """Return the value whose numbers `value` holds, moved and padded with zeros.
+    """Return the value that `value` is a moved or zero-padded copy of.
 
     Args:
         made_by: From `producers`.

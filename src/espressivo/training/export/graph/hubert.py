@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 # Convolutions whose rows are scaled: from here on it costs little time, and what
-# rounding changes comes from here.
+# quantization changes comes from here.
 _SCALED_FROM = 4
 
 

@@ -132,8 +132,8 @@ def _emit_mfcc(graph: GraphBuilder, mfcc: Mfcc, window: str, n_samples: int) -> 
     Frequencies that no mel filter hears are left out.
     """
     filters = array(mfcc.filters)  # [513, 128]
-    (heard,) = np.nonzero(filters.any(1))
-    even, odd = heard[heard % 2 == 0], heard[heard % 2 == 1]
+    (used,) = np.nonzero(filters.any(1))
+    even, odd = used[used % 2 == 0], used[used % 2 == 1]
     inputs = _folded(graph, array(mfcc.window), _hops(graph, window, n_samples))
     magnitudes = [
         _magnitude(graph, inputs[:2], even, "even"),

@@ -1,4 +1,4 @@
-"""What takes a speaker's profile, as a graph of its own: `profile.onnx`."""
+"""The profile head as a graph of its own: `profile.onnx`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def profile_head_graph(
     """Return the graph of `ProfileClassifier.probabilities` and `.distances`.
 
     Inputs, float32: `embedding` [B, width], `probabilities` [B, C] without a profile,
-    `count` [P, 1] of windows heard, `traits` [P, width + C + 1] their mean; P is B, or
+    `count` [P, 1] of earlier windows, `traits` [P, width + C + 1] their mean; P is B, or
     1 for all the same. Outputs: `personal` [B, C], `distance` [B, 1] from the profile,
     `trust` [P, 1] in it.
 
@@ -77,8 +77,8 @@ def profile_head_graph(
     one = graph.number(1.0)
     more = graph.op("Sub", ["count", one], "beyond.all")
     beyond = graph.op("Max", [more, graph.number(0.0)], "beyond")
-    heard = _share_of(graph, beyond, head.patience, "heard")
-    trust = graph.op("Mul", [even, heard], "trust")
+    enough = _share_of(graph, beyond, head.patience, "heard")
+    trust = graph.op("Mul", [even, enough], "trust")
     rest = graph.op("Sub", [one, even], "one_sided")
     offset = graph.linear(shares, head.discount * head.offsets, None, "offset")
     accounted = graph.op("Mul", [offset, rest], "accounted")

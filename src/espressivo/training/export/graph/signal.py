@@ -1,4 +1,4 @@
-"""What is done to the samples before a network hears them, as ONNX operators."""
+"""Pre-emphasis, peak and fixed window of the samples, as ONNX operators."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ if TYPE_CHECKING:
     from espressivo.training.export.graph.builder import GraphBuilder
 
 _QUIETEST = 1e-30
-"""A peak below it is silence; what is divided by it stays finite."""
+"""Least peak that samples are divided by, so that silence stays finite."""
 
 
 def emit_signal(graph: GraphBuilder, config: SignalConfig, samples: str) -> str:
     """Return samples [B, time] emphasised and scaled as the run's clips were.
 
-    Silence is not trimmed: a window is all of the input. The peak is the window's, not
-    that of a recording it was cut from. Each row is scaled by itself, and digital
-    silence stays silence.
+    Silence is not trimmed: the input is a whole window. The peak is that of the window,
+    not of its recording. Each row is scaled by itself; digital silence stays silence.
     """
     if config.pre_emphasis:
         late = graph.op("Pad", [samples, graph.integers(0, 1, 0, 0)], "signal.late")
@@ -40,5 +39,5 @@ def emit_fixed_window(graph: GraphBuilder, samples: str, n_samples: int) -> str:
         "Pad", [samples, graph.integers(0, 0, 0, n_samples)], "window.longer"
     )
     cut = graph.cut(longer, 1, (0, n_samples), "window.cut")
-    # Says the length to whoever plans memory.
+    # A Reshape with a constant makes the length known to shape inference.
     return graph.op("Reshape", [cut, graph.integers(0, n_samples)], "window")

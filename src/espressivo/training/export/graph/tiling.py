@@ -1,8 +1,7 @@
-"""Part of a graph in tiles of time, so that what is in between stays in the cache.
+"""Part of a graph in tiles of time, so that intermediate values stay in the cache.
 
 The first convolution of the HuBERT family makes 13 million numbers of 8 s, which go to
-memory and back for its GELU and again for being rounded. In tiles each number is
-computed just as before.
+memory and back for its GELU and again for quantization. Tiles compute the same numbers.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ _FIRST, _LAST = "conv.0.ones", ("conv.0.gelu.u8", "conv.0.gelu")
 
 
 def tile_convolution(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy whose first convolution runs in tiles; others stay as they are.
+    """Return a copy whose first convolution runs in tiles, if it is HuBERT's.
 
     Args:
-        model: From `to_onnx`, rounded or not.
+        model: From `to_onnx`, quantized or not.
     """
     made = {output for node in model.graph.node for output in node.output}
     last = next((name for name in _LAST if name in made), None)
@@ -38,7 +37,7 @@ def tile(
         first: Name of a value [B, T, ...].
         last: Name of a value [B, T, ...] of which each frame depends on that frame of
             `first` only.
-        n_tiles: Into how many.
+        n_tiles: Number of tiles.
 
     Raises:
         ValueError: Something else uses a value in between.
