@@ -227,7 +227,7 @@ def test_sessions_tested_in_turn_do_not_leak(iemocap):
     # The scripts were played in every session: to be reported, not forbidden.
     assert kinds(found) == {"sentences"}
     assert len(of(found, "sentences")) == 5
-    assert (found.n_heard, found.n_recordings) == (len(iemocap), len(iemocap))
+    assert (found.n_decoded, found.n_recordings) == (len(iemocap), len(iemocap))
 
 
 def test_six_groups_of_ravdess_do_not_leak(shared):
@@ -235,7 +235,7 @@ def test_six_groups_of_ravdess_do_not_leak(shared):
     config = ProtocolConfig(kind="speaker-group", n_groups=6)
     found = audit(make_folds(config, utterances))
     assert not found.leaks
-    assert found.n_heard == 864
+    assert found.n_decoded == 864
     # The duplicate pair is of one actor, so both are in the same part of each fold.
     same = [f for f in found.findings if f.kind == "audio-in-part"]
     assert [f.names for f in same] == [(" = ".join(f"ravdess/{n}" for n in PAIR),)] * 6
@@ -250,7 +250,7 @@ def test_leaving_emodbs_speakers_out_does_not_leak(shared):
     utterances = read_corpus("emodb", shared / "corpora/emodb")
     found = audit(make_folds(ProtocolConfig(kind="speaker"), utterances))
     assert not found.leaks
-    assert found.n_heard == 339
+    assert found.n_decoded == 339
     assert {c.n_speakers_trained for c in found.counts} == {0}
     # A session is the speaker there, which is not worth a word.
     assert kinds(found) == {"sentences"}
@@ -284,7 +284,7 @@ def test_what_does_not_decode_is_named_and_counted_and_the_rest_compared(
         ("t1", bad),
         ("t2", absent),
     ]
-    assert (found.n_heard, found.n_recordings) == (3, 6)
+    assert (found.n_decoded, found.n_recordings) == (3, 6)
     assert calls == [(n, 5) for n in range(1, 6)]
     assert found.to_dict()["unheard"][1]["reason"] == "no such file"
 

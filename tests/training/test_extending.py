@@ -15,7 +15,9 @@ pytest.importorskip("onnx", reason="needs the extra 'train'")
 from tests.conftest import NOTE, ROOT
 
 PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
-FILES = dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+FILES = dict(
+    re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+)
 (COMMANDS,) = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 

@@ -15,16 +15,15 @@ from espressivo.training.corpora import read_corpus
 from espressivo.training.folds.weights import fold_class_weights
 from espressivo.training.networks import build_network
 from espressivo.training.networks.network import count_parameters
-from espressivo.training.reproduce.elsewhere import score_elsewhere
+from espressivo.training.reproduce.cross_corpus import evaluate_cross_corpus
 from espressivo.training.reproduce.estimate import (
     ASSUMED_S,
-    Costs,
+    NetworkCosts,
     durations,
     estimate,
     is_kept,
     measure,
 )
-from espressivo.training.reproduce.sources import Source, read_source
 from espressivo.training.reproduce.studies import (
     RECIPES,
     changes,
@@ -33,6 +32,7 @@ from espressivo.training.reproduce.studies import (
     pepino_stages,
     read_recipe,
 )
+from espressivo.training.reproduce.study_corpora import StudyCorpus, read_study_corpus
 from espressivo.training.reproduce.table_two import STUDY_WEIGHTS
 from espressivo.types import Emotion
 from tests.recordings import encode
@@ -49,7 +49,7 @@ def sources(tmp_path_factory):
     root = tmp_path_factory.mktemp("corpora")
     roots = {"iemocap": build_iemocap(root), "crema-d": build_crema_d(root)}
     return {
-        name: Source(name, path, tuple(read_corpus(name, path)))
+        name: StudyCorpus(name, path, tuple(read_corpus(name, path)))
         for name, path in roots.items()
     }
 
@@ -216,26 +216,26 @@ def test_a_missing_session_is_refused_whatever_is_allowed(tmp_path):
     (folder / "Session3").rename(tmp_path / "elsewhere")
     for incomplete in (False, True):
         with pytest.raises(CorpusError, match="nothing of iemocap/Ses03, and the fold"):
-            read_source("iemocap", folder, incomplete=incomplete)
+            read_study_corpus("iemocap", folder, incomplete=incomplete)
 
 
 def test_another_count_is_refused_or_told(tmp_path):
     folder = build_crema_d(tmp_path)
-    assert read_source("crema-d", folder).caution == ""
+    assert read_study_corpus("crema-d", folder).caution == ""
     next(folder.glob("AudioWAV/*_ANG_*.wav")).unlink()
     with pytest.raises(CorpusError, match=r"has 4,899 of 4,900 .* pass --incomplete"):
-        read_source("crema-d", folder)
-    source = read_source("crema-d", folder, incomplete=True)
+        read_study_corpus("crema-d", folder)
+    source = read_study_corpus("crema-d", folder, incomplete=True)
     assert source.caution.startswith("CREMA-D has 4,899 of 4,900 recordings")
 
 
 def test_who_was_trained_on_is_no_other_corpus(stages, sources, tmp_path):
     (fold,) = stages["paper", "production"].folds
     with pytest.raises(TrainingError, match=r"crema-d is what .* was trained on"):
-        score_elsewhere(tmp_path, fold, sources["crema-d"], tmp_path / "out")
+        evaluate_cross_corpus(tmp_path, fold, sources["crema-d"], tmp_path / "out")
 
 
-COSTS = Costs(
+COSTS = NetworkCosts(
     front_s=0.5,
     vary_s=1.0,
     step_s=2.0,

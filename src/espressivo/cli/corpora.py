@@ -11,7 +11,7 @@ from espressivo.cli.audit import add_audit
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from espressivo.training.corpora.check import Check
+    from espressivo.training.corpora.check import CorpusCheck
 
 _N_NAMED = 20
 
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if check.complete else 1
 
 
-def _print(check: Check, console: Console) -> None:
+def _print(check: CorpusCheck, console: Console) -> None:
     from rich.table import Table
 
     table = Table(title=check.title, title_justify="left", box=None, pad_edge=False)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from espressivo.training.reproduce.sources import Source
     from espressivo.training.reproduce.studies import Stage
+    from espressivo.training.reproduce.study_corpora import StudyCorpus
 
 _DESCRIPTION = """\
 Run published experiments again, and put what was published beside what comes out:
@@ -123,7 +123,7 @@ def _table_two(args: argparse.Namespace) -> None:
     """Print Table II, and write it with --out; imports nothing that is slow."""
     import json
 
-    from espressivo.training.reproduce.sources import read_labels
+    from espressivo.training.reproduce.study_corpora import read_labels
     from espressivo.training.reproduce.table_two import table_two
 
     table = table_two(
@@ -140,8 +140,13 @@ def _table_two(args: argparse.Namespace) -> None:
             (args.out / "table-II.json").write_text(plain + "\n", "utf-8")
 
 
-def _read_sources(args: argparse.Namespace, tables: Sequence[str]) -> dict[str, Source]:
-    from espressivo.training.reproduce.sources import cautions_of, read_source
+def _read_sources(
+    args: argparse.Namespace, tables: Sequence[str]
+) -> dict[str, StudyCorpus]:
+    from espressivo.training.reproduce.study_corpora import (
+        cautions_of,
+        read_study_corpus,
+    )
 
     named = {
         "iemocap": args.iemocap,
@@ -149,7 +154,7 @@ def _read_sources(args: argparse.Namespace, tables: Sequence[str]) -> dict[str, 
         "ravdess": getattr(args, "ravdess", None) if "fig1" in tables else None,
     }
     sources = {
-        name: read_source(name, root, incomplete=args.incomplete)
+        name: read_study_corpus(name, root, incomplete=args.incomplete)
         for name, root in named.items()
         if root is not None
     }
@@ -159,7 +164,7 @@ def _read_sources(args: argparse.Namespace, tables: Sequence[str]) -> dict[str, 
 
 
 def _stages(
-    args: argparse.Namespace, sources: Mapping[str, Source], tables: Sequence[str]
+    args: argparse.Namespace, sources: Mapping[str, StudyCorpus], tables: Sequence[str]
 ) -> list[Stage]:
     from espressivo.training.reproduce import studies
 
@@ -174,10 +179,10 @@ def _stages(
 
 
 def _cautions(
-    args: argparse.Namespace, sources: Mapping[str, Source], corpora: Sequence[str]
+    args: argparse.Namespace, sources: Mapping[str, StudyCorpus], corpora: Sequence[str]
 ) -> list[str]:
-    from espressivo.training.reproduce.sources import cautions_of
     from espressivo.training.reproduce.studies import changes
+    from espressivo.training.reproduce.study_corpora import cautions_of
 
     settings = list(args.settings)
     if getattr(args, "window", 7.0) != 7.0:
@@ -187,7 +192,7 @@ def _cautions(
 
 
 def _run_stage(
-    args: argparse.Namespace, sources: Mapping[str, Source], stage: Stage
+    args: argparse.Namespace, sources: Mapping[str, StudyCorpus], stage: Stage
 ) -> None:
     print(f"{stage.entry.name}: {stage.entry.title}", file=sys.stderr)
     cautions = _cautions(args, sources, list(stage.config.corpora))
@@ -197,15 +202,15 @@ def _run_stage(
 
 
 def _run_elsewhere(
-    args: argparse.Namespace, sources: Mapping[str, Source], stage: Stage
+    args: argparse.Namespace, sources: Mapping[str, StudyCorpus], stage: Stage
 ) -> None:
     from espressivo.cli.display.progress import counting_bar
-    from espressivo.training.reproduce.elsewhere import score_elsewhere
+    from espressivo.training.reproduce.cross_corpus import evaluate_cross_corpus
 
     name = stage.entry.name.replace("production", "ravdess")
     print(f"{name}: {stage.entry.title} on RAVDESS", file=sys.stderr)
     with _writing(args.out), counting_bar("reading RAVDESS") as on_loaded:
-        score_elsewhere(
+        evaluate_cross_corpus(
             args.out.absolute() / stage.entry.name,
             stage.folds[0],
             sources["ravdess"],

@@ -131,7 +131,7 @@ def _size(findings: list[Finding]) -> str:
 
 
 def _verdict(found: Audit, n_folds: int) -> str:
-    n_mute = found.n_recordings - found.n_heard
+    n_mute = found.n_recordings - found.n_decoded
     unsure = ""
     if not found.decoded:
         unsure = " (by names alone: no audio was compared)"

@@ -9,15 +9,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from espressivo.training.config import ExperimentConfig
-    from espressivo.training.reproduce.estimate import Estimate
-    from espressivo.training.reproduce.sources import Source
+    from espressivo.training.reproduce.estimate import CostEstimate
     from espressivo.training.reproduce.studies import Stage
+    from espressivo.training.reproduce.study_corpora import StudyCorpus
 
 
 def dry_run(
-    seeds: Sequence[int], sources: Mapping[str, Source], stages: Sequence[Stage]
+    seeds: Sequence[int], sources: Mapping[str, StudyCorpus], stages: Sequence[Stage]
 ) -> None:
-    """Estimate and print runs, time and disk of the stages; write nothing."""
+    """CostEstimate and print runs, time and disk of the stages; write nothing."""
     from espressivo.training.reproduce import estimate
 
     utterances = [u for source in sources.values() for u in source.utterances]
@@ -31,12 +31,12 @@ def dry_run(
         if stage.entry.table == "production" and "ravdess" in sources:
             name = stage.entry.name.replace("production", "ravdess")
             n = len(sources["ravdess"].utterances)
-            found.append(estimate.estimate_elsewhere(name, n, len(seeds), costs))
+            found.append(estimate.estimate_cross_corpus(name, n, len(seeds), costs))
     print_estimates(found, seconds, n_assumed, config)
 
 
 def print_estimates(
-    found: Sequence[Estimate],
+    found: Sequence[CostEstimate],
     seconds: Sequence[float],
     n_assumed: int,
     config: ExperimentConfig,

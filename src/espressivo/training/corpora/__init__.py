@@ -1,4 +1,4 @@
-"""Corpora of emotional speech: one module each, and one line in `CORPORA`."""
+"""Corpora of emotional speech: one module and one entry in `CORPORA` each."""
 
 from __future__ import annotations
 

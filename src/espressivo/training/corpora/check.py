@@ -1,4 +1,4 @@
-"""Is a corpus all there, and intact? Compare a folder with what was published."""
+"""Check of a corpus on disk: complete and intact, compared with the published one."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A number of recordings that is not what was published.
+class CorpusDifference:
+    """A number of recordings that differs from the published one.
 
     Attributes:
-        where: What was counted: attribute of `Clip` -> its value.
-        found: How many are there.
-        published: How many there should be.
+        where: Which recordings were counted: attribute of `Clip` -> its value.
+        found: Number of recordings on disk.
+        published: Number of recordings published.
     """
 
     where: Mapping[str, str]
@@ -53,32 +53,32 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """What is in a corpus's folder beside what should be.
+class CorpusCheck:
+    """The content of a corpus's folder, compared with the published corpus.
 
     Attributes:
-        title: Of the corpus.
+        title: Title of the corpus.
         root: Its folder.
-        found: Label -> recordings that are there.
-        published: Label -> recordings when complete, of the labels compared.
+        found: Label -> number of recordings on disk.
+        published: Label -> number when complete, for the labels that are compared.
         differing: Numbers that are not as published.
-        absent: Speakers of whom nothing is there.
-        missing: Names of recordings that are not there, where names are known.
+        absent: Speakers without any recording.
+        missing: Names of missing recordings, where names are known.
         unexpected: Names that the complete corpus does not have.
         unlabelled: Names of recordings that the corpus's own sheets do not label.
-        ignored: Recordings whose names are none of the corpus's, from its folder on.
-        broken: Recordings that do not decode, or hold next to nothing.
-        known_broken: Those that were published so.
+        ignored: Paths, within the folder, of recordings not named as the corpus's.
+        broken: Recordings that do not decode, or are nearly empty or silent.
+        known_broken: Recordings that were published so.
         same_audio: Groups of names whose samples are identical, but should not be.
         known_same_audio: Groups that were published so.
-        decoded: Whether files were decoded; else nothing is known of the last four.
+        decoded: Whether files were decoded; if not, the four fields above are empty.
     """
 
     title: str
     root: Path
     found: Mapping[str, int]
     published: Mapping[str, int]
-    differing: tuple[Difference, ...] = ()
+    differing: tuple[CorpusDifference, ...] = ()
     absent: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ class Check:
 
     @property
     def complete(self) -> bool:
-        """Whether every published recording is there, once, and sounds."""
+        """Whether every published recording is there once, and is not silent."""
         return not (
             self.differing
             or self.absent
@@ -108,7 +108,7 @@ class Check:
         return {n: (self.found.get(n, 0), self.published.get(n)) for n in labels}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can say."""
+        """Return the check as JSON values."""
         return {
             "corpus": self.title,
             "root": str(self.root),
@@ -136,11 +136,11 @@ class Check:
 
 def check_corpus(
     name: str, root: Path, *, decode: bool = True, progress: Progress | None = None
-) -> Check:
+) -> CorpusCheck:
     """Compare a corpus on disk with the published one.
 
     Args:
-        name: One of `CORPORA`, or `manifest`, of which only the files are checked.
+        name: One of `CORPORA`, or `manifest`, for which only the files are checked.
         root: Folder of the corpus; the table's path for `manifest`.
         decode: Whether to decode every recording, which takes most of the time.
         progress: Called after every decoded recording.
@@ -159,7 +159,7 @@ def check_corpus(
     listed = corpus.inventory(root)
     # A corpus with label sheets lists recordings that may not be there.
     clips = [clip for clip in listed if clip.path.is_file()]
-    # Of labels that the project does not use, a part or all may be there.
+    # Labels that the project does not use may be there in part or in full.
     compared = corpus.published_labels
     names = {clip.name for clip in clips if clip.label in compared}
     wanted = corpus.names(root)
@@ -183,13 +183,13 @@ def check_corpus(
     )
 
 
-def _differences(corpus: Corpus, clips: Sequence[Clip]) -> Iterator[Difference]:
+def _differences(corpus: Corpus, clips: Sequence[Clip]) -> Iterator[CorpusDifference]:
     for table in corpus.published:
         found = table.count(clips, corpus.emotions)
         for key, wanted in sorted(table.counts.items()):
             if found[key] != wanted:
                 where = dict(zip(table.of, key, strict=True))
-                yield Difference(where, found[key], wanted)
+                yield CorpusDifference(where, found[key], wanted)
 
 
 def _check(
@@ -202,7 +202,7 @@ def _check(
     known: frozenset[frozenset[str]] = frozenset(),
     known_broken: frozenset[str] = frozenset(),
     **facts: Any,
-) -> Check:
+) -> CorpusCheck:
     broken: list[Unreadable] = []
     names: defaultdict[str, list[str]] = defaultdict(list)
     paths = [clip.path for clip in clips] if decode else []
@@ -213,7 +213,7 @@ def _check(
         else:
             names[digest].append(clip.name)
     groups = [tuple(group) for group in names.values() if len(group) > 1]
-    return Check(
+    return CorpusCheck(
         title=title,
         root=root,
         found=Counter(clip.label for clip in clips),

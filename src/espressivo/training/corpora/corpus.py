@@ -1,4 +1,4 @@
-"""How a corpus is read, and what its authors say it holds."""
+"""How a corpus is read, and its published content."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ class ScoringVariant:
 
 @dataclass(frozen=True, slots=True)
 class PublishedCounts:
-    """How many recordings a complete corpus has, along some properties of them.
+    """Published numbers of recordings, by some of their properties.
 
     Attributes:
         of: Names of attributes of `Clip`, such as `("speaker", "label")`. Without
-            `label` among them, only recordings of the four emotions are meant.
-        counts: Values of those attributes -> number of recordings.
+            `label` among them, only recordings of the four emotions are counted.
+        counts: Values of these attributes -> number of recordings.
     """
 
     of: tuple[str, ...]
@@ -90,33 +90,32 @@ class PublishedCounts:
 def by_speaker_and_label(
     counts: Mapping[tuple[str, str], int],
 ) -> tuple[PublishedCounts]:
-    """Say that all of (speaker, label) was published, from which the rest follows."""
+    """Return published counts by speaker and label."""
     cells = {tuple(cell): n for cell, n in counts.items()}
     return (PublishedCounts(("speaker", "label"), cells),)
 
 
 def no_names(_root: Path) -> frozenset[str]:
-    """Say that a corpus is no full grid: its missing files have no known names."""
+    """Return no names, for a corpus whose file names follow from no rule."""
     return frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """How to read one corpus, and what it holds when complete.
+    """How to read one corpus, and its content when complete.
 
     Attributes:
-        name: As in commands.
-        title: As in tables.
+        name: Name in commands.
+        title: Title in tables.
         license: Short name of its licence, and the source to cite.
-        emotions: Its own label -> emotion, for the labels that are used.
-        clips: Finds every recording under a folder, of whatever label.
-        speakers: All of them.
-        published: What its authors, or those who counted, say.
+        emotions: The corpus's label -> emotion, for the labels that are used.
+        clips: Finds every recording under a folder, whatever its label.
+        speakers: All speakers.
+        published: Counts by its authors, or by those who counted.
         names: The recordings' names when complete, given the folder; empty where
-            they do not follow from a rule.
+            they follow from no rule.
         same_audio: Groups of names that its authors published with the same audio.
-        broken: Names of recordings that its authors published so that they hold
-            nothing.
+        broken: Names of recordings that its authors published empty.
         recordings: Finds every recording that should be the corpus's, so that
             misnamed ones show.
         variants: Labels with which and without which it is scored.

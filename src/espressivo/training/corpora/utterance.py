@@ -1,4 +1,4 @@
-"""What a corpus gives: labelled recordings, and what is known of each."""
+"""Labelled recordings of a corpus, with the metadata of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNLABELLED = "unlabelled"
 
 @dataclass(frozen=True, slots=True)
 class Affect:
-    """What listeners felt in an utterance, averaged, on the corpus's own scale.
+    """Listeners' ratings of an utterance, averaged, on the corpus's own scale.
 
     Attributes:
         valence: From unpleasant to pleasant.
@@ -39,20 +39,20 @@ class Utterance:
     Attributes:
         id: Unique across corpora: corpus, slash, the published file name without
             its ending, as in `ravdess/03-01-05-02-01-01-12`.
-        path: Of the recording; where it should be, if only its label is there.
+        path: Path of the recording, which may be missing if only its label is there.
         speaker: Unique across corpora, as in `ravdess/12`.
-        session: What was recorded together; the speaker where a corpus has no
+        session: Recording session; the speaker where a corpus has no
             sessions. Unique across corpora.
         emotion: One of the four.
         corpus: Name of the corpus.
-        text: What is said, where the corpus tells.
+        text: The words spoken, where the corpus tells.
         original: The corpus's own label, which may be finer than `emotion`.
         style: `scripted` or `improvised`, where a corpus has both.
-        sex: Of the speaker: `female` or `male`, where the corpus tells.
-        age: Of the speaker, in years, where the corpus tells.
-        affect: Where the corpus tells.
-        vote: What listeners took it for, as a label of the corpus like `original`;
-            several, joined by colons, where they were of two minds.
+        sex: The speaker's, `female` or `male`, where the corpus tells.
+        age: The speaker's age in years, where the corpus tells.
+        affect: Ratings of affect, where the corpus has them.
+        vote: The label that most listeners chose, in the corpus's words; several,
+            joined by colons, where votes are tied.
     """
 
     id: str
@@ -72,9 +72,9 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One recording of a corpus, of any of its emotions, in the corpus's own words.
+    """One recording of a corpus, with any label, in the corpus's own words.
 
-    What its attributes mean stands in `Utterance`.
+    Its attributes are those of `Utterance`.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Clip:
 
 
 def require_unique(named: Iterable[tuple[str, Path]]) -> None:
-    """Refuse a recording that is there twice: it would count twice, or leak.
+    """Refuse a recording that occurs twice: it would count twice, or leak.
 
     Raises:
         CorpusError: Two paths have one name.
@@ -107,6 +107,6 @@ def require_unique(named: Iterable[tuple[str, Path]]) -> None:
 
 
 def count_emotions(utterances: Iterable[Utterance]) -> dict[Emotion, int]:
-    """Count the utterances of each emotion, none left out."""
+    """Count the utterances of each emotion, zeros included."""
     counts = Counter(utterance.emotion for utterance in utterances)
     return {emotion: counts[emotion] for emotion in Emotion}

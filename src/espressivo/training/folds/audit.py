@@ -1,4 +1,4 @@
-"""What do the parts of a fold share that they should not? Ours, or anybody's folds."""
+"""Audit of folds for leaks: what parts of a fold share that they should not."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class PartCount:
     Attributes:
         fold: The fold.
         part: train, validation or test.
-        labels: Emotion, as written -> utterances.
-        n_speakers: True talkers, where names tell.
-        n_speakers_trained: Those of them that also train.
+        labels: Emotion, as written -> number of utterances.
+        n_speakers: Number of true talkers, where names tell.
+        n_speakers_trained: Number of them that are also in the training part.
     """
 
     fold: str
@@ -56,21 +56,21 @@ class PartCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What was found.
+    """Findings of an audit.
 
     Attributes:
-        counts: Of every part of every fold.
-        findings: Leaks, and what to report beside a score.
-        n_recordings: How many different ones the folds have.
-        n_heard: Those whose audio was compared.
-        unheard: Those that were to be decoded, but did not, or hold next to nothing.
-        decoded: Whether audio was to be compared at all.
+        counts: Counts of every part of every fold.
+        findings: Leaks, and findings to report beside a score.
+        n_recordings: Number of different recordings in the folds.
+        n_decoded: Recordings whose audio was compared.
+        undecodable: Recordings that do not decode, or are empty or silent.
+        decoded: Whether audio was compared at all.
     """
 
     counts: tuple[PartCount, ...]
     findings: tuple[Finding, ...]
     n_recordings: int
-    n_heard: int = 0
+    n_decoded: int = 0
     undecodable: tuple[Unreadable, ...] = ()
     decoded: bool = True
 
@@ -80,12 +80,12 @@ class Audit:
         return tuple(finding for finding in self.findings if finding.leak)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can say, names in full."""
+        """Return the audit as JSON values, names in full."""
         return {
             "leak": bool(self.leaks),
             "decoded": self.decoded,
             "n_recordings": self.n_recordings,
-            "n_heard": self.n_heard,
+            "n_heard": self.n_decoded,
             "unheard": [
                 {"id": b.id, "path": str(b.path), "reason": b.reason}
                 for b in self.undecodable
@@ -124,27 +124,27 @@ def audit(
     """Compare the parts of each fold: speakers, recordings, audio, what is said.
 
     Args:
-        folds: Ours, or what `read_folds` read.
+        folds: Folds that were made here, or that `read_folds` read.
         decode: Whether to decode every recording and compare samples, which takes
             most of the time; each recording is decoded once.
         progress: Called after every decoded recording.
     """
     everyone = {(m.id, m.path): m for f in folds for p in PARTS for m in getattr(f, p)}
     members: Members = list(everyone.values())
-    heard, undecodable = _decode(members, progress) if decode else ({}, [])
+    digests, undecodable = _decode(members, progress) if decode else ({}, [])
     findings = list(find_misnamed(members))
     for fold in folds:
         for part in PARTS:
-            findings += find_twice(fold.name, part, getattr(fold, part), heard)
+            findings += find_twice(fold.name, part, getattr(fold, part), digests)
         for pair in combinations(PARTS, 2):
             a, b = (getattr(fold, part) for part in pair)
-            findings += compare_parts(fold.name, pair, a, b, heard)
+            findings += compare_parts(fold.name, pair, a, b, digests)
         findings += find_absent(fold)
     return Audit(
         counts=tuple(_count(fold, part) for fold in folds for part in PARTS),
         findings=tuple(findings),
         n_recordings=len(members),
-        n_heard=sum(m.path in heard for m in members),
+        n_decoded=sum(m.path in digests for m in members),
         undecodable=tuple(undecodable),
         decoded=decode,
     )
@@ -155,15 +155,15 @@ def _decode(
 ) -> tuple[dict[Path | None, str], list[Unreadable]]:
     """Map paths to digests of their samples; list those without, and why."""
     names = {member.path: member.id for member in members if member.path}
-    heard: dict[Path | None, str] = {}
+    digests: dict[Path | None, str] = {}
     undecodable: list[Unreadable] = []
     decoded = map_recordings(decode_digest, [*names], progress)
     for path, (digest, reason) in zip(names, decoded, strict=True):
         if reason:
             undecodable.append(Unreadable(names[path], path, reason))
         else:
-            heard[path] = digest
-    return heard, undecodable
+            digests[path] = digest
+    return digests, undecodable
 
 
 def _count(fold: Fold | ListedFold, part: str) -> PartCount:

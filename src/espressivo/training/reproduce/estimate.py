@@ -1,6 +1,6 @@
-"""What stages would take: time from a few steps measured here, disk from shapes.
+"""Estimated cost of a study: time from a few measured steps, disk from shapes.
 
-Nothing is written or fetched: the network's weights are random, the clips are noise.
+Nothing is written or fetched: weights are random, and clips are noise.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ _MOST_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
-    """What a network takes on this machine.
+class NetworkCosts:
+    """Measured cost of a network on this machine.
 
     Attributes:
-        front_s: A clip through its front.
-        vary_s: A clip varied, and then through its front.
-        step_s: A step of training, without its front.
-        head_s: A clip through the rest, when it is predicted.
-        front_bytes: What a frozen front makes of a clip, as it is kept.
+        front_s: Seconds per clip of the front.
+        vary_s: Seconds per clip of augmentation and front.
+        step_s: Seconds of a training step, without the front.
+        head_s: Seconds per clip of the rest, in prediction.
+        front_bytes: Cached output of a frozen front, per clip.
         state_bytes: All weights.
-        moment_bytes: What the optimizer keeps.
+        moment_bytes: State of the optimizer.
     """
 
     front_s: float
@@ -63,21 +63,21 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a stage would take.
+class CostEstimate:
+    """Estimated cost of a stage.
 
     Attributes:
-        name: Of its result folder.
+        name: Name of its result folder.
         n_runs: Folds times seeds.
-        n_train: Utterances trained on, mean over folds.
-        n_validation: That validate.
-        n_test: That are tested.
-        epochs: At most.
-        step_s: Seconds of a step of training, measured.
-        seconds: One run after the other, all epochs.
-        kept_bytes: Weights and probabilities, when it is done.
-        passing_bytes: A checkpoint, while a run is going on.
-        front_bytes: What the frozen front makes of the clips; 0 where none is kept.
+        n_train: Training utterances, mean over folds.
+        n_validation: Validation utterances, mean over folds.
+        n_test: Test utterances, mean over folds.
+        epochs: Largest number of epochs.
+        step_s: Seconds of a training step, measured.
+        seconds: All runs one after the other, with all epochs.
+        kept_bytes: Weights and probabilities that remain.
+        passing_bytes: A checkpoint, during a run.
+        front_bytes: Cached output of the frozen front; 0 where none is cached.
     """
 
     name: str
@@ -93,8 +93,8 @@ class Estimate:
     front_bytes: int
 
 
-def estimate(stage: Stage, n_seeds: int, costs: Costs) -> Estimate:
-    """Say what a stage would take if no epoch were spared by patience."""
+def estimate(stage: Stage, n_seeds: int, costs: NetworkCosts) -> CostEstimate:
+    """Estimate the cost of a stage, without early stopping."""
     config, folds = stage.config, stage.folds
     n_runs = len(folds) * n_seeds
     sizes = np.array([[len(f.train), len(f.validation), len(f.test)] for f in folds])
@@ -106,7 +106,7 @@ def estimate(stage: Stage, n_seeds: int, costs: Costs) -> Estimate:
     epoch_s += n_train * (0.0 if kept else costs.vary_s) + n_validation * hear_s
     run_s = config.training.epochs * epoch_s + (n_validation + n_test) * hear_s
     once_s = len(utterances) * costs.front_s if kept else 0.0
-    return Estimate(
+    return CostEstimate(
         stage.entry.name,
         n_runs,
         n_train,
@@ -121,24 +121,26 @@ def estimate(stage: Stage, n_seeds: int, costs: Costs) -> Estimate:
     )
 
 
-def estimate_elsewhere(name: str, n_test: int, n_seeds: int, costs: Costs) -> Estimate:
-    """Say what testing finished models on another corpus would take."""
+def estimate_cross_corpus(
+    name: str, n_test: int, n_seeds: int, costs: NetworkCosts
+) -> CostEstimate:
+    """Estimate the cost of a cross-corpus evaluation."""
     seconds = n_seeds * n_test * (costs.front_s + costs.head_s)
-    return Estimate(name, n_seeds, 0, 0, n_test, 0, 0.0, seconds, 0, 0, 0)
+    return CostEstimate(name, n_seeds, 0, 0, n_test, 0, 0.0, seconds, 0, 0, 0)
 
 
 def is_kept(config: ExperimentConfig) -> bool:
-    """Whether what the front makes of clips comes around again, and so is kept."""
+    """Whether the output of the front recurs between epochs, so that it is cached."""
     changes = config.augmentation.varies or config.signal.crop_s > 0
     return not changes or config.augmentation.variants > 0
 
 
-def measure(config: ExperimentConfig, clip_s: float) -> Costs:
-    """Train and predict a batch of noise, some times over.
+def measure(config: ExperimentConfig, clip_s: float) -> NetworkCosts:
+    """Measure training and prediction of a batch of noise.
 
     Args:
-        config: What would be trained.
-        clip_s: Length of the clips, where the network does not pad them all alike.
+        config: The experiment.
+        clip_s: Length of the clips, unless the network pads them to one length.
     """
     torch.set_num_threads(config.threads)
     weights = config.network.weights
@@ -179,7 +181,7 @@ def measure(config: ExperimentConfig, clip_s: float) -> Costs:
     head_s = _now() - began
     state = extractor.network.state_dict().values()
     trained = (p for p in objective.parameters() if p.requires_grad)
-    return Costs(
+    return NetworkCosts(
         front_s / n,
         vary_s / n,
         step_s,
@@ -191,11 +193,11 @@ def measure(config: ExperimentConfig, clip_s: float) -> Costs:
 
 
 def durations(utterances: Sequence[Utterance]) -> tuple[list[float], int]:
-    """Read how long recordings are, from their headers alone.
+    """Read the durations of recordings from their headers.
 
     Returns:
-        Seconds of each, the median of the others for those that tell nothing; and how
-        many these are.
+        Seconds of each, the median of the others where a header tells nothing; and the
+        number of these.
     """
     found = [_duration(u.path) for u in utterances]
     known = [s for s in found if s is not None]

@@ -1,4 +1,4 @@
-"""What is run: each study's cross-validations, and what was published of each."""
+"""The cross-validations of each published study, with their published numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from espressivo.training.folds.splits import Fold
     from espressivo.training.networks.config import Frozen
-    from espressivo.training.reproduce.sources import Source
+    from espressivo.training.reproduce.study_corpora import StudyCorpus
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 """Holds `paper.toml`, `pepino.toml` and `light-sernet.toml`."""
@@ -41,10 +41,10 @@ class StudyEntry:
     """One result of a study, run or not.
 
     Attributes:
-        name: Of its result folder.
-        table: Which of the study's tables shows it.
+        name: Name of its result folder.
+        table: The study's table that shows it.
         title: What is tested, in words.
-        published: What was published of it; None: nothing under these folds.
+        published: The published numbers; None if there are none under these folds.
     """
 
     name: str
@@ -169,7 +169,7 @@ def require_weights(stages: Sequence[Stage], out: Path, seeds: Sequence[int]) ->
 
 def paper_stages(
     config: ExperimentConfig,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, StudyCorpus],
     tables: Sequence[str],
     frozen: Frozen = "convolutions",
 ) -> list[Stage]:
@@ -208,7 +208,7 @@ def paper_stages(
     ]
 
 
-def pepino_stages(config: ExperimentConfig, iemocap: Source) -> list[Stage]:
+def pepino_stages(config: ExperimentConfig, iemocap: StudyCorpus) -> list[Stage]:
     """Return Pepino's with each speaker's statistics, training's, and our folds."""
     speakers = replace(config.training, speaker_statistics=True)
     published, training, ours = ENTRIES["pepino"]
@@ -233,7 +233,7 @@ def pepino_stages(config: ExperimentConfig, iemocap: Source) -> list[Stage]:
 
 
 def light_sernet_stages(
-    config: ExperimentConfig, iemocap: Source, window_s: float = 7.0
+    config: ExperimentConfig, iemocap: StudyCorpus, window_s: float = 7.0
 ) -> list[Stage]:
     """Return LIGHT-SERNET by name prefix, chosen on the test part, and our folds."""
     config = replace(config, network=replace(config.network, window_s=window_s))
@@ -256,7 +256,7 @@ def _stage(
     entry: StudyEntry,
     config: ExperimentConfig,
     protocol: ProtocolConfig,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, StudyCorpus],
 ) -> Stage:
     roots = {name: source.root for name, source in sources.items()}
     utterances = [u for source in sources.values() for u in source.utterances]

@@ -6,12 +6,12 @@ import json
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
-from espressivo.training.reproduce.beside import (
-    Beside,
-    beside_tables,
-    confusion_beside,
+from espressivo.training.reproduce.comparison import (
+    PublishedComparison,
+    comparison_tables,
+    confusion_comparison,
     difference_table,
-    table_two_beside,
+    table_two_comparison,
 )
 from espressivo.training.reproduce.studies import ENTRIES
 from espressivo.training.scores.crossval_card import CARD
@@ -67,7 +67,7 @@ def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
     figures: list[str] = []
     for group, (name, title, base) in _GROUPS.items():
         pairs = {
-            entry.name: Beside(
+            entry.name: PublishedComparison(
                 entry.title, entry.published, read_results(out / entry.name)
             )
             for entry in ENTRIES[study]
@@ -77,9 +77,9 @@ def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
             continue
         results = [pair.results for pair in pairs.values()]
         against = pairs[base].results if base in pairs and len(pairs) > 1 else None
-        tables += beside_tables(name, title, list(pairs.values()))
+        tables += comparison_tables(name, title, list(pairs.values()))
         if group == "fig1":
-            tables += map(confusion_beside, pairs.values())
+            tables += map(confusion_comparison, pairs.values())
         if against is not None:
             tables += [
                 difference_table(name, pair, pairs[base])
@@ -93,7 +93,7 @@ def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
     if study == "paper" and kept.is_file():
         plain = json.loads(kept.read_text("utf-8"))
         return [
-            _write([table_two_beside(plain), *tables], figures, out),
+            _write([table_two_comparison(plain), *tables], figures, out),
             *pages,
         ], tables
     return [_write(tables, figures, out), *pages], tables

@@ -1,6 +1,5 @@
 """Tables of cross-validation results, and the report that holds them all."""
 
-from espressivo.training.tables.against import comparison_table, published_table
 from espressivo.training.tables.build import (
     class_table,
     confusion_table,
@@ -8,6 +7,7 @@ from espressivo.training.tables.build import (
     interval_table,
     main_table,
 )
+from espressivo.training.tables.comparison import comparison_table, published_table
 from espressivo.training.tables.costs import read_points
 from espressivo.training.tables.render import (
     FORMATS,
@@ -17,16 +17,23 @@ from espressivo.training.tables.render import (
     to_markdown,
 )
 from espressivo.training.tables.report import REPORT, all_tables, write_report
-from espressivo.training.tables.table import Bounded, Cell, Column, Row, Table, turned
+from espressivo.training.tables.table import (
+    Bounded,
+    Column,
+    Row,
+    Table,
+    TableCell,
+    turned,
+)
 
 __all__ = [
     "FORMATS",
     "REPORT",
     "Bounded",
-    "Cell",
     "Column",
     "Row",
     "Table",
+    "TableCell",
     "all_tables",
     "class_table",
     "comparison_table",

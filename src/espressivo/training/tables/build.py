@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espressivo.training.scores.pooled import spread
-from espressivo.training.tables.table import Bounded, Column, Row, Table
-from espressivo.training.tables.wording import (
+from espressivo.training.tables.labels import (
     INTERVALS,
     MEASURES,
     OVER_FOLDS,
@@ -20,6 +19,7 @@ from espressivo.training.tables.wording import (
     variant_heading,
     with_variants,
 )
+from espressivo.training.tables.table import Bounded, Column, Row, Table
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:

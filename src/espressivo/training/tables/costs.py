@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from espressivo.errors import CorpusError
 from espressivo.training.figures import Point
-from espressivo.training.tables.wording import names_of
+from espressivo.training.tables.labels import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,7 +1,6 @@
-"""What others published on these corpora: quoted, never measured here.
+"""Results that others published on these corpora, none of them measured here.
 
-Every figure stands with its source and its protocol, since protocols differ more than
-systems do.
+Each has its source and its protocol, since protocols differ more than systems do.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ class Published:
     """One row of someone's table.
 
     Attributes:
-        system: What was scored.
-        source: Where it stands.
-        corpus: What was tested, as our readers call it.
-        protocol: How it was tested, and what is wrong with that.
+        system: The system that was scored.
+        source: The publication.
+        corpus: Name of the corpus that was tested.
+        protocol: The test protocol, and its flaws.
         measures: Shares, named as in `pooled.measures`; the standard deviation is over
             folds, NaN when not published.
-        size: As published.
+        size: Size of the network, as published.
     """
 
     system: str

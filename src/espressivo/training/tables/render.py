@@ -16,7 +16,7 @@ from espressivo.training.tables.table import Bounded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from espressivo.training.tables.table import Cell, Table
+    from espressivo.training.tables.table import Table, TableCell
 
 
 def to_markdown(table: Table) -> str:
@@ -166,15 +166,15 @@ def _pipes(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _endings(cells: tuple[Cell, ...]) -> tuple[str, ...]:
+def _endings(cells: tuple[TableCell, ...]) -> tuple[str, ...]:
     """Return what the columns are called that a column becomes in CSV."""
     kinds = {type(cell) for cell in cells}
     bounds = (" low", " high") if Bounded in kinds else ()
     return ("", *((" sd",) if Spread in kinds else ()), *bounds)
 
 
-def _numbers(cell: Cell, endings: tuple[str, ...]) -> list[str | float]:
-    parts: dict[str, Cell]
+def _numbers(cell: TableCell, endings: tuple[str, ...]) -> list[str | float]:
+    parts: dict[str, TableCell]
     match cell:
         case Spread(mean, sd):
             parts = {"": mean, " sd": sd}
@@ -185,7 +185,7 @@ def _numbers(cell: Cell, endings: tuple[str, ...]) -> list[str | float]:
     return [_plain(parts.get(ending)) for ending in endings]
 
 
-def _plain(value: Cell) -> str | float:
+def _plain(value: TableCell) -> str | float:
     if isinstance(value, float):
         return "" if math.isnan(value) else round(value, 9)
     return "" if value is None else str(value)

@@ -14,7 +14,6 @@ from espressivo.errors import TrainingError
 from espressivo.training import figures
 from espressivo.training.corpora.ravdess import RAVDESS
 from espressivo.training.scores.learning_curves import read_learning_curves
-from espressivo.training.tables.comparison import comparison_table, published_table
 from espressivo.training.tables.build import (
     class_table,
     confusion_table,
@@ -23,6 +22,8 @@ from espressivo.training.tables.build import (
     main_table,
     stem_of,
 )
+from espressivo.training.tables.comparison import comparison_table, published_table
+from espressivo.training.tables.labels import RANDOM, names_of
 from espressivo.training.tables.page import PAGE
 from espressivo.training.tables.published import (
     NOT_MEASURED,
@@ -30,7 +31,6 @@ from espressivo.training.tables.published import (
 )
 from espressivo.training.tables.render import FORMATS, to_html
 from espressivo.training.tables.table import turned
-from espressivo.training.tables.labels import RANDOM, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

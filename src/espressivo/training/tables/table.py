@@ -18,7 +18,7 @@ class Bounded:
     high: float = math.nan
 
 
-Cell: TypeAlias = str | int | float | Spread | Bounded | None
+TableCell: TypeAlias = str | int | float | Spread | Bounded | None
 """None and NaN: not known, or not defined."""
 
 
@@ -35,7 +35,7 @@ class Column:
 class Row:
     """The cells of one row, which `strong` sets off from the others."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     strong: bool = False
 
 
@@ -123,7 +123,7 @@ def turned(table: Table) -> Table:
     return replace(table, columns=(first, *names), rows=tuple(rows))
 
 
-def to_text(cell: Cell, column: Column) -> str:
+def to_text(cell: TableCell, column: Column) -> str:
     """Write one cell.
 
     >>> to_text(Spread(0.595, 0.031), Column("WA"))

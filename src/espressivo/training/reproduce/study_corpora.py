@@ -1,4 +1,4 @@
-"""Corpora that an experiment was published on, and whether these are they."""
+"""Corpora that a study was published on, compared with those on this machine."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from espressivo.training.corpora.check import Check
+    from espressivo.training.corpora.check import CorpusCheck
     from espressivo.training.corpora.utterance import Utterance
 
 _SESSIONS = {f"iemocap/Ses0{n}" for n in range(1, 6)}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class StudyCorpus:
     """A corpus on this machine.
 
     Attributes:
         name: One of `CORPORA`.
         root: Its folder, absolute.
-        utterances: Of the four emotions, sorted by id.
-        caution: How it differs from what was published; empty if it does not.
+        utterances: Utterances of the four emotions, sorted by id.
+        caution: Difference from the published corpus; empty if there is none.
     """
 
     name: str
@@ -37,13 +37,15 @@ class Source:
     caution: str = ""
 
 
-def read_source(name: str, root: Path, *, incomplete: bool = False) -> Source:
+def read_study_corpus(
+    name: str, root: Path, *, incomplete: bool = False
+) -> StudyCorpus:
     """Read a corpus and count it; nothing is decoded.
 
     Args:
         name: One of `CORPORA`.
         root: Its folder.
-        incomplete: Go on when something is not as published, and say so.
+        incomplete: Accept a corpus that is not as published, with a caution.
 
     Raises:
         CorpusError: It is not the published corpus and may not be incomplete, or it
@@ -53,7 +55,7 @@ def read_source(name: str, root: Path, *, incomplete: bool = False) -> Source:
     utterances = read_labels(name, root)
     check = check_corpus(name, root, decode=False)
     if check.complete:
-        return Source(name, root, utterances)
+        return StudyCorpus(name, root, utterances)
     caution = difference(check, name)
     if not incomplete:
         raise CorpusError(
@@ -61,7 +63,7 @@ def read_source(name: str, root: Path, *, incomplete: bool = False) -> Source:
             f"{name} DIR tells more; complete it, or pass --incomplete, which every "
             "table will say"
         )
-    return Source(name, root, utterances, caution)
+    return StudyCorpus(name, root, utterances, caution)
 
 
 def read_labels(name: str, root: Path) -> tuple[Utterance, ...]:
@@ -80,14 +82,14 @@ def read_labels(name: str, root: Path) -> tuple[Utterance, ...]:
     return utterances
 
 
-def difference(check: Check, name: str) -> str:
+def difference(check: CorpusCheck, name: str) -> str:
     """Say in some words how a corpus differs from the published one.
 
     >>> from pathlib import Path
-    >>> from espressivo.training.corpora.check import Check
+    >>> from espressivo.training.corpora.check import CorpusCheck
     >>> found = {"ang": 1100, "hap": 595, "exc": 1041, "neu": 1708, "sad": 1084}
     >>> all_ = found | {"ang": 1103}
-    >>> check = Check(title="IEMOCAP", root=Path(), found=found, published=all_)
+    >>> check = CorpusCheck(title="IEMOCAP", root=Path(), found=found, published=all_)
     >>> difference(check, "iemocap")
     'IEMOCAP has 5,528 of 5,531 recordings of the four emotions'
     """
@@ -106,7 +108,7 @@ def difference(check: Check, name: str) -> str:
     return text
 
 
-def cautions_of(sources: Iterable[Source]) -> list[str]:
+def cautions_of(sources: Iterable[StudyCorpus]) -> list[str]:
     """Say in one sentence, or none, which corpora are not as published."""
     found = [source.caution for source in sources if source.caution]
     return [f"not the published corpora: {'; '.join(found)}."] if found else []

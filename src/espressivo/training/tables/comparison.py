@@ -1,4 +1,4 @@
-"""Tables of systems beside others: ours by paired tests, published ones as quoted."""
+"""Tables that compare systems: paired tests of ours, and published results."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING
 from espressivo.training.corpora import CORPORA
 from espressivo.training.scores.bootstrap import holm
 from espressivo.training.tables.build import ECE_NOTE, SCORES
-from espressivo.training.tables.published import (
-    NOT_MEASURED,
-    OTHERS,
-    STUDY,
-)
-from espressivo.training.tables.table import Bounded, Column, Row, Table
-from espressivo.training.tables.wording import (
+from espressivo.training.tables.labels import (
     MEASURES,
     OVER_FOLDS,
     cautions,
@@ -23,6 +17,12 @@ from espressivo.training.tables.wording import (
     variant_heading,
     with_variants,
 )
+from espressivo.training.tables.published import (
+    NOT_MEASURED,
+    OTHERS,
+    STUDY,
+)
+from espressivo.training.tables.table import Bounded, Column, Row, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ def published_table(
     results: Sequence[CrossvalResults],
     published: Sequence[Published] = (*STUDY, *OTHERS),
 ) -> Table | None:
-    """Put what others published on the tested corpora beside ours, which is bold.
+    """List published results on the tested corpora with ours, which are bold.
 
     Returns:
         None when nothing is published on these corpora.

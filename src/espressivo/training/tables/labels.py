@@ -1,4 +1,4 @@
-"""What tables call things, and what a reader must know to read them."""
+"""Labels of tables: names of measures and protocols, and the notes below."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A finished model tested on a corpus that it was not trained on."""
+"""Cross-corpus evaluation: finished models tested on a corpus that trained none."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from espressivo.training.clips.load import LoadedClip
-    from espressivo.training.reproduce.sources import Source
+    from espressivo.training.reproduce.study_corpora import StudyCorpus
     from espressivo.types import Progress, Unreadable
 
 
-def score_elsewhere(
+def evaluate_cross_corpus(
     trained: Path,
     fold: Fold,
-    source: Source,
+    source: StudyCorpus,
     folder: Path,
     *,
     cache: Path | None = None,
@@ -53,16 +53,16 @@ def score_elsewhere(
 
     Args:
         trained: Result folder with the finished runs.
-        fold: Of `trained`, whose runs are meant.
-        source: The other corpus; only tested, for nothing is chosen by it.
-        folder: The result, of the protocol `corpus`; tables are made of it as of any.
-        cache: Keeps signals and frozen fronts.
+        fold: The fold of `trained` whose runs are evaluated.
+        source: The other corpus. It is only tested; it chooses nothing.
+        folder: Result folder to write, of the protocol `corpus`.
+        cache: Folder that keeps signals and the output of frozen layers.
         skip_unreadable: Go on without recordings that cannot be read, and count them.
-        cautions: What every table of the result has to say.
+        cautions: Sentences for every table of the result.
         on_loaded: Called after every recording.
 
     Returns:
-        Whether anything was predicted: not when all had been, by the same weights.
+        Whether anything was predicted; False if the same weights had done so before.
 
     Raises:
         CorpusError: A recording cannot be read, and none may be skipped.
@@ -140,7 +140,7 @@ def _is_done(folder: Path, card: dict[str, Any]) -> bool:
     return all(before.get(name) == card[name] for name in decides)
 
 
-def _as_tested(fold: Fold, source: Source, clips: Sequence[LoadedClip]) -> Fold:
+def _as_tested(fold: Fold, source: StudyCorpus, clips: Sequence[LoadedClip]) -> Fold:
     # Random, since what trained and what chose the epoch share speakers; what is
     # tested shares none with either.
     test = tuple(clip.utterance for clip in clips)

@@ -1,4 +1,4 @@
-"""What was published beside what was measured here, number by number."""
+"""Published comparison: tables of published numbers and ours, side by side."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from espressivo.training.corpora.ravdess import RAVDESS
 from espressivo.training.tables import Bounded, Column, Row, Table
 from espressivo.training.tables.build import SCORES, bounded, shares_of, stem_of
-from espressivo.training.tables.published import (
-    NOT_MEASURED,
-    STUDY_CONFUSION,
-    Published,
-)
-from espressivo.training.tables.wording import (
+from espressivo.training.tables.labels import (
     INTERVALS,
     MEASURES,
     OVER_FOLDS,
     cautions,
     protocol_of,
+)
+from espressivo.training.tables.published import (
+    NOT_MEASURED,
+    STUDY_CONFUSION,
+    Published,
 )
 from espressivo.types import Emotion
 
@@ -38,13 +38,13 @@ _VARIANT_NOTE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """One result, and what was published of the same.
+class PublishedComparison:
+    """A result, and the published numbers of the same experiment.
 
     Attributes:
         title: What was tested, in words.
         published: The published numbers, if there are any.
-        results: Ours.
+        results: The results measured here.
     """
 
     title: str
@@ -52,13 +52,15 @@ class Beside:
     results: CrossvalResults
 
 
-def beside_tables(name: str, title: str, pairs: Sequence[Beside]) -> list[Table]:
-    """Put every published score beside ours: one table for each result and variant.
+def comparison_tables(
+    name: str, title: str, pairs: Sequence[PublishedComparison]
+) -> list[Table]:
+    """Compare published scores with ours, in one table for each result and variant.
 
     Args:
         name: Stem of the tables' files.
-        title: Of all of them.
-        pairs: What was run; the notes of each table are about all of these.
+        title: Title of all tables.
+        pairs: The experiments; the notes of each table are about all of them.
     """
     ways = [
         (pair, one)
@@ -93,8 +95,8 @@ def beside_tables(name: str, title: str, pairs: Sequence[Beside]) -> list[Table]
     ]
 
 
-def table_two_beside(plain: Mapping[str, Any]) -> Table:
-    """Lay Table II out, of what `TableTwo.to_dict` returned."""
+def table_two_comparison(plain: Mapping[str, Any]) -> Table:
+    """Return Table II as a table, given what `TableTwo.to_dict` returned."""
     names = {"iemocap": "IEMOCAP", "crema-d": "CREMA-D"}
     heads = [head for name in names.values() for head in (name, f"{name}, study")]
     rows = []
@@ -115,8 +117,10 @@ def table_two_beside(plain: Mapping[str, Any]) -> Table:
     )
 
 
-def difference_table(name: str, pair: Beside, base: Beside) -> Table:
-    """Say how much one result differs from another, on what both answered.
+def difference_table(
+    name: str, pair: PublishedComparison, base: PublishedComparison
+) -> Table:
+    """Compare two results on the utterances that both predicted.
 
     Raises:
         CorpusError: They have no utterance in common.
@@ -145,8 +149,8 @@ def difference_table(name: str, pair: Beside, base: Beside) -> Table:
     )
 
 
-def confusion_beside(pair: Beside) -> Table:
-    """Put the study's Fig. 1 beside ours: shares of the actual class."""
+def confusion_comparison(pair: PublishedComparison) -> Table:
+    """Compare the study's Fig. 1 with ours: shares of the actual class."""
     rows = [(f"study, {_VARIANT.title}", STUDY_CONFUSION)]
     rows += [
         (
@@ -176,7 +180,7 @@ def _suffix(one: CrossvalResults) -> str:
     return "-" + one.variant.title_without.replace(" ", "-")
 
 
-def _has_spread(pair: Beside) -> bool:
+def _has_spread(pair: PublishedComparison) -> bool:
     measures = pair.published.measures if pair.published else {}
     return not all(math.isnan(s.sd) for s in measures.values())
 
