@@ -36,14 +36,14 @@ format: .venv/.dev  ## Put the code into its one form
 	test ! -d web/node_modules || (cd web && npm run format)
 
 bench: .venv/.bench  ## Speed and memory against a peer; takes about ten minutes
-	$(BIN)/python benchmarks/analyze.py
-	$(BIN)/python benchmarks/profiles.py
-	$(BIN)/python benchmarks/training.py --ravdess ../shared/corpora/ravdess
+	$(BIN)/python benchmarks/analyze/speed.py
+	$(BIN)/python benchmarks/analyze/profiles.py
+	$(BIN)/python benchmarks/training/speed.py
 
 bench-browser: .venv/.bench  ## In Chromium, against transformers.js; about five minutes
 	cd web && npm ci && npm run build && npm run build:lib
 	cd benchmarks/browser && npm ci
-	$(BIN)/python benchmarks/browser.py
+	$(BIN)/python benchmarks/browser/run.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"$(PYTHON) is Python {v[0]}.{v[1]}, and espressivo needs 3.11 or newer; run: make PYTHON=python3.12")'
@@ -62,4 +62,4 @@ bench-browser: .venv/.bench  ## In Chromium, against transformers.js; about five
 	@touch $@
 
 clean:
-	rm -rf .venv web/node_modules web/dist web/lib benchmarks/browser/node_modules
+	rm -rf .venv web/node_modules web/dist web/lib benchmarks/browser/node_modules benchmarks/quantization/web/node_modules

@@ -1,4 +1,4 @@
-"""The fuzzer of `benchmarks/`, in small; its figures are in docs/results.md."""
+"""The fuzzer of `benchmarks/`, in small; its figures are in docs/results/archives.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 @pytest.mark.parametrize(("kind", "n"), [("recordings", 400), ("models", 60)])
 def test_mutated_input_gives_a_report_or_one_of_our_errors(tmp_path, kind, n):
     path = tmp_path / "found.json"
-    command = [sys.executable, "benchmarks/fuzz.py", kind, "--n", str(n)]
+    command = [sys.executable, "benchmarks/fuzz/run.py", kind, "--n", str(n)]
     command += ["--seed", "1", "--json", str(path)]
 
     subprocess.run(command, cwd=ROOT, capture_output=True, check=False)

@@ -1,0 +1,1 @@
+"""Benchmarks, one folder per subject; README.md has a command for each."""

@@ -1,0 +1,1 @@
+"""Cost and robustness of `espressivo archive`."""

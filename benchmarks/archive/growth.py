@@ -1,0 +1,104 @@
+"""What of an archive grows with its size, and what a codec costs (Linux).
+
+    python benchmarks/archive/growth.py
+
+The list of a million recordings; the processor time of the process that hands out and
+writes, a recording; the size of tables; decoding, by codec.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pyarrow import parquet
+
+from espressivo.audio.recording import Recording
+from espressivo.batch import (
+    analyze_archive,
+    find_entries,
+)
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # finds the package `benchmarks`
+
+from benchmarks.archive.inputs import sample, write_manifest
+from benchmarks.archive.processes import resident_bytes
+from benchmarks.archive.rates import write_opus
+from benchmarks.recordings import RATE, read_speech, write_m4a
+from benchmarks.shared import shared_path
+
+_MANY = 1_000_000
+_MINUTES = 5.0
+_TIMES = 3
+
+
+def main() -> None:
+    """Measure all, and print it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--recordings", type=shared_path, default="$SHARED/corpora")
+    parser.add_argument("--speech", type=shared_path, default="$SHARED/speech")
+    parser.add_argument("--n", type=int, default=2000, help="recordings analysed")
+    args = parser.parse_args()
+    with TemporaryDirectory(prefix="espressivo-archive-") as name:
+        folder = Path(name)
+        _list_many(folder / "many.csv")
+        _hand_out(args, folder)
+        _decode(args.speech, folder)
+
+
+def _list_many(manifest: Path) -> None:
+    with manifest.open("w") as file:
+        file.write("id,path\n")
+        for i in range(_MANY):
+            name = f"2025/{i // 40_000:02}/note-{i:08}.ogg"
+            file.write(f"{name},/archive/{name}\n")
+    before, begun = resident_bytes(os.getpid()), time.perf_counter()
+    entries = find_entries(manifest)
+    took_s = time.perf_counter() - begun
+    grew = resident_bytes(os.getpid()) - before
+    print(f"a list of {len(entries):,}: {took_s:.1f} s, {grew / 1e6:.0f} MB")
+
+
+def _hand_out(args: argparse.Namespace, folder: Path) -> None:
+    """Print what the process that hands out takes, less what it takes for two."""
+    cpu_s: list[float] = []
+    for n in (2, 2, args.n):  # the first also imports
+        out = folder / f"out-{len(cpu_s)}"
+        items = sample(args.recordings, n, 0)
+        manifest = write_manifest(folder / f"{len(cpu_s)}.csv", items)
+        before = _own_cpu_s()
+        analyze_archive(manifest, out)
+        cpu_s.append(_own_cpu_s() - before)
+    each_ms = 1e3 * (cpu_s[-1] - cpu_s[-2]) / (args.n - 2)
+    print(f"handing out and writing: {each_ms:.2f} core ms a recording")
+    for table in ("recordings", "windows"):
+        n_bytes = sum(part.stat().st_size for part in (out / table).iterdir())
+        n_rows = parquet.read_table(out / table).num_rows
+        print(f"{table}: {n_bytes / n_rows:.0f} bytes a row ({n_rows:,} rows)")
+
+
+def _decode(speech: Path, folder: Path) -> None:
+    signal = read_speech(speech, _MINUTES)
+    opus = write_opus(folder / "speech.ogg", signal)
+    for path in (opus, write_m4a(folder / "speech.m4a", signal)):
+        begun = _own_cpu_s()
+        for _ in range(_TIMES):
+            n = sum(len(block) for block in Recording(path).blocks())
+        each_ms = 1e3 * (_own_cpu_s() - begun) / (_TIMES * n / RATE)
+        print(f"decoding {path.suffix}: {each_ms:.2f} core ms a second")
+
+
+def _own_cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    main()

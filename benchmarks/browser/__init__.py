@@ -1,0 +1,1 @@
+"""Speed and download of the browser app."""
