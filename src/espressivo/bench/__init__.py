@@ -1,4 +1,4 @@
-"""What a graph costs: time, operators, memory, energy; of any ONNX model of samples.
+"""The cost of ONNX models that take samples: time, operators, memory, energy.
 
 A runtime package: numpy and onnxruntime, no onnx and no torch.
 """
@@ -25,7 +25,7 @@ _HOME = {"peak_bytes": "fresh", "time_graphs": "timing"}
 
 
 def __getattr__(name: str) -> Any:
-    # Looked up on first use: a process that is timed must not pay for all of it.
+    # Imported on first use: a process that is timed must not pay for all of it.
     if name not in __all__:
         raise AttributeError(f"module 'espressivo.bench' has no attribute {name!r}")
     import importlib  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""A process that does one thing, to be measured: `python -m espressivo.bench.child`.
+"""The process whose memory and time are measured: `python -m espressivo.bench.child`.
 
 Arguments: `idle`, or `graph PATH SECONDS NAME`, or `folder PATH SECONDS NAME`. Prints
 the peak of its resident memory in bytes, as JSON, or `null` where no system tells it.
@@ -14,7 +14,7 @@ from espressivo.errors import EspressivoError
 
 
 def main(arguments: list[str]) -> int:
-    """Load what is asked for, run one window, say the peak."""
+    """Load the graph or folder, run one window, print the peak memory."""
     kind, *rest = arguments
     try:
         if kind == "folder":

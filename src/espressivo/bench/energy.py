@@ -1,4 +1,4 @@
-"""Energy that the processor draws, where the machine tells (RAPL on Linux)."""
+"""Energy that the processor draws, where it has counters (RAPL on Linux)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _POWERCAP = Path("/sys/class/powercap")
 
 @dataclass(frozen=True, slots=True)
 class EnergyMeter:
-    """Counters of the processor's packages; all that runs on them is in the figure.
+    """Energy counters of the processor's packages, which count all that runs on them.
 
     Attributes:
-        counters: File that counts microjoules -> where it starts over.
-        why_not: Why there is no figure: `-` where nothing tells, else words.
+        counters: File that counts microjoules -> the value at which it wraps around.
+        why_not: Why there is no figure: `-` where there are no counters, else words.
     """
 
     counters: dict[Path, int]
@@ -25,14 +25,14 @@ class EnergyMeter:
         return tuple(int(path.read_text()) for path in self.counters)
 
     def joules_since(self, before: tuple[int, ...]) -> float:
-        """Return what was drawn since `read` returned that."""
+        """Return the joules drawn since `read` returned `before`."""
         spans = zip(before, self.read(), self.counters.values(), strict=True)
-        # They start over, within minutes on a large machine.
+        # Counters wrap around, within minutes on a large machine.
         return sum((now - then) % (top + 1) for then, now, top in spans) / 1e6
 
 
 def find_meter(powercap: Path = _POWERCAP) -> EnergyMeter:
-    """Return the counters of all packages, and of nothing inside or around them."""
+    """Return the counters of all packages, without their parts or their sum."""
     counters: dict[Path, int] = {}
     try:
         # `intel-rapl:0` also on AMD; `intel-rapl:0:0` is a part of it, `psys` holds it.

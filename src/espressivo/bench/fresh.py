@@ -1,4 +1,4 @@
-"""What a graph costs a process of its own: memory, and time to the first result."""
+"""Measurements in a fresh process: peak memory, and time to the first result."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def peak_bytes(graph: bytes, seconds: float = 8.0) -> int | None:
     """Return the memory that a graph adds to a process at its peak.
 
-    A fresh process loads the graph and runs one window, on one thread; what the same
-    process needs without a graph is taken off. What onnxruntime needs once for the
-    first of its models stays in (17 MB for a graph of one node, version 1.32).
+    A fresh process loads the graph and runs one window on one thread; the peak of the
+    same process without a graph is subtracted. Memory that onnxruntime allocates once,
+    with its first model, is included (17 MB for a graph of one node, version 1.32).
 
     Args:
         graph: An ONNX model that takes samples.
@@ -40,7 +40,7 @@ def peak_bytes(graph: bytes, seconds: float = 8.0) -> int | None:
 
 
 def peak_bytes_of(path: Path, seconds: float, name: str) -> int | None:
-    """As `peak_bytes`, of a file; `name` is what error messages call it."""
+    """Do as `peak_bytes` for a file; `name` stands in error messages."""
     loaded, _ = _first_result("graph", str(path), str(seconds), name)
     idle, _ = _first_result("idle")
     if loaded is None or idle is None:
@@ -63,7 +63,7 @@ def first_result_s(subject: Subject, seconds: float) -> float:
 
 
 def _first_result(*arguments: str) -> tuple[int | None, float]:
-    """Run `espressivo.bench.child`; return its memory's peak, and seconds."""
+    """Run `espressivo.bench.child`; return its peak memory in bytes, and seconds."""
     began = time.perf_counter()
     with subprocess.Popen(  # noqa: S603  # this very Python
         [sys.executable, "-P", "-m", "espressivo.bench.child", *arguments],
@@ -73,7 +73,7 @@ def _first_result(*arguments: str) -> tuple[int | None, float]:
     ) as child:
         assert child.stdout is not None
         line = child.stdout.readline()
-        elapsed_s = time.perf_counter() - began  # before it clears up
+        elapsed_s = time.perf_counter() - began  # before the child frees its memory
         _, errors = child.communicate()
     if not line:
         raise ModelError((errors.strip().splitlines() or ["no result"])[-1])

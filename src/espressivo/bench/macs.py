@@ -30,16 +30,16 @@ def macs_of(
     outputs: Sequence[Shape],
     weights: dict[str, Shape],
 ) -> int:
-    """Return how many products of two numbers a node adds up.
+    """Return a node's number of multiply-accumulates.
 
-    Products of matrices, convolutions and attention count; sums, norms and functions of
-    single values do not.
+    Matmuls, convolutions and attention count; sums, norms and element-wise functions do
+    not.
 
     Args:
-        node: Of the optimized graph.
-        inputs: Shapes that ran; packed weights are not among them.
-        outputs: Shapes that came out.
-        weights: Shape of each constant.
+        node: A node of the optimized graph.
+        inputs: Shapes of its inputs at run time, without packed weights.
+        outputs: Shapes of its outputs.
+        weights: Name of each constant -> its shape.
     """
     if not inputs or not outputs:
         return 0

@@ -1,4 +1,4 @@
-"""Measure models against each other: time, first result, memory, energy, operators."""
+"""Models measured in turn: time, first result, memory, energy, operators."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class BenchOptions:
     Attributes:
         seconds: Length of the window.
         rounds: How often each model is timed, in turn with the others.
-        threads: Of the second timing; by default one a core. 1 leaves it out.
-        starts: How often each is started in a fresh process.
-        runs: Of each profile.
+        threads: Threads of the second timing; one per core when None. 1 omits it.
+        starts: How often each model is started in a fresh process.
+        runs: Runs of each profile.
     """
 
     seconds: float = 8.0
@@ -48,19 +48,19 @@ def bench(
     options: BenchOptions | None = None,
     progress: Progress | None = None,
 ) -> BenchReport:
-    """Measure models, in turn wherever time is measured.
+    """Measure models; times are taken in turn.
 
     Args:
         subjects: At least one; ratios are over the first.
-        options: How.
-        progress: Called with measurements done and measurements in all.
+        options: How to measure; the defaults when None.
+        progress: Called with measurements done and their total.
 
     Raises:
         ModelError: A graph does not load, or is not meant for such a window.
     """
     options = options or BenchOptions()
     _require_length(subjects, options.seconds)
-    machine = Machine.this()  # before: its load is that of others
+    machine = Machine.this()  # first, so that its load is that of other programs
     measure = _Measure(subjects, options, progress)
     one, joules = measure.times(1)
     many = measure.times(measure.threads)[0] if measure.threads > 1 else {}
@@ -101,7 +101,7 @@ def _require_length(subjects: Sequence[Subject], seconds: float) -> None:
 
 
 class _Measure:
-    """Measurements in rounds, counted for who waits."""
+    """Measurements in rounds, counted for a progress bar."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class _Measure:
     def times(
         self, threads: int
     ) -> tuple[dict[str, tuple[float, ...]], dict[str, float]]:
-        """Return seconds a round, and joules a second of audio where it is told."""
+        """Return seconds per round, and joules per second of audio where known."""
         graphs = {subject.name: subject.path for subject in self.subjects}
         runs = open_all(graphs, self.options.seconds, threads)
         found = in_turn(
@@ -161,7 +161,7 @@ class _Measure:
         return found
 
     def profile(self, subject: Subject) -> GraphProfile:
-        """Return what a model's operators cost."""
+        """Return the cost of a model's operators."""
         seconds, runs = self.options.seconds, self.options.runs
         found = profile(subject.path, seconds, runs, name=subject.name)
         self._step()

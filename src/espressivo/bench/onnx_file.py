@@ -1,7 +1,7 @@
-"""The little of an ONNX file that a bench needs, read without the package `onnx`.
+"""A reader of ONNX files without the package `onnx`: nodes and shapes of weights.
 
-onnxruntime saves the graph that it made of a model as such a file: the nodes it runs,
-and its weights' shapes. They take a few fields of the protobuf wire format.
+onnxruntime saves the graph that it made of a model as such a file. A few fields of the
+protobuf wire format are enough to read it.
 
 Source: https://protobuf.dev/programming-guides/encoding and onnx.proto3.
 """
@@ -25,7 +25,7 @@ class Node:
     """One operator of a graph.
 
     Attributes:
-        attributes: The whole numbers and lists of them, by name.
+        attributes: Name -> integers; other attributes are left out.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Node:
 def read_graph(model: bytes) -> tuple[list[Node], dict[str, tuple[int, ...]]]:
     """Return a model's nodes in order, and the shape of each of its weights.
 
-    What stands in the branches of `If` and in bodies of loops is left out.
+    Nodes in branches of `If` and in bodies of loops are left out.
     """
     fields = _graph(model)
     nodes = [_node(_view(node)) for node in fields[1]]
@@ -83,7 +83,7 @@ def _shape(tensor: memoryview) -> tuple[str, tuple[int, ...]]:
 
 
 def _fields(message: memoryview) -> dict[int, list[Field]]:
-    """Return number -> values of a message's fields; others than asked for are []."""
+    """Return field number -> values of a message; a missing field gives []."""
     found: dict[int, list[Field]] = defaultdict(list)
     for number, value in _walk(message):
         found[number].append(value)

@@ -1,4 +1,4 @@
-"""What each node of a graph costs, as onnxruntime runs it."""
+"""Profiles: the cost of each node of a graph as onnxruntime runs it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class NodeCost:
     """One node of the graph that onnxruntime made of a model.
 
     Attributes:
-        name: The node's; one that onnxruntime fused has a name of its own, or none.
-        output: The first value it computes, by which its layer is known.
-        operator: Its kind.
+        name: Name of the node; a node that onnxruntime fused has a new one, or none.
+        output: Name of its first output, which tells its layer.
+        operator: Kind of operator.
         seconds: Median over runs.
         macs: Multiply-accumulates of products, convolutions and attention.
     """
@@ -53,7 +53,7 @@ class OperatorCost:
 
 @dataclass(frozen=True, slots=True)
 class GraphProfile:
-    """What one window costs, in the order that the nodes run."""
+    """The cost of one window, by nodes in the order that they run."""
 
     nodes: tuple[NodeCost, ...]
 

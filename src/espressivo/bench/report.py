@@ -1,4 +1,4 @@
-"""What a bench found, as an object and as JSON."""
+"""The report of a bench, as an object and as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCHEMA = "espressivo.bench/1"
 """Name and version of the JSON that `BenchReport.to_dict` returns."""
 
 WIDE = 0.10
-"""Quartiles further apart than this part of the median are told of."""
+"""Share of the median above which the distance of the quartiles is a warning."""
 
 
 class Quartiles(NamedTuple):
@@ -67,7 +67,7 @@ class Machine:
 
     @classmethod
     def this(cls) -> Machine:
-        """Return what this machine is, now."""
+        """Return this machine and its present load."""
         return cls(
             processor=processor_name(),
             eight_bit_instructions=eight_bit_instructions(),
@@ -81,21 +81,21 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCost:
-    """What one model costs.
+    """The cost of one model.
 
     Attributes:
-        name: As the table calls it.
-        sha256: Of its graph.
+        name: Name in tables.
+        sha256: Hash of its graph.
         bytes: Size of its graph.
         n_parameters: Trained numbers; None when not known.
-        times_s: One window on one thread, a round each.
+        times_s: Time of one window on one thread, per round.
         threaded_times_s: The same on all threads; empty when that is one.
-        first_results_s: From starting Python to the first result, a start each.
+        first_results_s: Time from starting Python to the first result, per start.
         peak_bytes: Memory it adds to a process; None where the system does not tell.
         joules_per_s: The processor's energy for a second of audio on one thread;
-            None where the machine does not tell.
-        profile: What its operators cost, on one thread.
-        ua: Corpus -> unweighted accuracy, 0..1, as its card has it.
+            None where there are no counters.
+        profile: Cost of its operators on one thread.
+        ua: Corpus -> unweighted accuracy, 0..1, from its card.
     """
 
     name: str
@@ -112,23 +112,23 @@ class ModelCost:
 
     @property
     def time_s(self) -> Quartiles:
-        """Of one window on one thread."""
+        """Quartiles of the time of one window on one thread."""
         return Quartiles.of(self.times_s)
 
     def ratio_to(self, other: ModelCost) -> Quartiles:
-        """Return the ratios of time, round by round: both met the same machine."""
+        """Return quartiles of the time ratios, taken round by round."""
         pairs = zip(self.times_s, other.times_s, strict=True)
         return Quartiles.of([mine / theirs for mine, theirs in pairs])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchReport:
-    """What models cost on one machine, at one time.
+    """The cost of models on one machine, measured together.
 
     Attributes:
-        machine: Where.
+        machine: The machine that it was measured on.
         seconds: Length of the window.
-        threads: Of `ModelCost.threaded_times_s`.
+        threads: Threads of `ModelCost.threaded_times_s`.
         no_energy: Why there is no energy; None when there is.
         models: In the order given; ratios are over the first.
     """
@@ -144,7 +144,7 @@ class BenchReport:
         return Quartiles.of(times_s).median / self.seconds
 
     def warnings(self) -> list[str]:
-        """Say what makes the times less sure than they look."""
+        """Return reasons why the times are less certain than they look."""
         found = []
         load = self.machine.load
         if load is not None and load > 0.2 * self.machine.cores:
@@ -161,7 +161,7 @@ class BenchReport:
         return found
 
     def to_dict(self, *, profiles: bool = False) -> dict[str, Any]:
-        """Return everything as JSON can say it; `profiles` adds every operator."""
+        """Return all figures as JSON values; `profiles` adds every operator."""
         return {
             "schema": SCHEMA,
             "machine": asdict(self.machine),

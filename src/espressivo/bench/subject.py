@@ -1,4 +1,4 @@
-"""What a bench is of: a bundled model, a model folder, or a bare graph."""
+"""The models that a bench measures: bundled models, model folders, bare graphs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Subject:
     """One model to measure.
 
     Attributes:
-        name: What tables call it.
-        path: Of its graph.
-        folder: That it lies in with its card; None for a bare graph.
+        name: Name in tables.
+        path: Path of its graph.
+        folder: Folder with its card; None for a bare graph.
         limits_s: Shortest and longest input it is meant for; None when not known.
-        n_parameters: As its export counted them; None when that is not known.
-        ua: Corpus -> unweighted accuracy, 0..1, as its card has it.
+        n_parameters: Count in its export.json; None when that is not known.
+        ua: Corpus -> unweighted accuracy, 0..1, from its card.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Subject:
 def find_subjects(models: Sequence[str]) -> list[Subject]:
     """Find models by bundled name, folder or `.onnx` file, and check that they load.
 
-    Those that share a name are called by what was given.
+    Models that share a name are named by their arguments instead.
 
     Raises:
         ModelError: One is none of these, is altered, does not load, takes no samples,
@@ -75,7 +75,7 @@ def _find(model: str) -> Subject:
         open_samples_graph(path, session_options(), model)
         return Subject(path.stem, path)
     folder = find_model(model)
-    card = load_classifier(folder).card  # verified: what is measured is what it says
+    card = load_classifier(folder).card  # verified: the hash is that of the card
     return Subject(
         name=card.name,
         path=folder / "model.onnx",
@@ -90,7 +90,7 @@ def _n_parameters(folder: Path) -> int | None:
     try:
         found = json.loads((folder / "export.json").read_text("utf-8"))["n_parameters"]
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # a folder needs no report of its export
+        return None  # a model folder may lack export.json
     return found if isinstance(found, int) else None
 
 

@@ -1,4 +1,4 @@
-"""What a bench found, as tables for a terminal."""
+"""The report of a bench as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 MOST_COLUMNS = 3
-"""More models than this stand in rows, with less about each."""
+"""Number of models above which they stand in rows, with fewer figures."""
 
 
 def cost_table(report: BenchReport) -> Table:
-    """Return a column a model and a row a cost, or the other way round for many."""
+    """Return a column per model and a row per cost; the reverse for many models."""
     if len(report.models) > MOST_COLUMNS:
         return _compact_table(report)
     table = _table("", *(model.name for model in report.models))
@@ -54,7 +54,7 @@ def _cost_rows(report: BenchReport) -> Iterator[tuple[str, ...]]:
 
 
 def _compact_table(report: BenchReport) -> Table:
-    """Return a row a model that fits 80 columns, without quartiles."""
+    """Return a row per model that fits 80 columns, without quartiles."""
     headings = ["size\nMB", "GMAC", "1 thread\nms", "over\nfirst", "real-time\nfactor"]
     headings += ["first\nresult s", "memory\nMB"]
     if report.no_energy is None:

@@ -1,4 +1,4 @@
-"""Graphs against each other, in interleaved rounds."""
+"""Timing of several graphs in interleaved rounds."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def time_graphs(
     threads: int = 1,
     rounds: int = 21,
 ) -> dict[str, list[float]]:
-    """Time one window through each graph in turn, so that a busy machine slows all.
+    """Time one window through each graph in turn, so that load slows all alike.
 
-    Divide the lists round by round and take the median to compare two graphs.
+    To compare two graphs, divide their lists round by round and take the median.
 
     Args:
-        graphs: Name -> bytes.
+        graphs: Name -> content of the ONNX file.
         seconds: Length of the window.
-        threads: Of onnxruntime, for each graph.
+        threads: Threads of onnxruntime, for each graph.
         rounds: How often each is timed, after one run that does not count.
 
     Returns:
@@ -55,7 +55,7 @@ def seconds_of(run: Callable[[], object]) -> float:
 def open_all(
     graphs: Mapping[str, bytes] | Mapping[str, Path], seconds: float, threads: int
 ) -> dict[str, Callable[[], object]]:
-    """Load each graph; return what runs it on one window.
+    """Load each graph; return a function per graph that runs one window.
 
     Raises:
         ModelError: A graph does not load, or does not take such a window.
@@ -73,15 +73,15 @@ def in_turn(
     rounds: int,
     on_step: Callable[[], None] | None = None,
 ) -> dict[str, list[T]]:
-    """Call each measure once a round, a different one first every time.
+    """Call each measure once a round, starting with a different one each time.
 
     Args:
-        measures: Name -> what measures once.
-        rounds: How often; one more round comes before and does not count.
+        measures: Name -> function that measures once.
+        rounds: Number of rounds, after one more that does not count.
         on_step: Called after every measurement.
 
     Returns:
-        Name -> what it measured, [rounds].
+        Name -> its measurements, [rounds].
 
     Raises:
         ValueError: Fewer than one round.

@@ -1,4 +1,4 @@
-"""Running a graph on one window of noise, to be measured."""
+"""Runs a graph on one window of noise, for measurements."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _REASONS = {
         "is no ONNX model, or cut off; pass a whole .onnx file"
     ),
 }
-"""What onnxruntime says -> what that means here."""
+"""Pattern of an onnxruntime message -> the message that users get."""
 
 
 def open_samples_graph(
@@ -72,7 +72,7 @@ def open_samples_graph(
 def window_runner(
     session: ort.InferenceSession, seconds: float, name: str = "the graph"
 ) -> Callable[[], object]:
-    """Return what runs the session on one window of noise, always the same.
+    """Return a function that runs the session on one window of noise.
 
     Raises:
         ModelError: The graph's shape fits no batch of one, or no such length.
@@ -115,7 +115,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _reason(text: str) -> str:
-    """Say in a line why onnxruntime refuses a model, and what to do."""
+    """Return in one line why onnxruntime refuses a model, and what to do."""
     for pattern, reason in _REASONS.items():
         if found := re.search(pattern, text):
             return reason.format(*found.groups(), version=ort.__version__)

@@ -57,14 +57,14 @@ def profile_head_graph(
     """Return the graph of `ProfileClassifier.probabilities` and `.distances`.
 
     Inputs, float32: `embedding` [B, width], `probabilities` [B, C] without a profile,
-    `count` [P, 1] of earlier windows, `traits` [P, width + C + 1] their mean; P is B, or
-    1 for all the same. Outputs: `personal` [B, C], `distance` [B, 1] from the profile,
-    `trust` [P, 1] in it.
+    `count` [P, 1] of earlier windows, `traits` [P, width + C + 1] their mean; P is B,
+    or 1 where all rows share a profile. Outputs: `personal` [B, C], `distance` [B, 1]
+    from the profile, `trust` [P, 1] in it.
 
     Args:
-        head: Fitted.
-        temperature: That of the plain probabilities.
-        name: Of the graph, as viewers show it.
+        head: The fitted head.
+        temperature: Temperature of the plain probabilities.
+        name: Name of the graph, as viewers show it.
     """
     n_emotions, width = head.weight.shape
     graph = GraphBuilder()
