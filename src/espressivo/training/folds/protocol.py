@@ -8,12 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from espressivo.errors import ConfigError, SplitError
-from espressivo.training.folds import (
-    leaky as random_splits,
-)
-from espressivo.training.folds import (
-    splits,
-)
+from espressivo.training.folds import leaky, splits
 from espressivo.training.folds.weights import fold_class_weights
 
 if TYPE_CHECKING:
@@ -130,17 +125,15 @@ def _folds(  # noqa: PLR0911 - one a kind
             share = config.validation_share
             return splits.leave_one_corpus_out(scored, share, seed, train_only)
         case "prefix":
-            return random_splits.leave_one_prefix_out(
-                scored, train_only, select_on_test=chosen
-            )
+            return leaky.leave_one_prefix_out(scored, train_only, select_on_test=chosen)
         case "session-prefix":
-            return random_splits.leave_one_session_out_by_prefix(scored, train_only)
+            return leaky.leave_one_session_out_by_prefix(scored, train_only)
         case "random":
-            return random_splits.random_k_folds(
+            return leaky.random_k_folds(
                 scored, config.n_groups, seed, train_only, select_on_test=chosen
             )
         case "hold-out":
-            fold = random_splits.random_hold_out(
+            fold = leaky.random_hold_out(
                 scored,
                 config.share or 0.05,
                 seed,

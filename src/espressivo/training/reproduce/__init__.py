@@ -1,6 +1,6 @@
-"""Published experiments, run again: the study's tables, and two of its baselines.
+"""Published studies run again, with published and measured values side by side.
 
-`sources` reads and checks corpora, `studies` says what is run, `elsewhere` tests a
-finished model on another corpus, `beside` puts the published values beside ours,
-`estimate` says what it all would take.
+`study_corpora` reads and checks corpora, `studies` defines the runs, `cross_corpus`
+evaluates a finished model on another corpus, `comparison` makes the tables, `summary`
+gathers them, and `estimate` predicts time and disk space.
 """
