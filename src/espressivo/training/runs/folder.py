@@ -30,12 +30,12 @@ from espressivo.training.networks import build_network, encoder_settings
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
-    from espressivo.training.networks.network import EmotionNetwork
     from collections.abc import Iterable, Mapping, Sequence
 
     from espressivo.training.clips.load import LoadedClip
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.fit.profile_head import ProfileClassifier
+    from espressivo.training.networks.network import EmotionNetwork
 
 WEIGHTS = "model.safetensors"
 ENCODER = "encoder.json"
