@@ -26,16 +26,15 @@ _VARIABLES = {
 
 @dataclass(frozen=True, slots=True)
 class SignalConfig:
-    """How a recording becomes a clip, before anything is varied.
+    """Preprocessing of recordings, before augmentation.
 
     Attributes:
-        trim_db: Silence at both ends is what lies this far below the loudest frame.
-        pre_emphasis: Coefficient of the filter; 0 changes nothing. The study's is 0.97.
-        peak: What the largest sample is scaled to; 0 changes nothing. The study's is
-            0.95.
-        crop_s: Longer clips are cut, in training, to a random part of this length; 0
-            cuts them as in evaluation.
-        longest_s: Longer clips are cut, in evaluation, to their first part.
+        trim_db: Frames this far below the loudest are trimmed from both ends, in dB.
+        pre_emphasis: Coefficient of the filter; 0 turns it off. The study's is 0.97.
+        peak: Target of peak normalization; 0 turns it off. The study's is 0.95.
+        crop_s: Longer clips are cropped in training to a random part of this length;
+            0 crops them as in evaluation.
+        longest_s: Longer clips are cropped in evaluation to their first part.
     """
 
     trim_db: float = 20.0
@@ -47,19 +46,19 @@ class SignalConfig:
 
 @dataclass(frozen=True, slots=True)
 class AugmentConfig:
-    """How training clips are varied; each with its own probability.
+    """Augmentation of training clips, each kind with its own probability.
 
-    The defaults are the study's. It names no probabilities, nor any change of speed.
+    The defaults are the study's, which names no probabilities and no change of speed.
 
     Attributes:
-        probability: Of gain, noise, pitch and polarity, each; 0 varies nothing.
+        probability: Probability of gain, noise, pitch and polarity, each.
         gain_db: Lowest and highest gain.
         noise: Lowest and highest amplitude of Gaussian noise.
         pitch: Largest shift up or down, in semitones.
-        speed_probability: Of playing faster or slower, which moves the formants too.
-        speed: Slowest and fastest.
-        variants: 0 varies anew in every epoch. A number gives each utterance that many
-            variations, the same in all runs, so that a frozen front hears each once.
+        speed_probability: Probability of resampling, which moves the formants too.
+        speed: Lowest and highest factor of the speed.
+        variants: Number of fixed augmentations of each utterance, the same in all runs,
+            so that a frozen front computes each once. 0: new ones in every epoch.
     """
 
     probability: float = 0.5
@@ -72,20 +71,20 @@ class AugmentConfig:
 
     @property
     def varies(self) -> bool:
-        """Whether anything is varied at all."""
+        """Whether any clip is augmented."""
         return self.probability > 0 or self.speed_probability > 0
 
 
 @dataclass(frozen=True, slots=True)
 class LossConfig:
-    """Focal loss, hiding of speakers, and which utterances are drawn how often.
+    """Focal loss, speaker adversary, and balanced sampling.
 
     Attributes:
-        gamma: 0 is cross-entropy.
-        smoothing: Probability mass spread evenly over the classes.
-        weights: `balanced`: a class counts N / (4 n) of the training part.
-        balance: What is drawn equally often, where `training.draws` are made.
-        adversary: Weight of the loss of the adversary that tells speakers.
+        gamma: Focusing parameter; 0 is cross-entropy.
+        smoothing: Label smoothing, spread evenly over the classes.
+        weights: `balanced`: class weights N / (4 n) of the training part.
+        balance: Groups sampled equally often, if `training.draws` is set.
+        adversary: Weight of the loss of the adversary that classifies speakers.
     """
 
     gamma: float = 2.0
@@ -100,26 +99,26 @@ class TrainingConfig:
     """Optimizer, schedule, and when to stop.
 
     Attributes:
-        epochs: Passes; 0 trains nothing by gradients.
-        patience: Stop after this many epochs without a better UA on the validation
-            part, of which the best epoch is kept; 0 runs through, and keeps the best.
-        draws: Utterances drawn in a pass, with replacement; 0 takes each once.
+        epochs: Number of epochs; 0 trains nothing by gradients.
+        patience: Early stopping after this many epochs without a better validation UA;
+            0 trains all epochs. The best epoch is kept in both cases.
+        draws: Utterances per epoch, sampled with replacement; 0 takes each once.
         batch_size: Utterances in a step.
         optimizer: Adam adds `weight_decay` to the gradient, AdamW does not.
-        learning_rate: Peak, of the classifier and what pools.
-        encoder_rate: Peak, of the encoder's topmost block; 0: the same.
-        layer_decay: Every block below learns this much slower than the one above.
-        head_epochs: In the first ones the encoder stays as it is.
+        learning_rate: Peak rate of the classifier and the pooling.
+        encoder_rate: Peak rate of the encoder's topmost block; 0: `learning_rate`.
+        layer_decay: Factor of the rate from each block to the one below.
+        head_epochs: First epochs, in which the encoder is frozen.
         schedule: After the warm-up: a cosine to 0; constant; or in steps, by `decay`.
         warmup: Share of the steps in which the rate rises.
-        decay: The rate's exponent of e at every step down.
+        decay: The rate is multiplied by exp(-decay) at every step down.
         decay_from: First epoch, from 1, with a step down.
-        decay_every: Epochs between two.
-        weight_decay: Of matrices and kernels; biases and norms have none.
+        decay_every: Epochs between steps down.
+        weight_decay: Weight decay of matrices and kernels; none of biases and norms.
         towards_start: Weight of the squared distance of the encoder from its start.
-        clip: Largest norm of the gradient; 0 clips nothing.
-        speaker_statistics: Shift and scale frames by each speaker's own mean and
-            deviation, which no deployed system has: one published number did.
+        clip: Largest norm of the gradient; 0 turns clipping off.
+        speaker_statistics: Whether frames are standardized by each speaker's own mean
+            and deviation, as in one published result; a deployed system lacks these.
     """
 
     epochs: int = 0
@@ -147,12 +146,12 @@ class ClassifierConfig:
     """The classifier's last layer in closed form, in place of the trained one.
 
     Attributes:
-        fit: By gradients with all the rest; a linear discriminant; or logistic
-            regression.
-        interaction: How much noise the corpora's disagreement about the classes is, for
-            the discriminant.
-        ridge: Variance added to every dimension, as a share of its scatter; the same.
-        strength: Inverse of the penalty, scikit-learn's C, for the regression.
+        fit: By gradients with the rest; a linear discriminant; or logistic regression.
+        interaction: Weight of the corpus-class interaction, as noise of the
+            discriminant.
+        ridge: Variance added to every dimension, as a share of its scatter, in the
+            discriminant.
+        strength: Inverse of the regression's penalty, scikit-learn's C.
     """
 
     fit: Literal["gradient", "discriminant", "logistic"] = "gradient"
@@ -163,13 +162,13 @@ class ClassifierConfig:
 
 @dataclass(frozen=True, slots=True)
 class ProfileConfig:
-    """A second classifier, for who has a profile; see `fit.profile_head`.
+    """A second classifier, for speakers with a profile; see `fit.profile_head`.
 
     Attributes:
-        fit: Whether there is one. It needs three speakers with every emotion.
+        fit: Whether it is fitted, which takes three speakers with every emotion.
         strength: Inverse of the penalty of its logistic regression, scikit-learn's C.
-        interaction: As in `classifier`, for its discriminant.
-        ridge: The same.
+        interaction: `classifier.interaction` of its discriminant.
+        ridge: `classifier.ridge` of its discriminant.
         patience: Windows, beyond the first, after which a profile counts for half.
         discount: How much of what the plain classifier finds in a one-sided history is
             taken out of its mean, 0 to 1.
@@ -188,18 +187,18 @@ class ProfileConfig:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentConfig:
-    """One model, or one for every fold: what it is trained on, and how.
+    """Settings of one model, or of one model per fold.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         corpora: Name of a corpus -> its folder.
-        seed: Of everything random.
-        threads: Of torch; sums in another order differ in the last digits.
-        workers: Processes that vary and load clips; what they make does not depend on
-            their number.
+        seed: Seed of all random choices.
+        threads: Threads of torch; other numbers change the last digits of sums.
+        workers: Processes that load and augment clips; results do not depend on their
+            number.
         device: `auto` takes a GPU where there is one.
-        precision: Of products while training; `auto` is bfloat16 on a GPU.
-        protocol: Who trains, validates and tests.
+        precision: Precision of products in training; `auto` is bfloat16 on a GPU.
+        protocol: The folds.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """TOML to frozen dataclasses and back.
 
-A key that does not exist is an error that names the one probably meant: a misspelt
-setting that is silently ignored costs a day.
+An unknown key is an error that suggests the nearest one, since a misspelt setting that
+is ignored wastes a training run.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Point:
         ua: Unweighted accuracy, 0..1.
         low: Lower end of its 95 % interval; None when not known.
         high: Upper end.
-        size_mb: In MB; None when not known.
+        size_mb: Size in MB; None when not known.
         time_ms: Time of one recording, whose length the caller knows, in ms.
         published: Quoted, not measured here: drawn hollow, and never on the front.
     """
@@ -73,7 +73,7 @@ def plot_pareto(points: Sequence[Point], path: Path, title: str = "") -> None:
     A panel is left out when no point has its cost.
 
     Args:
-        points: At least one with a size or a time.
+        points: Points, at least one with a size or a time.
         path: A .png, .svg or .pdf file.
         title: What UA was measured on.
 

@@ -56,7 +56,7 @@ class Finding:
         fold: Where; empty when it is so in every fold.
         parts: The part or two parts concerned.
         names: Speakers, sessions, sentences, ids; groups of ids where audio is equal.
-        n_utterances: Of the last of `parts`, those concerned.
+        n_utterances: Number of utterances concerned, in the last of `parts`.
         share: Those, as a share of that part.
     """
 

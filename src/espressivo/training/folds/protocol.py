@@ -59,12 +59,12 @@ class ProtocolConfig:
         scored: Corpora that validate and test; none: all that are not `train_only`.
         train_only: Corpora that train in every fold, and do nothing else.
         n_groups: Groups of `speaker-group`, parts of `random`.
-        share: Of the utterances, tested by `hold-out`; 0 is its 0.05.
-        validation_share: Of each training corpus's speakers, for `corpus`; of the
-            utterances, for `hold-out`, where 0 leaves the validation part empty.
+        share: Share of the utterances tested by `hold-out`; 0 stands for 0.05.
+        validation_share: Share of each training corpus's speakers, for `corpus`; share
+            of the utterances, for `hold-out`, where 0 means no validation part.
         validation: Speakers that validate under `held-out-speakers`.
         test: Speakers that are tested there, such as `ravdess/23`.
-        select_on_test: The test part validates too, as was published: a leak.
+        select_on_test: Whether the test part validates too: a leak that was published.
     """
 
     kind: Kind = "session"
@@ -85,8 +85,8 @@ def make_folds(
 
     Args:
         config: The protocol.
-        utterances: Of all corpora, also those that only train.
-        seed: Of what is random.
+        utterances: The utterances of all corpora, also those that only train.
+        seed: Seed of random choices.
 
     Raises:
         ConfigError: A setting is missing, is not the kind's, or names no corpus.

@@ -83,8 +83,8 @@ def leave_one_corpus_out(
     """Test each corpus; validate on some speakers of the others, train on the rest.
 
     Args:
-        utterances: Of two corpora or more.
-        validation_share: Of the speakers of each training corpus, see
+        utterances: Utterances of two corpora or more.
+        validation_share: Share of the speakers of each training corpus, see
             `held_out_speakers`; 0 leaves the validation part empty.
         seed: Chooses those speakers.
         train_only: Utterances of other corpora, for training in every fold.
@@ -186,8 +186,8 @@ def held_out_speakers(
     """Hold some speakers of every corpus out, as for fitting the temperature.
 
     Args:
-        utterances: Of any number of corpora.
-        share: Of each corpus's speakers, rounded; at least one where `share` is
+        utterances: Utterances of any number of corpora.
+        share: Share of each corpus's speakers, rounded; at least one where `share` is
             positive, but never a corpus's last one.
         seed: Chooses them; with the same seed a corpus's choice does not depend on
             which other corpora are there.

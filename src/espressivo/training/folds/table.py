@@ -36,12 +36,12 @@ class ListedUtterance:
     """An utterance as somebody's table has it: nothing in it need be true.
 
     Attributes:
-        id: As written.
-        path: Of the recording, where the table says.
-        speaker: As written; empty where the table does not say, as all below.
-        session: As written.
-        corpus: As written.
-        emotion: As written.
+        id: The id as written.
+        path: Path of the recording; None where the table has none.
+        speaker: The speaker as written, like all below; empty where there is none.
+        session: The session.
+        corpus: The corpus.
+        emotion: The emotion.
         text: What is said, where the table says.
     """
 

@@ -151,7 +151,7 @@ def require_weights(stages: Sequence[Stage], out: Path, seeds: Sequence[int]) ->
     Args:
         stages: All of one study, which have the same encoder.
         out: Holds their results; when all are finished, nothing is loaded.
-        seeds: Of the runs.
+        seeds: Seeds of the runs.
 
     Raises:
         TrainingError: The weights are absent, or another network's.
@@ -176,7 +176,7 @@ def paper_stages(
     """Return the study's Table I and production model, as far as `tables` want them.
 
     Args:
-        config: Of `paper.toml`.
+        config: The recipe `paper.toml`.
         sources: Has `iemocap`, and may have `crema-d`.
         tables: `I`, `production` and `fig1`, which needs the production model.
         frozen: What of the encoder stays as it is.

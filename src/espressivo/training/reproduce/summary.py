@@ -1,4 +1,4 @@
-"""All that is finished of a study: reports, and tables with the published values."""
+"""Summary of a study: reports of finished results, and published comparisons."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
 
     `out/report/TABLE/` has all tables and figures of its results, with intervals and
     paired comparisons; `out/summary.html`, and `out/summary/` as Markdown, LaTeX and
-    CSV, have the published values beside ours. Results that are not there are left out.
+    CSV, compare published values with ours. Missing results are left out.
 
     Args:
         study: One of `ENTRIES`.

@@ -51,13 +51,13 @@ class TableTwo:
 
     @property
     def verdict(self) -> str:
-        """Say in a sentence whether the corpora are the published ones."""
+        """Sentence that says whether the corpora are the published ones."""
         if self.as_published:
             return "Every number is the study's, to its last digit."
         return "Not the published corpora: some numbers are not the study's."
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can say, the study's numbers beside."""
+        """Return counts and weights as JSON values, with the study's."""
         return {
             "counts": {name: dict(row) for name, row in self.counts.items()},
             "weights": dict(self.weights),
@@ -68,7 +68,7 @@ class TableTwo:
         }
 
     def to_markdown(self) -> str:
-        """Return a table with one row an emotion, the study's numbers beside."""
+        """Return a Markdown table, one row per emotion, with the study's numbers."""
         heads = [head for title in _TITLES.values() for head in (title, "study")]
         lines = [
             f"| emotion | {' | '.join(heads)} | class weight | study |",

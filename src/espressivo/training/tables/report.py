@@ -70,7 +70,7 @@ def write_report(
         results: One or several systems.
         folder: Made if need be.
         against: What each system is compared with, on the same utterances.
-        points: Of the figure of UA against size and time; none, no figure.
+        points: Points of the figure of UA against size and time; no figure if empty.
 
     Returns:
         The path of the page.

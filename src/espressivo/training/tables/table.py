@@ -47,7 +47,7 @@ class Table:
         name: Stem of its files.
         title: What it shows.
         columns: Headings.
-        rows: As many cells each as there are columns; the first cell names the row.
+        rows: Rows with one cell per column; the first cell names the row.
         notes: What a reader must know to read it.
         about: What holds for all rows, as (name, value): in the title of a printed
             table, a column each in CSV.
