@@ -67,7 +67,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--threads",
         type=whole_number,
         metavar="N",
-        help="of the second timing, beside that on one (default: one a core)",
+        help="threads of the second timing, after that on one (default: one per core)",
     )
     parser.add_argument(
         "--profile",
