@@ -101,7 +101,7 @@ def main() -> None:
 @contextmanager
 def serving(args: argparse.Namespace, n_streams: int) -> Iterator[tuple[str, int]]:
     """Run the server; give its address and its process."""
-    command = [sys.executable, "-m", "espressivo", "serve", "--api", "--port", "0"]
+    command = [sys.executable, "-m", "espressivo", "api", "--port", "0"]
     command += ["--model", args.model, "--max-rate", "0"]
     command += ["--max-streams", str(n_streams + 50)]
     if args.abuse:  # so that each kind of it comes about many times in a run

@@ -1,0 +1,1 @@
+"""Byte identity of all outputs between two checkouts."""
