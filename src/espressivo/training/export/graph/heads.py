@@ -136,7 +136,7 @@ def emit_classifier(
     graph: GraphBuilder, network: EmotionNetwork, embedding: str, temperature: float
 ) -> int:
     """Add `logits` [B, emotions] and `probabilities`; return the columns' number."""
-    # Standardization and temperature are affine: both go into the last product.
+    # Standardization and temperature are affine: both go into the last matmul.
     scale = array(network.standardize.scale)
     weight = array(network.classify.weight) / scale / temperature  # [emotions, width]
     bias = array(network.classify.bias) / temperature

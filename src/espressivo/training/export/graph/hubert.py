@@ -105,7 +105,7 @@ def emit_features(graph: GraphBuilder, extractor: nn.Module, samples: str) -> st
 def emit_positions(graph: GraphBuilder, module: nn.Module, x: str) -> str:
     """Convolve x [B, T, width] in groups over 128 frames: [B, T, width].
 
-    As 16 products over unfolded frames, one a group, it takes longer.
+    As 16 matmuls over unfolded frames, one per group, it takes longer.
     """
     (size,) = cast("nn.Conv1d", module).kernel_size
     # Of an even size the last frame would be one too many: transformers cuts it off.
@@ -187,7 +187,7 @@ def _first_convolution(
     scaled = graph.op("Mul", [weight, gain], f"{name}.scaled")
 
     # The shift is one row more of the weights, against a one in every frame: added
-    # behind the product it would cost as much as the product.
+    # behind the matmul it would cost as much as the matmul.
     near = graph.op("Cast", [centered], f"{name}.centered", to=TensorProto.FLOAT)
     ends = [near, graph.integers(0, 0, 0, 0, 0, 1), graph.number(1.0)]
     ones = graph.op("Pad", ends, f"{name}.ones")  # [B, T, 11]

@@ -171,7 +171,7 @@ def _folded(
 
     A cosine is even and a sine odd around the middle of a frame. Around a quarter, the
     cosines of even frequencies are even and those of odd ones odd, the sines the other
-    way round. So four products over 256 or 257 samples do what two would over 1024, a
+    way round. So four matmuls over 256 or 257 samples do what two would over 1024, a
     quarter of the work. Sample 0 of the window is zero.
 
     Returns:

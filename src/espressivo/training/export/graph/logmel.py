@@ -25,7 +25,7 @@ FRONT_END = (
     *("real", "imaginary", "energy"),
     *("real.even", "imaginary.even", "real.odd", "imaginary.odd", "coefficients"),
 )
-"""Its products, then those that only LIGHT-SERNET's spectrum has."""
+"""Matmuls of the front ends: log-mel, then those of LIGHT-SERNET's spectrum alone."""
 
 
 def emit_logmel(graph: GraphBuilder, logmel: LogMel, samples: str) -> str:
@@ -68,7 +68,7 @@ def _mel_energy(graph: GraphBuilder, frames: str) -> str:
     """Return mel energies [B, T, 80] of frames [B, T, 400].
 
     The window is even around sample 200 and zero at sample 0, so cosines see the sum of
-    a frame and its mirror image, sines the difference: half the products. Bins 0 and
+    a frame and its mirror image, sines the difference: half the matmul. Bins 0 and
     200 are left out, where every mel filter is zero.
     """
     front = graph.cut(frames, 2, (1, _HALF + 1), "frames.front")  # samples 1..200

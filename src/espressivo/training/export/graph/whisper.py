@@ -1,4 +1,4 @@
-"""Whisper's encoder as ONNX operators: convolutions and attention as products."""
+"""Whisper's encoder as ONNX operators: convolutions and attention as matmuls."""
 
 from __future__ import annotations
 
