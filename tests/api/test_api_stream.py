@@ -243,16 +243,6 @@ def test_a_connection_that_is_open_at_one_end_only_ends(analyzer):
     assert rest.endswith(b"\x03\xf3keepalive ping timeout")  # 1011
 
 
-@pytest.mark.parametrize("head", [b"", b"POST /v1/analyze HTTP/1.1\r\nHost: l"])
-def test_half_a_request_is_not_waited_for(analyzer, head):
-    with running(analyzer, limits=Limits(idle_s=0.2)) as url:
-        parts = urlsplit(url)
-        with socket.create_connection((parts.hostname, parts.port)) as client:
-            client.sendall(head)
-            client.settimeout(PATIENCE_S)
-            assert read_to_end(client) == b""
-
-
 def test_a_client_that_reads_nothing_is_dropped_and_others_are_unharmed(analyzer, pcm):
     def small_buffers(server):
         server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)

@@ -25,6 +25,13 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def port_number(text: str) -> int:
+    """Parse a TCP port; 0 stands for any that is free."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
+    return int(text)
+
+
 def add_named_folders(parser: argparse.ArgumentParser, option: str, text: str) -> None:
     """Add an option that takes `NAME=DIR` and may be given several times."""
     parser.add_argument(

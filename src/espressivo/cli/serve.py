@@ -1,4 +1,4 @@
-"""`espressivo serve`: the browser app, or the API, from this machine."""
+"""`espressivo serve`: the browser app, from this machine."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from espressivo.cli import serve_api
+from espressivo.cli.arguments import port_number
 
 if TYPE_CHECKING:
     from espressivo.serve.app_server import AppServer
 
-_DESCRIPTION = f"""\
+_DESCRIPTION = """\
 Serve the browser app from this machine: the emotion in a recording that you choose, or
 in your voice while you speak. The browser computes it, with the same model files as
 `espressivo analyze`. This server only hands out the app's files: no audio reaches it,
 it asks nothing of any other machine, and it writes down no request.
 
-{serve_api.DESCRIPTION}"""
+Programs ask `espressivo api` instead."""
 
 _EPILOG = """\
 examples:
@@ -34,18 +34,11 @@ with https, or is this machine. On another one, either bring its own localhost h
 or serve to the network, and put a proxy that speaks https in front:
   espressivo serve --host 0.0.0.0
 
-The API, to programs (docs/api.md):
-  espressivo serve --api              then curl --data-binary @note.ogg \\
-                                      http://127.0.0.1:8766/v1/analyze
-  espressivo serve --api --host 0.0.0.0 --token-file FILE
-                                      to the network; put TLS in front
-
 In a checkout the first run builds the app, which takes Node.js 20.19 or newer, and
 fetches what it is built from. A wheel holds it built.
 
 exit codes:
-  0 stopped (Ctrl-C or SIGTERM; the API first finishes what runs), 1 it cannot be
-  served, 130 interrupted while building
+  0 stopped (Ctrl-C or SIGTERM), 1 it cannot be served, 130 interrupted while building
 """
 
 
@@ -56,7 +49,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to `espressivo`."""
     parser = commands.add_parser(
         "serve",
-        help="the browser app, or the API, on this machine",
+        help="the browser app, on this machine",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -70,34 +63,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--port",
-        type=_port,
-        help=f"0 to 65535 (default: {_PORT}; 0: any that is free)",
+        type=port_number,
+        default=_PORT,
+        help="0 to 65535 (default: %(default)s; 0: any that is free)",
     )
     parser.add_argument("--open", action="store_true", help="open it in your browser")
     parser.add_argument(
         "--verbose", action="store_true", help="print each request on stderr"
     )
-    serve_api.add_options(parser)
-    parser.set_defaults(run=_serve, error=parser.error)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
-    return int(text)
+    parser.set_defaults(run=_serve)
 
 
 def _serve(args: argparse.Namespace) -> int:
-    if args.api:
-        if args.open or args.verbose:
-            args.error("--open and --verbose are about the app; leave them, or --api")
-        return serve_api.run(args)
-    if options := serve_api.given(args):
-        args.error(f"{', '.join(options)}: about the API; give --api as well")
-    return _serve_app(args)
-
-
-def _serve_app(args: argparse.Namespace) -> int:
     from espressivo.serve.app_server import AppServer
     from espressivo.serve.browser_app import (
         build_app,
@@ -113,8 +90,7 @@ def _serve_app(args: argparse.Namespace) -> int:
             f"{app.parent}"
         )
     log = _tell if args.verbose else None
-    port = _PORT if args.port is None else args.port
-    with AppServer(app, args.host, port, log) as server:
+    with AppServer(app, args.host, args.port, log) as server:
         try:
             _announce(server, args)
             server.serve_forever()

@@ -1,4 +1,4 @@
-"""What the server answers: routes, and the state that they share."""
+"""The API: routes, and the state that they share."""
 
 from __future__ import annotations
 
@@ -6,33 +6,31 @@ import asyncio
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, Router, WebSocketRoute
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads annotations
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.websockets import WebSocket  # noqa: TC002 - as above
 
 from espressivo.machine import n_cores
 from espressivo.serve.api import guard
-from espressivo.serve.api.access import (
-    SUBPROTOCOL,
-    subprotocols,
-)
-from espressivo.serve.api.analyses import Analyses
 from espressivo.serve.api.guard import Guard
-from espressivo.serve.api.limits import (
-    LEAST_HOP_S,
-    RateLimit,
+from espressivo.serve.api.limits import LEAST_HOP_S, RateLimit
+from espressivo.serve.api.metrics import CONTENT_TYPE, Metrics
+from espressivo.serve.api.openapi import (
+    Responses,
+    component,
+    openapi,
+    refusals,
+    response,
 )
-from espressivo.serve.api.metrics import (
-    CONTENT_TYPE,
-    Metrics,
-)
-from espressivo.serve.api.openapi import openapi
-from espressivo.serve.api.refusals import (
-    Reason,
-    Refused,
-)
-from espressivo.serve.api.sessions import Session
+from espressivo.serve.api.recordings import Recordings
+from espressivo.serve.api.refusals import Reason, Refused
+from espressivo.serve.api.security import SUBPROTOCOL, subprotocols
+from espressivo.serve.api.stream_session import StreamSession
 from espressivo.types import SAMPLE_RATE
 from espressivo.version import __version__
 
@@ -40,17 +38,60 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.datastructures import QueryParams
-    from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
-    from starlette.websockets import WebSocket
 
     from espressivo.analyzer import Analyzer
-    from espressivo.serve.api.access import Access
     from espressivo.serve.api.limits import Limits
+    from espressivo.serve.api.security import Security
 
 _HISTORY = 1000  # windows that a stream's report names: two hours of speech
 _DEFAULT_HOP_S = 2.0
 _POLL_S = 0.05
+
+_NAME: dict[str, Any] = {
+    "name": "name",
+    "in": "query",
+    "description": "What the report calls the recording; by default a form's file "
+    "name, or `recording`. At most 200 letters count.",
+    "schema": {"type": "string"},
+}
+_BODY = {
+    "required": True,
+    "description": "The recording's bytes, of any content type, or a form with one "
+    "file.",
+    "content": {
+        "*/*": {},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {
+                        "type": "string",
+                        "contentMediaType": "application/octet-stream",
+                    }
+                },
+            }
+        },
+    },
+}
+_RATE: dict[str, Any] = {
+    "name": "rate",
+    "in": "query",
+    "description": "Samples a second.",
+    "schema": {"const": SAMPLE_RATE, "default": SAMPLE_RATE},
+}
+_HOP: dict[str, Any] = {
+    "name": "hop",
+    "in": "query",
+    "description": "How often unfinished speech is estimated, in seconds; 0: never.",
+    "schema": {
+        "type": "number",
+        "default": _DEFAULT_HOP_S,
+        "oneOf": [{"const": 0}, {"minimum": LEAST_HOP_S, "maximum": 3600}],
+    },
+}
+_NO_TOKEN: dict[str, Any] = {"security": [{}]}
 
 
 class Api:
@@ -59,31 +100,92 @@ class Api:
     Args:
         analyzer: Shared by all requests and streams.
         limits: How much it takes.
-        access: From whom.
+        security: From whom.
     """
 
-    def __init__(self, analyzer: Analyzer, limits: Limits, access: Access) -> None:
+    def __init__(self, analyzer: Analyzer, limits: Limits, security: Security) -> None:
         self._analyzer, self._limits = analyzer, limits
         self.metrics = Metrics()
-        self._analyses = Analyses(analyzer, limits, self.metrics)
+        self._recordings = Recordings(analyzer, limits, self.metrics)
         self._pool = ThreadPoolExecutor(n_cores(), "stream")
-        self._sessions: set[Session] = set()
-        router = Router(
-            [
-                Route(guard.ANALYZE, self._analyze, methods=["POST"]),
-                WebSocketRoute(guard.STREAM, self._stream),
-                Route(guard.HEALTH, self._health),
-                Route(guard.METRICS, self._metrics),
-                Route(guard.OPENAPI, self._openapi),
-            ],
-            redirect_slashes=False,
-        )
+        self._sessions: set[StreamSession] = set()
         rate = RateLimit(limits.max_per_minute)
-        self._guard = Guard(router, access, rate, self.metrics)
+        self.is_stopping = False
+        # FastAPI's own pages load scripts of other hosts, so there are none.
+        self._app = FastAPI(
+            openapi_url=None,
+            redirect_slashes=False,
+            middleware=[
+                Middleware(Guard, security, rate, self.metrics, self._has_stopped)
+            ],
+            exception_handlers={HTTPException: _plain},
+        )
+        self._add_routes()
+
+    def _add_routes(self) -> None:
+        """Declare the routes; OpenAPI is generated from this."""
+        add = self._app.add_api_route
+        analyzed: Responses = {200: response("The report.", component("report"))}
+        opened: Responses = {101: {"description": "Open; its texts are `message`."}}
+        counted: Responses = {
+            200: response("The counts.", {"type": "string"}, "text/plain")
+        }
+        add(
+            guard.ANALYZE,
+            self._analyze,
+            methods=["POST"],
+            summary="Analyse a recording.",
+            operation_id="analyze",
+            response_class=JSONResponse,
+            responses=analyzed
+            | refusals(400, 401, 403, 408, 413, 421, 422, 429, 503, 507),
+            openapi_extra={"parameters": [_NAME], "requestBody": _BODY},
+        )
+        self._app.add_api_websocket_route(guard.STREAM, self._stream)
+        add(
+            guard.STREAM,
+            _speaks_websocket_only,
+            methods=["GET"],
+            summary="A WebSocket: sound in, estimates out.",
+            description=_STREAM_DESCRIPTION,
+            operation_id="stream",
+            status_code=101,
+            response_class=Response,
+            responses=opened | refusals(400, 401, 403, 421, 429, 503),
+            openapi_extra={"parameters": [_RATE, _HOP]},
+        )
+        add(
+            guard.OPENAPI,
+            self._openapi,
+            summary="This document.",
+            operation_id="openapi",
+            responses={200: response("This document.", {"type": "object"})},
+            openapi_extra=_NO_TOKEN,
+        )
+        health = component("health")
+        add(
+            guard.HEALTH,
+            self._health,
+            summary="Whether the server takes work.",
+            operation_id="health",
+            responses={
+                200: response("It does.", health),
+                503: response("It stops.", health),
+            },
+            openapi_extra=_NO_TOKEN,
+        )
+        add(
+            guard.METRICS,
+            self._metrics,
+            summary="Counts, for Prometheus.",
+            operation_id="metrics",
+            response_class=PlainTextResponse,
+            responses=counted | refusals(401),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or serve a stream."""
-        await self._guard(scope, receive, send)
+        await self._app(scope, receive, send)
 
     async def drain(self, *, hurry: Callable[[], bool]) -> None:
         """Refuse new work and finish what runs, for so long; then end the threads.
@@ -91,30 +193,30 @@ class Api:
         Args:
             hurry: Whether not to wait any more.
         """
-        self._guard.is_stopping = True
+        self.is_stopping = True
         for session in tuple(self._sessions):
             session.stop()
         loop = asyncio.get_running_loop()
         until = loop.time() + self._limits.grace_s
         while self._is_busy and loop.time() < until and not hurry():  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)  # a signal handler hurries it
-        self._analyses.cancel()
+        self._recordings.cancel()
         for session in tuple(self._sessions):
             session.drop()
 
     def close(self) -> None:
         """End the threads; waits for what they do now."""
-        self._analyses.close()
+        self._recordings.close()
         self._pool.shutdown(cancel_futures=True)
 
     @property
     def _is_busy(self) -> bool:
-        return bool(self._sessions or self._analyses.n_running)
+        return bool(self._sessions or self._recordings.n_running)
 
     async def _analyze(self, request: Request) -> Response:
-        with self._analyses.admitted():
-            upload = await self._analyses.receive(request)
-            report = await self._analyses.run(upload, request)
+        with self._recordings.admitted():
+            upload = await self._recordings.receive(request)
+            report = await self._recordings.analyze(upload, request)
         return Response() if report is None else JSONResponse(report.to_dict())
 
     async def _stream(self, socket: WebSocket) -> None:
@@ -132,7 +234,7 @@ class Api:
             self.metrics.open_streams -= 1
 
     async def _serve(self, socket: WebSocket, hop_s: float) -> None:
-        session = Session(
+        session = StreamSession(
             socket,
             self._analyzer.stream(hop_s=hop_s, history=_HISTORY),
             self._analyzer.classifier.card.emotions,
@@ -141,18 +243,21 @@ class Api:
             pool=self._pool,
         )
         self._sessions.add(session)
-        if self._guard.is_stopping:  # since it was let in
+        if self.is_stopping:  # since it was let in
             session.stop()
         try:
             await session.run()
         finally:
             self._sessions.discard(session)
 
+    def _has_stopped(self) -> bool:
+        return self.is_stopping
+
     async def _health(self, _: Request) -> Response:
         card = self._analyzer.classifier.card
         model = {"name": card.name, "version": card.version, "sha256": card.sha256}
         details = {"espressivo": __version__, "model": model}
-        if self._guard.is_stopping:
+        if self.is_stopping:
             return JSONResponse({"status": "stopping", **details}, 503)
         return JSONResponse({"status": "ok", **details})
 
@@ -161,8 +266,25 @@ class Api:
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     async def _openapi(self, _: Request) -> Response:
-        text = json.dumps(openapi(self._limits), indent=2)
+        text = json.dumps(openapi(self._app, self._limits), indent=2)
         return Response(text, media_type="application/json")
+
+
+_STREAM_DESCRIPTION = """\
+Send binary messages of PCM (16 kHz, 16 bit, little-endian, one channel; at most 10 s
+each), then the text {"type": "end"}. Each text that comes is a `message`: estimates,
+then the report; then the socket is closed with 1000. Browsers show the token as
+subprotocol: `new WebSocket(url, ["espressivo", "bearer.TOKEN"])`."""
+
+
+async def _speaks_websocket_only() -> Response:
+    raise HTTPException(404)
+
+
+async def _plain(_: Request, error: Exception) -> Response:
+    """Return errors of routing as text: there is no such path, or method."""
+    assert isinstance(error, HTTPException)
+    return PlainTextResponse(error.detail, error.status_code, error.headers)
 
 
 def _hop_of(query: QueryParams) -> float:

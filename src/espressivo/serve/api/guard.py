@@ -1,25 +1,25 @@
-"""What every request passes on its way in, and every answer on its way out."""
+"""ASGI middleware that every request and every response passes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from espressivo.serve.api.refusals import (
-    Reason,
-    Refused,
-)
+from espressivo.serve.api.refusals import Reason, Refused
 from espressivo.serve.api.uploads import discard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from espressivo.serve.api.access import Access
     from espressivo.serve.api.limits import RateLimit
     from espressivo.serve.api.metrics import Metrics
+    from espressivo.serve.api.security import Security
 
 ANALYZE, STREAM = "/v1/analyze", "/v1/stream"
 HEALTH, OPENAPI, METRICS = "/health", "/v1/openapi.json", "/metrics"
@@ -30,70 +30,74 @@ _STARTS = ("http.response.start", "websocket.http.response.start")
 
 
 class Guard:
-    """An ASGI application around another that lets in who may, and counts.
+    """Let in who may ask, turn refusals into responses, and count both.
 
     Args:
-        app: The application; a `Refused` that it raises becomes the answer.
-        access: Who may.
-        rate: How often.
-        metrics: Told of answers and rejections.
-
-    Attributes:
-        is_stopping: Whether the server has been told to stop, and refuses work.
+        app: The application; a `Refused` that it raises becomes the response.
+        security: Hosts, origins and the token.
+        rate: Requests a minute and client.
+        metrics: Counts responses and rejections.
+        is_stopping: Tells whether the server stops, and refuses work.
     """
 
     def __init__(
-        self, app: ASGIApp, access: Access, rate: RateLimit, metrics: Metrics
+        self,
+        app: ASGIApp,
+        security: Security,
+        rate: RateLimit,
+        metrics: Metrics,
+        is_stopping: Callable[[], bool],
     ) -> None:
-        self._app, self._access, self._rate = app, access, rate
-        self._metrics = metrics
-        self.is_stopping = False
+        self._app, self._security, self._rate = app, security, rate
+        self._metrics, self._is_stopping = metrics, is_stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or open a stream."""
+        """Pass a request on, or respond to it here."""
         headers = Headers(scope=scope)
         path = scope["path"] if scope["path"] in _PATHS else "other"
-        origin: str | None = None
+        cors: _Cors | None = None
         has_begun = is_in = False
 
-        async def tell(message: Message) -> None:
+        async def respond(message: Message) -> None:
             nonlocal has_begun
             if message["type"] in _STARTS:
-                self._metrics.requests[path, message["status"]] += 1
-                _complete(message, origin)
+                self._metrics.responded(path, message["status"])
+                _add_headers(message)
+                if cors is not None:
+                    cors.allow(message)
                 has_begun = True
             elif message["type"] == "websocket.accept":
-                self._metrics.requests[path, 101] += 1
+                self._metrics.responded(path, 101)
                 has_begun = True
             await send(message)
 
         try:
-            self._access.require_host(headers)
-            origin = self._access.require_origin(headers)
-            if scope["type"] == "http" and scope["method"] == "OPTIONS" and origin:
-                await _preflight()(scope, receive, tell)
+            self._security.require_host(headers)
+            origin = self._security.require_origin(headers)
+            cors = None if origin is None else _Cors(self._app, origin)
+            if scope["type"] == "http" and scope["method"] == "OPTIONS" and cors:
+                await cors.preflight_response(headers)(scope, receive, respond)
                 return
             self._admit(scope, path, headers)
             is_in = True
-            await self._app(scope, receive, tell)
+            await self._app(scope, receive, respond)
         except Refused as refused:
-            self._metrics.rejections[refused.reason] += 1
-            if has_begun:
-                return
+            self._metrics.rejected(refused.reason)
             is_unread = not is_in or refused.reason is Reason.BUSY
             if is_unread and scope["type"] == "http" and _has_body(headers):
                 await discard(Request(scope, receive))
-            await refused.response()(scope, receive, tell)
+            if not has_begun:
+                await refused.response()(scope, receive, respond)
         except ClientDisconnect:
-            pass  # there is nobody to answer
+            pass  # there is nobody to respond to
 
     def _admit(self, scope: Scope, path: str, headers: Headers) -> None:
         is_work = path in (ANALYZE, STREAM)
         if is_work:
             self._require_rate(scope)
         if path not in _NO_TOKEN:
-            self._access.require_token(headers)
-        if is_work and self.is_stopping:
+            self._security.require_token(headers)
+        if is_work and self._is_stopping():
             raise Refused(Reason.STOPPING, "the server stops; ask again later", 5)
 
     def _require_rate(self, scope: Scope) -> None:
@@ -106,26 +110,38 @@ class Guard:
             )
 
 
+class _Cors(CORSMiddleware):
+    """Starlette's CORS headers for one origin, which the guard has let in.
+
+    Starlette alone would let a foreign page's simple request through, and only keep the
+    response from the page; here such a request is refused before it costs anything.
+    """
+
+    def __init__(self, app: ASGIApp, origin: str) -> None:
+        super().__init__(
+            app,
+            allow_origins=[origin],
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+        self._origin = origin
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Return what a page may send: 204, without a body."""
+        del request_headers  # what the page asks for is not held against it
+        return Response(status_code=204, headers=self.preflight_headers)
+
+    def allow(self, message: Message) -> None:
+        """Let the page read a response."""
+        headers = MutableHeaders(raw=message["headers"])
+        self.allow_explicit_origin(headers, self._origin)
+
+
 def _has_body(headers: Headers) -> bool:
     return "content-length" in headers or "transfer-encoding" in headers
 
 
-def _complete(message: Message, origin: str | None) -> None:
-    """Add the headers that every answer has."""
+def _add_headers(message: Message) -> None:
     headers = MutableHeaders(raw=message.setdefault("headers", []))
     headers["Cache-Control"] = "no-store"
     headers["X-Content-Type-Options"] = "nosniff"
-    if origin is not None:
-        headers["Access-Control-Allow-Origin"] = origin
-        headers["Vary"] = "Origin"
-
-
-def _preflight() -> Response:
-    return Response(
-        status_code=204,
-        headers={
-            "Access-Control-Allow-Methods": "GET, POST",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type",
-            "Access-Control-Max-Age": "600",
-        },
-    )

@@ -14,20 +14,9 @@ import uvicorn
 
 from espressivo.errors import ServeError
 from espressivo.serve.addresses import Address
-from espressivo.serve.api.access import (
-    Access,
-    checked_origin,
-    checked_token,
-)
 from espressivo.serve.api.app import Api
-from espressivo.serve.api.limits import (
-    MAX_MESSAGE_BYTES,
-    Limits,
-)
-from espressivo.serve.api.protocols import (
-    TimedHttp,
-    TimedWebSocket,
-)
+from espressivo.serve.api.limits import MAX_MESSAGE_BYTES, Limits
+from espressivo.serve.api.security import Security, checked_origin, checked_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +25,7 @@ if TYPE_CHECKING:
 
 _BACKLOG = 512  # connections that wait to be accepted
 _SPARE = 64  # connections besides those that work
+_LINGER_S = 10.0  # later than our own time-out, which also counts the client
 
 
 class ApiServer:
@@ -79,10 +69,11 @@ class ApiServer:
             self.socket = socket.create_server(
                 (address.ip, port), family=address.family, backlog=_BACKLOG
             )
+        _cut_slow_clients(self.socket, limits.send_s + _LINGER_S)
         self.address = replace(address, port=int(self.socket.getsockname()[1]))
         is_ours = address.is_loopback and proxy is None  # which keeps any Host
         names = self.address.names if is_ours else None
-        self.api = Api(analyzer, limits, Access(names, token, allowed))
+        self.api = Api(analyzer, limits, Security(names, token, allowed))
         self._server = _Server(self.api, _config(self.api, limits, proxy))
 
     @property
@@ -107,13 +98,24 @@ class ApiServer:
         self.api.close()
 
 
+def _cut_slow_clients(listening: socket.socket, after_s: float) -> None:
+    """Let the kernel end connections whose client takes nothing for so long.
+
+    uvicorn has no such limit, and a full send buffer would hold memory for ever. The
+    accepted sockets inherit the option. Elsewhere than on Linux a proxy has to do it.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listening.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(after_s * 1000)
+        )
+
+
 def _config(api: Api, limits: Limits, proxy: str | None) -> uvicorn.Config:
     works = limits.max_analyses + limits.max_waiting + limits.max_streams
-    limited = {"head_s": limits.idle_s, "send_s": limits.send_s}
     return uvicorn.Config(
         api,
-        http=type("_Http", (TimedHttp,), limited),
-        ws=TimedWebSocket,
+        http="h11",
+        ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_ping_interval=limits.ping_s,
         ws_ping_timeout=limits.ping_s,

@@ -1,4 +1,4 @@
-"""Who may ask: by the name they call the server, their page's origin, their token."""
+"""Who may ask: the Host header, the Origin header, and the token."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,512}")
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Security:
     """Who is let in.
 
     Attributes:

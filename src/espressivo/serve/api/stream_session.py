@@ -24,7 +24,6 @@ from espressivo.serve.api.limits import (
     AT_ONCE_BYTES,
     MAX_BACKLOG_BYTES,
 )
-from espressivo.serve.api.protocols import DROP
 from espressivo.serve.api.refusals import (
     Reason,
     Refused,
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 _BYTES_A_SAMPLE = 2
 
 
-class Session:
+class StreamSession:
     """A client and its stream.
 
     Args:
@@ -81,9 +80,7 @@ class Session:
 
     def drop(self) -> None:
         """End it at once: there was time to stop."""
-        why = Refused(Reason.STOPPING, "the server stops")
-        self._backlog.abandon(why)
-        self._socket.scope["extensions"][DROP](why.close_code, why.message, 0.1)
+        self._backlog.abandon(Refused(Reason.STOPPING, "the server stops"))
 
     async def run(self) -> None:
         """Serve the client until its stream ends, for whatever reason.
@@ -106,7 +103,7 @@ class Session:
             pass  # it has gone
         finally:
             self._reading.cancel()
-            self._metrics.audio_s["stream"] += self._stream.duration_s
+            self._metrics.analyzed("stream", self._stream.duration_s)
 
     async def _read(self) -> None:
         n_bytes = 0
@@ -168,13 +165,12 @@ class Session:
                 Reason.SLOW_CLIENT,
                 f"estimates were not taken for {self._limits.send_s:g} s; read them",
             ) from error
+        except RuntimeError as error:  # uvicorn closed it while this was due
+            raise WebSocketDisconnect from error
 
     async def _refuse(self, refused: Refused) -> None:
         if refused.reason is Reason.SLOW_CLIENT:
-            # It takes nothing; whatever waits for it to do so waits for ever.
-            drop = self._socket.scope["extensions"][DROP]
-            drop(refused.close_code, refused.close_reason)
-            return
+            return  # it takes no message; the connection ends with this session
         with suppress(Refused, WebSocketDisconnect):
             await self._tell({"type": "error", **refused.details})
         await self._close(refused.close_code, refused.close_reason)
@@ -183,10 +179,8 @@ class Session:
         try:
             async with asyncio.timeout(self._limits.send_s):
                 await self._socket.close(code, reason)
-        except TimeoutError:
-            self._socket.scope["extensions"][DROP](code, reason)
-        except (RuntimeError, WebSocketDisconnect):
-            pass  # the client was faster
+        except (TimeoutError, RuntimeError, WebSocketDisconnect):
+            pass  # the client takes nothing, or was faster
 
 
 def _pcm_of(message: MutableMapping[str, Any]) -> bytes | None:

@@ -1,4 +1,4 @@
-"""`espressivo serve --api`: the analysis over HTTP and WebSocket."""
+"""`espressivo api`: the analysis over HTTP and WebSocket, for programs."""
 
 from __future__ import annotations
 
@@ -8,80 +8,92 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import add_model
+from espressivo.cli.arguments import add_model, port_number
 from espressivo.errors import ServeError
-from espressivo.model.find import DEFAULT
 from espressivo.serve.api.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DESCRIPTION = """\
-With --api it serves the analysis instead, to programs: POST a recording to /v1/analyze,
-or open a WebSocket to /v1/stream; docs/api.md and /v1/openapi.json tell how. Recordings
-are stored and logged nowhere. It takes pip install "espressivo[serve]"."""
+_DESCRIPTION = """\
+Serve the analysis to programs: POST a recording to /v1/analyze, or open a WebSocket to
+/v1/stream; docs/api.md and /v1/openapi.json describe both. Recordings are stored and
+logged nowhere. It takes pip install "espressivo[serve]".
 
-PORT = 8766
-TOKEN = "ESPRESSIVO_TOKEN"  # noqa: S105 - the variable's name
+The browser app is `espressivo serve`."""
+
+_EPILOG = """\
+examples:
+  espressivo api                      then curl --data-binary @note.ogg \\
+                                      http://127.0.0.1:8766/v1/analyze
+  espressivo api --host 0.0.0.0 --token-file FILE
+                                      to the network; put a proxy with TLS in front
+
+exit codes:
+  0 stopped (Ctrl-C or SIGTERM; it first finishes what runs), 1 it cannot be served
+"""
+
+_PORT = 8766
+_TOKEN = "ESPRESSIVO_TOKEN"  # noqa: S105 - the variable's name
 
 _MIB = 2**20
 _DEFAULTS = Limits()
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--api` and what goes with it."""
-    group = parser.add_argument_group("the API")
-    group.add_argument(
-        "--api",
-        action="store_true",
-        help=f"serve the API, not the app (default port: {PORT})",
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to `espressivo`."""
+    parser = commands.add_parser(
+        "api",
+        help="the analysis over HTTP and WebSocket, for programs",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    # Absent without being given, so that `--token-file` without `--api` is noticed.
-    nothing = argparse.SUPPRESS
-    add_model(group, default=nothing)
-    group.add_argument(
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen (default: %(default)s, which only this machine reaches; "
+        "0.0.0.0: its network too, with a token)",
+    )
+    parser.add_argument(
+        "--port",
+        type=port_number,
+        default=_PORT,
+        help="0 to 65535 (default: %(default)s; 0: any that is free)",
+    )
+    add_model(parser)
+    parser.add_argument(
         "--token-file",
         type=Path,
-        default=nothing,
         metavar="FILE",
         help="holds what clients must show (Authorization: Bearer); or set "
-        f"{TOKEN}; without, it listens on this machine only",
+        f"{_TOKEN}; without, it listens on this machine only",
     )
-    group.add_argument(
+    parser.add_argument(
         "--allow-origin",
         action="append",
-        default=nothing,
+        default=[],
         metavar="ORIGIN",
         help="pages of another host that may ask, such as https://example.org; may be "
         "repeated",
     )
-    group.add_argument(
+    parser.add_argument(
         "--proxy",
-        default=nothing,
         metavar="ADDRESS",
         help="of a proxy in front whose X-Forwarded-For says who asks",
     )
-    limits = parser.add_argument_group("limits of the API")
+    limits = parser.add_argument_group("limits")
     for flag, name, type_, unit, text in _LIMITS:
         limits.add_argument(
             flag,
             dest=name,
             type=type_,
-            default=nothing,
+            default=argparse.SUPPRESS,
             metavar=unit,
             help=f"{text} (default: {_shown(name)})",
         )
-
-
-def given(args: argparse.Namespace) -> list[str]:
-    """Return the options that only mean something with `--api`, as they were given."""
-    flags = {name: flag for flag, name, *_ in _LIMITS}
-    names = ("model", "token_file", "allow_origin", "proxy", *flags)
-    return [
-        flags.get(name, f"--{name.replace('_', '-')}")
-        for name in names
-        if hasattr(args, name)
-    ]
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,13 +106,13 @@ def run(args: argparse.Namespace) -> int:
     if "max_upload_bytes" in limits:
         limits["max_upload_bytes"] *= _MIB
     server = ApiServer(
-        load_model(options.get("model", DEFAULT)),
+        load_model(args.model),
         args.host,
-        PORT if args.port is None else args.port,
+        args.port,
         limits=Limits(**limits),
-        token=_token(options.get("token_file")),
-        origins=options.get("allow_origin", ()),
-        proxy=options.get("proxy"),
+        token=_token(args.token_file),
+        origins=args.allow_origin,
+        proxy=args.proxy,
     )
     print(f"espressivo answers at {server.url} (Ctrl-C stops it)", flush=True)
     server.run()
@@ -108,11 +120,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _token(path: Path | None) -> str | None:
-    from espressivo.serve.api.access import checked_token
+    from espressivo.serve.api.security import checked_token
 
     if path is None:
-        text = os.environ.get(TOKEN)
-        return None if text is None else checked_token(text, TOKEN)
+        text = os.environ.get(_TOKEN)
+        return None if text is None else checked_token(text, _TOKEN)
     try:
         return checked_token(path.read_text("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:

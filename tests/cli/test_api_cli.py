@@ -35,7 +35,7 @@ CONTENT = NOTE.read_bytes()
 def serving(*options, **environment):
     """Yield the process, and its URL once it runs."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "espressivo", "serve", "--api", "--port=0", *options],
+        [sys.executable, "-m", "espressivo", "api", "--port=0", *options],
         env={**os.environ, "PYTHONWARNINGS": "error", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -153,41 +153,41 @@ def test_the_token_is_in_a_file_or_a_variable(tmp_path):
 
 def test_without_a_token_it_serves_no_network(capsys, monkeypatch, tmp_path):
     monkeypatch.delenv("ESPRESSIVO_TOKEN", raising=False)
-    assert main(["serve", "--api", "--host=0.0.0.0", "--port=0"]) == 1
+    assert main(["api", "--host=0.0.0.0", "--port=0"]) == 1
     err = capsys.readouterr().err
     assert "--token-file FILE" in err
     assert err.count("\n") == 1
 
     for text in ("", "short"):
         monkeypatch.setenv("ESPRESSIVO_TOKEN", text)
-        assert main(["serve", "--api", "--port=0"]) == 1
+        assert main(["api", "--port=0"]) == 1
         assert capsys.readouterr().err.startswith("ESPRESSIVO_TOKEN: holds no token")
-    assert main(["serve", "--api", f"--token-file={tmp_path / 'none'}"]) == 1
+    assert main(["api", f"--token-file={tmp_path / 'none'}"]) == 1
     assert "cannot be read" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_an_error(capsys):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        assert main(["serve", "--api", f"--port={port}"]) == 1
+        assert main(["api", f"--port={port}"]) == 1
     assert capsys.readouterr().err.startswith(f"port {port} of 127.0.0.1: is in use")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--token-file=x", "--max-upload=3"], "--token-file, --max-upload: about the"),
-        (["--api", "--open"], "about the app"),
-        (["--api", "--verbose"], "about the app"),
-        (["--api", "--max-upload=0"], "no whole number, 1 or more"),
-        (["--api", "--max-streams=-1"], "no whole number, 0 or more"),
-        (["--api", "--grace=nan"], "no number of seconds"),
-        (["--api", "--idle=0"], "no number of seconds"),
+        (["serve", "--token-file=x", "--max-upload=3"], "unrecognized arguments"),
+        (["api", "--open"], "unrecognized arguments"),
+        (["api", "--verbose"], "unrecognized arguments"),
+        (["api", "--max-upload=0"], "no whole number, 1 or more"),
+        (["api", "--max-streams=-1"], "no whole number, 0 or more"),
+        (["api", "--grace=nan"], "no number of seconds"),
+        (["api", "--idle=0"], "no number of seconds"),
     ],
 )
 def test_options_that_make_no_sense_are_errors(options, message, capsys):
     with pytest.raises(SystemExit, match="2"):
-        main(["serve", *options])
+        main(options)
     assert message in capsys.readouterr().err
 
 
@@ -196,7 +196,7 @@ def test_without_the_extra_it_says_what_to_install(tmp_path):
         "raise ModuleNotFoundError(\"No module named 'starlette'\", name='starlette')"
     )
     process = subprocess.run(
-        [sys.executable, "-m", "espressivo", "serve", "--api", "--port=0"],
+        [sys.executable, "-m", "espressivo", "api", "--port=0"],
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}"},
         capture_output=True,
         text=True,

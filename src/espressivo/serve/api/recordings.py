@@ -35,7 +35,7 @@ _RETRY_S = 5.0
 _NICENESS = 10
 
 
-class Analyses:
+class Recordings:
     """All analyses of recordings that a server runs.
 
     Args:
@@ -91,7 +91,7 @@ class Analyses:
         finally:
             self._receiving.discard(receiving)
 
-    async def run(self, upload: Upload, request: Request) -> Report | None:
+    async def analyze(self, upload: Upload, request: Request) -> Report | None:
         """Analyse a recording; None if the client has gone meanwhile.
 
         Args:
@@ -122,7 +122,7 @@ class Analyses:
         finally:
             gone.cancel()
             self._cancelled.discard(cancelled)
-        self._metrics.audio_s["recording"] += report.duration_s
+        self._metrics.analyzed("recording", report.duration_s)
         return report
 
     async def _give_up(self, job: Future[Report], cancelled: threading.Event) -> None:
