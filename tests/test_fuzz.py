@@ -1,4 +1,4 @@
-"""The fuzzer of `benchmarks/`, in small; its figures are in docs/results/archives.md."""
+"""The fuzzer of `benchmarks/fuzz`, in small; figures: docs/results/archives.md."""
 
 from __future__ import annotations
 

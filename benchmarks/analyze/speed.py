@@ -110,7 +110,7 @@ def long(folder: Path, speech: Path) -> None:
 def main() -> None:
     """Parse the command line and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--speech", type=shared_path, default="$SHARED/speech")
+    parser.add_argument("--speech", type=shared_path, default="$ESPRESSIVO_DATA/speech")
     parser.add_argument("--runs", type=int, default=3, help="of the hour")
     parser.add_argument("--no-peer", action="store_true", help="ours alone")
     parser.add_argument("--no-long", action="store_true", help="without the 10 hours")

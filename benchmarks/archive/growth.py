@@ -42,8 +42,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--recordings", type=shared_path, default="$SHARED/corpora")
-    parser.add_argument("--speech", type=shared_path, default="$SHARED/speech")
+    parser.add_argument(
+        "--recordings", type=shared_path, default="$ESPRESSIVO_DATA/corpora"
+    )
+    parser.add_argument("--speech", type=shared_path, default="$ESPRESSIVO_DATA/speech")
     parser.add_argument("--n", type=int, default=2000, help="recordings analysed")
     args = parser.parse_args()
     with TemporaryDirectory(prefix="espressivo-archive-") as name:

@@ -82,7 +82,7 @@ def _arguments() -> argparse.Namespace:
             one.add_argument(
                 "--recordings",
                 type=shared_path,
-                default="$SHARED/corpora",
+                default="$ESPRESSIVO_DATA/corpora",
                 metavar="DIR",
             )
     parsers["kills"].add_argument(
@@ -92,7 +92,7 @@ def _arguments() -> argparse.Namespace:
         "--rounds", type=int, default=3, help="(%(default)s)"
     )
     parsers["rates"].add_argument(
-        "--speech", type=shared_path, default="$SHARED/speech", metavar="DIR"
+        "--speech", type=shared_path, default="$ESPRESSIVO_DATA/speech", metavar="DIR"
     )
     return parser.parse_args()
 

@@ -227,7 +227,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--speech", type=shared_path, default="$SHARED/speech")
+    parser.add_argument("--speech", type=shared_path, default="$ESPRESSIVO_DATA/speech")
     parser.add_argument("--library", type=Path, default=WEB / "lib", help="ours, built")
     parser.add_argument("--rounds", type=int, default=5, help="of the minute")
     parser.add_argument("--opens", type=int, default=5, help="of the app")

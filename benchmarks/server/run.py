@@ -243,7 +243,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--hop", type=float, default=2.0, help="seconds")
     parser.add_argument("--chunk", type=float, default=0.2, help="seconds of a message")
     parser.add_argument("--model", default="espressivo-tiny")
-    parser.add_argument("--speech", type=shared_path, default="$SHARED/speech")
+    parser.add_argument("--speech", type=shared_path, default="$ESPRESSIVO_DATA/speech")
     parser.add_argument("--abuse", action="store_true", help="misbehave besides")
     parser.add_argument(
         "--uploads",

@@ -65,7 +65,7 @@ def main() -> None:
     """Print a table of utterances a second and peak memory."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--ravdess", type=shared_path, default="$SHARED/corpora/ravdess"
+        "--ravdess", type=shared_path, default="$ESPRESSIVO_DATA/corpora/ravdess"
     )
     parser.add_argument("--runs", type=int, default=2, help="of each, in turn")
     parser.add_argument("--epochs", type=int, default=3, help="of each run, at least 2")

@@ -7,9 +7,9 @@ those with which no one-sided history costs more than one point on any of the co
 If there is none, the setting that costs least is chosen.
 
     python -m research.profiles.choose_setting \
-        runs/profile/tess tess $SHARED/corpora/tess \
-        runs/profile/nemo nemo $SHARED/corpora/nemo \
-        runs/profile/emodb emodb $SHARED/corpora/emodb
+        runs/profile/tess tess $ESPRESSIVO_DATA/corpora/tess \
+        runs/profile/nemo nemo $ESPRESSIVO_DATA/corpora/nemo \
+        runs/profile/emodb emodb $ESPRESSIVO_DATA/corpora/emodb
 """
 
 from __future__ import annotations

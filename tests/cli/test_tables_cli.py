@@ -16,7 +16,9 @@ from tests.training.synthetic_results import crossval_rows, write_crossval
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     write_crossval(folder / "good", crossval_rows())
-    write_crossval(folder / "poor", crossval_rows(skill=0.3, prediction_seed=1, seeds=(0,)))
+    write_crossval(
+        folder / "poor", crossval_rows(skill=0.3, prediction_seed=1, seeds=(0,))
+    )
     leaky = crossval_rows(random=True, prediction_seed=2, calm=False)
     write_crossval(folder / "leaky", leaky, protocol="random")
     return folder
@@ -123,7 +125,9 @@ def test_help_teaches(capsys):
 def documented(tmp_path, monkeypatch):
     """The text of docs/tables.md, with the results that it speaks of."""
     for n, name in enumerate(("light-sernet", "whisper")):
-        write_crossval(tmp_path / "runs" / name, crossval_rows(prediction_seed=n, seeds=(0,)))
+        write_crossval(
+            tmp_path / "runs" / name, crossval_rows(prediction_seed=n, seeds=(0,))
+        )
     monkeypatch.chdir(tmp_path)
     return (ROOT / "docs" / "tables.md").read_text("utf-8")
 
