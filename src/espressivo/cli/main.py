@@ -64,8 +64,8 @@ exit codes:
   failed (each is listed on stderr) or an audit found a leak, 130 interrupted"""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line, or of one of its commands."""
     parser = argparse.ArgumentParser(
         "espressivo",
         description=_DESCRIPTION,
@@ -75,14 +75,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     # These modules import what is slow inside their functions, so that --help is fast.
-    for name in _COMMANDS:
+    # One command needs the modules of no other.
+    for name in [command] if command in _COMMANDS else _COMMANDS:
         import_module(f"espressivo.cli.{name}").add_parser(commands)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    args = build_parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    args = build_parser(given[0] if given else None).parse_args(given)
     try:
         return int(args.run(args))
     except EspressivoError as error:
