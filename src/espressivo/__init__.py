@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from espressivo.version import __version__
 
-# Nothing leaves this machine: onnxruntime would report its use to Microsoft over HTTPS
-# (Linux and macOS too, by 1.32). It reads this when it is first imported.
+# onnxruntime sends telemetry to Microsoft over HTTPS (on Linux and macOS since 1.32).
+# It reads this variable once, at its first import, so it must be set before that.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    # Looked up on first use: `espressivo --help` must not pay for numpy.
+    # Names are imported on first use, so that `espressivo --help` does not load numpy.
     if name not in __all__:
         raise AttributeError(f"module 'espressivo' has no attribute {name!r}")
     import importlib  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The tree of exceptions.
+"""Exceptions of espressivo; all are subclasses of `EspressivoError`.
 
 ::
 
@@ -6,28 +6,29 @@
     |-- AudioError          a recording or an array cannot be read as audio
     |-- ModelError          a model folder is missing, altered or not one of ours
     |-- ProfileError        a speaker's profile is missing, damaged or of another model
-    |-- CorpusError         a corpus is not where or what it was said to be
+    |-- CorpusError         a corpus is missing, incomplete or of another kind
     |-- SplitError          folds would leak, or cannot be made or read
     |-- ConfigError         a training or export configuration is wrong
     |-- TrainingError       a run cannot start, resume or finish
-    |-- ExportError         an exported model would not be the trained one
+    |-- ExportError         an exported model would differ from the trained one
     |-- ServeError          the browser app or the API cannot be found, built or served
     |-- StateError          a saved stream is damaged, or of another model
-    `-- ArchiveError        an archive cannot be read, begun or gone on with
+    `-- ArchiveError        an archive cannot be read, started or resumed
 
-Every message is one line: what, what was found, what was wanted, what to do.
+Every message is one line with four parts: the object at fault, what was found, what was
+expected, and the remedy.
 """
 
 
 class EspressivoError(Exception):
-    """Base of all errors that espressivo raises on purpose."""
+    """Base class of all errors that espressivo raises on purpose."""
 
 
 class AudioError(EspressivoError):
     """A recording or an array cannot be read as audio.
 
     Attributes:
-        kind: The kind of fault in a word or two, to count by.
+        kind: Category of the fault in one or two words, used to count failures.
     """
 
     def __init__(self, message: str, kind: str = "unreadable") -> None:
@@ -44,15 +45,15 @@ class ProfileError(EspressivoError):
 
 
 class CorpusError(EspressivoError):
-    """A corpus is not where, or not what, it was said to be."""
+    """A corpus is missing, incomplete, or of another kind than configured."""
 
 
 class SplitError(EspressivoError):
-    """Folds would put a speaker into two parts, or cannot be made or read."""
+    """Folds would put a speaker into two parts, or cannot be computed or read."""
 
 
 class ConfigError(EspressivoError):
-    """A configuration file says something that cannot be done."""
+    """A training or export configuration is wrong or cannot be applied."""
 
 
 class TrainingError(EspressivoError):
@@ -60,11 +61,11 @@ class TrainingError(EspressivoError):
 
 
 class ExportError(EspressivoError):
-    """An exported model would not be the model that was trained."""
+    """An exported model would differ from the model that was trained."""
 
 
 class ServeError(EspressivoError):
-    """The browser app or the API cannot be found, built, or served there."""
+    """The browser app or the API cannot be found, built or served."""
 
 
 class StateError(EspressivoError):
@@ -72,4 +73,4 @@ class StateError(EspressivoError):
 
 
 class ArchiveError(EspressivoError):
-    """Many recordings cannot be listed, or their tables not begun or gone on with."""
+    """An archive cannot be listed, or its output folder not started or resumed."""

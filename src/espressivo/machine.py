@@ -1,4 +1,4 @@
-"""The machine: cores to use, and what figures of time name it by."""
+"""Properties of the machine: usable cores, and what benchmark results record of it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _EIGHT_BITS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
 
 def n_cores() -> int:
-    """Return how many cores this process may use, at least 1.
+    """Return the number of cores that this process is allowed to use, at least 1.
 
-    Containers and batch systems allot fewer cores than the machine has: certain ones
-    (affinity), or a share of the time of all (CPU quota of a cgroup, rounded up).
+    Containers and batch systems allot fewer cores than the machine has, either by CPU
+    affinity or by a cgroup's CPU quota. A fractional quota is rounded up.
     """
     if hasattr(os, "sched_getaffinity"):
         n = len(os.sched_getaffinity(0))
@@ -32,14 +32,15 @@ def n_cores() -> int:
 
 
 def _cpu_quotas() -> Iterator[float]:
-    """Yield the CPU quotas of this process's cgroups and of all above them, in cores.
+    """Yield the CPU quotas of this process's cgroups and their ancestors, in cores.
 
     Source: cgroups(7); Linux kernel, cgroup-v2 (`cpu.max`) and sched-bwc (`cpu.cfs_*`).
     """
     for line in _read(_OWN_CGROUPS).splitlines():
         _, controllers, path = line.split(":", 2)
-        # A container without a cgroup namespace names the path outside, which it does
-        # not see; it sees its own cgroup at the top, where every walk ends.
+        # Without a cgroup namespace, the path is that of the host, which does not exist
+        # inside the container; there its own cgroup is mounted at the root, so the walk
+        # over all ancestors finds it.
         inner = PurePosixPath(path.lstrip("/"))
         for folder in (inner, *inner.parents):
             if not controllers:  # cgroup v2
@@ -53,8 +54,8 @@ def _cpu_quotas() -> Iterator[float]:
 
 
 def _cores(quota: Sequence[str]) -> Iterator[float]:
-    # Microseconds of CPU time, and the period in which they may be used. Without a
-    # quota the first is `max` (v2) or -1 (v1).
+    # The pair is CPU time and period, both in microseconds. If there is no quota, the
+    # time is `max` (v2) or -1 (v1).
     if len(quota) == 2 and quota[0].isdecimal() and quota[1].isdecimal():
         used, period = map(int, quota)
         if period:
@@ -64,20 +65,21 @@ def _cores(quota: Sequence[str]) -> Iterator[float]:
 def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8", errors="replace")
-    except OSError:  # no Linux, or no such file there
+    except OSError:  # another system than Linux, or no such file
         return ""
 
 
 def processor_name() -> str:
-    """Return the processor's name as the system tells it, else its architecture."""
+    """Return the processor's name from the system, or else its architecture."""
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def eight_bit_instructions() -> tuple[str, ...]:
-    """Return the instruction sets that decide how fast 8-bit products are.
+    """Return the processor's instruction sets that speed up int8 matmuls.
 
-    As Linux names them, such as `avx512_vnni`; empty where the system does not tell.
+    Names are those of /proc/cpuinfo, such as `avx512_vnni`; empty on other systems.
     """
+    # x86 calls its list `flags`, ARM calls it `Features`.
     flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
     return tuple(name for name in _EIGHT_BITS if name in flags)
 
@@ -88,8 +90,8 @@ def _cpuinfo(key: str) -> str:
 
 
 def load_average() -> float | None:
-    """Return how many processes wanted a core, the mean of the last minute.
+    """Return the load average of the last minute: running and waiting processes.
 
-    None where the system does not tell (Windows).
+    None on systems that do not provide it (Windows).
     """
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

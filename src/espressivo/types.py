@@ -1,4 +1,4 @@
-"""The few types that every part of the package shares."""
+"""Types that every package shares: signal, segment, emotion, estimate."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Signal: TypeAlias = NDArray[np.float32]
 """Mono audio [samples] at `SAMPLE_RATE`, full scale being 1."""
 
 Progress: TypeAlias = Callable[[float, float | None], None]
-"""Called with how much is done (seconds, or a count) and of how much, if known."""
+"""Callback with the amount done (seconds or a count) and the total; None: unknown."""
 
 
 class Emotion(StrEnum):
-    """The four classes, in the order that every table and model uses."""
+    """The four emotion classes, in the order that tables and models use."""
 
     ANGER = "anger"
     HAPPINESS = "happiness"
@@ -46,24 +46,24 @@ class Segment:
 
     @property
     def start_s(self) -> float:
-        """Where the span begins, in seconds."""
+        """Start of the span, in seconds."""
         return self.start / SAMPLE_RATE
 
     @property
     def end_s(self) -> float:
-        """Where the span ends, in seconds."""
+        """End of the span (exclusive), in seconds."""
         return self.end / SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Probabilities of one window.
+    """Emotion probabilities of one window.
 
     Attributes:
-        segment: The window.
-        probabilities: One per emotion, in the model's order; they sum to 1.
-        provisional: Whether the speech still goes on, so that its window is not certain
-            yet; reports hold no such estimates.
+        segment: Span of the window in the recording.
+        probabilities: One value per emotion, in the model's order; they sum to 1.
+        provisional: True while the speech continues, so that the window's bounds may
+            still change. Reports contain no provisional estimates.
     """
 
     segment: Segment
@@ -73,13 +73,13 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A recording that could not be read or analysed, and why.
+    """A recording that could not be read or analysed, with the reason.
 
     Attributes:
         id: Name of the recording in its corpus, table or archive.
-        path: Where it is, or was looked for; the address of a remote one is text.
-        reason: One line for a person to read.
-        kind: A word or two to count failures by; empty where nobody counts them.
+        path: Path of the file; the URL of a remote recording, as text.
+        reason: Cause of the failure, one line for a person to read.
+        kind: Category of the failure in one or two words; empty if not categorized.
     """
 
     id: str

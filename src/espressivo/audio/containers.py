@@ -1,7 +1,7 @@
-"""Whether a container is complete, by its own headers and pages.
+"""Detection of truncated WAV and Ogg files from their own headers and pages.
 
-FFmpeg reads what is there and is silent about what is not: a WAV or Ogg file cut in
-half is a shorter recording to it. Users who record evidence need to know.
+FFmpeg reports no fault in a WAV or Ogg file that was cut in half: it decodes a shorter
+recording. The user needs a warning, since the report then covers only a part.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from typing import BinaryIO
 
-_OGG_PAGE = 65_307  # bytes of the longest page
-_ENDLESS = (0, 0xFFFFFFFF)  # RIFF sizes of writers that could not seek back
+_OGG_PAGE = 65_307  # bytes of the longest page: 27 + 255 + 255 * 255 (RFC 3533)
+_ENDLESS = (0, 0xFFFFFFFF)  # RIFF sizes left by writers that cannot seek (pipes)
 
 
 def missing_end(file: BinaryIO) -> str | None:
-    """Return what is missing at the end of a WAV or Ogg file, or None.
+    """Return a description of the missing end of a WAV or Ogg file; None if complete.
 
-    The file must be seekable, and is left where it was.
+    Other formats return None. The file must be seekable; its position is restored.
     """
     position = file.tell()
     try:
@@ -35,15 +35,15 @@ def missing_end(file: BinaryIO) -> str | None:
 
 def _missing_riff(head: bytes, n_bytes: int) -> str | None:
     announced = int.from_bytes(head[4:8], "little")
-    # One byte less is the common fault of writers that forget the padding.
+    # One missing byte is tolerated: many writers forget to pad chunks to even sizes.
     if announced not in _ENDLESS and n_bytes + 1 < announced + 8:
         return f"{n_bytes} bytes of the {announced + 8} that its header announces"
     return None
 
 
 def _missing_ogg(tail: bytes) -> str | None:
-    # Source: RFC 3533, section 6: flags at byte 5 (4 = end of stream), number of
-    # segments at byte 26, their sizes after it.
+    # Source: RFC 3533, section 6. Byte 5 holds the flags (4 = end of stream), byte 26
+    # the number of segments, and the segment sizes follow.
     at = tail.rfind(b"OggS")
     page = tail[at:]
     if at >= 0 and len(page) >= 27:

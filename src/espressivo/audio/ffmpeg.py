@@ -1,4 +1,4 @@
-"""FFmpeg through PyAV: decoded frames -> mono at 16 kHz, in bounded memory."""
+"""Resampling with FFmpeg (PyAV): decoded frames to mono 16 kHz, in bounded memory."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
     from av.audio.frame import AudioFrame
 
-# FFmpeg believes a damaged file that says it needs gigabytes; no sound needs this much.
+# A damaged header can request gigabytes, and FFmpeg would allocate them. No audio
+# packet comes near this limit.
 _LARGEST_BYTES = 256 * 2**20
 
 
 def _cap_ffmpeg() -> None:
-    """Have FFmpeg refuse to allocate more than `_LARGEST_BYTES` at once.
+    """Make FFmpeg refuse any single allocation above `_LARGEST_BYTES`.
 
-    PyAV does not offer that, so the library that its wheel holds is asked directly.
+    PyAV does not expose `av_max_alloc`, so the libavutil inside its wheel is called.
     """
+    # Wheels keep their libraries in `av.libs` (Linux, Windows) or `.dylibs` (macOS).
     home = Path(av.__file__).parent
     for folder in (home.with_name("av.libs"), home / ".dylibs"):
         for library in folder.glob("*avutil*"):
@@ -38,11 +40,15 @@ _cap_ffmpeg()
 
 
 def resample(signal: Signal, sample_rate: int) -> Signal:
-    """Bring `signal` from `sample_rate` Hz to 16 kHz, as recordings are."""
+    """Resample a signal from `sample_rate` Hz to 16 kHz, as `Recording` does.
+
+    Raises:
+        AudioError: The sample rate is not a positive whole number.
+    """
     if sample_rate <= 0 or int(sample_rate) != sample_rate:
         raise AudioError(f"array: sample rate is {sample_rate} Hz; pass a whole number")
     if not len(signal):
-        return signal  # FFmpeg makes no frame of nothing
+        return signal  # FFmpeg cannot build an empty frame
     frame = av.AudioFrame.from_ndarray(signal[None], format="flt", layout="mono")
     frame.sample_rate = int(sample_rate)
     graph = resampling_graph(frame)
@@ -52,13 +58,13 @@ def resample(signal: Signal, sample_rate: int) -> Signal:
 
 
 def resampling_graph(frame: AudioFrame) -> av.filter.Graph:
-    """Return a filter graph: mean over channels, resampling, pieces of one second.
+    """Return a filter graph: channel mean, resampling, output frames of one second.
 
     Args:
-        frame: The first frame; later ones must have its rate, format and layout.
+        frame: First frame; later frames must have the same rate, format and layout.
 
     Raises:
-        av.error.FFmpegError: FFmpeg cannot bring such a sound to 16 kHz.
+        av.error.FFmpegError: FFmpeg cannot convert this format to 16 kHz.
     """
     n = frame.layout.nb_channels
     mean = "mono|c0=" + "+".join(f"{1 / n:.9g}*c{i}" for i in range(n))
@@ -69,7 +75,8 @@ def resampling_graph(frame: AudioFrame) -> av.filter.Graph:
             format=frame.format.name,
             layout=frame.layout.name,
         ),
-        # FFmpeg's own downmix is louder than its inputs for float samples.
+        # FFmpeg's own downmix does not normalize float samples: its output is louder
+        # than its inputs.
         *([graph.add("pan", mean)] if n > 1 else []),
         graph.add("aresample", str(SAMPLE_RATE)),
         graph.add("aformat", "sample_fmts=flt:channel_layouts=mono"),
@@ -82,7 +89,12 @@ def resampling_graph(frame: AudioFrame) -> av.filter.Graph:
 
 
 def drain(graph: av.filter.Graph, *, flush: bool = False) -> Iterator[Signal]:
-    """Yield the signals that a graph has ready; with `flush` all, which ends it."""
+    """Yield the signals that a graph has ready.
+
+    Args:
+        graph: The filter graph.
+        flush: Also yield the samples still inside the graph; it takes no more input.
+    """
     if flush:
         graph.push(None)
     while True:

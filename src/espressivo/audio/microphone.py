@@ -1,6 +1,6 @@
-"""Live sound from the microphone or a pipe, as blocks of mono 16 kHz float32.
+"""Live audio input: microphone or pipe, as blocks of mono 16 kHz float32.
 
-The microphone alone needs `sounddevice` (extra `live`).
+Only the microphone needs the library sounddevice (extra `live`).
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 CHUNK_S = 0.1
 """Length of one chunk, in seconds."""
 
-_LONGEST_QUEUE = 600  # chunks: a minute; later ones are lost, and counted
+# In chunks, which is one minute. When the queue is full, new chunks are dropped, since
+# the audio callback must not block; `n_lost` counts them.
+_LONGEST_QUEUE = 600
 
 
 class Microphone:
-    """The microphone that the system offers first.
+    """The system's default microphone.
 
     Attributes:
-        n_lost: Chunks that were dropped, since the reader was a minute behind.
+        n_lost: Number of chunks dropped because the reader was a minute behind.
     """
 
     def __init__(self) -> None:
@@ -39,7 +41,7 @@ class Microphone:
         self._chunks: queue.Queue[Signal] = queue.Queue(_LONGEST_QUEUE)
 
     def blocks(self) -> Iterator[Signal]:
-        """Yield what the microphone records, without an end.
+        """Yield the microphone's signal in chunks of `CHUNK_S` seconds, without end.
 
         Raises:
             AudioError: There is no microphone, or it cannot be opened.
@@ -82,24 +84,29 @@ def _sounddevice() -> Any:
 
 
 def pcm_blocks(pipe: IO[bytes]) -> Iterator[Signal]:
-    """Yield raw PCM as it comes: 16 kHz, 16 bit, little-endian, one channel.
+    """Yield signals from raw PCM: 16 kHz, 16 bit, little-endian, mono.
 
     Args:
-        pipe: Read until it ends.
+        pipe: Binary stream with a file descriptor; it is read until its end.
     """
     size = round(2 * CHUNK_S * SAMPLE_RATE)
     held = b""
-    while piece := os.read(pipe.fileno(), size):  # whatever is there, without waiting
+    # os.read returns the bytes available; pipe.read would wait for a full chunk.
+    while piece := os.read(pipe.fileno(), size):
         held += piece
-        n = len(held) // 2 * 2
+        n = len(held) // 2 * 2  # a read may end inside a 16-bit sample
         yield from_array(np.frombuffer(held[:n], "<i2").astype(np.int16), SAMPLE_RATE)
         held = held[n:]
 
 
 def recording_blocks(path: str, name: str) -> Iterator[Signal]:
-    """Yield a recording as FFmpeg decodes it from a pipe, in blocks of a second.
+    """Yield blocks of one second that FFmpeg decodes from a pipe or file.
+
+    Args:
+        path: Path that FFmpeg can read, such as `/dev/stdin`.
+        name: Name of the recording in messages.
 
     Raises:
-        AudioError: It cannot be read as a recording.
+        AudioError: The input cannot be read as a recording.
     """
     return Recording(path, name).blocks(1.0)

@@ -1,4 +1,4 @@
-"""Reading many recordings at once, in threads."""
+"""Reading of many recordings in parallel threads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-_MOST_THREADS = 8  # more read from the disk at once than it serves well
+_MOST_THREADS = 8  # more concurrent reads slow a disk down
 
 
 def map_recordings(
@@ -23,13 +23,13 @@ def map_recordings(
     items: Sequence[_Item],
     on_done: Progress | None = None,
 ) -> Iterator[_Result]:
-    """Yield the result of each item, in order, while later ones are worked on.
+    """Yield the result of each item in order, while threads compute later ones.
 
     Args:
-        work: What to do with one recording, in any thread; such as decoding, which
-            leaves the interpreter's lock to other threads.
+        work: Thread-safe function of one recording. It gains from threads if it
+            releases the interpreter lock, as decoding does.
         items: The recordings.
-        on_done: Called with how many are done, and how many there are.
+        on_done: Progress callback with the number of finished items and the total.
     """
     pool = ThreadPoolExecutor(min(_MOST_THREADS, n_cores()), "recording")
     try:
@@ -38,4 +38,4 @@ def map_recordings(
                 on_done(n_done, len(items))
             yield result
     finally:
-        pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
+        pool.shutdown(cancel_futures=True)  # an interrupt drops items not yet started

@@ -1,7 +1,7 @@
-"""Any recording -> blocks of mono 16 kHz float32, a stream in constant memory.
+"""Decoding of recordings to blocks of mono 16 kHz float32, in constant memory.
 
-FFmpeg does the work, through PyAV: it decodes, takes the mean over channels and
-resamples. What it cannot decode costs a warning, not the recording.
+FFmpeg, through PyAV, decodes, takes the mean over channels and resamples. A damaged
+packet is skipped with a warning; the rest of the recording is still decoded.
 """
 
 from __future__ import annotations
@@ -33,19 +33,25 @@ if TYPE_CHECKING:
     from av.filter import Graph
 
 BLOCK_S = 30.0
-# Integers are full-scale PCM, as scipy and soundfile hand them over.
+"""Default length of a decoded block, in seconds."""
+
+# Zero level and full scale of integer PCM, as scipy and soundfile return it.
 _FULL_SCALE = {("i", 2): (0, 2**15), ("i", 4): (0, 2**31), ("u", 1): (128, 2**7)}
-# A float signal beyond this is not audio in -1..1 with some overshoot any more.
+# Float audio may overshoot -1..1 somewhat; a larger peak means unscaled integers.
 _LOUDEST = 32.0
 
 
 class Recording:
-    """One audio file, opened: iterate over `blocks` once.
+    """An opened audio file, decoded once by iterating over `blocks`.
 
     Attributes:
-        name: What messages call the recording.
-        duration_s: Duration by its container, in seconds; None where that tells none.
-        warnings: Faults that were not fatal, complete after the last block.
+        path: Path of the file.
+        name: Name of the recording in messages; by default the path.
+        duration_s: Duration that the container declares, in seconds; None: undeclared.
+        warnings: Non-fatal faults; the list is complete after the last block.
+
+    Raises:
+        AudioError: The file is missing, empty, or contains no readable audio stream.
     """
 
     def __init__(self, path: Path | str, name: str | None = None) -> None:
@@ -65,9 +71,10 @@ class Recording:
         except OSError as error:
             raise self._not_opened(error) from error
         try:
-            # We open the file, and FFmpeg may open nothing: a playlist must not make
-            # it read other files or the network. Its own reads, not Python's: an
-            # interrupt inside a callback would pass for the end of the file.
+            # FFmpeg receives an open descriptor and is not allowed to open anything
+            # else: a playlist must not make it read other files or the network.
+            # A Python file object would serve too, but PyAV takes an interrupt inside
+            # its read callback for the end of the file.
             container = av.open(
                 "fd:",
                 "r",
@@ -100,7 +107,7 @@ class Recording:
             raise AudioError(
                 f"{self.name}: no such file; pass a recording", "missing"
             ) from error
-        except OSError as error:  # a link to itself, a folder not to be entered
+        except OSError as error:  # such as a cyclic link or a folder without access
             raise self._not_opened(error) from error
         if stat.S_ISDIR(found.st_mode):
             raise AudioError(
@@ -117,10 +124,10 @@ class Recording:
         return AudioError(text, "not opened")
 
     def _decoder_of(self, stream: AudioStream) -> AudioCodecContext:
-        """Return the decoder of a stream: libopus for Opus, otherwise FFmpeg's own.
+        """Return the decoder of a stream: libopus for Opus, otherwise FFmpeg's default.
 
-        Browsers decode Opus by libopus too, to the same bits. FFmpeg's own decoder of
-        Opus is another, and moves the probabilities by up to 0.024.
+        Browsers decode Opus with libopus, so both give the same samples. With FFmpeg's
+        native Opus decoder, probabilities differ by up to 0.024.
         """
         usual: AudioCodecContext | None = stream.codec_context
         if usual is None:
@@ -141,10 +148,10 @@ class Recording:
     def blocks(self, block_s: float = BLOCK_S) -> Generator[Signal, None, None]:
         """Yield the recording as consecutive signals of `block_s` seconds.
 
-        The last one is shorter; a recording that decodes to nothing yields none.
+        The last block may be shorter. A recording without samples yields no block.
 
         Raises:
-            AudioError: The samples are not numbers, or nothing could be decoded.
+            AudioError: Samples are NaN or infinite, or nothing could be decoded.
         """
         size = max(1, round(block_s * SAMPLE_RATE))
         held: list[Signal] = []
@@ -170,16 +177,17 @@ class Recording:
             self._compare_durations(n_read)
 
     def _pieces(self) -> Iterator[Signal]:
-        """Yield signals as FFmpeg hands them over, of no particular length."""
+        """Yield resampled signals of the lengths that the filter graph returns."""
         graph: Graph | None = None
         shape: tuple[Any, ...] | None = None
         for frame in self._frames():
             now = (frame.sample_rate, frame.format.name, frame.layout.name)
-            if graph is None or now != shape:  # a stream may change midway
+            # Rate and channels may change inside a stream; a graph takes one format.
+            if graph is None or now != shape:
                 if graph is not None:
                     yield from drain(graph, flush=True)
                 graph, shape = self._graph(frame), now
-            frame.pts = None  # gaps in the time stamps are not samples
+            frame.pts = None  # gaps in the time stamps must not become samples
             graph.push(frame)
             yield from drain(graph)
         if graph is not None:
@@ -237,6 +245,8 @@ class Recording:
             )
 
     def _compare_durations(self, n_samples: int) -> None:
+        # Declared durations are inexact (rounding, padding of the encoder), hence the
+        # tolerance of 2 % plus 0.1 s.
         read_s = n_samples / SAMPLE_RATE
         if self.duration_s is not None and read_s < 0.98 * self.duration_s - 0.1:
             self.warnings.append(
@@ -248,23 +258,26 @@ class Recording:
 def load_audio(path: Path | str) -> Signal:
     """Read a whole recording as one mono signal at 16 kHz.
 
+    Returns:
+        float32 [samples]; empty if the recording contains no samples.
+
     Raises:
-        AudioError: It cannot be read, or not a single sample decodes.
+        AudioError: The recording cannot be read, or no packet can be decoded.
     """
     signals = list(Recording(path).blocks())
     return np.concatenate(signals) if signals else np.zeros(0, np.float32)
 
 
 def from_array(samples: np.typing.NDArray[Any], sample_rate: int) -> Signal:
-    """Check an array and bring it to mono float32 at 16 kHz.
+    """Check an array of samples and convert it to mono float32 at 16 kHz.
 
     Args:
         samples: [samples], floats in -1..1 or PCM of type int16, int32 or uint8.
-        sample_rate: Of `samples`, in Hz.
+        sample_rate: Sample rate of the array, in Hz.
 
     Raises:
-        AudioError: Wrong shape or type, NaN or infinite samples, or floats that are
-            not scaled to -1..1.
+        AudioError: The shape or type is wrong, samples are NaN or infinite, or floats
+            are not scaled to -1..1.
     """
     samples = np.asarray(samples)
     if samples.ndim != 1:
@@ -275,7 +288,8 @@ def from_array(samples: np.typing.NDArray[Any], sample_rate: int) -> Signal:
     kind = samples.dtype.kind, samples.dtype.itemsize
     if kind in _FULL_SCALE:
         middle, scale = _FULL_SCALE[kind]
-        # float32 holds 16 bits exactly, and a whole stream comes this way.
+        # float32 represents 16-bit integers exactly and is faster, which streams need;
+        # 32-bit integers need float64.
         exact: np.typing.NDArray[Any] = samples.astype("f4" if kind[1] <= 2 else "f8")
         signal = ((exact - middle) / scale).astype(np.float32)
     elif kind[0] == "f":

@@ -1,1 +1,1 @@
-"""Voice activity detection, segments of speech, and the windows inside them."""
+"""Voice activity detection, speech segments, and the windows inside them."""

@@ -1,7 +1,7 @@
-"""Blocks of a signal -> windows of speech: detector, hysteresis and windower.
+"""Chunker: blocks of a signal to windows of speech (VAD, hysteresis, windowing).
 
 The state between two blocks is an explicit value, `ChunkerState`: a chunker that is
-made from it goes on where the other stopped.
+constructed from it continues where the other stopped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from espressivo.types import Segment, Signal
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkerState:
-    """The state of a chunker between two blocks."""
+    """State of a chunker between two blocks: that of its three stages."""
 
     detector: DetectorState
     segmenter: SegmenterState
@@ -24,13 +24,13 @@ class ChunkerState:
 
 
 class Chunker:
-    """The windows of one recording, as soon as they are certain.
+    """Speech windows of one recording, each returned as soon as its bounds are final.
 
     Args:
         window: Longest window that the model takes, in samples.
         minimum: Shortest window, in samples.
-        speech: When speech begins and ends.
-        state: Where another chunker stopped; by default at the beginning.
+        speech: Thresholds and durations of the speech segmentation.
+        state: State to continue from; None: the beginning of a recording.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Chunker:
 
     @property
     def state(self) -> ChunkerState:
-        """The state, of use until the next block."""
+        """Current state; valid until the next block is pushed."""
         return ChunkerState(
             self._detector.state, self._segmenter.state, self._windower.state
         )
 
     @property
     def n_samples(self) -> int:
-        """How much of the recording has passed."""
+        """Number of samples pushed so far."""
         return self._windower.n_samples
 
     def push(self, block: Signal) -> tuple[list[Segment], list[Window]]:
@@ -66,15 +66,18 @@ class Chunker:
         return found
 
     def finish(self) -> tuple[list[Segment], list[Window]]:
-        """Return what the recording's end completes."""
+        """Return the segments and windows that the recording's end completes."""
         closed = self._segmenter.push(self._detector.finish())
         return self._cut([*closed, *self._segmenter.finish(self.n_samples)])
 
     def peek(self, least: int) -> Window | None:
-        """Return the newest speech before its window is certain.
+        """Return a provisional window of the newest speech of an open segment.
 
         Args:
-            least: None is returned for fewer samples of speech than this.
+            least: Shortest speech to return, in samples.
+
+        Returns:
+            None if no segment is open, or if it is shorter than `least`.
         """
         segment = self._segmenter.open
         return None if segment is None else self._windower.peek(segment, least)
@@ -83,7 +86,7 @@ class Chunker:
         segments: list[Segment] = []
         windows: list[Window] = []
         for each in closed:
-            # The last frame may reach beyond the recording, by zeros.
+            # The last frame is padded with zeros, so it may end after the recording.
             segment = Segment(each.start, min(each.end, self.n_samples))
             segments.append(segment)
             windows += self._windower.cut_closed(segment)

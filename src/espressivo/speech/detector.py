@@ -1,6 +1,6 @@
-"""Voice activity detection: a signal -> the probability of speech in every frame.
+"""Voice activity detection (VAD): a signal to the speech probability of each frame.
 
-Source: Silero VAD 6.2 (MIT), the 16 kHz model that takes many frames at once.
+Source: Silero VAD 6.2 (MIT), the 16 kHz model that takes many frames per call.
 """
 
 from __future__ import annotations
@@ -20,31 +20,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FRAME = 512
-"""Samples of one speech probability (32 ms)."""
+"""Length of a frame, in samples (32 ms)."""
 
-_CONTEXT = 64  # samples of the frame before, which the network sees again
-# The network misses speech in quiet recordings, and takes noise for speech in loud
-# ones; so every frame is brought to the level of the loudest speech of late.
-_LEVEL = 0.1  # root mean square that the loudest frame gets
-_DECAY_DB_S = 2.0  # how fast a loud frame is forgotten
-_QUIETEST = 1e-6  # -120 dB: what is below is digital silence, and stays so
+_CONTEXT = 64  # samples of the previous frame, which the network takes as context
+# Gain control: the network misses speech in quiet recordings and detects noise as
+# speech in loud ones. So each frame is scaled by the peak level of recent frames.
+_LEVEL = 0.1  # root mean square to which the loudest recent frame is scaled
+_DECAY_DB_S = 2.0  # decay of the peak level, in dB per second
+_QUIETEST = 1e-6  # -120 dB; digital silence below it is not amplified any further
 _VAD = Path(__file__).parents[1] / "assets" / "silero_vad.onnx"
 
 
 @cache
 def _vad_session() -> ort.InferenceSession:
-    # One for all detectors: it holds no state, since each detector hands over its own.
+    # All detectors share one session: the LSTM's state is an input and an output of the
+    # graph, and each detector keeps its own.
     return open_session(_VAD)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetectorState:
-    """The state of a detector between two blocks.
+    """State of a detector between two blocks.
 
     Attributes:
         network: The LSTM's hidden and cell state, float32 [2, 1, 1, 128].
-        tail: The context of the next frame, then samples that do not fill it yet.
-        loudest: Level of the loudest speech of late.
+        tail: Context of the next frame, followed by the samples of an incomplete frame.
+        loudest: Decayed peak level of recent frames (root mean square, linear).
     """
 
     network: NDArray[np.float32]
@@ -62,7 +63,7 @@ class SpeechDetector:
     """Speech probabilities of a signal that arrives in blocks of any size.
 
     Args:
-        state: Where another detector stopped; by default at the beginning.
+        state: State to continue from; None: the beginning of a recording.
     """
 
     def __init__(self, state: DetectorState | None = None) -> None:
@@ -74,7 +75,7 @@ class SpeechDetector:
 
     @property
     def state(self) -> DetectorState:
-        """The state; its arrays are never changed, but replaced."""
+        """Current state. The detector replaces its arrays, it never modifies them."""
         network = np.stack([self._hidden, self._cell])
         return DetectorState(network, self._tail, self._loudest)
 
@@ -85,7 +86,7 @@ class SpeechDetector:
         if n_frames == 0:
             self._tail = signal
             return np.zeros(0, np.float32)
-        # Not sliding_window_view, whose checks cost a tenth of a short push.
+        # The checks of sliding_window_view would take a tenth of a short push.
         shape, step = (n_frames, _CONTEXT + FRAME), signal.itemsize
         frames = np.ndarray(shape, signal.dtype, signal, strides=(FRAME * step, step))
         probabilities, self._hidden, self._cell = self._session.run(
@@ -96,11 +97,12 @@ class SpeechDetector:
         return np.asarray(probabilities, np.float32)
 
     def _levelled(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scale frames [n, context + frame], each by the level up to it."""
+        """Return frames [n, context + frame], each scaled by the peak level so far."""
         power = np.square(frames[:, _CONTEXT:], dtype=np.float64).sum(1) / FRAME
         levels = np.log(np.maximum(np.sqrt(power), _QUIETEST))
-        # Where a loud frame still counts after a while, less what it lost since:
-        # the maximum over the past of level + loss so far, less the loss until now.
+        # Peak with exponential decay, vectorized in the log domain: peak[n] is the
+        # maximum over i <= n of level[i] - decay * (n - i). Adding decay * i to each
+        # level turns it into a cumulative maximum.
         steps = np.arange(1, len(frames) + 1)
         lost = steps * (_DECAY_DB_S / 20 * np.log(10) * FRAME / SAMPLE_RATE)
         peaks = np.maximum.accumulate(np.maximum(levels + lost, np.log(self._loudest)))
@@ -110,7 +112,7 @@ class SpeechDetector:
         return scaled
 
     def finish(self) -> NDArray[np.float32]:
-        """Return the probability of the last, unfinished frame, if there is one."""
+        """Return the probability [0 or 1] of the last incomplete frame, zero-padded."""
         missing = _CONTEXT + FRAME - len(self._tail)
         if missing == FRAME:
             return np.zeros(0, np.float32)

@@ -1,4 +1,4 @@
-"""Hysteresis: speech probabilities, frame by frame -> segments of speech."""
+"""Hysteresis: speech probabilities per frame to segments of speech."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SpeechOptions:
-    """When a frame begins, continues or ends speech.
+    """Thresholds and durations of the speech segmentation (hysteresis).
 
     Attributes:
-        threshold: A frame at least this probable begins speech.
-        release: A frame less probable than this is a pause.
-        min_speech_s: Shorter speech is dropped (a click, a cough).
-        min_pause_s: A shorter pause does not end a segment.
-        pad_s: Added before and after, since onsets are soft; at most half a pause.
+        threshold: Speech probability at which a segment begins.
+        release: Speech probability below which a frame is a pause.
+        min_speech_s: Shortest segment, in seconds; shorter ones are dropped (clicks).
+        min_pause_s: Shortest pause that ends a segment, in seconds.
+        pad_s: Padding before and after a segment, in seconds, since onsets are soft;
+            at most half of `min_pause_s`.
     """
 
     threshold: float = 0.5
@@ -44,17 +45,17 @@ class SpeechOptions:
 
     @property
     def min_speech(self) -> int:
-        """In frames."""
+        """Shortest segment, in frames."""
         return _frames(self.min_speech_s)
 
     @property
     def min_pause(self) -> int:
-        """In frames, at least 1."""
+        """Shortest pause that ends a segment, in frames; at least 1."""
         return max(1, _frames(self.min_pause_s))
 
     @property
     def pad(self) -> int:
-        """In samples."""
+        """Padding on each side, in samples."""
         return round(self.pad_s * SAMPLE_RATE)
 
 
@@ -64,12 +65,12 @@ def _frames(seconds: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SegmenterState:
-    """The state of a segmenter between two blocks, in frames.
+    """State of a segmenter between two blocks, in frames.
 
     Attributes:
-        n_frames: Frames seen.
+        n_frames: Number of frames so far.
         start: First frame of the open segment; None between segments.
-        last: One past the open segment's last frame that is no pause.
+        last: End (exclusive) of the open segment's last frame that is not a pause.
     """
 
     n_frames: int = 0
@@ -78,15 +79,15 @@ class SegmenterState:
 
 
 class Segmenter:
-    """Hysteresis: speech probabilities, frame by frame, to segments.
+    """Segments of a stream of speech probabilities, by hysteresis.
 
     Args:
         options: Thresholds and durations.
-        state: Where another segmenter stopped; by default at the beginning.
+        state: State to continue from; None: the beginning of a recording.
 
     Attributes:
-        open: The segment that is not finished: from its padded start to the end of its
-            last frame that was not a pause. None between segments.
+        open: The unfinished segment, from its padded start to the end of its last frame
+            that is not a pause. None between segments, and while it is too short.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class Segmenter:
 
     @property
     def state(self) -> SegmenterState:
-        """The state, of use until the next frames."""
+        """Current state; valid until the next frames are pushed."""
         return SegmenterState(self._n, self._start, self._last)
 
     @property
@@ -109,7 +110,7 @@ class Segmenter:
 
     @property
     def unsettled_from(self) -> int:
-        """A sample before which no later segment begins."""
+        """Earliest sample at which an open or later segment can begin."""
         first = self._n if self._start is None else self._start
         return max(0, first * FRAME - self._options.pad)
 
@@ -151,11 +152,11 @@ def find_segments(
     n_samples: int,
     options: SpeechOptions | None = None,
 ) -> list[Segment]:
-    """Return the segments of a whole recording, in order, never overlapping.
+    """Return the segments of a whole recording, in order and without overlap.
 
     Args:
-        probabilities: One per frame of `FRAME` samples.
-        n_samples: Length of the recording; the last frame may reach beyond it.
+        probabilities: Speech probability of each frame of `FRAME` samples.
+        n_samples: Length of the recording; the last frame may end after it.
         options: Thresholds and durations.
     """
     segmenter = Segmenter(options)

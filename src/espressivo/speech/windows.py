@@ -1,9 +1,9 @@
-"""Segments of speech -> windows that the classifier takes, from a stream.
+"""Windowing: segments of speech to the windows that the classifier takes.
 
-A segment of at most `window` samples is one window; up to twice that, two equal
-ones; a longer one gives off whole windows until the rest is at most twice that. So no
-tail is too short to classify, and at most two windows are kept waiting, however long
-someone speaks without a pause.
+A segment of at most `window` samples is one window. A segment of up to twice that
+length becomes two equal windows. A longer one is cut into full windows until the rest
+is at most two windows long. So no tail is too short to classify, and at most two
+windows are buffered, however long someone speaks without a pause.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from espressivo.types import Segment, Signal
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One input of the classifier: its place in the recording, and its samples.
+    """One input of the classifier.
 
-    `signal` holds `segment`'s samples; only when the whole recording is shorter than
-    the classifier's minimum is it longer, by zeros at the end.
+    Attributes:
+        segment: Span of the window in the recording.
+        signal: Samples of the span. If the whole recording is shorter than the
+            classifier's minimum, zeros are appended to reach it.
     """
 
     segment: Segment
@@ -30,11 +32,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowerState:
-    """The state of a windower between two blocks.
+    """State of a windower between two blocks.
 
     Attributes:
-        buffer: The newest samples, which windows yet to come may need.
-        offset: Where the buffer begins in the recording, in samples.
+        buffer: Newest samples, which later windows may need.
+        offset: Start of the buffer in the recording, in samples.
         cut_until: End of the last window of the open segment, in samples.
     """
 
@@ -44,7 +46,7 @@ class WindowerState:
 
 
 def plan_windows(segment: Segment, window: int) -> list[Segment]:
-    """Cut one segment into windows of at most `window` samples, in order."""
+    """Return the windows of one segment, in order, each at most `window` samples."""
     start = segment.start
     windows: list[Segment] = []
     while segment.end - start > 2 * window:
@@ -57,13 +59,13 @@ def plan_windows(segment: Segment, window: int) -> list[Segment]:
 
 
 class Windower:
-    """Cut windows out of a signal as it passes by.
+    """Windows cut from a signal that arrives in blocks.
 
     Args:
         window: Longest window, in samples.
-        minimum: Shortest that the classifier takes; shorter speech is widened evenly
-            into what surrounds it.
-        state: Where another windower stopped; by default at the beginning.
+        minimum: Shortest input of the classifier, in samples; shorter speech is widened
+            evenly into the surrounding signal.
+        state: State to continue from; None: the beginning of a recording.
     """
 
     def __init__(
@@ -78,14 +80,14 @@ class Windower:
 
     @property
     def state(self) -> WindowerState:
-        """The state, of use until the next block."""
+        """Current state; valid until the next block is pushed."""
         tape = self._tape
         buffer = tape.between(tape.start, tape.end)
         return WindowerState(buffer, tape.start, self._cut_until)
 
     @property
     def n_samples(self) -> int:
-        """How much of the recording has passed."""
+        """Number of samples pushed so far."""
         return self._tape.end
 
     def push(self, block: Signal) -> None:
@@ -93,7 +95,7 @@ class Windower:
         self._tape.push(block)
 
     def cut_open(self, segment: Segment) -> list[Window]:
-        """Return the windows that are certain while `segment` still goes on."""
+        """Return the windows of an open segment whose bounds are already final."""
         start = max(segment.start, self._cut_until)
         windows: list[Window] = []
         while segment.end - start > 2 * self._window:
@@ -103,27 +105,30 @@ class Windower:
         return windows
 
     def cut_closed(self, segment: Segment) -> list[Window]:
-        """Return the rest of a finished segment's windows."""
+        """Return the remaining windows of a finished segment."""
         rest = Segment(max(segment.start, self._cut_until), segment.end)
         return [self._at(s) for s in plan_windows(rest, self._window)]
 
     def peek(self, segment: Segment, least: int) -> Window | None:
-        """Return the newest samples of an open segment, at most a window of them.
+        """Return the newest samples of an open segment as a provisional window.
 
         Args:
-            segment: The speech that still goes on.
-            least: None is returned for fewer samples than this, or than the minimum.
+            segment: The open segment.
+            least: Shortest speech to return, in samples.
+
+        Returns:
+            At most `window` samples; None for fewer than `least` or `minimum`.
         """
         start = max(segment.start, self._cut_until, segment.end - self._window)
         span = Segment(start, min(segment.end, self.n_samples))
         return None if span.n_samples < max(least, self._minimum) else self._at(span)
 
     def forget(self, before: int) -> None:
-        """Drop the samples that no window can reach any more.
+        """Drop the buffered samples that no later window can contain.
 
         Args:
-            before: No window yet to come begins before this sample, but for what is
-                added to make it long enough.
+            before: Earliest sample of a later segment. `minimum` more samples are kept,
+                since a short window may be widened to the left.
         """
         self._tape.forget(max(before, self._cut_until) - self._minimum)
 
@@ -139,22 +144,23 @@ class Windower:
 
 
 class _Tape:
-    """The newest samples of a signal, in the blocks in which they came.
+    """Buffer of the newest samples of a signal, kept as the blocks that arrived.
 
-    Joining them at every block would copy all that is kept, many times a second.
+    Concatenating at every block would copy the whole buffer many times a second.
 
     Args:
-        samples: The first ones.
-        start: Where they begin, in samples.
+        samples: First block.
+        start: Position of the first block in the recording, in samples.
     """
 
     def __init__(self, samples: Signal, start: int) -> None:
         self.start, self.end = start, start + len(samples)
         self._blocks = deque([samples])
-        self._first = start  # of the blocks; `start` lies in the first of them
+        # Start of the first block; `start` may be later, inside that block.
+        self._first = start
 
     def push(self, block: Signal) -> None:
-        self._blocks.append(block.copy())  # it may be a part of something large
+        self._blocks.append(block.copy())  # a view would keep a large array alive
         self.end += len(block)
 
     def forget(self, before: int) -> None:
@@ -163,7 +169,7 @@ class _Tape:
             self._first += len(self._blocks.popleft())
 
     def between(self, start: int, end: int) -> Signal:
-        """Return the samples from `start`, or the first that is kept, to `end`."""
+        """Return the samples from `start` (or the first one kept) to `end`."""
         parts: list[Signal] = []
         at = self._first
         for block in self._blocks:
