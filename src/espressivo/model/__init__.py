@@ -1,1 +1,1 @@
-"""A model folder, found, verified and run with onnxruntime."""
+"""Model folders: lookup, verification, and inference with onnxruntime."""

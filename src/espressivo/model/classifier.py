@@ -29,24 +29,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT_VERSION = 1
-"""The model folder's layout that this version reads."""
+"""Version of the model folder's layout that this version of espressivo reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What `model.json` says about the graph beside it.
+    """Model card: the content of `model.json`, which describes `model.onnx`.
 
     Attributes:
         name: Name of the model.
         version: Version of the model.
-        emotions: The columns of the graph's output, in order.
-        window_s: Longest input that the graph is meant for, in seconds.
-        min_s: Shortest input, in seconds.
+        emotions: Emotions in the order of the graph's output columns.
+        window_s: Longest input of the graph, in seconds.
+        min_s: Shortest input of the graph, in seconds.
         temperature: Softmax temperature, already applied inside the graph.
-        sha256: Hash of `model.onnx`, in hexadecimal.
-        profile_head: Card of `profile.onnx`; None: the model takes no profiles.
-        details: The whole of `model.json`: training corpora and their licences,
-            what the weights may be used for, results with protocol and command.
+        sha256: SHA-256 of `model.onnx`, in hexadecimal.
+        profile_head: Card of `profile.onnx`; None if the model supports no profiles.
+        details: The whole `model.json`, including training corpora and their licences,
+            permitted use of the weights, and results with protocol and command.
     """
 
     name: str
@@ -71,7 +71,7 @@ class ModelCard:
 
 
 class Classifier:
-    """Windows -> probabilities; safe to call from several threads at once."""
+    """A loaded model that classifies batches of windows; thread-safe."""
 
     def __init__(
         self, card: ModelCard, session: ort.InferenceSession, folder: Path
@@ -85,10 +85,10 @@ class Classifier:
     def __call__(self, signals: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map [B, samples] at 16 kHz to probabilities [B, emotions].
 
-        Each row is what it would be alone: one thread computes the whole batch.
+        A row does not depend on the batch it is in, since one thread computes it.
 
         Raises:
-            ModelError: The model gives NaN or infinite numbers.
+            ModelError: The output contains NaN or infinite numbers.
         """
         (out,) = self._session.run(["probabilities"], {"samples": signals})
         return finite(out, self.card.name)
@@ -99,7 +99,8 @@ class Classifier:
         """Map [B, samples] to probabilities [B, emotions] and embeddings [B, width].
 
         Raises:
-            ModelError: The model gives no embedding, or NaN or infinite numbers.
+            ModelError: The model has no embedding output, or the output contains NaN
+                or infinite numbers.
         """
         self.require_profile_head()
         names = ["probabilities", "embedding"]
@@ -108,17 +109,19 @@ class Classifier:
         return finite(rows, name), finite(embeddings, name)
 
     def require_profile_head(self) -> ProfileHead:
-        """Return the profile head; it is loaded and verified on the first call.
+        """Return the profile head, which is loaded and verified on the first call.
 
         Raises:
-            ModelError: The model has no such part, or it is not what the card says.
+            ModelError: The model has no profile head, or its file does not match the
+                card.
         """
         if (card := self.card.profile_head) is None:
             raise ModelError(
                 f"{self.card.name} {self.card.version}: takes no speaker's profile; "
                 "train it with profile.fit = true, or use another model"
             )
-        # Late, since few users have a profile; once, though several threads may ask.
+        # Loaded lazily, since few users have a profile. The lock makes concurrent
+        # callers load it only once.
         with self._loading:
             if self._profile_head is None:
                 n_emotions = len(self.card.emotions)
@@ -131,7 +134,7 @@ def load_classifier(folder: Path) -> Classifier:
 
     Raises:
         ModelError: A file is missing or altered, the format is newer than this
-            version of espressivo, or the graph is not one of ours.
+            version of espressivo, or the graph has other inputs or outputs.
     """
     card = read_card(folder)
     path = folder / "model.onnx"
@@ -140,7 +143,7 @@ def load_classifier(folder: Path) -> Classifier:
     _require_interface(path, session, n_emotions)
     if card.profile_head is not None:
         found = last_axes(session).get("embedding", -1)
-        if found not in (card.profile_head.width, None):  # None: a dynamic axis
+        if found not in (card.profile_head.width, None):  # None is a dynamic axis
             raise ModelError(
                 f"{path}: gives no `embedding` "
                 f"[batch, {card.profile_head.width}], which "
@@ -150,10 +153,10 @@ def load_classifier(folder: Path) -> Classifier:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """Read `model.json` of a model folder.
+    """Read the model card (`model.json`) of a model folder.
 
     Raises:
-        ModelError: It is missing, not JSON, incomplete, or of a newer format.
+        ModelError: The card is missing, not JSON, incomplete, or of another format.
     """
     path = folder / "model.json"
     try:

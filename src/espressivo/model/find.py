@@ -1,4 +1,4 @@
-"""A model's name or path -> its folder."""
+"""Lookup of model folders by bundled name or path."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _BUNDLED = Path(__file__).parents[1] / "assets" / "models"
 
 
 def bundled_models() -> list[str]:
-    """Return the names of the models inside the package, sorted."""
+    """Return the names of the models bundled with the package, sorted."""
     return sorted(p.parent.name for p in _BUNDLED.glob("*/model.json"))
 
 
 def find_model(model: str | Path) -> Path:
-    """Return the folder of a bundled model's name, or of a path.
+    """Return the folder of a model, given a bundled name or a path.
 
-    The folder is not verified here: `load_classifier` does that.
+    The folder is not verified here; `load_classifier` does that.
 
     Raises:
-        ModelError: There is neither such a model nor such a folder.
+        ModelError: There is neither a bundled model nor a folder of that name.
     """
-    # A bundled name means the same in every working directory, so it comes first.
+    # Bundled names come first, so that they mean the same in every working directory.
     if (_BUNDLED / model / "model.json").is_file():
         return _BUNDLED / model
     if (path := Path(model)).is_dir():

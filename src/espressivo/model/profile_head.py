@@ -1,6 +1,6 @@
-"""`profile.onnx`: the part of a model that adapts to a speaker's statistics.
+"""Profile head (`profile.onnx`): adapts predictions to a speaker's statistics.
 
-All that it computes is inside its graph, so Python, browser and phone share it.
+The whole computation is inside the graph, so Python, browser and phone share it.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ if TYPE_CHECKING:
 
 FILE = "profile.onnx"
 
-# Names inside published graphs: `traits` is the mean of the feature vectors.
+# Input names of published graphs, which must stay. `traits` is the mean feature vector.
 _INPUTS = ("embedding", "probabilities", "count", "traits")
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileHeadCard:
-    """What `model.json` says about `profile.onnx`.
+    """Card of the profile head: the entry `profile` of `model.json`.
 
     Attributes:
-        sha256: Hash of the file, in hexadecimal.
-        width: Width of the embedding.
-        distance_limit: A recording further than this from a profile is probably of
-            someone else; 1 is how far a recording of the same voice is on average.
-        suspicion: How often a recording of the same voice exceeds the limit, 0 to 1.
+        sha256: SHA-256 of `profile.onnx`, in hexadecimal.
+        width: Length of the embedding.
+        distance_limit: Distance from a profile above which a recording is probably of
+            another speaker; 1 is the mean distance of recordings of the same speaker.
+        suspicion: False alarm rate: share of recordings of the same speaker that exceed
+            the limit, 0 to 1.
     """
 
     sha256: str
@@ -46,11 +47,11 @@ class ProfileHeadCard:
 
 
 def read_profile_head_card(details: dict[str, Any]) -> ProfileHeadCard | None:
-    """Read the entry `profile` of a model's card; None where the model has none.
+    """Return the card in the entry `profile` of `model.json`; None if there is none.
 
     Raises:
-        KeyError: The entry lacks something.
-        ValueError: It holds something else.
+        KeyError: The entry lacks a field.
+        ValueError: A field has another type.
     """
     if (entry := details.get("profile")) is None:
         return None
@@ -63,7 +64,12 @@ def read_profile_head_card(details: dict[str, Any]) -> ProfileHeadCard | None:
 
 
 class ProfileHead:
-    """Embeddings -> probabilities of one speaker; safe to call from several threads."""
+    """A loaded profile head: embeddings to speaker-adapted probabilities; thread-safe.
+
+    Args:
+        card: Card of the profile head.
+        session: ONNX session of `profile.onnx`.
+    """
 
     def __init__(self, card: ProfileHeadCard, session: ort.InferenceSession) -> None:
         self.card = card
@@ -75,14 +81,15 @@ class ProfileHead:
         probabilities: NDArray[np.float32],
         statistics: SpeakerStatistics,
     ) -> NDArray[np.float32]:
-        """Return probabilities [B, emotions] adapted to a speaker.
+        """Return probabilities [B, emotions] adapted to one speaker.
 
         Args:
             embeddings: [B, width].
             probabilities: [B, emotions], without a profile.
-            statistics: The speaker's; if empty, `probabilities` are returned.
+            statistics: Statistics of the speaker; if they are empty, `probabilities`
+                are returned unchanged.
         """
-        # An empty profile must change nothing, not even the last digit.
+        # An empty profile must not change even the last digit: the graph is bypassed.
         if not statistics.n_windows:
             return probabilities
         return self.predict(embeddings, probabilities, *_known(statistics))
@@ -94,13 +101,13 @@ class ProfileHead:
         count: NDArray[np.floating[Any]],
         features: NDArray[np.floating[Any]],
     ) -> NDArray[np.float32]:
-        """Return probabilities [B, emotions], each window with a profile of its own.
+        """Return probabilities [B, emotions], with a separate profile for each window.
 
         Args:
             embeddings: [B, width].
             probabilities: [B, emotions], without a profile.
-            count: [B, 1], windows that each profile was made from.
-            features: [B, features], the mean of their feature vectors.
+            count: [B, 1], number of enrolment windows of each profile.
+            features: [B, features], mean feature vector of each profile.
         """
         return self._run("personal", embeddings, probabilities, count, features)
 
@@ -111,29 +118,32 @@ class ProfileHead:
         count: NDArray[np.floating[Any]],
         features: NDArray[np.floating[Any]],
     ) -> NDArray[np.float32]:
-        """Return how far windows [B] are from profiles, given as to `predict`."""
+        """Return the distance [B] of each window from its profile; see `predict`."""
         found = self._run("distance", embeddings, probabilities, count, features)
         return found[:, 0]
 
     def trust(self, statistics: SpeakerStatistics) -> float:
-        """Return how much a profile counts against the population, 0 to 1."""
+        """Return the weight of a profile against the population, 0 to 1."""
         return float(self._of_mean("trust", statistics, statistics))
 
     def distance(
         self, recording: SpeakerStatistics, statistics: SpeakerStatistics
     ) -> float:
-        """Return how far a recording is from a profile; 1 is usual of the same voice.
+        """Return the distance of a recording from a profile.
+
+        The unit is the mean distance of recordings of the same speaker.
 
         Args:
             recording: Statistics of the recording, not empty.
-            statistics: Statistics of the profile; 0 is returned where they are empty.
+            statistics: Statistics of the profile; if they are empty, the result is 0.
         """
         return float(self._of_mean("distance", recording, statistics))
 
     def _of_mean(
         self, output: str, recording: SpeakerStatistics, statistics: SpeakerStatistics
     ) -> float:
-        # The graph takes windows; the mean of a recording stands for one.
+        # The graph takes windows, so the recording's mean is passed as a single window.
+        # Its layout is that of `features_of`: embedding, probabilities, entropy.
         mean = recording.mean[None].astype(np.float32)
         width = self.card.width
         plain = mean[:, width:-1]
@@ -163,7 +173,7 @@ class ProfileHead:
 def _known(
     statistics: SpeakerStatistics,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return count [1, 1] and mean [1, features] of a speaker."""
+    """Return a speaker's window count [1, 1] and mean features [1, features]."""
     return np.array([[float(statistics.n_windows)]]), statistics.mean[None]
 
 
@@ -173,7 +183,7 @@ def load_profile_head(
     """Load and verify `profile.onnx` of a model folder.
 
     Raises:
-        ModelError: It is missing, altered, or not one of ours.
+        ModelError: The file is missing, altered, or has other inputs or outputs.
     """
     path = folder / FILE
     session = open_verified(path, card.sha256)

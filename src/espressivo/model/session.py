@@ -1,4 +1,4 @@
-"""ONNX sessions: the one place where onnxruntime opens a graph."""
+"""ONNX sessions: the only module in which onnxruntime opens a graph."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def session_options(threads: int = 1) -> ort.SessionOptions:
-    """Return options: quiet, all graph optimizations on.
+    """Return session options: no log output, all graph optimizations.
 
     Args:
-        threads: How many threads one call uses. By default one: callers run several
-            calls at once, which is faster, and makes the numbers of a window the same
-            on every machine.
+        threads: Number of threads of one call. The default is one: running several
+            calls in parallel is faster, and the results do not depend on the number
+            of cores.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Faults are raised too, and the caller reports them in one line.
+    # 4 is FATAL. Errors are raised as exceptions too, and the caller reports them.
     options.log_severity_level = 4
-    # Idle threads would otherwise spin on, and slow the next session's run.
+    # Idle threads would otherwise keep spinning and slow down other sessions.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
@@ -37,29 +37,29 @@ def session_options(threads: int = 1) -> ort.SessionOptions:
 def open_session(
     graph: bytes | Path, options: ort.SessionOptions | None = None
 ) -> ort.InferenceSession:
-    """Open a graph on the CPU.
+    """Open a graph for inference on the CPU.
 
     Args:
-        graph: The content of an ONNX file, or its path.
-        options: By default those of `session_options`.
+        graph: Content of an ONNX file, or its path.
+        options: Session options; None: those of `session_options`.
 
     Raises:
-        Exception: onnxruntime cannot load it (onnxruntime has no public exception
-            types); the caller knows what to tell the user.
+        Exception: onnxruntime cannot load the graph. It has no public exception types,
+            so the caller translates the error.
     """
     options = session_options() if options is None else options
     return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def open_verified(path: Path, sha256: str) -> ort.InferenceSession:
-    """Open a graph of a model folder.
+    """Open a graph of a model folder after checking its SHA-256.
 
     Args:
-        path: The file.
-        sha256: Its hash according to `model.json`, in hexadecimal.
+        path: Path of the ONNX file.
+        sha256: Expected SHA-256 from `model.json`, in hexadecimal.
 
     Raises:
-        ModelError: It is missing, altered, or not for onnxruntime.
+        ModelError: The file is missing or altered, or onnxruntime cannot load it.
     """
     try:
         graph = path.read_bytes()
@@ -74,7 +74,7 @@ def open_verified(path: Path, sha256: str) -> ort.InferenceSession:
             "model.json says; the file was altered or cut off: get the model again"
         )
     try:
-        # The bytes that were hashed, not the file, which may have changed since.
+        # The bytes that were hashed are opened; the file may have changed meanwhile.
         return open_session(graph)
     except Exception as error:
         first = str(error).splitlines()[0]
@@ -82,14 +82,14 @@ def open_verified(path: Path, sha256: str) -> ort.InferenceSession:
 
 
 def finite(found: Any, source: str) -> NDArray[np.float32]:
-    """Return the output of a graph as float32, checked.
+    """Return the output of a graph as float32, checked to be finite.
 
     Args:
-        found: The output.
-        source: How messages call the graph.
+        found: Output of the graph.
+        source: Name of the graph in messages.
 
     Raises:
-        ModelError: It holds NaN or infinite numbers, so the weights must be damaged.
+        ModelError: The output contains NaN or infinite numbers (damaged weights).
     """
     rows = np.asarray(found, np.float32)
     if not np.isfinite(rows).all():
@@ -101,12 +101,15 @@ def finite(found: Any, source: str) -> NDArray[np.float32]:
 
 
 def inputs_of(session: ort.InferenceSession) -> dict[str, tuple[str, int]]:
-    """Return the type and the number of axes of each input."""
+    """Return the element type and the number of axes of each input, by name."""
     return {i.name: (i.type, len(i.shape)) for i in session.get_inputs()}
 
 
 def last_axes(session: ort.InferenceSession) -> dict[str, int | None]:
-    """Return the length of each output's last of two axes; None: not declared."""
+    """Return the length of the second axis of each output, by name.
+
+    None is a dynamic axis; -1 marks an output that does not have two axes.
+    """
     sizes: dict[str, int | None] = {}
     for out in session.get_outputs():
         size = out.shape[1] if len(out.shape) == 2 else -1

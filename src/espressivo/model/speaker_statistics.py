@@ -1,7 +1,7 @@
-"""Sufficient statistics of one speaker's windows, which merge in any order.
+"""Sufficient statistics of one speaker's windows; they merge in any order.
 
-Every window counts by its feature vector: the model's embedding, its probabilities, and
-their entropy. The statistics keep neither audio nor single windows.
+The feature vector of a window is the model's embedding, its probabilities, and their
+entropy. The statistics contain neither audio nor single windows.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeakerStatistics:
-    """Count, mean and spread of the features of windows.
+    """Count, mean and sum of squared deviations of the features of windows.
 
     Attributes:
-        n_windows: How many windows.
-        n_recordings: How many recordings they come from.
-        n_samples: Length of the windows together, in samples at 16 kHz.
-        mean: float64 [features].
-        squares: float64 [features], sum of squared distances from the mean.
+        n_windows: Number of windows.
+        n_recordings: Number of recordings that the windows come from.
+        n_samples: Total length of the windows, in samples at 16 kHz.
+        mean: Mean feature vector, float64 [features].
+        squares: Sum of squared deviations from the mean, float64 [features].
     """
 
     n_windows: int
@@ -35,20 +35,21 @@ class SpeakerStatistics:
 
     @staticmethod
     def empty(n_features: int) -> SpeakerStatistics:
-        """Return the statistics of no window."""
+        """Return statistics of zero windows."""
         return SpeakerStatistics(0, 0, 0, np.zeros(n_features), np.zeros(n_features))
 
     @property
     def variance(self) -> NDArray[np.float64]:
-        """Variance of each feature, float64 [features]; 0 without a window."""
+        """Variance of each feature, float64 [features]; 0 if there is no window."""
         return self.squares / max(1, self.n_windows)
 
     def merged(self, other: SpeakerStatistics) -> SpeakerStatistics:
-        """Return the statistics of both together; the order changes only rounding.
+        """Return the statistics of both sets together; the order changes only rounding.
 
-        Source: Chan et al. (1979), merging of means and sums of squares.
+        Source: Chan et al. (1979), pairwise update of mean and sum of squares.
         """
-        # Squared distances from the mean: differences of sums of squares lose digits.
+        # Deviations from the mean are merged, because a variance computed as a
+        # difference of raw sums of squares loses digits (cancellation).
         n = self.n_windows + other.n_windows
         share = other.n_windows / max(1, n)
         apart = other.mean - self.mean
@@ -63,7 +64,7 @@ class SpeakerStatistics:
     def with_window(
         self, features: NDArray[np.float64], n_samples: int
     ) -> SpeakerStatistics:
-        """Return the statistics after one more window of the same recording."""
+        """Return the statistics with one more window of the same recording."""
         window = SpeakerStatistics(1, 0, n_samples, features, np.zeros_like(features))
         return self.merged(window)
 
@@ -71,7 +72,7 @@ class SpeakerStatistics:
 def features_of(
     embeddings: NDArray[np.float32], probabilities: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Return the feature vectors of windows, float64 [B, width + emotions + 1].
+    """Return feature vectors [B, width + emotions + 1] of windows, float64.
 
     Args:
         embeddings: [B, width].

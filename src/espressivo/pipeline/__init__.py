@@ -1,1 +1,1 @@
-"""The one analysis pass over a recording or a stream: samples -> report."""
+"""The analysis pass over a recording or a stream: samples to report."""

@@ -1,7 +1,7 @@
-"""One pass over one recording: what was found so far, and the report of it.
+"""Analysis pass over one recording: intermediate results and the final report.
 
-Files and streams share it. They differ in which windows are classified together
-(`recordings.py`: batches in threads; `stream.py`: one by one, as they come).
+Files and streams share it. They differ in how windows are batched: `recordings.py`
+classifies batches in threads, `stream.py` each window by itself as it is completed.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 
 class AnalysisPass:
-    """Speech, windows and estimates of one recording.
+    """Segments, windows and estimates of one recording, collected block by block.
 
     Args:
         classifier: A loaded model.
-        speech: When speech begins and ends.
-        profile: Of the speaker in the recording.
-        state: Where another pass stopped; by default at the beginning.
+        speech: Thresholds and durations of the speech segmentation.
+        profile: Profile of the speaker; None: no adaptation.
+        state: State to continue from; None: the beginning of a recording.
 
     Attributes:
-        windows: What classifies the windows.
+        windows: The classifier of windows, with the profile applied.
 
     Raises:
         StateError: The state is of another model, or of another profile.
@@ -68,11 +68,11 @@ class AnalysisPass:
 
     @property
     def n_samples(self) -> int:
-        """How much of the recording has passed."""
+        """Number of samples pushed so far."""
         return self._chunker.n_samples
 
     def state(self, pending: Signal) -> StreamState:
-        """Return all that the pass knows: a pass made from it goes on the same.
+        """Return the complete state, from which another pass can continue.
 
         Args:
             pending: Samples that the caller has not pushed yet.
@@ -90,7 +90,7 @@ class AnalysisPass:
         )
 
     def push(self, block: Signal) -> list[Window]:
-        """Take the next samples; return the windows that they complete, in order."""
+        """Add the next samples and return the windows that they complete, in order."""
         segments, windows = self._chunker.push(block)
         self._segments += segments
         return windows
@@ -102,19 +102,23 @@ class AnalysisPass:
         return windows
 
     def peek(self, least: int) -> Window | None:
-        """Return the newest speech before its window is certain.
+        """Return a provisional window of the newest speech of an open segment.
 
         Args:
-            least: None is returned for fewer samples of speech than this.
+            least: Shortest speech to return, in samples.
+
+        Returns:
+            None if no segment is open, or if it is shorter than `least`.
         """
         return self._chunker.peek(least)
 
     def add(self, predictions: Sequence[Prediction]) -> list[Estimate]:
-        """Add windows in their order, and return their estimates."""
+        """Add predictions of windows, in order, and return their estimates."""
         adapted = self.windows.adapt(predictions)
         for each in adapted:
             if self._speaker_statistics is not None and each.features is not None:
-                # One by one: the sums must not depend on how many come at once.
+                # Windows are added one at a time, so that the floating-point sums do
+                # not depend on the batch size.
                 self._speaker_statistics = self._speaker_statistics.with_window(
                     each.features, each.plain.segment.n_samples
                 )
@@ -124,7 +128,7 @@ class AnalysisPass:
         return estimates
 
     def forget(self, n_kept: int) -> None:
-        """Keep the newest `n_kept` windows and segments, and sums of the older ones."""
+        """Keep the newest `n_kept` windows and segments; reduce older ones to sums."""
         while len(self._estimates) > n_kept:
             without = self._without.pop(0) if self._without else None
             self._earlier = self._earlier.with_window(self._estimates.pop(0), without)
@@ -136,14 +140,15 @@ class AnalysisPass:
             self._earlier = replace(self._earlier, n_speech=n_speech)
 
     def report(self, name: str, warnings: Sequence[str] = ()) -> Report:
-        """Return the report of a pass that is finished.
+        """Return the report of a finished pass.
 
         Args:
-            name: What the report calls the recording.
-            warnings: What went wrong while it was decoded.
+            name: Name of the recording in the report.
+            warnings: Non-fatal faults of the decoding.
         """
         card, statistics, use = self._card, self._speaker_statistics, None
         if statistics is not None:
+            # Profiles count recordings with speech only.
             if statistics.n_windows:
                 statistics = replace(statistics, n_recordings=1)
             use = self.windows.profile_use(statistics, self._without)

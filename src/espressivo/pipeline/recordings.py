@@ -1,7 +1,7 @@
-"""A whole recording through the analysis pass, in constant memory.
+"""Analysis of a whole recording with a thread pool, in constant memory.
 
-The calling thread finds speech; a small pool classifies windows meanwhile, one batch a
-thread, and never falls far behind.
+The calling thread decodes and detects speech while the pool classifies windows, one
+batch per thread. The caller waits when too many batches are queued (backpressure).
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ if TYPE_CHECKING:
     from espressivo.speech.windows import Window
     from espressivo.types import Signal
 
-_AT_ONCE = 64  # windows added together: one call of the profile head for all of them
+_AT_ONCE = 64  # windows that share one call of the profile head
 
 
 def run_recording(
     analysis: AnalysisPass, blocks: Iterable[Signal], *, threads: int, batch_size: int
 ) -> None:
-    """Push a whole recording into a pass that is at its beginning, and finish it.
+    """Run a new analysis pass over a whole recording, up to its end.
 
     Args:
-        analysis: The pass.
+        analysis: A pass at the beginning of a recording.
         blocks: The recording's samples, in order.
-        threads: How many batches are classified at once.
-        batch_size: How many windows one call of the model takes.
+        threads: Number of batches that are classified in parallel.
+        batch_size: Number of windows per call of the model.
     """
     pool = ThreadPoolExecutor(threads, "classify")
     batches = _Batches(analysis, pool, batch_size)
     try:
         for block in blocks:
             batches.submit(analysis.push(block))
-            # So far ahead every thread has work, and few windows wait in memory.
+            # Backpressure: two batches per thread keep all threads busy while few
+            # windows wait in memory.
             batches.collect(n_left=2 * threads)
         batches.submit(analysis.finish(), whole=True)
         batches.collect(n_left=0)
@@ -48,7 +49,7 @@ def run_recording(
 
 
 class _Batches:
-    """Windows on their way through the pool; their order is kept."""
+    """Batches of windows in the thread pool; results are added in order."""
 
     def __init__(
         self, analysis: AnalysisPass, pool: ThreadPoolExecutor, batch_size: int
@@ -59,7 +60,12 @@ class _Batches:
         self._done: list[Prediction] = []
 
     def submit(self, windows: list[Window], *, whole: bool = False) -> None:
-        """Start batches when enough windows wait; with `whole`, of all that wait."""
+        """Queue windows and start full batches.
+
+        Args:
+            windows: The next windows, in order.
+            whole: Start batches of all queued windows, even if the last is not full.
+        """
         self._waiting += windows
         if len(self._waiting) < self._size and not whole:
             return
@@ -81,6 +87,6 @@ class _Batches:
                 self.add()
 
     def add(self) -> None:
-        """Add the windows that are done to the pass."""
+        """Add the predictions that are done to the pass."""
         done, self._done = self._done, []
         self._analysis.add(done)

@@ -1,4 +1,4 @@
-"""The state of a stream, as a value that can be saved and restored."""
+"""State of a stream: a value that can be saved and restored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT = "espressivo.stream/"
 FORMAT_VERSION = 1
-# What numpy, zipfile and json raise for content that is damaged.
+# Exceptions that numpy, zipfile and json raise for damaged content.
 _UNREADABLE = (
     *(EOFError, OSError, ValueError, KeyError, TypeError),
     zipfile.BadZipFile,
@@ -35,20 +35,20 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamState:
-    """Everything that a stream knows between two chunks.
+    """Complete state of a stream between two chunks.
 
-    It holds up to three windows of audio: what was said just now.
+    It contains up to three windows of recent audio, so a saved state is private.
 
     Attributes:
-        model_sha256: Hash of the model's graph.
-        speaker: Whose profile is applied; None without one.
-        chunker: State of detector, hysteresis and windower; None at the beginning.
-        pending: Samples that do not fill a frame yet.
-        segments: Segments that the report will name.
-        estimates: Windows that the report will name.
-        without: The same windows without the profile; empty without one.
+        model_sha256: SHA-256 of the model's graph.
+        speaker: Speaker of the profile in use; None without a profile.
+        chunker: State of detector, segmenter and windower; None at the beginning.
+        pending: Samples of an incomplete frame.
+        segments: Segments to list in the report, in order.
+        estimates: Estimates of the windows to list in the report, in order.
+        without: Estimates of the same windows without the profile; empty without one.
         earlier: Sums over older windows.
-        speaker_statistics: What a profile can learn; None without one.
+        speaker_statistics: Statistics for updating a profile; None without one.
     """
 
     model_sha256: str
@@ -62,7 +62,7 @@ class StreamState:
     speaker_statistics: SpeakerStatistics | None = None
 
     def to_bytes(self) -> bytes:
-        """Return the content of a file: a zip of arrays and JSON, with checksums."""
+        """Return the state as an .npz file: arrays and JSON, with CRC-32 checksums."""
         details: dict[str, Any] = {
             "schema": f"{FORMAT}{FORMAT_VERSION}",
             "model_sha256": self.model_sha256,
@@ -83,7 +83,7 @@ class StreamState:
                 "tail": detector.tail,
                 "buffer": windower.buffer,
             }
-            # Keys of format 1 keep their old names, so that saved streams go on.
+            # Keys of format 1 keep their old names, so that saved streams stay valid.
             details["cutter"] = {
                 "loudest": detector.loudest,
                 "segmenter": asdict(chunker.segmenter),
@@ -101,13 +101,13 @@ class StreamState:
 
     @staticmethod
     def from_bytes(content: bytes) -> StreamState:
-        """Read what `to_bytes` wrote.
+        """Return the state that `to_bytes` encoded.
 
         Raises:
-            StateError: It is something else, damaged, or of a later version.
+            StateError: The content is damaged, of another kind, or of another version.
         """
         try:
-            # No pickles, which run code: the content may come from a stranger.
+            # Pickles can run code, and the content may come from an untrusted source.
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             details = json.loads(arrays["details"].tobytes())

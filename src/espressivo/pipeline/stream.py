@@ -1,7 +1,7 @@
-"""A signal that is analysed while it comes in, for minutes or without an end.
+"""Streaming analysis: a signal is analysed while it arrives, without a length limit.
 
-The result depends on the signal alone, never on how it was cut into chunks: the stream
-works by frames of 32 ms, and looks at unfinished speech at fixed times.
+The result depends only on the signal, not on its division into chunks: the stream
+processes frames of 32 ms and makes provisional estimates at fixed times.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     from espressivo.speech.segments import SpeechOptions
     from espressivo.speech.windows import Window
 
-_LEAST = SAMPLE_RATE  # less speech than a second says little
-_BLOCK = 900 * FRAME  # a longer chunk is worked off in pieces of this
+_LEAST = SAMPLE_RATE  # a provisional estimate of less than 1 s of speech is unreliable
+_BLOCK = 900 * FRAME  # longer chunks are processed in blocks of this size (28.8 s)
 
 
 class Stream:
-    """A recording that has no end yet; made by `Analyzer.stream`.
+    """An analysis of a recording in progress; created by `Analyzer.stream`.
 
     Args:
         classifier: A loaded model.
-        speech: When speech begins and ends.
-        profile: Of the speaker in the stream.
-        hop_s: How often unfinished speech is estimated, in seconds; 0: never.
-        history: How many windows and segments the report names; of older ones only
-            sums are kept, so that memory is bounded.
-        state: Where another stream stopped; by default at the beginning.
+        speech: Thresholds and durations of the speech segmentation.
+        profile: Profile of the speaker; None: no adaptation.
+        hop_s: Interval of provisional estimates of open segments, in seconds; 0: none.
+        history: Number of windows and segments that the report lists. Older ones are
+            reduced to sums, so that memory is bounded.
+        state: State to continue from; None: the beginning of a recording.
 
     Raises:
         StateError: The state is of another model, or of another profile.
@@ -66,39 +66,41 @@ class Stream:
             )
         self._analysis = AnalysisPass(classifier, speech, profile, state)
         self._pending = np.zeros(0, np.float32) if state is None else state.pending
-        # Whole frames, since speech is found by frames.
+        # The hop is rounded to whole frames, since the VAD works by frames.
         self._hop = max(1, round(hop_s * SAMPLE_RATE / FRAME)) * FRAME if hop_s else 0
         self._history = history
         self._finished = False
 
     @property
     def state(self) -> StreamState:
-        """All that the stream knows: a stream made from it goes on the same."""
+        """Complete state, from which another stream can continue."""
         return self._analysis.state(self._pending)
 
     @property
     def duration_s(self) -> float:
-        """How much has come in, in seconds."""
+        """Length of the signal so far, in seconds."""
         return (self._analysis.n_samples + len(self._pending)) / SAMPLE_RATE
 
     def push(self, chunk: NDArray[Any]) -> list[Estimate]:
-        """Add samples; return the estimates that they complete, oldest first.
+        """Add samples and return the estimates that they complete, oldest first.
 
-        Estimates of speech that still goes on are marked `provisional`: a later one
-        covers the same speech with more context.
+        Estimates of open segments are marked `provisional`; a later estimate covers
+        the same speech with more context.
 
         Args:
-            chunk: [samples] at 16 kHz, any number: floats in -1..1 or PCM integers.
+            chunk: [samples] at 16 kHz, of any length: floats in -1..1 or PCM integers.
 
         Raises:
-            AudioError: It is not audio; nothing of it was taken in.
-            StateError: The stream was finished.
+            AudioError: The chunk is not audio; the stream is unchanged.
+            StateError: The stream is finished.
         """
         self._require_open()
         signal = from_array(chunk, SAMPLE_RATE)
         pending = np.concatenate([self._pending, signal])
         estimates: list[Estimate] = []
-        at = 0  # the rest is copied once: a chunk may be an hour
+        # An index, not slicing off the front: a chunk may be an hour long, and the rest
+        # is copied only once.
+        at = 0
         while (n_left := len(pending) - at) >= FRAME:
             n = self._step(n_left)
             estimates += self._classify(self._analysis.push(pending[at : at + n]))
@@ -110,13 +112,13 @@ class Stream:
         return estimates
 
     def finish(self, name: str = "stream") -> Report:
-        """End the recording.
+        """End the recording and return its report.
 
         Args:
-            name: What the report calls it.
+            name: Name of the recording in the report.
 
         Raises:
-            StateError: The stream was finished before.
+            StateError: The stream is already finished.
         """
         self._require_open()
         self._finished = True
@@ -130,7 +132,10 @@ class Stream:
             raise StateError("the stream is finished; begin another one")
 
     def _step(self, n_left: int) -> int:
-        """Return how many samples to take, in whole frames: not past the next look."""
+        """Return the size of the next block: whole frames, up to the next hop at most.
+
+        Blocks end at each hop, so that provisional estimates come at fixed times.
+        """
         n = min(n_left // FRAME * FRAME, _BLOCK)
         if not self._hop:
             return n
@@ -139,7 +144,7 @@ class Stream:
     def _classify(self, windows: Iterable[Window]) -> list[Estimate]:
         estimates: list[Estimate] = []
         for window in windows:
-            # Each alone: which windows come together depends on the chunks.
+            # One window per call: batches would depend on the division into chunks.
             estimates += self._analysis.add(self._analysis.windows.predict([window]))
         return estimates
 

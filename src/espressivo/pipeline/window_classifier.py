@@ -1,4 +1,4 @@
-"""Windows -> predictions of the model -> estimates, by a speaker's profile if given."""
+"""Classification of windows, with optional adaptation to a speaker's profile."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class Prediction(NamedTuple):
-    """What the model gives for one window.
+    """Output of the model for one window.
 
     Attributes:
-        plain: The estimate without a profile.
-        embedding: float32 [width]; None without a profile, which alone needs it.
+        plain: Estimate without a profile.
+        embedding: Embedding, float32 [width]; None without a profile.
     """
 
     plain: Estimate
@@ -35,12 +35,12 @@ class Prediction(NamedTuple):
 
 
 class Adapted(NamedTuple):
-    """The final estimate of one window, and what a profile can learn from it.
+    """Final estimate of one window, and its features for updating a profile.
 
     Attributes:
-        estimate: By the profile, if there is one; otherwise the model's own.
-        plain: The estimate without a profile.
-        features: float64 [features]; None without a profile.
+        estimate: Estimate adapted by the profile; equal to `plain` without one.
+        plain: Estimate without a profile.
+        features: Feature vector, float64 [features]; None without a profile.
     """
 
     estimate: Estimate
@@ -49,21 +49,21 @@ class Adapted(NamedTuple):
 
 
 class WindowClassifier:
-    """A model and, if given, the profile of the speaker.
+    """A classifier of windows: a model and, optionally, a speaker's profile.
 
     Args:
         classifier: A loaded model.
-        profile: Of the speaker in the recording.
+        profile: Profile of the speaker; None: no adaptation.
     """
 
     def __init__(self, classifier: Classifier, profile: Profile | None) -> None:
         self._classifier, self._profile = classifier, profile
 
     def predict(self, windows: Sequence[Window]) -> list[Prediction]:
-        """Run the model on one batch; safe to call from several threads at once.
+        """Run the model on one batch; thread-safe.
 
         Args:
-            windows: One or more, of equal lengths.
+            windows: One or more windows of equal length.
         """
         signals = np.stack([window.signal for window in windows])  # [B, samples]
         spans = [window.segment for window in windows]
@@ -75,7 +75,7 @@ class WindowClassifier:
         return [Prediction(*pair) for pair in pairs]
 
     def adapt(self, predictions: Sequence[Prediction]) -> list[Adapted]:
-        """Apply the profile to predictions of any lengths, in one batch."""
+        """Apply the profile to predictions in one batch; lengths may differ."""
         plain = [prediction.plain for prediction in predictions]
         if self._profile is None or not predictions:
             return [Adapted(estimate, estimate) for estimate in plain]
@@ -91,11 +91,11 @@ class WindowClassifier:
     def profile_use(
         self, recording: SpeakerStatistics, without: Sequence[Estimate]
     ) -> ProfileUse | None:
-        """Return what the profile did to a recording; None without a profile.
+        """Return the profile's effect on a recording; None without a profile.
 
         Args:
             recording: Statistics of the recording alone.
-            without: Its windows without the profile.
+            without: Estimates of its windows without the profile.
         """
         if (profile := self._profile) is None:
             return None
