@@ -1,1 +1,1 @@
-"""Figures of what the runtime finds (matplotlib, extra `plot`)."""
+"""Figures of reports and benchmarks (matplotlib, extra `plot`)."""

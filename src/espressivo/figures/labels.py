@@ -1,4 +1,4 @@
-"""Labels of marks, placed where they cover least, and logarithmic axes."""
+"""Placement of labels with little overlap, and logarithmic axes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation
     from matplotlib.transforms import Bbox
 
-# Where a label may stand: points from its mark, the nearest first.
+# Candidate offsets of a label from its mark, in points, the nearest first.
 _PLACES = tuple(
     (round(r * np.cos(angle)), round(r * np.sin(angle)))
     for r in (12, 20, 30, 42, 56)
@@ -24,7 +24,7 @@ _PLACES = tuple(
 
 
 def add_label(ax: Axes, text: str, at: tuple[float, float]) -> Annotation:
-    """Name a mark, joined to it by a thin line; `separate` finds its place."""
+    """Add a label joined to its mark by a thin line; `separate` moves it later."""
     label = ax.annotate(
         text,
         at,
@@ -36,12 +36,15 @@ def add_label(ax: Axes, text: str, at: tuple[float, float]) -> Annotation:
         arrowprops={"arrowstyle": "-", "color": PALE, "linewidth": 0.6, "shrinkA": 1},
         bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
     )
-    label.set_in_layout(False)  # it stands within the panel
+    label.set_in_layout(False)  # the layout must not shrink the panel for labels
     return label
 
 
 def scale_axis(ax: Axes, which: Literal["x", "y"], values: Sequence[float]) -> None:
-    """Make an axis logarithmic, with plain numbers, where values span five times."""
+    """Make an axis logarithmic if its values span a factor of five or more.
+
+    Tick labels are plain numbers. Axes with values of 0 or less stay linear.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator  # noqa: PLC0415  # slow
 
     if min(values) <= 0 or max(values) < 5 * min(values):
@@ -57,12 +60,12 @@ def scale_axis(ax: Axes, which: Literal["x", "y"], values: Sequence[float]) -> N
 def separate(
     ax: Axes, labels: Sequence[Annotation], ends: Sequence[Sequence[float]] = ()
 ) -> None:
-    """Move each label to where it covers least of marks, intervals and other labels.
+    """Move each label to the candidate place with the least overlap (greedy search).
 
     Args:
-        ax: The axes, drawn before, so that their layout is known.
-        labels: As `add_label` returns them.
-        ends: Ends of each mark's interval on the y axis; empty for none.
+        ax: Axes that have been drawn, so that their layout is final.
+        labels: Labels from `add_label`.
+        ends: Ends of each mark's interval on the y axis; empty: no intervals.
     """
     from matplotlib.text import Text  # noqa: PLC0415  # slow
     from matplotlib.transforms import Bbox as Box  # noqa: PLC0415  # slow
@@ -80,7 +83,8 @@ def separate(
         )
         bars.append(Box.from_extents(*(tips.min(0) - 2), *(tips.max(0) + 2)))
     inside = ax.get_window_extent()
-    for label in 2 * list(labels):  # again, now that the others have a place
+    # The second pass corrects the first, in which later labels had no place yet.
+    for label in 2 * list(labels):
         others = marks + boxes([other for other in labels if other is not label])
         costs = []
         for x, y in _PLACES:

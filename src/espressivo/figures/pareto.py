@@ -1,4 +1,4 @@
-"""The Pareto front of points with a cost and a value."""
+"""Pareto front of points with a cost and a value."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def pareto_front(
     *,
     high_is_good: bool = False,
 ) -> list[T]:
-    """Return the points that no other is better than at the same cost or less.
+    """Return the Pareto front: points whose value no cheaper point reaches.
 
     Args:
-        points: Any number.
-        place: Point -> its cost, of which less is better, and its value.
-        high_is_good: Whether more of the value is better.
+        points: Any number of points.
+        place: Function that returns a point's cost (less is better) and its value.
+        high_is_good: True if a higher value is better, False if a lower one is.
 
     Returns:
-        Sorted by cost; one of several points at the same place.
+        The front sorted by cost; of points with equal cost and value, the first.
 
     Examples:
         >>> marks = [(1.0, 30.0), (2.0, 20.0), (3.0, 25.0)]  # size, time

@@ -1,4 +1,4 @@
-"""The style of all figures: colours, canvas, saving (matplotlib)."""
+"""Common style of all figures: colours, canvas, saving (matplotlib)."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#0072b2"
-"""Blue: our results."""
+"""Blue, for our results."""
 PALE = "#8c8c8c"
-"""Grey: results beside ours. It differs from `INK` in the common kinds of colour
-blindness, and in print without colour (after Okabe and Ito, 2008)."""
+"""Grey, for results that ours are compared with. It is distinct from `INK` in the
+common kinds of colour blindness and in greyscale print (after Okabe and Ito, 2008)."""
 ACCENT = "#d55e00"
-"""Vermilion: what a figure points at."""
+"""Vermilion, for highlighted results."""
 
 
 def canvas(width: float, height: float) -> Figure:
-    """Return an empty figure, size in inches; without pyplot it needs no display."""
+    """Return an empty figure of a size in inches.
+
+    It is created without pyplot, which would need a display.
+    """
     from matplotlib.figure import Figure  # noqa: PLC0415  # slow
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def panels(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure of n panels, three in a row, each of that size in inches."""
+    """Return a figure with `n` panels, three per row, each of a size in inches."""
     n_columns = min(3, n)
     n_rows = -(-n // n_columns)
     figure = canvas(0.8 + width * n_columns, 0.3 + height * n_rows)
@@ -39,24 +42,25 @@ def panels(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a .png, .svg or .pdf, the same bytes for the same figure."""
+    """Write a figure as .png, .svg or .pdf; equal figures give equal bytes."""
     import matplotlib as mpl  # noqa: PLC0415  # slow
 
+    # Creation dates and the random ids of SVG would change the bytes at every run.
     dates: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with mpl.rc_context({"svg.hashsalt": "espressivo"}):
         figure.savefig(path, dpi=150, metadata=dates.get(path.suffix.lower()))
 
 
 def wrapped(text: str, width: int) -> str:
-    """Break lines that are longer than `width` letters."""
+    """Return text with lines wrapped at `width` characters."""
     return "\n".join(textwrap.fill(line, width) for line in text.split("\n"))
 
 
 def headline(ax: Axes, text: str, width: int) -> None:
-    """Set a title on the left, wrapped."""
+    """Set a left-aligned title, wrapped at `width` characters."""
     ax.set_title(wrapped(text, width), loc="left", fontsize=10)
 
 
 def bare(ax: Axes) -> None:
-    """Leave out the frame's upper and right side."""
+    """Hide the upper and right side of the frame."""
     ax.spines[["top", "right"]].set_visible(False)

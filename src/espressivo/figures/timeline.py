@@ -1,4 +1,4 @@
-"""Reports as timelines: stacked probabilities over time."""
+"""Timelines of reports: stacked probabilities over time."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ COLOURS = {
     Emotion.NEUTRAL: "#8c8c8c",
     Emotion.SADNESS: "#0072b2",
 }
-"""They differ in the common kinds of colour blindness (after Okabe and Ito, 2008)."""
+"""Colour of each emotion, distinct in the common kinds of colour blindness (after Okabe
+and Ito, 2008)."""
 
 _FORMATS = (".png", ".svg", ".pdf")
 
 
 def require_format(path: Path) -> None:
-    """Check the path of a figure before the work begins.
+    """Check a figure's path and matplotlib before the analysis begins.
 
     Raises:
-        EspressivoError: matplotlib would not know the format, or there is no folder.
+        EspressivoError: The format is unknown, or the folder does not exist.
+        ModuleNotFoundError: matplotlib is not installed.
     """
     if path.suffix.lower() not in _FORMATS:
         raise EspressivoError(
@@ -38,11 +40,11 @@ def require_format(path: Path) -> None:
         )
     if not path.absolute().parent.is_dir():
         raise EspressivoError(f"{path}: there is no folder {path.parent}; make it")
-    import matplotlib as mpl  # noqa: F401, PLC0415  # missing: say so now
+    import matplotlib as mpl  # noqa: F401, PLC0415  # fails early if not installed
 
 
 def plot_timelines(reports: Sequence[Report], path: Path) -> None:
-    """Draw one timeline a recording, stacked probabilities over time, into `path`."""
+    """Write a figure with one timeline of stacked probabilities per recording."""
     from matplotlib.figure import Figure  # noqa: PLC0415  # no pyplot: no display
 
     figure = Figure(figsize=(9, 0.9 + 1.7 * len(reports)), layout="constrained")

@@ -1,1 +1,1 @@
-"""Files written whole or not at all, locks between processes, tables of rows."""
+"""Atomic file writes, locks between processes, and reading of tables."""

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is whole or not there, whatever kills the process."""
+"""Atomic writes: a file is complete or absent, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
 def replacing(
     path: Path, *, durable: bool = False, errors: tuple[type[Exception], ...] = ()
 ) -> Iterator[Path]:
-    """Yield a path to write to; that file replaces `path` in one step at the end.
+    """Yield a temporary path, whose file replaces `path` atomically at the end.
 
-    An error, such as a full disk, leaves `path` as it was and nothing beside it; what
-    a killed process leaves has a name that begins with a dot and ends in `.partial`.
+    An error, such as a full disk, leaves `path` unchanged and removes the temporary
+    file. A killed process leaves a file named `.NAME.*.partial`.
 
     Args:
-        path: The file to replace, or to make.
-        durable: Whether it has to be on the disk at the end, in case of a power cut.
-        errors: What the library that writes raises in place of OSError.
+        path: File to replace or create.
+        durable: Flush to the disk (fsync), so that the file survives a power cut.
+        errors: Exceptions that the writing library raises in place of OSError.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
-    # Threads and processes may write the same file at once.
+    # The name is unique, since threads and processes may write the same file at once.
+    # It is in the same folder, since a rename is atomic within one file system only.
     mark = f"{os.getpid()}-{threading.get_ident()}"
     partial = path.with_name(f".{path.name}.{mark}.partial")
     try:
@@ -53,8 +54,8 @@ def _flush(path: Path) -> None:
 
 
 def flush_names(folder: Path) -> None:
-    """Wait until the names of a folder's files are on the disk."""
-    if os.name == "nt":  # it cannot open folders, and needs no such call
+    """Flush a folder's entries to the disk, so that renames survive a power cut."""
+    if os.name == "nt":  # Windows cannot open folders, and needs no such call
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -64,6 +65,6 @@ def flush_names(folder: Path) -> None:
 
 
 def write_text(text: str, path: Path, *, durable: bool = False) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a UTF-8 text file atomically; see `replacing`."""
     with replacing(path, durable=durable) as partial:
         partial.write_text(text, "utf-8")

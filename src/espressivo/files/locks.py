@@ -1,6 +1,7 @@
-"""Lock files, which the system frees when the process that holds one is killed.
+"""Lock files; the operating system releases them when their process is killed.
 
-Not the library filelock: its import takes 15 ms, a twentieth of `espressivo analyze`.
+The library filelock is not used, since its import takes 15 ms, a twentieth of
+`espressivo analyze`.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ _PAUSE_S = 0.002
 
 @contextmanager
 def locked(path: Path, patience_s: float) -> Iterator[None]:
-    """Hold a lock file; it is created if needed, and stays.
+    """Hold an exclusive lock on a file, which is created if needed and never deleted.
 
     Args:
-        path: The lock file.
-        patience_s: How long to wait for it, in seconds.
+        path: Path of the lock file.
+        patience_s: Longest time to wait for the lock, in seconds.
 
     Raises:
-        TimeoutError: Another process or thread has held it for that long.
-        OSError: It cannot be opened.
+        TimeoutError: Another process or thread held the lock for that long.
+        OSError: The file cannot be opened.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -56,4 +57,4 @@ def locked(path: Path, patience_s: float) -> Iterator[None]:
                 time.sleep(_PAUSE_S)
         yield
     finally:
-        os.close(descriptor)  # closing frees the lock
+        os.close(descriptor)  # closing releases the lock

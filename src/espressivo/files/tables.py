@@ -1,4 +1,4 @@
-"""Rows of a user's table, .csv or .parquet, each with its place in the file."""
+"""Reading of user tables (.csv or .parquet), with each row's place in the file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_rows(
     optional: Sequence[str],
     error: type[EspressivoError],
 ) -> list[Row]:
-    """Read the rows of a table, as `iter_rows` yields them."""
+    """Return the rows of a table as a list; see `iter_rows`."""
     return list(iter_rows(table, what, required, optional, error))
 
 
@@ -33,17 +33,17 @@ def iter_rows(
     optional: Sequence[str],
     error: type[EspressivoError],
 ) -> Iterator[Row]:
-    """Yield the rows of a table as text, stripped; an empty cell is an empty text.
+    """Yield the rows of a table as stripped text; empty cells are empty strings.
 
     Args:
-        table: A `.csv` in UTF-8 or a `.parquet`; more columns are allowed.
-        what: What messages call the table, such as `manifest`.
-        required: Columns that it must have.
-        optional: Columns that it may have.
-        error: Raised when it cannot be read, or lacks a column.
+        table: Path of a UTF-8 `.csv` or a `.parquet`; other columns are allowed.
+        what: Kind of the table in messages, such as `manifest`.
+        required: Names of columns that must be present.
+        optional: Names of columns that are read if present.
+        error: Exception type to raise if the table is unreadable or lacks a column.
 
     Yields:
-        The place (`line 3`, `row 2`), and that row.
+        Place of the row (`line 3`, `row 2`), and its cells by column name.
     """
     suffix = table.suffix.lower()
     if suffix == ".csv":
@@ -60,12 +60,13 @@ def _csv_rows(
     table: Path, required: Sequence[str], error: type[EspressivoError]
 ) -> Iterator[Row]:
     try:
-        # Spreadsheets put a byte order mark in front.
+        # Spreadsheet programs write a byte order mark, which `utf-8-sig` skips.
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             _require_columns(table, reader.fieldnames or (), required, error)
             for row in reader:
-                # It may be shorter than the header, or longer: then the key is None.
+                # DictReader fills short rows with None and collects surplus cells under
+                # the key None.
                 found = {k: (v or "").strip() for k, v in row.items() if k}
                 yield f"line {reader.line_num}", found
     except (UnicodeDecodeError, csv.Error) as cause:

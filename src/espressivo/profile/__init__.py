@@ -1,4 +1,4 @@
-"""Profiles of speakers: what their voice is like on average, without labels."""
+"""Speaker profiles: unlabelled statistics of a speaker's voice (enrolment)."""
 
 from espressivo.profile.profile import Profile, create, delete, learn
 

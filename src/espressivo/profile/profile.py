@@ -1,7 +1,7 @@
-"""Profiles: what one model finds in a speaker's voice on average, without labels.
+"""Speaker profiles: enrolment without labels, by statistics of a model's features.
 
 A profile is a few kilobytes: the statistics of the windows that it was made from. It
-holds no audio, and belongs to one model.
+contains no audio, and it is valid for one model only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _COUNTS = ("n_windows", "n_recordings", "n_samples")
 
 
 class HasSpeakerStatistics(Protocol):
-    """What a profile learns from: a report, or another profile of the speaker."""
+    """A source of speaker statistics: a report, or another profile of the speaker."""
 
     @property
     def model(self) -> str:
@@ -45,16 +45,16 @@ class HasSpeakerStatistics(Protocol):
 
     @property
     def model_sha256(self) -> str:
-        """Hash of the model's graph."""
+        """SHA-256 of the model's graph."""
 
     @property
     def speaker_statistics(self) -> SpeakerStatistics | None:
-        """The statistics; None in a report that was made without a profile."""
+        """Statistics of the windows; None in a report made without a profile."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """The statistics of a speaker's voice in one model; immutable.
+    """Statistics of a speaker's voice in the features of one model; immutable.
 
     >>> import espressivo
     >>> analyzer = espressivo.load_model()
@@ -66,8 +66,8 @@ class Profile:
         speaker: Name of the profile.
         model: Name of the model.
         model_version: Version of the model.
-        model_sha256: Hash of the model's graph.
-        speaker_statistics: Statistics of the windows that it was made from.
+        model_sha256: SHA-256 of the model's graph.
+        speaker_statistics: Statistics of the windows that the profile was made from.
     """
 
     speaker: str
@@ -78,10 +78,10 @@ class Profile:
 
     @staticmethod
     def new(speaker: str, classifier: Classifier) -> Profile:
-        """Return the profile of a speaker without any recording yet.
+        """Return an empty profile of a speaker.
 
         Raises:
-            ModelError: The model takes no profiles.
+            ModelError: The model supports no profiles.
         """
         card, statistics = (
             classifier.card,
@@ -91,14 +91,14 @@ class Profile:
 
     @staticmethod
     def load(speaker: str | Path) -> Profile:
-        """Read a profile.
+        """Read a profile from its file.
 
         Args:
-            speaker: A name, or a path ending in .json.
+            speaker: Name of the profile, or a path ending in .json.
 
         Raises:
-            ProfileError: There is none, or it is damaged, edited, or of a later
-                version of espressivo.
+            ProfileError: There is no such profile, or it is damaged, edited, or of
+                another version of espressivo.
         """
         path = profile_path(speaker)
         content = read_content(path)
@@ -108,29 +108,30 @@ class Profile:
             raise ProfileError(f"{path}: makes no sense ({error}); {REMEDY}") from error
 
     def save(self, path: str | Path | None = None) -> Path:
-        """Write the profile, whole or not at all, and return its path.
+        """Write the profile atomically and return its path.
 
-        An existing file is replaced, whoever wrote it; use `learn` to add to it.
+        An existing profile is replaced; use `learn` to add statistics to it.
 
         Args:
-            path: A name, or a path ending in .json; by default the speaker's name.
+            path: Name of the profile, or a path ending in .json; by default the
+                speaker's name.
 
         Raises:
-            ProfileError: It cannot be written.
+            ProfileError: The file cannot be written.
         """
         target = profile_path(self.speaker if path is None else path)
-        with held(target):  # not between the reading and the writing of a `learn`
+        with held(target):  # a `learn` in another process reads and writes as one step
             write_content(self.to_dict(), target)
         return target
 
     @property
     def speech_s(self) -> float:
-        """Seconds of speech it was made from."""
+        """Duration of the speech that the profile was made from, in seconds."""
         return self.speaker_statistics.n_samples / SAMPLE_RATE
 
     @property
     def n_features(self) -> int:
-        """Length of the feature vectors that it is made from."""
+        """Length of the feature vectors."""
         return len(self.speaker_statistics.mean)
 
     def merged(self, *sources: HasSpeakerStatistics) -> Profile:
@@ -140,7 +141,8 @@ class Profile:
             sources: Reports of recordings, or other profiles.
 
         Raises:
-            ProfileError: One is of another model, or was made without any profile.
+            ProfileError: A source is of another model, or a report was made without a
+                profile.
         """
         whole = self.speaker_statistics
         for each in sources:
@@ -154,11 +156,11 @@ class Profile:
         return replace(self, speaker_statistics=whole)
 
     def require_model(self, classifier: Classifier) -> None:
-        """Refuse a model other than the one that this profile belongs to.
+        """Check that a model is the one that this profile belongs to.
 
         Raises:
-            ModelError: The model takes no profiles.
-            ProfileError: It is another model.
+            ModelError: The model supports no profiles.
+            ProfileError: The profile belongs to another model.
         """
         card = classifier.card
         self._require(card.name, card.version, card.sha256)
@@ -178,7 +180,7 @@ class Profile:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of the file, ready for JSON."""
+        """Return the content of the profile's file, JSON-ready."""
         return with_checksum(
             {
                 "espressivo": __version__,
@@ -196,12 +198,12 @@ class Profile:
 
 
 def learn(speaker: str | Path, *sources: HasSpeakerStatistics) -> Profile:
-    """Add statistics to a saved profile, and return it.
+    """Add statistics to a saved profile and return the updated profile.
 
-    Several processes may do so at once: each waits for the other, and nothing is lost.
+    A lock serializes concurrent processes, so that no update is lost.
 
     Args:
-        speaker: A name, or a path ending in .json.
+        speaker: Name of the profile, or a path ending in .json.
         sources: Reports of recordings, or other profiles.
 
     Raises:
@@ -210,7 +212,7 @@ def learn(speaker: str | Path, *sources: HasSpeakerStatistics) -> Profile:
     """
     path = profile_path(speaker)
     if not path.is_file():
-        return Profile.load(path)  # raises; a lock would create the folder
+        return Profile.load(path)  # raises; taking the lock would create the folder
     with held(path):
         profile = Profile.load(path).merged(*sources)
         write_content(profile.to_dict(), path)
@@ -221,14 +223,15 @@ def create(profile: Profile, speaker: str | Path | None = None) -> Path:
     """Save a new profile and return its path.
 
     Args:
-        profile: What to save.
-        speaker: A name, or a path ending in .json; by default the speaker's name.
+        profile: Profile to save.
+        speaker: Name of the profile, or a path ending in .json; by default the
+            speaker's name.
 
     Raises:
-        ProfileError: There is one already.
+        ProfileError: The profile exists already, or cannot be written.
     """
     path = profile_path(profile.speaker if speaker is None else speaker)
-    with held(path):  # of two processes that create it, the second must see the first
+    with held(path):  # check and write are one step, or two processes could both create
         if path.exists():
             raise ProfileError(
                 f"{path}: exists; add to it with `espressivo profile update`, "
@@ -239,10 +242,13 @@ def create(profile: Profile, speaker: str | Path | None = None) -> Path:
 
 
 def delete(speaker: str | Path) -> Path:
-    """Remove a profile, readable or not, and return its former path.
+    """Delete a profile, even a damaged one, and return its former path.
+
+    Args:
+        speaker: Name of the profile, or a path ending in .json.
 
     Raises:
-        ProfileError: There is none.
+        ProfileError: There is no such profile.
     """
     path = profile_path(speaker)
     if not path.is_file():
@@ -261,7 +267,7 @@ def _profile(content: dict[str, Any]) -> Profile:
     model = content["model"]
     counts = {name: int(content[name]) for name in _COUNTS}
     mean, squares = from_text(content["mean"]), from_text(content["squares"])
-    # Impossible sums would otherwise become impossible probabilities later.
+    # Invalid sums (a negative variance) would surface as invalid probabilities later.
     if len(mean) != len(squares) or min(counts.values()) < 0 or squares.min() < 0:
         raise ValueError("counts or sums that cannot be")
     return Profile(

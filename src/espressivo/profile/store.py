@@ -1,4 +1,4 @@
-"""Storage of profiles: their folder, their file format, and the lock on both."""
+"""Storage of profiles: folder, file format, and lock."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ FORMAT_VERSION = 1
 REMEDY = "restore it, or create the profile anew"
 
 FOLDER_VARIABLE = "ESPRESSIVO_PROFILES"
-"""Environment variable: a folder of profiles, in place of the user's own."""
+"""Environment variable with a folder of profiles that replaces the user's default."""
 
 SUFFIX = ".json"
 _PATIENCE_S = 60.0
-# No dot in front and nothing that a path is made of: the name becomes a file's.
+# The name becomes a file name: no separators, and no dot that would hide the file.
 _NAME = re.compile(r"[^\W_][\w -]{0,63}")
 
 
 def profiles_folder() -> Path:
-    """Return the folder of profiles: the variable's if set, else the user's own."""
+    """Return the folder of profiles: from `FOLDER_VARIABLE`, or the user's default."""
     if given := os.environ.get(FOLDER_VARIABLE):
         return Path(given).expanduser()
     return _user_data() / "espressivo" / "profiles"
 
 
 def _user_data() -> Path:
-    """Return the folder in which this system keeps user data of programs.
+    """Return the folder for user data of programs on this operating system.
 
     Source: XDG Base Directory Specification 0.8; Apple's File System Programming Guide;
     known folders of Windows.
@@ -63,7 +63,7 @@ def profile_path(speaker: str | Path) -> Path:
     """Return the path of a profile, given a speaker's name or a path ending in .json.
 
     Raises:
-        ProfileError: It is neither.
+        ProfileError: The text is neither a valid name nor such a path.
     """
     if isinstance(speaker, Path) or speaker.endswith(SUFFIX):
         return Path(speaker)
@@ -76,7 +76,7 @@ def profile_path(speaker: str | Path) -> Path:
 
 
 def profile_names() -> list[str]:
-    """Return the speakers who have a profile on this machine, sorted."""
+    """Return the names of the profiles on this machine, sorted."""
     return sorted(
         path.stem
         for path in profiles_folder().glob(f"*{SUFFIX}")
@@ -86,7 +86,7 @@ def profile_names() -> list[str]:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Lock the folder of `path`: no other process changes its profiles meanwhile.
+    """Hold the lock on the folder of a profile; the folder is created if needed.
 
     Raises:
         ProfileError: Another process holds the lock for a minute, or the folder cannot
@@ -94,9 +94,9 @@ def held(path: Path) -> Iterator[None]:
     """
     try:
         if not path.parent.is_dir():
-            # A voice is private: other users of the machine may not look.
+            # Voice statistics are personal data: other users get no access.
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # One lock for the folder: a lock for each profile would outlive the profile.
+        # One lock per folder: lock files per profile would remain after a deletion.
         with locked(path.parent / ".profiles.lock", _PATIENCE_S):
             yield
     except TimeoutError as error:
@@ -112,11 +112,11 @@ def held(path: Path) -> Iterator[None]:
 
 
 def read_content(path: Path) -> dict[str, Any]:
-    """Read the content of a profile's file; schema and checksum are checked.
+    """Return the content of a profile's file after checking schema and checksum.
 
     Raises:
-        ProfileError: There is none, or it is damaged, edited, or of a later version of
-            espressivo.
+        ProfileError: There is no such file, or it is damaged, edited, or of another
+            version of espressivo.
     """
     try:
         text = path.read_bytes()
@@ -150,10 +150,10 @@ def read_content(path: Path) -> dict[str, Any]:
 
 
 def write_content(content: dict[str, Any], path: Path) -> None:
-    """Write a profile's file, whole or not at all, for its owner alone.
+    """Write a profile's file atomically, readable by its owner only (mode 0600).
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     with replacing(path) as partial:
@@ -163,21 +163,21 @@ def write_content(content: dict[str, Any], path: Path) -> None:
 
 
 def with_checksum(content: dict[str, Any]) -> dict[str, Any]:
-    """Return a profile's content with its schema in front and its checksum behind."""
+    """Return a profile's content with the schema first and the checksum last."""
     whole = {"schema": f"{FORMAT}{FORMAT_VERSION}"} | content
     return whole | {"sha256": _digest(whole)}
 
 
 def to_text(values: NDArray[np.float64]) -> str:
-    """Encode numbers for JSON, exactly: little-endian doubles in base 64."""
+    """Return numbers as base64 of little-endian float64, which is lossless."""
     return base64.b64encode(values.astype("<f8").tobytes()).decode()
 
 
 def from_text(text: str) -> NDArray[np.float64]:
-    """Decode what `to_text` encoded.
+    """Return the numbers that `to_text` encoded.
 
     Raises:
-        ValueError: The text is something else, empty, or holds NaN or infinity.
+        ValueError: The text is not valid base64, is empty, or encodes NaN or infinity.
     """
     try:
         values = np.frombuffer(base64.b64decode(text, validate=True), "<f8")
