@@ -1,4 +1,4 @@
-"""A model that analyses recordings and streams: samples -> report."""
+"""The analyzer: a model that turns recordings and streams into reports."""
 
 from __future__ import annotations
 
@@ -31,27 +31,29 @@ def load_model(model: str | Path = DEFAULT, **options: Any) -> Analyzer:
     """Load a bundled model by name, or a model folder by path.
 
     Args:
-        model: As `espressivo models` lists them, or a folder.
-        options: As for `Analyzer`.
+        model: Name of a bundled model (`espressivo models` lists them), or a folder.
+        options: Keyword arguments of `Analyzer`.
 
     Raises:
-        ModelError: There is no such model, or it is not what its card says.
+        ModelError: There is no such model, or its files do not match its card.
     """
     return Analyzer(load_classifier(find_model(model)), **options)
 
 
 class Analyzer:
-    """Find the emotion in recordings, with one model.
+    """Emotion recognition in recordings and streams with one model.
 
     Args:
         classifier: A loaded model.
-        speech: When speech begins and ends.
-        threads: How many windows are classified at once; by default one a core.
-        batch_size: How many windows one call of the model takes.
-        profile: Of the speaker in the recordings; it belongs to one model.
+        speech: Thresholds and durations of the speech segmentation; None: defaults.
+        threads: Number of batches classified in parallel; None: one per core.
+        batch_size: Number of windows per call of the model.
+        profile: Profile of the speaker; None: no adaptation.
 
     Raises:
-        ProfileError: The profile is of another model.
+        ModelError: There is a profile, but the model supports none.
+        ProfileError: The profile belongs to another model.
+        ValueError: `threads` or `batch_size` is less than 1.
     """
 
     def __init__(
@@ -76,10 +78,10 @@ class Analyzer:
         self.batch_size = batch_size
 
     def with_profile(self, profile: Profile | None) -> Analyzer:
-        """Return an analyzer of the same model for another profile, or for none.
+        """Return an analyzer with the same model and another profile, or None.
 
         Raises:
-            ProfileError: The profile is of another model.
+            ProfileError: The profile belongs to another model.
         """
         return Analyzer(
             self.classifier,
@@ -96,20 +98,21 @@ class Analyzer:
         history: int = 10_000,
         state: StreamState | None = None,
     ) -> Stream:
-        """Analyse sound while it comes in: `push` chunks, then `finish`.
+        """Return a new stream, which analyses a signal while it arrives.
 
-        The report equals that of `analyze` for the same samples (probabilities to
-        0.00001), however they are cut into chunks.
+        Call `push` for each chunk, then `finish`. The report equals that of `analyze`
+        for the same samples (probabilities to 0.00001), whatever the chunks.
 
         Args:
-            hop_s: How often speech is estimated while it goes on, before its window is
-                certain, in seconds; 0: never. It changes nothing in the report.
-            history: How many windows the report names; of older ones only sums are
-                kept, so that memory is bounded.
-            state: Where a stream of the same model and profile stopped.
+            hop_s: Interval of provisional estimates of open segments, in seconds; 0:
+                none. They do not change the report.
+            history: Number of windows that the report lists. Older ones are reduced to
+                sums, so that memory is bounded.
+            state: State to continue from, saved with the same model and profile; None:
+                the beginning of a recording.
 
         Raises:
-            StateError: The state is of another model, or of another profile.
+            StateError: The state belongs to another model or another profile.
         """
         return Stream(
             self.classifier,
@@ -129,17 +132,18 @@ class Analyzer:
         block_s: float = BLOCK_S,
         progress: Progress | None = None,
     ) -> Report:
-        """Analyse a file or an array, however long.
+        """Return the report of a file or an array of any length.
 
-        With a profile, every window is judged by what the profile held before; the
-        report's `speaker_statistics` are what the profile can learn from it.
+        The profile is not updated by the analysis: every window is adapted to the same
+        statistics. `Profile.merged` or `profile.learn` adds the report's
+        `speaker_statistics` to it.
 
         Args:
-            recording: A path, or samples [samples]: floats in -1..1 or PCM integers.
+            recording: Path, or samples [samples]: floats in -1..1 or PCM integers.
             sample_rate: Sample rate of an array, in Hz; files declare their own.
-            name: What the report calls the recording; by default its path.
-            block_s: Seconds decoded at a time; changes memory, not the report.
-            progress: Called after every block.
+            name: Name of the recording in the report; by default its path.
+            block_s: Length of decoded blocks, in seconds; it affects memory only.
+            progress: Callback after every block, in seconds of audio.
 
         Raises:
             AudioError: The recording cannot be read, or the array is not audio.
@@ -155,7 +159,7 @@ class Analyzer:
             label, total_s = name or "array", len(signal) / SAMPLE_RATE
             warnings = []
         analysis = AnalysisPass(self.classifier, self.speech, self.profile)
-        with closing(blocks):  # the file too, when it ends before its time
+        with closing(blocks):  # also closes the file if the analysis is aborted
             run_recording(
                 analysis,
                 _counted(blocks, total_s, progress),
@@ -170,7 +174,7 @@ def _counted(
 ) -> Iterator[Signal]:
     n = 0
     for block in blocks:
-        yield block  # first: progress counts what was analysed, not what was decoded
+        yield block  # before the callback: progress counts analysed, not decoded audio
         n += len(block)
         if progress is not None:
             progress(n / SAMPLE_RATE, total_s)

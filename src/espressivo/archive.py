@@ -1,4 +1,4 @@
-"""Public names of `espressivo.batch`, the package behind `espressivo archive`.
+"""Public names of `espressivo.batch`: the analysis of many recordings.
 
 >>> from espressivo.archive import analyze_archive
 >>> summary = analyze_archive("notes", "tables")  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""The report of one recording: windows, their weighted mean, and its JSON and CSV."""
+"""Report of one recording: windows, their weighted mean, and export to JSON and CSV."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from espressivo.model.speaker_statistics import SpeakerStatistics
 
 SCHEMA = "espressivo.report/1"
-"""Name and version of the JSON that `Report.to_dict` returns."""
+"""Name and version of the JSON schema of `Report.to_dict`."""
 
-_DECIMALS = 4
+_DECIMALS = 4  # of probabilities in JSON and CSV
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileUse:
-    """How a speaker's profile changed a report.
+    """Effect of a speaker's profile on a report.
 
     Attributes:
-        speaker: Whose profile it is.
-        n_recordings: How many recordings the profile had learned from.
-        n_windows: How many windows these held.
-        speech_s: How much speech these held, in seconds.
+        speaker: Name of the profile.
+        n_recordings: Number of recordings that the profile was made from.
+        n_windows: Number of windows that the profile was made from.
+        speech_s: Duration of these windows, in seconds.
         trust: Weight of the profile against the population, 0 to 1.
-        distance: How far this recording is from the profile, 1 being usual for the same
-            voice; None when one of the two holds no speech.
-        distance_limit: A larger distance means that it is probably someone else.
-        without: The estimates of the windows without the profile.
+        distance: Distance of this recording from the profile; 1 is the mean for the
+            same speaker. None if the recording or the profile contains no speech.
+        distance_limit: Distance above which it is probably another speaker.
+        without: Estimates of the windows without the profile.
     """
 
     speaker: str
@@ -51,12 +51,12 @@ class ProfileUse:
 
     @property
     def fits(self) -> bool | None:
-        """Whether the voice is like the profile's; None when that cannot be told."""
+        """Whether the distance is within the limit; None without a distance."""
         return None if self.distance is None else self.distance <= self.distance_limit
 
     @property
     def warning(self) -> str | None:
-        """What to tell the user when the voice is not the profile's."""
+        """Warning for the user if the distance exceeds the limit; otherwise None."""
         if self.fits is not False:
             return None
         return (
@@ -68,15 +68,15 @@ class ProfileUse:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """Sums over windows of a stream that the report does not name any more.
+    """Sums over a stream's older windows, which the report no longer lists.
 
     Attributes:
-        n_windows: How many windows.
-        n_speech: How much speech lies before the report's first segment, in samples.
-        until: End of the last of these windows, in samples.
-        n_classified: Length of these windows together, in samples.
-        sums: Their probabilities times their lengths, one per emotion.
-        sums_without: The same without the profile; empty without one.
+        n_windows: Number of windows in the sums.
+        n_speech: Speech before the report's first segment, in samples.
+        until: End of the last window in the sums, in samples.
+        n_classified: Total length of the windows in the sums, in samples.
+        sums: Sums of probability times length in samples, one per emotion.
+        sums_without: The same sums without the profile; empty without one.
     """
 
     n_windows: int = 0
@@ -87,11 +87,11 @@ class Earlier:
     sums_without: tuple[float, ...] = ()
 
     def with_window(self, window: Estimate, without: Estimate | None) -> Earlier:
-        """Return the sums after one more window.
+        """Return the sums with one more window.
 
         Args:
-            window: The next one in order.
-            without: The same window without the profile; None without one.
+            window: Estimate of the next window in order.
+            without: Estimate of the same window without the profile; None without one.
         """
         n = window.segment.n_samples
         plain = without and _added(self.sums_without, without.probabilities, n)
@@ -114,21 +114,21 @@ def _added(
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The emotion in one recording, and when.
+    """Emotion of one recording, overall and over time.
 
     Attributes:
         recording: Name of the recording, as it was given.
         model: Name of the model.
         model_version: Version of the model.
-        model_sha256: Hash of the model's graph.
-        emotions: The order of all probabilities.
-        duration_s: Length of the recording that was read, in seconds.
-        segments: Where someone speaks, in order.
-        estimates: The windows inside them, in order.
-        warnings: What went wrong without being fatal.
-        profile: What the speaker's profile did; None without one.
-        speaker_statistics: What a profile can learn from the recording; None unless it
-            was analysed with one.
+        model_sha256: SHA-256 of the model's graph.
+        emotions: Emotions in the order of all probabilities.
+        duration_s: Duration of the decoded recording, in seconds.
+        segments: Segments of speech, in order.
+        estimates: Estimates of the windows inside the segments, in order.
+        warnings: Non-fatal faults.
+        profile: Effect of the speaker's profile; None without one.
+        speaker_statistics: Statistics for updating a profile; None if the recording was
+            analysed without one.
         earlier: Sums over the older windows of a long stream; None otherwise.
     """
 
@@ -149,7 +149,7 @@ class Report:
 
     @property
     def speech_s(self) -> float:
-        """Seconds of speech."""
+        """Total duration of the speech segments, in seconds."""
         before = self.earlier.n_speech if self.earlier else 0
         return (before + sum(s.n_samples for s in self.segments)) / SAMPLE_RATE
 
@@ -160,7 +160,7 @@ class Report:
 
     @property
     def probabilities(self) -> dict[Emotion, float] | None:
-        """The windows' mean, weighted by duration; None without speech.
+        """Mean of the windows' probabilities, weighted by duration; None: no speech.
 
         Source: Ismail (2025), section III-F; weights by duration are ours.
         """
@@ -168,7 +168,7 @@ class Report:
 
     @property
     def probabilities_without(self) -> dict[Emotion, float] | None:
-        """The same without the profile; None without speech or profile."""
+        """The same mean without the profile; None without speech or profile."""
         if self.profile is None:
             return None
         earlier = self.earlier.sums_without if self.earlier else ()
@@ -176,7 +176,7 @@ class Report:
 
     @property
     def change(self) -> float:
-        """How much probability the profile moved from one emotion to others, 0 to 1."""
+        """Total variation distance of the means with and without profile, 0 to 1."""
         now, before = self.probabilities, self.probabilities_without
         if now is None or before is None:
             return 0.0
@@ -184,7 +184,7 @@ class Report:
 
     @property
     def emotion(self) -> Emotion | None:
-        """The most probable emotion of the whole; None without speech."""
+        """Most probable emotion of the whole recording; None without speech."""
         if (whole := self.probabilities) is None:
             return None
         return max(whole, key=lambda emotion: whole[emotion])
@@ -194,7 +194,7 @@ class Report:
         return self.emotions[int(np.argmax(estimate.probabilities))]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `docs/report.schema.json` describes."""
+        """Return the report as described by `docs/report.schema.json`, JSON-ready."""
         whole = self.probabilities
         return {
             "schema": SCHEMA,
@@ -229,10 +229,10 @@ class Report:
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
 
     def to_csv(self, *, header: bool = True) -> str:
-        """Return one row a window, then one for the whole recording.
+        """Return CSV text: one row per window, then one for the whole recording.
 
         Columns: recording, part (`window` or `recording`), start_s, end_s, emotion and
-        one per emotion. Without speech, the only row has no emotion.
+        one column per emotion. Without speech, the only row has an empty emotion.
         """
         text = io.StringIO()
         write = csv.writer(text, lineterminator="\n").writerow
@@ -261,7 +261,7 @@ class Report:
             rows[-1] /= self.earlier.n_classified
             weights = np.append(weights, self.earlier.n_classified)
         mean = np.average(rows, axis=0, weights=weights)
-        # Rows of float32 sum to 1 only nearly.
+        # float32 probabilities sum to 1 only approximately.
         return dict(zip(self.emotions, (mean / mean.sum()).tolist(), strict=True))
 
     def _use(self) -> dict[str, Any] | None:
@@ -295,12 +295,12 @@ class Report:
 def estimate_to_dict(
     estimate: Estimate, emotions: Sequence[Emotion], now_s: float
 ) -> dict[str, Any]:
-    """Return what `espressivo listen --lines` prints of an estimate.
+    """Return an estimate of a stream as `espressivo listen --lines` prints it.
 
     Args:
-        estimate: Of a stream.
-        emotions: The order of its probabilities.
-        now_s: How much of the stream has come in, in seconds.
+        estimate: Estimate of one window.
+        emotions: Emotions in the order of its probabilities.
+        now_s: Length of the stream so far, in seconds.
     """
     best = estimate.probabilities.index(max(estimate.probabilities))
     shown = round_to_one(estimate.probabilities)
@@ -315,15 +315,15 @@ def estimate_to_dict(
 
 
 def round_to_one(probabilities: Sequence[float]) -> list[float]:
-    """Round to four decimals such that the sum stays exactly 1.
+    """Return probabilities rounded to four decimals such that they sum to exactly 1.
 
-    The largest remainders are rounded up, as seats are in elections (Hamilton).
+    Rounding follows the largest remainder method (Hamilton).
     """
     units = 10**_DECIMALS
     exact = np.asarray(probabilities, np.float64) * units
     floors = np.floor(exact).astype(int)
     missing = round(float(exact.sum())) - int(floors.sum())
-    # Stable: of equal remainders the first emotion is rounded up, on every machine.
+    # A stable sort breaks ties by the order of emotions, equally on every machine.
     for i in np.argsort(floors - exact, kind="stable")[:missing]:
         floors[i] += 1
     return [int(n) / units for n in floors]
