@@ -1,4 +1,4 @@
-"""Batch analysis: many recordings -> Parquet tables, by several processes, resumable.
+"""Batch analysis of many recordings to Parquet tables: parallel and resumable.
 
 >>> from espressivo.archive import analyze_archive
 >>> summary = analyze_archive("notes", "tables")  # doctest: +SKIP

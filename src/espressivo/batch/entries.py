@@ -1,4 +1,4 @@
-"""The recordings of a batch: folder, pattern or manifest -> entries, sorted by id."""
+"""Recordings of a batch, listed from a folder, a pattern or a manifest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUFFIXES = frozenset(
         *(".webm", ".wma", ".3gp"),
     )
 )
-"""Suffixes, in lower case, of the files in a folder that are taken as recordings."""
+"""Lower-case suffixes of the files in a folder that count as recordings."""
 
 _TABLES = (".csv", ".parquet")
 
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
     Attributes:
         id: Name of the recording in all tables; unique in its archive.
-        path: Absolute path, or address in an object store.
+        path: Absolute path, or URL in an object store.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 
 def find_entries(source: str | Path) -> list[Entry]:
-    """List the recordings of a folder, of a pattern, or of a manifest, sorted by id.
+    """Return the recordings of a folder, a pattern or a manifest, sorted by id.
 
     Args:
         source: A folder, searched with its subfolders; a pattern such as
@@ -70,8 +70,10 @@ def find_entries(source: str | Path) -> list[Entry]:
 
 
 def digest_of(entries: Iterable[Entry]) -> str:
-    """Return the sha256 of all ids and paths, in hexadecimal; their order counts."""
+    """Return the SHA-256 of all ids and paths in order, in hexadecimal."""
     sha256 = hashlib.sha256()
+    # NUL separates fields, since it cannot occur in a path; `surrogateescape` restores
+    # the bytes of file names that are not Unicode.
     for entry in entries:
         text = f"{entry.id}\0{entry.path}\0"
         sha256.update(text.encode("utf-8", "surrogateescape"))
@@ -79,7 +81,7 @@ def digest_of(entries: Iterable[Entry]) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape bytes that are not Unicode, which names of files may hold."""
+    """Return text with non-Unicode bytes escaped; file names can contain them."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -103,7 +105,7 @@ def _find(source: str | Path) -> Iterator[Entry]:
 def _in_folder(folder: Path) -> Iterator[Entry]:
     """Yield the recordings below a folder; skip hidden files and links to folders."""
 
-    def stop(error: OSError) -> None:  # by default `walk` skips what it cannot read
+    def stop(error: OSError) -> None:  # by default `walk` ignores unreadable folders
         raise error
 
     for parent, folders, names in os.walk(folder, onerror=stop):
@@ -116,7 +118,8 @@ def _in_folder(folder: Path) -> Iterator[Entry]:
 
 def _matching(pattern: Path) -> Iterator[Entry]:
     fixed = next(p for p in pattern.parents if not glob.has_magic(str(p)))
-    # Not Path.glob, where a final "**" matches folders alone. A name may come twice.
+    # Path.glob is not used, since its final "**" matches only folders (before Python
+    # 3.13). iglob can return a name twice, hence the set.
     found = set(glob.iglob(str(pattern), recursive=True))  # noqa: PTH207
     for path in map(Path, found):
         if not path.is_dir():

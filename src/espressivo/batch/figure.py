@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def plot_summary(summary: Summary, path: Path) -> None:
-    """Draw each emotion's share of the recordings with speech into `path`."""
+    """Write a bar chart of each emotion's share of the recordings with speech."""
     figure = canvas(6.4, 2.8)
     ax = figure.subplots()
     emotions = [*summary.emotions]

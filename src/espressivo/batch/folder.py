@@ -1,8 +1,8 @@
-"""An archive's folder: a part of it is finished or not there, whatever happens.
+"""Folder of an archive, written in parts that are finished or absent (crash-safe).
 
-A part is a file in each of three tables, `recordings`, `windows` and `failures`. The
-one in `recordings` is written last, when the other two are on the disk, so a part is
-finished where that file exists.
+A part is one file in each of three tables: `recordings`, `windows` and `failures`. The
+file in `recordings` is written last, after the other two are on the disk. A part is
+therefore finished if and only if that file exists.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _PLAN = "archive.json"
 
 
 class ArchiveFolder:
-    """The tables of one plan.
+    """Tables of one plan, in a local folder or an object store.
 
     Attributes:
-        place: Path or address of the folder.
+        place: Path or URL of the folder.
         plan: Recordings, model and shard size of the archive.
     """
 
@@ -42,37 +42,37 @@ class ArchiveFolder:
         return {n for n in range(self.plan.n_shards) if _part(n) in there}
 
     def write(self, shard: int, files: Mapping[str, bytes]) -> None:
-        """Write a shard's part of each table; unfinished until the last one is there.
+        """Write a shard's part of each table, `recordings` last.
 
         Args:
             shard: Number of the shard.
-            files: Name of a table -> its Parquet file.
+            files: Content of the Parquet files by name of the table.
 
         Raises:
-            ArchiveError: There is no room, or the folder may not be written to.
+            ArchiveError: The disk is full, or the folder is not writable.
         """
         with _explained(self.place):
             for table in TABLES:
                 self._store.write(f"{table}/{_part(shard)}", files[table])
 
     def read(self, shard: int, table: str) -> bytes:
-        """Return the Parquet file of a table, for a shard that is finished."""
+        """Return the content of a finished shard's Parquet file in one table."""
         with _explained(self.place):
             return self._store.read(f"{table}/{_part(shard)}")
 
 
 @contextmanager
 def opened(place: str | Path, plan: Plan, *, restart: bool) -> Iterator[ArchiveFolder]:
-    """Begin an archive, or go on with one of the same plan; lock it meanwhile.
+    """Yield a new archive, or resume one of the same plan; it is locked meanwhile.
 
     Args:
-        place: Path of its folder, created if need be, or its address.
+        place: Path of the folder, created if needed, or its URL.
         plan: Recordings, model and shard size.
-        restart: Delete the archive that is there, whatever its plan.
+        restart: Delete an existing archive first, whatever its plan.
 
     Raises:
-        ArchiveError: Another process has locked it, it has another plan, or the folder
-            holds other things.
+        ArchiveError: Another process has locked the archive, it has another plan, or
+            the folder contains other files.
     """
     with ExitStack() as stack:
         with _explained(place):
@@ -84,10 +84,10 @@ def opened(place: str | Path, plan: Plan, *, restart: bool) -> Iterator[ArchiveF
 
 
 def read_archive(place: str | Path) -> ArchiveFolder:
-    """Open an existing archive for reading, finished or not.
+    """Return an existing archive for reading, whether finished or not.
 
     Raises:
-        ArchiveError: The folder holds no archive, or one of a later version.
+        ArchiveError: The folder contains no archive, or one of another version.
     """
     with _explained(place):
         return ArchiveFolder(place, _read_plan(place, store_at(place)))
@@ -120,8 +120,8 @@ def _prepare(place: str | Path, store: Store, plan: Plan, *, restart: bool) -> N
                 "there with --restart"
             )
         return
-    # `recordings` goes first and the plan last, so that an archive that is half deleted
-    # is still a valid one, with fewer parts.
+    # `recordings` is deleted first and the plan replaced last, so that an interrupted
+    # deletion leaves a valid archive with fewer parts.
     for table in reversed(TABLES):
         for name in sorted(store.names(table)):
             if name.startswith("part-"):
@@ -130,7 +130,7 @@ def _prepare(place: str | Path, store: Store, plan: Plan, *, restart: bool) -> N
 
 
 def _require_ours(place: str | Path, store: Store) -> None:
-    """Refuse a folder that holds files but no archive, which we might overwrite."""
+    """Raise if a folder contains files but no archive: they might be overwritten."""
     names = store.names()
     if names and _PLAN not in names:
         raise ArchiveError(

@@ -1,4 +1,4 @@
-"""Local engine: worker processes of this machine analyse, this process writes."""
+"""Local engine: worker processes analyse, and the main process writes the tables."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 def run_local(
     job: ArchiveJob, shards: Sequence[int], n_workers: int
 ) -> Generator[DoneCount, None, None]:
-    """Analyse and write these shards; yield after every recording.
+    """Analyse and write shards; yield a count after every recording.
 
     Args:
         job: Archive, recordings and model.
-        shards: Numbers of the shards that are not finished.
+        shards: Numbers of the unfinished shards.
         n_workers: Largest number of processes.
 
     Raises:
-        ArchiveError: A shard cannot be written, or workers die before they begin.
+        ArchiveError: A shard cannot be written, or workers die at their start.
         ModelError: The model cannot be loaded.
     """
     buffer = ShardBuffer(job.archive)
@@ -42,7 +42,8 @@ def run_local(
     with ExitStack() as stack:
         scratch = None
         if any(is_remote(entry.path) for entry in job.entries):
-            # Owned here, since a worker that is killed cannot delete its copies.
+            # The main process owns this folder, since a killed worker cannot delete its
+            # copies.
             folder = TemporaryDirectory(prefix="espressivo-")
             scratch = Path(stack.enter_context(folder))
         model = find_model(job.model).absolute()

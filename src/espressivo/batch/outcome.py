@@ -1,4 +1,4 @@
-"""What one recording gave: a report, or the reason why there is none."""
+"""Outcome of one recording in a batch: a report or a failure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """What one recording gave: exactly one of a report and a failure.
+    """Outcome of one recording: exactly one of `report` and `failure` is set.
 
     Attributes:
         entry: The recording.
-        report: The document of `Report.to_dict`, without `segments`.
-        failure: Why there is no report; its `kind` is what tables count by.
+        report: Result of `Report.to_dict`, without `segments`.
+        failure: Reason for the missing report; summaries count by its `kind`.
     """
 
     entry: Entry

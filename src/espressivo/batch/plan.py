@@ -1,4 +1,4 @@
-"""Plan of an archive: `archive.json`, by which a later run recognizes its own."""
+"""Plan of an archive (`archive.json`), which a later run compares before it resumes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMA = "espressivo.archive/1"
 """Name and version of `archive.json` and of the tables beside it."""
 
 _SMALLEST_SHARD, _LARGEST_SHARD = 32, 1000
-_ENOUGH_SHARDS = 4096  # a folder of many more files is slow to list and to read
+_ENOUGH_SHARDS = 4096  # folders with many more files are slow to list and to read
 
 
 def usual_shard_size(n_recordings: int) -> int:
@@ -31,14 +31,14 @@ def usual_shard_size(n_recordings: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that the tables depend on: two runs of one plan give the same bytes.
+    """Inputs that determine the tables: runs of equal plans write the same bytes.
 
     Attributes:
         n_recordings: Number of recordings.
-        input_sha256: Hash of their ids and paths.
+        input_sha256: SHA-256 of their ids and paths.
         model: Name of the model.
         model_version: Version of the model.
-        model_sha256: Hash of the model's graph.
+        model_sha256: SHA-256 of the model's graph.
         emotions: Emotions, in the order of the probability columns.
         shard_size: Recordings per shard; the last one may have fewer.
         version: Version of espressivo.
@@ -57,7 +57,7 @@ class Plan:
     def of(
         cls, entries: Sequence[Entry], card: ModelCard, shard_size: int | None
     ) -> Self:
-        """Plan to analyse these recordings with this model."""
+        """Return the plan for recordings, a model and a shard size (None: default)."""
         return cls(
             n_recordings=len(entries),
             input_sha256=digest_of(entries),
@@ -78,7 +78,7 @@ class Plan:
         return min(self.shard_size, self.n_recordings - shard * self.shard_size)
 
     def differences(self, other: Plan) -> list[str]:
-        """List how this plan differs from an earlier one: `the model is A, was B`."""
+        """Return the differences from an earlier plan, such as `X is A, was B`."""
         return [
             f"{name} is {now}, was {before}"
             for (name, now), before in zip(
@@ -106,7 +106,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Parse what `to_json` wrote.
+        """Return the plan in the text of an `archive.json`.
 
         Raises:
             ValueError: The text has another schema, or is incomplete.

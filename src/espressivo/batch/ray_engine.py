@@ -1,6 +1,6 @@
-"""Ray engine: a shard is a task, which analyses its recordings and writes the tables.
+"""Ray engine: each shard is one Ray task, which analyses and writes its recordings.
 
-A task's result is three numbers, so no rows travel through the cluster.
+A task returns three counts, so that no table rows are sent through the cluster.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from espressivo.batch.folder import ArchiveFolder
     from espressivo.batch.shards import ArchiveJob
 
-# Machines that a cluster rents cheaply are taken back often, and a shard is short.
+# Ten retries, since spot machines are preempted often and a shard takes little time.
 _OPTIONS = RayOptions(job="a part", error=ArchiveError, retries=10)
 
 
 class _Shard(NamedTuple):
-    """What a task is sent; `model` is looked up on the machine that runs it."""
+    """Arguments of a task; `model` is looked up on the machine that runs it."""
 
     archive: ArchiveFolder
     model: str | Path
@@ -36,12 +36,16 @@ class _Shard(NamedTuple):
 
 
 def run_ray(job: ArchiveJob, shards: Sequence[int]) -> Generator[DoneCount, None, None]:
-    """Analyse and write these shards, one core each; yield after every shard.
+    """Analyse and write shards, one core per shard; yield a count after each.
+
+    Args:
+        job: Archive, recordings and model.
+        shards: Numbers of the unfinished shards.
 
     Raises:
-        ArchiveError: There is no cluster, or a shard cannot be written, or is lost
-            again and again.
-        ModelError: A machine has no such model.
+        ArchiveError: There is no cluster, or a shard cannot be written or is lost
+            repeatedly.
+        ModelError: A machine does not have the model.
     """
     tasks = (
         _Shard(job.archive, job.model, shard, list(job.entries_of(shard)))
@@ -62,16 +66,16 @@ def _do_shard(shard: _Shard) -> DoneCount:
             buffer.add(outcome)
             outcomes.append(outcome)
     except EspressivoError:
-        _workers.cache_clear()  # the next shard begins with a new process
+        _workers.cache_clear()  # the next shard starts with a new process
         raise
     return DoneCount.of(outcomes)
 
 
 @lru_cache(maxsize=1)
 def _workers(model: Path, sha256: str) -> WorkerPool:
-    """Return a pool of one process, which keeps the model from task to task.
+    """Return a pool of one process that keeps its model loaded between tasks.
 
-    A recording that kills its process thus does not kill the Ray worker, and the pool
-    knows which recording it was.
+    A recording that crashes the process therefore does not crash the Ray worker, and
+    the pool can identify the recording.
     """
     return WorkerPool(model, sha256, n_workers=1)

@@ -1,6 +1,6 @@
-"""Jobs as Ray tasks: connect, dispatch, repeat after a death, collect, cancel.
+"""Dispatch of jobs as Ray tasks: connection, retries, results, cancellation.
 
-`archive` runs shards this way, `crossval` its folds.
+`archive` runs its shards this way, and `crossval` its folds.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class RayOptions:
-    """What tasks need, and how their failure is told.
+    """Resources of Ray tasks, and the reporting of their failures.
 
     Attributes:
-        job: What a job is called in messages, such as `a part`.
-        error: Raised when there is no cluster, or a job is lost for good.
-        retries: How often a job is repeated whose process or machine died.
-        n_cpus: Cores of one task.
-        n_gpus: GPUs of one task.
+        job: Name of a job in messages, such as `a part`.
+        error: Exception type to raise if there is no cluster or a job fails for good.
+        retries: Number of retries of a job whose process or machine died.
+        n_cpus: Number of cores of one task.
+        n_gpus: Number of GPUs of one task.
     """
 
     job: str
@@ -44,20 +44,20 @@ class RayOptions:
 def run_on_ray(
     function: Callable[[_Job], _Result], jobs: Iterable[_Job], options: RayOptions
 ) -> Generator[tuple[_Job, _Result], None, None]:
-    """Call `function` on every job, as tasks; yield job and result as they are done.
+    """Run `function` on every job as a Ray task; yield jobs and results as they finish.
 
-    Plain tasks and not Ray Data, which would carry rows about that nobody needs. The
-    cluster decides how many tasks run at once, and may grow and shrink. A caller that
-    stops early cancels what still runs.
+    Plain tasks are used, not Ray Data, which would send rows through the cluster. The
+    cluster decides how many tasks run in parallel and can grow or shrink. Closing the
+    generator cancels the running tasks.
 
     Args:
-        function: Importable by its name on every machine of the cluster.
-        jobs: Pickled one at a time, when the cluster has room.
-        options: Cores, retries, errors.
+        function: Function that every machine of the cluster can import by name.
+        jobs: Jobs, pickled one at a time when the cluster has room.
+        options: Resources, retries and error reporting.
 
     Raises:
-        EspressivoError: What `function` raised; or `options.error`: there is no
-            cluster, or a job is lost again and again.
+        EspressivoError: `function` raised it; or, as `options.error`, there is no
+            cluster, or a job is lost repeatedly.
     """
     _connect(options.error)
     task: Any = ray.remote(_call).options(
@@ -74,7 +74,7 @@ def run_on_ray(
                 running[task.remote(function, job)] = job
             if not running:
                 return
-            # Waiting ends after a second, to give more to a cluster that has grown.
+            # The wait ends after a second, to submit more if the cluster has grown.
             finished, _ = ray.wait([*running], timeout=1)
             for reference in finished:
                 yield running.pop(reference), _result(reference, options)
@@ -101,13 +101,13 @@ def _connect(error: type[EspressivoError]) -> None:
 
 
 def _n_at_once() -> int:
-    """Return how many tasks to ask for: some more than run, so that a cluster grows."""
+    """Return how many tasks to submit: more than cores, so that a cluster scales up."""
     resources: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return 16 + 2 * int(resources.get("CPU", 0))
 
 
 def _call(function: Callable[[_Job], _Result], job: _Job) -> _Result | EspressivoError:
-    # An error of ours is returned: raised, it would reach the user as Ray's traceback.
+    # Our errors are returned instead of raised: Ray would wrap them in its traceback.
     try:
         return function(job)
     except EspressivoError as error:

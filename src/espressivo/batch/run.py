@@ -1,4 +1,4 @@
-"""Many recordings -> three tables: an engine does the shards that are not finished."""
+"""Entry point of batch analysis: an engine analyses all unfinished shards."""
 
 from __future__ import annotations
 
@@ -30,16 +30,15 @@ _Run: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class ArchiveOptions:
-    """How an archive is worked through; the tables depend on `shard_size` alone.
+    """Options of a batch run; only `shard_size` affects the tables.
 
     Attributes:
-        engine: `local`, processes of this machine; or `ray`, tasks of a Ray cluster
-            that sees the same files.
-        workers: Number of local processes; None: one per core. A cluster decides
-            itself.
-        shard_size: Recordings per part of the tables; None: 32, or more (up to 1,000)
-            from 131,072 recordings on.
-        restart: Delete an archive that is there, instead of going on with it.
+        engine: `local` for processes on this machine, `ray` for tasks on a Ray cluster
+            that has access to the same files.
+        workers: Number of local processes; None: one per core. Ray ignores it.
+        shard_size: Number of recordings per part of the tables; None: 32, growing up to
+            1,000 for more than 131,072 recordings.
+        restart: Delete an existing archive instead of resuming it.
     """
 
     engine: Engine = "local"
@@ -55,14 +54,14 @@ class ArchiveOptions:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveProgress:
-    """How far a run is.
+    """Progress of a batch run.
 
     Attributes:
-        n_recordings: Recordings of the whole archive.
-        n_before: Those that earlier runs did.
-        n_now: Those that this run did.
-        n_failed: Those of this run that have no report.
-        sound_s: Total length of this run's other recordings, in seconds.
+        n_recordings: Number of recordings in the whole archive.
+        n_before: Number of recordings finished by earlier runs.
+        n_now: Number of recordings finished by this run.
+        n_failed: Number of recordings in this run that failed.
+        sound_s: Total duration of this run's other recordings, in seconds.
     """
 
     n_recordings: int
@@ -72,7 +71,7 @@ class ArchiveProgress:
     sound_s: float = 0.0
 
     def plus(self, done: DoneCount) -> ArchiveProgress:
-        """Return the progress after this much more."""
+        """Return the progress with more recordings done."""
         return replace(
             self,
             n_now=self.n_now + done.n_recordings,
@@ -89,32 +88,33 @@ def analyze_archive(
     options: ArchiveOptions | None = None,
     on_progress: Callable[[ArchiveProgress], None] | None = None,
 ) -> Summary:
-    """Analyse many recordings into tables; go on where an earlier run was stopped.
+    """Analyse many recordings into tables, resuming an interrupted run.
 
     In a script, call it under `if __name__ == "__main__":`, as workers are spawned.
 
     Args:
-        source: A folder, pattern or manifest, as `find_entries` takes it.
-        out: The folder of the tables, or its address in an object store.
-        model: A bundled model's name, or a model folder.
-        options: Engine, workers, size of the shards.
-        on_progress: Called before the first recording and after every one.
+        source: Folder, pattern or manifest, as for `find_entries`.
+        out: Folder of the tables, or its URL in an object store.
+        model: Name of a bundled model, or a model folder.
+        options: Engine, workers and shard size; None: defaults.
+        on_progress: Callback before the first recording and after progress is made.
 
     Returns:
-        What the tables hold, those of earlier runs included.
+        Summary of the whole archive, including earlier runs.
 
     Raises:
-        ArchiveError: There is nothing to analyse, `out` is of something else, or it
-            cannot be written.
-        ModelError: There is no such model, or it is not what its card says.
+        ArchiveError: There is nothing to analyse, `out` contains an archive of another
+            plan or other files, or it cannot be written.
+        ModelError: There is no such model, or its files do not match its card.
     """
-    import pyarrow as pa  # noqa: F401, PLC0415 - missing: say so before the work
+    # Missing extras are reported here, before hours of work.
+    import pyarrow as pa  # noqa: F401, PLC0415
 
     options = options or ArchiveOptions()
     run_engine = _engine(options)
     entries = find_entries(source)
     if any(is_remote(entry.path) for entry in entries):
-        import fsspec  # noqa: F401, PLC0415 - missing: say so before the work
+        import fsspec  # noqa: F401, PLC0415
     folder = find_model(model).absolute()
     card = read_card(folder)
     plan = Plan.of(entries, card, options.shard_size)

@@ -1,4 +1,4 @@
-"""Shards: runs of consecutive recordings, each written whole or not at all."""
+"""Shards: groups of consecutive recordings that are written together."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveJob:
-    """What an engine is asked to do.
+    """Input of an engine.
 
     Attributes:
-        archive: Folder that the tables are written to.
+        archive: Folder of the tables to write.
         entries: All recordings, sorted by id.
         model: Name of a bundled model, or a model folder.
     """
@@ -37,12 +37,12 @@ class ArchiveJob:
 
 
 class DoneCount(NamedTuple):
-    """How much an engine has done since it last said so.
+    """Increment of an engine's progress.
 
     Attributes:
-        n_recordings: Recordings that have an outcome.
-        n_failed: Those of them without a report.
-        sound_s: Total length of the others, in seconds.
+        n_recordings: Number of recordings with an outcome.
+        n_failed: Number of recordings among them that failed.
+        sound_s: Total duration of the others, in seconds.
     """
 
     n_recordings: int
@@ -51,14 +51,14 @@ class DoneCount(NamedTuple):
 
     @classmethod
     def of(cls, outcomes: Iterable[Outcome]) -> Self:
-        """Count outcomes."""
+        """Return the counts of outcomes."""
         reports = [outcome.report for outcome in outcomes]
         lengths = [report["duration_s"] for report in reports if report is not None]
         return cls(len(reports), len(reports) - len(lengths), sum(lengths))
 
 
 class ShardBuffer:
-    """Keeps outcomes, in any order, until their shard is complete and is written."""
+    """Buffer of outcomes, in any order, that writes each shard once it is complete."""
 
     def __init__(self, archive: ArchiveFolder) -> None:
         self._archive = archive
@@ -66,13 +66,13 @@ class ShardBuffer:
         self._open: dict[int, tuple[Sequence[Entry], dict[str, Outcome]]] = {}
 
     def open_shard(self, shard: int, entries: Sequence[Entry]) -> Iterator[Entry]:
-        """Yield the recordings of a shard; `add` accepts their outcomes from now on."""
+        """Yield the recordings of a shard, whose outcomes `add` then accepts."""
         self._open[shard] = (entries, {})
         self._shard_of.update((entry.id, shard) for entry in entries)
         yield from entries
 
     def add(self, outcome: Outcome) -> None:
-        """Keep an outcome; write its shard when that is complete.
+        """Add an outcome, and write its shard if that is now complete.
 
         Raises:
             ArchiveError: The shard cannot be written.

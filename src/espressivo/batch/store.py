@@ -1,6 +1,6 @@
 """Storage of an archive: a local folder, or one in an object store (fsspec).
 
-Both write a file whole or not at all, which is all that an archive needs.
+Both write files atomically, which is the only guarantee that an archive relies on.
 """
 
 from __future__ import annotations
@@ -29,42 +29,42 @@ class Store(Protocol):
     """Files in a folder and its subfolders; names are relative paths with slashes."""
 
     def names(self, folder: str = "") -> set[str]:
-        """Return the names in a folder, without hidden ones; none if it is absent."""
+        """Return the names in a folder except hidden ones; empty if it is absent."""
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all; it is durable when this returns."""
+        """Write a file atomically; it is durable when this returns."""
 
     def delete(self, name: str) -> None:
-        """Remove a file."""
+        """Delete a file."""
 
     def held(self) -> AbstractContextManager[None]:
-        """Keep other processes from writing here, where the storage has locks."""
+        """Lock the folder against other processes, if the storage supports locks."""
 
 
 def is_remote(place: str | Path) -> bool:
-    """Return whether a place is an address for fsspec, such as `s3://...`."""
+    """Return whether a place is a URL for fsspec, such as `s3://...`."""
     return "://" in str(place)
 
 
 def store_at(place: str | Path) -> Store:
-    """Return the store at a path or address."""
+    """Return the store at a path or URL."""
     return RemoteStore(str(place)) if is_remote(place) else LocalStore(Path(place))
 
 
 @contextmanager
 def fetched(address: str, scratch: Path | None = None) -> Iterator[Path]:
-    """Copy a remote file to this machine, under its own name; delete the copy at exit.
+    """Yield a local copy of a remote file, with the same name; delete it at exit.
 
     Args:
-        address: Address for fsspec, such as `s3://notes/monday.ogg`.
+        address: URL for fsspec, such as `s3://notes/monday.ogg`.
         scratch: Folder for the copy; None: the system's temporary folder.
 
     Raises:
         OSError: There is no such file, or it cannot be read.
-        ArchiveError: The package that reads such addresses is not installed.
+        ArchiveError: The package for this kind of URL is not installed.
     """
     files, path = _filesystem_of(address)
     with TemporaryDirectory(prefix="espressivo-", dir=scratch) as folder:
@@ -75,13 +75,13 @@ def fetched(address: str, scratch: Path | None = None) -> Iterator[Path]:
 
 
 class LocalStore:
-    """A folder of this machine, created when it is locked."""
+    """Store in a local folder, which is created when it is locked."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def names(self, folder: str = "") -> set[str]:
-        """Return the names in a folder, without hidden ones."""
+        """Return the names in a folder except hidden ones."""
         path = self.root / folder
         names = {file.name for file in path.iterdir()} if path.is_dir() else set()
         return {name for name in names if not name.startswith(".")}
@@ -91,7 +91,7 @@ class LocalStore:
         return (self.root / name).read_bytes()
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all, and wait for the disk."""
+        """Write a file atomically and flush it to the disk."""
         path = self.root / name
         if not path.parent.is_dir():
             path.parent.mkdir(exist_ok=True)
@@ -100,15 +100,15 @@ class LocalStore:
             partial.write_bytes(content)
 
     def delete(self, name: str) -> None:
-        """Remove a file."""
+        """Delete a file."""
         (self.root / name).unlink()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Lock the folder; remove unfinished files that a killed process left.
+        """Lock the folder, and delete partial files that a killed process left.
 
         Raises:
-            ArchiveError: Another process has locked it.
+            ArchiveError: Another process has locked the folder.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
@@ -126,15 +126,16 @@ class LocalStore:
 
 
 class RemoteStore:
-    """A folder of an object store; a put is atomic there."""
+    """Store in a folder of an object store, where puts are atomic."""
 
     def __init__(self, root: str) -> None:
         self.files, path = _filesystem_of(root)
         self.root = path.rstrip("/")
 
     def names(self, folder: str = "") -> set[str]:
-        """Return the names in a folder, without hidden ones."""
-        self.files.invalidate_cache()  # others write there too
+        """Return the names in a folder except hidden ones."""
+        # fsspec caches listings, but other processes write to the folder too.
+        self.files.invalidate_cache()
         with suppress(FileNotFoundError):
             found = self.files.ls(self._path(folder), detail=False)
             names = {str(path).rstrip("/").rpartition("/")[2] for path in found}
@@ -142,7 +143,7 @@ class RemoteStore:
         return set()
 
     def read(self, name: str) -> bytes:
-        """Return an object."""
+        """Return the content of an object."""
         return bytes(self.files.cat_file(self._path(name)))
 
     def write(self, name: str, content: bytes) -> None:
@@ -152,7 +153,7 @@ class RemoteStore:
         self.files.pipe_file(path, content)
 
     def delete(self, name: str) -> None:
-        """Remove an object."""
+        """Delete an object."""
         self.files.rm_file(self._path(name))
 
     @contextmanager
@@ -165,7 +166,7 @@ class RemoteStore:
 
 
 def _filesystem_of(address: str) -> tuple[Any, str]:
-    """Return the file system of an address, and the path inside it."""
+    """Return the file system of a URL, and the path inside it."""
     import fsspec  # noqa: PLC0415 - of the extra `cluster`
 
     try:

@@ -1,4 +1,4 @@
-"""Summary of an archive, counted from its tables."""
+"""Summary of an archive: counts over its tables."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """An archive in a few numbers.
+    """Counts and total durations of an archive.
 
     Attributes:
-        n_planned: Recordings of the archive, analysed or not.
-        n_analysed: Recordings with a report.
-        failures: Kind of failure -> recordings, the most frequent kind first.
-        emotions: Emotion -> recordings; the rest of `n_analysed` has no speech.
-        duration_s: Total length of the analysed recordings, in seconds.
-        speech_s: Total length of the speech in them, in seconds.
+        n_planned: Number of recordings in the archive, finished or not.
+        n_analysed: Number of recordings with a report.
+        failures: Number of failed recordings by kind, the most frequent kind first.
+        emotions: Number of recordings by emotion; the rest of `n_analysed` contains no
+            speech.
+        duration_s: Total duration of the analysed recordings, in seconds.
+        speech_s: Total duration of the speech in them, in seconds.
     """
 
     n_planned: int
@@ -39,12 +40,12 @@ class Summary:
 
     @property
     def n_failed(self) -> int:
-        """Number of recordings that have no report, for a stated reason."""
+        """Number of failed recordings."""
         return sum(self.failures.values())
 
     @property
     def n_with_speech(self) -> int:
-        """Number of recordings that have an emotion."""
+        """Number of recordings with speech, and so with an emotion."""
         return sum(self.emotions.values())
 
     def share_of(self, emotion: Emotion) -> float:
@@ -53,10 +54,10 @@ class Summary:
 
 
 def read_summary(place: str | Path) -> Summary:
-    """Count the rows in the finished parts of an archive.
+    """Return the summary of the finished parts of an archive.
 
     Raises:
-        ArchiveError: The folder holds no archive.
+        ArchiveError: The folder contains no archive.
     """
     archive = read_archive(place)
     plan = archive.plan
@@ -85,7 +86,7 @@ def read_summary(place: str | Path) -> Summary:
 def _columns(
     archive: ArchiveFolder, table: str, names: Sequence[str]
 ) -> Iterator[list[list[Any]]]:
-    """Yield the named columns of a table, part by part, to keep memory constant."""
+    """Yield columns of a table part by part, so that memory stays constant."""
     import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
     from pyarrow import parquet  # noqa: PLC0415
 

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     _Row = dict[str, Any]
 
 TABLES = ("windows", "failures", "recordings")
-"""In the order in which their files are written: the last one finishes a part."""
+"""Names of the tables in the order of writing; the last file finishes a part."""
 
 
 def parts_of(
     outcomes: Iterable[Outcome], emotions: Sequence[Emotion]
 ) -> dict[str, bytes]:
-    """Return one Parquet file per table, the same bytes for the same outcomes.
+    """Return the content of one Parquet file per table; equal outcomes, equal bytes.
 
     Args:
-        outcomes: One per recording, in the order of rows.
-        emotions: Names of the probability columns, in their order.
+        outcomes: Outcomes of the recordings, in the order of rows.
+        emotions: Names of the probability columns, in order.
     """
     import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
     from pyarrow import parquet  # noqa: PLC0415

@@ -1,6 +1,6 @@
-"""What a worker process does: load a model, then analyse one recording after another.
+"""Worker process: loads a model, then analyses one recording after another.
 
-A remote recording is copied to this machine while the one before is analysed.
+A remote recording is copied to this machine while the previous one is analysed.
 """
 
 from __future__ import annotations
@@ -33,24 +33,27 @@ if TYPE_CHECKING:
     Copy: TypeAlias = Future[tuple[Path, ExitStack]]
     """Path of a local copy, and what deletes it."""
 
-_COPIES_AT_ONCE = 2  # as many entries as wait in the pipe, see `WorkerPool`
+# `workers._PREFETCH` entries are sent ahead: one is analysed, two wait to be copied.
+_COPIES_AT_ONCE = 2
 
 
 def analyze_entries(
     pipe: Connection, model: Path, sha256: str, scratch: Path | None
 ) -> None:
-    """Analyse the entries that a pipe delivers, until it ends.
+    """Analyse the entries received through a pipe, until it is closed.
 
-    The first message sent is None, or the error that keeps the model from being
-    loaded; then one `Outcome` per entry, in order.
+    The first message sent back is None, or the error that prevented loading the model.
+    Then follows one `Outcome` per entry, in order.
 
     Args:
-        pipe: Connection to the process that hands out entries.
+        pipe: Connection to the process that distributes entries.
         model: The model's folder.
-        sha256: Hash of the model's graph when the run began.
-        scratch: Folder for copies of remote recordings.
+        sha256: SHA-256 of the model's graph at the start of the run.
+        scratch: Folder for copies of remote recordings; None: the system's temporary
+            folder.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C does
+    # Ctrl-C reaches all processes of the terminal; the parent handles it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_exit_with_parent, daemon=True).start()
     with suppress(EOFError, OSError):  # the parent has closed the pipe
         try:
@@ -67,19 +70,19 @@ def analyze_entries(
 def receive_entries(
     pipe: Connection, pool: Executor, scratch: Path | None
 ) -> Generator[tuple[Entry, Copy | None], None, None]:
-    """Yield entries in order; a remote one with its copy, which may be on its way.
+    """Yield received entries in order, remote ones with a future of their local copy.
 
     Args:
-        pipe: Delivers the entries; a few wait in it.
+        pipe: Connection that delivers the entries.
         pool: Threads that copy remote recordings while others are analysed.
-        scratch: Folder for the copies.
+        scratch: Folder for the copies; None: the system's temporary folder.
 
     Raises:
-        EOFError: There are no more.
+        EOFError: The pipe is closed.
     """
     waiting: deque[tuple[Entry, Copy | None]] = deque()
     while True:
-        # Everything in the pipe is taken at once, so that its copying begins now.
+        # All entries in the pipe are received at once, so that copying starts early.
         while not waiting or pipe.poll():
             entry: Entry = pipe.recv()
             is_far = is_remote(entry.path)
@@ -95,7 +98,7 @@ def _copied(address: str, scratch: Path | None) -> tuple[Path, ExitStack]:
 
 
 def _outcome(analyzer: Analyzer, entry: Entry, copy: Copy | None) -> Outcome:
-    """Analyse one recording; whatever is wrong with it is a failure, not an error."""
+    """Return the outcome of one recording; any fault in it becomes a failure."""
     try:
         report = _analyze(analyzer, entry, copy).to_dict()
     except AudioError as error:
@@ -109,12 +112,12 @@ def _outcome(analyzer: Analyzer, entry: Entry, copy: Copy | None) -> Outcome:
     except Exception as error:  # noqa: BLE001 - one recording must not stop the rest
         reason = f"{entry.id}: {type(error).__name__}: {error}".replace("\n", " ")
         return failed(entry, "error", reason)
-    del report["segments"]  # the tables hold their sum alone
+    del report["segments"]  # the tables contain only their total duration
     return Outcome(entry, report)
 
 
 def failed(entry: Entry, kind: str, reason: str) -> Outcome:
-    """Return the outcome of a recording that has no report."""
+    """Return the outcome of a recording that could not be analysed."""
     return Outcome(entry, failure=Unreadable(entry.id, entry.path, reason, kind))
 
 
@@ -139,7 +142,7 @@ def _analyze(analyzer: Analyzer, entry: Entry, copy: Copy | None) -> Report:
         with deleting:
             return analyzer.analyze(path, name=entry.id)
     path = Path(entry.path)
-    # Pipes and devices may keep a reader waiting for ever.
+    # Reading a named pipe or a device can block for ever.
     if path.exists() and not path.is_file() and not path.is_dir():
         raise AudioError(
             f"{entry.id}: is a pipe or a device; pass a recording", "no file"
@@ -148,7 +151,7 @@ def _analyze(analyzer: Analyzer, entry: Entry, copy: Copy | None) -> Report:
 
 
 def _exit_with_parent() -> None:
-    """Exit when the parent has been killed; busy, a worker would not notice."""
+    """Exit when the parent is killed, which a busy worker would not notice."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,8 +1,9 @@
-"""Worker processes that may die: their unfinished recordings go to others.
+"""Pool of worker processes that survives the death of workers.
 
-Not concurrent.futures, loky or Pebble: there a worker that is killed at the wrong
-moment (before its first task, or while it writes to the pipe that all share) breaks the
-whole pool. Here each worker has a pipe of its own, whose end tells of its death.
+Entries of a dead worker go to other workers. In the pools of concurrent.futures, loky
+and Pebble, a worker that is killed at the wrong moment (before its first task, or while
+it writes to the shared pipe) breaks the whole pool. Here each worker has its own pipe,
+and the end of the pipe signals the worker's death.
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ if TYPE_CHECKING:
     from espressivo.batch.outcome import Outcome
 
 _PREFETCH = 3
-"""Entries sent to a worker at a time, so that it need not wait for the next one."""
+"""Number of entries in a worker's queue, so that it never waits for the next one."""
 
 _MAX_DEATHS = 2
-"""Deaths of workers that a recording may cause until it counts as failed."""
+"""Number of worker deaths after which a recording counts as failed."""
 
 _MAX_FAILED_STARTS = 3
-"""Workers in a row that may die before they are ready, until the run is given up."""
+"""Number of consecutive workers that die at their start until the run is aborted."""
 
 
 class WorkerPool:
-    """Processes that hold one model each, for the length of a `with` statement.
+    """Pool of processes with one loaded model each; a context manager.
 
     Args:
         model: The model's folder.
-        sha256: Hash of the model's graph.
+        sha256: SHA-256 of the model's graph.
         n_workers: Number of processes.
         scratch: Folder for copies of remote recordings; None: the system's temporary
-            folder, where a process that is killed leaves its copies.
+            folder, where killed processes leave their copies.
     """
 
     def __init__(
@@ -62,13 +63,13 @@ class WorkerPool:
         self._end()
 
     def analyze(self, entries: Iterable[Entry]) -> Iterator[Outcome]:
-        """Yield one outcome per entry, in the order in which they are done.
+        """Yield one outcome per entry, in the order of completion.
 
-        A recording that twice kills the process that analyses it is a failure.
+        A recording that kills its process twice is a failure.
 
         Raises:
             ModelError: The model cannot be loaded.
-            ArchiveError: Workers die before they begin.
+            ArchiveError: Workers die at their start.
         """
         waiting = iter(entries)
         try:
@@ -77,7 +78,7 @@ class WorkerPool:
                 for pipe in wait(list(by_pipe)):
                     yield from self._receive(by_pipe[pipe])
         except BaseException:
-            self._end()  # nobody waits for what they are doing
+            self._end()  # results of running workers are no longer needed
             raise
 
     def _end(self) -> None:
@@ -86,10 +87,11 @@ class WorkerPool:
             worker.end()
 
     def _dispatch(self, waiting: Iterator[Entry]) -> bool:
-        """Fill every worker's queue; return whether any worker has something to do."""
+        """Fill every worker's queue, and return whether any worker has work."""
         while len(self._workers) < self._n_workers:
             self._workers.append(_Worker(*self._worker_args))
-        # Round after round, so that at the end no worker queues what another could do.
+        # Queues are filled in rounds, so that the last entries are spread over all
+        # workers.
         for n in range(_PREFETCH):
             for worker in self._workers:
                 if len(worker.queue) > n:
@@ -101,7 +103,7 @@ class WorkerPool:
         return any(worker.queue for worker in self._workers)
 
     def _receive(self, worker: _Worker) -> Iterator[Outcome]:
-        """Take a worker's next message, or find that it is dead."""
+        """Yield the outcomes of a worker's next message, or of its death."""
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
@@ -116,13 +118,13 @@ class WorkerPool:
         yield message
 
     def _remove(self, worker: _Worker) -> list[Outcome]:
-        """Take back a dead worker's queue; return the failure that it caused, if any.
+        """Reclaim a dead worker's queue; return the failure that it caused, if any.
 
         Raises:
-            ArchiveError: Too many workers in a row died before they were ready.
+            ArchiveError: Too many consecutive workers died before they were ready.
         """
         self._workers.remove(worker)
-        how = worker.end(patience_s=1.0)  # a pipe ends a little before its process
+        how = worker.end(patience_s=1.0)  # a pipe closes shortly before its process
         queue = worker.queue
         failures = []
         if not worker.ready:
@@ -142,10 +144,10 @@ class WorkerPool:
 
 
 class _Worker:
-    """One process, and the entries that it was sent and has not answered, in order."""
+    """A worker process, and its queue of entries without an outcome, in order."""
 
     def __init__(self, model: Path, sha256: str, scratch: Path | None) -> None:
-        # Forked children would inherit threads' locks; spawned ones begin afresh.
+        # "spawn", since forked children inherit locks that other threads hold.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
@@ -160,11 +162,17 @@ class _Worker:
     def send(self, entry: Entry) -> None:
         """Add an entry to the worker's queue."""
         self.queue.append(entry)
-        with suppress(OSError):  # it is dead, as the end of its pipe will tell
+        with suppress(OSError):  # a dead worker is detected by the end of its pipe
             self.pipe.send(entry)
 
     def end(self, patience_s: float = 0.0) -> str:
-        """Kill the process, which holds nothing worth keeping; say how it ended."""
+        """Kill the process and return how it ended, such as `SIGKILL`.
+
+        Workers hold no state worth saving, so there is no orderly shutdown.
+
+        Args:
+            patience_s: Time to wait for the process to end by itself, in seconds.
+        """
         self.process.join(patience_s)
         self.process.kill()
         self.process.join()
@@ -188,9 +196,10 @@ def _crashed(entry: Entry, how: str) -> Outcome:
 
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """Block Ctrl-C in processes started here, until they choose to ignore it.
+    """Block SIGINT in processes started inside the `with` block.
 
-    Without it, a worker that Ctrl-C reaches while it imports would print a traceback.
+    Children inherit the signal mask and ignore SIGINT once they run. Without the mask,
+    Ctrl-C during a worker's imports would print a traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
