@@ -1,1 +1,1 @@
-"""The browser app and the API, served from this machine."""
+"""Servers of this machine: the browser app and the HTTP/WebSocket API."""

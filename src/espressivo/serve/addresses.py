@@ -1,4 +1,4 @@
-"""Where a server listens, what it is called there, and why it cannot."""
+"""Address of a server: lookup, names on this machine, and errors in plain words."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^\[\]:]+)(:\d{1,5})?")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address of this machine, and a port of it.
+    """IP address and port that a server listens on.
 
     Attributes:
-        family: Of its socket.
-        ip: In numbers.
-        port: 0: any that is free.
+        family: Address family of the socket (IPv4 or IPv6).
+        ip: Numeric IP address.
+        port: Port number; 0: the system chooses a free one.
     """
 
     family: socket.AddressFamily
@@ -34,10 +34,10 @@ class Address:
 
     @classmethod
     def of(cls, host: str, port: int) -> Address:
-        """Look up a name or an address.
+        """Return the address of a host name or IP address.
 
         Raises:
-            ServeError: It is no address of any machine.
+            ServeError: The name cannot be resolved.
         """
         try:
             family, _, _, _, address = socket.getaddrinfo(
@@ -49,13 +49,13 @@ class Address:
 
     @contextmanager
     def explained(self, host: str) -> Iterator[None]:
-        """Turn what fails while listening there into a line.
+        """Convert an OSError of binding or listening into a ServeError with a remedy.
 
         Args:
-            host: What the user called it.
+            host: Host as the user wrote it, for messages.
 
         Raises:
-            ServeError: The address cannot be had.
+            ServeError: The server cannot listen on the address.
         """
         try:
             yield
@@ -64,19 +64,21 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether only this machine can reach the address."""
+        # A scope such as `%eth0` follows link-local IPv6 addresses.
         return ip_address(self.ip.partition("%")[0]).is_loopback
 
     @property
     def url(self) -> str:
-        """Where this machine's browser finds it."""
-        # Who listens everywhere listens here; only here is the microphone given.
+        """URL of the server for a browser on this machine."""
+        # A server on all interfaces is also on loopback. Without HTTPS, browsers allow
+        # the microphone on loopback only.
         here = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
         return f"http://{here.get(self._name, self._name)}:{self.port}/"
 
     @property
     def names(self) -> frozenset[str]:
-        """What a loopback address is called on this machine."""
+        """Host names of a loopback address on this machine."""
         return frozenset({"127.0.0.1", "localhost", "[::1]", self._name})
 
     @property
@@ -85,7 +87,10 @@ class Address:
 
 
 def host_name(hosts: Sequence[str]) -> str | None:
-    """Return the name in a request's Host headers; None if it is not one, or none."""
+    """Return the host name in a request's Host headers, without the port.
+
+    None if there is not exactly one header, or if it is malformed.
+    """
     found = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
     return None if found is None else found["name"]
 

@@ -1,6 +1,7 @@
-"""From the path in a URL to what is sent: the browser app's files and the models.
+"""Static files of the browser app and of the models, by URL path.
 
-A wheel holds each model once: below `/models/` the package's own come first.
+A wheel contains each model once, so paths below `/models/` are looked up in the
+package's models first, then in the app's folder.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _UTF8 = "; charset=utf-8"
-# Not of `mimetypes`, which reads the system's tables, where wasm may be anything.
+# The module mimetypes reads the system's tables, in which wasm may be missing or wrong.
 _TYPES = {
     ".css": f"text/css{_UTF8}",
     ".html": f"text/html{_UTF8}",
@@ -48,20 +49,22 @@ _UNKNOWN_TYPE = "application/octet-stream"  # .onnx too
 _WORTH_GZIP = {".css", ".html", ".js", ".json", ".md", ".mjs", ".svg", ".txt", ".wasm"}
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
-# Vite's eight characters; one is no small letter, which rules out `-threaded.wasm`.
+# Vite's content hash of eight characters. It must contain a capital or a digit, so that
+# `-threaded.wasm` does not count as a hash.
 _HASHED = re.compile(r"-(?=[\w-]*[A-Z0-9])[\w-]{8}(\.[a-z0-9]+)+")
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is sent for a path.
+    """Content of one response.
 
     Attributes:
         body: The file's bytes.
-        zipped: The same, compressed, where that was asked for and pays.
-        type: Its Content-Type.
-        tag: A digest of the bytes; packages may give all versions one date.
-        is_immutable: Other bytes would have another name.
+        zipped: The bytes compressed with gzip; None if that is off or saves nothing.
+        type: Value of Content-Type.
+        tag: Digest of the bytes for the ETag. Modification times would not do, since
+            packages can give the files of all versions the same date.
+        is_immutable: Whether the name contains a hash of the content.
     """
 
     body: bytes
@@ -72,13 +75,13 @@ class Content:
 
 
 class AppFiles:
-    """Paths to contents. A file is read once, and again when it has changed.
+    """Cache of static files by URL path; files are read again when they change.
 
-    Safe to call from several threads at once.
+    It is thread-safe.
 
     Args:
-        app: The folder of the built app.
-        zipped: Also compress what is worth it.
+        app: Folder of the built app.
+        zipped: Also compress files of suitable types with gzip.
     """
 
     def __init__(self, app: Path, *, zipped: bool) -> None:
@@ -88,7 +91,7 @@ class AppFiles:
         self._reading = Lock()
 
     def __call__(self, target: str) -> Content | None:
-        """Return what a request's target names; None: nothing of ours."""
+        """Return the content of a request's target; None if there is no such file."""
         path = unquote(target.partition("?")[0])
         first, *names = ("/index.html" if path == "/" else path).split("/")
         if first or not all(_FILE_NAME.fullmatch(name) for name in names):
@@ -103,9 +106,10 @@ class AppFiles:
     def _read(self, folder: Path, names: list[str]) -> Content | None:
         try:
             path = folder.joinpath(*names).resolve(strict=True)
+            # Symbolic links must not lead out of the folder.
             if not path.is_relative_to(folder.resolve()) or not path.is_file():
                 return None
-            with self._reading:  # or several requests would compress the same file
+            with self._reading:  # concurrent requests must not compress a file twice
                 status = path.stat()
                 stamp = status.st_size, status.st_mtime_ns
                 known = self._known.get(path)
@@ -113,7 +117,8 @@ class AppFiles:
                     known = stamp, self._content(path.read_bytes(), names)
                     self._known[path] = known
                 return known[1]
-        except (OSError, RuntimeError):  # a loop of links is a RuntimeError until 3.13
+        # Before Python 3.13, a cycle of links raises RuntimeError.
+        except (OSError, RuntimeError):
             return None
 
     def _content(self, body: bytes, names: list[str]) -> Content:
@@ -129,7 +134,7 @@ class AppFiles:
 
 
 def _models_index() -> bytes:
-    """Return what web/ writes too, for hosts that only serve files."""
+    """Return models/index.json, as the build in web/ writes it for static hosts."""
     models = []
     for name in bundled_models():
         card = json.loads((find_model(name) / "model.json").read_text("utf-8"))

@@ -1,7 +1,7 @@
-"""The browser app over HTTP, with nothing but the standard library.
+"""HTTP server of the browser app, built on the standard library only.
 
-The server hands out files and learns nothing: audio stays in the page, and no request
-is logged unless a log is given.
+It serves static files: audio is analysed in the page and never sent. Requests are
+logged only if a log is given.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ PAGE_POLICY = (
     "media-src 'self' blob:; font-src 'self'; manifest-src 'self'; "
     "base-uri 'none'; form-action 'none'"
 )
-"""The Content-Security-Policy that the page states itself, in web/index.html."""
+"""The Content-Security-Policy, equal to that in the page itself (web/index.html)."""
 
 HEADERS = {
     "Content-Security-Policy": f"{PAGE_POLICY}; frame-ancestors 'none'",
-    # These three isolate the page, which gives it threads.
+    # Cross-origin isolation: browsers require it for threads (SharedArrayBuffer).
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -45,31 +45,31 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
 }
-"""On every response, whatever it says."""
+"""Security headers of every response, errors included."""
 
 _GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 
 
 class AppServer(ThreadingHTTPServer):
-    """The app at an address; listens from the start, answers in `serve_forever`.
+    """Server of the app; it listens once created and responds in `serve_forever`.
 
-    On a loopback address it answers only to that address's names, so that no website
-    can reach it through a name of its own (DNS rebinding), and compresses nothing,
-    which would take longer than it saves.
+    On a loopback address it accepts only that address's names in the Host header, so
+    that no website can reach it through DNS rebinding. Responses are not compressed
+    there, since that takes longer than it saves.
 
     Args:
-        app: The folder of the built app.
-        host: A name or address of this machine.
-        port: 0 takes any that is free.
-        log: Takes one line a request.
+        app: Folder of the built app.
+        host: Host name or IP address of this machine.
+        port: Port number; 0: any free port.
+        log: Callback that receives one line per request; None: no log.
 
     Raises:
-        ServeError: The address cannot be had.
+        ServeError: The server cannot listen on the address.
     """
 
-    daemon_threads = True  # a browser's idle connections do not delay the end
+    daemon_threads = True  # idle connections of browsers must not delay the exit
     request_queue_size = 64
-    # On Windows it would let two servers have the same port.
+    # SO_REUSEADDR on Windows would allow two servers on the same port.
     allow_reuse_address = sys.platform != "win32"
 
     def __init__(
@@ -89,27 +89,27 @@ class AppServer(ThreadingHTTPServer):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether only this machine can reach the server."""
         return self.address.is_loopback
 
     @property
     def url(self) -> str:
-        """Where this machine's browser finds it."""
+        """URL of the server for a browser on this machine."""
         return self.address.url
 
     def answers_to(self, hosts: list[str]) -> bool:
-        """Say whether a request with these Host headers was meant for this server."""
+        """Return whether Host headers name this server (DNS rebinding protection)."""
         return not self.is_loopback or host_name(hosts) in self.address.names
 
     def server_bind(self) -> None:
-        """Take the address, without looking up this machine's name as HTTPServer does.
+        """Bind to the address without the reverse DNS lookup of HTTPServer.
 
-        That asks a name server, which may take seconds.
+        The lookup can take seconds.
         """
         socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep silent when a browser hangs up; show the traceback of what is a bug."""
+        """Ignore closed connections and time-outs; print the traceback of bugs."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -117,14 +117,14 @@ class AppServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: AppServer
     protocol_version = "HTTP/1.1"
-    default_request_version = "HTTP/1.1"  # so that a garbled request gets headers too
+    default_request_version = "HTTP/1.1"  # 0.9 would omit headers for bad requests
     disable_nagle_algorithm = True
     timeout = 60  # seconds that a connection may idle
 
     def do_GET(self) -> None:
         if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
             self.close_connection = (
-                True  # a body is neither read nor taken for a request
+                True  # the unread body must not be parsed as the next request
             )
         if not self.server.answers_to(self.headers.get_all("Host", [])):
             self.send_error(
@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked_for = self.headers.get("If-None-Match", "")
         is_known = content.tag in re.findall(r'"([^"]*)"', asked_for)
         self.send_response(HTTPStatus.NOT_MODIFIED if is_known else HTTPStatus.OK)
-        # Weak, for it is that of the compressed body too.
+        # The tag is weak, since it also identifies the compressed body.
         self.send_header("ETag", f'W/"{content.tag}"')
         self.send_header(
             "Cache-Control",
@@ -167,8 +167,8 @@ class _Handler(BaseHTTPRequestHandler):
         message: str | None = None,
         explain: str | None = None,  # noqa: ARG002 - of the library
     ) -> None:
-        """Answer with one line of text and hang up."""
-        if code == HTTPStatus.NOT_IMPLEMENTED:  # what the library says to a POST
+        """Send one line of text and close the connection."""
+        if code == HTTPStatus.NOT_IMPLEMENTED:  # the library's status for a POST
             code, message = HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD are"
         self.send_response(code)
         self.send_header("Connection", "close")
@@ -186,20 +186,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def end_headers(self) -> None:
-        """Add what every response has."""
+        """Add the security headers and end the header section."""
         for name, value in HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
 
     def version_string(self) -> str:
-        """Return the Server header, without the version of Python."""
+        """Return the Server header; the default would reveal the Python version."""
         return "espressivo"
 
     def log_request(self, code: int | str = "-", _size: int | str = "-") -> None:
-        """Log what was asked and the answer's code, not who asked."""
+        """Log the request line and the status, without the client's address."""
         if self.server.log is not None:
             status = code.value if isinstance(code, HTTPStatus) else code
             self.server.log(f"{self.requestline!r} {status}")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Log nothing else."""
+        """Suppress all other log messages."""

@@ -1,6 +1,7 @@
-"""Where the browser app lies, and how a checkout builds it.
+"""Folder of the built browser app, and its build in a checkout.
 
-Only the standard library: `hatch_build.py` imports this where nothing is installed.
+This module imports only the standard library, since `hatch_build.py` uses it in a build
+environment without dependencies.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NODE = (20, 19)
-"""The oldest Node.js that builds the app; `engines` in web/package.json says so too."""
+"""The oldest Node.js version that builds the app; equal to web/package.json."""
 
 _PACKAGE = Path(__file__).parents[1]
 _PACKAGED = _PACKAGE / "assets" / "app"
@@ -35,8 +36,8 @@ _PACKAGED = _PACKAGE / "assets" / "app"
 def find_app() -> Path | None:
     """Return the folder of the built app, in the package or else in the checkout.
 
-    Where it was built with other models than the package's there is none: it knows
-    their hashes, and would keep them in the browser under those.
+    None if the app is not built, or was built with other models than the package's.
+    The app contains the models' hashes and would cache the wrong files under them.
     """
     if (_PACKAGED / "index.html").is_file():
         return _PACKAGED
@@ -47,7 +48,7 @@ def find_app() -> Path | None:
 
 
 def _has_our_models(app: Path) -> bool:
-    """Say whether the app's copies of models, if it has them, are the package's."""
+    """Return whether the app's copies of models, if any, equal the package's."""
     ours = ((name, file) for name in bundled_models() for file in _files_of(name))
     copies = ((file, app / "models" / name / file.name) for name, file in ours)
     return all(
@@ -60,7 +61,7 @@ def _files_of(model: str) -> list[Path]:
 
 
 def newer_source(app: Path) -> Path | None:
-    """Return a source of the app that changed after it was built, if one did."""
+    """Return a source file that is newer than the built app, or None."""
     sources = app_sources()
     if sources is None or app != sources / "dist":
         return None
@@ -70,7 +71,7 @@ def newer_source(app: Path) -> Path | None:
 
 
 def app_sources() -> Path | None:
-    """Return `web/` of the checkout that this package lies in, if it lies in one."""
+    """Return the folder `web/` if this package is in a checkout, or None."""
     web = _PACKAGE.parents[1] / "web"
     in_checkout = _PACKAGE.parent.name == "src" and (web / "package.json").is_file()
     return web if in_checkout else None
@@ -80,12 +81,12 @@ def build_app(tell: Callable[[str], None]) -> Path:
     """Build the app of this checkout with npm and return its folder.
 
     Args:
-        tell: Takes what the user should know: that it is being built, and the
-            output of npm if it fails.
+        tell: Callback for messages to the user: the start of the build, and the output
+            of npm if it fails.
 
     Raises:
         ServeError: This is no checkout, npm or Node.js is missing or too old, or the
-            build failed. What it had written is then not taken for an app.
+            build failed. An incomplete build is not used as an app later.
     """
     sources = app_sources()
     if sources is None:
@@ -100,7 +101,7 @@ def build_app(tell: Callable[[str], None]) -> Path:
         _run([npm, "ci", "--no-audit", "--no-fund"], sources, tell)
         _run([npm, "run", "build"], sources, tell)
     except BaseException:
-        # It may stand although files that come after it do not.
+        # `find_app` looks for index.html, which may exist in an incomplete build.
         (app / "index.html").unlink(missing_ok=True)
         raise
     if not (app / "index.html").is_file():
@@ -135,7 +136,7 @@ def _find_npm(sources: Path) -> str:
 
 
 def _run(command: list[str], folder: Path, tell: Callable[[str], None]) -> None:
-    # In a session of its own, so that all that npm starts can be ended with it.
+    # A new session makes npm and its children one process group, which can be killed.
     with subprocess.Popen(  # noqa: S603 - the user's own npm
         command,
         cwd=folder,

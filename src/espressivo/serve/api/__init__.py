@@ -1,5 +1,6 @@
-"""The analysis over HTTP and WebSocket; needs the extra `serve`.
+"""HTTP and WebSocket API of the analysis (extra `serve`).
 
-`server` runs it; `app` routes; `access` says who may; `uploads` receives a recording,
-`analyses` analyses it; `sessions` are streams; `limits` bounds all of them.
+`server` runs it, `app` defines the routes, `guard` and `security` admit requests,
+`uploads` receives recordings, `recordings` analyses them, `stream_session` serves one
+stream, and `limits` bounds all of them.
 """

@@ -1,4 +1,4 @@
-"""The API: routes, and the state that they share."""
+"""ASGI application of the API: routes, and the state that they share."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from espressivo.serve.api.limits import Limits
     from espressivo.serve.api.security import Security
 
-_HISTORY = 1000  # windows that a stream's report names: two hours of speech
+_HISTORY = 1000  # windows listed in a stream's report: about two hours of speech
 _DEFAULT_HOP_S = 2.0
 _POLL_S = 0.05
 
@@ -98,9 +98,9 @@ class Api:
     """The ASGI application.
 
     Args:
-        analyzer: Shared by all requests and streams.
-        limits: How much it takes.
-        security: From whom.
+        analyzer: Analyzer shared by all requests and streams.
+        limits: Limits on size, duration, rate and concurrency.
+        security: Rules for hosts, origins and the token.
     """
 
     def __init__(self, analyzer: Analyzer, limits: Limits, security: Security) -> None:
@@ -111,7 +111,7 @@ class Api:
         self._sessions: set[StreamSession] = set()
         rate = RateLimit(limits.max_per_minute)
         self.is_stopping = False
-        # FastAPI's own pages load scripts of other hosts, so there are none.
+        # FastAPI's documentation pages are off, since they load scripts from a CDN.
         self._app = FastAPI(
             openapi_url=None,
             redirect_slashes=False,
@@ -123,7 +123,7 @@ class Api:
         self._add_routes()
 
     def _add_routes(self) -> None:
-        """Declare the routes; OpenAPI is generated from this."""
+        """Declare the routes, from which the OpenAPI document is generated."""
         add = self._app.add_api_route
         analyzed: Responses = {200: response("The report.", component("report"))}
         opened: Responses = {101: {"description": "Open; its texts are `message`."}}
@@ -184,14 +184,16 @@ class Api:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or serve a stream."""
+        """Respond to a request, or serve a stream."""
         await self._app(scope, receive, send)
 
     async def drain(self, *, hurry: Callable[[], bool]) -> None:
-        """Refuse new work and finish what runs, for so long; then end the threads.
+        """Refuse new work and wait for running work, at most `grace_s` seconds.
+
+        Work that is still running after that is cancelled.
 
         Args:
-            hurry: Whether not to wait any more.
+            hurry: Function that returns True to stop waiting (a second signal).
         """
         self.is_stopping = True
         for session in tuple(self._sessions):
@@ -199,13 +201,14 @@ class Api:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._limits.grace_s
         while self._is_busy and loop.time() < until and not hurry():  # noqa: ASYNC110
-            await asyncio.sleep(_POLL_S)  # a signal handler hurries it
+            # Polling, since `hurry` changes in a signal handler, which sets no event.
+            await asyncio.sleep(_POLL_S)
         self._recordings.cancel()
         for session in tuple(self._sessions):
             session.drop()
 
     def close(self) -> None:
-        """End the threads; waits for what they do now."""
+        """Shut down the threads after their current work."""
         self._recordings.close()
         self._pool.shutdown(cancel_futures=True)
 
@@ -243,7 +246,7 @@ class Api:
             pool=self._pool,
         )
         self._sessions.add(session)
-        if self.is_stopping:  # since it was let in
+        if self.is_stopping:  # set while the handshake was under way
             session.stop()
         try:
             await session.run()
@@ -282,16 +285,16 @@ async def _speaks_websocket_only() -> Response:
 
 
 async def _plain(_: Request, error: Exception) -> Response:
-    """Return errors of routing as text: there is no such path, or method."""
+    """Return a routing error (unknown path or method) as plain text."""
     assert isinstance(error, HTTPException)
     return PlainTextResponse(error.detail, error.status_code, error.headers)
 
 
 def _hop_of(query: QueryParams) -> float:
-    """Return how often unfinished speech is estimated, in seconds.
+    """Return the interval of provisional estimates in a query, in seconds; 0: none.
 
     Raises:
-        Refused: The query asks for what there is not.
+        Refused: The sample rate or the interval is not supported.
     """
     rate = query.get("rate", str(SAMPLE_RATE))
     if rate != str(SAMPLE_RATE):

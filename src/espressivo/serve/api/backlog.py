@@ -1,4 +1,4 @@
-"""Sound that a stream has received and not analysed yet, bounded."""
+"""Bounded queue of a stream's received audio (backpressure)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 
 class Chunk(NamedTuple):
-    """Sound that came in one message.
+    """Audio of one message.
 
     Attributes:
-        arrived_s: When, by the monotonic clock.
-        pcm: 16 bit, little-endian.
+        arrived_s: Time of arrival on the monotonic clock, in seconds.
+        pcm: Samples, 16 bit, little-endian.
     """
 
     arrived_s: float
@@ -20,12 +20,12 @@ class Chunk(NamedTuple):
 
 
 class Portion(NamedTuple):
-    """Sound that is analysed at once: of several messages, or a part of one.
+    """Audio that is analysed in one step: several messages, or part of one.
 
     Attributes:
-        oldest_s: When the first of it arrived, by the monotonic clock.
-        newest_s: When the last of it did.
-        pcm: 16 bit, little-endian.
+        oldest_s: Time of arrival of the first sample, on the monotonic clock.
+        newest_s: Time of arrival of the last sample, on the monotonic clock.
+        pcm: Samples, 16 bit, little-endian.
     """
 
     oldest_s: float
@@ -34,12 +34,12 @@ class Portion(NamedTuple):
 
 
 class Backlog:
-    """A queue between who reads a socket and who analyses, both of one event loop.
+    """Queue between the reading and the analysing task of one event loop.
 
     Args:
-        most: How many bytes it holds before `room` waits; the last chunk may exceed it.
-        at_once: How many bytes `get` returns at most, an even number. So a stream that
-            has much waiting takes turns with the others.
+        most: Size in bytes from which `room` waits; the last chunk can exceed it.
+        at_once: Largest number of bytes that `get` returns, even. It makes streams with
+            a long backlog take turns with the others.
     """
 
     def __init__(self, most: int, at_once: int) -> None:
@@ -51,7 +51,7 @@ class Backlog:
         self._room.set()
 
     async def room(self) -> None:
-        """Wait until there is room; meanwhile nobody should read the socket."""
+        """Wait until there is room; the caller does not read the socket meanwhile."""
         await self._room.wait()
 
     def put(self, chunk: Chunk) -> None:
@@ -63,17 +63,17 @@ class Backlog:
         self._some.set()
 
     def end(self) -> None:
-        """Let `get` return None after the last chunk."""
+        """Mark the end: `get` returns None after the last chunk."""
         self._has_ended = True
         self._some.set()
 
     def abandon(self, error: Exception) -> None:
-        """Let `get` raise an error at once."""
+        """Make `get` raise an error at once, without the remaining chunks."""
         self._error = self._error or error
         self._some.set()
 
     async def get(self) -> Portion | None:
-        """Return the oldest sound, when there is some; None after the last."""
+        """Wait for audio and return the oldest; None after the last chunk."""
         while not (self._chunks or self._has_ended or self._error):
             self._some.clear()
             await self._some.wait()

@@ -1,4 +1,4 @@
-"""ASGI middleware that every request and every response passes."""
+"""ASGI middleware: admission of requests, refusals, CORS and response headers."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _STARTS = ("http.response.start", "websocket.http.response.start")
 
 
 class Guard:
-    """Let in who may ask, turn refusals into responses, and count both.
+    """Middleware that admits requests, turns refusals into responses and counts both.
 
     Args:
         app: The application; a `Refused` that it raises becomes the response.
-        security: Hosts, origins and the token.
-        rate: Requests a minute and client.
-        metrics: Counts responses and rejections.
-        is_stopping: Tells whether the server stops, and refuses work.
+        security: Rules for hosts, origins and the token.
+        rate: Rate limit per client.
+        metrics: Counters of responses and rejections.
+        is_stopping: Function that returns True once the server refuses new work.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Guard:
         self._metrics, self._is_stopping = metrics, is_stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or respond to it here."""
+        """Pass a request on to the application, or refuse it."""
         headers = Headers(scope=scope)
         path = scope["path"] if scope["path"] in _PATHS else "other"
         cors: _Cors | None = None
@@ -83,16 +83,18 @@ class Guard:
             await self._app(scope, receive, respond)
         except Refused as refused:
             self._metrics.rejected(refused.reason)
+            # An unread body is drained, or some clients never see the response.
             is_unread = not is_in or refused.reason is Reason.BUSY
             if is_unread and scope["type"] == "http" and _has_body(headers):
                 await discard(Request(scope, receive))
             if not has_begun:
                 await refused.response()(scope, receive, respond)
         except ClientDisconnect:
-            pass  # there is nobody to respond to
+            pass  # no response can be delivered
 
     def _admit(self, scope: Scope, path: str, headers: Headers) -> None:
         is_work = path in (ANALYZE, STREAM)
+        # The rate limit comes first, so that it also slows down guessing of tokens.
         if is_work:
             self._require_rate(scope)
         if path not in _NO_TOKEN:
@@ -111,10 +113,10 @@ class Guard:
 
 
 class _Cors(CORSMiddleware):
-    """Starlette's CORS headers for one origin, which the guard has let in.
+    """Starlette's CORS headers for one origin that the guard has already admitted.
 
-    Starlette alone would let a foreign page's simple request through, and only keep the
-    response from the page; here such a request is refused before it costs anything.
+    Starlette alone would process a simple request of a foreign page and only hide the
+    response from it. The guard refuses such a request before any work is done.
     """
 
     def __init__(self, app: ASGIApp, origin: str) -> None:
@@ -127,12 +129,12 @@ class _Cors(CORSMiddleware):
         self._origin = origin
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """Return what a page may send: 204, without a body."""
-        del request_headers  # what the page asks for is not held against it
+        """Return the response to a preflight request: 204 without a body."""
+        del request_headers  # the response lists what is allowed, whatever is requested
         return Response(status_code=204, headers=self.preflight_headers)
 
     def allow(self, message: Message) -> None:
-        """Let the page read a response."""
+        """Add the CORS headers that allow the page to read a response."""
         headers = MutableHeaders(raw=message["headers"])
         self.allow_explicit_origin(headers, self._origin)
 

@@ -1,4 +1,4 @@
-"""How much the server takes, from all and from each."""
+"""Limits of the server: sizes, durations, concurrency, and the rate per client."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_MESSAGE_BYTES = 320_000
-"""Of one WebSocket message: 10 s of sound."""
+"""Largest WebSocket message, in bytes: 10 s of audio."""
 
 MAX_BACKLOG_BYTES = 960_000
-"""Of one stream, received and not analysed yet; beyond, its socket is not read."""
+"""Backlog of one stream, in bytes, from which its socket is not read: 30 s of audio."""
 
 AT_ONCE_BYTES = 32_000
-"""Of one stream, analysed before it is another's turn: 1 s of sound."""
+"""Bytes of one stream that are analysed before another's turn: 1 s of audio."""
 
 LEAST_HOP_S = 0.5
+"""Shortest interval of a stream's provisional estimates, in seconds."""
 
-_MOST_CLIENTS = 10_000
+_MOST_CLIENTS = 10_000  # bounds the memory of the rate limit
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is refused, and when.
+    """Limits of one server; whatever exceeds them is refused or dropped.
 
     Attributes:
-        max_upload_bytes: Of one request's body.
-        max_duration_s: Of one recording, and of one stream, in seconds.
-        max_per_minute: Analyses and streams that one client may begin a minute; 0: any.
-        max_analyses: Recordings that are analysed at once.
-        max_waiting: Recordings that are received, or wait, besides.
-        max_streams: Streams that are open at once.
-        max_lag_s: A stream that the server is this far behind with is dropped.
-        idle_s: A client that sends nothing for this long is dropped.
-        send_s: A client that takes nothing for this long is dropped.
-        ping_s: How often a stream's client is asked whether it is there, and how long
-            it may take to say so.
-        grace_s: How long the server, told to stop, lets what runs finish.
+        max_upload_bytes: Largest request body, in bytes.
+        max_duration_s: Longest recording or stream, in seconds.
+        max_per_minute: Requests and streams per client and minute; 0: unlimited.
+        max_analyses: Number of recordings that are analysed in parallel.
+        max_waiting: Number of further recordings that are being received or queued.
+        max_streams: Number of concurrently open streams.
+        max_lag_s: Delay of the analysis after which a stream is dropped, in seconds.
+        idle_s: Time without data after which a client is dropped, in seconds.
+        send_s: Time without reading after which a client is dropped, in seconds.
+        ping_s: Interval and time-out of WebSocket pings, in seconds.
+        grace_s: Time for running work to finish at shutdown, in seconds.
     """
 
     max_upload_bytes: int = 100 * 2**20
@@ -60,11 +60,11 @@ class Limits:
 
 
 class RateLimit:
-    """A bucket of tokens for each client, filled anew over a minute.
+    """Rate limit by a token bucket for each client.
 
     Args:
-        per_minute: How many one client may take a minute, at once or spread; 0: any.
-        clock: Seconds.
+        per_minute: Size of a bucket, which refills within a minute; 0: unlimited.
+        clock: Clock in seconds.
     """
 
     def __init__(
@@ -74,10 +74,11 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, client: str) -> float:
-        """Take one for the client; return the seconds to wait if there is none, or 0.
+        """Take a token of a client; return 0, or the seconds until there is one.
 
         Args:
-            client: Its address; of IPv6 the network of 64 bits that is one client's.
+            client: IP address. IPv6 clients are grouped by /64 network, since one
+                client usually has a whole network.
         """
         if not self._most:
             return 0.0
@@ -87,7 +88,7 @@ class RateLimit:
         wait = 0.0 if left >= 1 else (1 - left) * 60 / self._most
         self._buckets[key] = (left if wait else left - 1, now)
         while len(self._buckets) > _MOST_CLIENTS:
-            self._buckets.popitem(last=False)  # who has not asked for longest
+            self._buckets.popitem(last=False)  # the client idle for the longest time
         return wait
 
 

@@ -1,4 +1,4 @@
-"""Counts since the start, for Prometheus."""
+"""Prometheus metrics of the API."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.
 
 
 class Metrics:
-    """The metrics of one server, in a registry of its own.
+    """Metrics of one server, in a separate registry.
 
     Attributes:
-        open_streams: Streams that are open now.
-        running_analyses: Recordings that are received, wait or are analysed now.
+        open_streams: Number of open streams.
+        running_analyses: Number of recordings being received, queued or analysed.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Metrics:
             registry=self._registry,
         )
         for kind in ("recording", "stream"):
-            self._audio.labels(kind)  # 0 from the start, not absent
+            self._audio.labels(kind)  # exported as 0 from the start, not absent
         Gauge(
             "espressivo_open_streams",
             "Streams that are open.",
@@ -68,17 +68,17 @@ class Metrics:
         self._requests.labels(path, str(status)).inc()
 
     def rejected(self, reason: Reason) -> None:
-        """Count a refusal, or a stream that ended before its time."""
+        """Count a refused request, or a stream that was ended early."""
         self._rejections.labels(reason.value).inc()
 
     def analyzed(self, kind: str, seconds: float) -> None:
-        """Count sound: `kind` is `recording` or `stream`."""
+        """Count analysed audio, in seconds; `kind` is `recording` or `stream`."""
         self._audio.labels(kind).inc(seconds)
 
     def estimated(self, latency_s: float) -> None:
-        """Count an estimate, by the time since its last sample had come in."""
+        """Record the latency of an estimate since the arrival of its last sample."""
         self._latency.observe(latency_s)
 
     def to_text(self) -> bytes:
-        """Return all metrics in Prometheus' text format 0.0.4."""
+        """Return all metrics in Prometheus's text format 0.0.4."""
         return generate_latest(self._registry)

@@ -1,4 +1,7 @@
-"""OpenAPI 3.1 of the API, generated from the routes and these types."""
+"""OpenAPI 3.1 document of the API, generated from the routes and these models.
+
+The docstrings of the Pydantic models become descriptions in the document.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 _REF = "#/components/schemas/{model}"
 _HERE = Path(__file__)
-_REPORT_SCHEMAS = (  # in a wheel, and in a checkout
+_REPORT_SCHEMAS = (  # paths in a wheel and in a checkout
     _HERE.parents[2] / "assets" / "report.schema.json",
     _HERE.parents[4] / "docs" / "report.schema.json",
 )
@@ -80,7 +83,7 @@ class Error(BaseModel):
 
 
 Message = Annotated[Estimate | Final | Error, Field(discriminator="type")]
-"""What comes through a stream."""
+"""Messages that the server sends through a stream."""
 
 
 _STATUSES = {
@@ -102,7 +105,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def refusals(*statuses: int) -> Responses:
-    """Describe the responses of a route that refuses with these statuses."""
+    """Return OpenAPI descriptions of refusals with these statuses."""
     return {
         status: response(_STATUSES[status], component("refusal")) for status in statuses
     }
@@ -111,17 +114,17 @@ def refusals(*statuses: int) -> Responses:
 def response(
     description: str, schema: dict[str, Any], media_type: str = "application/json"
 ) -> dict[str, Any]:
-    """Describe one response; `schema` may be a reference to a component."""
+    """Return the OpenAPI description of one response; see also `component`."""
     return {"description": description, "content": {media_type: {"schema": schema}}}
 
 
 def component(name: str) -> dict[str, Any]:
-    """Return a reference to one of the document's schemas."""
+    """Return a reference to a schema in the document's components."""
     return {"$ref": _ref(name)}
 
 
 def openapi(app: FastAPI, limits: Limits) -> dict[str, Any]:
-    """Return the document of an application with these limits."""
+    """Return the OpenAPI document of an application with its limits."""
     document = get_openapi(
         title="espressivo",
         version=__version__,
@@ -153,7 +156,7 @@ def openapi(app: FastAPI, limits: Limits) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    """Return the schemas of all that is sent."""
+    """Return the component schemas of all responses and messages."""
     roots: dict[str, Any] = {"refusal": Refusal, "health": Health, "message": Message}
     found, document = TypeAdapter.json_schemas(
         [(name, "serialization", TypeAdapter(root)) for name, root in roots.items()],
@@ -171,7 +174,7 @@ def _schemas() -> dict[str, Any]:
 
 
 def _report_schemas() -> dict[str, Any]:
-    """Return the schema of a report, and those that it refers to."""
+    """Return the schema of a report, and the schemas that it refers to."""
     path = next(path for path in _REPORT_SCHEMAS if path.exists())
     text = path.read_text("utf-8").replace("#/$defs/", _ref(""))
     report: dict[str, Any] = json.loads(text)

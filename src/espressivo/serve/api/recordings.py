@@ -1,4 +1,4 @@
-"""Recordings, analysed in threads; so many at once, so many waiting, no more."""
+"""Analysis of uploaded recordings in a thread pool with a bounded queue."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ _NICENESS = 10
 
 
 class Recordings:
-    """All analyses of recordings that a server runs.
+    """Admission, upload and analysis of all recordings of a server.
 
     Args:
-        analyzer: Shared by all.
-        limits: How many, and how long.
-        metrics: Told what was analysed.
+        analyzer: Analyzer shared by all requests.
+        limits: Limits on number, size and duration.
+        metrics: Counters to update.
     """
 
     def __init__(self, analyzer: Analyzer, limits: Limits, metrics: Metrics) -> None:
         self._analyzer, self._limits, self._metrics = analyzer, limits, metrics
         self._pool = ThreadPoolExecutor(limits.max_analyses, "analyse", _give_way)
-        self._cancelled: set[threading.Event] = set()  # one of each that runs
+        self._cancelled: set[threading.Event] = set()  # one event per running analysis
         self._receiving: set[asyncio.Task[Upload]] = set()
         self._is_over = False
 
     @property
     def n_running(self) -> int:
-        """How many recordings are received, wait or are analysed."""
+        """Number of recordings being received, queued or analysed."""
         return self._metrics.running_analyses
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Take a place, before a byte of the recording is received.
+        """Reserve a place in the queue before the recording is received.
 
         Raises:
-            Refused: There is none.
+            Refused: The queue is full.
         """
         if self.n_running >= self._limits.max_analyses + self._limits.max_waiting:
             raise Refused(
@@ -74,11 +74,12 @@ class Recordings:
             self._metrics.running_analyses -= 1
 
     async def receive(self, request: Request) -> Upload:
-        """Receive a recording.
+        """Receive the recording in a request.
 
         Raises:
-            Refused: It is too large or too slow, or the server stops.
-            ClientDisconnect: The client has gone.
+            Refused: The recording is too large or arrives too slowly, or the server is
+                stopping.
+            ClientDisconnect: The client closed the connection.
         """
         receiving = asyncio.create_task(receive_upload(request, self._limits))
         self._receiving.add(receiving)
@@ -92,14 +93,14 @@ class Recordings:
             self._receiving.discard(receiving)
 
     async def analyze(self, upload: Upload, request: Request) -> Report | None:
-        """Analyse a recording; None if the client has gone meanwhile.
+        """Return the report of a recording; None if the client disconnected.
 
         Args:
-            upload: Is closed in any case.
-            request: All of which was received.
+            upload: The recording; it is closed in any case.
+            request: The request, whose body has been received completely.
 
         Raises:
-            Refused: It is no recording, too long, or the server stops.
+            Refused: The recording is unreadable or too long, or the server is stopping.
         """
         cancelled = threading.Event()
         self._cancelled.add(cancelled)
@@ -126,7 +127,7 @@ class Recordings:
         return report
 
     async def _give_up(self, job: Future[Report], cancelled: threading.Event) -> None:
-        """End an analysis that nobody waits for; its place is taken until it ended."""
+        """Cancel an analysis and wait for its end, so that its place stays reserved."""
         cancelled.set()
         if not job.cancel():
             await asyncio.wait({asyncio.wrap_future(job)})
@@ -148,7 +149,7 @@ class Recordings:
             return self._analyzer.analyze(path, name=upload.name, progress=progress)
 
     def cancel(self) -> None:
-        """End all that runs, soon."""
+        """Cancel all uploads and analyses; these end at their next block."""
         self._is_over = True
         for receiving in self._receiving:
             receiving.cancel()
@@ -156,7 +157,7 @@ class Recordings:
             cancelled.set()
 
     def close(self) -> None:
-        """End the threads, when they have ended their work."""
+        """Shut down the threads after their current work."""
         self._pool.shutdown(cancel_futures=True)
 
 
@@ -170,8 +171,8 @@ async def _until_gone(request: Request) -> None:
 
 
 def _give_way() -> None:
-    """Let this thread, and those it starts, have what streams leave of the cores."""
-    if sys.platform == "linux":  # elsewhere a priority is of the whole process
+    """Lower the priority of this thread and its children below that of streams."""
+    if sys.platform == "linux":  # elsewhere, priorities apply to whole processes
         with suppress(OSError):  # a sandbox may forbid it
             thread = threading.get_native_id()
             before = os.getpriority(os.PRIO_PROCESS, thread)

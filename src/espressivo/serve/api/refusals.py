@@ -1,4 +1,4 @@
-"""Why the server refuses something, or ends it before its time."""
+"""Refusals: reasons, HTTP statuses and WebSocket close codes."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ _CODES = {
 
 
 class Refused(Exception):  # noqa: N818 - it is the client's error
-    """The server does not do what it was asked.
+    """Refusal of a request, or early end of a stream.
 
     Args:
-        reason: Why, in a word.
-        message: Why, in a line.
-        retry_s: When it may be otherwise, in seconds.
+        reason: Category of the refusal.
+        message: Explanation in one line.
+        retry_s: Time after which a retry can succeed, in seconds; None: unknown.
     """
 
     def __init__(
@@ -70,21 +70,21 @@ class Refused(Exception):  # noqa: N818 - it is the client's error
 
     @property
     def close_code(self) -> int:
-        """The code that a WebSocket is closed with."""
+        """WebSocket close code (RFC 6455)."""
         return _CODES[self.reason].close
 
     @property
     def close_reason(self) -> str:
-        """The reason in the close frame: at most 123 bytes, cut between letters."""
+        """Reason in the close frame: at most 123 bytes (RFC 6455), valid UTF-8."""
         return self.message.encode()[:123].decode(errors="ignore")
 
     @property
     def details(self) -> dict[str, str]:
-        """The reason and the line, as JSON has them."""
+        """Reason and message, as in the JSON of responses."""
         return {"reason": self.reason, "message": self.message}
 
     def response(self) -> JSONResponse:
-        """Return the answer; after it the connection ends."""
+        """Return the HTTP response, after which the connection is closed."""
         headers = {"Connection": "close"}
         if self.retry_s is not None:
             headers["Retry-After"] = str(math.ceil(self.retry_s))

@@ -1,4 +1,4 @@
-"""Who may ask: the Host header, the Origin header, and the token."""
+"""Access control: the Host header, the Origin header, and the bearer token."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
 SUBPROTOCOL = "espressivo"
-"""What a stream speaks, for clients that name one."""
+"""WebSocket subprotocol of streams; clients are not required to offer it."""
 
 _BEARER = "bearer."
-# Such a token fits both a header and the name of a subprotocol.
+# These characters are valid both in a header and in the name of a subprotocol.
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,512}")
 
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """Who is let in.
+    """Rules for admitting requests.
 
     Attributes:
-        names: What the server may be called; None: anything.
-        token: What clients must show; None: nothing.
-        origins: Of other hosts' pages that may ask too.
+        names: Accepted host names of the server; None: any.
+        token: Bearer token that clients must send; None: no token is needed.
+        origins: Additional origins whose pages are allowed.
     """
 
     names: frozenset[str] | None
@@ -41,7 +41,11 @@ class Security:
     origins: frozenset[str] = frozenset()
 
     def require_host(self, headers: Headers) -> None:
-        """Refuse who came through a name that is not ours (DNS rebinding)."""
+        """Check the Host header, against DNS rebinding.
+
+        Raises:
+            Refused: The header does not contain one of `names`.
+        """
         name = host_name(headers.getlist("host"))
         if self.names is not None and name not in self.names:
             raise Refused(
@@ -49,7 +53,11 @@ class Security:
             )
 
     def require_origin(self, headers: Headers) -> str | None:
-        """Refuse pages of other hosts; return the page's origin if it is a page."""
+        """Check the Origin header; return the origin, or None without the header.
+
+        Raises:
+            Refused: The page belongs to another host and is not allowed.
+        """
         found = headers.getlist("origin")
         if not found:
             return None
@@ -69,17 +77,20 @@ class Security:
         if page.scheme not in ("http", "https"):
             return False
         name = host_name([page.netloc])
-        # On this machine all its names are the same host.
+        # On loopback, `names` are synonyms of one host.
         return name is not None and (
             name == host_name(headers.getlist("host"))
             or (self.names is not None and name in self.names)
         )
 
     def require_token(self, headers: Headers) -> None:
-        """Refuse who does not show the token.
+        """Check the bearer token.
 
-        It stands in `Authorization: Bearer`, or, for pages, which cannot set that on a
-        WebSocket, among the subprotocols as `bearer.TOKEN`.
+        Clients send it in `Authorization: Bearer`. Web pages cannot set that header for
+        a WebSocket; they offer the subprotocol `bearer.TOKEN` instead.
+
+        Raises:
+            Refused: The token is missing or wrong.
         """
         if self.token is None:
             return
@@ -90,6 +101,7 @@ class Security:
             for name in subprotocols(headers)
             if name.startswith(_BEARER)
         ]
+        # compare_digest takes constant time, so timing reveals nothing of the token.
         right = self.token.encode()
         if not any(hmac.compare_digest(o.encode(), right) for o in offered):
             raise Refused(
@@ -105,14 +117,14 @@ def subprotocols(headers: Headers) -> list[str]:
 
 
 def checked_token(text: str, source: str) -> str:
-    """Return the token in a file's or a variable's text.
+    """Return the token in the text of a file or variable.
 
     Args:
-        text: With or without a newline at its end.
-        source: How messages call where it came from.
+        text: Token, with or without surrounding white space.
+        source: Name of the file or variable in messages.
 
     Raises:
-        ServeError: It is too short, or holds what a header cannot.
+        ServeError: The token is too short or too long, or contains other characters.
     """
     token = text.strip()
     if not _TOKEN.fullmatch(token):
@@ -124,10 +136,10 @@ def checked_token(text: str, source: str) -> str:
 
 
 def checked_origin(text: str) -> str:
-    """Return an origin as browsers send it.
+    """Return an origin in lower case, as browsers send it.
 
     Raises:
-        ServeError: It is none.
+        ServeError: The text is not an origin.
     """
     page = urlsplit(text.lower())
     if page.scheme not in ("http", "https") or text.lower() != (

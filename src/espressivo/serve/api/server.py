@@ -1,4 +1,4 @@
-"""The server: an address, a token where others reach it, and an orderly end."""
+"""API server: uvicorn with address, token check, and graceful shutdown."""
 
 from __future__ import annotations
 
@@ -23,25 +23,26 @@ if TYPE_CHECKING:
 
     from espressivo.analyzer import Analyzer
 
-_BACKLOG = 512  # connections that wait to be accepted
-_SPARE = 64  # connections besides those that work
-_LINGER_S = 10.0  # later than our own time-out, which also counts the client
+_BACKLOG = 512  # connections waiting to be accepted
+_SPARE = 64  # connections for other requests, such as health and metrics
+_LINGER_S = 10.0  # our own time-out, which counts the client, must come first
 
 
 class ApiServer:
-    """The API at an address; listens from the start, answers in `run`.
+    """Server of the API; it listens once created and responds in `run`.
 
     Args:
-        analyzer: What analyses.
-        host: A name or address of this machine; other than loopback takes a token.
-        port: 0 takes any that is free.
-        limits: How much it takes; by default `Limits()`.
-        token: What clients must show.
-        origins: Of pages of other hosts that may ask.
-        proxy: Address of a proxy whose X-Forwarded-For is believed.
+        analyzer: Analyzer for all recordings and streams.
+        host: Host name or IP address of this machine; loopback needs no token.
+        port: Port number; 0: any free port.
+        limits: Limits of the server; None: `Limits()`.
+        token: Bearer token that clients must send; None: no token is needed.
+        origins: Additional origins whose pages are allowed.
+        proxy: IP address of a proxy whose X-Forwarded-For is trusted.
 
     Raises:
-        ServeError: The address cannot be had, or others reach it and there is no token.
+        ServeError: The server cannot listen on the address, or other machines can reach
+            it and there is no token.
     """
 
     def __init__(
@@ -71,38 +72,39 @@ class ApiServer:
             )
         _cut_slow_clients(self.socket, limits.send_s + _LINGER_S)
         self.address = replace(address, port=int(self.socket.getsockname()[1]))
-        is_ours = address.is_loopback and proxy is None  # which keeps any Host
+        # Behind a proxy, the Host header is that of the proxy's public name.
+        is_ours = address.is_loopback and proxy is None
         names = self.address.names if is_ours else None
         self.api = Api(analyzer, limits, Security(names, token, allowed))
         self._server = _Server(self.api, _config(self.api, limits, proxy))
 
     @property
     def url(self) -> str:
-        """Where this machine finds it."""
+        """URL of the server for clients on this machine."""
         return self.address.url
 
     def run(self) -> None:
-        """Answer until SIGINT, SIGTERM or `stop`, then finish what runs."""
+        """Respond until SIGINT, SIGTERM or `stop`, then shut down gracefully."""
         try:
             self._server.run([self.socket])
         finally:
             self.close()
 
     def stop(self) -> None:
-        """End `run` soon; for other threads."""
+        """Make `run` shut down; can be called from other threads."""
         self._server.should_exit = True
 
     def close(self) -> None:
-        """Give back what it has; after `run`, or instead of it."""
+        """Release socket and threads; needed only if `run` is never called."""
         self.socket.close()
         self.api.close()
 
 
 def _cut_slow_clients(listening: socket.socket, after_s: float) -> None:
-    """Let the kernel end connections whose client takes nothing for so long.
+    """Make the kernel close connections whose client acknowledges no data in time.
 
-    uvicorn has no such limit, and a full send buffer would hold memory for ever. The
-    accepted sockets inherit the option. Elsewhere than on Linux a proxy has to do it.
+    uvicorn has no such limit, so a full send buffer would occupy memory for ever. The
+    accepted sockets inherit the option. On other systems than Linux, a proxy is needed.
     """
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listening.setsockopt(
@@ -119,11 +121,11 @@ def _config(api: Api, limits: Limits, proxy: str | None) -> uvicorn.Config:
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_ping_interval=limits.ping_s,
         ws_ping_timeout=limits.ping_s,
-        ws_per_message_deflate=False,  # a small message could become a large one
-        loop="auto",  # uvloop, where it is installed
+        ws_per_message_deflate=False,  # against decompression bombs
+        loop="auto",  # uvloop if installed
         lifespan="off",
         log_config=None,
-        log_level="error",  # bugs alone; clients are not told of
+        log_level="error",  # only bugs; faults of clients are not logged
         access_log=False,
         headers=[("Server", "espressivo")],
         server_header=False,
@@ -131,20 +133,20 @@ def _config(api: Api, limits: Limits, proxy: str | None) -> uvicorn.Config:
         forwarded_allow_ips=proxy,
         limit_concurrency=works + _SPARE,
         backlog=_BACKLOG,
-        # By then, who takes no answer was dropped.
+        # Clients that read no response are dropped before this.
         timeout_graceful_shutdown=math.ceil(limits.send_s) + 1,
     )
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which lets work finish and exits with 0."""
+    """uvicorn server that finishes running work and then exits with status 0."""
 
     def __init__(self, api: Api, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._api = api
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, finish, hang up."""
+        """Stop listening, drain the application, and close the connections."""
         for server in self.servers:
             server.close()
         await self._api.drain(hurry=lambda: self.force_exit)
@@ -152,7 +154,11 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop on a signal, at once on the second; uvicorn's would raise it again."""
+        """Handle signals inside the `with` block.
+
+        uvicorn's own version raises the signal again at the end, so that the process
+        would not exit with status 0.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -165,6 +171,6 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Be told to stop."""
+        """Shut down gracefully on the first signal, at once on the second."""
         del sig, frame
         self.force_exit, self.should_exit = self.should_exit, True

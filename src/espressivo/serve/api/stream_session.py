@@ -1,7 +1,8 @@
-"""One stream over a WebSocket: PCM comes in, estimates and a report go out.
+"""Stream over a WebSocket: receives PCM, sends estimates and a report.
 
-One task reads the socket into a bounded backlog, another works that off in the thread
-pool. When the backlog is full, the socket is not read, and TCP makes the client wait.
+One task reads the socket into a bounded backlog, another analyses the backlog in the
+thread pool. While the backlog is full, the socket is not read, so that TCP makes the
+client wait (backpressure).
 """
 
 from __future__ import annotations
@@ -45,15 +46,15 @@ _BYTES_A_SAMPLE = 2
 
 
 class StreamSession:
-    """A client and its stream.
+    """Session of one client and its stream.
 
     Args:
-        socket: Accepted.
-        stream: Begun for it.
-        emotions: The order of its probabilities.
-        limits: How long it may last, idle and lag.
-        metrics: Told of estimates.
-        pool: Where it is analysed.
+        socket: Accepted WebSocket.
+        stream: New stream of the analyzer.
+        emotions: Emotions in the order of the stream's probabilities.
+        limits: Limits on duration, idle time and lag.
+        metrics: Counters to update.
+        pool: Thread pool for the analysis.
     """
 
     def __init__(
@@ -70,23 +71,24 @@ class StreamSession:
         self._limits, self._metrics, self._pool = limits, metrics, pool
         self._loop = asyncio.get_running_loop()
         self._backlog = Backlog(MAX_BACKLOG_BYTES, AT_ONCE_BYTES)
-        self._ended_by: Refused | None = None  # after what had come in by then
+        # If set, the stream ends with a report of the audio received so far.
+        self._ended_by: Refused | None = None
         self._reading = self._loop.create_task(self._read())
 
     def stop(self) -> None:
-        """End it as if the client had, because the server stops."""
+        """End the stream with a report, because the server is stopping."""
         self._end(Refused(Reason.STOPPING, "the server stops; here is the report"))
         self._reading.cancel()
 
     def drop(self) -> None:
-        """End it at once: there was time to stop."""
+        """End the stream at once, after the time for a graceful end has passed."""
         self._backlog.abandon(Refused(Reason.STOPPING, "the server stops"))
 
     async def run(self) -> None:
-        """Serve the client until its stream ends, for whatever reason.
+        """Serve the client until its stream ends.
 
         Raises:
-            Refused: The stream ended before its time; the socket is closed already.
+            Refused: The stream ended early; the socket is already closed.
         """
         try:
             await self._work()
@@ -100,7 +102,7 @@ class StreamSession:
                 await self._refuse(refused)
             raise
         except WebSocketDisconnect:
-            pass  # it has gone
+            pass  # the client closed the connection
         finally:
             self._reading.cancel()
             self._metrics.analyzed("stream", self._stream.duration_s)
@@ -165,12 +167,12 @@ class StreamSession:
                 Reason.SLOW_CLIENT,
                 f"estimates were not taken for {self._limits.send_s:g} s; read them",
             ) from error
-        except RuntimeError as error:  # uvicorn closed it while this was due
+        except RuntimeError as error:  # uvicorn closed the socket meanwhile
             raise WebSocketDisconnect from error
 
     async def _refuse(self, refused: Refused) -> None:
         if refused.reason is Reason.SLOW_CLIENT:
-            return  # it takes no message; the connection ends with this session
+            return  # the client reads nothing; the connection ends with this session
         with suppress(Refused, WebSocketDisconnect):
             await self._tell({"type": "error", **refused.details})
         await self._close(refused.close_code, refused.close_reason)
@@ -180,15 +182,15 @@ class StreamSession:
             async with asyncio.timeout(self._limits.send_s):
                 await self._socket.close(code, reason)
         except (TimeoutError, RuntimeError, WebSocketDisconnect):
-            pass  # the client takes nothing, or was faster
+            pass  # the client reads nothing, or closed the socket first
 
 
 def _pcm_of(message: MutableMapping[str, Any]) -> bytes | None:
-    """Return a message's sound; None if it says that there is no more.
+    """Return the PCM of a message; None for the message that ends the stream.
 
     Raises:
-        Refused: It is neither.
-        WebSocketDisconnect: The client has gone.
+        Refused: The message is malformed.
+        WebSocketDisconnect: The client closed the connection.
     """
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect

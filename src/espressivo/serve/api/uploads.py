@@ -1,4 +1,4 @@
-"""The recording in a request: into a file without a name, and no further."""
+"""Upload of a recording from a request into an unnamed temporary file."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
     from espressivo.serve.api.limits import Limits
 
-_LEAST_RATE = 4096  # bytes a second, on average, or the client is too slow
+_LEAST_RATE = 4096  # bytes per second; slower clients (on average) are refused
 _LONGEST_NAME = 200
-_LINGER_S = 2.0
+_LINGER_S = 2.0  # time to read the rest of a refused body
 
 
 class Upload(NamedTuple):
-    """A recording as it came.
+    """A received recording.
 
     Attributes:
-        file: Without a name; closing it deletes it.
-        name: What the report calls it.
+        file: Unnamed temporary file; closing deletes it.
+        name: Name of the recording in the report.
     """
 
     file: IO[bytes]
@@ -45,16 +45,16 @@ class Upload(NamedTuple):
 
 
 async def receive_upload(request: Request, limits: Limits) -> Upload:
-    """Receive the body, or the one file of a form, into a temporary file.
+    """Receive the body, or the single file of a form, into a temporary file.
 
     Raises:
-        Refused: It is too large, too slow, or a form without a file; or the disk is
-            full.
-        ClientDisconnect: The client has gone.
+        Refused: The body is too large, arrives too slowly, or is a form without a file;
+            or the disk is full.
+        ClientDisconnect: The client closed the connection.
     """
     form = request.headers.get("content-type", "").lower()
     is_form = form.partition(";")[0].strip() == "multipart/form-data"
-    # uvicorn refuses a length that is no number.
+    # uvicorn has already refused a length that is not a number.
     if int(request.headers.get("content-length", "0")) > limits.max_upload_bytes:
         await discard(request)
         raise _too_large(limits)
@@ -69,13 +69,13 @@ async def receive_upload(request: Request, limits: Limits) -> Upload:
 
 
 async def discard(request: Request) -> None:
-    """Read what the client still sends, for a moment.
+    """Read and discard the rest of the body for at most `_LINGER_S` seconds.
 
-    Many look for the answer only when all is sent, and never see it if the connection
-    ends before.
+    Many clients read the response only after sending the whole body, and never see it
+    if the connection is closed before.
     """
     if "expect" in request.headers:
-        return  # it waits for an answer already
+        return  # with Expect: 100-continue, the client waits for a response first
     try:
         async with asyncio.timeout(_LINGER_S):
             while (await request.receive()).get("more_body", False):
@@ -112,7 +112,7 @@ async def _from_form(request: Request, limits: Limits) -> Upload:
             Reason.BAD_REQUEST, "the form holds no file; send one, or the bytes alone"
         )
     file = files[0].file
-    file.fileno()  # which brings a small one from memory to the disk
+    file.fileno()  # moves a small spooled file from memory to the disk
     return Upload(file, _name_of(request, files[0].filename))
 
 
@@ -122,7 +122,12 @@ def _name_of(request: Request, filename: str | None) -> str:
 
 
 async def _chunks(request: Request, limits: Limits) -> AsyncGenerator[bytes, None]:
-    """Yield the body as it comes; refuse what is too large or too slow."""
+    """Yield the body in chunks as they arrive.
+
+    Raises:
+        Refused: The body is too large or arrives too slowly.
+        ClientDisconnect: The client closed the connection.
+    """
     began, n = time.monotonic(), 0
     has_more = True
     while has_more:
@@ -163,7 +168,7 @@ def _too_slow(limits: Limits) -> Refused:
 
 @contextmanager
 def path_of(file: IO[bytes]) -> Iterator[Path]:
-    """Give a file without a name a path, for as long as it is needed."""
+    """Yield a path to an unnamed file: that of its descriptor, or of a copy."""
     file.seek(0)
     path = Path(f"/dev/fd/{file.fileno()}")
     if path.exists():
