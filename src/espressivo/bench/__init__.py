@@ -1,6 +1,6 @@
-"""The cost of ONNX models that take samples: time, operators, memory, energy.
+"""Cost of ONNX models that take samples: time, operators, memory, energy.
 
-A runtime package: numpy and onnxruntime, no onnx and no torch.
+This runtime package needs numpy and onnxruntime, but neither onnx nor torch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HOME = {"peak_bytes": "fresh", "time_graphs": "timing"}
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: a process that is timed must not pay for all of it.
+    # Names are imported on first use, so that a timed process loads only what it needs.
     if name not in __all__:
         raise AttributeError(f"module 'espressivo.bench' has no attribute {name!r}")
     import importlib  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""The process whose memory and time are measured: `python -m espressivo.bench.child`.
+"""Measured process: `python -m espressivo.bench.child`, started by `fresh.py`.
 
-Arguments: `idle`, or `graph PATH SECONDS NAME`, or `folder PATH SECONDS NAME`. Prints
-the peak of its resident memory in bytes, as JSON, or `null` where no system tells it.
+Arguments: `idle`, or `graph PATH SECONDS NAME`, or `folder PATH SECONDS NAME`. It
+prints its peak resident memory in bytes, as JSON; `null` on Windows.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from espressivo.errors import EspressivoError
 
 
 def main(arguments: list[str]) -> int:
-    """Load the graph or folder, run one window, print the peak memory."""
+    """Load the graph or folder, run one window, and print the peak memory."""
     kind, *rest = arguments
     try:
         if kind == "folder":
             _run_folder(Path(rest[0]), float(rest[1]))
         else:
-            # What `idle` imports is what `graph` does.
+            # `idle` imports the same modules as `graph`, so that the difference of the
+            # two peaks is the graph's memory.
             from espressivo.bench.window_runner import (  # noqa: PLC0415
                 open_samples_graph,
                 window_runner,
@@ -49,7 +50,7 @@ def _run_folder(folder: Path, seconds: float) -> None:
 def _peak_bytes() -> int | None:
     status = Path("/proc/self/status")
     if status.exists():
-        # Not ru_maxrss: on Linux it starts at what the parent had.
+        # On Linux, ru_maxrss of a child starts at the parent's value; VmHWM does not.
         line = next(s for s in status.read_text().splitlines() if s.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""Energy that the processor draws, where it has counters (RAPL on Linux)."""
+"""Energy consumption of the processor from its counters (RAPL on Linux)."""
 
 from __future__ import annotations
 
@@ -10,32 +10,35 @@ _POWERCAP = Path("/sys/class/powercap")
 
 @dataclass(frozen=True, slots=True)
 class EnergyMeter:
-    """Energy counters of the processor's packages, which count all that runs on them.
+    """Energy counters of the processor's packages; they include all running programs.
 
     Attributes:
-        counters: File that counts microjoules -> the value at which it wraps around.
-        why_not: Why there is no figure: `-` where there are no counters, else words.
+        counters: Largest value of each counter file, in microjoules, by path; then the
+            counter wraps around.
+        why_not: Reason for missing counters, `-` if the machine has none; None if there
+            are counters.
     """
 
     counters: dict[Path, int]
     why_not: str | None = None
 
     def read(self) -> tuple[int, ...]:
-        """Return every counter, in microjoules."""
+        """Return the value of every counter, in microjoules."""
         return tuple(int(path.read_text()) for path in self.counters)
 
     def joules_since(self, before: tuple[int, ...]) -> float:
-        """Return the joules drawn since `read` returned `before`."""
+        """Return the energy consumed since `read` returned `before`, in joules."""
         spans = zip(before, self.read(), self.counters.values(), strict=True)
         # Counters wrap around, within minutes on a large machine.
         return sum((now - then) % (top + 1) for then, now, top in spans) / 1e6
 
 
 def find_meter(powercap: Path = _POWERCAP) -> EnergyMeter:
-    """Return the counters of all packages, without their parts or their sum."""
+    """Return a meter of all packages, without subzones and without the platform."""
     counters: dict[Path, int] = {}
     try:
-        # `intel-rapl:0` also on AMD; `intel-rapl:0:0` is a part of it, `psys` holds it.
+        # AMD's zones are named `intel-rapl:0` too. `intel-rapl:0:0` is a subzone of it,
+        # and the zone `psys` includes it: both would count energy twice.
         for zone in sorted(powercap.glob("intel-rapl:*")):
             if (zone / "name").read_text().startswith("package"):
                 counter = zone / "energy_uj"

@@ -1,4 +1,4 @@
-"""Time against size, and accuracy against time (matplotlib, extra `plot`)."""
+"""Figure of time against size and accuracy against time (matplotlib, extra `plot`)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One model in a panel."""
+    """Point of one model in a panel, in the units of its axes."""
 
     name: str
     x: float
@@ -39,10 +39,10 @@ class Mark:
 
 
 def plot_costs(report: BenchReport, path: Path) -> None:
-    """Draw time against size into `path`, and the Pareto front of the two.
+    """Write a figure of time against size, with the Pareto front.
 
-    A second panel, accuracy against time, is drawn when the cards of two models or
-    more have UA on one corpus.
+    A second panel shows accuracy against time if the cards of at least two models have
+    UA on the same corpus.
     """
     times_ms = {model.name: 1000 * model.time_s.median for model in report.models}
     sizes = [Mark(m.name, m.bytes / 1e6, times_ms[m.name]) for m in report.models]
@@ -71,7 +71,7 @@ def plot_costs(report: BenchReport, path: Path) -> None:
 
 
 def _shared_corpus(report: BenchReport) -> str | None:
-    """Return the corpus on which most models have UA, if at least two have."""
+    """Return the corpus on which the most models have UA; None for fewer than two."""
     counts: dict[str, int] = {}
     for model in report.models:
         for corpus in model.ua:

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 def peak_bytes(graph: bytes, seconds: float = 8.0) -> int | None:
-    """Return the memory that a graph adds to a process at its peak.
+    """Return the peak memory that a graph adds to a process.
 
     A fresh process loads the graph and runs one window on one thread; the peak of the
     same process without a graph is subtracted. Memory that onnxruntime allocates once,
     with its first model, is included (17 MB for a graph of one node, version 1.32).
 
     Args:
-        graph: An ONNX model that takes samples.
-        seconds: Length of the window.
+        graph: Content of an ONNX file whose input is samples.
+        seconds: Length of the window, in seconds.
 
     Returns:
-        Bytes; None where the system does not tell (Windows).
+        Memory in bytes; None on Windows, which provides no peak.
 
     Raises:
-        ModelError: The graph does not load, or does not take such a window.
+        ModelError: The graph does not load, or does not accept such a window.
     """
     with TemporaryDirectory(prefix="espressivo-bench-") as folder:
         path = Path(folder) / "model.onnx"
@@ -40,7 +40,7 @@ def peak_bytes(graph: bytes, seconds: float = 8.0) -> int | None:
 
 
 def peak_bytes_of(path: Path, seconds: float, name: str) -> int | None:
-    """Do as `peak_bytes` for a file; `name` stands in error messages."""
+    """Return `peak_bytes` of an ONNX file; `name` appears in error messages."""
     loaded, _ = _first_result("graph", str(path), str(seconds), name)
     idle, _ = _first_result("idle")
     if loaded is None or idle is None:
@@ -49,13 +49,13 @@ def peak_bytes_of(path: Path, seconds: float, name: str) -> int | None:
 
 
 def first_result_s(subject: Subject, seconds: float) -> float:
-    """Return seconds from starting Python to a window's result.
+    """Return the time from the start of Python to the first result, in seconds.
 
-    A model folder is loaded, and so verified, by espressivo; a bare graph by
-    onnxruntime alone.
+    A model folder is loaded and verified by espressivo, a bare graph by onnxruntime
+    alone.
 
     Raises:
-        ModelError: It does not load, or does not take such a window.
+        ModelError: The model does not load, or does not accept such a window.
     """
     kind = "graph" if subject.folder is None else "folder"
     path = subject.folder or subject.path
@@ -63,9 +63,10 @@ def first_result_s(subject: Subject, seconds: float) -> float:
 
 
 def _first_result(*arguments: str) -> tuple[int | None, float]:
-    """Run `espressivo.bench.child`; return its peak memory in bytes, and seconds."""
+    """Return peak memory (bytes) and run time (seconds) of `espressivo.bench.child`."""
     began = time.perf_counter()
     with subprocess.Popen(  # noqa: S603  # this very Python
+        # -P keeps modules of the working directory out of the child's imports.
         [sys.executable, "-P", "-m", "espressivo.bench.child", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

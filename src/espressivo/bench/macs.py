@@ -1,4 +1,4 @@
-"""Multiply-accumulates of a node that onnxruntime ran."""
+"""Multiply-accumulates (MACs) of a node in a graph optimized by onnxruntime."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONVOLUTIONS = {
     "Conv": 1, "FusedConv": 1, "NhwcFusedConv": 1, "ConvInteger": 1,
     "ConvIntegerToFloat": 1, "QLinearConv": 3,
 }  # fmt: skip
-"""Operator -> which input is its weight."""
+"""Index of the weight among a convolution's inputs, by operator."""
 
 
 def macs_of(
@@ -36,10 +36,10 @@ def macs_of(
     not.
 
     Args:
-        node: A node of the optimized graph.
+        node: Node of the optimized graph.
         inputs: Shapes of its inputs at run time, without packed weights.
-        outputs: Shapes of its outputs.
-        weights: Name of each constant -> its shape.
+        outputs: Shapes of its outputs at run time.
+        weights: Shapes of all constants, by name.
     """
     if not inputs or not outputs:
         return 0
@@ -61,19 +61,20 @@ def macs_of(
 def _kernel(node: Node, inputs: Sequence[Shape], weights: dict[str, Shape]) -> Shape:
     place = _CONVOLUTIONS[node.operator]
     constant = weights.get(node.inputs[place])
-    # One that the graph computes, say from 8 bits, is not packed: `inputs` has it.
+    # A weight that the graph computes, such as one dequantized from int8, is no
+    # constant. It is not packed either, so its shape is among `inputs`.
     return inputs[place] if constant is None else constant
 
 
 def _packed_attention(x: Shape, out: Shape, weight: Shape | None) -> int:
-    """Query, key and value of `x` [batch, time, width], and attention among them."""
+    """Return MACs of the projections of `x` [batch, time, width] and of attention."""
     batch, time, _ = x
     into = batch * time * prod(weight) if weight else 0
     return into + 2 * batch * time * time * out[-1]
 
 
 def _attention(inputs: Sequence[Shape], out: Shape) -> int:
-    """Scores of `query` [B, T, D] with `key` [B, S, D], and their mix [B, T, V]."""
+    """Return MACs of attention: scores [B, T, S] of width D, and outputs [B, T, V]."""
     batch, time, width = inputs[0]
     others = inputs[1][1]
     return batch * time * others * (width + out[-1])

@@ -1,4 +1,4 @@
-"""Models measured in turn: time, first result, memory, energy, operators."""
+"""Measurement of several models: time, first result, memory, energy, operators."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
-    """How models are measured.
+    """Options of the measurement.
 
     Attributes:
-        seconds: Length of the window.
-        rounds: How often each model is timed, in turn with the others.
-        threads: Threads of the second timing; one per core when None. 1 omits it.
-        starts: How often each model is started in a fresh process.
-        runs: Runs of each profile.
+        seconds: Length of the window, in seconds.
+        rounds: Number of timings per model, interleaved with the other models.
+        threads: Number of threads of the second timing; None: one per core; 1: no
+            second timing.
+        starts: Number of starts of each model in a fresh process.
+        runs: Number of runs per profile.
     """
 
     seconds: float = 8.0
@@ -48,19 +49,19 @@ def bench(
     options: BenchOptions | None = None,
     progress: Progress | None = None,
 ) -> BenchReport:
-    """Measure models; times are taken in turn.
+    """Return the costs of models; their timings are interleaved.
 
     Args:
-        subjects: At least one; ratios are over the first.
-        options: How to measure; the defaults when None.
-        progress: Called with measurements done and their total.
+        subjects: Models to measure, at least one; ratios are relative to the first.
+        options: Options of the measurement; None: the defaults.
+        progress: Callback with the number of measurements done and their total.
 
     Raises:
         ModelError: A graph does not load, or is not meant for such a window.
     """
     options = options or BenchOptions()
     _require_length(subjects, options.seconds)
-    machine = Machine.this()  # first, so that its load is that of other programs
+    machine = Machine.this()  # first, so that its load is only that of other programs
     measure = _Measure(subjects, options, progress)
     one, joules = measure.times(1)
     many = measure.times(measure.threads)[0] if measure.threads > 1 else {}
@@ -101,7 +102,7 @@ def _require_length(subjects: Sequence[Subject], seconds: float) -> None:
 
 
 class _Measure:
-    """Measurements in rounds, counted for a progress bar."""
+    """Measurements of all models, with progress reports."""
 
     def __init__(
         self,
@@ -113,7 +114,7 @@ class _Measure:
         self.threads = options.threads or n_cores()
         self.meter = find_meter()
         timings = (1 + options.rounds) * (2 if self.threads > 1 else 1)
-        # Then starts, and a peak of memory and a profile each.
+        # Per model: timings, starts (plus one warm-up), a peak memory and a profile.
         self._total = len(subjects) * (timings + 1 + options.starts + 2)
         self._done = 0
 
@@ -125,7 +126,10 @@ class _Measure:
     def times(
         self, threads: int
     ) -> tuple[dict[str, tuple[float, ...]], dict[str, float]]:
-        """Return seconds per round, and joules per second of audio where known."""
+        """Return, by model, seconds per round, and joules per second of audio.
+
+        Energies are empty if the machine has no readable counters.
+        """
         graphs = {subject.name: subject.path for subject in self.subjects}
         runs = open_all(graphs, self.options.seconds, threads)
         found = in_turn(
@@ -143,7 +147,7 @@ class _Measure:
         }
 
     def first_results(self) -> dict[str, tuple[float, ...]]:
-        """Return seconds from a fresh process's start to its first result."""
+        """Return the times from process start to first result, by model, in seconds."""
         found = in_turn(
             {
                 subject.name: partial(first_result_s, subject, self.options.seconds)
@@ -155,13 +159,13 @@ class _Measure:
         return {name: tuple(values) for name, values in found.items()}
 
     def peak_bytes(self, subject: Subject) -> int | None:
-        """Return the memory that a model adds to a process."""
+        """Return the peak memory that a model adds to a process, in bytes."""
         found = peak_bytes_of(subject.path, self.options.seconds, subject.name)
         self._step()
         return found
 
     def profile(self, subject: Subject) -> GraphProfile:
-        """Return the cost of a model's operators."""
+        """Return the profile of a model's operators."""
         seconds, runs = self.options.seconds, self.options.runs
         found = profile(subject.path, seconds, runs, name=subject.name)
         self._step()
@@ -169,7 +173,7 @@ class _Measure:
 
 
 def _cost(run: Callable[[], object], meter: EnergyMeter) -> tuple[float, float]:
-    """Return seconds and joules of a call."""
+    """Return the duration (seconds) and the energy (joules) of a call."""
     before = meter.read()
     seconds = seconds_of(run)
     return seconds, meter.joules_since(before)

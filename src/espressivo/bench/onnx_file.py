@@ -1,7 +1,7 @@
-"""A reader of ONNX files without the package `onnx`: nodes and shapes of weights.
+"""Reader of ONNX files without the package `onnx`: nodes and shapes of weights.
 
-onnxruntime saves the graph that it made of a model as such a file. A few fields of the
-protobuf wire format are enough to read it.
+onnxruntime saves its optimized graph as an ONNX file, of which a few protobuf fields
+are needed. The runtime therefore does not depend on onnx and protobuf.
 
 Source: https://protobuf.dev/programming-guides/encoding and onnx.proto3.
 """
@@ -22,10 +22,14 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operator of a graph.
+    """One node of a graph.
 
     Attributes:
-        attributes: Name -> integers; other attributes are left out.
+        name: Name of the node; may be empty.
+        operator: Operator type, such as `MatMul`.
+        inputs: Names of the input values.
+        outputs: Names of the output values.
+        attributes: Integer attributes by name; other attributes are left out.
     """
 
     name: str
@@ -47,7 +51,7 @@ def read_graph(model: bytes) -> tuple[list[Node], dict[str, tuple[int, ...]]]:
 
 
 def weight_files(model: bytes) -> set[str]:
-    """Return the names of files beside a model that hold weights of it."""
+    """Return the names of files beside a model with its external weights."""
     entries = [
         _fields(_view(entry))
         for tensor in _graph(model)[5]
@@ -73,6 +77,7 @@ def _node(message: memoryview) -> Node:
 
 
 def _attribute(message: memoryview) -> tuple[str, tuple[int, ...]]:
+    # Numbers of AttributeProto: 1 name, 3 i, 8 ints; of TensorProto: 1 dims, 8 name.
     fields = _fields(message)
     return _text(fields[1]), _whole_numbers([*fields[3], *fields[8]])
 
@@ -83,7 +88,7 @@ def _shape(tensor: memoryview) -> tuple[str, tuple[int, ...]]:
 
 
 def _fields(message: memoryview) -> dict[int, list[Field]]:
-    """Return field number -> values of a message; a missing field gives []."""
+    """Return the values of a message by field number; a missing field gives []."""
     found: dict[int, list[Field]] = defaultdict(list)
     for number, value in _walk(message):
         found[number].append(value)
@@ -123,7 +128,7 @@ def _whole_numbers(values: list[Field]) -> tuple[int, ...]:
         if isinstance(value, int):
             numbers.append(value)
             continue
-        at = 0  # packed: one after the other
+        at = 0  # packed encoding: consecutive varints in one field
         while at < len(value):
             number, at = _varint(value, at)
             numbers.append(number)

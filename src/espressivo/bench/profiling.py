@@ -1,4 +1,4 @@
-"""Profiles: the cost of each node of a graph as onnxruntime runs it."""
+"""Profiles: time and MACs of each node of a graph, as onnxruntime runs it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _SIDES = ("input", "output")
 
 @dataclass(frozen=True, slots=True)
 class NodeCost:
-    """One node of the graph that onnxruntime made of a model.
+    """Cost of one node in the graph optimized by onnxruntime.
 
     Attributes:
-        name: Name of the node; a node that onnxruntime fused has a new one, or none.
-        output: Name of its first output, which tells its layer.
-        operator: Kind of operator.
-        seconds: Median over runs.
-        macs: Multiply-accumulates of products, convolutions and attention.
+        name: Name of the node; fused nodes have a new name or none.
+        output: Name of its first output, which identifies its layer.
+        operator: Operator type.
+        seconds: Median time over runs, in seconds.
+        macs: Multiply-accumulates of matmuls, convolutions and attention.
     """
 
     name: str
@@ -43,7 +43,14 @@ class NodeCost:
 
 @dataclass(frozen=True, slots=True)
 class OperatorCost:
-    """All nodes of one kind together."""
+    """Total cost of all nodes with the same operator type.
+
+    Attributes:
+        operator: Operator type.
+        calls: Number of nodes.
+        seconds: Sum of the nodes' times, in seconds.
+        macs: Sum of the nodes' multiply-accumulates.
+    """
 
     operator: str
     calls: int
@@ -53,22 +60,22 @@ class OperatorCost:
 
 @dataclass(frozen=True, slots=True)
 class GraphProfile:
-    """The cost of one window, by nodes in the order that they run."""
+    """Cost of one window by node, in the order of execution."""
 
     nodes: tuple[NodeCost, ...]
 
     @property
     def seconds(self) -> float:
-        """Of all nodes; what onnxruntime does between them is not in it."""
+        """Time of all nodes, in seconds; onnxruntime's overhead is not included."""
         return sum(node.seconds for node in self.nodes)
 
     @property
     def macs(self) -> int:
-        """Of all nodes."""
+        """Multiply-accumulates of all nodes."""
         return sum(node.macs for node in self.nodes)
 
     def by_operator(self) -> tuple[OperatorCost, ...]:
-        """Return the kinds of operator, the slowest first."""
+        """Return the costs by operator type, the slowest first."""
         kinds: dict[str, list[NodeCost]] = defaultdict(list)
         for node in self.nodes:
             kinds[node.operator].append(node)
@@ -92,18 +99,18 @@ def profile(
     threads: int = 1,
     name: str = "the graph",
 ) -> GraphProfile:
-    """Run one window through a graph and say what each node took.
+    """Return the profile of a graph on one window of noise.
 
     Args:
-        graph: An ONNX model that takes samples, or its file.
-        seconds: Length of the window.
-        runs: Medians are over so many, after one that does not count.
-        threads: Of onnxruntime.
-        name: What error messages call the graph.
+        graph: Content or path of an ONNX file whose input is samples.
+        seconds: Length of the window, in seconds.
+        runs: Number of runs that medians are taken over, after one warm-up run.
+        threads: Number of threads of onnxruntime.
+        name: Name of the graph in error messages.
 
     Raises:
-        ModelError: It does not load, or does not take such a window.
-        ValueError: Fewer than one run.
+        ModelError: The graph does not load, or does not accept such a window.
+        ValueError: `runs` is less than 1.
     """
     if runs < 1:
         raise ValueError(f"runs is {runs}; wanted 1 or more")
@@ -130,8 +137,9 @@ def _profile(
     for one in rest:
         for place, event in enumerate(one):
             times[place].append(event["dur"] / 1e6)  # microseconds
-    # onnxruntime numbers nodes in another order than it saves them, and fused nodes may
-    # share a name; those of one name and kind run in the order that they are saved in.
+    # Events are matched to saved nodes by name and operator type. Indices do not match,
+    # since onnxruntime numbers nodes in another order than it saves them. Fused nodes
+    # can share a name; those of one name and type run in the order of saving.
     waiting: dict[tuple[str, str], deque[Node]] = defaultdict(deque)
     for node in nodes:
         waiting[node.name, node.operator].append(node)
@@ -160,5 +168,5 @@ def _split_runs(events: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _shapes(typed: list[dict[str, list[int]]]) -> list[tuple[int, ...]]:
-    """Read `[{"float": [1, 800, 240]}, ...]`."""
+    """Return the shapes in `[{"float": [1, 800, 240]}, ...]`."""
     return [tuple(shape) for value in typed for shape in value.values()]

@@ -1,4 +1,4 @@
-"""The report of a bench, as an object and as JSON."""
+"""Report of a benchmark, as an object and as JSON."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from espressivo.bench.profiling import GraphProfile
 
 SCHEMA = "espressivo.bench/1"
-"""Name and version of the JSON that `BenchReport.to_dict` returns."""
+"""Name and version of the JSON schema of `BenchReport.to_dict`."""
 
 WIDE = 0.10
-"""Share of the median above which the distance of the quartiles is a warning."""
+"""Interquartile range over the median above which the report contains a warning."""
 
 
 class Quartiles(NamedTuple):
-    """The middle half of some measurements, and their median."""
+    """Lower quartile, median and upper quartile of measurements."""
 
     low: float
     median: float
@@ -45,16 +45,22 @@ class Quartiles(NamedTuple):
 
     @property
     def spread(self) -> float:
-        """Distance of the quartiles over the median."""
+        """Interquartile range over the median."""
         return (self.high - self.low) / self.median
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where a bench ran.
+    """The machine and software that a benchmark ran on.
 
     Attributes:
-        load: Processes that wanted a core in the minute before; None when not told.
+        processor: Name of the processor.
+        eight_bit_instructions: Instruction sets that speed up int8 matmuls.
+        cores: Number of usable cores.
+        load: Load average of the minute before the benchmark; None on Windows.
+        system: Name of the operating system.
+        python: Version of Python.
+        onnxruntime: Version of onnxruntime.
     """
 
     processor: str
@@ -67,7 +73,7 @@ class Machine:
 
     @classmethod
     def this(cls) -> Machine:
-        """Return this machine and its present load."""
+        """Return the description of this machine with its current load."""
         return cls(
             processor=processor_name(),
             eight_bit_instructions=eight_bit_instructions(),
@@ -81,21 +87,22 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCost:
-    """The cost of one model.
+    """Measured cost of one model.
 
     Attributes:
         name: Name in tables.
-        sha256: Hash of its graph.
-        bytes: Size of its graph.
-        n_parameters: Trained numbers; None when not known.
-        times_s: Time of one window on one thread, per round.
-        threaded_times_s: The same on all threads; empty when that is one.
-        first_results_s: Time from starting Python to the first result, per start.
-        peak_bytes: Memory it adds to a process; None where the system does not tell.
-        joules_per_s: The processor's energy for a second of audio on one thread;
-            None where there are no counters.
+        sha256: SHA-256 of its graph.
+        bytes: Size of its graph with external weights, in bytes.
+        n_parameters: Number of parameters; None if unknown.
+        times_s: Time of one window on one thread, in seconds, by round.
+        threaded_times_s: Time of one window on all threads; empty without such rounds.
+        first_results_s: Time from the start of Python to the first result, in seconds,
+            by start.
+        peak_bytes: Peak memory it adds to a process, in bytes; None on Windows.
+        joules_per_s: Energy of the processor per second of audio on one thread; None
+            without energy counters.
         profile: Cost of its operators on one thread.
-        ua: Corpus -> unweighted accuracy, 0..1, from its card.
+        ua: Unweighted accuracy, 0 to 1, by corpus, from its card.
     """
 
     name: str
@@ -116,21 +123,24 @@ class ModelCost:
         return Quartiles.of(self.times_s)
 
     def ratio_to(self, other: ModelCost) -> Quartiles:
-        """Return quartiles of the time ratios, taken round by round."""
+        """Return quartiles of the time ratios, computed round by round.
+
+        Both models of a round ran under the same load, so ratios vary less than times.
+        """
         pairs = zip(self.times_s, other.times_s, strict=True)
         return Quartiles.of([mine / theirs for mine, theirs in pairs])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchReport:
-    """The cost of models on one machine, measured together.
+    """Costs of models measured together on one machine.
 
     Attributes:
-        machine: The machine that it was measured on.
-        seconds: Length of the window.
-        threads: Threads of `ModelCost.threaded_times_s`.
-        no_energy: Why there is no energy; None when there is.
-        models: In the order given; ratios are over the first.
+        machine: The machine of the measurement.
+        seconds: Length of the window, in seconds.
+        threads: Number of threads of `ModelCost.threaded_times_s`.
+        no_energy: Reason for missing energies; None if they were measured.
+        models: Costs in the order of the arguments; ratios are relative to the first.
     """
 
     machine: Machine
@@ -140,11 +150,11 @@ class BenchReport:
     models: tuple[ModelCost, ...]
 
     def real_time_factor(self, times_s: Sequence[float]) -> float:
-        """Return seconds of work for a second of audio, by the median."""
+        """Return the real-time factor: median time per second of audio."""
         return Quartiles.of(times_s).median / self.seconds
 
     def warnings(self) -> list[str]:
-        """Return reasons why the times are less certain than they look."""
+        """Return warnings about conditions that make the times unreliable."""
         found = []
         load = self.machine.load
         if load is not None and load > 0.2 * self.machine.cores:
@@ -161,7 +171,7 @@ class BenchReport:
         return found
 
     def to_dict(self, *, profiles: bool = False) -> dict[str, Any]:
-        """Return all figures as JSON values; `profiles` adds every operator."""
+        """Return the report, JSON-ready; `profiles` adds operators and nodes."""
         return {
             "schema": SCHEMA,
             "machine": asdict(self.machine),

@@ -1,4 +1,4 @@
-"""The models that a bench measures: bundled models, model folders, bare graphs."""
+"""Models to benchmark: bundled models, model folders, or bare ONNX graphs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Subject:
         name: Name in tables.
         path: Path of its graph.
         folder: Folder with its card; None for a bare graph.
-        limits_s: Shortest and longest input it is meant for; None when not known.
-        n_parameters: Count in its export.json; None when that is not known.
-        ua: Corpus -> unweighted accuracy, 0..1, from its card.
+        limits_s: Shortest and longest supported input, in seconds; None if unknown.
+        n_parameters: Number of parameters from its export.json; None if unknown.
+        ua: Unweighted accuracy, 0 to 1, by corpus, from its card.
     """
 
     name: str
@@ -41,20 +41,20 @@ class Subject:
 
     @property
     def bytes(self) -> int:
-        """Size of the graph, with the files beside it that hold weights of it."""
+        """Size of the graph with its external weights, in bytes."""
         beside = weight_files(self.path.read_bytes())
         files = [self.path, *(self.path.with_name(name) for name in beside)]
         return sum(path.stat().st_size for path in files)
 
 
 def find_subjects(models: Sequence[str]) -> list[Subject]:
-    """Find models by bundled name, folder or `.onnx` file, and check that they load.
+    """Return models by bundled name, folder or `.onnx` file, after loading each once.
 
     Models that share a name are named by their arguments instead.
 
     Raises:
-        ModelError: One is none of these, is altered, does not load, takes no samples,
-            or is given twice.
+        ModelError: A model does not exist, is altered, does not load, does not take
+            samples, or is given twice.
     """
     twice = [model for model, n in Counter(models).items() if n > 1]
     if twice:
@@ -75,7 +75,7 @@ def _find(model: str) -> Subject:
         open_samples_graph(path, session_options(), model)
         return Subject(path.stem, path)
     folder = find_model(model)
-    card = load_classifier(folder).card  # verified: the hash is that of the card
+    card = load_classifier(folder).card  # also verifies the hash
     return Subject(
         name=card.name,
         path=folder / "model.onnx",
@@ -95,7 +95,7 @@ def _n_parameters(folder: Path) -> int | None:
 
 
 def _ua(details: dict[str, Any]) -> dict[str, float]:
-    """Collect UA of the card's results that are of one whole corpus of clips."""
+    """Return UA by corpus, from the card's results on the clips of a single corpus."""
     found = {}
     for result in details.get("results", []):
         if result.get("protocol") == "clips" and len(result.get("corpora", [])) == 1:

@@ -1,4 +1,4 @@
-"""The report of a bench as tables for a terminal."""
+"""Report of a benchmark as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 
 MOST_COLUMNS = 3
-"""Number of models above which they stand in rows, with fewer figures."""
+"""Largest number of models shown as columns; more are shown as rows, in less detail."""
 
 
 def cost_table(report: BenchReport) -> Table:
-    """Return a column per model and a row per cost; the reverse for many models."""
+    """Return a table with a column per model and a row per cost.
+
+    For more than `MOST_COLUMNS` models, models are rows and costs are columns.
+    """
     if len(report.models) > MOST_COLUMNS:
         return _compact_table(report)
     table = _table("", *(model.name for model in report.models))
@@ -54,7 +57,7 @@ def _cost_rows(report: BenchReport) -> Iterator[tuple[str, ...]]:
 
 
 def _compact_table(report: BenchReport) -> Table:
-    """Return a row per model that fits 80 columns, without quartiles."""
+    """Return a table with a row per model, without quartiles, to fit 80 columns."""
     headings = ["size\nMB", "GMAC", "1 thread\nms", "over\nfirst", "real-time\nfactor"]
     headings += ["first\nresult s", "memory\nMB"]
     if report.no_energy is None:
@@ -99,7 +102,7 @@ def _with_range(found: Quartiles) -> str:
 
 
 def operator_table(model: ModelCost, n_shown: int = 12) -> Table:
-    """Return a model's kinds of operator, the slowest first."""
+    """Return a table of a model's operator types, the slowest first."""
     table = _table(model.name, "calls", "ms", "share", "GMAC", "GMAC/s")
     costs = model.profile.by_operator()
     for cost in costs[:n_shown]:
@@ -117,7 +120,7 @@ def operator_table(model: ModelCost, n_shown: int = 12) -> Table:
 
 
 def node_table(model: ModelCost, n_shown: int = 10) -> Table:
-    """Return a model's slowest nodes, called by the first value they compute."""
+    """Return a table of a model's slowest nodes, named by their first output."""
     table = _table("slowest nodes", "operator", "ms", "share", "GMAC", "GMAC/s")
     slowest = sorted(model.profile.nodes, key=lambda node: -node.seconds)[:n_shown]
     for node in slowest:

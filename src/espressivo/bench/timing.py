@@ -22,22 +22,23 @@ def time_graphs(
     threads: int = 1,
     rounds: int = 21,
 ) -> dict[str, list[float]]:
-    """Time one window through each graph in turn, so that load slows all alike.
+    """Return the times of one window through each graph, in interleaved rounds.
 
-    To compare two graphs, divide their lists round by round and take the median.
+    Interleaving makes the load of the machine affect all graphs alike. To compare two
+    graphs, divide their lists round by round and take the median.
 
     Args:
-        graphs: Name -> content of the ONNX file.
-        seconds: Length of the window.
-        threads: Threads of onnxruntime, for each graph.
-        rounds: How often each is timed, after one run that does not count.
+        graphs: Content of the ONNX files by name.
+        seconds: Length of the window, in seconds.
+        threads: Number of threads of onnxruntime.
+        rounds: Number of rounds, after one warm-up round.
 
     Returns:
-        Name -> seconds that each round took, [rounds].
+        Seconds per round, [rounds], by name.
 
     Raises:
-        ModelError: A graph does not load, or does not take such a window.
-        ValueError: Fewer than one round.
+        ModelError: A graph does not load, or does not accept such a window.
+        ValueError: `rounds` is less than 1.
     """
     runs = open_all(graphs, seconds, threads)
     return in_turn(
@@ -46,7 +47,7 @@ def time_graphs(
 
 
 def seconds_of(run: Callable[[], object]) -> float:
-    """Return how long a call takes."""
+    """Return the duration of a call, in seconds."""
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
@@ -55,10 +56,10 @@ def seconds_of(run: Callable[[], object]) -> float:
 def open_all(
     graphs: Mapping[str, bytes] | Mapping[str, Path], seconds: float, threads: int
 ) -> dict[str, Callable[[], object]]:
-    """Load each graph; return a function per graph that runs one window.
+    """Return a function per graph that runs one window; the graphs are loaded.
 
     Raises:
-        ModelError: A graph does not load, or does not take such a window.
+        ModelError: A graph does not load, or does not accept such a window.
     """
     return {
         name: window_runner(
@@ -73,18 +74,18 @@ def in_turn(
     rounds: int,
     on_step: Callable[[], None] | None = None,
 ) -> dict[str, list[T]]:
-    """Call each measure once a round, starting with a different one each time.
+    """Return measurements taken in rounds, with a rotating order of the measures.
 
     Args:
-        measures: Name -> function that measures once.
-        rounds: Number of rounds, after one more that does not count.
-        on_step: Called after every measurement.
+        measures: Functions that measure once, by name.
+        rounds: Number of rounds, after one warm-up round.
+        on_step: Callback after every measurement.
 
     Returns:
-        Name -> its measurements, [rounds].
+        Measurements, [rounds], by name.
 
     Raises:
-        ValueError: Fewer than one round.
+        ValueError: `rounds` is less than 1.
     """
     if rounds < 1:
         raise ValueError(f"rounds is {rounds}; wanted 1 or more")
@@ -95,6 +96,6 @@ def in_turn(
             found[name].append(measures[name]())
             if on_step is not None:
                 on_step()
-        # Who comes after whom decides what is still in the processor's cache.
+        # The order rotates, since the predecessor decides what is left in the cache.
         order = [*order[1:], order[0]]
     return {name: values[1:] for name, values in found.items()}

@@ -1,4 +1,4 @@
-"""Runs a graph on one window of noise, for measurements."""
+"""Running of a graph on one window of noise, for measurements."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ _REASONS = {
         "is no ONNX model, or cut off; pass a whole .onnx file"
     ),
 }
-"""Pattern of an onnxruntime message -> the message that users get."""
+"""Messages for users, by pattern of onnxruntime's message."""
 
 
 def open_samples_graph(
     graph: bytes | Path, options: ort.SessionOptions, name: str = "the graph"
 ) -> ort.InferenceSession:
-    """Open a graph that takes samples, whoever exported it.
+    """Open a graph whose input is samples; espressivo need not have exported it.
 
     Args:
-        graph: The content of an ONNX file, or its path.
-        options: As `session_options` returns them.
-        name: What error messages call the graph.
+        graph: Content of an ONNX file, or its path.
+        options: Session options, such as those of `session_options`.
+        name: Name of the graph in error messages.
 
     Raises:
-        ModelError: onnxruntime cannot load it, or its input is not one float32
-            [batch, time].
+        ModelError: onnxruntime cannot load the graph, or it does not have exactly one
+            float32 input [batch, time].
     """
     try:
         session = open_session(graph, options)
@@ -74,8 +74,14 @@ def window_runner(
 ) -> Callable[[], object]:
     """Return a function that runs the session on one window of noise.
 
+    Args:
+        session: Session of a graph whose input is samples.
+        seconds: Length of the window, in seconds.
+        name: Name of the graph in error messages.
+
     Raises:
-        ModelError: The graph's shape fits no batch of one, or no such length.
+        ModelError: The graph does not accept a batch of one, or a window of this
+            length.
     """
     (only,) = session.get_inputs()
     batch, time = only.shape
@@ -105,7 +111,7 @@ def window_runner(
 
 
 def noise(n_samples: int) -> NDArray[np.float32]:
-    """Return [1, n_samples] of white noise at -20 dB, the same every time."""
+    """Return white noise [1, n_samples] at -20 dB, with a fixed seed."""
     values = np.random.default_rng(0).standard_normal((1, n_samples), np.float32)
     return 0.1 * values
 
@@ -115,11 +121,11 @@ def _first_line(error: Exception) -> str:
 
 
 def _reason(text: str) -> str:
-    """Return in one line why onnxruntime refuses a model, and what to do."""
+    """Return a one-line reason and remedy for a model that onnxruntime rejects."""
     for pattern, reason in _REASONS.items():
         if found := re.search(pattern, text):
             return reason.format(*found.groups(), version=ort.__version__)
     first = (text.splitlines() or ["no reason given"])[0]
-    # What stands before it: an error code, and the file.
+    # Removes the error code and the file name at the start.
     why = re.sub(r"^\[ONNXRuntimeError\].*?failed:", "", first)
     return f"onnxruntime {ort.__version__} cannot load it ({why})"
