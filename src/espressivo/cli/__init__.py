@@ -1,1 +1,1 @@
-"""The command line: parse, call, print. One module a command."""
+"""Command line: one module per command, which parses, calls and prints."""

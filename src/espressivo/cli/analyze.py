@@ -1,4 +1,4 @@
-"""`espressivo analyze`: the emotion in recordings, and when."""
+"""`espressivo analyze`: emotion in recordings, overall and over time."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Analyse every recording; report one that fails on stderr and go on."""
+    """Analyse every recording; print failures on stderr and continue."""
     from espressivo.analyzer import load_model  # slow: keep `--help` fast
 
-    # A wrong suffix is told before the work, which may take long.
+    # A wrong suffix is reported before the analysis, which can take long.
     if args.plot is not None:
         from espressivo.figures.timeline import require_format
 
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         for warning in report.warnings:
             print(f"warning: {warning}", file=sys.stderr)
         _print(report, args, first=not reports)
-        reports.append(report)  # kept for --plot, which draws them together
+        reports.append(report)  # kept for --plot, which draws all in one figure
         if args.speaker is not None and not args.no_update:
             analyzer, failed = _learn(analyzer, report, args.speaker, given)
             n_failed += failed
@@ -134,13 +134,13 @@ def _learn(
     """Return the analyzer for the next recording, and whether learning failed."""
     try:
         return analyzer.with_profile(_learned(speaker, report, given)), False
-    except EspressivoError as error:  # deleted meanwhile, or the disk is full
+    except EspressivoError as error:  # the profile was deleted, or the disk is full
         print(error, file=sys.stderr)
         return analyzer, True
 
 
 def _learned(speaker: str, report: Report, given: str) -> Profile:
-    """Add the recording to the profile, unless the voice seems to be another's."""
+    """Return the profile, updated unless the recording seems to be of another voice."""
     from espressivo.profile.profile import (
         Profile,
         learn,
@@ -165,7 +165,7 @@ def _analyze(analyzer: Analyzer, given: str) -> Report:
     with recording_bar(given) as progress:
         if given != "-":
             return analyzer.analyze(given, progress=progress)
-        # A file, since some containers (m4a) can only be read by seeking.
+        # Standard input is copied to a file, since some containers (m4a) need seeking.
         with tempfile.NamedTemporaryFile(prefix="espressivo-") as copy:
             shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.flush()
@@ -183,4 +183,4 @@ def _print(report: Report, args: argparse.Namespace, *, first: bool) -> None:
         if not first:
             print()
         print_report(report)
-    sys.stdout.flush()  # a pipe gets each report when it is ready
+    sys.stdout.flush()  # a reader of a pipe gets each report as soon as it is ready

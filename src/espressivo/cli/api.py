@@ -1,4 +1,4 @@
-"""`espressivo api`: the analysis over HTTP and WebSocket, for programs."""
+"""`espressivo api`: HTTP and WebSocket API of the analysis, for programs."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until it is stopped, and return the exit code."""
+    """Serve until a signal stops the server, and return the exit code."""
     from espressivo.analyzer import load_model
     from espressivo.serve.api.server import ApiServer
 

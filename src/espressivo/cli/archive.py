@@ -1,4 +1,4 @@
-"""`espressivo archive`: many recordings into tables, resumable."""
+"""`espressivo archive`: analysis of many recordings into tables, resumable."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def _add_running_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what is left to do; print what the tables hold."""
-    # What is wrong with the command line is told before hours of work.
+    """Start or resume the archive, and print the summary of its tables."""
+    # Faults of the command line are reported before hours of work.
     if args.plot is not None:
         from espressivo.figures.timeline import require_format
 
@@ -136,4 +136,4 @@ def run(args: argparse.Namespace) -> int:
 def _exit_code(summary: Summary) -> int:
     if not summary.n_failed:
         return 0
-    return 3 if summary.n_analysed else 1  # 1: not one recording could be read
+    return 3 if summary.n_analysed else 1  # 1: no recording could be read

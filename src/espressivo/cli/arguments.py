@@ -1,4 +1,4 @@
-"""Arguments that several commands take."""
+"""Arguments that several commands share, and parsers of their values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from espressivo.model.find import DEFAULT
 
 
 def named_folder(text: str) -> tuple[str, Path]:
-    """Parse `NAME=DIR`, such as `ravdess=corpora/ravdess`."""
+    """Return name and folder of `NAME=DIR`, such as `ravdess=corpora/ravdess`."""
     name, _, folder = text.partition("=")
     if not name or not folder:
         raise argparse.ArgumentTypeError(
@@ -19,21 +19,21 @@ def named_folder(text: str) -> tuple[str, Path]:
 
 
 def whole_number(text: str) -> int:
-    """Parse a count of 1 or more."""
+    """Return a parsed whole number of 1 or more."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
 def port_number(text: str) -> int:
-    """Parse a TCP port; 0 stands for any that is free."""
+    """Return a parsed TCP port, 0 to 65535; 0 stands for any free port."""
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
     return int(text)
 
 
 def add_named_folders(parser: argparse.ArgumentParser, option: str, text: str) -> None:
-    """Add an option that takes `NAME=DIR` and may be given several times."""
+    """Add a repeatable option that takes `NAME=DIR`."""
     parser.add_argument(
         option,
         type=named_folder,
@@ -45,7 +45,7 @@ def add_named_folders(parser: argparse.ArgumentParser, option: str, text: str) -
 
 
 def add_model(parser: argparse._ActionsContainer, *, default: str = DEFAULT) -> None:
-    """Add `--model`; with default `argparse.SUPPRESS` it is absent unless given."""
+    """Add `--model`; with default `argparse.SUPPRESS`, it is absent if not given."""
     parser.add_argument(
         "--model",
         default=default,
@@ -55,7 +55,7 @@ def add_model(parser: argparse._ActionsContainer, *, default: str = DEFAULT) -> 
 
 
 def add_speaker(parser: argparse.ArgumentParser, *, learns: bool) -> None:
-    """Add `--speaker`; the help says whether the command updates the profile."""
+    """Add `--speaker`; `learns` tells the help whether the profile is updated."""
     effect = (
         ", and learn from each recording for the next one"
         if learns

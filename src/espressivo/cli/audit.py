@@ -1,4 +1,4 @@
-"""`espressivo corpora audit`: do the parts of a fold share what they should not?"""
+"""`espressivo corpora audit`: check folds for leaks between their parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from espressivo.training.folds.splits import Fold
     from espressivo.training.folds.table import ListedFold
 
-_LEAK = 3  # the exit code, as of commands of which some input failed
+_LEAK = 3  # exit code; other commands return 3 if some of their inputs failed
 
 _DESCRIPTION = """\
 Find out whether a test score can be believed: do training, validation and test share
@@ -65,7 +65,7 @@ def add_audit(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    """Audit the folds and print what is found; exit 0 without a leak, 3 with one."""
+    """Audit the folds and print the findings; return 0, or 3 if there is a leak."""
     import json
 
     from rich.console import Console

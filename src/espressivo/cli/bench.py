@@ -96,7 +96,7 @@ def _seconds(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure the models, then print the table and draw the figure."""
+    """Measure the models, print the tables and draw the figure."""
     from espressivo.bench.measure import BenchOptions, bench
     from espressivo.bench.subject import find_subjects
     from espressivo.cli.display.progress import counting_bar

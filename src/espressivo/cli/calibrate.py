@@ -40,7 +40,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fit, print and write the temperature."""
+    """Fit the temperature, print it and write it to the run's folder."""
     from espressivo.errors import TrainingError
     from espressivo.training.calibrate import calibrate
 

@@ -1,4 +1,4 @@
-"""`espressivo corpora`: list the corpora that can be read, or check a copy of one."""
+"""`espressivo corpora`: list supported corpora, or check a copy of one."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check one corpus; exit 0 when it is complete and intact."""
+    """Check one corpus; return 0 if it is complete and intact, or else 1."""
     import json
 
     from rich.console import Console

@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(out: Path) -> None:
-    """Print the main table, and write all of them."""
+    """Print the main table, and write all tables."""
     from rich.console import Console
 
     from espressivo.cli.display.tables import print_table
@@ -132,14 +132,14 @@ def run_crossval(
     args: argparse.Namespace,
     cautions: Sequence[str] = (),
 ) -> None:
-    """Run folds and seeds as `add_running_arguments` says, with progress on stderr.
+    """Run folds and seeds by the options given, with progress on stderr.
 
     Args:
         config: Configuration of the network and its training.
-        folds: Splits into training, validation and test part.
+        folds: Splits into training, validation and test parts.
         out: Folder of the result.
         args: Arguments of a parser with `add_running_arguments`.
-        cautions: Sentences that every table of the result must show.
+        cautions: Caveats that every table of the result shows, as sentences.
     """
     from espressivo.cli.display.training_progress import runs_bar
     from espressivo.training.runs.crossval import (
@@ -147,7 +147,7 @@ def run_crossval(
         crossval,
     )
 
-    # Paths are absolute, since a Ray worker starts in another folder.
+    # Paths are made absolute, since a Ray worker starts in another folder.
     options = CrossvalOptions(
         seeds=tuple(args.seeds),
         engine=args.engine,
@@ -156,7 +156,7 @@ def run_crossval(
         skip_unreadable=args.skip_unreadable,
         cautions=tuple(cautions),
     )
-    # Other processes report only that a run is done, not its epochs.
+    # Runs in other processes report only their end, not their epochs.
     here = options.engine == "local" and options.jobs == 1
     n_runs = len(folds) * len(options.seeds)
     with runs_bar(n_runs, config.training.epochs, here=here) as bar:

@@ -1,4 +1,4 @@
-"""`espressivo evaluate`: how good a model is on labelled recordings."""
+"""`espressivo evaluate`: scores of a model on labelled recordings."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, print, and exit 3 when a recording could not be read."""
+    """Evaluate and print the scores; return 3 if a recording could not be read."""
     from espressivo.cli.display.progress import counting_bar
     from espressivo.model.find import find_model
     from espressivo.training.corpora import read_corpus
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def make_folder(folder: Path) -> None:
-    """Create the folder of the results before the work, which would else be lost."""
+    """Create the results folder before the work, whose results could be lost else."""
     from espressivo.errors import EspressivoError
 
     try:
@@ -138,7 +138,7 @@ def _report(
     differences: dict[str, PairedDifference],
     args: argparse.Namespace,
 ) -> None:
-    _ = evaluation.scores  # raises, before anything is printed, if nothing is scored
+    _ = evaluation.scores  # raises before anything is printed if nothing is scored
     if args.out is not None:
         evaluation.write(args.out)
     if args.plot is not None:

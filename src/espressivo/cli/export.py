@@ -1,4 +1,4 @@
-"""`espressivo export`: a finished run -> a model folder that every runtime reads."""
+"""`espressivo export`: conversion of a training run to a model folder."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, and print what was measured."""
+    """Export the run, and print the measured size, time and accuracy."""
     from espressivo.cli.display.training_progress import steps_bar
     from espressivo.training.export import ExportOptions, export_run
 

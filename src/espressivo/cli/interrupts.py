@@ -1,4 +1,4 @@
-"""Ctrl-C that takes effect between two pieces of work, never within one."""
+"""Ctrl-C that takes effect between two items of work, never within one."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ T = TypeVar("T")
 
 
 class Interrupt:
-    """Lets Ctrl-C end the wait for the next piece; the piece at hand is finished."""
+    """Iteration that Ctrl-C ends; the item in progress is finished first."""
 
     def __init__(self) -> None:
         self._asked = self._waiting = False
 
     def until(self, things: Iterator[T]) -> Iterator[T]:
         """Yield the items of an iterator until it ends, or until Ctrl-C."""
-        # Python raises KeyboardInterrupt anywhere, also between a push and its result,
-        # which would leave the stream in a state that no report can be made from.
+        # Python raises KeyboardInterrupt at any point, such as in the middle of a push.
+        # The stream would then be in a state that allows no report.
         before = signal.signal(signal.SIGINT, self._handle)
         try:
             while not self._asked:

@@ -1,4 +1,4 @@
-"""`espressivo listen`: the emotion in what is being said now."""
+"""`espressivo listen`: emotion in live speech from a microphone or pipe."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _listen(args: argparse.Namespace) -> int:
     analyzer = load_model(args.model, profile=profile)
     stream = analyzer.stream(hop_s=args.hop)
     name = "stdin" if args.source else "microphone"
-    # A microphone that is pulled out costs the rest, not the report of what it heard.
+    # If the microphone is unplugged, the report covers the recording up to then.
     failed = _follow(stream, analyzer, args)
     report = stream.finish(name)
     if failed is not None and not report.duration_s:
@@ -112,7 +112,7 @@ def _listen(args: argparse.Namespace) -> int:
 def _follow(
     stream: Stream, analyzer: Analyzer, args: argparse.Namespace
 ) -> AudioError | None:
-    """Feed the stream until the input ends; return the error that ended it, if any."""
+    """Feed the stream until its input ends; return the error that ended it, or None."""
     from espressivo.cli.display.live_view import (
         LineWriter,
         LiveView,
@@ -138,7 +138,7 @@ def _blocks(args: argparse.Namespace) -> Iterator[Signal]:
 
     if args.source is None:
         return Microphone().blocks()
-    if args.raw:  # raw samples need no container that would say what they are
+    if args.raw:
         return pcm_blocks(sys.stdin.buffer)
     return recording_blocks("/dev/stdin", "stdin")
 

@@ -1,4 +1,4 @@
-"""`espressivo`: find the command, run it, turn errors into one line and a code."""
+"""`espressivo`: runs a command, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ exit codes:
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """Return the parser of the whole command line, or of one of its commands."""
+    """Return the parser of the whole command line, or of a single command."""
     parser = argparse.ArgumentParser(
         "espressivo",
         description=_DESCRIPTION,
@@ -74,8 +74,8 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    # These modules import what is slow inside their functions, so that --help is fast.
-    # One command needs the modules of no other.
+    # A command imports only its own module, and that module imports slow libraries
+    # inside its functions, so that --help is fast.
     for name in [command] if command in _COMMANDS else _COMMANDS:
         import_module(f"espressivo.cli.{name}").add_parser(commands)
     return parser
@@ -91,7 +91,8 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        # Only a package of an extra is the user's to install; the rest is our mistake.
+        # Only packages of extras can be missing by the user's choice; any other missing
+        # module is a bug, and its traceback is shown.
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRA:
             raise
@@ -105,7 +106,8 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # `espressivo ... | head` has closed its end of the pipe, since it has enough.
+        # In `espressivo ... | head`, head has closed the pipe. Standard output must be
+        # replaced, or Python fails again when it flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

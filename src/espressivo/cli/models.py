@@ -1,4 +1,4 @@
-"""`espressivo models`: list, describe and verify the bundled models."""
+"""`espressivo models`: list, describe and verify bundled models."""
 
 from __future__ import annotations
 

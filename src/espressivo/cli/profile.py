@@ -1,4 +1,4 @@
-"""`espressivo profile`: what a speaker sounds like, kept on this machine."""
+"""`espressivo profile`: speaker profiles, stored on this machine."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _create(args: argparse.Namespace) -> int:
     analyzer = load_model(args.model)
     empty = Profile.new(path.stem, analyzer.classifier)
     if path.exists():
-        create(empty, path)  # fails, since it exists: better before the work than after
+        create(empty, path)  # raises, since the file exists, before the analysis begins
     reports, n_failed = _analyze_all(analyzer.with_profile(empty), args.recordings)
     if args.recordings and not reports:
         return 1
@@ -183,7 +183,7 @@ def _delete(args: argparse.Namespace) -> int:
 def _analyze_all(
     analyzer: Analyzer, recordings: Sequence[str]
 ) -> tuple[list[Report], int]:
-    """Return the reports with speech, and how many recordings could not be read."""
+    """Return the reports with speech, and the number of unreadable recordings."""
     from espressivo.cli.display.progress import recording_bar
 
     reports: list[Report] = []

@@ -1,4 +1,4 @@
-"""Recipes on the command line: a configuration file, and options that adapt it."""
+"""Recipe arguments: a configuration file, and options that override its settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the configuration file, and the options that adapt it to this machine."""
+    """Add the configuration file, and the options that override its settings."""
     parser.add_argument("config", type=Path, metavar="CONFIG.toml")
     add_named_folders(
         parser, "--corpus", "where a corpus is, in place of what the configuration says"
@@ -34,14 +34,14 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
 def read_recipe(
     args: argparse.Namespace, named: Iterable[str] = ()
 ) -> ExperimentConfig:
-    """Read the configuration, adapted by the options.
+    """Return the configuration with the overrides of the options.
 
     Args:
         args: Arguments of a parser with `add_recipe_arguments`.
-        named: Corpora that other options name, which must be in the file too.
+        named: Names of corpora in other options; the file must contain them.
 
     Raises:
-        ConfigError: The configuration is invalid, or lacks a corpus that was named.
+        ConfigError: The configuration is invalid, or lacks one of these corpora.
     """
     from espressivo.errors import ConfigError
     from espressivo.training.config import read_config

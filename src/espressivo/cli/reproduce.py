@@ -1,4 +1,4 @@
-"""`espressivo reproduce`: run published experiments again, and compare the results."""
+"""`espressivo reproduce`: replication of published experiments."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run what is asked for and not done; print it beside the published values."""
+    """Run the unfinished experiments; print results beside the published values."""
     from espressivo.cli.display.training_progress import interrupted
     from espressivo.errors import EspressivoError
 
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _writing(out: Path) -> Iterator[None]:
-    """Turn a full disk into an error that says what is lost: nothing finished."""
+    """Convert an OSError, such as a full disk, into an error with a remedy."""
     from espressivo.errors import EspressivoError
 
     try:
@@ -101,7 +101,7 @@ def _writing(out: Path) -> Iterator[None]:
 
 
 def _wanted(args: argparse.Namespace) -> list[str]:
-    """Return the tables to run; refuse one that was asked for and lacks a corpus."""
+    """Return the tables to run; raise if a requested one lacks its corpus."""
     from espressivo.errors import EspressivoError
 
     needs = {"II": ("crema_d",), "fig1": ("ravdess",)}
@@ -120,7 +120,7 @@ def _wanted(args: argparse.Namespace) -> list[str]:
 
 
 def _table_two(args: argparse.Namespace) -> None:
-    """Print Table II, and write it with --out; imports nothing that is slow."""
+    """Print Table II, and write it with --out; slow modules are not imported."""
     import json
 
     from espressivo.training.reproduce.study_corpora import read_labels
@@ -223,7 +223,7 @@ def _run_elsewhere(
 
 
 def _report(args: argparse.Namespace) -> None:
-    """Write reports and the summary of all that is finished; print the summary."""
+    """Write reports and the summary of all finished experiments; print the summary."""
     from rich.console import Console
 
     from espressivo.cli.display.tables import print_tables

@@ -8,7 +8,7 @@ from pathlib import Path
 from espressivo.cli.crossval import add_running_arguments
 
 PAPER_TABLES = ("I", "II", "production", "fig1")
-"""What `reproduce paper` can run, in the order in which it does."""
+"""Tables and figures that `reproduce paper` can run, in the order of running."""
 
 _PAPER = """\
 Run the study (Ismail 2025, arXiv 2512.23435) again:
@@ -37,7 +37,7 @@ session validates. The recipe is the same."""
 def add_studies(
     studies: argparse._SubParsersAction[argparse.ArgumentParser],
 ) -> list[argparse.ArgumentParser]:
-    """Add a subcommand per study; return their parsers."""
+    """Add one subcommand per study, and return their parsers."""
     paper = _add_study(studies, "paper", "the study", _PAPER)
     paper.add_argument(
         "--table",

@@ -1,4 +1,4 @@
-"""`espressivo serve`: the browser app, from this machine."""
+"""`espressivo serve`: HTTP server of the browser app."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def _serve(args: argparse.Namespace) -> int:
         newer_source,
     )
 
-    signal.signal(signal.SIGTERM, _interrupt)  # whatever ends it, ends npm too
+    # SIGTERM raises KeyboardInterrupt, so that a running npm is ended as by Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
     app = find_app() or build_app(_tell)
     if newer := newer_source(app):
         _tell(
@@ -95,7 +96,7 @@ def _serve(args: argparse.Namespace) -> int:
             _announce(server, args)
             server.serve_forever()
         except KeyboardInterrupt:
-            pass  # how a server is meant to end
+            pass  # the normal end of a server
     return 0
 
 
@@ -110,7 +111,7 @@ def _announce(server: AppServer, args: argparse.Namespace) -> None:
     if args.open:
         from threading import Thread
 
-        # A browser in the terminal would keep us from answering it.
+        # A thread, since opening a text browser blocks until the user closes it.
         Thread(target=_open, args=(server.url,), daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""`espressivo tables`: results of cross-validations, as tables, figures and a page."""
+"""`espressivo tables`: results of cross-validations as tables, figures and a page."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the tables that are asked for, and write all of them with --out."""
+    """Print the requested tables, and write all tables with --out."""
     from espressivo.errors import EspressivoError
     from espressivo.training.scores.crossval_results import read_results
     from espressivo.training.tables import (
@@ -147,5 +147,5 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _is(table: Table, name: str) -> bool:
-    """Return whether a table has that name, or is one of a group, one per system."""
+    """Return whether a table has a name, or belongs to the group of that name."""
     return table.name == name or table.name.startswith(f"{name}-")

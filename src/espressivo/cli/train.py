@@ -1,4 +1,4 @@
-"""`espressivo train`: train one model from one configuration; resumable."""
+"""`espressivo train`: training of one model from a configuration, resumable."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, or resume an interrupted training."""
+    """Start or resume the training."""
     from dataclasses import replace
 
     from espressivo.cli.display.training_progress import (
@@ -130,7 +130,8 @@ def _load(
         clips, unreadable = load_clips(utterances, config.signal, args.cache, on_loaded)
     if not args.skip_unreadable:
         require_readable(unreadable)
-    # Also with --skip-unreadable, each is named: a missing disk looks the same.
+    # With --skip-unreadable, failures are still listed, since they could also mean a
+    # missing disk.
     for skipped in unreadable:
         print(f"skipped: {skipped.reason}", file=sys.stderr)
     return clips

@@ -1,1 +1,1 @@
-"""What commands show in a terminal: reports, tables, progress."""
+"""Terminal output of the commands: reports, tables, progress."""

@@ -1,4 +1,4 @@
-"""Progress of an archive, its speed and the time left, on stderr."""
+"""Progress of an archive on stderr, with speed and remaining time."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from espressivo.batch import ArchiveProgress
 
-_LINE_EVERY_S = 60.0  # a log of a night stays short enough to read
+_LINE_EVERY_S = 60.0  # keeps the log of a run of many hours readable
 
 
 class ArchiveBar:
-    """Called after every recording; draws a bar at a terminal, prints lines in a log.
+    """Progress callback that draws a bar at a terminal, or prints lines in a log.
 
     Attributes:
-        progress: The last one received.
+        progress: The latest progress; None before the first call.
     """
 
     def __init__(self, bar: Bar) -> None:
@@ -36,11 +36,11 @@ class ArchiveBar:
 
     @property
     def took_s(self) -> float:
-        """Seconds since the first recording was sent to a worker."""
+        """Time since the first call, in seconds."""
         return time.monotonic() - self._began
 
     def __call__(self, progress: ArchiveProgress) -> None:
-        """Show the progress; the first call, before any recording, starts the clock."""
+        """Show the progress; the first call, before any recording, starts the timer."""
         self.progress = progress
         n_done = progress.n_before + progress.n_now
         if self._task is None:
@@ -73,7 +73,7 @@ class ArchiveBar:
 
 @contextmanager
 def archive_bar() -> Iterator[ArchiveBar]:
-    """Show how far an archive is while it is worked on."""
+    """Yield a progress callback for an archive, and remove its bar at the end."""
     from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     rate = "{task.fields[rate]}"

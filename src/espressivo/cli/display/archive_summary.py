@@ -1,4 +1,4 @@
-"""Summary of an archive, printed for a person at a terminal."""
+"""Summary of an archive, printed for a terminal."""
 
 from __future__ import annotations
 

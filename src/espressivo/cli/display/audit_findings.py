@@ -1,4 +1,4 @@
-"""Findings of `espressivo corpora audit`, printed for a terminal, the gravest first."""
+"""Findings of `espressivo corpora audit`, printed for a terminal by severity."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from espressivo.training.folds.overlap import Finding, Kind
 
 
-_N_FOLDS, _N_NAMED, _N_CHARACTERS = 12, 4, 72  # more would scroll the verdict away
+# Limits on lists, so that the verdict at the end stays on the screen.
+_N_FOLDS, _N_NAMED, _N_CHARACTERS = 12, 4, 72
 
-# The gravest first: the order in which findings are printed.
+# Kinds of findings in the order of printing, the most severe first.
 _PHRASES: dict[Kind, str] = {
     "recordings": "{} and {} share recordings",
     "speakers": "{} and {} share speakers",
@@ -30,7 +31,7 @@ _PHRASES: dict[Kind, str] = {
 
 
 def print_audit(found: Audit, title: str, console: Console) -> None:
-    """Print what each part holds, what is wrong with the folds, and the verdict."""
+    """Print the counts of each part, the findings, and the verdict."""
     _print_counts(found, title, console)
     n_folds = len({count.fold for count in found.counts})
     grouped: dict[tuple[Kind, tuple[str, ...]], list[Finding]] = {}
@@ -157,5 +158,5 @@ def _more(console: Console, n: int, what: str) -> None:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return such as `1 fold` or `2 folds`."""
+    """Return a count with its noun, such as `1 fold` or `2 folds`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Plan of `espressivo reproduce --dry-run`, with its cost, printed for a terminal."""
+"""Cost estimate of `espressivo reproduce --dry-run`, printed for a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def dry_run(
     seeds: Sequence[int], sources: Mapping[str, StudyCorpus], stages: Sequence[Stage]
 ) -> None:
-    """CostEstimate and print runs, time and disk of the stages; write nothing."""
+    """Estimate and print the runs, time and disk space of stages; write nothing."""
     from espressivo.training.reproduce import estimate
 
     utterances = [u for source in sources.values() for u in source.utterances]
@@ -41,12 +41,13 @@ def print_estimates(
     n_assumed: int,
     config: ExperimentConfig,
 ) -> None:
-    """Print runs, time and disk.
+    """Print runs, time and disk space.
 
     Args:
-        found: Estimates, one per stage, in their order.
+        found: Estimates of the stages, in order.
         seconds: Length of each recording, in seconds.
-        n_assumed: Number of recordings whose length is assumed.
+        n_assumed: Number of recordings without a readable header; their length is
+            assumed to be the median.
         config: Configuration whose training step was timed.
     """
     from rich.console import Console
@@ -102,7 +103,7 @@ def _of_time(step_s: float, config: ExperimentConfig, device: str) -> str:
 
 
 def to_words(seconds: float) -> str:
-    """Write a time in the unit that fits it.
+    """Return a duration in seconds as text, in a suitable unit.
 
     >>> [to_words(s) for s in (0.2, 90, 5400, 400_000)]
     ['1 s', '1.5 min', '1.5 h', '4.6 days']
@@ -114,7 +115,7 @@ def to_words(seconds: float) -> str:
 
 
 def to_size(n_bytes: float) -> str:
-    """Write a size in the unit that fits it.
+    """Return a size in bytes as text, in a suitable unit.
 
     >>> [to_size(n) for n in (0, 5e5, 23.5e6, 25.2e9)]
     ['0 MB', '1 MB', '24 MB', '25.2 GB']

@@ -1,4 +1,4 @@
-"""Estimates of live speech, as one line in the terminal or as lines of JSON."""
+"""Display of a stream's estimates: a live line in the terminal, or lines of JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _QUIETEST_DB = -60.0
 
 
 class _View:
-    """What both views share: emotions by name, and a context that does nothing."""
+    """Base class of both views: names of emotions, and an empty context manager."""
 
     def __init__(self, analyzer: Analyzer) -> None:
         self._emotions = analyzer.classifier.card.emotions
@@ -48,10 +48,10 @@ class _View:
 
 
 class LineWriter(_View):
-    """Writes each estimate as a line of JSON on standard output."""
+    """View that prints each estimate as a line of JSON on standard output."""
 
     def show(self, estimates: Sequence[Estimate], block: Signal, now_s: float) -> None:
-        """Write the estimates; provisional ones are marked."""
+        """Print the estimates; the key `provisional` marks those of open segments."""
         del block
         for estimate in estimates:
             line = estimate_to_dict(estimate, self._emotions, now_s)
@@ -59,7 +59,7 @@ class LineWriter(_View):
 
 
 class LiveView(_View):
-    """Redraws one line on standard error; prints final estimates above it."""
+    """View that redraws one line on stderr, and prints final estimates above it."""
 
     def __init__(self, analyzer: Analyzer) -> None:
         from rich.console import Console
@@ -71,7 +71,7 @@ class LiveView(_View):
         self._newest: Estimate | None = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():  # a log would hold every state of the line
+        if sys.stderr.isatty():  # a log file would contain every state of the line
             self._console.print("listening; Ctrl-C ends it", style="dim")
             self._live.start()
         return self
@@ -85,7 +85,7 @@ class LiveView(_View):
         self._live.stop()
 
     def show(self, estimates: Sequence[Estimate], block: Signal, now_s: float) -> None:
-        """Redraw the line; print the windows whose estimate is final."""
+        """Redraw the line, and print final estimates."""
         for estimate in estimates:
             if not estimate.provisional:
                 self._console.print(self._row(estimate))

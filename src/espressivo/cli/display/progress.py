@@ -1,4 +1,4 @@
-"""The progress bar of all commands: on stderr, at a terminal; logs get no bar."""
+"""Progress bars of all commands, shown on stderr if that is a terminal."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def progress_bar(*columns: str | ProgressColumn, soft_wrap: bool = False) -> Bar:
-    """Return a bar of rich's on stderr, which shows nothing where that is no terminal.
+    """Return a rich progress bar on stderr, disabled if stderr is not a terminal.
 
     Args:
-        columns: What stands behind the description and the bar: columns of rich's, or
-            a template such as `{task.fields[rate]}`.
-        soft_wrap: Leave it to the terminal to wrap lines printed above the bar.
+        columns: Columns after the description and the bar: rich columns, or templates
+            such as `{task.fields[rate]}`.
+        soft_wrap: Let the terminal wrap the lines printed above the bar.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
@@ -39,7 +39,7 @@ def progress_bar(*columns: str | ProgressColumn, soft_wrap: bool = False) -> Bar
 
 
 def count_bar() -> Bar:
-    """Return a bar for things that are counted, such as `12/40` and the time left."""
+    """Return a bar with a count, such as `12/40`, and the remaining time."""
     from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     return progress_bar(MofNCompleteColumn(), TimeRemainingColumn(), soft_wrap=True)
@@ -47,8 +47,8 @@ def count_bar() -> Bar:
 
 @contextmanager
 def counting_bar(description: str) -> Iterator[Progress | None]:
-    """Show how many of how many are done; yield None when stderr is no terminal."""
-    if not sys.stderr.isatty():  # None spares the work of counting, too
+    """Yield a progress callback for counts; None if stderr is not a terminal."""
+    if not sys.stderr.isatty():  # with None, callers skip the counting too
         yield None
         return
     with count_bar() as bar:
@@ -58,7 +58,7 @@ def counting_bar(description: str) -> Iterator[Progress | None]:
 
 @contextmanager
 def recording_bar(name: str) -> Iterator[RecordingBar | None]:
-    """Show how far a recording is analysed; yield None when stderr is no terminal."""
+    """Yield a progress callback for a recording; None if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -71,13 +71,13 @@ def recording_bar(name: str) -> Iterator[RecordingBar | None]:
 
 
 class RecordingBar:
-    """A bar in seconds, which appears when the analysis takes long enough to wait for.
+    """Progress bar of one recording, which appears after `PATIENCE_S` seconds.
 
     Attributes:
-        bar: The bar, None as long as it has not appeared.
+        bar: The rich progress bar; None until it appears.
     """
 
-    PATIENCE_S = 1.0  # a bar that flashes up for a short note only disturbs
+    PATIENCE_S = 1.0  # for short recordings, a bar would only flicker
 
     def __init__(self, name: str) -> None:
         self.bar: Bar | None = None
@@ -86,7 +86,7 @@ class RecordingBar:
         self._began = time.monotonic()
 
     def __call__(self, done_s: float, total_s: float | None) -> None:
-        """Show that so many seconds of so many are done."""
+        """Show the analysed and the total duration, in seconds."""
         if self.bar is None:
             if time.monotonic() - self._began < self.PATIENCE_S:
                 return
@@ -95,5 +95,5 @@ class RecordingBar:
             self.bar = progress_bar(TaskProgressColumn(), TimeRemainingColumn())
             self._task = self.bar.add_task(Path(self._name).name, total=None)
             self.bar.start()
-        assert self._task is not None  # made with the bar
+        assert self._task is not None  # created together with the bar
         self.bar.update(self._task, completed=done_s, total=total_s)

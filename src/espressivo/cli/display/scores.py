@@ -24,7 +24,7 @@ _ROWS = (
 
 
 def print_evaluation(console: Console, corpus: str, whole: Evaluation) -> None:
-    """Print scores with their intervals, the confusion, and what was not scored."""
+    """Print scores with intervals, the confusion matrix, and unscored recordings."""
     from espressivo.training.corpora import scoring_variants
 
     columns = [("all", whole)]
@@ -93,7 +93,7 @@ def _print_confusion(console: Console, evaluation: Evaluation) -> None:
 def print_differences(
     console: Console, against: Path, differences: dict[str, PairedDifference]
 ) -> None:
-    """Print how much better each score is than that of the predictions `against`."""
+    """Print the difference of each score from that of the predictions `against`."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def print_tables(console: Console, tables: Sequence[Table]) -> None:
-    """Print tables, and the notes that several in a row share below the last."""
+    """Print tables; notes shared by consecutive tables follow the last of them."""
     for table, following in zip_longest(tables, tables[1:]):
         same = following is not None and following.notes == table.notes
         print_table(console, replace(table, notes=()) if same else table)
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table for a terminal, its notes below."""
+    """Print a table with its notes below."""
     from espressivo.training.tables import turned
 
     console.print(table.heading, style="bold", markup=False)
     if table.name in ("main", "intervals"):
-        # Many columns and few rows: turned by 90 degrees, as many systems as fit.
+        # Wide tables with few rows are transposed, with as many systems as fit.
         abreast = max(1, (console.width - 14) // 26)
         for start in range(0, len(table.rows), abreast):
             _print_grid(console, turned(table.of_rows(start, start + abreast)))

@@ -1,4 +1,4 @@
-"""Timeline of a report, printed for a person at a terminal."""
+"""Timeline of a report, printed for a terminal."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from espressivo.types import Emotion
 
 _BAR_WIDTH = 28
-_MANY = 40  # windows; a longer list would scroll the result away
+_MANY = 40  # windows listed; more would scroll the result off the screen
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
-    """Print the timeline and the whole recording's distribution."""
+    """Print the timeline, and the probabilities of the whole recording."""
     console = console or Console(highlight=False)
     parts = [Text(report.recording, style="bold"), Text(_summary(report), style="dim")]
     if report.estimates:
@@ -38,7 +38,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
 
 
 def clock(seconds: float) -> str:
-    """Write seconds as m:ss.t, or h:mm:ss.t from an hour on.
+    """Return seconds as m:ss.t, or as h:mm:ss.t from one hour on.
 
     >>> clock(75.25), clock(3661)
     ('1:15.2', '1:01:01.0')
@@ -58,9 +58,9 @@ def _summary(report: Report) -> str:
 
 
 def _profile(report: Report) -> Text:
-    """Say how much speech the profile holds, and the emotion without the profile."""
+    """Return a line on the profile's speech, and on the emotion without the profile."""
     use = report.profile
-    assert use is not None  # asked for only then
+    assert use is not None  # the caller has checked it
     before = report.probabilities_without
     if not use.n_windows or before is None:
         return Text(f"profile '{use.speaker}' knew nothing yet", style="dim")
@@ -73,9 +73,9 @@ def _profile(report: Report) -> Text:
 
 
 def _strip(report: Report, width: int) -> Text:
-    """Draw the recording as one line: a colour per emotion, a dot for a pause."""
+    """Return the recording as one line: coloured by emotion, with dots for pauses."""
     cells: list[tuple[str, str]] = [("·", "dim")] * width
-    # At least a sample per cell: a recording may be shorter than the line is wide.
+    # At least one sample per cell, since a recording can have fewer samples than cells.
     per_cell = max(1.0, report.duration_s * SAMPLE_RATE / width)
     for e in report.estimates:
         first = int(e.segment.start / per_cell)

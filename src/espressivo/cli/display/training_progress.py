@@ -1,4 +1,4 @@
-"""Progress of training, cross-validation and export, on stderr."""
+"""Progress of training, cross-validation and export on stderr."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def epochs_bar(n_epochs: int) -> Iterator[Callable[[EpochReport], None]]:
-    """Print a line per epoch; at a terminal, show a bar below the lines."""
+    """Yield a callback that prints a line per epoch, above a bar at a terminal."""
     with count_bar() as bar:
         task = bar.add_task("epochs", total=n_epochs or 1)
 
@@ -34,7 +34,7 @@ def epochs_bar(n_epochs: int) -> Iterator[Callable[[EpochReport], None]]:
 
 @contextmanager
 def steps_bar() -> Iterator[StepProgress]:
-    """Show which step of an export runs, and how far it is where that is counted."""
+    """Yield a callback that shows an export's current step and its count, if any."""
     with progress_bar("{task.fields[count]}") as bar:
         task = bar.add_task("starting", total=None, count="")
 
@@ -49,19 +49,19 @@ def steps_bar() -> Iterator[StepProgress]:
 
 @contextmanager
 def runs_bar(n_runs: int, n_epochs: int, *, here: bool) -> Iterator[RunsBar]:
-    """Show how far a cross-validation is: a line per epoch and per run, and bars.
+    """Yield the progress of a cross-validation: a line per epoch and run, and bars.
 
     Args:
-        n_runs: Number of folds times seeds.
-        n_epochs: Epochs of a run.
-        here: Whether runs happen in this process, which alone reports epochs.
+        n_runs: Number of runs: folds times seeds.
+        n_epochs: Number of epochs of a run.
+        here: Whether runs are in this process; runs in others do not report epochs.
     """
     with count_bar() as bar:
         yield RunsBar(bar, n_runs, n_epochs, here=here)
 
 
 class RunsBar:
-    """A bar for the recordings read, then one for runs and one for epochs."""
+    """Bars of a cross-validation: recordings read, then runs and epochs."""
 
     def __init__(self, bar: Bar, n_runs: int, n_epochs: int, *, here: bool) -> None:
         self._bar, self._here = bar, here
@@ -72,7 +72,7 @@ class RunsBar:
         )
 
     def on_loaded(self, done: float, total: float | None) -> None:
-        """Show how many recordings are read; after the last one, show runs instead."""
+        """Show the number of recordings read; after the last one, show the runs."""
         self._bar.update(self._reading, completed=done, total=total)
         if done == total:
             self._bar.update(self._reading, visible=False)
@@ -80,19 +80,19 @@ class RunsBar:
             self._bar.update(self._epochs, visible=self._here)
 
     def on_epoch(self, job: FoldJob, report: EpochReport) -> None:
-        """Print an epoch's line."""
+        """Print the line of an epoch."""
         self._bar.console.print(f"{job.name}  {epoch_line(report)}")
         self._bar.update(self._epochs, completed=report.epoch)
 
     def on_done(self, job: FoldJob) -> None:
-        """Print a run's line."""
+        """Print the line of a finished run."""
         self._bar.console.print(f"{job.name}  done")
         self._bar.advance(self._runs)
         self._bar.update(self._epochs, completed=0)
 
 
 def interrupted(out: Path) -> int:
-    """Say how to go on after Ctrl-C; return the exit code."""
+    """Print how to resume after Ctrl-C, and return the exit code."""
     print(
         f"interrupted; the same command goes on after the last epoch in {out}",
         file=sys.stderr,
@@ -101,7 +101,7 @@ def interrupted(out: Path) -> int:
 
 
 def epoch_line(report: EpochReport) -> str:
-    """Return one line about an epoch.
+    """Return the line of an epoch: loss, validation UA and duration.
 
     >>> from espressivo.training.runs.train import EpochReport
     >>> epoch_line(EpochReport("gradient", 3, 25, 1.23456, 7.4, 0.5))
