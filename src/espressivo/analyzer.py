@@ -154,6 +154,8 @@ class Analyzer:
             label, total_s = opened.name, opened.duration_s
         else:
             signal = from_array(recording, sample_rate)
+            # Arrays are cut into blocks like files, so that windows are classified in
+            # parallel with the speech detection of later blocks.
             size = max(1, round(block_s * SAMPLE_RATE))
             blocks = (signal[i : i + size] for i in range(0, len(signal), size))
             label, total_s = name or "array", len(signal) / SAMPLE_RATE

@@ -180,6 +180,7 @@ class Report:
         now, before = self.probabilities, self.probabilities_without
         if now is None or before is None:
             return 0.0
+        # Half, since the sum counts moved probability twice: as loss and as gain.
         return sum(abs(now[e] - before[e]) for e in self.emotions) / 2
 
     @property
@@ -235,6 +236,7 @@ class Report:
         one column per emotion. Without speech, the only row has an empty emotion.
         """
         text = io.StringIO()
+        # The default line end, CRLF, would disturb Unix tools in a pipe.
         write = csv.writer(text, lineterminator="\n").writerow
         if header:
             fixed = ["recording", "part", "start_s", "end_s", "emotion"]
@@ -256,6 +258,7 @@ class Report:
             return None
         rows = np.array([*(e.probabilities for e in estimates)], np.float64)
         weights = np.array([e.segment.n_samples for e in estimates], np.float64)
+        # Older windows enter as one row: their mean, weighted by their total length.
         if earlier and self.earlier:
             rows = np.vstack([rows.reshape(-1, len(earlier)), earlier])
             rows[-1] /= self.earlier.n_classified

@@ -47,6 +47,7 @@ def run_local(
             folder = TemporaryDirectory(prefix="espressivo-")
             scratch = Path(stack.enter_context(folder))
         model = find_model(job.model).absolute()
+        # No more processes than recordings, since each one loads the model.
         workers = WorkerPool(model, plan.model_sha256, min(n_workers, n_left), scratch)
         stack.enter_context(workers)
         for outcome in workers.analyze(entries):

@@ -87,6 +87,7 @@ def _connect(error: type[EspressivoError]) -> None:
     if ray.is_initialized():
         return
     try:
+        # Log output of workers would mix with the progress bar on stderr.
         ray.init(
             log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR
         )

@@ -120,6 +120,8 @@ def analyze_archive(
     plan = Plan.of(entries, card, options.shard_size)
     place = out if is_remote(out) else Path(out).absolute()
     with opened(place, plan, restart=options.restart) as archive:
+        # A bundled model is passed by name, since its path differs between the machines
+        # of a cluster.
         job = ArchiveJob(
             archive, entries, model if model in bundled_models() else folder
         )

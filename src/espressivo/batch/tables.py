@@ -54,6 +54,7 @@ def _recording(outcome: Outcome, report: _Row, emotions: Sequence[Emotion]) -> _
     return {
         "id": outcome.entry.id,
         "path": printable(outcome.entry.path),
+        # Without speech, emotion and probabilities are null.
         **{name: report[name] for name in values},
         **(report["probabilities"] or dict.fromkeys(emotions)),
         "n_windows": len(report["windows"]),

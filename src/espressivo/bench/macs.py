@@ -70,6 +70,7 @@ def _packed_attention(x: Shape, out: Shape, weight: Shape | None) -> int:
     """Return MACs of the projections of `x` [batch, time, width] and of attention."""
     batch, time, _ = x
     into = batch * time * prod(weight) if weight else 0
+    # Two products of time x time x width: the scores, and the weighted values.
     return into + 2 * batch * time * time * out[-1]
 
 

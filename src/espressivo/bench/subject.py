@@ -72,6 +72,7 @@ def _find(model: str) -> Subject:
     if path.suffix == ".onnx":
         if not path.is_file():
             raise ModelError(f"{model}: there is no such file; pass a .onnx file")
+        # The graph is opened here to fail before the measurements begin.
         open_samples_graph(path, session_options(), model)
         return Subject(path.stem, path)
     folder = find_model(model)

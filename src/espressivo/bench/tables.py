@@ -88,6 +88,7 @@ def _megabytes(n_bytes: int | None) -> str:
 
 
 def _two_digits(value: float) -> str:
+    # `#` keeps trailing zeros, so that all factors have two digits: 0.10, not 0.1.
     return f"{value:#.2g}".rstrip(".")
 
 

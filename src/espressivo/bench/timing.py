@@ -98,4 +98,5 @@ def in_turn(
                 on_step()
         # The order rotates, since the predecessor decides what is left in the cache.
         order = [*order[1:], order[0]]
+    # The first round warms up allocators and caches.
     return {name: values[1:] for name, values in found.items()}

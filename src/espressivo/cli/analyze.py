@@ -150,6 +150,7 @@ def _learned(speaker: str, report: Report, given: str) -> Profile:
     assert report.speaker_statistics is not None
     if not report.speaker_statistics.n_windows:
         return Profile.load(speaker)
+    # A profile must not learn from another voice; only the user can overrule this.
     if report.profile.fits is False:
         print(
             f"profile '{report.profile.speaker}' did not learn from it; if it is the "
@@ -174,6 +175,7 @@ def _analyze(analyzer: Analyzer, given: str) -> Report:
 
 def _print(report: Report, args: argparse.Namespace, *, first: bool) -> None:
     if args.json:
+        # Several reports are printed as JSON Lines, one object per line.
         print(report.to_json(indent=2 if len(args.recordings) == 1 else None))
     elif args.csv:
         print(report.to_csv(header=first), end="")

@@ -101,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     from espressivo.analyzer import load_model
     from espressivo.serve.api.server import ApiServer
 
+    # Limits that were not given are absent, so that the defaults of `Limits` apply.
     options = vars(args)
     limits = {name: options[name] for _, name, *_ in _LIMITS if name in options}
     if "max_upload_bytes" in limits:
@@ -122,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
 def _token(path: Path | None) -> str | None:
     from espressivo.serve.api.security import checked_token
 
+    # The token is not an argument, since other users can see a process's arguments.
     if path is None:
         text = os.environ.get(_TOKEN)
         return None if text is None else checked_token(text, _TOKEN)

@@ -101,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     from espressivo.bench.subject import find_subjects
     from espressivo.cli.display.progress import counting_bar
 
+    # A wrong suffix is reported before the measurements, which take minutes.
     if args.plot is not None:
         from espressivo.figures.timeline import require_format
 

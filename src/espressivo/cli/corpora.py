@@ -109,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(check.to_dict(), indent=2, ensure_ascii=False))
     else:
+        # Soft wrap keeps long paths on one line, so that they can be copied.
         _print(check, Console(highlight=False, soft_wrap=True))
     return 0 if check.complete else 1
 

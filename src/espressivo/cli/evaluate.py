@@ -98,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         from espressivo.figures.timeline import require_format
 
         require_format(args.plot)
+    # Faults of the output paths are reported before the evaluation.
     if args.out is not None:
         make_folder(args.out)
     folder = find_model(args.model)

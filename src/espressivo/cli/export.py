@@ -164,6 +164,7 @@ def run(args: argparse.Namespace) -> int:
         n_calibration=args.calibration,
         seed=args.seed,
         force=args.force,
+        # The report records the command, so that the export can be repeated.
         command=shlex.join(["espressivo", *sys.argv[1:]]),
     )
     try:

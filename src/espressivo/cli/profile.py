@@ -139,6 +139,7 @@ def _update(args: argparse.Namespace) -> int:
     reports, n_failed = _analyze_all(analyzer, args.recordings)
     if not reports:
         return 1
+    # The profile is updated once, after all analyses: an interrupt changes nothing.
     print(f"{args.speaker}: {_summary(learn(args.speaker, *reports))}")
     return 3 if n_failed else 0
 

@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from espressivo.errors import EspressivoError
 
     tables = _wanted(args) if args.study == "paper" else ["all"]
+    # Table II counts labels, so it needs neither audio nor training.
     if "II" in tables:
         _table_two(args)
         tables.remove("II")

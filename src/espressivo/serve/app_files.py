@@ -123,6 +123,7 @@ class AppFiles:
 
     def _content(self, body: bytes, names: list[str]) -> Content:
         suffix = PurePosixPath(names[-1]).suffix
+        # Below 1000 bytes, a response fits into one packet in any case.
         worth = self._zipped and suffix in _WORTH_GZIP and len(body) > 1000
         return Content(
             body,

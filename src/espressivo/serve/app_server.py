@@ -47,6 +47,7 @@ HEADERS = {
 }
 """Security headers of every response, errors included."""
 
+# Accept-Encoding with `gzip;q=0` refuses gzip (RFC 9110, section 12.5.3).
 _GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 
 

@@ -28,6 +28,7 @@ def print_table(console: Console, table: Table) -> None:
     console.print(table.heading, style="bold", markup=False)
     if table.name in ("main", "intervals"):
         # Wide tables with few rows are transposed, with as many systems as fit.
+        # The labels take about 14 characters, and each system 26.
         abreast = max(1, (console.width - 14) // 26)
         for start in range(0, len(table.rows), abreast):
             _print_grid(console, turned(table.of_rows(start, start + abreast)))

@@ -105,6 +105,7 @@ class Recordings:
         cancelled = threading.Event()
         self._cancelled.add(cancelled)
         job = self._pool.submit(self._analyze, upload, cancelled)
+        # The file is closed with the job, which can outlive a cancelled request.
         job.add_done_callback(lambda _: upload.file.close())
         gone = asyncio.create_task(_until_gone(request))
         try:
@@ -135,6 +136,8 @@ class Recordings:
     def _analyze(self, upload: Upload, cancelled: threading.Event) -> Report:
         most = self._limits.max_duration_s
 
+        # An exception in the callback ends the analysis between two blocks. The limit
+        # applies to the decoded duration, since headers can be wrong.
         def progress(now_s: float, _total_s: float | None) -> None:
             if cancelled.is_set():
                 raise _stopping()

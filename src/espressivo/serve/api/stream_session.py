@@ -139,6 +139,7 @@ class StreamSession:
     async def _work(self) -> None:
         while (sound := await self._backlog.get()) is not None:
             self._require_timely(sound.oldest_s)
+            # In a thread, since inference would block the event loop.
             estimates = await self._loop.run_in_executor(
                 self._pool, self._stream.push, np.frombuffer(sound.pcm, "<i2")
             )
