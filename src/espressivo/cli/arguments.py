@@ -55,7 +55,7 @@ def add_model(parser: argparse._ActionsContainer, *, default: str = DEFAULT) -> 
 
 
 def add_speaker(parser: argparse.ArgumentParser, *, learns: bool) -> None:
-    """Add `--speaker`; `learns` tells the help whether the profile is updated."""
+    """Add `--speaker`; `learns`: whether its help promises to update the profile."""
     effect = (
         ", and learn from each recording for the next one"
         if learns
