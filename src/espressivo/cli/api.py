@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Serve the analysis to programs: POST a recording to /v1/analyze, or open a WebSocket to
-/v1/stream; docs/api.md and /v1/openapi.json describe both. Recordings are stored and
-logged nowhere. It takes pip install "espressivo[serve]".
+/v1/stream; docs/api.md and /v1/openapi.json describe both. Recordings are neither
+stored nor logged. This command needs pip install "espressivo[serve]".
 
 The browser app is `espressivo serve`."""
 
@@ -67,21 +67,21 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--token-file",
         type=Path,
         metavar="FILE",
-        help="holds what clients must show (Authorization: Bearer); or set "
-        f"{_TOKEN}; without, it listens on this machine only",
+        help="file with the token that clients must send (Authorization: Bearer); or "
+        f"set {_TOKEN}; without a token, only this machine is served",
     )
     parser.add_argument(
         "--allow-origin",
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="pages of another host that may ask, such as https://example.org; may be "
-        "repeated",
+        help="allow web pages of another origin, such as https://example.org; "
+        "repeatable",
     )
     parser.add_argument(
         "--proxy",
         metavar="ADDRESS",
-        help="of a proxy in front whose X-Forwarded-For says who asks",
+        help="IP address of a proxy whose X-Forwarded-For names the clients",
     )
     limits = parser.add_argument_group("limits")
     for flag, name, type_, unit, text in _LIMITS:
@@ -162,57 +162,63 @@ def _shown(name: str) -> str:
 
 
 _LIMITS: tuple[tuple[str, str, Callable[[str], float], str, str], ...] = (
-    ("--max-upload", "max_upload_bytes", _whole(1), "MIB", "size of a recording"),
+    ("--max-upload", "max_upload_bytes", _whole(1), "MIB", "largest recording"),
     (
         "--max-duration",
         "max_duration_s",
         _seconds,
         "S",
-        "length of a recording, and of a stream",
+        "longest recording or stream",
     ),
     (
         "--max-rate",
         "max_per_minute",
         _whole(0),
         "N",
-        "analyses and streams that a client may begin a minute; 0: any",
+        "recordings and streams per client and minute; 0: unlimited",
     ),
-    ("--max-analyses", "max_analyses", _whole(1), "N", "recordings analysed at once"),
+    (
+        "--max-analyses",
+        "max_analyses",
+        _whole(1),
+        "N",
+        "recordings analysed in parallel",
+    ),
     (
         "--max-waiting",
         "max_waiting",
         _whole(0),
         "N",
-        "recordings received, or waiting, besides",
+        "further recordings that are being received or queued",
     ),
-    ("--max-streams", "max_streams", _whole(0), "N", "streams open at once"),
+    ("--max-streams", "max_streams", _whole(0), "N", "concurrently open streams"),
     (
         "--max-lag",
         "max_lag_s",
         _seconds,
         "S",
-        "a stream that the server is this far behind with is dropped",
+        "drop a stream if its analysis is this late",
     ),
-    ("--idle", "idle_s", _seconds, "S", "who sends nothing for this long is dropped"),
+    ("--idle", "idle_s", _seconds, "S", "drop a client that sends nothing for so long"),
     (
         "--slow",
         "send_s",
         _seconds,
         "S",
-        "who takes no answer for this long is dropped",
+        "drop a client that reads nothing for so long",
     ),
     (
         "--ping",
         "ping_s",
         _seconds,
         "S",
-        "how often streams are asked whether they live, and how long they may take",
+        "interval and time-out of WebSocket pings",
     ),
     (
         "--grace",
         "grace_s",
         _seconds,
         "S",
-        "how long, when stopped, it lets what runs finish",
+        "time for running work to finish when the server is stopped",
     ),
 )

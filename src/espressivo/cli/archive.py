@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from espressivo.batch import Summary
 
 _DESCRIPTION = """\
-Analyse many recordings, on all cores, into Parquet tables: one row a recording, one a
-window, one a recording that could not be analysed, with the reason.
+Analyse many recordings, on all cores, into three Parquet tables: recordings, windows,
+and recordings that could not be analysed, with the reason.
 
-IN is a folder, with all below it; a pattern in quotes; or a manifest, a .csv or
-.parquet table with columns id and path. What was stopped, by Ctrl-C, kill -9, a full
-disk or a power cut, goes on where it was when the same command is given again."""
+IN is a folder, including its subfolders; a pattern in quotes; or a manifest, a .csv or
+.parquet table with columns id and path. The same command resumes an archive that was
+interrupted by Ctrl-C, kill -9, a full disk or a power cut."""
 
 _EPILOG = """\
 examples:

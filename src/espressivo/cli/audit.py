@@ -17,17 +17,16 @@ if TYPE_CHECKING:
 _LEAK = 3  # exit code; other commands return 3 if some of their inputs failed
 
 _DESCRIPTION = """\
-Find out whether a test score can be believed: do training, validation and test share
-speakers or audio, and was the epoch chosen on the test part? Every recording is
-decoded and its samples are compared, so a copy under another name is found. Of
-IEMOCAP's recordings the talker is read off the name (Ses01F_impro01_M003 is spoken by
-Ses01M), whatever a column says. Shared sessions and sentences are told, to be
-reported; they are no leak here.
+Check folds for leaks: speakers or audio shared by training, validation and test parts,
+and an epoch selected on the test part. Every recording is decoded and its samples are
+compared, so that copies under other names are found. For IEMOCAP, the speaker is taken
+from the recording's name (Ses01F_impro01_M003 is spoken by Ses01M), not from a column.
+Shared sessions and sentences are listed, but do not count as leaks.
 
 FOLDS is a table (.csv or .parquet) with the columns fold, part (train, validation,
-test), id and speaker, and where there are any path, session, corpus, emotion and text;
-or the result folder of a cross-validation. CONFIG is an experiment's .toml: the folds
-that its [protocol] asks for are audited before anything is trained."""
+test), id and speaker, and optionally path, session, corpus, emotion and text; or the
+result folder of a cross-validation. CONFIG is the .toml of an experiment: the folds of
+its [protocol] are audited before anything is trained."""
 
 _EPILOG = """\
 examples:

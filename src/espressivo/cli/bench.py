@@ -13,13 +13,12 @@ if TYPE_CHECKING:
     from espressivo.bench.report import BenchReport
 
 _DESCRIPTION = """\
-Measure what models cost on this machine: size, time, the wait for a first result,
-memory, and energy where the machine tells.
+Measure the cost of models on this machine: size, time, time to the first result,
+memory, and energy if the machine has counters.
 
 A model is a bundled name, a model folder, or a .onnx file that takes float32 samples
-[batch, time]. Several are timed in turn, round by round, so that whatever else the
-machine does slows all of them alike: their ratios hold on a busy machine, their times
-only on a quiet one."""
+[batch, time]. Several models are timed in interleaved rounds, so that other programs
+slow all of them alike: ratios hold on a busy machine, times only on a quiet one."""
 
 _EPILOG = """\
 examples:

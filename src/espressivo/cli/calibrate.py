@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 
 _DESCRIPTION = """\
-Fit the temperature that a model's logits are divided by, on answers to speakers that
-it has not heard: models of the same recipe, each trained without one corpus, answered
-for that corpus (train --leave-out, export, evaluate --out). The temperature goes into
-RUN, where `espressivo export` finds it. Every folder counts the same.
+Fit the temperature that a model's logits are divided by, on predictions for unseen
+speakers. The predictions come from models of the same recipe that were each trained
+without one corpus and evaluated on it (train --leave-out, export, evaluate --out).
+Every folder has the same weight. `espressivo export` reads the temperature from RUN.
 
-The expected calibration error (ECE) after is with the temperature that the other
-folders give: what a corpus nobody has heard may hope for."""
+The expected calibration error (ECE) of a folder is computed with the temperature
+fitted to the other folders; it estimates the error on an unseen corpus."""
 
 _EPILOG = """\
 example:

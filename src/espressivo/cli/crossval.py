@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from espressivo.training.folds.splits import Fold
 
 _DESCRIPTION = """\
-Train and test a model on every fold of a protocol: [protocol] in the configuration says
-who is tested in turn, who validates, who only trains. The validation part chooses the
-epoch; the test part is scored once, at the end.
+Train and test a model on every fold of a protocol: [protocol] in the configuration
+defines which speakers or sessions test, validate and only train. The validation part
+selects the epoch; the test part is scored once, at the end.
 
-The result folder keeps the folds, every run, and every utterance's probabilities, of
-which all tables and figures are made (again, at any time: `espressivo tables`). A
-command that was stopped, however hard, goes on where it was when it is given again."""
+The result folder contains the folds, every run, and every utterance's probabilities.
+All tables and figures are made of these (`espressivo tables` repeats it). The same
+command resumes an interrupted cross-validation, even a killed one."""
 
 _EPILOG = """\
 examples:
@@ -83,8 +83,8 @@ def add_running_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache",
         type=Path,
         metavar="DIR",
-        help="keep decoded recordings and what frozen layers make of them here; "
-        "several results may share it (default: RESULT/cache)",
+        help="keep decoded recordings and the outputs of frozen layers here; several "
+        "results can share it (default: RESULT/cache)",
     )
     parser.add_argument(
         "--skip-unreadable",

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from espressivo.training.scores.evaluation import Evaluation
 
 _DESCRIPTION = """\
-Classify every utterance of a corpus and say how often the model is right: weighted
-accuracy (WA, the share of utterances), unweighted accuracy (UA, the mean of the four
-recalls), F1, and how far its probabilities are from the truth (expected calibration
-error, ECE). Intervals are 95 %, by resampling whole speakers. Each recording is taken
-as a clip: its silent ends are trimmed, and what is longer than the model's window is
-cut into equal ones. With --pipeline, recordings go the way of `espressivo analyze`.
+Score a model on every utterance of a corpus: weighted accuracy (WA, the share of
+correct utterances), unweighted accuracy (UA, the mean of the four recalls), F1, and
+expected calibration error (ECE). Intervals are 95 %, by a bootstrap over speakers.
+Each recording is a clip: its silent ends are trimmed, and if it is longer than the
+model's window, it is cut into equal windows. With --pipeline, recordings are processed
+as by `espressivo analyze`.
 
-RAVDESS has calm beside neutral. Both count as neutral (864 utterances), and the
-scores without calm (672) stand beside."""
+RAVDESS has both calm and neutral. Both count as neutral (864 utterances), and scores
+without calm (672) are shown too."""
 
 _EPILOG = """\
 examples:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from espressivo.types import Signal
 
 _DESCRIPTION = """\
-Listen to the microphone, or to a pipe, and show what emotion is in what is being said,
-while it is being said. Ctrl-C, or the pipe's end, prints the report of the whole.
-Nothing is sent anywhere, and no sound is kept."""
+Listen to the microphone or to a pipe, and show the emotion of the speech while it goes
+on. Ctrl-C, or the end of the pipe, prints the report of the whole recording. Nothing is
+sent anywhere, and no audio is stored."""
 
 _EPILOG = """\
 examples:
@@ -30,9 +30,9 @@ examples:
   ffmpeg -loglevel error -i STREAM -f wav - | espressivo listen -
   espressivo listen - --lines < note.wav             each estimate as a line of JSON
 
-Speech that still goes on is estimated every --hop seconds from its first second on, by
-its newest 8 s at most; such an estimate is provisional (~). The report holds only what
-is certain, and is the one that `espressivo analyze` gives of the same sound."""
+Unfinished speech is estimated every --hop seconds, from its first second on and by its
+newest 8 s at most. These estimates are provisional (~). The report contains only final
+estimates, and equals that of `espressivo analyze` for the same audio."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from espressivo.report import Report
 
 _DESCRIPTION = """\
-Keep what a speaker usually sounds like, so that the model can judge an emotion by how
-this voice differs from itself, not from others. A profile is learned from that
-speaker's own recordings, which nobody has to label. It holds counts, means and spreads
-(about 9 kB), never audio, stays on this machine, and is of use to one model.
+Manage speaker profiles (enrolment). With a profile, the model compares a recording
+with the speaker's usual voice instead of the average of all speakers. A profile is made
+from unlabelled recordings of the speaker. It contains counts, means and variances
+(about 9 kB) but no audio, stays on this machine, and is valid for one model.
 
-It helps from a handful of recordings on, most when they hold several emotions. It is
-of no use for a voice that is heard once."""
+It helps from a handful of recordings on, most if they contain several emotions. It is
+of no use for a speaker with a single recording."""
 
 _EPILOG = """\
 examples:
@@ -34,12 +34,12 @@ examples:
   espressivo profile show anna
   espressivo profile delete anna
 
-Profiles lie in your own data folder; ESPRESSIVO_PROFILES names another. NAME may also
-be a path ending in .json, such as one that was copied from another machine.
+Profiles are stored in your data folder, or in the folder ESPRESSIVO_PROFILES. NAME can
+also be a path ending in .json, such as a profile copied from another machine.
 
 exit codes:
   0 done, 1 the profile or all recordings are at fault, 3 some recordings are (each is
-  listed on stderr; what the others taught is kept)"""
+  listed on stderr; the profile is updated with the others)"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Serve the browser app from this machine: the emotion in a recording that you choose, or
 in your voice while you speak. The browser computes it, with the same model files as
-`espressivo analyze`. This server only hands out the app's files: no audio reaches it,
-it asks nothing of any other machine, and it writes down no request.
+`espressivo analyze`. This server only sends the app's files: it receives no audio,
+contacts no other machine, and logs no request.
 
-Programs ask `espressivo api` instead."""
+The API for programs is `espressivo api`."""
 
 _EPILOG = """\
 examples:
   espressivo serve                    then open http://127.0.0.1:8765/
   espressivo serve --open             and open it in your browser
-  espressivo serve --port 0           on any free port; the line it prints says which
+  espressivo serve --port 0           on any free port, which is printed
 
-Browsers give the microphone, and check the model's hash, only where the address begins
-with https, or is this machine. On another one, either bring its own localhost here:
+Browsers allow the microphone, and check the model's hash, only if the address begins
+with https or is localhost. For another device, either forward its localhost to here:
   adb reverse tcp:8765 tcp:8765       an Android phone on a cable; open on the phone:
                                       http://localhost:8765/
-  ssh -N -L 8765:127.0.0.1:8765 HERE  any machine that may log in on this one
-or serve to the network, and put a proxy that speaks https in front:
+  ssh -N -L 8765:127.0.0.1:8765 HERE  any machine that can log in to this one
+or serve to the network behind an https proxy:
   espressivo serve --host 0.0.0.0
 
-In a checkout the first run builds the app, which takes Node.js 20.19 or newer, and
-fetches what it is built from. A wheel holds it built.
+In a checkout, the first run builds the app; this needs Node.js 20.19 or newer, and
+downloads npm packages. A wheel contains the built app.
 
 exit codes:
   0 stopped (Ctrl-C or SIGTERM), 1 it cannot be served, 130 interrupted while building

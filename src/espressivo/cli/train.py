@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from espressivo.training.corpora import Utterance
 
 _DESCRIPTION = """\
-Train one model as a TOML file says: on which corpora, which network, how long, with
-which augmentation. The run folder then holds the configuration, a line of metrics an
-epoch and the weights, which `espressivo export` makes a model of. A run that was
-stopped, however hard, goes on after its last finished epoch when the same command is
-given again, and ends with the weights it would have had.
+Train one model from a TOML file with its corpora, network, epochs and augmentation.
+The run folder contains the configuration, the metrics of every epoch, and the weights;
+`espressivo export` makes a model of them. The same command resumes an interrupted run,
+even a killed one, after its last finished epoch, and ends with the same weights.
 
-With --leave-out a corpus is not trained on but scored after every epoch: how well the
-model does on a corpus it has never heard. Nothing is chosen by that score. To train
+With --leave-out, a corpus is not trained on but scored after every epoch: it shows how
+well the model does on an unseen corpus. Nothing is selected by that score. To train
 and test on the folds of a protocol, use `espressivo crossval`."""
 
 _EPILOG = """\
@@ -58,14 +57,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--seed",
         type=int,
         metavar="N",
-        help="of everything random (default: the configuration's)",
+        help="random seed (default: the configuration's)",
     )
     parser.add_argument(
         "--cache",
         type=Path,
         metavar="DIR",
-        help="keep decoded recordings and what frozen layers make of them here, for "
-        "the next epoch and run (default: no)",
+        help="keep decoded recordings and the outputs of frozen layers here, for the "
+        "next epoch and run (default: no cache)",
     )
     parser.add_argument(
         "--skip-unreadable",
