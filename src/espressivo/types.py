@@ -24,7 +24,7 @@ Progress: TypeAlias = Callable[[float, float | None], None]
 
 
 class Emotion(StrEnum):
-    """The four emotion classes, in the order that tables and models use."""
+    """The four classes, in the order that every table and model uses."""
 
     ANGER = "anger"
     HAPPINESS = "happiness"

@@ -17,7 +17,7 @@ Measure the cost of models on this machine: size, time, time to the first result
 memory, and energy if the machine has counters.
 
 A model is a bundled name, a model folder, or a .onnx file that takes float32 samples
-[batch, time]. Several models are timed in interleaved rounds, so that other programs
+[batch, time]. Several are timed in turn, in interleaved rounds, so that other programs
 slow all of them alike: ratios hold on a busy machine, times only on a quiet one."""
 
 _EPILOG = """\

@@ -1,7 +1,7 @@
-"""A model folder, verified: `model.onnx` and the `model.json` beside it.
+"""The emotion classifier: a verified model folder with `model.onnx` and `model.json`.
 
-What a model does to its window (scaling, log-mel) is inside its graph, so this file
-only has to know that samples go in and probabilities come out.
+A model's feature extraction (scaling, log-mel) is part of its graph, so the interface
+is the same for all models: samples in, probabilities out.
 """
 
 from __future__ import annotations
