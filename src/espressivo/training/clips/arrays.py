@@ -1,4 +1,4 @@
-"""Arrays on the disk: whole or not there, and readable from several threads."""
+"""NumPy arrays on disk: atomic writes, and reads from several threads."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _HEADERS = Lock()
 
 
 def save_array(array: NDArray[np.generic], path: Path) -> None:
-    """Write an array, whole or not at all; missing folders are created."""
+    """Write an array atomically (all of it or nothing); create missing folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as whole, whole.open("wb") as file:
         np.save(file, array)
 
 
 def load_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
-    """Read what `save_array` wrote, from any thread.
+    """Return an array that `save_array` wrote; any thread is allowed to call this.
 
     Args:
         path: The file.
-        mapped: Map the file into memory, so that only what is used is read.
+        mapped: Memory-map the file, so that only the parts in use are read.
     """
     with _HEADERS:
         array: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None)

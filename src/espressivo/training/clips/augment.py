@@ -1,4 +1,4 @@
-"""Augmentation of training clips; it follows from (seed, utterance, epoch)."""
+"""Augmentation of training clips, determined by seed, utterance and epoch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 class Augment:
-    """The study's four augmentations, by audiomentations, and a change of speed.
+    """Random pitch, gain, noise, polarity and speed changes of a training clip.
+
+    The first four are those of the study and come from audiomentations.
 
     Source: Ismail (2025), section III-C.
     """
@@ -39,9 +41,10 @@ class Augment:
         )
 
     def __call__(self, signal: Signal, seed: int) -> Signal:
-        """Return `signal` augmented as `seed` chooses; `signal` is not modified."""
+        """Return an augmented copy of `signal`; `seed` determines all random choices."""
         rng = np.random.default_rng(seed)
         if rng.random() < self.config.speed_probability:
+            # A log-uniform draw makes slowing down as likely as speeding up.
             slow, fast = np.log(self.config.speed)
             signal = change_speed(signal, float(np.exp(rng.uniform(slow, fast))))
         with _seeded(int(rng.integers(2**32))):
@@ -50,7 +53,10 @@ class Augment:
 
 
 def change_speed(signal: Signal, factor: float) -> Signal:
-    """Play `factor` times as fast, as a tape would: pitch and formants change too."""
+    """Return the signal resampled to `factor` times its speed; pitch moves with it.
+
+    Formants move as well, as on a tape that is played faster.
+    """
     n_samples = max(1, round(len(signal) / factor))
     positions = np.arange(n_samples) * factor
     played: Signal = np.interp(positions, np.arange(len(signal)), signal).astype(
@@ -68,7 +74,7 @@ def augmentation_seed(
         seed: Seed of the run.
         utterance: Id of the utterance.
         epoch: The epoch, from 0.
-        occurrence: How often the utterance was drawn before in this epoch.
+        occurrence: Number of earlier draws of the utterance in this epoch.
     """
     key = f"{seed}/{utterance}/{epoch}/{occurrence}".encode()
     return int.from_bytes(hashlib.sha256(key).digest()[:8], "little")

@@ -1,4 +1,4 @@
-"""Batches of features, step by step, while several workers load ahead."""
+"""Batches of features for training; worker processes prefetch the next clips."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     Attributes:
         frames: Features of the clips.
         target: int64 [B], index of the emotion.
-        speaker: int64 [B], index of the speaker among those trained on; -1 if none.
+        speaker: int64 [B], index of the training speaker; -1 for any other speaker.
     """
 
     frames: Frames
@@ -45,7 +45,7 @@ def make_batches(
     clips: Sequence[LoadedClip],
     config: ExperimentConfig,
 ) -> Batches:
-    """Return the batches of clips, augmented and loaded as the configuration says."""
+    """Return batches of `clips`, with the configured augmentation and loading."""
     return Batches(
         extractor,
         AugmentedClips(clips, config),
@@ -56,7 +56,7 @@ def make_batches(
 
 
 class Batches:
-    """Turns sampled clips into batches of features."""
+    """Source of feature batches for the clips that a sampler has drawn."""
 
     def __init__(
         self,
@@ -71,9 +71,10 @@ class Batches:
 
         Args:
             extractor: The network's frozen layers.
-            clips: The clips.
-            speakers: The speakers trained on.
-            n_workers: Processes that augment and load; 0: this process does.
+            clips: Clips to draw from, with their augmentation.
+            speakers: Names of the training speakers, in the order of their indices.
+            n_workers: Number of processes that load and augment; with 0, this process
+                does both.
             speaker_statistics: Normalize frames by the mean and deviation of each
                 speaker's frames.
         """
@@ -90,11 +91,11 @@ class Batches:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Index of each clip's emotion, [N]."""
+        """The emotion index of each clip, int64 [N]."""
         return self._targets
 
     def load(self, steps: Sequence[Sequence[SampledClip]]) -> Iterator[Batch]:
-        """Yield the batch of each step, in order."""
+        """Yield one batch per step, in the order of the steps."""
         device = self.extractor.device
         loader = torch.utils.data.DataLoader(
             _Steps(self.extractor, self.clips, steps),
@@ -115,7 +116,10 @@ class Batches:
             )
 
     def unaugmented(self, batch_size: int = 32) -> list[list[SampledClip]]:
-        """Return steps that hold every clip once, unaugmented, sorted by length."""
+        """Return steps with every clip once, unaugmented and sorted by length.
+
+        Clips of similar length in one batch need little padding.
+        """
         lengths = [clip.n_samples for clip in self.clips.clips]
         order = np.argsort(lengths, kind="stable").tolist()
         starts = range(0, len(order), batch_size)
@@ -139,7 +143,7 @@ class Batches:
         return Frames(normalized, frames.counts)
 
     def _measure_speakers(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return mean and deviation of each speaker's frames, over all of its clips."""
+        """Return the mean and standard deviation of the frames of each speaker."""
         sums: dict[str, list[Tensor]] = {}
         for step in self.unaugmented(1):
             loaded = [self.extractor.load(self.clips, one) for one in step]

@@ -1,8 +1,9 @@
-"""Features that a network's frozen layers extract from clips, cached on disk.
+"""Feature cache: outputs of a network's frozen layers, stored on disk.
 
-With half of the cost in layers that never change, an epoch should cost only what is
-trained. The cache holds fp16 arrays under a hash of everything they follow from: the
-recording's bytes, preprocessing, augmentation, and the weights of the frozen layers.
+Half of the computation is in layers that never change; with the cache, an epoch
+computes only the trained layers. The cache contains fp16 arrays. Each is stored under a
+hash of everything that determines it: the bytes of the recording, preprocessing,
+augmentation, and the weights of the frozen layers.
 """
 
 from __future__ import annotations
@@ -29,18 +30,18 @@ if TYPE_CHECKING:
     from espressivo.types import Signal
 
 SHORTEST = SAMPLE_RATE // 5
-"""Samples, 0.2 s; shorter clips are padded to this."""
+"""Minimum clip length in samples (0.2 s); shorter clips are padded with zeros."""
 
 
 class CachedOrSignal(NamedTuple):
-    """What a worker loads of a clip: its cached frames, or else its signal."""
+    """A clip as loaded by a worker: its cached frames, or its signal if none exist."""
 
     frames: NDArray[Any] | None
     signal: Signal | None
 
 
 class FeatureExtractor:
-    """A network's frozen layers, and the folder that caches what they extract."""
+    """Feature extraction by a network's frozen layers, with a cache on disk."""
 
     def __init__(self, network: EmotionNetwork, cache: Path | None = None) -> None:
         self.network = network
@@ -53,7 +54,7 @@ class FeatureExtractor:
         return self.network.classify.weight.device
 
     def load(self, clips: AugmentedClips, sampled: SampledClip) -> CachedOrSignal:
-        """Load the cached frames of a clip, or the signal to extract them from."""
+        """Return the cached frames of a clip, or the signal to extract them from."""
         path = self._path(clips, sampled)
         if path is not None and path.is_file():
             return CachedOrSignal(load_array(path), None)
@@ -66,7 +67,7 @@ class FeatureExtractor:
         sampled: Sequence[SampledClip],
         loaded: Sequence[CachedOrSignal],
     ) -> Frames:
-        """Return the frames of a batch; cache those that come around again."""
+        """Return the frames of a batch; cache them if later epochs repeat the samples."""
         self.network.eval()
         if self.folder is None or not clips.repeats:
             return self._extract([x.signal for x in loaded if x.signal is not None])
@@ -75,7 +76,8 @@ class FeatureExtractor:
             array = frames
             if array is None:
                 assert signal is not None  # one of the two is there
-                # One by one: what is cached must not depend on the rest of the batch.
+                # Clips are extracted singly, since padding to the longest clip of a batch
+                # would make the cached values depend on the rest of the batch.
                 values, _ = self._extract([signal])
                 array = values[0].half().cpu().numpy()
                 path = self._path(clips, one)
@@ -108,7 +110,7 @@ class FeatureExtractor:
 
 
 def extractor_key(network: EmotionNetwork) -> str:
-    """Hash what the frozen layers follow from: their settings and their weights."""
+    """Return a hash of the settings and weights of the frozen layers."""
     config = network.config
     named = (type(network).__name__, config.kind, config.frozen, config.n_frozen)
     rest = (config.n_layers, config.states, config.padding, config.window_s)
@@ -120,9 +122,9 @@ def extractor_key(network: EmotionNetwork) -> str:
 
 
 def pad(signals: Sequence[Signal]) -> tuple[Tensor, Tensor]:
-    """Stack signals, padded with zeros: samples [B, longest], lengths [B].
+    """Return zero-padded signals [B, longest] and their lengths in samples [B].
 
-    A signal shorter than 0.2 s counts as one of 0.2 s.
+    A signal shorter than 0.2 s is padded to 0.2 s, and its length includes the padding.
     """
     lengths = [max(len(signal), SHORTEST) for signal in signals]
     samples = np.zeros((len(signals), max(lengths)), np.float32)

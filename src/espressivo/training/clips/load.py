@@ -1,4 +1,4 @@
-"""Utterances -> preprocessed clips, cached on disk under a hash of the recording."""
+"""Loading of utterances as preprocessed clips, with a cache on disk."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ class LoadedClip:
 
     @property
     def signal(self) -> Signal:
-        """16 kHz mono, trimmed; read from the cache on access. Not to be modified."""
+        """The signal, 16 kHz mono, trimmed; read from the cache on each access.
+
+        Callers must not modify it.
+        """
         # Not mapped: each map holds a file open, and many systems allow only 1,024.
         source = self.source
         return load_array(source) if isinstance(source, Path) else source
@@ -53,17 +56,18 @@ def load_clips(
     cache: Path | None = None,
     on_loaded: Progress | None = None,
 ) -> tuple[list[LoadedClip], list[Unreadable]]:
-    """Read all utterances at 16 kHz, silence trimmed at both ends.
+    """Return all utterances as 16 kHz clips with silence trimmed at both ends.
 
     Args:
         utterances: The utterances to read.
-        config: Their preprocessing.
-        cache: A folder that caches the signals under a hash of the recording's bytes,
-            so that a changed recording is read anew. None caches nothing.
-        on_loaded: Called after each with how many are done, and how many there are.
+        config: Settings of the preprocessing.
+        cache: Folder that caches the signals under a hash of the recording's bytes, so
+            that a changed recording is read again. None disables the cache.
+        on_loaded: Callback after each utterance; it receives the number of finished
+            utterances and the total.
 
     Returns:
-        The clips in the order of the utterances, and those that could not be read.
+        The clips in the order of the utterances, and the recordings that could not be read.
     """
     clips: list[LoadedClip] = []
     unreadable: list[Unreadable] = []
@@ -77,7 +81,7 @@ def load_clips(
 
 
 def load_signals(utterances: Sequence[Utterance], config: SignalConfig) -> list[Signal]:
-    """Read the signals of all utterances, as `load_clips` does without a cache.
+    """Return the preprocessed signals of all utterances, without a cache.
 
     Raises:
         CorpusError: A recording cannot be read.
@@ -88,10 +92,10 @@ def load_signals(utterances: Sequence[Utterance], config: SignalConfig) -> list[
 
 
 def require_readable(unreadable: Sequence[Unreadable]) -> None:
-    """Refuse to go on without the recordings that could not be read.
+    """Raise an error if any recording could not be read.
 
     Raises:
-        CorpusError: There is such a recording.
+        CorpusError: `unreadable` is not empty.
     """
     if unreadable:
         first = unreadable[0]
@@ -117,7 +121,8 @@ def _load(utterance: Utterance, config: SignalConfig, cache: Path | None) -> Loa
         content = hashlib.sha256(utterance.path.read_bytes()).hexdigest()
     except OSError as error:
         raise AudioError(f"{utterance.path}: {error.strerror}; restore it") from error
-    # The bytes are hashed, not name and time: a copied corpus shares the cache.
+    # The key hashes the bytes rather than name and time, so that a copy of a corpus
+    # shares the cache.
     settings = f"{config.trim_db:g}"
     if config.pre_emphasis or config.peak:
         settings += f"-{config.pre_emphasis:g}-{config.peak:g}"

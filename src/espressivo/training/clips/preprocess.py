@@ -1,4 +1,4 @@
-"""The study's preprocessing of a clip: trim silence, pre-emphasis, peak scaling.
+"""Preprocessing of a clip: silence trimming, pre-emphasis, peak normalization.
 
 Source: Ismail (2025), section III-B.
 """
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 
 FRAME = 2048
 HOP = 512
-# librosa's floor under a frame's power.
+# The same floor of frame power as in librosa, so that trimmed spans agree.
 _LEAST_POWER = 1e-10
 
 
 def trim(signal: Signal, top_db: float = 20.0) -> Signal:
-    """Cut off the silence at both ends, as `librosa.effects.trim` does.
+    """Return the signal without silence at both ends, as `librosa.effects.trim` does.
 
     Args:
         signal: Mono [samples]; may be empty. Never modified.
         top_db: A frame this many dB below the loudest frame is silence.
 
     Returns:
-        A view of `signal`, all of it when digital silence.
+        A view of `signal`; the whole signal if it is digital silence.
     """
     loud = find_loud(signal, top_db)
     return signal[loud.start : loud.end]
 
 
 def find_loud(signal: Signal, top_db: float = 20.0) -> Segment:
-    """Find the span from the first to the last frame that is not silent.
+    """Return the span from the first to the last frame that is not silent.
 
     Args:
         signal: Mono [samples]; may be empty.
@@ -45,7 +45,8 @@ def find_loud(signal: Signal, top_db: float = 20.0) -> Segment:
     if len(signal) == 0:
         return Segment(0, 0)
     padded = np.pad(signal, FRAME // 2)
-    # Frames stand in columns: summed in librosa's order, the last digit agrees too.
+    # One frame per column gives librosa's order of summation, so that levels agree
+    # with librosa to the last digit.
     frames = np.moveaxis(sliding_window_view(padded, FRAME), -1, 0)[:, ::HOP]
     rms = np.sqrt(np.mean(np.square(frames), axis=0))  # [frames]
     level_db = 10 * np.log10(np.maximum(_LEAST_POWER, np.square(rms)))
@@ -55,11 +56,13 @@ def find_loud(signal: Signal, top_db: float = 20.0) -> Segment:
 
 
 def pre_emphasis(signal: Signal, coefficient: float = 0.97) -> Signal:
-    """Filter by H(z) = 1 - coefficient z^-1; the sample before the first is 0.
+    """Return the pre-emphasized signal, filtered by H(z) = 1 - coefficient z^-1.
+
+    The sample before the first is taken as 0.
 
     Args:
         signal: Mono [samples]; may be empty. Never modified.
-        coefficient: 0 changes nothing.
+        coefficient: Filter coefficient; 0 leaves the signal unchanged.
     """
     emphasized = signal.copy()
     emphasized[1:] -= np.float32(coefficient) * signal[:-1]
@@ -67,26 +70,26 @@ def pre_emphasis(signal: Signal, coefficient: float = 0.97) -> Signal:
 
 
 def peak_normalize(signal: Signal, peak: float = 0.95) -> Signal:
-    """Scale so that the largest absolute sample equals `peak`.
+    """Return the signal scaled to a largest absolute sample of `peak`.
 
     Args:
         signal: Mono [samples]; may be empty. Never modified.
-        peak: Target amplitude, full scale being 1.
+        peak: Target amplitude; full scale is 1.
 
     Returns:
         A new signal. Digital silence stays silence.
     """
     loudest = float(np.abs(signal).max(initial=0.0))
-    # Divided first: the quotient of a denormal peak would overflow.
+    # Division comes first, because peak / loudest overflows for a denormal peak.
     return signal / np.float32(loudest) * np.float32(peak) if loudest else signal.copy()
 
 
 def condition(signal: Signal, config: SignalConfig) -> Signal:
-    """Apply pre-emphasis and peak scaling as configured.
+    """Return the signal with the configured pre-emphasis and peak normalization.
 
     Args:
         signal: Mono [samples], trimmed. Never modified; returned if neither is set.
-        config: Settings of both.
+        config: Settings of both steps; 0 disables a step.
     """
     if config.pre_emphasis:
         signal = pre_emphasis(signal, config.pre_emphasis)

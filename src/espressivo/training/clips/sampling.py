@@ -1,7 +1,7 @@
-"""Which clips an epoch trains on, in which steps, and how each is augmented.
+"""Sampling of clips: the draws of an epoch, their steps, and their augmentation.
 
-Everything random follows from a seed: the same epoch of the same seed has the same
-clips with the same samples, whichever process asks, and when.
+A seed determines all random choices: an epoch with the same seed has the same clips
+with the same samples in every process and at any time.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def sampling_probabilities(
 
 @dataclass(frozen=True, slots=True)
 class SampledClip:
-    """A clip as one step of training takes it.
+    """A clip drawn for one training step.
 
     Attributes:
         index: Index of the clip.
-        augmentation: Seed of its augmentation; None where it is not augmented.
+        augmentation: Seed of the augmentation; None for an unaugmented clip.
     """
 
     index: int
@@ -54,7 +54,7 @@ class SampledClip:
 
 
 class AugmentedClips:
-    """Clips whose samples are augmented and cropped as they are read."""
+    """A set of clips that are augmented and cropped each time they are read."""
 
     def __init__(self, clips: Sequence[LoadedClip], config: ExperimentConfig) -> None:
         self.clips = clips
@@ -70,16 +70,16 @@ class AugmentedClips:
 
     @property
     def repeats(self) -> bool:
-        """Whether the same samples come around again, so that caching them pays."""
+        """Whether later epochs repeat the same samples, so that caching saves time."""
         return self.augmentation.variants > 0 or not self.random
 
     def seed_of(self, seed: int, index: int, epoch: int, occurrence: int) -> int | None:
-        """Return the seed of a clip's augmentation in an epoch; None without any."""
+        """Return the augmentation seed of a clip in an epoch; None if nothing is random."""
         if not self.random:
             return None
         utterance = self.clips[index].utterance.id
         if n := self.augmentation.variants:
-            # All runs have the same few variants, and so share what is cached of them.
+            # Seed 0 gives all runs the same few variants, so that runs share the cache.
             return augmentation_seed(0, utterance, (epoch + occurrence) % n)
         return augmentation_seed(seed, utterance, epoch, occurrence)
 
@@ -93,7 +93,7 @@ class AugmentedClips:
         excess = len(signal) - (self._crop or self._longest)
         if excess <= 0 or not self._crop:
             return signal[: self._longest]
-        # Another seed than the augmentation's: both would draw the same numbers.
+        # With the augmentation's own seed, both would draw the same numbers.
         start = np.random.default_rng(sampled.augmentation + 1).integers(excess + 1)
         return signal[start : start + self._crop]
 
