@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from espressivo.training.reproduce.study_corpora import StudyCorpus
 
 _DESCRIPTION = """\
-Run published experiments again, and put what was published beside what comes out:
+Run published experiments again, and show results beside the published values:
 
   paper         Ismail (2025), the study: Tables I and II, the production model, Fig. 1
   pepino        Pepino et al. (2021), wav2vec2-base: as published, and under our folds
   light-sernet  Aftab et al. (2022): as published, and under our folds
 
-Of the last two the difference is what the published folds gain: by talkers in several
-parts, and by more utterances to train on."""
+For the last two, the difference between the folds is the gain of the published ones:
+from speakers in several parts, and from more training utterances."""
 
 _EPILOG = """\
 examples:

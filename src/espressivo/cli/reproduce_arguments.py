@@ -19,19 +19,21 @@ Run the study (Ismail 2025, arXiv 2512.23435) again:
   production  all of IEMOCAP and CREMA-D, a random 95 % trains
   fig1        the production model on RAVDESS, calm as neutral and without calm
 
-RAVDESS is only ever tested. A command that was stopped, however hard, goes on where it
-was when it is given again; what is finished is not run again."""
+RAVDESS is used for testing only. The same command resumes an interrupted run, even a
+killed one; finished runs are not repeated."""
 
 _PEPINO = """\
-Run Pepino et al. (2021) again: sessions are tested, a name prefix validates, whose
-talkers also train, and features are scaled by each test speaker's own statistics; the
-same with the training part's statistics; and those under our folds, where the next
-session validates. What frozen wav2vec2-base makes of IEMOCAP is kept: see --dry-run."""
+Run Pepino et al. (2021) again. As published, sessions are tested, the validation part
+is chosen by name prefix and shares speakers with the training part, and features are
+scaled by each test speaker's own statistics. Variants scale by the training part's
+statistics, or use our folds, in which the next session validates. Outputs of the
+frozen wav2vec2-base are cached; --dry-run shows their size."""
 
 _LIGHT_SERNET = """\
-Run LIGHT-SERNET (Aftab et al. 2022) again: ten folds by IEMOCAP's name prefix, which is
-no speaker, the epoch chosen on the tested part; and under our folds, where the next
-session validates. The recipe is the same."""
+Run LIGHT-SERNET (Aftab et al. 2022) again. As published, ten folds follow IEMOCAP's
+name prefix, which does not identify the speaker, and the epoch is selected on the test
+part. A second run uses our folds, in which the next session validates. The recipe is
+the same."""
 
 
 def add_studies(
@@ -44,16 +46,15 @@ def add_studies(
         type=_tables,
         action="extend",
         metavar="NAME",
-        help=f"only this, of {', '.join(PAPER_TABLES)}; several by commas or again "
-        "(default: all that the corpora allow)",
+        help=f"run only this one of {', '.join(PAPER_TABLES)}; comma-separated or "
+        "repeated (default: all that the given corpora allow)",
     )
     paper.add_argument(
         "--frozen",
         choices=("convolutions", "all"),
         default="convolutions",
-        help="what of DistilHuBERT stays as it is, as the study's text can be read "
-        "either way; both stand beside each other when both have been run (default: "
-        "convolutions)",
+        help="layers of DistilHuBERT that stay frozen, since the study's text allows "
+        "both readings; results of both are shown side by side (default: convolutions)",
     )
     _add_weights(paper, "ntu-spml/distilhubert")
     pepino = _add_study(studies, "pepino", "Pepino et al. (2021)", _PEPINO)
@@ -87,9 +88,11 @@ def _add_study(
     )
     if name == "paper":
         parser.add_argument(
-            "--crema-d", type=Path, metavar="DIR", help="trains only, in every fold"
+            "--crema-d", type=Path, metavar="DIR", help="used for training only"
         )
-        parser.add_argument("--ravdess", type=Path, metavar="DIR", help="tested only")
+        parser.add_argument(
+            "--ravdess", type=Path, metavar="DIR", help="used for testing only"
+        )
     parser.add_argument(
         "--out",
         type=Path,
@@ -99,13 +102,13 @@ def _add_study(
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="say what would run, how long and how much disk; write nothing",
+        help="print the runs, their time and disk space; run and write nothing",
     )
     parser.add_argument(
         "--incomplete",
         action="store_true",
-        help="go on with a corpus that is not the published one; every table says so "
-        "(default: stop)",
+        help="continue with a corpus that differs from the published one; every table "
+        "notes it (default: stop)",
     )
     parser.add_argument(
         "--set",
@@ -113,8 +116,8 @@ def _add_study(
         default=[],
         dest="settings",
         metavar="KEY=VALUE",
-        help="replace a setting of the recipe, such as training.epochs=5, which every "
-        "table says, or device=cpu; repeatable",
+        help="replace a setting of the recipe, such as training.epochs=5 (noted in "
+        "every table) or device=cpu; repeatable",
     )
     add_running_arguments(parser)
     parser.set_defaults(study=name)

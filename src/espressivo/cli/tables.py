@@ -16,13 +16,13 @@ _TABLES = (
 )
 
 _DESCRIPTION = """\
-Tables of what `espressivo crossval` wrote, from its predictions alone: nothing is
-trained or run again. Each RESULT is one system. The main table has weighted accuracy
-(WA, the share of utterances), unweighted accuracy (UA, the mean of the four recalls)
-and F1, each as mean ± standard deviation over folds, and the UA of all test answers
-together with its 95 % interval over speakers. A result that is not finished is shown
-with the folds it has, and says so. Where a corpus has calm beside neutral, scores with
-calm as neutral and with calm left out stand beside each other."""
+Make tables of results that `espressivo crossval` wrote, from its predictions alone:
+nothing is trained or run again. Each RESULT is one system. The main table contains
+weighted accuracy (WA, the share of correct utterances), unweighted accuracy (UA, the
+mean of the four recalls) and F1, each as mean ± standard deviation over folds, and the
+UA of all test predictions with its 95 % interval over speakers. An unfinished result is
+shown with its finished folds, and marked. If a corpus has both calm and neutral, scores
+with calm as neutral and scores without calm are shown side by side."""
 
 _EPILOG = """\
 examples:
