@@ -1,7 +1,7 @@
 """Fit the temperature of a run on speakers that models of its recipe never trained on.
 
-A model cannot be calibrated on its own training set, where it is right more often than
-anywhere else. So models of the same recipe, each trained without one corpus, predict
+A model cannot be calibrated on its own training set, where its accuracy is higher than
+on new speakers. So models of the same recipe, each trained without one corpus, predict
 that corpus, and one temperature is fitted to all those predictions.
 
 Source: Guo et al. (2017), On calibration of modern neural networks, section 4.2.
@@ -36,8 +36,8 @@ class LeftOut:
     """Calibration error on one set of left-out speakers.
 
     Attributes:
-        predictions: Name of the folder.
-        n_utterances: Utterances in it.
+        predictions: Name of the folder with the predictions.
+        n_utterances: Number of utterances in the folder.
         ece_before: Expected calibration error as predicted.
         ece_after: The error with the temperature fitted to the *other* sets, which is
             what a new corpus gets; with the common temperature when there is no other.
@@ -51,7 +51,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class TemperatureCalibration:
-    """A temperature, and what it was fitted to."""
+    """A fitted temperature, and the calibration error before and after it."""
 
     temperature: float
     fitted: str
@@ -65,10 +65,10 @@ class TemperatureCalibration:
 def calibrate(folders: Sequence[Path]) -> TemperatureCalibration:
     """Fit one temperature to predictions on left-out speakers.
 
-    Every folder counts the same, however many utterances it has.
+    All folders have equal weight, whatever their number of utterances.
 
     Args:
-        folders: Written by `espressivo evaluate --out`, at temperature 1.
+        folders: Folders written by `espressivo evaluate --out`, at temperature 1.
 
     Raises:
         CorpusError: There is no folder, or one holds no predictions.

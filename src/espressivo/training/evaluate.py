@@ -1,6 +1,7 @@
 """Evaluate a model folder on labelled recordings: predictions, scores, intervals.
 
-The model runs as in the runtime, so what is measured is what is shipped.
+The model runs in the same runtime as for users, so the scores are those of the model
+as shipped.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ def evaluate(
     pipeline: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Classify every utterance; a recording that cannot be read costs only itself.
+    """Return predictions for every utterance; unreadable recordings are listed.
 
     Args:
-        model_folder: Holds `model.onnx` and `model.json`.
+        model_folder: Folder with `model.onnx` and `model.json`.
         utterances: The labelled utterances.
-        pipeline: Let the analyzer find speech and windows, as in `espressivo analyze`;
-            else take each recording as a clip with its silent ends trimmed, whole or
-            in equal windows.
+        pipeline: Whether the analyzer finds speech and windows, as in `espressivo
+            analyze`. Otherwise each recording is a clip with its silent ends trimmed,
+            classified whole or in equal windows.
         progress: Called after every utterance.
 
     Raises:
@@ -154,10 +155,10 @@ def _analyze(analyzer: Analyzer, columns: list[int], path: Path) -> Prediction:
 
 
 def require_emotions(classifier: Classifier, folder: Path) -> list[int]:
-    """Return the index of each of our emotions among the model's.
+    """Return the position of each `Emotion` among the model's outputs.
 
     Raises:
-        ModelError: Its emotions are others.
+        ModelError: The model has other emotions.
     """
     emotions = classifier.card.emotions
     if set(emotions) != set(Emotion):

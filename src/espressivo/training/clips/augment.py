@@ -41,7 +41,7 @@ class Augment:
         )
 
     def __call__(self, signal: Signal, seed: int) -> Signal:
-        """Return an augmented copy of `signal`; `seed` determines all random choices."""
+        """Return an augmented copy of `signal`; `seed` determines all choices."""
         rng = np.random.default_rng(seed)
         if rng.random() < self.config.speed_probability:
             # A log-uniform draw makes slowing down as likely as speeding up.

@@ -67,7 +67,7 @@ class FeatureExtractor:
         sampled: Sequence[SampledClip],
         loaded: Sequence[CachedOrSignal],
     ) -> Frames:
-        """Return the frames of a batch; cache them if later epochs repeat the samples."""
+        """Return the frames of a batch; cache them if later epochs repeat them."""
         self.network.eval()
         if self.folder is None or not clips.repeats:
             return self._extract([x.signal for x in loaded if x.signal is not None])
@@ -76,8 +76,8 @@ class FeatureExtractor:
             array = frames
             if array is None:
                 assert signal is not None  # one of the two is there
-                # Clips are extracted singly, since padding to the longest clip of a batch
-                # would make the cached values depend on the rest of the batch.
+                # Each clip is extracted alone, since padding to a batch would make the
+                # cached values depend on the other clips of that batch.
                 values, _ = self._extract([signal])
                 array = values[0].half().cpu().numpy()
                 path = self._path(clips, one)

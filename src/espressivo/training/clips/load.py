@@ -67,7 +67,7 @@ def load_clips(
             utterances and the total.
 
     Returns:
-        The clips in the order of the utterances, and the recordings that could not be read.
+        The clips in the order of the utterances, and the unreadable recordings.
     """
     clips: list[LoadedClip] = []
     unreadable: list[Unreadable] = []

@@ -74,7 +74,7 @@ class AugmentedClips:
         return self.augmentation.variants > 0 or not self.random
 
     def seed_of(self, seed: int, index: int, epoch: int, occurrence: int) -> int | None:
-        """Return the augmentation seed of a clip in an epoch; None if nothing is random."""
+        """Return the augmentation seed of a clip in an epoch; None without any."""
         if not self.random:
             return None
         utterance = self.clips[index].utterance.id
@@ -98,9 +98,9 @@ class AugmentedClips:
         return signal[start : start + self._crop]
 
     def key(self, sampled: SampledClip) -> str:
-        """Return the cache key of what `signal` returns; it follows from the content.
+        """Return the cache key of the samples that `signal` returns.
 
-        Neither the utterance's name nor its index is part of it.
+        The key depends on content alone, not on the name or index of the utterance.
         """
         chosen = sampled.augmentation
         seed = "" if chosen is None else f"{chosen}-{self._crop}"
@@ -110,7 +110,7 @@ class AugmentedClips:
 
 
 class EpochSampler:
-    """Draws the clips of each epoch, and groups them into steps."""
+    """A sampler that draws the clips of each epoch and groups them into steps."""
 
     def __init__(self, clips: AugmentedClips, config: ExperimentConfig) -> None:
         self.clips = clips
@@ -136,7 +136,7 @@ class EpochSampler:
             drawn = rng.choice(self._n, n_draws, p=self._probabilities)
         else:
             drawn = rng.permutation(self._n)
-        # The jitter lets a clip share its step with others in the next epoch.
+        # Without jitter, sorting by length would group the same clips in every epoch.
         order = np.argsort(self._lengths[drawn] * rng.uniform(1.0, 1.1, len(drawn)))
         times: Counter[int] = Counter()
         sampled = []

@@ -1,1 +1,1 @@
-"""Fitting a network: by gradients, or its last layer in closed form."""
+"""Fitting of a network by gradients, or of its last layer in closed form."""

@@ -1,6 +1,7 @@
 """Classifiers fitted in closed form to the embeddings of unaugmented clips.
 
-Functions that end in `_on_clips` embed the clips first; those they call take arrays.
+Functions with the suffix `_on_clips` compute the embeddings of clips; the functions
+that they call take arrays.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def fit_last_layer_on_clips(
     The embedding is standardized by mean and deviation over these clips.
 
     Returns:
-        The cross-entropy on these clips; and the temperature fitted to predictions on
-        speakers left out of the fit, which is not applied.
+        The cross-entropy on these clips, and the temperature fitted to predictions on
+        left-out speakers. The temperature is not applied to the network.
     """
     network = batches.extractor.network.eval()
     raw = torch.from_numpy(apply_to_clips(batches, network.pooled))
@@ -63,7 +64,7 @@ def fit_last_layer_on_clips(
 def fit_profile_classifier_on_clips(
     batches: Batches, config: ProfileConfig
 ) -> ProfileClassifier:
-    """Fit the classifier that takes a speaker's profile; the network stays as it is.
+    """Return a profile classifier fitted to clips; the network is not changed.
 
     Raises:
         TrainingError: Too few speakers have all emotions.
@@ -89,13 +90,13 @@ def fit_logistic(
     *,
     strength: float = 1.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Fit a multinomial logistic regression; every class counts the same.
+    """Fit a multinomial logistic regression in which all classes have equal weight.
 
     Args:
         rows: float [N, width], standardized.
         labels: int [N]; all classes 0..C-1 occur.
-        corpora: Not used; it makes the signature that of `fit_lda`.
-        strength: Inverse of the penalty.
+        corpora: Unused; it is here because `fit_lda` has the same signature.
+        strength: Inverse of the L2 penalty.
 
     Returns:
         Weight [C, width] and bias [C] of the logits.

@@ -1,9 +1,9 @@
-"""Linear discriminant analysis (LDA), insensitive to what differs between corpora.
+"""Linear discriminant analysis (LDA) that is robust to differences between corpora.
 
-It differs from the textbook's in two ways. Means and covariances are taken within each
-corpus and averaged, so that no corpus counts more. And directions in which corpora
-disagree about a class are treated as noise, beside the scatter within a class: only a
-direction that means the same emotion in every corpus has weight.
+It differs from textbook LDA in two ways. Means and covariances are computed within each
+corpus and then averaged, so that all corpora have equal weight. Directions in which
+corpora disagree about a class are treated as noise, in addition to the scatter within a
+class: only a direction that indicates the same emotion in every corpus has weight.
 
 Source: Fisher (1936) for the discriminant; Hatch et al. (2006), within-class covariance
 normalization, for treating a nuisance's covariance as noise.
@@ -36,13 +36,13 @@ def fit_lda(
     interaction: float = 0.5,
     ridge: float = 0.1,
 ) -> tuple[_Float, _Float]:
-    """Fit the linear discriminant.
+    """Return the weight and bias of the linear discriminant.
 
     Args:
-        embeddings: [N, width]; a dimension's scale does not matter.
-        labels: [N], in 0..C-1, every class in every corpus.
-        corpora: [N], the corpus of each.
-        interaction: Weight, as noise, of the corpora's disagreement about the classes.
+        embeddings: [N, width]; the scale of a dimension has no effect.
+        labels: [N], in 0..C-1; every class occurs in every corpus.
+        corpora: Corpus name of each embedding [N].
+        interaction: Weight of the disagreement between corpora in the noise covariance.
         ridge: Variance added to every dimension, as a share of its scatter.
 
     Returns:
@@ -83,18 +83,18 @@ def left_out_temperature(
     """Fit the temperature of a classifier on speakers left out of its fit.
 
     Every speaker is left out once. With few clips for many dimensions, the closed form
-    gives logits that are too large; divided by this temperature, logits of different
-    training sets mean the same. Every corpus counts the same.
+    gives logits that are too large (overconfident). Division by this temperature makes
+    logits of different training sets comparable. All corpora have equal weight.
 
     Args:
-        fit: The classifier's fit, such as `fit_lda`, with its settings.
+        fit: Function that fits the classifier, such as `fit_lda`, with its settings.
         embeddings: [N, width].
         labels: [N], in 0..C-1.
-        corpora: [N], the corpus of each.
-        speakers: [N], the speaker of each.
+        corpora: Corpus name of each embedding [N].
+        speakers: Speaker name of each embedding [N].
 
     Returns:
-        A temperature; 1 when leaving any speaker out takes an emotion from a corpus.
+        The temperature; 1 if a corpus lacks an emotion whichever speaker is left out.
     """
     speaker_of, corpus_of = np.array(speakers), np.array(corpora)
     logits, rows = [], []

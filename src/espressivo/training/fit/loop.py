@@ -1,6 +1,6 @@
-"""The training loop: a generator, so that callers log, save and stop.
+"""The training loop, a generator: its callers log, save and stop between epochs.
 
-After nanoGPT and openai/whisper: the loop reads from top to bottom.
+Source: the single-function layout follows nanoGPT and openai/whisper.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ if TYPE_CHECKING:
 
 
 class Epoch(NamedTuple):
-    """What an epoch of training measured.
+    """Measurements of one training epoch.
 
     Attributes:
-        epoch: From 1.
-        loss: Mean over the steps.
-        seconds: Wall clock.
-        mean_recall: On the validation part, 0 to 1; None without one.
+        epoch: Number of the epoch, from 1.
+        loss: Mean loss over the steps.
+        seconds: Wall-clock time.
+        mean_recall: Unweighted average recall (UA) on the validation part, 0 to 1;
+            None without a validation part.
     """
 
     epoch: int
@@ -73,21 +74,21 @@ def train_epochs(
 ) -> Iterator[list[Epoch]]:
     """Train `objective` in place; after each epoch, yield all epochs so far.
 
-    A run that was stopped and starts again with the same checkpoint ends with the same
-    weights as one that was not: all randomness comes from `seed` and the epoch. At the
-    end `objective` has the weights of the chosen epoch: the last one, or the best one
-    with `select`.
+    A run that resumes from its checkpoint ends with the same weights as an
+    uninterrupted run, since `seed` and the epoch determine all random numbers. At the
+    end `objective` has the weights of the last epoch, or with `select` those of the
+    best epoch.
 
     Args:
-        objective: The network as it starts, and its loss.
+        objective: The network with its initial weights, and its loss.
         config: Epochs, rates, patience.
-        batches_of: Takes an epoch, from 0; returns its batches.
+        batches_of: Function from an epoch, counted from 0, to its batches.
         n_steps: Number of batches in an epoch.
-        validate: Returns the UA on the validation part.
+        validate: Function that returns the UA on the validation part.
         select: Keep the epoch with the best UA, and stop when patience ends.
         seed: Seed of dropout.
         precision: Precision of matrix products.
-        checkpoint: Written after every epoch; read at the start where it exists.
+        checkpoint: File written after every epoch, and read at the start if it exists.
 
     Raises:
         TrainingError: The loss is not finite, or the checkpoint is of another network.
@@ -160,7 +161,7 @@ class _Step:
         self.start = [p.detach().clone() for p in encoder]
 
     def __call__(self, batch: Batch, optimizer: torch.optim.Optimizer) -> Tensor:
-        """Take the step; return the loss before it."""
+        """Update the weights with one batch; return the loss before the update."""
         self.objective.train()  # extracting features sets evaluation mode
         optimizer.zero_grad()
         loss: Tensor = self.objective(batch, self.precision)
@@ -194,7 +195,7 @@ def _resume(path: Path | None, parts: dict[str, Any]) -> _State:
     if path is None or not path.exists():
         return _State()
     try:
-        # torch takes anything that is no zip file for one of its older formats.
+        # torch treats any file that is not a zip file as one of its older formats.
         states = torch.load(path, weights_only=True) if is_zipfile(path) else {}
         for name, part in parts.items():
             part.load_state_dict(states[name])

@@ -1,4 +1,4 @@
-"""The focal loss."""
+"""The focal loss, a cross-entropy that gives easy examples less weight."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def focal_loss(
         logits: float [B, C].
         target: int64 [B], in 0..C-1.
         alpha: float [C], weight of each class; all 1 when None.
-        gamma: How much less an easy example counts.
+        gamma: Focusing exponent; the larger, the less weight easy examples have.
         smoothing: Probability mass spread evenly over classes.
 
     Source: Lin et al. (2017), eq. 5.

@@ -1,4 +1,4 @@
-"""The training objective: emotion loss, and an adversary that tells speakers."""
+"""The training objective: emotion loss and an adversarial speaker classifier."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Objective(nn.Module):
-    """A network, its loss, and an adversary that tells speakers by the embedding.
+    """A network, its loss, and an adversary that classifies speakers by the embedding.
 
-    The adversary learns to tell speakers; the network, behind a reversed gradient,
-    learns embeddings that do not. Such embeddings generalize better to new speakers.
+    The adversary learns to identify speakers; through gradient reversal, the network
+    learns embeddings that do not identify them. Such embeddings generalize better to new speakers.
 
     Source: Ganin et al. (2016), domain-adversarial training, with speakers as domains.
     """
@@ -37,9 +37,9 @@ class Objective(nn.Module):
         """Combine a network with its loss.
 
         Args:
-            network: The network, its encoder as it starts.
+            network: The network, with the initial weights of its encoder.
             config: Settings of the loss.
-            n_speakers: Number of speakers that the adversary tells apart.
+            n_speakers: Number of classes of the adversary.
             alpha: float [4], weight of each class; all 1 when None.
         """
         super().__init__()

@@ -24,10 +24,10 @@ def make_optimizer(objective: Objective, config: TrainingConfig) -> Optimizer:
 def parameter_groups(
     objective: Objective, config: TrainingConfig
 ) -> list[dict[str, Any]]:
-    """Group the trained parameters by learning rate and weight decay.
+    """Return the trained parameters, grouped by learning rate and weight decay.
 
-    The lower a block of the encoder, the slower it learns. Biases and norms, which are
-    vectors, have no weight decay.
+    Lower blocks of the encoder have lower rates. Biases and norms, which are vectors,
+    have no weight decay.
     """
     blocks = objective.network.blocks()
     top = config.encoder_rate or config.learning_rate
@@ -52,7 +52,7 @@ def parameter_groups(
 def make_schedule(
     optimizer: Optimizer, config: TrainingConfig, n_steps: int
 ) -> LambdaLR:
-    """Return the schedule; it is stepped `n_steps` times an epoch."""
+    """Return the learning-rate schedule, which advances `n_steps` times per epoch."""
     share = rate_share(config, n_steps)
     return LambdaLR(optimizer, share)
 

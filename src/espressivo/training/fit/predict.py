@@ -25,7 +25,7 @@ def predict_clips(batches: Batches) -> NDArray[np.float32]:
 def apply_to_clips(
     batches: Batches, function: Callable[[Frames], Tensor]
 ) -> NDArray[np.float32]:
-    """Apply a function of frames to all clips, unaugmented; rows in their order.
+    """Return the results of a function of frames on all unaugmented clips, in order.
 
     The network is in evaluation mode afterwards.
     """

@@ -39,11 +39,11 @@ def fit_profile_classifier(
     plain: NDArray[np.floating[Any]],
     config: ProfileConfig,
 ) -> ProfileClassifier:
-    """Fit a classifier of embeddings less the baseline of their speaker.
+    """Return a classifier fitted to embeddings minus the baseline of their speaker.
 
-    In training the baseline is known: the mean of a speaker's clips, every emotion
-    counting the same. Two linear classifiers, LDA and logistic regression, are
-    averaged: each is better where the other is worse. The scale of their logits is
+    In training the baseline is known: the mean of a speaker's clips, with equal weight
+    for every emotion. Two linear classifiers, LDA and logistic regression, are
+    averaged, since each is better where the other is worse. The scale of their logits is
     fitted to left-out speakers, in ten folds.
 
     Args:
@@ -52,7 +52,7 @@ def fit_profile_classifier(
         corpora: [N], the corpus of each.
         speakers: [N], the speaker of each.
         plain: [C, width], weights of the plain classifier's logits.
-        config: Strengths of the fits, and how a profile is used.
+        config: Settings of the fits, and of the use of a profile.
 
     Raises:
         TrainingError: Fewer than three speakers have all emotions.
@@ -67,7 +67,7 @@ def fit_profile_classifier(
     baselines = speaker_means(rows, labels, speaker)
     centred = rows - baselines[_index(speaker)]
     weight, bias = _fit_scaled(centred, labels, corpus, speaker, config)
-    # A corpus with many speakers must not decide alone what the mean speaker is.
+    # Corpora have equal weight, so that one with many speakers does not dominate.
     first = np.unique(speaker, return_index=True)[1]
     origin = np.average(baselines, axis=0, weights=_corpus_weights(corpus[first]))
     axes, limit = _fit_distances(rows, corpus, speaker)
@@ -131,7 +131,7 @@ def _logit_factors(
     Args:
         logits: [2, N, C], of speakers to whom the classifiers were not fitted.
         labels: [N].
-        counted: [N], how much each counts.
+        counted: Weight of each row [N].
     """
     scales = [fit_temperature(part, labels, counted) for part in logits]
     both: _Float = np.mean(logits / np.reshape(scales, (2, 1, 1)), axis=0)
@@ -183,14 +183,14 @@ def _with_all_emotions(
 
 
 def _corpus_weights(corpora: NDArray[Any]) -> _Float:
-    """Weigh rows such that every corpus counts the same; the sum is 1."""
+    """Return row weights that give every corpus equal weight; their sum is 1."""
     return balanced_weights(corpora.tolist(), total=1.0)
 
 
 def _fit_distances(
     rows: _Float, corpora: NDArray[Any], speakers: NDArray[Any]
 ) -> tuple[_Float, float]:
-    """Return the axes that tell speakers apart, and the distance limit.
+    """Return the axes that separate speakers, and the distance limit.
 
     The limit is exceeded by 2 % of the recordings of left-out speakers, each measured
     from the mean of that speaker's others; every corpus counts the same.

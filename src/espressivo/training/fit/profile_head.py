@@ -11,7 +11,7 @@ Recordings of nothing but anger are far from the baseline because of the anger. 
 profile counts only as far as the emotions in it are `even`: the mutual information of
 window and emotion, as the plain classifier estimates it over the n windows, as a share
 of the largest possible for the classifier's average uncertainty; from `spread` on it
-counts fully. One window tells nothing about evenness. What remains one-sided is
+counts fully. One window carries no information about evenness. What remains one-sided is
 subtracted: `offset` is the mean distance of an emotion from a baseline, and `share` the
 mean probability that the plain classifier gives it.
 """
@@ -43,13 +43,13 @@ SUSPICION = 0.02
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProfileClassifier:
-    """The weights that `profile.onnx` is made from.
+    """The fitted profile classifier, from which export writes `profile.onnx`.
 
     Attributes:
         plain: float64 [C, width], weights of the plain classifier's logits, before any
             temperature.
-        weight: float64 [C, width], of the logits of an embedding less its baseline.
-        bias: float64 [C].
+        weight: float64 [C, width], weights for an embedding minus its baseline.
+        bias: float64 [C], bias of the same logits.
         origin: float64 [width], the mean baseline of all speakers.
         offsets: float64 [C, width], mean of each emotion less the baseline.
         axes: float64 [axes, width], directions in which speakers differ, scaled such
@@ -57,8 +57,9 @@ class ProfileClassifier:
         patience: Windows, beyond the first, after which a profile counts for half.
         discount: Share of the emotions' estimated offset that is subtracted, 0 to 1.
         spread: Share of the largest information from which on a profile is even.
-        distance_limit: Exceeded by `suspicion` of a speaker's own recordings.
-        suspicion: A share.
+        distance_limit: Distance that a share `suspicion` of a speaker's own recordings
+            exceeds.
+        suspicion: Share of recordings, 0 to 1.
     """
 
     plain: _Float
@@ -138,10 +139,10 @@ class ProfileClassifier:
 
     @staticmethod
     def read(path: Path) -> ProfileClassifier:
-        """Read what `write` wrote.
+        """Return the classifier from a file that `write` wrote.
 
         Raises:
-            TrainingError: The file is something else.
+            TrainingError: The file is missing or is no profile classifier.
         """
         from safetensors.numpy import load_file  # noqa: PLC0415 - with torch, slow
 

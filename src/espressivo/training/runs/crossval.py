@@ -57,14 +57,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CrossvalOptions:
-    """Seeds, and how runs are executed; results do not depend on the latter.
+    """Seeds and execution of a cross-validation; execution does not affect results.
 
     Attributes:
-        seeds: Every fold has a run for each.
-        engine: This machine's processes, or a Ray cluster's.
+        seeds: Seeds of the runs; every fold is trained once per seed.
+        engine: Where runs execute: `local` processes or a `ray` cluster.
         jobs: Number of concurrent runs of the local engine.
-        cache: Caches signals and features; the result's own `cache` when None.
-        skip_unreadable: Go on without recordings that cannot be read, and count them.
+        cache: Folder that caches signals and features; the result's `cache` if None.
+        skip_unreadable: Skip and count recordings that cannot be read.
         cautions: Sentences that every table of the result repeats.
     """
 
@@ -95,8 +95,8 @@ def crossval(
         folds: The folds.
         folder: The result folder. It is created; another result in it is refused.
         options: Seeds, engine, cache.
-        on_loaded: Called after every recording with how many are read, and in all.
-        watch: Told of runs and epochs.
+        on_loaded: Callback after every recording, with the number read and the total.
+        watch: Receiver of the progress of runs and epochs.
 
     Raises:
         CorpusError: A recording cannot be read, and none may be skipped.
@@ -193,7 +193,7 @@ def _add_seconds(folder: Path, seconds: float) -> None:
 def describe_clips(
     clips: Sequence[LoadedClip], unreadable: Sequence[Unreadable]
 ) -> dict[str, Any]:
-    """Count and hash the clips of each corpus; list the unreadable ones."""
+    """Return counts and hashes of each corpus's clips, and the unreadable recordings."""
     counts = Counter(clip.utterance.corpus for clip in clips)
     return {
         "corpora": {
@@ -243,7 +243,7 @@ def _without(fold: Fold, unreadable: Sequence[Unreadable]) -> Fold:
 
 @contextmanager
 def _disk_errors(folder: Path) -> Iterator[None]:
-    """Turn an error of the disk into one that says how many runs are finished."""
+    """Convert an OSError into a TrainingError that states how many runs are finished."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Where fold jobs run: here, in several processes, or on Ray. The results are equal."""
+"""Executors of fold jobs: this process, several processes, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RunProgress(Protocol):
     """Receives the progress of runs."""
 
     def on_epoch(self, job: FoldJob, report: EpochReport) -> None:
-        """Receive the report of an epoch; only of runs in this process."""
+        """Receive the report of an epoch; called only for runs in this process."""
 
     def on_done(self, job: FoldJob) -> None:
         """Receive a run that is done, now or by an earlier command."""
@@ -34,11 +34,11 @@ def run_fold_jobs(
     n_processes: int = 1,
     watch: RunProgress | None = None,
 ) -> None:
-    """Run all jobs that are not done.
+    """Run all unfinished jobs; the first error stops the rest.
 
-    The first error ends it. Local jobs that have started are finished, since most of
-    their cost is already paid; jobs on Ray are cancelled, and go on from their last
-    epoch when the command is given again.
+    Local jobs that have started are finished, since most of
+    their cost is already paid; jobs on Ray are cancelled, and resume from their last
+    epoch when the command is run again.
 
     Args:
         jobs: Folds and seeds; those that are done are only reported.

@@ -78,7 +78,7 @@ def write_metrics(lines: Iterable[Mapping[str, Any]], folder: Path) -> None:
 
 
 def write_profile_classifier(classifier: ProfileClassifier, folder: Path) -> None:
-    """Write the profile classifier, whole or not at all."""
+    """Write the profile classifier atomically into a run folder."""
     with replacing(folder / PROFILE, errors=(SafetensorError,)) as whole:
         classifier.write(whole)
 
@@ -95,7 +95,7 @@ def finish_run(folder: Path, network: EmotionNetwork) -> None:
 
 
 def load_run(folder: Path) -> EmotionNetwork:
-    """Load the network that a finished run left, for evaluation or export.
+    """Return the trained network of a finished run, for evaluation or export.
 
     Raises:
         TrainingError: The run has not finished, or its weights are of another network.
@@ -119,7 +119,7 @@ def load_run(folder: Path) -> EmotionNetwork:
 def describe_run(
     config: ExperimentConfig, clips: Sequence[LoadedClip]
 ) -> dict[str, Any]:
-    """Return what a run follows from, as JSON holds it."""
+    """Return everything that determines a run's result, as JSON values."""
     utterances = [clip.utterance for clip in clips]
     counts = Counter(f"{u.corpus}/{u.emotion}" for u in utterances)
     content = "\n".join(f"{clip.utterance.id} {clip.digest}" for clip in clips)
@@ -151,7 +151,7 @@ def pick_device(config: ExperimentConfig) -> torch.device:
 
 
 def weights_sha256(weights: str) -> str | None:
-    """Hash the pretrained weights; None where there are none on this machine."""
+    """Return the SHA-256 of the pretrained weights; None if this machine lacks them."""
     path = Path(weights)
     files = [path, path / WEIGHTS, path / "pytorch_model.bin"] if weights else []
     for file in files:
@@ -161,7 +161,7 @@ def weights_sha256(weights: str) -> str | None:
 
 
 def file_sha256(path: Path) -> str:
-    """Hash a file of any size."""
+    """Return the SHA-256 of a file of any size, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -178,7 +178,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def git_revision() -> str | None:
-    """Return the revision of the code, `+` where files were changed; None outside."""
+    """Return the git revision, with `+` for changed files; None outside a checkout."""
     here = Path(__file__).parent
     try:
         text = subprocess.run(

@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
-    """What an epoch measured, a line of `metrics.jsonl`.
+    """Measurements of one epoch, written as a line of `metrics.jsonl`.
 
     Attributes:
         stage: `gradient`, or how the classifier was fitted in closed form.
-        epoch: From 1.
-        n_epochs: At most.
-        loss: Mean over the steps; over the clips when fitted in closed form.
-        seconds: Wall clock.
+        epoch: Number of the epoch, from 1.
+        n_epochs: Largest possible number of epochs.
+        loss: Mean loss over the steps; over the clips if fitted in closed form.
+        seconds: Wall-clock time.
         mean_recall: UA on the validation part, 0 to 1; None without any.
     """
 
@@ -82,7 +82,7 @@ def train(
         select: Whether that score chooses the epoch, and ends the run when patience
             ends; else it is only recorded.
         cache: A folder that caches features of frozen layers, between epochs and runs.
-        on_epoch: Called after every epoch; at first for those of a stopped run.
+        on_epoch: Callback after every epoch, and first for the epochs of a stopped run.
 
     Raises:
         TrainingError: An emotion has no utterance, or the folder holds another run.
