@@ -1,4 +1,4 @@
-"""A finished run -> a model folder: one graph, int8, checked, with its card."""
+"""Export of a finished run as a model folder: ONNX graph, checks and model card."""
 
 from espressivo.training.export.exporter import export_run
 from espressivo.training.export.graph.to_onnx import to_onnx

@@ -1,4 +1,4 @@
-"""`model.json`: what a model is, how it was made, and what it may be used for."""
+"""The model card `model.json`: identity, origin and permitted use of a model."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     """Read `run.json`: corpora, seeds and versions of a training run.
 
     Raises:
-        ExportError: It is missing, or no run wrote it.
+        ExportError: The file is missing, or was not written by a run.
     """
     path = folder / "run.json"
     try:
@@ -62,7 +62,7 @@ def read_run(folder: Path) -> dict[str, Any]:
 def choose_temperature(run: Path, given: float | None) -> dict[str, Any]:
     """Return the temperature that divides the logits, and how it was fitted.
 
-    It is the given one, else that in the run's `temperature.json`, else 1.
+    The order of precedence is `given`, then the run's `temperature.json`, else 1.
 
     Raises:
         ExportError: The file holds no temperature.
@@ -96,10 +96,10 @@ def trained_corpora(run: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Read what `espressivo evaluate --out` wrote: folders, or their scores.json.
+    """Return evaluation results from `espressivo evaluate --out` folders or files.
 
     Raises:
-        ExportError: One is missing or no evaluation.
+        ExportError: A file is missing, or is no evaluation result.
     """
     results = []
     for given in paths:
@@ -166,7 +166,7 @@ def build_card(
 
 
 def longest_s(network: NetworkConfig) -> float:
-    """Return the longest window that a network takes whole, in seconds.
+    """Return the longest window that a network processes uncut, in seconds.
 
     A network with fixed padding cuts off everything beyond its own window.
     """

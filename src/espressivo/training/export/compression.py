@@ -1,4 +1,4 @@
-"""Compression: the fp32 graph to the int8 or fp16 graph that is shipped, checked."""
+"""Compression of the fp32 graph to int8 or fp16, with a check of the change."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 Measured: TypeAlias = dict[str, Any]
 
 LARGEST_MEAN_CHANGE = 0.03
-"""Mean change of a probability beyond which no model is written."""
+"""Largest mean change of a probability with which a model is still written."""
 
 _N_FOR_SENSITIVITY = 40  # recordings: every target is run on all of them
 _N_FOR_WORST_LAYER = 20
@@ -54,8 +54,8 @@ class ExportWindows:
     """Windows drawn from the training corpora, float32 at 16 kHz.
 
     Attributes:
-        calibration: For ranges and means of activations.
-        checks: Further ones, on which graphs are compared.
+        calibration: Windows for ranges and means of activations.
+        checks: Other windows, on which graphs are compared.
     """
 
     calibration: list[Signal]
@@ -141,7 +141,7 @@ def _to_int8(
 def _sensitivity(
     quantizer: Quantizer, options: ExportOptions, progress: StepProgress
 ) -> Sensitivity:
-    # On calibration windows: the check windows judge what is chosen here.
+    # The search uses calibration windows, so that the check windows stay independent.
     used = quantizer.recordings[:_N_FOR_SENSITIVITY]
     of = measured_on(quantizer.fp32, quantizer.recordings, ranges=RANGE_METHOD, bits=8)
     return Sensitivity(quantizer, used, Measurements(options.cache, of), progress)

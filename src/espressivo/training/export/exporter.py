@@ -1,4 +1,4 @@
-"""From a training run to a checked model folder: the steps, in order."""
+"""The steps of an export, from a training run to a checked model folder."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def export_run(
     options: ExportOptions | None = None,
     progress: StepProgress = unwatched,
 ) -> ExportReport:
-    """Write the model folder of a finished run, whole or not at all.
+    """Write the model folder of a finished run atomically.
 
     Args:
         run: Folder that `espressivo train` wrote.
         out: The model folder to write.
-        options: How to export; the defaults when None.
-        progress: Called with each step's name as it begins.
+        options: Options of the export; None selects the defaults.
+        progress: Callback with the name of each step when it begins.
 
     Raises:
         ExportError: The graph would not compute what the trained network computes, or

@@ -1,4 +1,4 @@
-"""A model folder, written whole or not at all."""
+"""Atomic writing of a model folder: graph, card, licences."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _LICENCE_TEXTS = {"MIT": "whisper-LICENSE.txt", "Apache-2.0": "apache-2.0-LICENS
 
 
 def require_free(out: Path, *, force: bool) -> None:
-    """Refuse a target that holds anything, unless it is a model to be replaced.
+    """Raise an error if the target is taken and is not a model to be replaced.
 
     Raises:
-        ExportError: It exists, and `force` is not given or it is no model folder.
+        ExportError: `out` exists, and `force` is not given or it is no model folder.
     """
     if not out.exists() and not out.is_symlink():
         return
@@ -74,10 +74,10 @@ def staged(out: Path, *, force: bool) -> Iterator[Path]:
 
 @contextmanager
 def disk_errors(out: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into an error which says that `out` is unchanged.
+    """Convert disk errors into an error that reports `out` as unchanged.
 
     Raises:
-        ExportError: In place of an OSError.
+        ExportError: The disk is full or read-only; it replaces the OSError.
     """
     try:
         yield
@@ -217,6 +217,6 @@ def allowed_use(corpora: list[dict[str, Any]], start: dict[str, Any]) -> str:
 
 
 def write_json(path: Path, table: dict[str, Any]) -> None:
-    """Write a table as UTF-8 JSON, keys in the order given."""
+    """Write a table as UTF-8 JSON with keys in the given order."""
     text = json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", "utf-8")

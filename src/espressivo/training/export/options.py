@@ -1,4 +1,4 @@
-"""Options of an export, and how its steps are reported."""
+"""Options of an export, and the callback that reports its progress."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ Precision: TypeAlias = Literal["int8", "fp16", "fp32"]
 
 
 class StepProgress(Protocol):
-    """Called as each step begins."""
+    """A callback that receives each step of an export when it begins."""
 
     def __call__(self, step: str, done: int = 0, total: int = 0) -> None:
-        """Take the step's name, and how many of how many like it are done."""
+        """Receive the step's name, and the finished and total number of its items."""
 
 
 def unwatched(step: str, done: int = 0, total: int = 0) -> None:
-    """Do nothing: the progress of an export that nobody watches."""
+    """Ignore the progress of an export; the default callback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """How to export.
+    """Options of an export.
 
     Attributes:
         name: Name of the model; the run's when None.
         version: Version of the model; the package's when None.
         precision: `int8`, `fp16`, or `fp32` for the graph as it was trained.
-        temperature: Divides the logits; the run's `temperature.json` when None, else 1.
+        temperature: Divisor of the logits; the run's `temperature.json` when None, else 1.
         corpora: Name of a training corpus -> its folder, where that is not the run's.
         held_out: Name of a labelled corpus -> its folder, to compare int8 with fp32 on.
         results: Outputs of `espressivo evaluate --out`, for the card.
@@ -44,7 +44,7 @@ class ExportOptions:
         cache: Folder that keeps the measurements of a search for the next one.
         n_calibration: Recordings that choose ranges of activations.
         n_checks: Further recordings on which int8 is compared with fp32.
-        seed: Draws both.
+        seed: Seed of the drawing of both sets of recordings.
         sensitivity: Measure what each target alone changes and saves, without a search.
         force: Replace a model that is there.
         command: The command line, for the card.
@@ -68,7 +68,7 @@ class ExportOptions:
     command: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a search that would be ignored."""
+        """Raise an error for search options that the precision would ignore."""
         if self.budget is not None and self.precision != "int8":
             raise ExportError(
                 f"a budget is for int8, not {self.precision}; leave it out"

@@ -1,4 +1,4 @@
-"""`profile.onnx`: made of a run's profile head, checked, and described for the card."""
+"""Export of a run's profile head as `profile.onnx`, with a check and card entry."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def read_profile_part(
     name: str,
     recordings: Sequence[Signal],
 ) -> ProfilePart | None:
-    """Write a run's profile head as a graph and check it; None where there is none.
+    """Return a run's profile head as a checked graph; None if the run has none.
 
     Args:
         run: Folder of the run.

@@ -1,4 +1,4 @@
-"""Recordings that calibrate a graph, and recordings that it is checked on."""
+"""Selection of recordings for calibration and for checks of a graph."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def calibration_windows(
     config: ExperimentConfig,
     seed: int,
 ) -> list[Signal]:
-    """Make windows of 0.5 to 8 s, as varied as recordings in use.
+    """Return calibration windows of 0.5 to 8 s, as varied as recordings in use.
 
     Every other window is augmented as in training (level, noise, pitch), and every
     fourth is filled up to 8 s with more of its speaker, so that all positions are
@@ -180,12 +180,12 @@ def calibration_windows(
 
 
 def check_windows(drawn: Sequence[Utterance], config: SignalConfig) -> list[Signal]:
-    """Load recordings as they are, the silence at their ends trimmed."""
+    """Return unaugmented recordings with silence trimmed at both ends."""
     return [fit_window(signal) for signal in _load_trimmed(drawn, config)]
 
 
 def require_windows(windows: Sequence[Signal]) -> None:
-    """Refuse windows that cannot calibrate.
+    """Raise an error for windows that are unusable for calibration.
 
     Raises:
         ExportError: There are none, one is too short or too long, or all are silent.
@@ -210,6 +210,6 @@ def _load_trimmed(drawn: Sequence[Utterance], config: SignalConfig) -> list[Sign
 
 
 def fit_window(signal: Signal) -> Signal:
-    """Cut to 8 s, or fill up to 0.5 s with silence."""
+    """Return the signal cut to at most 8 s, or zero-padded to at least 0.5 s."""
     window = np.asarray(signal[:WINDOW], np.float32)
     return np.pad(window, (0, max(0, SHORTEST - len(window))))

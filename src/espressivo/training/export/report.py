@@ -43,7 +43,7 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredTarget:
-    """A quantization target: what quantizing it does, and whether it was quantized.
+    """A quantization target with its measured effect and the decision about it.
 
     Attributes:
         name: A layer, or a kind of operator.
@@ -75,7 +75,7 @@ class ExportReport:
         n_parameters: Trained numbers in the graph.
         bytes_fp32: Size of the exact graph.
         bytes: Size of the graph that is shipped.
-        temperature: Divides the logits.
+        temperature: Divisor of the logits.
         parity: Largest drift of an fp32 probability from torch's.
         rows: Largest drift of a row of a batch from the recording alone.
         costs: Time, memory and operators of both graphs.

@@ -1,4 +1,4 @@
-"""Sessions of graphs in memory, with the runtime's options."""
+"""ONNX Runtime sessions of in-memory graphs, with the options of the runtime."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def open_proto(
     model: onnx.ModelProto, watched: Iterable[str] = ()
 ) -> ort.InferenceSession:
-    """Open a graph on one thread, printing nothing.
+    """Return a single-threaded session of a graph, with logging disabled.
 
     Args:
         model: The graph.

@@ -41,8 +41,8 @@ def fit_profile_classifier(
 ) -> ProfileClassifier:
     """Return a classifier fitted to embeddings minus the baseline of their speaker.
 
-    In training the baseline is known: the mean of a speaker's clips, with equal weight
-    for every emotion. Two linear classifiers, LDA and logistic regression, are
+    In training the baseline is known: the mean of a speaker's clips, each
+    emotion with equal weight. Two linear classifiers, LDA and logistic regression, are
     averaged, since each is better where the other is worse. The scale of their logits is
     fitted to left-out speakers, in ten folds.
 

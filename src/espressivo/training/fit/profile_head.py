@@ -11,7 +11,7 @@ Recordings of nothing but anger are far from the baseline because of the anger. 
 profile counts only as far as the emotions in it are `even`: the mutual information of
 window and emotion, as the plain classifier estimates it over the n windows, as a share
 of the largest possible for the classifier's average uncertainty; from `spread` on it
-counts fully. One window carries no information about evenness. What remains one-sided is
+counts fully. Evenness is unknown after one window. What remains one-sided is
 subtracted: `offset` is the mean distance of an emotion from a baseline, and `share` the
 mean probability that the plain classifier gives it.
 """

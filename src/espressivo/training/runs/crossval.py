@@ -193,7 +193,7 @@ def _add_seconds(folder: Path, seconds: float) -> None:
 def describe_clips(
     clips: Sequence[LoadedClip], unreadable: Sequence[Unreadable]
 ) -> dict[str, Any]:
-    """Return counts and hashes of each corpus's clips, and the unreadable recordings."""
+    """Return counts and hashes of clips by corpus, and the unreadable recordings."""
     counts = Counter(clip.utterance.corpus for clip in clips)
     return {
         "corpora": {
@@ -243,7 +243,7 @@ def _without(fold: Fold, unreadable: Sequence[Unreadable]) -> Fold:
 
 @contextmanager
 def _disk_errors(folder: Path) -> Iterator[None]:
-    """Convert an OSError into a TrainingError that states how many runs are finished."""
+    """Convert an OSError into a TrainingError that counts the finished runs."""
     try:
         yield
     except OSError as error:

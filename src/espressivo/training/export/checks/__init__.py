@@ -1,1 +1,1 @@
-"""Checks: is the exported graph still the network that was trained?"""
+"""Checks that the exported graph computes what the trained network computes."""

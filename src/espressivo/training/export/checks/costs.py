@@ -22,7 +22,7 @@ class GraphCosts:
     Attributes:
         seconds: Median time.
         peak_bytes: Memory that the graph adds to a process; None where the system does
-            not tell.
+            not report it.
         operators: Each kind of operator that onnxruntime runs, the slowest first.
     """
 
@@ -38,7 +38,7 @@ class GraphCosts:
 
 @dataclass(frozen=True, slots=True)
 class ExportCosts:
-    """Both graphs on one window, run in turn.
+    """The costs of both graphs, measured alternately on one window.
 
     Attributes:
         window_s: Length of the window: the longest that the model takes whole.
@@ -60,7 +60,7 @@ class ExportCosts:
 def measure_costs(
     fp32: onnx.ModelProto, shipped: onnx.ModelProto, window_s: float
 ) -> ExportCosts:
-    """Measure time, memory and operators; where both are the same graph, once."""
+    """Return time, memory and operators; identical graphs are measured once."""
     models = {"fp32": fp32} if shipped is fp32 else {"fp32": fp32, "shipped": shipped}
     graphs = {name: model.SerializeToString() for name, model in models.items()}
     times = time_graphs(graphs, window_s, rounds=_ROUNDS)

@@ -1,4 +1,4 @@
-"""The layer at which one graph departs from torch or from another graph."""
+"""Location of the layer whose output differs from torch or another graph."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def drifting_state(
     conditioned: NDArray[np.float32],
     largest: float,
 ) -> str:
-    """Name the first value that differs from torch's, for an error message.
+    """Return a description of the first value that differs from torch.
 
     Args:
         network: The network that the graph was written from.

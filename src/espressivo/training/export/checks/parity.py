@@ -1,4 +1,4 @@
-"""Parity: does the graph compute what torch computes? Checked on real recordings."""
+"""Parity check of graph and torch network, on real recordings."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def require_parity(
     Args:
         network: The network that the graph was written from.
         model: The graph, in fp32.
-        temperature: Divides the network's logits.
+        temperature: Divisor of the network's logits.
         recordings: Windows as they are read. The network gets them conditioned as
             `signal` says, which the graph does by itself.
         signal: The same as `to_onnx` got.
 
     Raises:
-        ExportError: It exceeds `LARGEST_DRIFT`, or a result is not finite.
+        ExportError: The drift exceeds `LARGEST_DRIFT`, or a result is not finite.
     """
     session = open_proto(model)
     lengths = _lengths(network)
@@ -114,10 +114,10 @@ def _lengths(network: EmotionNetwork) -> list[int]:
 
 
 def require_rows(model: onnx.ModelProto, recordings: Sequence[Signal]) -> float:
-    """Return how far rows of a batch are from the same recordings alone.
+    """Return the largest drift of batch rows from the same recordings run alone.
 
     Raises:
-        ExportError: Further than `LARGEST_DRIFT`.
+        ExportError: The drift exceeds `LARGEST_DRIFT`.
     """
     session = open_proto(model)
     sound = np.resize(np.concatenate(list(recordings)), 3 * 2 * SAMPLE_RATE)
@@ -136,7 +136,7 @@ def require_rows(model: onnx.ModelProto, recordings: Sequence[Signal]) -> float:
 def compare(
     fp32: onnx.ModelProto, other: onnx.ModelProto, recordings: Sequence[Signal]
 ) -> Agreement:
-    """Run two graphs over the same recordings."""
+    """Return the agreement of two graphs on the same recordings."""
     return agreement_of(
         probabilities(fp32, recordings), probabilities(other, recordings)
     )

@@ -1,1 +1,1 @@
-"""Which operators to quantize: the least time for a bounded change."""
+"""Search for operators to quantize: shortest time within a bound on the change."""

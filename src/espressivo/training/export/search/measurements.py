@@ -1,4 +1,4 @@
-"""A cache of measurements: one graph, one machine, one file."""
+"""A cache of measurements, with one file per graph and machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which targets to quantize: least time for a bounded change of probabilities.
+"""Search of the targets to quantize, within a bound on the probability change.
 
 The changes that targets make are about independent, so their squares add up. A choice
 by such sums is measured as a whole before it is accepted.
@@ -26,8 +26,8 @@ def search(
     """Return the targets that save most time while probabilities change by `budget`.
 
     Args:
-        sensitivity: Of the graph.
-        targets: Those that may be quantized.
+        sensitivity: Measured sensitivity of the graph.
+        targets: Candidates for quantization.
         budget: Mean over recordings of the largest change of a probability.
 
     Raises:
@@ -48,7 +48,7 @@ def search(
             break
         if names not in found:
             found[names] = sensitivity.change_together(chosen)
-        # The sum of squares was too optimistic, or not optimistic enough.
+        # The sum of squares under- or overestimated the joint change.
         bound *= min(max(budget / max(found[names], 1e-9), 0.5), 1.5)
     within = [names for names, change in found.items() if change <= budget]
     if not within:
@@ -99,9 +99,9 @@ def decision(effect: Effect, *, quantized: bool, kept: bool, weighed: bool) -> s
 
     Args:
         effect: What quantizing it does.
-        quantized: It is quantized.
-        kept: `--keep` names it.
-        weighed: Its change was compared with the time that it saves.
+        quantized: Whether the target is quantized.
+        kept: Whether `--keep` names the target.
+        weighed: Whether its change was compared with the time that it saves.
     """
     if quantized:
         return "8 bits" if effect.saves_time else "8 bits, for its size"

@@ -1,4 +1,4 @@
-"""Sensitivity: what quantizing each target changes and saves, measured."""
+"""Sensitivity analysis: measured change and time saved for each target."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from espressivo.types import Signal
 
 LEAST_GAIN = 0.002
-"""Share of the fp32 graph's time below which a gain cannot be told from none."""
+"""Share of the fp32 graph's time below which a gain is measurement noise."""
 
 _EXACT_SECONDS = "seconds of the fp32 graph"
 _ROUNDS = 11
@@ -46,7 +46,7 @@ _TILE = re.compile(r"\.tile\.\d+$")
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What quantizing one target does.
+    """The effect of quantizing one target.
 
     Attributes:
         change: Mean over recordings of the largest change of a probability, with
@@ -61,16 +61,16 @@ class Effect:
 
     @property
     def saves_time(self) -> bool:
-        """Whether the gain exceeds what cannot be told from none."""
+        """Whether the time saved exceeds the measurement noise."""
         return self.share >= LEAST_GAIN
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Measures what quantization does; known measurements are not made again.
+    """A measurement of quantization effects that reuses stored results.
 
     Attributes:
-        quantizer: Of the graph.
+        quantizer: Calibrated quantizer of the graph.
         recordings: Windows on which changes are measured.
         known: Measurements so far.
         progress: Called with the name of each measurement.
@@ -82,7 +82,7 @@ class Sensitivity:
     progress: StepProgress
 
     def effects(self, targets: Sequence[QuantizationTarget]) -> dict[str, Effect]:
-        """Measure change and time of each target alone."""
+        """Return the change and time saved of each target quantized alone."""
         changes, shares = self.changes(targets), self.shares(targets)
         whole = self.known[_EXACT_SECONDS]
         return {
@@ -169,9 +169,9 @@ def shares_saved(
     profiled in turn, so that a busy machine slows both alike.
 
     Args:
-        exact: In fp32.
-        quantized: The same with `matmuls` in int8.
-        matmuls: Of `exact`.
+        exact: The fp32 graph.
+        quantized: The same graph with `matmuls` in int8.
+        matmuls: Matmuls of `exact`.
         rounds: Profiles of each graph; medians count.
 
     Returns:
