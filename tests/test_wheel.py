@@ -35,6 +35,7 @@ def checkout(tmp_path):
         ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__")
     )
     for name, text in {
+        "docs/report.schema.json": "{}",
         "web/package.json": "{}",
         "web/src/main.ts": "sources",
         "web/build/models.ts": "a plugin",
