@@ -1,1 +1,1 @@
-"""A trained torch network, written as an ONNX graph of plain operators."""
+"""Conversion of a trained torch network to an ONNX graph of standard operators."""

@@ -1,4 +1,4 @@
-"""An ONNX graph under construction: names in, names out."""
+"""Builder of an ONNX graph; its methods take and return the names of values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ END = int(np.iinfo(np.int32).max)
 
 
 class GraphBuilder:
-    """Collects nodes in the order they are asked for.
+    """A builder that collects ONNX nodes in the order of the calls.
 
     Values are named after the scope they are made in, so that a name in a report or a
     profile says which layer it belongs to: `blocks.0.mlp.up`.
@@ -109,8 +109,8 @@ class GraphBuilder:
         """Return the checked model.
 
         Args:
-            name: Of the graph.
-            producer_version: Of espressivo.
+            name: Name of the graph.
+            producer_version: Version of espressivo.
             inputs: Name -> shape, all float32; axes left open have names.
             outputs: The same, of values that nodes made.
         """
@@ -133,7 +133,7 @@ class GraphBuilder:
             producer_name="espressivo",
             producer_version=producer_version,
             opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=9,  # opset 20's own; a newer one shuts out older runtimes
+            ir_version=9,  # belongs to opset 20; older runtimes reject newer ones
         )
         onnx.checker.check_model(model, full_check=True)
         return model

@@ -22,7 +22,7 @@ def moved_inputs(node: onnx.NodeProto) -> list[str]:
 
 
 def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
-    """Map each value to the node that makes it."""
+    """Return the node that computes each value, by the name of the value."""
     return {output: node for node in model.graph.node for output in node.output}
 
 
@@ -30,7 +30,7 @@ def source_of(made_by: dict[str, onnx.NodeProto], value: str) -> str:
     """Return the value that `value` is a moved or zero-padded copy of.
 
     Args:
-        made_by: From `producers`.
+        made_by: Result of `producers`.
         value: Its name; its own source where it is computed, or joins several values.
     """
     node = made_by.get(value)

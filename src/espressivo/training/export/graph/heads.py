@@ -1,4 +1,4 @@
-"""From an encoder's hidden states to probabilities, as ONNX operators."""
+"""Layers from an encoder's hidden states to probabilities, as ONNX operators."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def emit_head(
     temperature: float,
     activations: Standardize | None = None,
 ) -> int:
-    """Add all nodes after an encoder's hidden states; return the columns' number."""
+    """Add all nodes after an encoder's hidden states; return the number of columns."""
     chosen = [states[state] for state in network.states]
     average = emit_average(graph, network.average, chosen, activations)
     embedding = emit_pooling(network.pooling, graph, average)
@@ -54,8 +54,8 @@ def emit_average(
     """Return the weighted sum of hidden states [B, T, width], of the first when None.
 
     Args:
-        graph: Takes the nodes.
-        average: Holds the weights.
+        graph: Graph builder that receives the nodes.
+        average: Module with the weights.
         states: Names, as many as there are weights.
         activations: Standardizes each dimension of each state [states, width] before.
     """
@@ -118,7 +118,7 @@ def _(pooling: AttentivePooling, graph: GraphBuilder, frames: str) -> str:
 
 @emit_pooling.register
 def _(pooling: SuperbPooling, graph: GraphBuilder, frames: str) -> str:
-    # The mean of what a linear layer returns is what it returns of the mean.
+    # The mean commutes with a linear layer, so the layer runs once on the mean.
     mean = graph.reduce("Mean", frames, [1], "pooling.mean", keep=False)
     return emit_linear(graph, pooling.project, mean, "embedding")
 
@@ -135,7 +135,7 @@ def _(pooling: PepinoPooling, graph: GraphBuilder, frames: str) -> str:
 def emit_classifier(
     graph: GraphBuilder, network: EmotionNetwork, embedding: str, temperature: float
 ) -> int:
-    """Add `logits` [B, emotions] and `probabilities`; return the columns' number."""
+    """Add `logits` [B, emotions] and `probabilities`; return the number of columns."""
     # Standardization and temperature are affine: both go into the last matmul.
     scale = array(network.standardize.scale)
     weight = array(network.classify.weight) / scale / temperature  # [emotions, width]

@@ -40,7 +40,7 @@ _SCALED_FROM = 4
 def emit_probabilities(
     graph: GraphBuilder, network: HubertNetwork, samples: str, temperature: float
 ) -> int:
-    """Add all nodes from `samples` to `probabilities`; return the columns' number."""
+    """Add all nodes from `samples` to `probabilities`; return the number of columns."""
     if network.config.padding == "fixed":
         n_samples = round(network.config.window_s * SAMPLE_RATE)
         samples = emit_fixed_window(graph, samples, n_samples)
@@ -52,8 +52,8 @@ def emit_states(graph: GraphBuilder, network: HubertNetwork, samples: str) -> li
     """Return hidden states [B, T, width]; those above the highest in use are left out.
 
     Args:
-        graph: Takes the nodes.
-        network: Holds the weights.
+        graph: Graph builder that receives the nodes.
+        network: Network with the weights.
         samples: Name of the samples [B, time].
     """
     encoder = network.encoder
@@ -83,7 +83,7 @@ def emit_features(graph: GraphBuilder, extractor: nn.Module, samples: str) -> st
     """Return features [B, T, 512], 50 a second, of samples [B, time].
 
     Args:
-        graph: Takes the nodes.
+        graph: Graph builder that receives the nodes.
         extractor: The `feature_extractor` of transformers' encoder.
         samples: Name of the samples.
     """
@@ -124,8 +124,8 @@ def _convolution(
 ) -> str:
     """Convolve x [B, T, in] over time: [B, T', out].
 
-    The transpositions fall away when onnxruntime puts channels last, as its integer
-    convolution wants them.
+    onnxruntime removes the transpositions when it moves channels last, the layout
+    that its integer convolution requires.
     """
     convolution = cast("nn.Conv1d", module)
     # Reading `weight` folds a weight norm.
@@ -171,7 +171,7 @@ def _first_convolution(
     count = graph.op("Cast", [count], f"{name}.count.exact", to=TensorProto.DOUBLE)
     covariance = graph.op("Div", [products, count], f"{name}.covariance")
 
-    # A bias of the convolution is of no account: the norm takes it off.
+    # A bias of the convolution has no effect: the norm subtracts it.
     weight = graph.weight(array(convolution.weight)[:, 0].T, f"{name}.weight")
     double = graph.op("Cast", [weight], f"{name}.weight.exact", to=TensorProto.DOUBLE)
     spread = graph.op("MatMul", [covariance, double], f"{name}.spread")  # [B, 10, 512]

@@ -141,7 +141,7 @@ def emit_attention(
 
 
 def unfold(graph: GraphBuilder, frames: str, size: int, stride: int, name: str) -> str:
-    """Lay frames [B, T, in] that a kernel sees side by side: [B, T', size in]."""
+    """Unfold frames [B, T, in] into the input of each kernel step [B, T', size in]."""
     neighbours = [
         graph.cut(
             frames,

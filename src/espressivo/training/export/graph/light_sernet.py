@@ -30,7 +30,7 @@ _THOUSAND = 1000  # the scale is a quantile of 999 thousandths
 def emit_probabilities(
     graph: GraphBuilder, network: LightSernet, samples: str, temperature: float
 ) -> int:
-    """Add all nodes from `samples` to `probabilities`; return the columns' number."""
+    """Add all nodes from `samples` to `probabilities`; return the number of columns."""
     embedding = emit_light_sernet(graph, network, samples)
     return emit_classifier(graph, network, embedding, temperature)
 
@@ -129,7 +129,7 @@ def _quantile(graph: GraphBuilder, window: str, count: str, n_samples: int) -> s
 def _emit_mfcc(graph: GraphBuilder, mfcc: Mfcc, window: str, n_samples: int) -> str:
     """Return cepstral coefficients [B, T, 40] of a window [B, n_samples].
 
-    Frequencies that no mel filter hears are left out.
+    Frequencies outside all mel filters are left out.
     """
     filters = array(mfcc.filters)  # [513, 128]
     (used,) = np.nonzero(filters.any(1))
@@ -167,7 +167,7 @@ def _hops(graph: GraphBuilder, window: str, n_samples: int) -> tuple[str, str]:
 def _folded(
     graph: GraphBuilder, window: NDArray[np.float64], hops: tuple[str, str]
 ) -> list[str]:
-    """Fold windowed frames [B, T, 1024] twice: what cosines and sines see of them.
+    """Return windowed frames [B, T, 1024] folded twice, for cosines and sines.
 
     A cosine is even and a sine odd around the middle of a frame. Around a quarter, the
     cosines of even frequencies are even and those of odd ones odd, the sines the other
@@ -175,7 +175,7 @@ def _folded(
     quarter of the work. Sample 0 of the window is zero.
 
     Returns:
-        For even frequencies what cosines and what sines see, then for odd ones.
+        Inputs of cosines and of sines for even frequencies, then for odd ones.
     """
     forward, back = hops
     last = N_FFT // HOP - 1

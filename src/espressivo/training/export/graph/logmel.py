@@ -67,8 +67,9 @@ def _frames(graph: GraphBuilder, scaled: str, samples: str) -> str:
 def _mel_energy(graph: GraphBuilder, frames: str) -> str:
     """Return mel energies [B, T, 80] of frames [B, T, 400].
 
-    The window is even around sample 200 and zero at sample 0, so cosines see the sum of
-    a frame and its mirror image, sines the difference: half the matmul. Bins 0 and
+    The window is even around sample 200 and zero at sample 0, so cosines need only
+    the sum of a frame and its mirror image and sines the difference, which halves the
+    matmul. Bins 0 and
     200 are left out, where every mel filter is zero.
     """
     front = graph.cut(frames, 2, (1, _HALF + 1), "frames.front")  # samples 1..200

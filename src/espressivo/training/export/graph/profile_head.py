@@ -24,14 +24,14 @@ EMBEDDING = "embedding"
 
 
 def with_embedding(model: onnx.ModelProto, width: int) -> onnx.ModelProto:
-    """Return a copy that gives the embedding too, float32 [batch, width].
+    """Return a copy with the embedding as a further output, float32 [batch, width].
 
     Args:
-        model: From `to_onnx`, in whatever form it ships.
-        width: Of the embedding.
+        model: Graph from `to_onnx`, in its shipped precision.
+        width: Width of the embedding.
 
     Raises:
-        ExportError: The graph computes none.
+        ExportError: The graph computes no embedding.
     """
     made_by = producers(model)
     if EMBEDDING not in made_by:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def emit_probabilities(
     graph: GraphBuilder, network: StatisticsNetwork, samples: str, temperature: float
 ) -> int:
-    """Add all nodes from `samples` to `probabilities`; return the columns' number."""
+    """Add all nodes from `samples` to `probabilities`; return the number of columns."""
     mel = emit_logmel(graph, network.logmel, samples)
     return emit_classifier(graph, network, emit_statistics(graph, mel), temperature)
 

@@ -1,7 +1,8 @@
-"""Part of a graph in tiles of time, so that intermediate values stay in the cache.
+"""Tiling over time of a part of a graph, so that its values stay in the CPU cache.
 
-The first convolution of the HuBERT family makes 13 million numbers of 8 s, which go to
-memory and back for its GELU and again for quantization. Tiles compute the same numbers.
+The first convolution of the HuBERT family outputs 13 million numbers for 8 s, which
+move to memory and back for its GELU and again for quantization. Tiling does not change
+the results.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def tile_convolution(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy whose first convolution runs in tiles, if it is HuBERT's.
 
     Args:
-        model: From `to_onnx`, quantized or not.
+        model: Graph from `to_onnx`, quantized or not.
     """
     made = {output for node in model.graph.node for output in node.output}
     last = next((name for name in _LAST if name in made), None)
@@ -30,7 +31,7 @@ def tile_convolution(model: onnx.ModelProto) -> onnx.ModelProto:
 def tile(
     model: onnx.ModelProto, first: str, last: str, n_tiles: int = _N_TILES
 ) -> onnx.ModelProto:
-    """Return a copy that computes what lies between two values in tiles of time.
+    """Return a copy that computes the nodes between two values in tiles of time.
 
     Args:
         model: Any graph.
@@ -118,7 +119,7 @@ class _Tiles:
         ]
 
     def _cut(self, index: int, each: str) -> list[onnx.NodeProto]:
-        """Take a tile; the last one takes all that is left."""
+        """Return the nodes that cut out a tile; the last tile has all remaining frames."""
         name = _of_tile(self._first, index)
         nodes = [_op("Mul", [each, self._number(index)], f"{name}.start")]
         end = self._number(END)

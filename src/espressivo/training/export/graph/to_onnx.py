@@ -1,4 +1,4 @@
-"""A trained network -> one ONNX graph, from samples to probabilities."""
+"""Conversion of a trained network to one ONNX graph, samples to probabilities."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def to_onnx(
     named after their layers; `hidden.0`, `hidden.1`, ... are the encoder's states.
 
     Args:
-        network: Trained; only its weights are read.
-        temperature: Divides the logits before the softmax.
-        name: Of the graph, as viewers show it.
-        signal: What was done to the clips that it was trained on: pre-emphasis and
-            peak are in the graph too, of each row by itself. None: nothing was.
+        network: Trained network, which is not modified.
+        temperature: Divisor of the logits before the softmax.
+        name: Name of the graph, as viewers show it.
+        signal: Preprocessing of the training clips. The graph applies its pre-emphasis
+            and peak normalization to each row; None stands for neither.
 
     Raises:
         ExportError: The network is of a kind that has no export, or the temperature is
@@ -61,7 +61,7 @@ def to_onnx(
 def _emit_probabilities(
     graph: GraphBuilder, network: nn.Module, samples: str, temperature: float
 ) -> int:
-    """Add all nodes from `samples` to `probabilities`; return the columns' number."""
+    """Add all nodes from `samples` to `probabilities`; return the number of columns."""
     entry = entry_of(network)
     if entry is None or not entry.emit:
         raise ExportError(

@@ -27,7 +27,7 @@ LONGEST_FRAMES = 400
 def emit_probabilities(
     graph: GraphBuilder, network: WhisperNetwork, samples: str, temperature: float
 ) -> int:
-    """Add all nodes from `samples` to `probabilities`; return the columns' number."""
+    """Add all nodes from `samples` to `probabilities`; return the number of columns."""
     mel = emit_logmel(graph, network.logmel, samples)
     last = max(network.states)
     states = emit_encoder(graph, network.encoder, mel, last, LONGEST_FRAMES)
@@ -40,8 +40,8 @@ def emit_encoder(
     """Return the hidden states [B, T, width] of mel frames [B, 2 T, 80].
 
     Args:
-        graph: Takes the nodes.
-        encoder: Holds the weights.
+        graph: Graph builder that receives the nodes.
+        encoder: Encoder with the weights.
         mel: Name of the mel frames.
         last: Highest state wanted; the blocks above it are left out.
         longest: Frames that keep a position, which bounds the input.

@@ -1,1 +1,1 @@
-"""Quantization: an fp32 graph to int8 (static QDQ) or fp16."""
+"""Quantization of an fp32 graph to int8 (static QDQ) or fp16."""

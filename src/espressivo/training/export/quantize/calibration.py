@@ -67,7 +67,7 @@ class ActivationCalibration:
 
     Attributes:
         values: Name of a value -> its statistics.
-        n_recordings: How many recordings were run.
+        n_recordings: Number of recordings that were run.
     """
 
     values: dict[str, CalibratedActivation]
@@ -82,9 +82,9 @@ def calibrate(
     """Run recordings through a graph and choose a range for each of `values`.
 
     Args:
-        model: In fp32.
+        model: Graph in fp32.
         values: Names of the activations to be quantized.
-        recordings: At 16 kHz, 0.5 to 8 s, of varied lengths.
+        recordings: Signals at 16 kHz, 0.5 to 8 s, of varied lengths.
 
     Raises:
         ExportError: There are no recordings, one is too short or too long, or none has

@@ -1,4 +1,6 @@
-"""fp32 graph -> fp16 graph, for WebGPU and phones' GPUs: half the bytes.
+"""Conversion of an fp32 graph to fp16, for WebGPU and GPUs of phones.
+
+The fp16 graph has half the bytes.
 
 On a CPU onnxruntime casts every matmul back and forth, which takes as long as fp32 or
 longer. What fp16 cannot represent stays fp32: the front end, whose values span decades,
@@ -33,7 +35,7 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of the graph that computes in fp16; input and output stay float32.
 
     Args:
-        model: In fp32, from `to_onnx`, before it is tiled.
+        model: Graph in fp32 from `to_onnx`, before tiling.
 
     Raises:
         ExportError: A weight is beyond fp16's range, or the graph is not ours.

@@ -1,4 +1,4 @@
-"""Weights to int8 such that a matmul changes least on the calibration recordings.
+"""GPTQ: int8 weights with the least change of a matmul on calibration recordings.
 
 x86 processors without VNNI (most before 2020) add the products of two neighbouring
 inputs, u8 times s8, in 16 bits, and cut off what does not fit: in conv1 that cost a

@@ -1,4 +1,4 @@
-"""fp32 graph -> int8 graph, static QDQ: u8 activations and s8 weights in matmuls.
+"""Static QDQ quantization of a graph: u8 activations and s8 weights in matmuls.
 
 Only the inputs of a matmul are quantized. Its output stays fp32, and so does the
 residual stream, whose outlying channels would cost the others their resolution.
@@ -52,7 +52,7 @@ def quantize(
     and transposing happen in 8 bits.
 
     Args:
-        model: In fp32, from `to_onnx`.
+        model: Graph in fp32 from `to_onnx`.
         calibration: Statistics of the inputs of its matmuls.
         keep: Patterns of layers that stay fp32.
     """
@@ -98,11 +98,11 @@ class _QdqWriter:
         self._bias_behind = biases_behind(model)
 
     def add(self, node: onnx.NodeProto) -> None:
-        """Take a node as it is."""
+        """Add a node unchanged."""
         self._nodes.append(node)
 
     def add_quantized(self, node: onnx.NodeProto, matmul: MatMul) -> None:
-        """Take a matmul's node with its inputs quantized."""
+        """Add a matmul's node with its inputs quantized."""
         value = self._activation(matmul.value, signed=False)
         if matmul.second is not None:
             # Integer kernels are fastest with signed numbers on the right.

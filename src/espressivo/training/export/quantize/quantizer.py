@@ -1,4 +1,4 @@
-"""An fp32 graph and its calibration: any choice of targets, quantized."""
+"""A quantizer: an fp32 graph with the calibration of all possible targets."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Quantizer:
-    """Quantizes any of the targets that it was calibrated for.
+    """A quantizer of any of the targets that it was calibrated for.
 
     Attributes:
         fp32: The exact graph.
         recordings: Windows that calibrated it.
-        calibration: Of the inputs of matmuls.
-        ranges: Of the inputs and outputs of other operators.
+        calibration: Statistics of the inputs of matmuls.
+        ranges: Ranges of the inputs and outputs of other operators.
     """
 
     fp32: onnx.ModelProto
@@ -58,8 +58,9 @@ class Quantizer:
         """Return the same with the mean logits of the exact graph restored.
 
         Args:
-            targets: To quantize.
-            recordings: The means are over these; over all that calibrated when None.
+            targets: Targets to quantize.
+            recordings: Recordings for the means; None selects all calibration
+                recordings.
         """
         averaged = self.recordings if recordings is None else recordings
         return center_logits(self.fp32, self.quantize(targets), averaged)

@@ -29,9 +29,9 @@ class Histogram:
     """All elements of one value.
 
     Attributes:
-        low: The least.
-        high: The greatest.
-        counts: In N_BINS equal bins from `low` to `high`.
+        low: Least element.
+        high: Greatest element.
+        counts: Number of elements in N_BINS equal bins from `low` to `high`.
     """
 
     low: float

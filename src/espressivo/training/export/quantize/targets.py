@@ -1,4 +1,4 @@
-"""What of an fp32 graph can be quantized: matrix products, and operators in between."""
+"""Quantization targets of an fp32 graph: matmuls, and the operators between them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class MatMul:
 
 @dataclass(frozen=True, slots=True)
 class QuantizationTarget:
-    """One thing that is quantized or stays fp32.
+    """A matmul or a kind of operator that is quantized or stays fp32.
 
     Attributes:
         name: Its layer: `blocks.0.up`; or a kind of operator: `Softmax`.
@@ -67,7 +67,7 @@ class QuantizationTarget:
             operators of a kind, which compute in fp32 on inputs that were quantized.
         matmul: Computed in integers; None for a kind of operator.
         values: Inputs and outputs of such operators, else none.
-        bytes_saved: By quantizing its weights.
+        bytes_saved: Bytes saved by quantizing its weights.
     """
 
     name: str
@@ -83,7 +83,7 @@ def find_matmuls(model: onnx.ModelProto, keep: Sequence[str] = ()) -> list[MatMu
     The log-mel front end is never among them: its values span sixteen decades.
 
     Args:
-        model: In fp32.
+        model: Graph in fp32.
         keep: Patterns of layers that stay fp32: `blocks.3.*`.
 
     Raises:
@@ -140,11 +140,11 @@ def without(found: Iterable[_T], keep: Sequence[str]) -> list[_T]:
     """Return the matmuls or targets that no pattern names.
 
     Args:
-        found: All there are.
+        found: All matmuls or targets of the graph.
         keep: Patterns of names: `blocks.3.*`.
 
     Raises:
-        ExportError: A pattern names none.
+        ExportError: A pattern matches nothing.
     """
     every = list(found)
     for pattern in keep:
