@@ -33,7 +33,8 @@ class ExportOptions:
         name: Name of the model; the run's when None.
         version: Version of the model; the package's when None.
         precision: `int8`, `fp16`, or `fp32` for the graph as it was trained.
-        temperature: Divisor of the logits; the run's `temperature.json` when None, else 1.
+        temperature: Divisor of the logits. None selects that of the run's
+            `temperature.json`, or 1 without such a file.
         corpora: Name of a training corpus -> its folder, where that is not the run's.
         held_out: Name of a labelled corpus -> its folder, to compare int8 with fp32 on.
         results: Outputs of `espressivo evaluate --out`, for the card.

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Objective(nn.Module):
     """A network with its emotion loss and an adversarial speaker classifier.
 
-    The adversary learns to identify speakers; through gradient
-    reversal, the network learns embeddings that do not identify them. Such embeddings generalize better to new speakers.
+    The adversary learns to identify speakers; through gradient reversal, the network
+    learns embeddings that do not identify them. Such embeddings generalize better to
+    new speakers.
 
     Source: Ganin et al. (2016), domain-adversarial training, with speakers as domains.
     """

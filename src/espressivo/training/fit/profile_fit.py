@@ -43,14 +43,14 @@ def fit_profile_classifier(
 
     In training the baseline is known: the mean of a speaker's clips, each
     emotion with equal weight. Two linear classifiers, LDA and logistic regression, are
-    averaged, since each is better where the other is worse. The scale of their logits is
-    fitted to left-out speakers, in ten folds.
+    averaged, since each is better where the other is worse. The scale of their logits
+    is fitted to left-out speakers, in ten folds.
 
     Args:
         embeddings: [N, width].
         labels: [N], in 0..C-1.
-        corpora: [N], the corpus of each.
-        speakers: [N], the speaker of each.
+        corpora: Corpus name of each embedding [N].
+        speakers: Speaker name of each embedding [N].
         plain: [C, width], weights of the plain classifier's logits.
         config: Settings of the fits, and of the use of a profile.
 

@@ -7,13 +7,13 @@ baseline, which a profile estimates from unlabelled recordings::
     logits = (1 - trust) (plain logits - W0 baseline) + trust W1 (embedding - baseline)
     trust = even (n - 1) / (n - 1 + patience)
 
-Recordings of nothing but anger are far from the baseline because of the anger. So a
-profile counts only as far as the emotions in it are `even`: the mutual information of
-window and emotion, as the plain classifier estimates it over the n windows, as a share
-of the largest possible for the classifier's average uncertainty; from `spread` on it
-counts fully. Evenness is unknown after one window. What remains one-sided is
-subtracted: `offset` is the mean distance of an emotion from a baseline, and `share` the
-mean probability that the plain classifier gives it.
+Recordings with only anger are far from the baseline because of the anger. So the weight
+of a profile grows with the evenness of its emotions, `even`. Evenness is the mutual
+information of window and emotion, which the plain classifier estimates over the n
+windows, as a share of the largest possible for the classifier's average uncertainty; a
+share of `spread` or more gives full weight. Evenness is unknown after one window. The
+remaining imbalance is subtracted: `offset` is the mean distance of an emotion from a
+baseline, and `share` the mean probability that the plain classifier gives it.
 """
 
 from __future__ import annotations

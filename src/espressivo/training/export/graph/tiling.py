@@ -119,7 +119,7 @@ class _Tiles:
         ]
 
     def _cut(self, index: int, each: str) -> list[onnx.NodeProto]:
-        """Return the nodes that cut out a tile; the last tile has all remaining frames."""
+        """Return the nodes that cut out a tile; the last has all remaining frames."""
         name = _of_tile(self._first, index)
         nodes = [_op("Mul", [each, self._number(index)], f"{name}.start")]
         end = self._number(END)

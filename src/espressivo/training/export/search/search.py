@@ -69,8 +69,8 @@ def choose(
     that saves no time is taken last, and only if it saves bytes.
 
     Args:
-        targets: Those that may be quantized.
-        effects: Target -> its effect.
+        targets: Candidates for quantization.
+        effects: Effect of each target, by name.
         budget: Root of the sum of the squared changes.
     """
     worth = [t for t in targets if effects[t.name].saves_time or t.bytes_saved]
