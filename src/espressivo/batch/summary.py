@@ -92,5 +92,8 @@ def _columns(
 
     for shard in sorted(archive.finished()):
         file = pa.BufferReader(archive.read(shard, table))
-        rows = parquet.read_table(file, columns=list(names))
+        # On this thread alone: Arrow's own threads may free Python's bytes while the
+        # interpreter ends, which aborts the process when all is done.
+        with parquet.ParquetFile(file, pre_buffer=False) as part:
+            rows = part.read(columns=list(names), use_threads=False)
         yield [rows[name].to_pylist() for name in names]

@@ -52,7 +52,7 @@ class Health(BaseModel):
     model: Model
 
 
-class Estimate(BaseModel):
+class EstimateMessage(BaseModel):
     """Probabilities of one window, as `espressivo listen --lines` prints them."""
 
     type: Literal["estimate"]
@@ -67,14 +67,14 @@ class Estimate(BaseModel):
     probabilities: dict[Emotion, Annotated[float, Field(ge=0, le=1)]]
 
 
-class Final(BaseModel):
+class ReportMessage(BaseModel):
     """The report, after the end of the stream."""
 
     type: Literal["report"]
     report: dict[str, Any]
 
 
-class Error(BaseModel):
+class ErrorMessage(BaseModel):
     """Why the socket is closed now; the close frame says so too."""
 
     type: Literal["error"]
@@ -82,7 +82,9 @@ class Error(BaseModel):
     message: str
 
 
-Message = Annotated[Estimate | Final | Error, Field(discriminator="type")]
+Message = Annotated[
+    EstimateMessage | ReportMessage | ErrorMessage, Field(discriminator="type")
+]
 """Messages that the server sends through a stream."""
 
 
@@ -169,7 +171,7 @@ def _schemas() -> dict[str, Any]:
     for name in parts:
         text = text.replace(f'"{_ref(name)}"', f'"{_ref(name.lower())}"')
     schemas: dict[str, Any] = json.loads(text)
-    schemas["final"]["properties"]["report"] = component("report")
+    schemas["reportmessage"]["properties"]["report"] = component("report")
     return schemas | _report_schemas()
 
 
