@@ -43,7 +43,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 TEXTS = {".csv", ".html", ".json", ".jsonl", ".md", ".svg", ".tex", ".toml", ".txt"}
-N_LARGEST_BYTES = 300_000  # of a text that is kept whole
+LARGEST_BYTES = 1_000_000  # of a text that is kept whole
+
+# One of some 16 `archive` commands of November 2026 ended so, when all was written and
+# printed: a thread of Arrow's freed Python's bytes while the interpreter ended.
+ABORT = b"terminate called without an active exception"
+N_TRIES = 3
 
 VARIES = [
     # Where things are: modules of the checkout, and a port that was free.
@@ -52,10 +57,11 @@ VARIES = [
     # JSON: time and memory that were measured, when it was, and of which commit.
     (r'("(?:seconds|started|git|peak_bytes)": )("[^"]*"|[-\d.e]+|null)', r'\1"VARIES"'),
     (r'(?ms)^  "costs": \{.*?^  \}', '  "costs": "VARIES"'),
-    # Figures: when they were drawn.
+    # Figures: when they were drawn, and matplotlib's ids, made of memory addresses.
     (r"<dc:date>[^<]*</dc:date>", "<dc:date>VARIES</dc:date>"),
-    # `train`: what an epoch took.
-    (r"(?m)^(\w+ \d+/\d+  loss .*)  \d+ s$", r"\1  N s"),
+    (r"\bp[0-9a-f]{10}\b", "pVARIES"),
+    # `train` and `crossval`: what an epoch took.
+    (r"(?m)^((?:\S+  )?\w+ \d+/\d+  loss .*)  \d+ s$", r"\1  N s"),
     # `archive`: how fast it was.
     (r"(?m)^[\d,]+ in [\d:.]+, [\d,]+ x real time", "N in T, N x real time"),
     # `export`: time and memory that were measured, and operators, sorted by time.
@@ -69,7 +75,12 @@ def normalized(text: str, checkout: Path) -> str:
     text = text.replace(str(checkout), "CHECKOUT").replace(str(WORK), "WORK")
     for pattern, replacement in VARIES:
         text = re.sub(pattern, replacement, text)
-    return text
+    # `crossval --jobs 2`: which of two runs is the first to have finished an epoch.
+    return re.sub(r"(?m)(?:^\S+/seed-\d+  .*\n)+", _in_order, text)
+
+
+def _in_order(lines: re.Match[str]) -> str:
+    return "".join(sorted(lines[0].splitlines(keepends=True)))
 
 
 class Capture:
@@ -106,9 +117,9 @@ class Capture:
         if not Path(found).is_relative_to(self.checkout / "src"):
             sys.exit(f"{found.strip()}: runs, not {self.checkout}")
 
-    def command(self, *arguments: object) -> list[str]:
-        """Return the command line of an espressivo command."""
-        return [sys.executable, "-m", "espressivo", *map(str, arguments)]
+    def command(self, *arguments: object, module: str = "espressivo") -> list[str]:
+        """Return the command line of an espressivo command, or of a study."""
+        return [sys.executable, "-m", module, *map(str, arguments)]
 
     def has(self, command: str) -> bool:
         """Say whether there is such a command."""
@@ -118,18 +129,39 @@ class Capture:
         )
         return done.returncode == 0
 
-    def __call__(self, name: str, *arguments: object, stdin: bytes = b"") -> None:
-        """Run a command; keep its exit code and what it prints."""
+    def __call__(
+        self,
+        name: str,
+        *arguments: object,
+        stdin: bytes = b"",
+        module: str = "espressivo",
+        fresh: Path | None = None,
+    ) -> None:
+        """Run a command; keep its exit code and what it prints.
+
+        Args:
+            name: Of what is kept.
+            arguments: Of the command.
+            stdin: What it reads.
+            module: What is run.
+            fresh: A folder that it makes, and that is removed when it is run again.
+        """
         began = time.monotonic()
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.checkout,
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            check=False,
-            timeout=600,
-        )
+        for _ in range(N_TRIES):
+            done = subprocess.run(
+                self.command(*arguments, module=module),
+                cwd=self.checkout,
+                env=self.environment,
+                input=stdin,
+                capture_output=True,
+                check=False,
+                timeout=600,
+            )
+            if ABORT not in done.stderr:
+                break
+            print(f"  {name}: aborted at its end, once more", flush=True)
+            if fresh is not None:
+                shutil.rmtree(fresh)
         out, err = (
             text.decode(errors="replace") for text in (done.stdout, done.stderr)
         )
@@ -150,7 +182,7 @@ class Capture:
             inner = path.relative_to(folder)
             if inner.parts[0] in leave:
                 continue
-            large = path.stat().st_size > N_LARGEST_BYTES
+            large = path.stat().st_size > LARGEST_BYTES
             if path.suffix in TEXTS and not large:
                 self.text(f"{name}/{inner}", path.read_text("utf-8"))
             elif path.suffix == ".parquet":

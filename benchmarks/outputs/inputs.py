@@ -49,9 +49,7 @@ strength = 0.01
 """,
     "frozen": f"""[corpora]
 manifest = "calls.csv"
-[protocol]
-kind = "speaker"
-{PLAIN}{WHISPER}frozen = "all"
+{GROUPS}{PLAIN}{WHISPER}frozen = "all"
 head = "statistics"
 dropout = 0.2
 [loss]
@@ -107,6 +105,7 @@ def prepare(checkout: Path, shared: Path) -> None:
         (WORK / folder).mkdir()
     for corpus, patterns in CLIPS.items():
         _copy(shared / "corpora" / corpus, patterns, WORK / corpus)
+    _copy(shared / "corpora/emodb", ["03a0[125]*.opus"], WORK / "one-speaker")
     _copy(shared / "noise", NOISES, WORK / "noise")
     _copy(shared / "cases", ["*.*"], WORK / "cases")
     _copy(checkout / "examples", ["voice-note.m4a"], WORK)

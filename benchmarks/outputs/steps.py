@@ -85,17 +85,19 @@ def archive(run: Capture) -> None:
     for workers in (1, 2):
         out = WORK / f"tables-{workers}"
         options = ["--out", out, "--workers", workers, "--shard-size", 16]
-        run(f"folder-{workers}", "archive", folder, *options)
+        run(f"folder-{workers}", "archive", folder, *options, fresh=out)
         run.files(f"tables-{workers}", out)
     run("resumed", "archive", folder, *options)
     run("refused", "archive", folder, "--out", out, "--shard-size", 8)
-    run("pattern", "archive", f"{folder}/**/*.opus", "--out", WORK / "tables-3")
+    out = WORK / "tables-3"
+    run("pattern", "archive", f"{folder}/**/*.opus", "--out", out, fresh=out)
     rows = [f"{p.stem},{p}\n" for p in sorted((WORK / "nemo").glob("*.opus"))]
     rows += [f"none,{WORK}/none.wav\n", f"folder,{WORK}\n"]
     (WORK / "list.csv").write_text("id,path\n" + "".join(rows))
     out, figure = WORK / "tables-4", WORK / "shares" / "shares.svg"
     figure.parent.mkdir()
-    run("manifest", "archive", WORK / "list.csv", "--out", out, "--plot", figure)
+    options = ["--out", out, "--plot", figure]
+    run("manifest", "archive", WORK / "list.csv", *options, fresh=out)
     run.files("tables-4", out)
     run.files("shares", figure.parent)
 
@@ -189,10 +191,17 @@ def train(run: Capture) -> None:
     run("left-scores", "evaluate", left, "emodb", emodb, "--out", scores)
     run("calibrate", "calibrate", runs / "varied", scores)
     run.files("runs", runs)
-    case = ["--case", left, "emodb", emodb]
-    study, vad = WORK / "study-profile", WORK / "study-vad"
-    run("study", "study", "profile", *case, "--draws", 2, "--out", study)
-    run.files("study-profile", study)
+    # Once `espressivo study`, then modules of their own.
+    studies = {"profile": "research.profiles", "vad": "research.vad"}
     noise = ["--noise", WORK / "noise", "--notes", 1]
-    run("study-vad", "study", "vad", *case, *noise, "--out", vad)
-    run.files("study-vad", vad)
+    asked: dict[str, list[object]] = {
+        "profile": ["--case", left, "emodb", emodb, "--draws", 2],
+        "vad": ["--case", left, "emodb", WORK / "one-speaker", *noise],
+    }
+    for name, options in asked.items():
+        out = WORK / f"study-{name}"
+        if run.has("study"):
+            run(out.name, "study", name, *options, "--out", out)
+        else:
+            run(out.name, *options, "--out", out, module=studies[name])
+        run.files(out.name, out)
