@@ -58,7 +58,7 @@ bench-browser: .venv/.bench  ## In Chromium, against transformers.js; about five
 	@touch $@ .venv/.runtime
 
 .venv/.bench: .venv/.dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,peers]'
 	@touch $@
 
 clean:
