@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -16,9 +16,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.websockets import WebSocket  # noqa: TC002 - as above
 
 from espressivo.machine import n_cores
-from espressivo.serve.api import guard
+from espressivo.serve.api import descriptions, guard
 from espressivo.serve.api.guard import Guard
-from espressivo.serve.api.limits import LEAST_HOP_S, RateLimit
+from espressivo.serve.api.limits import DEFAULT_HOP_S, LEAST_HOP_S, RateLimit
 from espressivo.serve.api.metrics import CONTENT_TYPE, Metrics
 from espressivo.serve.api.openapi import (
     Responses,
@@ -45,53 +45,7 @@ if TYPE_CHECKING:
     from espressivo.serve.api.security import Security
 
 _HISTORY = 1000  # windows listed in a stream's report: about two hours of speech
-_DEFAULT_HOP_S = 2.0
 _POLL_S = 0.05
-
-_NAME: dict[str, Any] = {
-    "name": "name",
-    "in": "query",
-    "description": "What the report calls the recording; by default a form's file "
-    "name, or `recording`. At most 200 letters count.",
-    "schema": {"type": "string"},
-}
-_BODY = {
-    "required": True,
-    "description": "The recording's bytes, of any content type, or a form with one "
-    "file.",
-    "content": {
-        "*/*": {},
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {
-                    "file": {
-                        "type": "string",
-                        "contentMediaType": "application/octet-stream",
-                    }
-                },
-            }
-        },
-    },
-}
-_RATE: dict[str, Any] = {
-    "name": "rate",
-    "in": "query",
-    "description": "Samples a second.",
-    "schema": {"const": SAMPLE_RATE, "default": SAMPLE_RATE},
-}
-_HOP: dict[str, Any] = {
-    "name": "hop",
-    "in": "query",
-    "description": "How often unfinished speech is estimated, in seconds; 0: never.",
-    "schema": {
-        "type": "number",
-        "default": _DEFAULT_HOP_S,
-        "oneOf": [{"const": 0}, {"minimum": LEAST_HOP_S, "maximum": 3600}],
-    },
-}
-_NO_TOKEN: dict[str, Any] = {"security": [{}]}
 
 
 class Api:
@@ -139,7 +93,10 @@ class Api:
             response_class=JSONResponse,
             responses=analyzed
             | refusals(400, 401, 403, 408, 413, 421, 422, 429, 503, 507),
-            openapi_extra={"parameters": [_NAME], "requestBody": _BODY},
+            openapi_extra={
+                "parameters": [descriptions.NAME],
+                "requestBody": descriptions.BODY,
+            },
         )
         self._app.add_api_websocket_route(guard.STREAM, self._stream)
         add(
@@ -147,12 +104,12 @@ class Api:
             _speaks_websocket_only,
             methods=["GET"],
             summary="A WebSocket: sound in, estimates out.",
-            description=_STREAM_DESCRIPTION,
+            description=descriptions.STREAM,
             operation_id="stream",
             status_code=101,
             response_class=Response,
             responses=opened | refusals(400, 401, 403, 421, 429, 503),
-            openapi_extra={"parameters": [_RATE, _HOP]},
+            openapi_extra={"parameters": [descriptions.RATE, descriptions.HOP]},
         )
         add(
             guard.OPENAPI,
@@ -160,7 +117,7 @@ class Api:
             summary="This document.",
             operation_id="openapi",
             responses={200: response("This document.", {"type": "object"})},
-            openapi_extra=_NO_TOKEN,
+            openapi_extra=descriptions.NO_TOKEN,
         )
         health = component("health")
         add(
@@ -172,7 +129,7 @@ class Api:
                 200: response("It does.", health),
                 503: response("It stops.", health),
             },
-            openapi_extra=_NO_TOKEN,
+            openapi_extra=descriptions.NO_TOKEN,
         )
         add(
             guard.METRICS,
@@ -273,13 +230,6 @@ class Api:
         return Response(text, media_type="application/json")
 
 
-_STREAM_DESCRIPTION = """\
-Send binary messages of PCM (16 kHz, 16 bit, little-endian, one channel; at most 10 s
-each), then the text {"type": "end"}. Each text that comes is a `message`: estimates,
-then the report; then the socket is closed with 1000. Browsers show the token as
-subprotocol: `new WebSocket(url, ["espressivo", "bearer.TOKEN"])`."""
-
-
 async def _speaks_websocket_only() -> Response:
     raise HTTPException(404)
 
@@ -302,7 +252,7 @@ def _hop_of(query: QueryParams) -> float:
             Reason.BAD_REQUEST,
             f"rate is {rate[:20]!r}, not {SAMPLE_RATE}; resample before sending",
         )
-    text = query.get("hop", str(_DEFAULT_HOP_S))
+    text = query.get("hop", str(DEFAULT_HOP_S))
     try:
         hop_s = float(text)
     except ValueError:

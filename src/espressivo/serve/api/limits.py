@@ -23,6 +23,7 @@ AT_ONCE_BYTES = 32_000
 """Bytes of one stream that are analysed before another's turn: 1 s of audio."""
 
 LEAST_HOP_S = 0.5
+DEFAULT_HOP_S = 2.0
 """Shortest interval of a stream's provisional estimates, in seconds."""
 
 _MOST_CLIENTS = 10_000  # bounds the memory of the rate limit
