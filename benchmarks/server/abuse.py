@@ -1,4 +1,4 @@
-"""Clients that do what no client should, and what the server did to them."""
+"""Misbehaving clients, one coroutine per kind, and how the server ended each."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     Abuse = Callable[[str, Note], Awaitable[str]]
 
 PATIENCE_S = 60.0
-"""Who is neither refused nor dropped by then is a finding."""
+"""Timeout after which a client that was neither refused nor dropped is a finding."""
 
 NOTHING = f"nothing for {PATIENCE_S:g} s"
-"""What came of those."""
+"""Outcome that is counted for a client that ran into the timeout."""
 
 _BLOCK = bytes(64 * 1024)
 
@@ -32,13 +32,13 @@ _BLOCK = bytes(64 * 1024)
 async def abuse(
     url: str, note: Note, until: float, found: Counter[tuple[str, str]]
 ) -> None:
-    """Do all of it, again and again.
+    """Run every kind of misbehaving client repeatedly.
 
     Args:
-        url: Of the server.
-        note: Sound to begin with.
-        until: When to begin no more, by the monotonic clock.
-        found: Told of every kind what came of it.
+        url: Base URL of the server.
+        note: Audio for the kinds that begin with valid messages.
+        until: Time on the monotonic clock after which no client is started.
+        found: Counter of (kind, outcome), updated in place.
     """
     async with asyncio.TaskGroup() as group:
         for kind, do in _KINDS.items():
@@ -64,7 +64,7 @@ async def _again(
 
 
 async def _takes_no_answer(url: str, note: Note) -> str:
-    """Send much faster than it is said, and read nothing."""
+    """Send much faster than real time, and read nothing."""
     reader, writer = await _stream(url, most=4096)
     try:
         frames = b"".join(_frame(chunk) for chunk in note.chunks)
@@ -79,14 +79,14 @@ async def _takes_no_answer(url: str, note: Note) -> str:
 
 
 async def _answers_no_ping(url: str, note: Note) -> str:
-    """Say a little, then be away, as behind a dead link."""
+    """Send one chunk, then neither send nor read, like a client behind a dead link."""
     reader, writer = await _stream(url)
     writer.write(_frame(note.chunks[0]))
     return await _closing(reader, writer)
 
 
 async def _goes_silent(url: str, note: Note) -> str:
-    """Answer pings, and send nothing more."""
+    """Send one chunk, then only answer pings."""
     async with connect(_streams(url), compression=None) as stream:
         await stream.send(note.chunks[0])
         return await _end_of(stream)
@@ -132,7 +132,7 @@ async def _garbage_bytes(url: str, _: Note) -> str:
 
 
 async def _garbage_frames(url: str, _: Note) -> str:
-    """Send a frame of an unknown kind, with bits that mean nothing."""
+    """Send a frame with a reserved opcode and reserved bits set."""
     reader, writer = await _stream(url)
     writer.write(bytes((0xFB, 0x84, 0, 0, 0, 0, 1, 2, 3, 4)))
     return await _closing(reader, writer)
@@ -163,7 +163,7 @@ async def _no_recording(url: str, _: Note) -> str:
 
 
 async def _leaves_at_once(url: str, note: Note) -> str:
-    """Vanish in the middle of a stream."""
+    """Abort the connection in the middle of a stream."""
     _, writer = await _stream(url)
     writer.write(_frame(note.chunks[0]))
     await writer.drain()
@@ -196,10 +196,11 @@ def _streams(url: str) -> str:
 async def _tcp(
     url: str, most: int | None = None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect; take in no more than about `most` bytes that nobody reads."""
+    """Connect, with a receive buffer of about `most` bytes if that is given."""
     place = urlsplit(url)
     plain = socket.socket()
     if most is not None:
+        # A small buffer makes the server's sends block soon.
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, most)
     plain.setblocking(False)
     await asyncio.get_running_loop().sock_connect(plain, (place.hostname, place.port))
@@ -209,7 +210,7 @@ async def _tcp(
 async def _stream(
     url: str, most: int | None = None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Open a stream by hand, as no library lets one misbehave."""
+    """Open a WebSocket by hand, since client libraries follow the protocol."""
     reader, writer = await _tcp(url, most)
     writer.write(
         b"GET /v1/stream?hop=0.5 HTTP/1.1\r\n"
@@ -227,12 +228,12 @@ def _head(url: str, header: str) -> bytes:
 
 
 def _frame(payload: bytes) -> bytes:
-    """Return a binary frame; a mask of zeros leaves the payload as it is."""
+    """Return a binary WebSocket frame; a zero mask leaves the payload unchanged."""
     return b"\x82\xfe" + len(payload).to_bytes(2, "big") + bytes(4) + payload
 
 
 async def _closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
-    """Read until the server hangs up; tell the answer's status, or the close's code."""
+    """Read until the server closes; return the HTTP status or the close code."""
     came = bytearray()
     try:
         while block := await reader.read(2**16):

@@ -1,4 +1,4 @@
-"""What clients of the server say, and what it has to answer to it."""
+"""Synthetic notes that clients stream, with the estimates that are expected."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from espressivo.analyzer import Analyzer
 
 
-class Due(NamedTuple):
-    """An estimate that has to come.
+class ExpectedEstimate(NamedTuple):
+    """An estimate that the server is expected to send.
 
     Attributes:
         chunk: Index of the chunk that completes it.
-        line: The message, as `estimate_to_dict` has it.
+        line: Fields of the message, from `estimate_to_dict`.
     """
 
     chunk: int
@@ -33,25 +33,33 @@ class Due(NamedTuple):
 
 
 class Note(NamedTuple):
-    """One stream's sound.
+    """Audio of one stream and the reference results.
 
     Attributes:
-        chunks: PCM, as messages.
-        chunk_s: Length of each, in seconds, but for the last.
-        due: What has to come, in order.
-        emotion: Of the report.
+        chunks: Messages of 16-bit PCM at 16 kHz.
+        chunk_s: Length of a chunk in seconds; the last one may be shorter.
+        due: Expected estimates, in order.
+        emotion: Emotion of the expected report.
     """
 
     chunks: list[bytes]
     chunk_s: float
-    due: list[Due]
+    due: list[ExpectedEstimate]
     emotion: str | None
 
 
 def make_notes(
     speech: Path, analyzer: Analyzer, *, n: int, chunk_s: float, hop_s: float
 ) -> list[Note]:
-    """Make notes of 20 to 200 s: utterances in any order, 0.3 to 1.5 s apart."""
+    """Build notes of 20 to 200 s from random utterances with pauses of 0.3 to 1.5 s.
+
+    Args:
+        speech: Folder of utterances.
+        analyzer: Analyzer whose stream gives the expected results.
+        n: Number of notes.
+        chunk_s: Length of a message in seconds.
+        hop_s: Interval of provisional estimates in seconds.
+    """
     from rich.progress import track  # noqa: PLC0415
 
     utterances = [_pcm(load_audio(file)) for file in speech_files(speech)]
@@ -81,7 +89,7 @@ def _note(
     stream = analyzer.stream(hop_s=hop_s)
     emotions = analyzer.classifier.card.emotions
     due = [
-        Due(i, estimate_to_dict(estimate, emotions, stream.duration_s))
+        ExpectedEstimate(i, estimate_to_dict(estimate, emotions, stream.duration_s))
         for i, chunk in enumerate(chunks)
         for estimate in stream.push(chunk)
     ]

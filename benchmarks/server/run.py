@@ -1,12 +1,12 @@
-"""Load on `espressivo api`: how many streams it answers in time, for how long.
+"""Load test of `espressivo api`: latency of estimates by number of streams.
 
     python benchmarks/server/run.py --streams 100 150 200       # a minute each
     python benchmarks/server/run.py --streams 100 --seconds 1800 --abuse --uploads 1
 
-Clients speak in real time, note after note of 20 to 200 s, each a stream of its own, in
-chunks of 0.2 s. Every estimate is compared with the one that `Analyzer.stream` gives;
-its delay is taken from when its last chunk was due to be sent, not from when a late
-client sent it. Server and clients share this machine. Linux.
+Clients stream notes of 20 to 200 s in real time, one WebSocket per note, in chunks of
+0.2 s. Every estimate is compared with the one that `Analyzer.stream` returns. Latency
+is counted from the time at which its last chunk was due to be sent, even if the client
+sent that chunk late. Server and clients share this machine. Linux only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # finds the package `benchma
 
 from benchmarks.recordings import read_speech, write_m4a
 from benchmarks.server.abuse import NOTHING, abuse
-from benchmarks.server.clients import Heard, speak
+from benchmarks.server.clients import Measurements, stream_notes
 from benchmarks.server.notes import make_notes
 from benchmarks.server.uploads import upload
 from benchmarks.server.watch import Watch, cpu_of
@@ -62,7 +62,14 @@ COLUMNS = (
 
 
 class Result(NamedTuple):
-    """One run: its row, memory over time, and what came of abuse."""
+    """Results of one load.
+
+    Attributes:
+        row: Figures of the table, by key of `COLUMNS`, and further ones.
+        memory: (seconds since the start, resident bytes of the server).
+        abuse: (kind of misbehaviour, outcome, how often).
+        bad: Descriptions of streams that broke and of results that were wrong.
+    """
 
     row: dict[str, Any]
     memory: list[tuple[float, int]]
@@ -71,7 +78,7 @@ class Result(NamedTuple):
 
 
 def main() -> None:
-    """Run each load; print a row of each."""
+    """Run each load and print one row for it."""
     args = _arguments()
     analyzer = load_model(args.model)
     notes = make_notes(
@@ -100,11 +107,11 @@ def main() -> None:
 
 @contextmanager
 def serving(args: argparse.Namespace, n_streams: int) -> Iterator[tuple[str, int]]:
-    """Run the server; give its address and its process."""
+    """Run the server; yield its URL and its process id."""
     command = [sys.executable, "-m", "espressivo", "api", "--port", "0"]
     command += ["--model", args.model, "--max-rate", "0"]
     command += ["--max-streams", str(n_streams + 50)]
-    if args.abuse:  # so that each kind of it comes about many times in a run
+    if args.abuse:  # short timeouts, so that every kind occurs many times in a run
         command += ["--idle", "10", "--ping", "5", "--slow", "5", "--max-upload", "8"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -118,14 +125,14 @@ def serving(args: argparse.Namespace, n_streams: int) -> Iterator[tuple[str, int
 
 
 class Load:
-    """One run against a server.
+    """One load on a running server.
 
     Args:
-        args: Of the command.
-        url: Of the server.
-        pid: Of its process.
-        notes: What clients say.
-        n_streams: How many clients say it at a time.
+        args: Parsed command line.
+        url: Base URL of the server.
+        pid: Process id of the server.
+        notes: Notes that clients stream.
+        n_streams: Number of simultaneous streams.
     """
 
     def __init__(
@@ -138,15 +145,15 @@ class Load:
     ) -> None:
         self._args, self._url, self._pid = args, url, pid
         self._notes, self._n_streams = notes, n_streams
-        self._heard = Heard()
+        self._measured = Measurements()
         self._found: Counter[tuple[str, str]] = Counter()
         self._took: list[float] = []
 
     async def run(self, upload_: tuple[Path, dict[str, Any]]) -> Result:
-        """Run it to its end.
+        """Run all clients until the time is over, and return the figures.
 
         Args:
-            upload_: A recording, and the report of it.
+            upload_: A recording, and the report that its upload is expected to return.
         """
         begun = time.monotonic()
         until = begun + WARM_UP_S + self._args.seconds
@@ -158,7 +165,7 @@ class Load:
                 target += f"?hop={self._args.hop:g}"
                 random_ = random.Random(i)  # noqa: S311 - the same in every run
                 group.create_task(
-                    speak(target, self._notes, until, random_, self._heard)
+                    stream_notes(target, self._notes, until, random_, self._measured)
                 )
             if self._args.abuse:
                 group.create_task(
@@ -177,26 +184,30 @@ class Load:
         return self._result(watch, server / took, ours / took)
 
     def _forget(self) -> None:
-        """Leave out what was measured while clients began."""
-        for values in (self._heard.after_sound_s, self._heard.after_window_s):
+        """Discard the latencies of the warm-up."""
+        for values in (self._measured.after_sound_s, self._measured.after_window_s):
             values.clear()
-        self._heard.behind_s.clear()
+        self._measured.behind_s.clear()
 
     def _result(self, watch: Watch, server_cores: float, client_cores: float) -> Result:
-        heard = self._heard
+        measured = self._measured
         sound, window, behind = (
             1000 * np.array(values or [np.nan])
-            for values in (heard.after_sound_s, heard.after_window_s, heard.behind_s)
+            for values in (
+                measured.after_sound_s,
+                measured.after_window_s,
+                measured.behind_s,
+            )
         )
         p50, p95, p99 = np.percentile(sound, (50, 95, 99)).tolist()
         stuck = [f"{k}: {came}" for k, came in self._found if came == NOTHING]
-        bad = [*heard.broken, *heard.wrong, *stuck]
+        bad = [*measured.broken, *measured.wrong, *stuck]
         row = {
             "streams": self._n_streams,
             "seconds": self._args.seconds,
             "hop_s": self._args.hop,
             "chunk_s": self._args.chunk,
-            "estimates": len(heard.after_sound_s),
+            "estimates": len(measured.after_sound_s),
             "p50_ms": p50,
             "p95_ms": p95,
             "p99_ms": p99,
@@ -205,7 +216,7 @@ class Load:
             "server_cores": server_cores,
             "client_cores": client_cores,
             "memory_mb": watch.memory[-1][1] / 1e6,
-            "ended": heard.n_streams,
+            "ended": measured.n_streams,
             "uploads": len(self._took),
             "upload_p50_s": float(np.median(self._took)) if self._took else None,
             "bad": len(bad),
@@ -215,7 +226,7 @@ class Load:
 
 
 def _print_details(result: Result) -> None:
-    """Print memory over time, and what came of abuse."""
+    """Print memory over time, and the outcomes of misbehaving clients."""
     row = result.row
     print(f"  clients sent late: p95 {row['behind_p95_ms']:.0f} ms", end="")
     print(f"; {row['ended']} streams ended with a report", end="")
@@ -224,8 +235,8 @@ def _print_details(result: Result) -> None:
     print()
     n = len(result.memory)
     shown = [result.memory[i * (n - 1) // 10] for i in range(11)]
-    told = ", ".join(f"{at / 60:.1f} min {b / 1e6:.0f}" for at, b in shown)
-    print(f"  memory in MB: {told}")
+    series = ", ".join(f"{at / 60:.1f} min {b / 1e6:.0f}" for at, b in shown)
+    print(f"  memory in MB: {series}")
     for kind, came, times in result.abuse:
         print(_table_line((kind, came, str(times))))
 
@@ -239,18 +250,20 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--streams", type=int, nargs="+", default=[50, 100, 150, 200])
-    parser.add_argument("--seconds", type=float, default=60, help="after a warm-up")
+    parser.add_argument("--seconds", type=float, default=60, help="without warm-up")
     parser.add_argument("--hop", type=float, default=2.0, help="seconds")
     parser.add_argument("--chunk", type=float, default=0.2, help="seconds of a message")
     parser.add_argument("--model", default="espressivo-tiny")
     parser.add_argument("--speech", type=shared_path, default="$ESPRESSIVO_DATA/speech")
-    parser.add_argument("--abuse", action="store_true", help="misbehave besides")
+    parser.add_argument(
+        "--abuse", action="store_true", help="run misbehaving clients as well"
+    )
     parser.add_argument(
         "--uploads",
         type=int,
         default=0,
         metavar="N",
-        help="clients that send 5 minutes",
+        help="clients that upload recordings of 5 minutes",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcome")
     return parser.parse_args()

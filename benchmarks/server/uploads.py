@@ -1,4 +1,4 @@
-"""Clients that send whole recordings, one after another."""
+"""Clients that upload whole recordings, one after another."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 async def upload(
     url: str, recording: Path, expected: dict[str, Any], until: float, took: list[float]
 ) -> None:
-    """Send a recording a second after its last report came.
+    """Upload a recording repeatedly, one second after each report.
 
     Args:
-        url: Of the server.
-        recording: What is sent.
-        expected: The report that has to come.
-        until: When to send no more, by the monotonic clock.
-        took: Told the seconds until each report.
+        url: Base URL of the server.
+        recording: Recording to upload.
+        expected: Report that the server is expected to return.
+        until: Time on the monotonic clock after which no upload is started.
+        took: Seconds from each request to its report; extended in place.
 
     Raises:
-        SystemExit: Another answer came.
+        SystemExit: The server returned anything else.
     """
     while time.monotonic() < until:
         begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""A process from outside: its memory and its processor time (Linux)."""
+"""Memory and processor time of another process, from /proc (Linux)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def memory_of(pid: int) -> int:
 
 
 class Watch:
-    """A process's memory over time.
+    """Samples the resident memory of a process.
 
     Attributes:
-        memory: Seconds since the start, and bytes.
+        memory: (seconds since the start, resident bytes), oldest first.
     """
 
     def __init__(self, pid: int) -> None:
@@ -32,7 +32,7 @@ class Watch:
         self.memory: list[tuple[float, int]] = []
 
     async def watch(self, every_s: float = 1.0) -> None:
-        """Look until cancelled."""
+        """Take a sample every `every_s` seconds until cancelled."""
         while True:
             now = time.monotonic() - self._begun
             self.memory.append((now, memory_of(self._pid)))
