@@ -31,21 +31,17 @@ from espressivo.audio.recording import load_audio
 from espressivo.errors import ProfileError
 from espressivo.model.speaker_statistics import (
     SpeakerStatistics,
-    traits_of,
+    features_of,
 )
 from espressivo.profile.profile import Profile
 from espressivo.profile.store import (
     profile_path,
-    signed,
     to_text,
+    with_checksum,
 )
 from espressivo.report import ProfileUse, Report, round_to_one
-from espressivo.speech.detector import (
-    FRAME,
-    SpeechDetector,
-    SpeechOptions,
-    find_segments,
-)
+from espressivo.speech.detector import FRAME, SpeechDetector
+from espressivo.speech.segments import SpeechOptions, find_segments
 from espressivo.speech.windows import plan_windows
 from espressivo.types import SAMPLE_RATE, Emotion, Estimate, Segment
 
@@ -422,7 +418,7 @@ def statistics_of_windows() -> dict[str, Any]:
     embeddings = rng.normal(0, 3, (12, 6)).astype(np.float32)
     rows = rng.dirichlet([0.2] * 4, 12).astype(np.float32)
     rows[0] = [1, 0, 0, 0]
-    traits = traits_of(embeddings, rows)
+    traits = features_of(embeddings, rows)
     statistics = SpeakerStatistics.empty(traits.shape[1])
     for i, row in enumerate(traits):
         statistics = statistics.with_window(row, 1_000 * (i + 1))
@@ -495,14 +491,14 @@ def damaged(profile: Profile) -> Iterator[tuple[str, str]]:
     for name in ("mean", "n_windows", "model", "speaker"):
         content = {k: v for k, v in profile.to_dict().items() if k != name}
         content.pop("sha256")
-        yield f"no {name}", text_of(signed(content))
+        yield f"no {name}", text_of(with_checksum(content))
 
 
 def resigned(profile: Profile, **changes: Any) -> str:
     """Return a file whose checksum is right, but whose content is changed."""
     content = profile.to_dict() | changes
     content.pop("sha256")
-    return text_of(signed(content))
+    return text_of(with_checksum(content))
 
 
 def refusal(text: str) -> str | None:

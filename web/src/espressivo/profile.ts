@@ -125,7 +125,7 @@ export class Profile implements HasSpeakerStatistics {
     this.require(card);
     if (this.speakerStatistics.mean.length !== nFeatures(card)) {
       throw new ProfileError(
-        `profile '${this.speaker}' holds sums of ${this.speakerStatistics.mean.length} traits, not ` +
+        `profile '${this.speaker}' holds sums of ${this.speakerStatistics.mean.length} features, not ` +
           `${nFeatures(card)}; create it anew`,
       );
     }
