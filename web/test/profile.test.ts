@@ -181,7 +181,7 @@ describe("a profile", () => {
     };
     const n = speakerStatistics.mean.length;
     expect(() => new Profile(speaker, model, shorter).requireModel(card)).toThrow(
-      `profile 'me' holds sums of ${n - 1} traits, not ${n}; create it anew`,
+      `profile 'me' holds sums of ${n - 1} features, not ${n}; create it anew`,
     );
   });
 
