@@ -2,7 +2,8 @@
 
     python benchmarks/recordings.py OUT.m4a SPEECH MINUTES [REPEATS]
 
-A process of its own: Linux counts what a parent holds into its child's peak memory.
+Benchmarks of memory run this as a separate process, because on Linux a child's peak
+memory includes what its parent held at the fork.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ RATE = 16_000
 
 
 def speech_files(folder: Path) -> list[Path]:
-    """Return a folder's utterances, of which there has to be one."""
+    """Return the .flac files of a folder, sorted; exit with a message if none."""
     files = sorted(folder.glob("*.flac"))
     if not files:
         raise SystemExit(f"{folder}: holds no .flac; pass --speech, a folder of speech")
@@ -32,7 +33,15 @@ def speech_files(folder: Path) -> list[Path]:
 
 
 def read_speech(folder: Path, minutes: float) -> NDArray[np.float32]:
-    """Return LibriSpeech utterances, 0.4 s apart, as [samples]; repeated if need be."""
+    """Return utterances with pauses of 0.4 s, repeated up to the given length.
+
+    Args:
+        folder: Folder of utterances (.flac).
+        minutes: Length of the result.
+
+    Returns:
+        Mono [samples] at 16 kHz.
+    """
     files = speech_files(folder)
     pause = np.zeros(int(0.4 * RATE), np.float32)
     once = np.concatenate([p for f in files for p in (load_audio(f), pause)])
@@ -41,7 +50,7 @@ def read_speech(folder: Path, minutes: float) -> NDArray[np.float32]:
 
 
 def write_m4a(path: Path, signal: NDArray[np.float32], repeats: int = 1) -> Path:
-    """Write `signal`, `repeats` times over, as AAC; only the first time is encoded."""
+    """Write `signal`, `repeats` times over, as AAC; packets are encoded once."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=RATE, layout="mono")
         stream.bit_rate = 48_000
@@ -51,6 +60,7 @@ def write_m4a(path: Path, signal: NDArray[np.float32], repeats: int = 1) -> Path
         resampler = av.AudioResampler("fltp", "mono", RATE, 1024)
         for piece in (*resampler.resample(frame), None):
             packets += [bytes(packet) for packet in stream.encode(piece)]
+        # Packets are copied with new timestamps, so that repeats cost no encoding.
         for i in range(repeats * len(packets)):
             packet = av.Packet(packets[i % len(packets)])
             packet.stream, packet.time_base = stream, Fraction(1, RATE)

@@ -1,4 +1,4 @@
-"""The peer: transformers' audio-classification pipeline on 8 s windows, torch fp32."""
+"""Peer of `speed.py`: transformers' audio-classification pipeline, torch fp32."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from transformers import (
 
 RATE, WINDOW = 16_000, 128_000
 
-# ntu-spml/distilhubert, as published.
+# The published configuration of ntu-spml/distilhubert, with four labels.
 CONFIG = HubertConfig(
     feat_extract_norm="group",
     feat_proj_layer_norm=False,
@@ -30,7 +30,7 @@ CONFIG = HubertConfig(
 
 
 def main(path: str) -> None:
-    """Decode, cut into windows and classify them one after the other."""
+    """Decode a recording, classify windows of 8 s in turn, and print the mean."""
     resampler = av.AudioResampler("flt", "mono", RATE)
     with av.open(path) as container:
         pieces = [

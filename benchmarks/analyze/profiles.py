@@ -1,9 +1,9 @@
-"""What a profile adds to the time of an analysis: using it, and learning from it.
+"""Time that a speaker profile adds to an analysis.
 
-In turn: the analysis of a recording without a profile, and with one that is loaded,
-learns from the recording and is saved. As whole commands, start to exit, on the cores
-there are, profiles lying where a user's do; and in one process on one thread. Medians
-of both times, and of their ratios.
+A recording is analysed without a profile, and then with a profile that is loaded,
+updated with the recording and saved. Both are timed in turn: as whole commands, start
+to exit, on all cores, and as calls within one process on one thread. Printed are the
+medians of both times and of their ratios.
 
     python benchmarks/analyze/profiles.py
 """
@@ -40,11 +40,10 @@ if TYPE_CHECKING:
 NOTE = Path(__file__).parents[2] / "examples" / "voice-note.m4a"
 ROUNDS = 61
 LENGTHS_S = (8, 24, 120)
-BAR = 0.02
 
 
 def main() -> None:
-    """Print seconds of both, and by how much the second is longer."""
+    """Print seconds without and with a profile, and the relative difference."""
     argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
@@ -55,7 +54,7 @@ def main() -> None:
         plain = espressivo.load_model(threads=1)
         create(Profile.new("me", plain.classifier))
         note = load_audio(NOTE)
-        print(f"                      without  with profile    more   (bar: {BAR:.0%})")
+        print("                      without  with profile    more")
         for seconds in LENGTHS_S:
             signal = np.resize(note, seconds * 16_000)
             _personal(plain, signal)

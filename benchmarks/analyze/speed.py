@@ -1,9 +1,9 @@
-"""Speed and memory of `espressivo analyze`, and of the way one would do it today.
+"""Speed and memory of `espressivo analyze`, and of transformers' pipeline.
 
 The peer is transformers' audio-classification pipeline in torch, fp32, with
-DistilHuBERT's configuration (random weights: they cost the same), fed the same hour in
-8 s windows. Every figure is of a whole process, taken from the operating system; runs
-alternate, so that a machine that slows down slows both.
+DistilHuBERT's configuration and random weights, which take as long as trained ones. It
+classifies the same hour in 8 s windows. Every figure covers a whole process, as the
+operating system accounts for it. Runs alternate, so that other load affects both.
 
     python benchmarks/analyze/speed.py
 """
@@ -39,7 +39,7 @@ class Run:
 
 
 def run(*command: str) -> Run:
-    """Run a command to its end; its output is thrown away."""
+    """Run a command to its end and discard its output."""
     begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -52,14 +52,14 @@ def run(*command: str) -> Run:
 
 
 def record(path: Path, speech: Path, minutes: float, repeats: int = 1) -> Path:
-    """Write `minutes` of speech, `repeats` times over, and return where."""
+    """Write `minutes` of speech, `repeats` times over, and return the path."""
     arguments = str(path), str(speech), str(minutes), str(repeats)
     subprocess.run([sys.executable, RECORDINGS, *arguments], check=True)
     return path
 
 
 def median(runs: list[Run]) -> Run:
-    """Median of each figure."""
+    """Return the median of each figure."""
     return Run(
         statistics.median(r.wall_s for r in runs),
         statistics.median(r.cpu_s for r in runs),
@@ -67,14 +67,14 @@ def median(runs: list[Run]) -> Run:
     )
 
 
-def row(name: str, r: Run, note: str) -> None:
-    """Print one line of the table."""
+def row(name: str, r: Run, note: str = "") -> None:
+    """Print one row of the table."""
     cells = name, f"{r.wall_s:.2f}", f"{r.cpu_s:.2f}", f"{r.peak_bytes / 1e6:.0f}"
     print("|", " | ".join([*cells, note]), "|", flush=True)
 
 
 def hour(folder: Path, speech: Path, runs: int, *, peer: bool) -> None:
-    """Time an hour of speech, ours and the peer's in turn."""
+    """Time one hour of speech, espressivo and the peer in turn."""
     path = record(folder / "hour.m4a", speech, 60)
     ours: list[Run] = []
     theirs: list[Run] = []
@@ -92,28 +92,28 @@ def hour(folder: Path, speech: Path, runs: int, *, peer: bool) -> None:
 
 
 def short(folder: Path, speech: Path, runs: int) -> None:
-    """Time what a person waits for: one clip, and the help."""
+    """Time a clip of 8 s and `--help`, both from start to exit."""
     path = record(folder / "clip.m4a", speech, 8 / 60)
     clip = [run(*ESPRESSIVO, "analyze", str(path)) for _ in range(runs + 1)][1:]
     help_ = [run(*ESPRESSIVO, "--help") for _ in range(runs + 1)][1:]
-    row("8 s m4a, start to exit", median(clip), "bar: 1.0 s, 250 MB")
-    row("espressivo --help", median(help_), "bar: 0.3 s")
+    row("8 s m4a, start to exit", median(clip))
+    row("espressivo --help", median(help_))
 
 
 def long(folder: Path, speech: Path) -> None:
-    """Measure the memory that a ten-hour recording takes."""
+    """Measure time and peak memory of a recording of ten hours."""
     path = record(folder / "long.m4a", speech, 30, repeats=20)
     result = run(*ESPRESSIVO, "analyze", "--csv", str(path))
-    row("10 h m4a", result, f"{36_000 / result.wall_s:.0f} x real time; bar: 400 MB")
+    row("10 h m4a", result, f"{36_000 / result.wall_s:.0f} x real time")
 
 
 def main() -> None:
     """Parse the command line and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--speech", type=shared_path, default="$ESPRESSIVO_DATA/speech")
-    parser.add_argument("--runs", type=int, default=3, help="of the hour")
-    parser.add_argument("--no-peer", action="store_true", help="ours alone")
-    parser.add_argument("--no-long", action="store_true", help="without the 10 hours")
+    parser.add_argument("--runs", type=int, default=3, help="runs of the hour")
+    parser.add_argument("--no-peer", action="store_true", help="skip the peer")
+    parser.add_argument("--no-long", action="store_true", help="skip the 10 hours")
     args = parser.parse_args()
     print(f"{os.cpu_count()} cores\n")
     print("| what | wall s | cpu s | peak MB | |\n|---|---|---|---|---|")

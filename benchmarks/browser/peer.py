@@ -1,9 +1,10 @@
-"""The peer's model: DistilHuBERT's dimensions, in 8 bits as transformers.js's tools do.
+"""Model of the peer: DistilHuBERT's dimensions, quantized like transformers.js's tools.
 
-Random weights, which cost the same. Exported as optimum exports, then quantized with
-what transformers.js's scripts/convert.py and scripts/quantize.py choose for a HuBERT:
-dynamic, every operator that can be, per channel, 7 of 8 bits, unsigned because it has
-Conv. They fold constants with onnxslim first; what onnxruntime folds runs as fast.
+Its weights are random, which take as long as trained ones. It is exported like optimum
+exports, then quantized with the settings that transformers.js's scripts/convert.py and
+scripts/quantize.py choose for a HuBERT: dynamic quantization of all operators that
+support it, per channel, 7 of 8 bits, unsigned because the graph contains Conv. These
+scripts fold constants with onnxslim first; folding by onnxruntime runs as fast.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from transformers import HubertForSequenceClassification, Wav2Vec2FeatureExtract
 
 from benchmarks.analyze.peer import CONFIG
 
-_SECONDS = 8  # that the export is traced with
+_SECONDS = 8  # length of the traced input
 _OPSET = 18
 
 
 class _Logits(nn.Module):
-    """Samples [B, time] to logits [B, labels]."""
+    """Wrapper for the export: maps samples [B, time] to logits [B, labels]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,19 +39,20 @@ class _Logits(nn.Module):
 
 
 def make_peer(folder: Path) -> Path:
-    """Write the folder that transformers.js loads, unless it is there; return it."""
+    """Write the model folder for transformers.js unless it exists; return it."""
     quantized = folder / "onnx" / "model_quantized.onnx"
     if quantized.exists():
         return folder
     quantized.parent.mkdir(parents=True, exist_ok=True)
     CONFIG.save_pretrained(folder)
-    # As published; it also spares the peer a pass over the signal.
+    # The published setting, which also saves the peer a pass over the signal.
     Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
     torch.manual_seed(0)
     with TemporaryDirectory(dir=folder) as name:
         scratch = Path(name)
         _export(scratch / "plain.onnx")
-        # Else the positional convolution's weight is computed, and cannot be 8-bit.
+        # Without folding, the weight of the positional convolution is computed at run
+        # time (weight norm), and cannot be quantized.
         quant_pre_process(
             scratch / "plain.onnx", scratch / "folded.onnx", skip_symbolic_shape=True
         )
@@ -62,7 +64,8 @@ def make_peer(folder: Path) -> Path:
 def _export(out: Path) -> None:
     noise = torch.randn(1, _SECONDS * 16_000) / 10
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer's, and that it is an old one
+        # Warnings of the tracer, and of the deprecated exporter.
+        warnings.simplefilter("ignore")
         torch.onnx.export(
             _Logits(),
             (noise,),
@@ -79,7 +82,7 @@ def _export(out: Path) -> None:
 
 
 def _quantize(plain: Path, out: Path) -> None:
-    logging.disable(logging.WARNING)  # it recommends what was just done
+    logging.disable(logging.WARNING)  # recommends preprocessing, which was just done
     quantize_dynamic(
         plain,
         out,

@@ -1,14 +1,15 @@
-"""The browser's speed against the way one would build the page today, and its weight.
+"""Speed of the browser library against transformers.js, and download size of the app.
 
 A minute of speech in headless Chromium, one WebAssembly thread, models loaded: the web
-library with espressivo-tiny, and transformers.js with a DistilHuBERT in 8 bits (random
-weights: they cost the same), in turns. Then what opening the app takes.
+library with espressivo-tiny, and transformers.js with an int8 DistilHuBERT, in turn.
+The DistilHuBERT has random weights, which take as long as trained ones. Then time,
+bytes and memory of the app.
 
     (cd web && npm ci && npm run build && npm run build:lib)
     (cd benchmarks/browser && npm ci)
     python benchmarks/browser/run.py
 
-Chromium is /usr/bin/chromium, or what the variable CHROMIUM names.
+Chromium is /usr/bin/chromium, or the program that the variable CHROMIUM names.
 """
 
 from __future__ import annotations
@@ -42,7 +43,6 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # finds the package `benchma
 from benchmarks.browser.peer import make_peer
 from benchmarks.browser.tables import (
     app_table,
-    bars_table,
     machine_text,
     memory_table,
     speed_table,
@@ -63,11 +63,11 @@ MODEL = "espressivo-tiny"
 
 RATE, SECONDS = 16_000, 60
 _CLOSE = 0.01
-"""Probabilities of one window in the browser and in Python differ by less."""
+"""Largest accepted difference of a probability between the browser and Python."""
 
 
 def main() -> None:
-    """Measure, print Markdown tables, and write JSON if asked to."""
+    """Measure, print Markdown tables, and write JSON where `--json` is given."""
     args = _arguments()
     signal, source = _speech(args.speech)
     found: dict[str, Any] = {
@@ -88,7 +88,7 @@ def main() -> None:
         print(f"\n{speed_table(found['speed'], SECONDS)}")
     if not args.no_app:
         print(f"\n{app_table(found['app'])}")
-    print(f"\n{bars_table(found, SECONDS)}")
+
     if not args.no_memory:
         found["memory"] = measure_memory(signal)
         print(f"\n{memory_table(found['memory'])}")
@@ -97,7 +97,7 @@ def main() -> None:
 
 
 def measure_speed(signal: Signal, library: Path, rounds: int) -> dict[str, Any]:
-    """Time ours, and the peer whole and in windows, in turns."""
+    """Time espressivo, and the peer on the whole minute and in windows, in turn."""
     _require(library / "espressivo.js", "run (cd web && npm ci && npm run build:lib)")
     model = find_model(MODEL)
     with TemporaryDirectory() as scratch:
@@ -118,12 +118,12 @@ def measure_speed(signal: Signal, library: Path, rounds: int) -> dict[str, Any]:
 
 
 def measure_app(opens: int) -> dict[str, Any]:
-    """Open the built app as `espressivo serve` gives it; weigh its files."""
+    """Open the built app from `espressivo serve`; add up the sizes of its files."""
     app = WEB / "dist"
     _require(app / "index.html", "run (cd web && npm ci && npm run build)")
     with _serving() as url:
         found = _drive("app", "--url", url, "--opens", str(opens))
-    # Fetched only by those who ask for WebGPU.
+    # WebGPU's runtime is fetched only where WebGPU is switched on.
     files = [
         path
         for path in sorted(app.rglob("*"))
@@ -137,7 +137,7 @@ def measure_app(opens: int) -> dict[str, Any]:
 
 
 def measure_memory(signal: Signal) -> list[dict[str, Any]]:
-    """Analyse files of ten minutes and of an hour in the app; what each took."""
+    """Analyse files of ten minutes and one hour in the app; return time and memory."""
     with TemporaryDirectory() as scratch, _serving() as url:
         files = [_write(Path(scratch), signal, minutes) for minutes in (10, 60)]
         found = _drive("memory", "--url", url, *map(str, files))
@@ -146,8 +146,9 @@ def measure_memory(signal: Signal) -> list[dict[str, Any]]:
 
 
 def _write(folder: Path, signal: Signal, minutes: int) -> Path:
-    """Write a 16-bit WAV of so many minutes, at 48 kHz as phones record."""
+    """Write `minutes` of 16-bit WAV at 48 kHz, the usual rate of phones."""
     path = folder / f"{minutes} min.wav"
+    # Repeating samples is no proper resampling, which time and memory do not need.
     samples = np.repeat((np.clip(signal, -1, 1) * 32767).astype("<i2"), 3)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
@@ -170,7 +171,7 @@ def _drive(*arguments: str) -> dict[str, Any]:
 
 @contextmanager
 def _serving() -> Iterator[str]:
-    """Run `espressivo serve` on a free port; give its address."""
+    """Run `espressivo serve` on a free port; yield its URL."""
     command = [sys.executable, "-m", "espressivo", "serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -183,7 +184,7 @@ def _serving() -> Iterator[str]:
 
 
 def _speech(folder: Path) -> tuple[Signal, str]:
-    """Return a minute of speech with pauses, and what it is."""
+    """Return a minute of speech with pauses, and its description."""
     files = sorted(folder.glob("*.flac"))[:10]
     if not files:
         note = np.resize(load_audio(NOTE), SECONDS * RATE)
@@ -197,7 +198,7 @@ def _speech(folder: Path) -> tuple[Signal, str]:
 
 
 def _difference(report: dict[str, Any], signal: Signal) -> float:
-    """Return how far the browser's probabilities are from Python's, at most."""
+    """Return the largest difference of a probability between browser and Python."""
     wanted = espressivo.load_model(MODEL, threads=1).analyze(signal).to_dict()
     spans = [
         [(w["start_s"], w["end_s"]) for w in r["windows"]] for r in (report, wanted)
@@ -228,12 +229,14 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--speech", type=shared_path, default="$ESPRESSIVO_DATA/speech")
-    parser.add_argument("--library", type=Path, default=WEB / "lib", help="ours, built")
-    parser.add_argument("--rounds", type=int, default=5, help="of the minute")
-    parser.add_argument("--opens", type=int, default=5, help="of the app")
-    parser.add_argument("--no-speed", action="store_true", help="the app alone")
-    parser.add_argument("--no-app", action="store_true", help="the speed alone")
-    parser.add_argument("--no-memory", action="store_true", help="not of long files")
+    parser.add_argument(
+        "--library", type=Path, default=WEB / "lib", help="built library"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of the minute")
+    parser.add_argument("--opens", type=int, default=5, help="times the app is opened")
+    parser.add_argument("--no-speed", action="store_true", help="skip the comparison")
+    parser.add_argument("--no-app", action="store_true", help="skip opening the app")
+    parser.add_argument("--no-memory", action="store_true", help="skip long files")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     return parser.parse_args()
 

@@ -6,6 +6,7 @@ from pathlib import PurePath
 from statistics import median
 from typing import Any
 
+# Names of the measurements, as `speed.mjs` writes them.
 OURS, WHOLE, WINDOWS = "ours", "peer, whole", "peer, 8 s windows"
 _TITLES = {
     OURS: "espressivo-tiny, int8",
@@ -16,7 +17,7 @@ _MB = 1e6
 
 
 def machine_text(found: dict[str, Any]) -> str:
-    """Return what it was measured on, with and of."""
+    """Return the processor, the versions, the input and the loading times."""
     machine = found["machine"]
     instructions = ", ".join(machine["instructions"])
     cores = f"{machine['cores']} cores, load {machine['load']:.1f} at the start"
@@ -42,7 +43,7 @@ def machine_text(found: dict[str, Any]) -> str:
 
 
 def speed_table(speed: dict[str, Any], seconds: float) -> str:
-    """Return a row a way of hearing the minute."""
+    """Return one row per library and windowing, with the ratio to espressivo."""
     lines = [
         f"| {seconds:g} s of speech, model loaded | median s | x real time | / ours |",
         "|---|---|---|---|",
@@ -55,7 +56,7 @@ def speed_table(speed: dict[str, Any], seconds: float) -> str:
 
 
 def app_table(app: dict[str, Any]) -> str:
-    """Return what opening the app takes, from a server on the same machine."""
+    """Return times and bytes of opening the app from a server on this machine."""
     download = app["download"]
     cold, warm = median(app["cold_s"]), median(app["warm_s"])
     source = "service worker" if app["warm_from_worker"] else "NO service worker"
@@ -73,7 +74,7 @@ def app_table(app: dict[str, Any]) -> str:
 
 
 def memory_table(memory: list[dict[str, Any]]) -> str:
-    """Return a row a file."""
+    """Return one row per file: seconds, and memory before and at most."""
     lines = ["| file | s | MB before | MB at most |", "|---|---|---|---|"]
     for row in memory:
         name = PurePath(row["file"]).stem
@@ -82,41 +83,11 @@ def memory_table(memory: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def bars_table(found: dict[str, Any], seconds: float) -> str:
-    """Return what issue 6 asks for, what was measured, and whether that is enough."""
-    lines = ["| | bar | measured | |", "|---|---|---|---|"]
-    if speed := found.get("speed"):
-        ways = {way["name"]: way for way in speed["ways"]}
-        playing = seconds / median(ways[OURS]["seconds"])
-        whole, windows = (ratio(speed, ways[name]) for name in (WHOLE, WINDOWS))
-        lines += [
-            _bar("times faster than it plays", "at least 12", playing, playing >= 12),
-            _bar(
-                "times faster than transformers.js", "at least 10", whole, whole >= 10
-            ),
-            _bar(
-                "times faster than its faster way",
-                "at least 10",
-                faster := min(whole, windows),
-                faster >= 10,
-            ),
-        ]
-    if app := found.get("app"):
-        # Whichever is most: what was sent uncompressed, or all there is to send.
-        most = max(app["download"]["all_bytes"], app["files_bytes"]) / _MB
-        lines.append(_bar("MB of the whole app", "at most 30", most, most <= 30))
-    return "\n".join(lines)
-
-
 def ratio(speed: dict[str, Any], way: dict[str, Any]) -> float:
-    """Return how many times longer than ours a way takes, median of the rounds."""
+    """Return the time of a measurement over espressivo's, median of the rounds."""
     ours = next(w["seconds"] for w in speed["ways"] if w["name"] == OURS)
     ratios = [s / o for s, o in zip(way["seconds"], ours, strict=True)]
     return float(median(ratios))
-
-
-def _bar(what: str, bar: str, measured: float, is_met: bool) -> str:
-    return f"| {what} | {bar} | {measured:.1f} | {'met' if is_met else 'missed'} |"
 
 
 def _megabytes(n_bytes: int) -> str:
