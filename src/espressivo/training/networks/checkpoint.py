@@ -47,6 +47,7 @@ _KINDS: dict[str, Settings] = {
         "feat_proj_layer_norm": False,
     },
     "hubert": {"model_type": "hubert", **_BASE, "feat_proj_layer_norm": True},
+    # Wav2Vec2Config has no feat_proj_layer_norm: that norm is always there.
     "wav2vec2": {"model_type": "wav2vec2", **_BASE},
 }
 # What transformers takes where a `config.json` does not say.
@@ -107,6 +108,7 @@ def check_settings(found: Any, kind: str, where: str) -> Settings:
                 "fetch the checkpoint again"
             )
     fixed = {key: wanted[key] for key in wanted if key in _FIXED}
+    # Two blocks are what makes it DistilHuBERT; other kinds may have any number.
     if kind == "distilhubert":
         fixed["num_hidden_layers"] = 2
     for key, value in fixed.items():
@@ -135,12 +137,15 @@ def build_encoder(settings: Settings, dropout: float) -> nn.Module:
     try:
         config = getattr(transformers, f"{name}Config")(
             **{key: value for key, value in settings.items() if key != "model_type"},
+            # HubertNetwork calls the parts one by one, so what transformers does
+            # between them (LayerDrop, masking of frames) would have no effect.
             hidden_dropout=dropout,
             attention_dropout=dropout,
             activation_dropout=dropout,
             feat_proj_dropout=0.0,
             layerdrop=0.0,
             apply_spec_augment=False,
+            # This implementation takes the additive mask of HubertNetwork as it is.
             attn_implementation="sdpa",
         )
         encoder: nn.Module = getattr(transformers, f"{name}Model")(config)
@@ -173,8 +178,10 @@ def load_encoder_weights(
             )
     stored = _named(_read_tensors(folder), settings["model_type"])
     wanted = encoder.state_dict()
+    # A checkpoint may lack it: nothing reads it.
     stored.setdefault(_UNUSED, wanted.get(_UNUSED, torch.zeros(0)))
     require_tensors(stored, wanted, source, ": a checkpoint of another network")
+    # Checkpoints may be stored in half precision.
     encoder.load_state_dict({name: stored[name].float() for name in wanted})
 
 
@@ -191,6 +198,7 @@ def _find(source: str) -> Path:
     from huggingface_hub.errors import EntryNotFoundError  # noqa: PLC0415
 
     try:
+        # One format only: a snapshot would fetch the weights in every format there is.
         config = Path(hf_hub_download(source, "config.json"))
         try:
             hf_hub_download(source, _FILES[0])
@@ -211,6 +219,7 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        # A pickle can run any code when it is loaded; weights_only refuses that.
         stored = torch.load(path, map_location="cpu", weights_only=True)
         return {k: v for k, v in stored.items() if isinstance(v, Tensor)}
     except (
@@ -229,12 +238,14 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
 def _named(stored: dict[str, Tensor], model_type: str) -> dict[str, Tensor]:
     """Return the encoder's own tensors under the names of today's transformers."""
     prefix = f"{model_type}."
+    # Checkpoints with a head, such as those for CTC, put the encoder under a prefix.
     if any(name.startswith(prefix) for name in stored):
         stored = {
             name.removeprefix(prefix): tensor
             for name, tensor in stored.items()
             if name.startswith(prefix)
         }
+    # torch's weight norm became a parametrization, which renamed its two tensors.
     renamed = {
         "conv.weight_g": "conv.parametrizations.weight.original0",
         "conv.weight_v": "conv.parametrizations.weight.original1",

@@ -11,6 +11,7 @@ class LayerAverage(nn.Module):
 
     def __init__(self, weights: Sequence[float]) -> None:
         super().__init__()
+        # The softmax of logarithms is the given weights over their sum.
         self.scores = nn.Parameter(torch.tensor(list(weights)).log())
 
     def forward(self, states: Sequence[Tensor]) -> Tensor:
@@ -62,6 +63,7 @@ class StatisticsPooling(nn.Module):
         """Pool frames [B, T, width] under mask [B, T] to [B, 2 width]."""
         if mask is None:  # exported with time left open: no shape becomes a constant
             mean = frames.mean(1)
+            # From deviations: a difference of sums of squares would lose digits.
             spread = ((frames - mean.unsqueeze(1)) ** 2).mean(1)
             return _join(mean, spread)
         return _moments(frames, (mask / mask.sum(1, keepdim=True)).unsqueeze(-1))
@@ -138,4 +140,5 @@ def _moments(frames: Tensor, weights: Tensor) -> Tensor:
 
 
 def _join(mean: Tensor, spread: Tensor) -> Tensor:
+    # In silence all frames may be equal, and the gradient of a root is infinite at 0.
     return torch.cat([mean, (spread + 1e-6).sqrt()], dim=1)

@@ -98,6 +98,7 @@ class HubertNetwork(EmotionNetwork):
             return frames
         values, mask = self._transform(frames)
         if mask is not None:
+            # Attention fills padding frames too, but `Frames` promises zeros there.
             values = values * mask[..., None, None]
         return Frames(values, frames.counts)
 
@@ -113,6 +114,7 @@ class HubertNetwork(EmotionNetwork):
 
     def hidden_states(self, frames: Frames) -> tuple[Tensor, Tensor | None]:
         """Return states [B, T, S, width], as many as are averaged; mask [B, T]."""
+        # Features from the cache are float16.
         frames = Frames(frames.values.float(), frames.counts)
         if self.config.frozen == "all":
             return frames.values, _mask(frames)
@@ -173,6 +175,7 @@ class HubertNetwork(EmotionNetwork):
         samples, lengths = frames
         if lengths is None:
             return Frames(self._features(samples), None)
+        # One by one: the first group norm would average over the padding too.
         rows = [
             self._features(row[None, :length])[0]
             for row, length in zip(samples, lengths.tolist(), strict=True)
@@ -193,11 +196,14 @@ class HubertNetwork(EmotionNetwork):
         x = _tensor(project(frames.values))
         bias = None
         if mask is not None:
+            # The projection has a bias, so padding is not zero behind it; the
+            # positional convolution would carry it 64 frames into the clip.
             x = x * mask.unsqueeze(-1)
             bias = torch.zeros_like(mask).masked_fill(mask == 0, -math.inf)
             bias = bias[:, None, None]  # [B, 1, 1, T]
         x = self.encoder.get_submodule("encoder.dropout")(norm(x + positions(x)))
         states = [x]
+        # Blocks above the highest state that is averaged would change nothing.
         for layer in self._layers[: max(self.states)]:
             states.append(_tensor(layer(states[-1], attention_mask=bias)))
         return torch.stack([states[i].float() for i in self.states], 2), mask
@@ -215,7 +221,10 @@ class HubertNetwork(EmotionNetwork):
             frozen = [self._convolutions]
         if self.config.n_frozen:
             frozen += [*self._entry(), *self._layers[: self.config.n_frozen]]
+            # This dropout has no parameters by which `train` could see that it is
+            # frozen.
             self.encoder.get_submodule("encoder").dropout = nn.Identity()
+        # They get no gradient, so they must not count as trained either.
         unused = self._layers[max(self.states) :]
         for module in [*frozen, *unused]:
             module.requires_grad_(False)
@@ -251,6 +260,7 @@ def layers(network: HubertNetwork) -> dict[str, nn.Module]:
 
 def _settings(config: NetworkConfig, settings: Mapping[str, Any] | None) -> Settings:
     """Return what the encoder is built from: given, of its weights, or published."""
+    # Given settings come first: the weights may be gone when a run is exported.
     if settings is not None:
         return check_settings(settings, config.kind, "encoder settings")
     folder = Path(config.weights)

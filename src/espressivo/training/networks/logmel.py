@@ -34,6 +34,7 @@ class LogMel(nn.Module):
         super().__init__()
         self.peak = peak
         self.quietest_peak = quietest_peak  # digital silence stays silence
+        # Not persistent: formulas give both tables, so files of weights need not.
         kernels = torch.from_numpy(fourier_kernels(N_FFT)).unsqueeze(1)
         self.register_buffer("kernels", kernels, persistent=False)  # [402, 1, 400]
         filters = torch.from_numpy(mel_filters(SAMPLE_RATE, N_FFT, N_MELS))
@@ -48,17 +49,23 @@ class LogMel(nn.Module):
         """
         if lengths is not None:
             samples = samples * valid_mask(lengths, samples.shape[1])
+        # After the mask, so that nothing beyond a clip decides its gain.
         loudest = samples.abs().amax(1, keepdim=True).clamp(min=self.quietest_peak)
         samples = samples * (self.peak / loudest)
         energy = self._mel_energy(samples)  # [B, 80, T]
         if lengths is None:
             return _compress(energy)
+        # Frames beyond the clip still reach back into it. Their energy is removed
+        # before the maximum is taken, and their level after.
         mask = valid_mask(n_frames(lengths), energy.shape[-1]).unsqueeze(1)
         return _compress(energy * mask) * mask
 
     def _mel_energy(self, samples: Tensor) -> Tensor:
+        # Mirrored on the left only. On the right Whisper mirrors the silence that fills
+        # its 30 s; zeros equal that, and the padding of a batch too.
         padded = functional.pad(samples.unsqueeze(1), (N_FFT // 2, 0), "reflect")
         padded = functional.pad(padded, (0, N_FFT // 2))
+        # Whisper drops the last frame of its transform too.
         spectrum = functional.conv1d(padded, self.kernels, stride=HOP)[
             ..., :-1
         ]  # [B, 402, T]
@@ -68,6 +75,7 @@ class LogMel(nn.Module):
 
 
 def _compress(energy: Tensor) -> Tensor:
+    # The three constants are Whisper's: floor, range of 8 decades, and scaling.
     level = energy.clamp(min=1e-10).log10()
     floor = level.amax((1, 2), keepdim=True) - 8.0
     return (torch.maximum(level, floor) + 4.0) / 4.0
@@ -86,6 +94,7 @@ def valid_mask(lengths: Tensor, width: int) -> Tensor:
 
 def fourier_kernels(n_fft: int) -> NDArray[np.float32]:
     """Cosines then negative sines under a periodic Hann window, [n_fft + 2, n_fft]."""
+    # In float64: phases reach 1,250 rad, where float32 has steps of 1e-4.
     time = np.arange(n_fft)
     window = 0.5 - 0.5 * np.cos(2 * math.pi * time / n_fft)
     phase = 2 * math.pi * np.outer(np.arange(n_fft // 2 + 1), time) / n_fft

@@ -42,6 +42,7 @@ class Mfcc(nn.Module):
 
         Frames start every 256 samples as long as they fit; nothing is padded.
         """
+        # float16 would lose weak bands: its normal numbers end above the floor of 1e-6.
         with torch.autocast(samples.device.type, enabled=False):
             frames = samples.float().unfold(1, N_FFT, HOP) * self.window
             magnitude = torch.fft.rfft(frames).abs()  # [B, T, 513]
@@ -62,8 +63,10 @@ def normalize_window(samples: Tensor, n_samples: int) -> Tensor:
     """
     excess = max(0, len(samples) - n_samples)
     middle = samples[excess // 2 : len(samples) - (excess + 1) // 2]
+    # The epsilon keeps the quotient of a silent clip finite.
     loud = torch.quantile(middle.double().abs(), 0.999) + np.finfo(np.float64).eps
     scaled = (middle / loud).float().clamp(-1.0, 1.0)
+    # Padded after it is scaled: zeros would lower the percentile.
     missing = n_samples - len(scaled)
     return functional.pad(scaled, (missing // 2, (missing + 1) // 2))
 
@@ -79,6 +82,7 @@ def htk_filters() -> NDArray[np.float64]:
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
     triangles = np.maximum(0.0, np.minimum(rising, falling))
+    # TensorFlow leaves out the bin at 0 Hz, then pads it back as zeros.
     return np.pad(triangles, ((1, 0), (0, 0)))
 
 

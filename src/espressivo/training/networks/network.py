@@ -31,12 +31,14 @@ class Standardize(nn.Module):
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
+        # Buffers, so that weights files and exported graphs hold them.
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("scale", torch.ones(shape))
 
     def fit(self, rows: Tensor) -> None:
         """Take mean and deviation of `rows` [N, *shape] as the new zero and one."""
         self.mean.copy_(rows.mean(0))
+        # A dimension that never changes must not be divided by 0.
         self.scale.copy_(rows.std(0) + 1e-4)
 
     def fit_all(self, batches: Iterable[Tensor]) -> None:
@@ -44,6 +46,7 @@ class Standardize(nn.Module):
 
         Source: Chan et al. (1979), merging of means and sums of squares.
         """
+        # In float64: there may be millions of rows, all frames of all recordings.
         n, mean, squares = 0, self.mean.double() * 0, self.mean.double() * 0
         for rows in batches:
             shift = rows.mean(0).double() - mean
@@ -95,6 +98,7 @@ class EmotionNetwork(nn.Module, ABC):
         for module in self.modules():
             parameters = list(module.parameters())
             if parameters and not any(p.requires_grad for p in parameters):
+                # This also reaches its dropout, which has no parameters of its own.
                 module.eval()
         return self
 

@@ -32,6 +32,7 @@ class StatisticsNetwork(EmotionNetwork):
 
     def front(self, samples: Tensor, lengths: Tensor | None = None) -> Frames:
         """Return mel frames [B, T, 80], 100 a second."""
+        # Mel energies would lose range in float16, and digits in bfloat16.
         with torch.autocast(samples.device.type, enabled=False):
             mel = self.logmel(samples.float(), lengths).transpose(1, 2)
         return Frames(mel, None if lengths is None else n_frames(lengths))
@@ -45,9 +46,11 @@ class StatisticsNetwork(EmotionNetwork):
         mask = valid_mask(counts, values.shape[1]).unsqueeze(-1)  # [B, T, 1]
         n = counts[:, None].float()
         mean = (values * mask).sum(1) / n
+        # Nothing below is trained, so the root of a spread of 0 needs no floor.
         spread = ((values - mean[:, None]) ** 2 * mask).sum(1) / n
         least = values.masked_fill(mask == 0, torch.inf).amin(1)
         greatest = values.masked_fill(mask == 0, -torch.inf).amax(1)
+        # The mask of the later frame: a step into the padding is no change.
         change = (values.diff(dim=1).abs() * mask[:, 1:]).sum(1) / (n - 1)
         return torch.cat([mean, spread.sqrt(), least, greatest, change], 1)
 

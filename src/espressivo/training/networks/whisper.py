@@ -81,6 +81,7 @@ class WhisperEncoder(nn.Module):
         self.blocks = nn.ModuleList(
             Block(width, N_HEADS, dropout) for _ in range(n_layers)
         )
+        # A formula gives the positions, so no file needs to hold them.
         self.register_buffer("positions", sinusoids(LONGEST, width), persistent=False)
 
     def forward(self, mel: Tensor, frames: Tensor | None = None) -> list[Tensor]:
@@ -92,6 +93,8 @@ class WhisperEncoder(nn.Module):
         """
         x = functional.gelu(self.conv1(mel))
         if frames is not None:
+            # The first convolution's bias makes padding non-zero, and the second one's
+            # kernel would carry it into the last valid frame.
             x = x * valid_mask(frames, x.shape[-1]).unsqueeze(1)
         x = functional.gelu(self.conv2(x)).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
@@ -109,6 +112,7 @@ class WhisperEncoder(nn.Module):
 
 def halved(frames: Tensor) -> Tensor:
     """Encoder frames of 20 ms for `frames` mel frames of 10 ms, int64 [B]."""
+    # Rounded up: with stride 2 and padding 1 an odd last frame gets a place.
     return torch.div(frames + 1, 2, rounding_mode="floor")
 
 
@@ -134,4 +138,5 @@ def load_encoder(encoder: WhisperEncoder, path: Path) -> None:
     wanted = encoder.state_dict()
     remedy = "; pass the encoder of Whisper tiny.en"
     require_tensors(stored, wanted, str(path), remedy)
+    # The file may be in half precision, as the one of the recipes is.
     encoder.load_state_dict({name: stored[name].float() for name in wanted})

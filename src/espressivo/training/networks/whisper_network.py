@@ -81,6 +81,7 @@ class WhisperNetwork(EmotionNetwork):
         else:
             states = self._encode(values.transpose(1, 2), counts)
             counts = None if counts is None else halved(counts)
+        # In float32, also of states from the float16 cache or from autocast.
         average = self.average([state.float() for state in states])
         if counts is None:
             return average, None
@@ -100,6 +101,7 @@ class WhisperNetwork(EmotionNetwork):
 
     def fit(self, batches: Iterable[Frames]) -> None:
         """Fit the embedding's zero and one to the encoder as it starts."""
+        # One row per clip fits in memory; HuBERT, with all frames, has to merge sums.
         rows = [self.pooled(frames).float() for frames in batches]
         self.standardize.fit(torch.cat(rows))
 
