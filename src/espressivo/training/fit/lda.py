@@ -68,8 +68,10 @@ def fit_lda(
     within = (centred * weight[:, None]).T @ centred
     classes = means.mean(0)  # [C, width]
     noise = within + interaction * _interaction_covariance(means)
+    # A share of each dimension's own scatter, so that its scale has no effect.
     noise += ridge * np.diag(within.diagonal())
     directions = np.linalg.solve(noise, classes.T).T
+    # Gaussian log densities without the term that all classes share.
     return directions, -0.5 * (classes * directions).sum(1)
 
 
@@ -105,7 +107,7 @@ def left_out_temperature(
         try:
             weight, bias = fit(embeddings[kept], labels[kept], corpus_of[kept].tolist())
         except TrainingError:
-            continue
+            continue  # without this speaker a corpus lacks a class
         logits.append(embeddings[left] @ weight.T + bias)
         rows.append(left)
     if not rows:
@@ -133,6 +135,7 @@ def _interaction_covariance(means: _Float) -> _Float:
     """Return the covariance [width, width] of the interaction of corpus and class."""
     # The offset of a whole corpus does not count as disagreement.
     offsets = means - means.mean(1, keepdims=True)
+    # As in a two-way analysis of variance: both main effects are removed.
     interaction = (offsets - offsets.mean(0)).reshape(-1, means.shape[-1])
     covariance: _Float = interaction.T @ interaction / len(interaction)
     return covariance

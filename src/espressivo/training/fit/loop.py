@@ -95,6 +95,7 @@ def train_epochs(
     """
     optimizer = make_optimizer(objective, config)
     schedule = make_schedule(optimizer, config, n_steps)
+    # Only float16 needs it: bfloat16 has the exponents of float32.
     scaler = torch.amp.GradScaler(enabled=precision == torch.float16)
     parts = {
         "objective": objective,
@@ -102,8 +103,10 @@ def train_epochs(
         "schedule": schedule,
         "scaler": scaler,
     }
+    # Listed once: `blocks` leaves out parameters that `head_epochs` freezes later.
     encoder = [p for block in objective.network.blocks() for p in block]
     step = _Step(objective, config, precision, scaler, encoder)
+    # After `_Step`, which copies the initial weights, not those of the checkpoint.
     state = _resume(checkpoint, parts)
     if state.epochs:
         yield state.epochs
@@ -120,6 +123,7 @@ def train_epochs(
             schedule.step()
         # Losses are fetched once an epoch: fetching each would stall a GPU.
         mean = float(torch.stack(losses).mean())
+        # Before `_save`, so that the last good checkpoint survives.
         if not math.isfinite(mean):
             raise TrainingError(
                 f"the loss of epoch {epoch + 1} is {mean}; lower the learning rate"
@@ -130,7 +134,9 @@ def train_epochs(
         if recall is not None and recall > state.best_recall:
             state.best_recall, state.best_epoch = recall, epoch + 1
             if select:
+                # A state dict refers to the live weights, which the next epoch changes.
                 state.best_weights = copy.deepcopy(objective.state_dict())
+        # Saved before it is reported: no caller logs an epoch that a killed run loses.
         _save(checkpoint, state, parts)
         yield state.epochs
     if select and state.best_weights:
@@ -184,6 +190,7 @@ class _Step:
 def _save(path: Path | None, state: _State, parts: dict[str, Any]) -> None:
     if path is None:
         return
+    # Plain tuples, since `weights_only` loads no classes of ours.
     states = {name: part.state_dict() for name, part in parts.items()}
     plain = vars(state) | {"epochs": [tuple(epoch) for epoch in state.epochs]}
     # torch raises this when it cannot write.

@@ -47,6 +47,7 @@ class Objective(nn.Module):
         self.network = network
         self.config = config
         weights = torch.ones(network.classify.out_features) if alpha is None else alpha
+        # Not persistent: the class weights follow from the clips on every start.
         self.register_buffer("alpha", weights, persistent=False)
         self.adversary = None
         if config.adversary:
@@ -60,6 +61,7 @@ class Objective(nn.Module):
         network, config = self.network, self.config
         enabled = precision != torch.float32
         kind = batch.target.device.type
+        # Only the embedding is in half precision; logits and loss are float32.
         with torch.autocast(kind, precision if enabled else None, enabled=enabled):
             embedding = network.embedding(batch.frames)
         logits = network.classify(network.dropout(embedding.float()))
@@ -68,6 +70,8 @@ class Objective(nn.Module):
         )
         if self.adversary is not None:
             guess = self.adversary(reverse_gradient(embedding.float()))
+            # Added, not subtracted: the adversary itself descends, and the reversal
+            # turns the sign for the network alone.
             loss = loss + config.adversary * functional.cross_entropy(
                 guess, batch.speaker
             )

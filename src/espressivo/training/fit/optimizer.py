@@ -68,11 +68,13 @@ def rate_share(config: TrainingConfig, n_steps: int) -> Callable[[int], float]:
 
     def share(step: int) -> float:
         if step < rising:
+            # From 1: at a rate of 0 the first step would be wasted.
             return (step + 1) / rising
         if config.schedule == "cosine":
             done = (step - rising) / max(1, total - rising)
             return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         if config.schedule == "steps":
+            # `decay_from` counts epochs from 1.
             late = step // n_steps + 1 - config.decay_from
             n_down = late // config.decay_every + 1 if late >= 0 else 0
             return math.exp(-config.decay * n_down)

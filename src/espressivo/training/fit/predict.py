@@ -34,6 +34,7 @@ def apply_to_clips(
     rows: NDArray[np.float32] | None = None
     with torch.no_grad():
         for step, batch in zip(steps, batches.load(steps), strict=True):
+            # float() first: numpy has no bfloat16.
             found = function(batch.frames).float().cpu().numpy()
             if rows is None:
                 rows = np.zeros((len(batches.labels), found.shape[1]), np.float32)

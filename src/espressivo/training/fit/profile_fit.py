@@ -73,6 +73,7 @@ def fit_profile_classifier(
     axes, limit = _fit_distances(rows, corpus, speaker)
     return ProfileClassifier(
         plain=np.asarray(plain, np.float64),
+        # Back to the scale of the embeddings that `model.onnx` returns.
         weight=weight / scale,
         bias=bias,
         origin=np.asarray(origin) * scale,
@@ -156,6 +157,7 @@ def _fit_both(
     )
     regression = LogisticRegression(C=config.strength, max_iter=2000)
     groups = np.char.add(corpora.astype(str), labels.astype(str)).tolist()
+    # Their sum is N, since scikit-learn's C weighs the sum of losses, not the mean.
     weights = len(labels) * balanced_weights(groups, total=1.0)
     regression.fit(centred, labels, sample_weight=weights)
     return [
@@ -172,6 +174,7 @@ def _with_all_emotions(
     index = _index(speakers)
     found = np.zeros((int(index.max()) + 1, n_classes), bool)
     found[index, labels] = True
+    # A mean without one emotion would be a baseline of the other three.
     complete: NDArray[np.bool_] = found.sum(1) == n_classes
     if complete.sum() < _FEWEST:
         raise TrainingError(
@@ -205,9 +208,11 @@ def _fit_distances(
             # A recording must not be part of the mean it is compared with.
             others = (rows[own].sum(0) - rows[own]) / max(1, len(own) - 1)
             squared = (((rows[own] - others) @ axes.T) ** 2).mean(1)
+            # As in `ProfileClassifier.distances`, for a mean of one recording less.
             distances[own] = squared * (len(own) - 1) / len(own)
     axes = speaker_axes(rows, corpora, speakers)
     order = np.argsort(distances)
     mass = np.cumsum(_corpus_weights(corpora)[order])
+    # The least distance that all but 2 % of the mass does not exceed.
     at = int(np.searchsorted(mass, (1 - SUSPICION) * mass[-1]))
     return axes, float(distances[order][min(at, len(order) - 1)])

@@ -96,6 +96,7 @@ class ProfileClassifier:
         trust, even = self.trust(count, features)
         offset = self.discount * (1 - even) * (shares @ self.offsets)
         baseline = trust * (mean - self.origin - offset)
+        # Up to a constant per row, which the softmax ignores, these are the logits.
         logits = np.log(np.maximum(plain, LEAST))
         logits = logits - baseline @ self.plain.T / temperature
         centred = embeddings - self.origin - baseline
@@ -110,6 +111,7 @@ class ProfileClassifier:
         shares = np.asarray(features[:, width:-1], np.float64)
         undecided = np.asarray(features[:, -1:], np.float64)
         whole = -(shares * np.log(np.maximum(shares, LEAST))).sum(1, keepdims=True)
+        # No more information is possible than this: log C less a window's mean entropy.
         possible = np.maximum(np.log(n_emotions) - undecided, LEAST_INFORMATION)
         even = np.clip((whole - undecided) / (self.spread * possible), 0, 1)
         beyond = np.maximum(np.asarray(count, np.float64) - 1, 0)
@@ -124,6 +126,7 @@ class ProfileClassifier:
         """Return distances of embeddings [B, width] from profiles, float64 [B, 1]."""
         n = np.asarray(count, np.float64)
         squared = (np.asarray(embeddings - mean, np.float64) @ self.axes.T) ** 2
+        # The mean of n windows varies too, by 1 / n of the variance of one window.
         distances: _Float = squared.mean(1, keepdims=True) * n / (n + 1)
         return distances
 
@@ -131,6 +134,8 @@ class ProfileClassifier:
         """Write a safetensors file."""
         from safetensors.numpy import save_file  # noqa: PLC0415 - with torch, slow
 
+        # C order, since safetensors stores the bytes as they lie, and `axes` is the
+        # transpose of a solution.
         arrays = {
             name: np.array(value, np.float64, order="C")
             for name, value in asdict(self).items()

@@ -83,15 +83,19 @@ def speaker_axes(
     means = np.stack([rows[index == i].mean(0) for i in range(len(names))])
     inside = (rows - means[index]) / np.sqrt(counts[index] * len(names))[:, None]
     within = inside.T @ inside
+    # A microphone moves all speakers of a corpus: only differences within it count.
     corpus = corpora[first]
     apart = means - np.stack([means[corpus == c].mean(0) for c in corpus])
     between = apart.T @ apart / len(names)
+    # The last term keeps the factorization possible where a dimension is constant.
     noise = within + _RIDGE * np.diag(within.diagonal()) + 1e-9 * np.eye(len(within))
     # Whitened by the noise, the directions are plain principal components.
     lower = np.linalg.cholesky(noise)
     half = np.linalg.solve(lower, between)
     _, vectors = np.linalg.eigh(np.linalg.solve(lower, half.T))
+    # Each corpus mean that was subtracted takes one degree of freedom.
     n_axes = max(1, min(_N_AXES, len(names) - len(set(corpus.tolist()))))
+    # `eigh` sorts eigenvalues in ascending order.
     axes = np.linalg.solve(lower.T, vectors[:, ::-1][:, :n_axes]).T
     scatter = np.einsum("aw,wv,av->a", axes, within, axes)
     return np.asarray(axes / np.sqrt(np.maximum(scatter, 1e-12))[:, None])
