@@ -1,4 +1,4 @@
-"""A Ray cluster of this machine, for a benchmark alone."""
+"""Private Ray cluster on this machine, started and ended by the benchmark."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ _PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One that runs.
+    """A running Ray cluster.
 
     Attributes:
-        environment: The variables by which a command finds it.
-        pid: The process above all of its processes.
+        environment: Environment variables with which a command joins the cluster.
+        pid: Process id of `ray start`, the ancestor of all processes of the cluster.
     """
 
     environment: dict[str, str]
     pid: int
 
     def kill_worker(self, _pid: int) -> bool:
-        """Kill a process that does a task, and the child that it works with.
+        """Kill a process that runs a task, and the child process that it works with.
 
         Args:
-            _pid: Of the command, which is not above them.
+            _pid: Process id of the command, which is not the parent of workers; unused.
 
         Returns:
-            Whether there was one.
+            Whether a running one was found.
         """
         for pid in descendants(self.pid):
             if command_line(pid).startswith(b"ray::_do_shard"):
@@ -62,12 +62,12 @@ class Cluster:
 
 @contextmanager
 def cluster(n_cores: int) -> Iterator[Cluster]:
-    """Start a head, and end it with all that is below it.
+    """Start a head node, yield the cluster, and end all of its processes.
 
-    Not by `ray stop`, which ends every cluster of the machine.
+    Processes are ended by id, since `ray stop` ends every cluster of the machine.
 
     Args:
-        n_cores: How many tasks it does at once.
+        n_cores: Number of tasks that run at the same time.
     """
     port = _free_port()
     ray = Path(sys.executable).with_name("ray")
@@ -77,7 +77,7 @@ def cluster(n_cores: int) -> Iterator[Cluster]:
     argv += [f"--object-store-memory={200 * 10**6}"]
     ours = {
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "token",  # it listens on all addresses
+        "RAY_AUTH_MODE": "token",  # Ray listens on all addresses
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
     }
     with TemporaryDirectory(prefix="ray-") as folder:

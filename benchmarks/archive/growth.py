@@ -1,9 +1,10 @@
-"""What of an archive grows with its size, and what a codec costs (Linux).
+"""Costs of an archive that grow with its size, and costs of decoding (Linux).
 
     python benchmarks/archive/growth.py
 
-The list of a million recordings; the processor time of the process that hands out and
-writes, a recording; the size of tables; decoding, by codec.
+Measured are time and memory of a list of a million recordings; the processor time per
+recording of the process that hands out recordings and writes tables; the size of the
+tables; and the time of decoding by codec.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _TIMES = 3
 
 
 def main() -> None:
-    """Measure all, and print it."""
+    """Measure everything and print it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -69,9 +70,9 @@ def _list_many(manifest: Path) -> None:
 
 
 def _hand_out(args: argparse.Namespace, folder: Path) -> None:
-    """Print what the process that hands out takes, less what it takes for two."""
+    """Print the processor time of the parent process, less that for two recordings."""
     cpu_s: list[float] = []
-    for n in (2, 2, args.n):  # the first also imports
+    for n in (2, 2, args.n):  # the first run includes imports, and is not used
         out = folder / f"out-{len(cpu_s)}"
         items = sample(args.recordings, n, 0)
         manifest = write_manifest(folder / f"{len(cpu_s)}.csv", items)

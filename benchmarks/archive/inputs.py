@@ -25,7 +25,13 @@ RATE = 16_000
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of a manifest; `way` says in which way it is broken, if it is."""
+    """One line of a manifest.
+
+    Attributes:
+        id: Unique id.
+        path: Path of the recording.
+        way: Kind of defect, a key of `WAYS`; None for an intact recording.
+    """
 
     id: str
     path: Path
@@ -33,10 +39,10 @@ class Item:
 
 
 def sample(recordings: Path, n: int, seed: int) -> list[Item]:
-    """Take n recordings of a folder, evenly spread over their paths.
+    """Draw n recordings of a folder, evenly spread over the sorted paths.
 
-    Of every n-th part of the sorted paths one is drawn; where n is more than there
-    are, some are taken again under another id.
+    The paths are divided into n equal parts, and one recording is drawn from each.
+    Where the folder holds fewer than n, some are repeated under another id.
     """
     entries = find_entries(recordings)
     draws = np.arange(n) + np.random.default_rng(seed).random(n)
@@ -47,12 +53,12 @@ def sample(recordings: Path, n: int, seed: int) -> list[Item]:
 
 
 def break_some(items: Sequence[Item], folder: Path, seed: int) -> list[Item]:
-    """Put a broken file in the place of every tenth item on average, each way in turn.
+    """Replace a random tenth of the items with broken files, each defect in turn.
 
     Args:
-        items: Good ones.
-        folder: Where the broken ones are made, each in a folder of its own.
-        seed: Of which they are, and of what is in them.
+        items: Intact recordings.
+        folder: Folder for the broken files, each in a subfolder of its own.
+        seed: Seed that draws the replaced items and the contents.
     """
     rng = np.random.default_rng([seed, 1])
     mixed = list(items)
@@ -68,7 +74,7 @@ def break_some(items: Sequence[Item], folder: Path, seed: int) -> list[Item]:
 
 
 def write_manifest(path: Path, items: Sequence[Item]) -> Path:
-    """Write a table of ids and paths, and return where."""
+    """Write a manifest of ids and paths, and return its path."""
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["id", "path"])
@@ -114,7 +120,7 @@ def _film(path: Path, _rng: np.random.Generator) -> None:
 
 
 def _nan(path: Path, rng: np.random.Generator) -> None:
-    """Write 2 s of noise, a tenth of a second of which is no number."""
+    """Write 2 s of noise in which 0.1 s is NaN."""
     samples = (0.1 * rng.standard_normal(2 * RATE)).astype(np.float32)
     start = int(rng.integers(len(samples) - RATE // 10))
     samples[start : start + RATE // 10] = np.nan
@@ -156,4 +162,4 @@ WAYS: dict[str, tuple[str, Callable[[Path, np.random.Generator], None]]] = {
     "link to itself": ("loop.wav", _loop),
     "directory": ("directory.wav", _directory),
 }
-"""What is wrong -> the file's name, and what makes it."""
+"""Kind of defect -> (name of the file, function that writes it)."""

@@ -1,4 +1,4 @@
-"""Kill the command and its workers at random times; tables have to come out equal."""
+"""Kill the command and its workers at random, and compare the finished tables."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
 
 OPTIONS = ("--workers", 2, "--shard-size", 8)
 DELAY_S = (0.05, 3.0)
-"""From a start, or from the kill before, to a kill."""
+"""Range of the delay before a kill, from the start or from the previous kill."""
 TARGETS = {"the command": 0.6, "a worker": 0.3, "all at once": 0.1}
 _ORPHANED_S = 10.0
 _UNDISTURBED_S = 600.0
-"""Until a command that nobody kills any more is taken to hang."""
+"""Time after the last kill at which the command counts as hanging."""
 
 
 class Killer:
-    """Draws whom to kill and when, and does it.
+    """Draws targets and times of kills, and kills.
 
     Args:
-        n: How many kills.
-        seed: Of targets and times.
-        n_whole: Parts of the tables when they are finished.
-        on_kill: Called after every one.
+        n: Number of kills.
+        seed: Seed that draws targets and times.
+        n_whole: Number of parts of the finished tables.
+        on_kill: Callback, called after every kill.
 
     Attributes:
-        targets: That are still to be killed, in their order.
-        found: How many were killed by target, by phase, and what else happened.
-        problems: Workers that outlived their command.
+        targets: Remaining targets, in order.
+        found: Counts of kills by target and by phase, and other counts.
+        problems: Descriptions of workers that outlived their command.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Killer:
         self.problems: list[str] = []
 
     def disturb(self, process: Popen[str], out: Path) -> int | None:
-        """Kill while it runs; return its exit code, None if it was killed itself."""
+        """Kill while the command runs; return its exit code, None if it was killed."""
         n_begun, lost_one = n_parts(out), False
         while (target := self._next(lost_one=lost_one)) is not None:
             if not _waited(process, self._rng.uniform(*DELAY_S)):
@@ -92,19 +92,19 @@ class Killer:
             return process.wait(_UNDISTURBED_S)
         except TimeoutExpired:
             process.kill()
-            return process.wait()  # which is no exit code that it may have
+            return process.wait()  # -SIGKILL, which counts as a wrong exit code
 
     def _next(self, *, lost_one: bool) -> str | None:
-        """Return whom to kill next.
+        """Return the next target.
 
-        A start loses one worker at most: a recording that is hit twice is given up, as
-        documented, and the tables would say so.
+        At most one worker is killed per start: a recording whose worker dies twice is
+        listed as a failure, as documented, and the tables would differ.
         """
         allowed = (t for t in self.targets if not (lost_one and t == "a worker"))
         return next(allowed, None)
 
     def _strike(self, target: str, process: Popen[str], workers: list[int]) -> bool:
-        """Kill; tell whether what was to be killed had been running."""
+        """Kill the target; return whether it was running."""
         if target == "a worker":
             return bool(workers) and kill(int(self._rng.choice(workers)))
         process.kill()
@@ -136,10 +136,14 @@ class Killer:
 
 
 def kills(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Kill until that many kills were made and the tables begun last are finished.
+    """Restart and kill the command until all kills are done and the tables finished.
+
+    Args:
+        args: Parsed command line.
+        folder: Folder for broken files and tables.
 
     Returns:
-        What was found, `problems` among it.
+        Figures as JSON, with the list `problems`.
     """
     good = sample(args.recordings, args.n, args.seed)
     items = break_some(good, folder / "broken", args.seed)
@@ -182,7 +186,7 @@ def _wrong(undisturbed: Run, n: int) -> list[str]:
 def _finished(
     manifest: Path, out: Path, killer: Killer, code: int
 ) -> tuple[int, list[str]]:
-    """Start until it ends by itself; return how often that was, and what is wrong."""
+    """Start until the command exits by itself; return starts and problems."""
     n_starts, times = 0, dict[str, int]()
     while True:
         n_starts += 1
@@ -203,13 +207,13 @@ def _finished(
 
 
 def _times(out: Path) -> dict[str, int]:
-    """Return when finished parts were written, by name."""
+    """Return the modification times of finished parts, by name."""
     parts = out.glob("recordings/part-*.parquet")
     return {part.name: part.stat().st_mtime_ns for part in parts}
 
 
 def _waited(process: Popen[str], seconds: float) -> bool:
-    """Wait; tell whether the process still runs."""
+    """Wait; return whether the process still runs."""
     end = time.monotonic() + seconds
     while is_running(process.pid) and time.monotonic() < end:
         time.sleep(0.005)

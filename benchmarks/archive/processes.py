@@ -1,4 +1,4 @@
-"""The command `espressivo archive` as a process: run, watch, kill, compare (Linux)."""
+"""Run `espressivo archive` as a process, kill it, compare its tables (Linux)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A command that has ended.
+    """Result of a command that has ended.
 
     Attributes:
-        code: Its exit code, negative where a signal ended it.
-        wall_s: From start to exit, in seconds.
-        cpu_s: Processor time of it and of its workers, in seconds.
-        told: What it wrote to stderr.
+        code: Exit code; negative if a signal ended the command.
+        wall_s: Seconds from start to exit.
+        cpu_s: Processor seconds of the command and its workers.
+        told: Text that the command wrote to stderr.
     """
 
     code: int
@@ -44,14 +44,14 @@ def begun(
     errors: IO[str],
     ray: dict[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start the command; it is killed where it has not ended when this does.
+    """Start the command and yield its process; kill it at exit if it still runs.
 
     Args:
-        source: A manifest.
-        out: Where the tables go.
-        options: More of the command line.
-        errors: Takes its stderr.
-        ray: Variables by which `--engine ray` finds a cluster.
+        source: Manifest of the recordings.
+        out: Folder of the tables.
+        options: Further arguments of the command line.
+        errors: File that receives stderr.
+        ray: Environment variables with which `--engine ray` joins a cluster.
     """
     argv = [sys.executable, "-m", "espressivo", "archive", str(source)]
     argv += ["--out", str(out), *map(str, options)]
@@ -78,11 +78,11 @@ def run(
     """Run the command to its end.
 
     Args:
-        source: A manifest.
-        out: Where the tables go.
-        options: More of the command line.
-        ray: Variables by which `--engine ray` finds a cluster.
-        meanwhile: Called with the process id once it has started.
+        source: Manifest of the recordings.
+        out: Folder of the tables.
+        options: Further arguments of the command line.
+        ray: Environment variables with which `--engine ray` joins a cluster.
+        meanwhile: Callback, called with the process id once the command has started.
     """
     with TemporaryFile("w+") as errors:
         begin = time.perf_counter()
@@ -97,37 +97,37 @@ def run(
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process is there and has not ended."""
-    # What has ended may wait for a parent that asks how.
+    """Return whether a process exists and has not ended."""
+    # A zombie (Z) has ended, and remains until its parent reads the exit status.
     return _stat(pid)[:1] not in ([], ["Z"], ["X"])
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the processes below a process, those above before those below."""
+    """Return the descendants of a process, parents before children."""
     below: dict[int, list[int]] = {}
     for name in (path.name for path in Path("/proc").glob("[0-9]*")):
         if stat := _stat(int(name)):
             below.setdefault(int(stat[1]), []).append(int(name))
     found = [pid]
-    for one in found:  # which grows meanwhile
+    for one in found:  # the list grows while it is read: breadth first
         found += below.get(one, [])
     return found[1:]
 
 
 def command_line(pid: int) -> bytes:
-    """Return what a process was started as, or calls itself."""
+    """Return the command line of a process, or the title that it has set."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
 
 
 def workers_of(pid: int) -> list[int]:
-    """Return the processes that a command analyses with."""
+    """Return the worker processes of a command."""
     return [one for one in descendants(pid) if b"spawn_main" in command_line(one)]
 
 
 def kill(pid: int) -> bool:
-    """Kill a process; tell whether it was running."""
+    """Kill a process; return whether it was running."""
     alive = is_running(pid)
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
@@ -135,7 +135,7 @@ def kill(pid: int) -> bool:
 
 
 def ended(pids: list[int], patience_s: float) -> list[int]:
-    """Wait for processes to end; return those that have not when patience is over."""
+    """Wait for processes to end; return those that still run after `patience_s`."""
     last = time.monotonic() + patience_s
     while (left := [pid for pid in pids if is_running(pid)]) and (
         time.monotonic() < last
@@ -145,7 +145,10 @@ def ended(pids: list[int], patience_s: float) -> list[int]:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory that a process and those below it hold, shared pages each."""
+    """Return the resident bytes of a process and its descendants, in sum.
+
+    Pages that several processes share are counted in each.
+    """
     total = 0
     for one in (pid, *descendants(pid)):
         with suppress(OSError):
@@ -154,12 +157,12 @@ def resident_bytes(pid: int) -> int:
 
 
 def n_parts(out: Path) -> int:
-    """Return how many parts of the tables are finished."""
+    """Return the number of finished parts."""
     return sum(1 for _ in out.glob("recordings/part-*.parquet"))
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """Return everything in an archive by name, but for the lock that stays there."""
+    """Return the content of every file of an archive by name, without the lock file."""
     return {
         path.relative_to(out).as_posix(): path.read_bytes()
         for path in sorted(out.rglob("*"))
@@ -168,7 +171,7 @@ def contents(out: Path) -> dict[str, bytes]:
 
 
 def differences(out: Path, reference: dict[str, bytes]) -> list[str]:
-    """Say in what an archive is not the reference, a line a file."""
+    """Return one line for each file in which an archive differs from the reference."""
     found = contents(out)
     return [
         *(f"{out.name}: {name} is missing" for name in reference.keys() - found.keys()),
@@ -185,7 +188,7 @@ def differences(out: Path, reference: dict[str, bytes]) -> list[str]:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return a process's state, parent and more; nothing where it is gone."""
+    """Return state, parent and further fields of a process; empty if it is gone."""
     with suppress(OSError):
         text = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
         return text.rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""What a note costs, as a function of its length: real speech, Opus at 24 kbit/s."""
+"""Cost per note by its length: real speech in Opus at 24 kbit/s."""
 
 from __future__ import annotations
 
@@ -24,17 +24,21 @@ if TYPE_CHECKING:
 
 LENGTHS_S = (5, 15, 30, 60, 300)
 _FILES = 20
-"""Different notes of a length, which manifests name again and again."""
+"""Number of different notes per length; manifests repeat them under other ids."""
 _SPEECH_MINUTES = 15
-"""Of which notes are cut."""
+"""Length of the speech from which notes are cut."""
 _STARTS = 3
 
 
 def rates(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Time two workers on notes of several lengths; print a table and a line's fit.
+    """Time two workers on notes of several lengths; print a table and a linear fit.
+
+    Args:
+        args: Parsed command line.
+        folder: Folder for notes and tables.
 
     Returns:
-        What was found, `problems` among it.
+        Figures as JSON, with the list `problems`.
     """
     with Progress(transient=True) as bar:
         task = bar.add_task("runs", total=_STARTS + len(LENGTHS_S))
@@ -57,10 +61,15 @@ def rates(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 class Runs:
-    """Runs on notes that are cut out of speech [samples] at 16 kHz.
+    """Runs of the command on notes that are cut out of speech.
+
+    Args:
+        folder: Folder for notes and tables.
+        speech: Mono [samples] at 16 kHz.
+        on_run: Callback, called after every run.
 
     Attributes:
-        problems: Of runs that failed.
+        problems: Descriptions of runs that failed.
     """
 
     def __init__(
@@ -70,7 +79,7 @@ class Runs:
         self._folder, self._speech, self._on_run = folder, speech, on_run
 
     def run(self, length_s: int, n: int) -> Run:
-        """Analyse n notes of a length, some of them again and again under other ids."""
+        """Analyse n notes of a length; notes repeat under other ids beyond `_FILES`."""
         folder = Path(mkdtemp(dir=self._folder))
         notes = [
             write_opus(folder / f"{i:02}.ogg", self._note(i, length_s))
@@ -86,13 +95,13 @@ class Runs:
         return done
 
     def _note(self, i: int, length_s: int) -> NDArray[np.float32]:
-        """Return one of the notes, which begin evenly spread over the speech."""
+        """Return note i; the starts of all notes are evenly spread over the speech."""
         start = i * _SPEECH_MINUTES * 60 * RATE // _FILES
         return self._speech[start : start + length_s * RATE]
 
 
 def write_opus(path: Path, signal: NDArray[np.float32]) -> Path:
-    """Write [samples] at 16 kHz as Opus of 24 kbit/s, as voice notes are."""
+    """Write mono [samples] at 16 kHz as Opus of 24 kbit/s, usual for voice notes."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libopus", rate=RATE, layout="mono")
         stream.bit_rate = 24_000
@@ -106,7 +115,7 @@ def write_opus(path: Path, signal: NDArray[np.float32]) -> Path:
 
 
 def _fit(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Fit core_ms = a_ms + b_ms_per_s * length_s, so that relative errors are least."""
+    """Fit core_ms = a_ms + b_ms_per_s * length_s, by least squared relative errors."""
     lengths = np.array([row["length_s"] for row in rows])
     costs = np.array([row["core_ms"] for row in rows])
     b, a = np.polyfit(lengths, costs, 1, w=1 / costs)

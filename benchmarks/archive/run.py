@@ -1,17 +1,17 @@
-"""`espressivo archive`: broken files, kills, engines, and what a note costs (Linux).
+"""Benchmarks of `espressivo archive`: broken files, kills, engines, rates (Linux).
 
     python benchmarks/archive/run.py broken --n 2000 --json broken.json
     python benchmarks/archive/run.py kills --n 500 --kills 200 --json kills.json
     python benchmarks/archive/run.py engines --n 2000 --rounds 3 --json engines.json
     python benchmarks/archive/run.py rates --n 300 --json rates.json
 
-All run the command itself, on a manifest of real recordings of a folder. `broken`: a
-tenth of them is broken in twelve ways; each has to be a row, and memory flat. `kills`:
-the command and its workers are killed at random until the tables are finished, which
-have to be those of an undisturbed run, to the byte. `engines`: recordings a second with
-one worker, with two and on a Ray cluster of this machine, also when a worker is killed.
-`rates`: what a note costs, by its length. The exit code is 1 where something is not as
-it has to be.
+All of them run the command itself on a manifest of real recordings. `broken`: a tenth
+of the recordings is broken in twelve ways; each must be one row, and memory is
+measured. `kills`: the command and its workers are killed at random until the tables are
+finished; these must equal the tables of an undisturbed run, byte for byte. `engines`:
+recordings per second with one worker, with two, and on a Ray cluster of this machine,
+also when a worker is killed. `rates`: cost per note by its length. The exit code is 1
+if tables or exit codes are wrong.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _COMMANDS = {"broken": broken, "kills": kills, "engines": engines, "rates": rate
 
 
 def main() -> None:
-    """Run one of the benchmarks; print what it finds, and what is wrong with it."""
+    """Run one of the benchmarks; print its figures and its problems."""
     args = _arguments()
-    # Whoever ends this ends its commands and its cluster too.
+    # SIGTERM would skip the `finally` blocks that end commands and cluster.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with TemporaryDirectory(prefix="espressivo-archive-") as folder:
         found = _COMMANDS[args.what](args, Path(folder))
@@ -67,7 +67,7 @@ def _arguments() -> argparse.Namespace:
     for name, n in n_default.items():
         one = parsers[name] = commands.add_parser(name)
         what = (
-            "notes of 30 s; of other lengths as long together"
+            "notes of 30 s; other lengths get the same total duration"
             if name == "rates"
             else "recordings"
         )
@@ -75,9 +75,7 @@ def _arguments() -> argparse.Namespace:
             "--n", type=int, default=n, help=f"how many {what} (%(default)s)"
         )
         one.add_argument("--seed", type=int, default=0)
-        one.add_argument(
-            "--json", type=Path, metavar="FILE", help="write what was found"
-        )
+        one.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
         if name != "rates":
             one.add_argument(
                 "--recordings",

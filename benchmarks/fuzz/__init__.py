@@ -1,1 +1,1 @@
-"""Mutated recordings and models."""
+"""Fuzzing of `analyze` with mutated recordings and model folders."""

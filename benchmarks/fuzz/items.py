@@ -1,4 +1,4 @@
-"""What the fuzzer feeds: recordings and model folders, mutated, and what came of it."""
+"""Items of the fuzzer: mutated recordings and model folders, and their outcome."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EXTREMES = np.array([0, 1, 0x7F, 0x80, 0xFF], np.uint8)
 
 
 def make_seeds(folder: Path) -> None:
-    """Write the recordings that are mutated: a second of speech in every format."""
+    """Write the seeds of the mutation: one second of speech in every format."""
     if folder.exists():
         return
     sys.path.insert(0, str(ROOT))
@@ -44,7 +44,7 @@ def make_seeds(folder: Path) -> None:
 
 
 def mutated_recording(seeds: Path, to: Path, seed: int, index: int) -> Path:
-    """Write item `index` and return its path."""
+    """Write the mutated recording `index` of a seed, and return its path."""
     rng = np.random.default_rng([seed, index])
     files = sorted(seeds.iterdir())
     file = files[int(rng.integers(len(files)))]
@@ -56,9 +56,10 @@ def mutated_recording(seeds: Path, to: Path, seed: int, index: int) -> Path:
 
 
 def mutated_model(_seeds: Path, to: Path, seed: int, index: int) -> Path:
-    """Write a model folder of which one file is mutated, and return its path.
+    """Write a model folder with one mutated file, and return its path.
 
-    Every other one of a graph is signed anew, as somebody who means harm would do it.
+    For half of the mutated graphs the hash in the card is updated, as an attacker would
+    do it; otherwise the hash check would reject every graph.
     """
     rng = np.random.default_rng([seed, index, 1])
     shutil.rmtree(to, ignore_errors=True)
@@ -75,7 +76,16 @@ def mutated_model(_seeds: Path, to: Path, seed: int, index: int) -> Path:
 
 
 def try_item(kind: str, path: Path) -> tuple[str, str]:
-    """Analyse; return `report`, `error` (one of ours) or `crash`, and what was told."""
+    """Analyse an item; return its outcome and the message.
+
+    Args:
+        kind: `recordings` or `models`.
+        path: Recording or model folder.
+
+    Returns:
+        `report`, `error` (an `EspressivoError`) or `crash` (any other exception); and
+        the message, in which an error's digits are replaced by zeros.
+    """
     try:
         if kind == "recordings":
             report = _analyzer().analyze(path, name="item")
@@ -86,13 +96,13 @@ def try_item(kind: str, path: Path) -> tuple[str, str]:
         json.loads(report.to_json())
     except EspressivoError as error:
         return "error", _kind_of(str(error))
-    except Exception as error:  # noqa: BLE001 - that is what is looked for
+    except Exception as error:  # noqa: BLE001 - these are the findings
         return "crash", f"{type(error).__name__}: {error}"
     return "report", "with warnings" if report.warnings else ""
 
 
 def _kind_of(message: str) -> str:
-    """Return a message without what differs from item to item."""
+    """Return a message without its path and digits, which differ between items."""
     text = message.split(": ", 1)[-1]
     return "".join("0" if letter.isdigit() else letter for letter in text)[:100]
 
@@ -109,7 +119,7 @@ def _signal() -> np.typing.NDArray[np.float32]:
 
 def _mutated(content: bytes, other: bytes, rng: np.random.Generator) -> bytes:
     data = np.frombuffer(content, np.uint8).copy()
-    # Half of it in the first part, where containers say what they are.
+    # Half of the mutations hit the first bytes, which hold the container's headers.
     reach = len(data) if rng.integers(2) else min(len(data), 512)
     for _ in range(int(rng.integers(1, 6))):
         at = int(rng.integers(max(1, min(reach, len(data)))))

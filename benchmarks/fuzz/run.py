@@ -1,10 +1,10 @@
-"""Mutated recordings and model folders through `analyze`: no crash, no hang, no excess.
+"""Fuzz `analyze` with mutated recordings and model folders: crashes, hangs, memory.
 
     python benchmarks/fuzz/run.py recordings --n 100000 --json recordings.json
     python benchmarks/fuzz/run.py models --n 10000 --json models.json
 
-Item i of a seed is always the same bytes, so that `--first i --n 1 --keep DIR` makes it
-again. Items run in processes of their own, which are ended when one takes 10 s.
+Item i of a seed always has the same bytes, so that `--first i --n 1 --keep DIR` writes
+it again. Items run in a separate process, which is killed if one of them takes 10 s.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MAKE = {"recordings": mutated_recording, "models": mutated_model}
 
 
 def main() -> None:
-    """Run items, or be the process that runs them."""
+    """Run items in worker processes, or act as a worker (`--worker`)."""
     args = _arguments()
     if args.worker:
         _work(args)
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def _run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Run all items in a process, and in another one after each that ended it."""
+    """Run all items in one process; start another after each item that ended it."""
     from rich.progress import track  # noqa: PLC0415
 
     items = _items(args, folder)
@@ -96,11 +96,11 @@ def _items(args: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
 def _followed(
     process: subprocess.Popen[str], words: IO[str], index: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield what a process tells of its items; the last may be that it ended."""
+    """Yield the outcomes that a process reports; the last may be that it ended."""
     assert process.stdout is not None
     waiting = selectors.DefaultSelector()
     waiting.register(process.stdout, selectors.EVENT_READ)
-    patience_s = PATIENCE_S + 20.0  # the first waits for the imports
+    patience_s = PATIENCE_S + 20.0  # the first item includes the imports
     while True:
         if not waiting.select(patience_s):
             process.kill()
@@ -127,7 +127,7 @@ def _ended(index: int, outcome: str, told: str) -> dict[str, Any]:
 
 
 def _work(args: argparse.Namespace) -> None:
-    # What libraries print must not be taken for ours.
+    # Output of C libraries goes to stderr, so that stdout holds JSON lines only.
     ours = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for index in range(args.first, args.first + args.n):

@@ -1,4 +1,4 @@
-"""Time against predictions that change: a mark per variant, its area the file size."""
+"""Figure of the variants: time against changed predictions; mark area is file size."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Annotation
 
-_LARGEST = 350.0  # points squared, of the panel's largest file
+_LARGEST = 350.0  # area of the mark of a panel's largest file, in points squared
 _SHARES = (0, 1, 2, 5, 10, 20, 50)
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Draw a panel a network into `path`."""
+    """Draw one panel per network into `path`."""
     models = results["models"]
     figure = canvas(0.4 + 5.2 * len(models), 4.8)
     axes = figure.subplots(1, len(models), squeeze=False)[0].tolist()
@@ -39,7 +39,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         drawn.append(_panel(ax, study["variants"]))
         headline(ax, f"{model}: {study['n']} recordings nobody trained on", 60)
     axes[0].set_ylabel("predictions that differ from those of fp32 (%)")
-    figure.draw_without_rendering()  # where things are depends on the layout
+    figure.draw_without_rendering()  # computes the layout, on which positions depend
     figure.set_layout_engine("none")
     for ax, labels in zip(axes, drawn, strict=True):
         separate(ax, labels)
@@ -58,7 +58,7 @@ def _panel(ax: Axes, variants: dict[str, Any]) -> list[Annotation]:
             share,
             s=_LARGEST * found["bytes"] / largest,
             color=INK if ours else PALE,
-            marker="o" if ours else "s",  # told apart without colour
+            marker="o" if ours else "s",  # shapes differ for colour-blind readers
             alpha=0.75,
             linewidths=0,
             zorder=3,

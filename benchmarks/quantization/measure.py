@@ -1,4 +1,4 @@
-"""What is measured of every variant, each figure kept as soon as it is there."""
+"""Measurements of every variant, each stored as soon as it is finished."""
 
 from __future__ import annotations
 
@@ -49,19 +49,25 @@ PAIRS = (
     (SEARCHED, DYNAMIC),
     (SEARCHED, OURS_FP32),
 )
-"""Timed against each other too; every variant is timed against the plain graph."""
+"""Pairs that are also timed against each other; all are timed against plain fp32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """How often graphs are timed; no time in WebAssembly when `web` is 0."""
+    """Number of timing rounds in onnxruntime and in WebAssembly (0: not timed)."""
 
     native: int
     web: int
 
 
 class Study:
-    """One network, its variants in a folder, and what was measured of them so far."""
+    """One network with its variants and their stored measurements.
+
+    Args:
+        subject: The trained network.
+        folder: Folder for graphs and measurements.
+        rounds: Number of timing rounds.
+    """
 
     def __init__(self, subject: Subject, folder: Path, rounds: Rounds) -> None:
         self._subject, self._folder, self._rounds = subject, folder, rounds
@@ -69,11 +75,11 @@ class Study:
 
     @property
     def names(self) -> list[str]:
-        """Of all variants there are."""
+        """Names of all variants."""
         return list(self._makers)
 
     def measure(self, names: list[str]) -> Iterator[str]:
-        """Make and measure these variants, saying what comes next."""
+        """Write and measure these variants; yield a description before each step."""
         for name in dict.fromkeys([PLAIN, *names]):
             yield f"{name}: making it"
             self._make(name)
@@ -88,7 +94,7 @@ class Study:
                     timed(name, other)
 
     def results(self, names: list[str]) -> dict[str, Any]:
-        """Return every figure of these variants, all of which were measured."""
+        """Return every figure of these variants, which must have been measured."""
         speakers = [u.speaker for u in self._judges]
         return {
             "n": len(speakers),
@@ -98,7 +104,7 @@ class Study:
         }
 
     def path(self, name: str) -> Path:
-        """Return where a variant's graph is."""
+        """Return the path of a variant's graph."""
         return self._folder / re.sub(r"\W+", "-", name) / "model.onnx"
 
     def _result(self, name: str, names: list[str]) -> dict[str, Any]:
@@ -140,27 +146,27 @@ class Study:
         if path.exists():
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        for figure in path.parent.glob("*.json"):  # of another graph
+        for figure in path.parent.glob("*.json"):  # measurements of a removed graph
             figure.unlink()
         with replacing(path) as partial:
             self._makers[name](partial)
 
     def _exported(self) -> dict[str, Any]:
-        """Read what the exporter reported of our 8 bits, if they were made."""
+        """Return the exporter's report on our int8 graph; empty if there is none."""
         path = self.path(OURS_INT8).parent / "exported" / "export.json"
         report: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         return report
 
     def _probabilities(self, name: str) -> NDArray[np.float64]:
-        def ask() -> list[list[float]]:
+        def predict() -> list[list[float]]:
             model = onnx.load(self.path(name))
-            answers: list[list[float]] = probabilities(model, self._windows).tolist()
-            return answers
+            rows: list[list[float]] = probabilities(model, self._windows).tolist()
+            return rows
 
-        return np.array(self._kept(name, "probabilities", ask))
+        return np.array(self._kept(name, "probabilities", predict))
 
     def _operators(self, name: str) -> dict[str, float]:
-        """Return each kind's share of the time, the largest first."""
+        """Return each operator's share of the time, largest first."""
 
         def profiled() -> dict[str, float]:
             found = profile(self.path(name).read_bytes(), runs=3)
@@ -227,7 +233,7 @@ class Study:
 
 
 def _turned(wanted: NDArray[np.float64], found: NDArray[np.float64]) -> list[float]:
-    """Return how far ahead the first emotion was of the second, of turned answers."""
+    """Return the fp32 margins, ascending, of predictions whose emotion changed."""
     first, second = np.sort(wanted, 1)[:, :-3:-1].T
     turned = wanted.argmax(1) != found.argmax(1)
     lead: list[float] = np.sort((first - second)[turned]).tolist()

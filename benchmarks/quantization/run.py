@@ -1,18 +1,18 @@
-r"""What every way of making a network small costs and gives: docs/quantization.md.
+r"""Size, time and accuracy of quantization variants: docs/quantization.md.
 
-Each variant's size, its time over that of the plain graph (onnxruntime and
-onnxruntime-web, one thread, 8 s, in turns), and what it answers of labelled recordings
-of speakers who neither trained nor calibrated anything. Everything is kept in OUT as it
-is measured: a run that was stopped goes on, and a `model.onnx` that is removed is made
-and measured again.
+For each variant: the file size; the time over that of the plain graph (onnxruntime and
+onnxruntime-web, one thread, 8 s, in turn); and the predictions on labelled recordings
+of speakers who were used neither for training nor for calibration. Every measurement is
+stored in OUT when it is finished, so that a stopped run resumes. A `model.onnx` that is
+removed is written and measured again.
 
     (cd benchmarks/quantization/web && npm ci)
     python benchmarks/quantization/run.py OUT --model espressivo-tiny=RUN \
         --model DistilHuBERT=RESULT/held-out/seed-0 --held-out ravdess=DIR \
         --docs docs/quantization.md
 
-RUN is a folder of `espressivo train`; a fold of `espressivo crossval` is judged by its
-own test speakers, any other run by `--held-out`.
+RUN is a folder of `espressivo train`. A fold of `espressivo crossval` is scored on its
+own test speakers, any other run on the corpora of `--held-out`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ from benchmarks.quantization.variants import Subject
 def main() -> None:
     """Measure what is missing, then write results, tables and figure."""
     args = _arguments()
-    logging.disable(logging.WARNING)  # onnxruntime.quantization recommends things
+    # onnxruntime.quantization logs recommendations that the variants ignore on purpose.
+    logging.disable(logging.WARNING)
     held_out = {name: Path(root) for name, root in args.held_out}
     models = {}
     for name, run in args.model:
@@ -82,7 +83,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("out", type=Path, help="where everything is kept")
+    parser.add_argument("out", type=Path, help="folder of all results")
     for option, metavar in (("--model", "NAME=RUN"), ("--held-out", "NAME=DIR")):
         parser.add_argument(
             option,
@@ -92,7 +93,7 @@ def _arguments() -> argparse.Namespace:
             metavar=metavar,
         )
     parser.add_argument("--only", action="append", help="a variant; may be repeated")
-    parser.add_argument("--rounds", type=int, default=15, help="in onnxruntime")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds, native")
     parser.add_argument("--web-rounds", type=int, default=5, help="0: no WebAssembly")
     parser.add_argument(
         "--docs",
@@ -101,7 +102,7 @@ def _arguments() -> argparse.Namespace:
         default=[],
         help="a page whose tables are replaced; may be repeated",
     )
-    parser.add_argument("--figure", type=Path, help="where the figure goes")
+    parser.add_argument("--figure", type=Path, help="path of the figure")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""The study's results as Markdown."""
+"""Results of the quantization benchmark as Markdown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _N_OPERATORS = 4
 
 
 def variants_table(results: dict[str, Any]) -> str:
-    """A row a variant, a block a network."""
+    """Return one table per network, with one row per variant."""
     blocks = []
     for model, study in results["models"].items():
         head = ["size (MB)", "time", "time, WASM", "top-1", "change", "UA"]
@@ -32,7 +32,7 @@ def variants_table(results: dict[str, Any]) -> str:
 
 
 def operators_table(results: dict[str, Any]) -> str:
-    """What each variant spends its time on."""
+    """Return the operators that take most of each variant's time."""
     models = results["models"]
     head = " | ".join(models)
     lines = [f"| | {head} |", "|---" * (len(models) + 1) + "|"]
@@ -48,7 +48,7 @@ def operators_table(results: dict[str, Any]) -> str:
 
 
 def sites_table(results: dict[str, Any]) -> str:
-    """What rounding one thing alone changes and saves, the worst first."""
+    """Return the sensitivity of each quantization target alone, the largest first."""
     blocks = []
     for model, study in results["models"].items():
         sites = sorted(study["sites"], key=lambda site: -site["change"])[:_N_SITES]
@@ -69,7 +69,11 @@ def sites_table(results: dict[str, Any]) -> str:
 
 
 def write_between(page: Path, tables: dict[str, str]) -> None:
-    """Put each table between its markers in a page, where the page has them."""
+    """Replace the text between a table's markers in a page, where it has them.
+
+    Raises:
+        SystemExit: The page holds an opening marker without a closing one.
+    """
     text = page.read_text("utf-8")
     for name, table in tables.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"

@@ -1,7 +1,7 @@
-"""The same network, made small in every way: ours, and as its tools' pages tell.
+"""Quantization variants of one network: espressivo's, and those of onnxruntime's tools.
 
-The plain ways start from what torch.onnx.export gives and use onnxruntime.quantization
-with its defaults, but for what the name of a way says.
+The variants of onnxruntime's tools start from the graph of torch.onnx.export and use
+onnxruntime.quantization with its defaults, except for what the variant's name states.
 """
 
 from __future__ import annotations
@@ -54,19 +54,19 @@ OURS_INT8 = "ours, int8"
 SEARCHED = "ours, int8, searched"
 BUDGET = 0.01
 
-_LEAST_WEIGHTS = 16_384
-_SECONDS = 8  # that the plain export is traced with
+_LEAST_WEIGHTS = 16_384  # smaller weights stay fp32
+_SECONDS = 8  # length of the traced input
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A trained network, and who judges what becomes of it.
+    """A trained network, and the recordings that its variants are scored on.
 
     Attributes:
-        name: In tables.
-        run: Its folder; of a fold, that fold's test speakers judge.
-        held_out: Name of a labelled corpus -> its folder, for a run of no fold.
-        cache: Folder for what the exporter measures.
+        name: Name in tables.
+        run: Run folder. A fold of a cross-validation is scored on its test speakers.
+        held_out: Folders of labelled corpora by name, for a run that is no fold.
+        cache: Folder for measurements of the exporter.
     """
 
     name: str
@@ -76,36 +76,36 @@ class Subject:
 
     @property
     def config(self) -> ExperimentConfig:
-        """What the run was told."""
+        """Configuration of the run."""
         return read_config(self.run / "config.toml")
 
     def network(self) -> nn.Module:
-        """Return it as torch runs it, from samples to probabilities."""
+        """Return the network as a torch module from samples to probabilities."""
         temperature: float = read_temperature(self.run)["temperature"]
         return _Probabilities(
             load_run(self.run), temperature, self.config.signal
         ).eval()
 
     def training_windows(self) -> ExportWindows:
-        """Draw training recordings: those that calibrate, and more."""
+        """Draw training recordings, of which some are for calibration."""
         names = [corpus["name"] for corpus in trained_corpora(read_run(self.run))]
         utterances = training_utterances(self.run, self.config, names, {})
         return draw_windows(utterances, self.config, ExportOptions())
 
     def judges(self) -> list[Utterance]:
-        """Return labelled recordings of speakers who trained and calibrated nothing."""
+        """Return labelled recordings of speakers who are not in the training data."""
         tested = fold_test_utterances(self.run)
         if tested is not None:
             return tested
         return [u for n, root in self.held_out.items() for u in read_corpus(n, root)]
 
     def windows(self, utterances: list[Utterance]) -> list[Signal]:
-        """Read recordings as a model hears them."""
+        """Read recordings and preprocess them as the model's input."""
         return check_windows(utterances, self.config.signal)
 
 
 class _Probabilities(nn.Module):
-    """Samples [B, time] to probabilities, as one would wrap a network to export it."""
+    """Wrapper for the plain export: maps samples [B, time] to probabilities [B, C]."""
 
     def __init__(
         self, network: nn.Module, temperature: float, signal: SignalConfig
@@ -125,11 +125,11 @@ class _Probabilities(nn.Module):
 
 
 def variants(subject: Subject, plain: Path) -> dict[str, Callable[[Path], None]]:
-    """Return name -> what writes that variant to a path.
+    """Return functions that write a variant's graph to a path, by name of the variant.
 
     Args:
-        subject: What to make small.
-        plain: Where the plain fp32 graph is, made first.
+        subject: The trained network.
+        plain: Path of the plain fp32 graph, which must be written first.
     """
     return {
         PLAIN: lambda out: _export_plainly(subject, out),
@@ -156,7 +156,8 @@ def variants(subject: Subject, plain: Path) -> dict[str, Callable[[Path], None]]
 def _export_plainly(subject: Subject, out: Path) -> None:
     noise = torch.randn(1, _SECONDS * 16_000) / 10
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer's, and that it is an old one
+        # Warnings of the tracer, and of the deprecated exporter.
+        warnings.simplefilter("ignore")
         torch.onnx.export(
             subject.network(),
             (noise,),
@@ -186,7 +187,7 @@ def _static(subject: Subject, plain: Path, out: Path, **choices: Any) -> None:
 
 
 class _Windows(CalibrationDataReader):  # type: ignore[misc]  # untyped
-    """Recordings, as onnxruntime's calibrators ask for them."""
+    """Calibration recordings in the form that onnxruntime's calibrators read."""
 
     def __init__(self, windows: list[Signal]) -> None:
         self._windows: Iterator[Signal] = iter(windows)
@@ -197,7 +198,7 @@ class _Windows(CalibrationDataReader):  # type: ignore[misc]  # untyped
 
 
 def _weights_only(plain: Path, out: Path) -> None:
-    """Store weights as s8, a scale an output, and compute in fp32."""
+    """Store weights as int8 with one scale per output channel; compute in fp32."""
     model = onnx.load(plain)
     graph = model.graph
     weights = {

@@ -1,11 +1,11 @@
-"""Size and time of the networks of result folders, for the figure of UA against both.
+"""Size and inference time of trained networks, for the figure of UA against both.
 
     python benchmarks/training/networks.py runs/study/ravdess-* > costs.csv
     espressivo tables runs/study/ravdess-* --costs costs.csv --out report
 
-Size is that of the weights in fp32. Time is of one recording of 8 s through the whole
-network in torch, fp32, one thread: the median of runs that alternate between networks.
-A network with a window of its own hears what it cuts out of the recording.
+Size is that of the weights in fp32. Time is that of one recording of 8 s through the
+whole network in torch, fp32, one thread: the median of runs that alternate between
+networks. A network with a fixed window processes only that part of the recording.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def seconds(network: EmotionNetwork, samples: torch.Tensor) -> float:
 
 
 def main() -> None:
-    """Print a line a network."""
+    """Print a CSV with one line per network."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("results", type=Path, nargs="+", metavar="RESULT")
     parser.add_argument("--runs", type=int, default=7)

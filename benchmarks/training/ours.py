@@ -1,4 +1,4 @@
-"""One run of espressivo's engine for `speed.py`; prints its figures as JSON."""
+"""One training run of espressivo for `speed.py`; prints its figures as JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def main(clips_path: str, frozen: str, n_epochs: str, cache: str) -> None:
-    """Train for some epochs; the first fills the cache."""
+    """Train for `n_epochs` epochs, the first of which fills the cache."""
     network = NetworkConfig(
         kind="distilhubert",
         frozen="all" if frozen == "all" else "convolutions",
@@ -63,7 +63,7 @@ def main(clips_path: str, frozen: str, n_epochs: str, cache: str) -> None:
 
 
 def read_clips(path: Path) -> list[LoadedClip]:
-    """Read the clips that the benchmark wrote."""
+    """Read the clips that `speed.write_clips` wrote."""
     with np.load(path) as stored:
         labels = stored["labels"]
         signals = np.split(stored["samples"], np.cumsum(stored["lengths"])[:-1])

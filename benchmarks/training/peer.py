@@ -1,4 +1,4 @@
-"""One run of transformers' Trainer for `speed.py`; prints its figures as JSON."""
+"""One training run of transformers' Trainer for `speed.py`; prints figures as JSON."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
 
 
 class Clock(TrainerCallback):  # type: ignore[misc]
-    """Seconds of every epoch."""
+    """Callback that records the seconds of every epoch."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -67,14 +67,15 @@ class Clock(TrainerCallback):  # type: ignore[misc]
         self.began = time.perf_counter()
 
     def on_epoch_end(self, *_: Any, **__: Any) -> None:
-        """Stop it."""
+        """Stop the clock."""
         self.seconds.append(time.perf_counter() - self.began)
 
 
 def main(clips_path: str, frozen: str, n_epochs: str) -> None:
-    """Train for some epochs."""
+    """Train for `n_epochs` epochs."""
     torch.set_num_threads(1)
-    CONFIG.layerdrop = 0.0  # or some steps would train no layer
+    # With layerdrop and two layers, some steps would skip both.
+    CONFIG.layerdrop = 0.0
     model = HubertForSequenceClassification(CONFIG)
     if frozen == "all":
         model.freeze_base_model()

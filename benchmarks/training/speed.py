@@ -1,10 +1,10 @@
-"""Training throughput beside transformers' Trainer: same model, clips, batch, machine.
+"""Training throughput against transformers' Trainer: same model, clips, batch, machine.
 
-DistilHuBERT's architecture with random weights (they cost the same) on clips of
-RAVDESS, fp32, batches of 16, one thread. Two recipes: all of the encoder frozen and a
-SUPERB head trained, and only its convolutions frozen, as in the study. The Trainer
-computes what is frozen in every step; espressivo computes it once and keeps it, which
-the first epoch pays. Runs alternate. Decoding is outside what is measured, for both.
+DistilHuBERT's architecture with random weights, which take as long as trained ones, on
+clips of RAVDESS, fp32, batches of 16, one thread. Two recipes: the encoder is frozen
+and a SUPERB head trained; or only the convolutions are frozen, as in the study. The
+Trainer computes the output of frozen layers in every step; espressivo computes it in
+the first epoch and caches it. Runs alternate. Decoding is not timed.
 
     python benchmarks/training/speed.py
 """
@@ -37,7 +37,7 @@ OURS = Path(__file__).with_name("ours.py")
 
 
 def run(script: Path, *arguments: str) -> dict[str, float]:
-    """Run a script in a process of its own; return what it prints as JSON."""
+    """Run a script in a separate process; return the JSON that it prints last."""
     done = subprocess.run(
         [sys.executable, str(script), *arguments],
         check=True,
@@ -49,7 +49,7 @@ def run(script: Path, *arguments: str) -> dict[str, float]:
 
 
 def write_clips(ravdess: Path, path: Path) -> int:
-    """Write trimmed clips of a few actors for both; return how many."""
+    """Write trimmed clips of `ACTORS` for both scripts; return their number."""
     utterances = [
         u for u in read_corpus("ravdess", ravdess) if u.speaker[-2:] in ACTORS
     ]
@@ -62,13 +62,13 @@ def write_clips(ravdess: Path, path: Path) -> int:
 
 
 def main() -> None:
-    """Print a table of utterances a second and peak memory."""
+    """Print a table of utterances per second and peak memory."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--ravdess", type=shared_path, default="$ESPRESSIVO_DATA/corpora/ravdess"
     )
-    parser.add_argument("--runs", type=int, default=2, help="of each, in turn")
-    parser.add_argument("--epochs", type=int, default=3, help="of each run, at least 2")
+    parser.add_argument("--runs", type=int, default=2, help="runs of each, in turn")
+    parser.add_argument("--epochs", type=int, default=3, help="per run, at least 2")
     args = parser.parse_args()
     print("| frozen | | utterances/s | first epoch | peak MB |")
     print("|---|---|---|---|---|")
