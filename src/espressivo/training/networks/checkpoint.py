@@ -145,7 +145,6 @@ def build_encoder(settings: Settings, dropout: float) -> nn.Module:
             feat_proj_dropout=0.0,
             layerdrop=0.0,
             apply_spec_augment=False,
-            # This implementation takes the additive mask of HubertNetwork as it is.
             attn_implementation="sdpa",
         )
         encoder: nn.Module = getattr(transformers, f"{name}Model")(config)
@@ -181,7 +180,6 @@ def load_encoder_weights(
     # A checkpoint may lack it: nothing reads it.
     stored.setdefault(_UNUSED, wanted.get(_UNUSED, torch.zeros(0)))
     require_tensors(stored, wanted, source, ": a checkpoint of another network")
-    # Checkpoints may be stored in half precision.
     encoder.load_state_dict({name: stored[name].float() for name in wanted})
 
 
@@ -198,7 +196,6 @@ def _find(source: str) -> Path:
     from huggingface_hub.errors import EntryNotFoundError  # noqa: PLC0415
 
     try:
-        # One format only: a snapshot would fetch the weights in every format there is.
         config = Path(hf_hub_download(source, "config.json"))
         try:
             hf_hub_download(source, _FILES[0])

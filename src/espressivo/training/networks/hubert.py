@@ -203,7 +203,6 @@ class HubertNetwork(EmotionNetwork):
             bias = bias[:, None, None]  # [B, 1, 1, T]
         x = self.encoder.get_submodule("encoder.dropout")(norm(x + positions(x)))
         states = [x]
-        # Blocks above the highest state that is averaged would change nothing.
         for layer in self._layers[: max(self.states)]:
             states.append(_tensor(layer(states[-1], attention_mask=bias)))
         return torch.stack([states[i].float() for i in self.states], 2), mask

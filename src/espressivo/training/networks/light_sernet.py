@@ -48,7 +48,6 @@ class LightSernet(EmotionNetwork):
         n_samples = round(self.config.window_s * SAMPLE_RATE)
         whole = [samples.shape[1]] * len(samples)
         counts = whole if lengths is None else lengths.tolist()
-        # One by one: every clip is scaled by its own level, and padded after that.
         rows = [
             normalize_window(row[:count], n_samples)
             for row, count in zip(samples.float(), counts, strict=True)

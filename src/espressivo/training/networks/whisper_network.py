@@ -101,7 +101,6 @@ class WhisperNetwork(EmotionNetwork):
 
     def fit(self, batches: Iterable[Frames]) -> None:
         """Fit the embedding's zero and one to the encoder as it starts."""
-        # One row per clip fits in memory; HuBERT, with all frames, has to merge sums.
         rows = [self.pooled(frames).float() for frames in batches]
         self.standardize.fit(torch.cat(rows))
 
