@@ -54,7 +54,6 @@ def fit_last_layer_on_clips(
         embeddings = network.standardize(raw.to(device))
         rows = embeddings.cpu().numpy()
         weight, bias = fit(rows, labels, corpora)
-        # On left-out speakers: on those of the fit the logits would look calibrated.
         temperature = left_out_temperature(fit, rows, labels, corpora, speakers)
         network.classify.weight.copy_(torch.from_numpy(weight))
         network.classify.bias.copy_(torch.from_numpy(bias))

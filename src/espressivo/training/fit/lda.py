@@ -68,7 +68,6 @@ def fit_lda(
     within = (centred * weight[:, None]).T @ centred
     classes = means.mean(0)  # [C, width]
     noise = within + interaction * _interaction_covariance(means)
-    # A share of each dimension's own scatter, so that its scale has no effect.
     noise += ridge * np.diag(within.diagonal())
     directions = np.linalg.solve(noise, classes.T).T
     # Gaussian log densities without the term that all classes share.

@@ -47,7 +47,6 @@ class Objective(nn.Module):
         self.network = network
         self.config = config
         weights = torch.ones(network.classify.out_features) if alpha is None else alpha
-        # Not persistent: the class weights follow from the clips on every start.
         self.register_buffer("alpha", weights, persistent=False)
         self.adversary = None
         if config.adversary:

@@ -74,7 +74,6 @@ def rate_share(config: TrainingConfig, n_steps: int) -> Callable[[int], float]:
             done = (step - rising) / max(1, total - rising)
             return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         if config.schedule == "steps":
-            # `decay_from` counts epochs from 1.
             late = step // n_steps + 1 - config.decay_from
             n_down = late // config.decay_every + 1 if late >= 0 else 0
             return math.exp(-config.decay * n_down)

@@ -213,6 +213,5 @@ def _fit_distances(
     axes = speaker_axes(rows, corpora, speakers)
     order = np.argsort(distances)
     mass = np.cumsum(_corpus_weights(corpora)[order])
-    # The least distance that all but 2 % of the mass does not exceed.
     at = int(np.searchsorted(mass, (1 - SUSPICION) * mass[-1]))
     return axes, float(distances[order][min(at, len(order) - 1)])
