@@ -108,11 +108,14 @@ def crossval(
     with _disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         # All recordings are read before anything is trained, to find unreadable ones.
+        # Once each, since folds share utterances.
         utterances = list({u.id: u for f in folds for u in _all(f)}.values())
         clips, unreadable = load_clips(utterances, config.signal, cache, on_loaded)
         if not options.skip_unreadable:
             require_readable(unreadable)
         readable = [_without(fold, unreadable) for fold in folds]
+        # The card comes after configuration and folds: with it the result is complete
+        # enough to be resumed.
         _open_result(folder, config, readable)
         began = time.time()
         _describe(folder, config, readable, (clips, unreadable), options)
@@ -131,6 +134,7 @@ def crossval(
 def _open_result(folder: Path, config: ExperimentConfig, folds: Sequence[Fold]) -> None:
     """Write configuration and folds, or check that the folder holds this result."""
     kept = folder / "config.toml"
+    # Other seeds belong to the same result and may be added later.
     unseeded = replace(config, seed=0)
     # A cross-validation killed before its card was written had not begun to train.
     if all((folder / n).exists() for n in (kept.name, FOLDS, CARD)):
@@ -157,6 +161,7 @@ def _describe(
     weights = [fold_class_weights(fold) for fold in folds]
     n_all, n_trained = count_parameters(build_network(config.network))
     path = folder / CARD
+    # A command that resumes adds its seeds and its time to those of earlier ones.
     before = read_card(folder) if path.exists() else {}
     described = {
         "schema": SCHEMA,
@@ -223,6 +228,7 @@ def _folds_sha256(folds: Sequence[Fold]) -> str:
 
 
 def _sha256(lines: Iterator[str]) -> str:
+    # Sorted, since the order in which files or folds are listed changes nothing.
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 

@@ -89,10 +89,12 @@ def _in_processes(
     pool = ProcessPoolExecutor(min(n_processes, len(jobs)), mp_context=context)
     try:
         waiting = {pool.submit(run_fold_job, job): job for job in jobs}
+        # In the order of completion, so that an error is noticed at once.
         for done in as_completed(waiting):
             done.result()
             yield waiting[done]
     finally:
+        # After an error or an interrupt, jobs that have not begun are dropped.
         pool.shutdown(cancel_futures=True)
 
 
@@ -102,6 +104,7 @@ def _on_ray(jobs: Sequence[FoldJob]) -> Generator[FoldJob, None, None]:
         run_on_ray,
     )
 
+    # No cluster is started for nothing.
     if not jobs:
         return
     # A worker that dies costs the epoch that it was in: the next one goes on from the

@@ -85,6 +85,7 @@ def run_fold_job(
         clips[:n_train],
         job.folder,
         validation=clips[n_train:n_known],
+        # Never by the test part: without a validation part the last epoch counts.
         select=bool(fold.validation),
         cache=job.cache,
         on_epoch=on_epoch,
@@ -98,6 +99,7 @@ def run_fold_job(
         for part, chosen in parts.items()
         if chosen
     ]
+    # Written last and atomically: the file marks the run as done.
     write_tables(tables, job.folder / PREDICTIONS)
 
 
@@ -140,6 +142,7 @@ def join_predictions(folder: Path, jobs: Sequence[FoldJob]) -> None:
 
 
 def _seed(path: Path) -> int:
+    # As a number, so that seed-2 comes before seed-10 on every file system.
     return int(path.parent.name.partition("-")[2])
 
 

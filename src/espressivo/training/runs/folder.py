@@ -62,6 +62,7 @@ def open_run(
                 "pass another folder, or remove it"
             )
         return
+    # `run.json` comes second: where it exists, both files are complete.
     write_text(to_toml(config), folder / "config.toml")
     write_text(json.dumps(run, indent=2) + "\n", described)
 
@@ -73,6 +74,8 @@ def is_finished(folder: Path) -> bool:
 
 def write_metrics(lines: Iterable[Mapping[str, Any]], folder: Path) -> None:
     """Write the metrics of all epochs so far, a line each."""
+    # Rewritten, not appended to: a killed run leaves no half line, a resumed one no
+    # line twice.
     text = "".join(json.dumps(line) + "\n" for line in lines)
     write_text(text, folder / "metrics.jsonl")
 
@@ -87,7 +90,10 @@ def finish_run(folder: Path, network: EmotionNetwork) -> None:
     """Write the weights, and remove the checkpoint."""
     if settings := encoder_settings(network):
         write_text(json.dumps(settings, indent=2) + "\n", folder / ENCODER)
+    # safetensors refuses tensors that are not contiguous.
     state = {n: t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
+    # After everything else that training writes: the weights mark it as finished.
+    # safetensors reports a full disk by an error of its own.
     with replacing(folder / WEIGHTS, errors=(SafetensorError,)) as whole:
         save_file(state, whole)
     for checkpoint in folder.glob("*.checkpoint"):
@@ -122,6 +128,7 @@ def describe_run(
     """Return everything that determines a run's result, as JSON values."""
     utterances = [clip.utterance for clip in clips]
     counts = Counter(f"{u.corpus}/{u.emotion}" for u in utterances)
+    # Unsorted: the order of clips decides which of them share a batch.
     content = "\n".join(f"{clip.utterance.id} {clip.digest}" for clip in clips)
     return {
         "name": config.name,

@@ -89,6 +89,7 @@ def train(
     """
     _require_trainable(clips)
     open_run(folder, config, clips)
+    # Sums split among another number of threads differ in their last digits.
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)  # of the initial weights
     network = build_network(config.network)
@@ -109,6 +110,7 @@ def train(
         write_metrics(map(asdict, [*reports, report]), folder)
         if on_epoch is not None:
             on_epoch(report)
+    # After the classifier, whose weights the profile classifier takes over.
     if config.profile.fit:
         classifier = fit_profile_classifier_on_clips(batches, config.profile)
         write_profile_classifier(classifier, folder)
@@ -129,6 +131,7 @@ def _train(
     network, clips = batches.extractor.network, batches.clips.clips
     with torch.no_grad():
         steps = batches.unaugmented()
+        # On unaugmented clips, once: the statistics are buffers that training keeps.
         network.eval().fit(batch.frames for batch in batches.load(steps))
     alpha = None
     if config.loss.weights == "balanced":
@@ -181,6 +184,7 @@ def pick_precision(config: ExperimentConfig) -> torch.dtype:
     on_gpu = pick_device(config).type == "cuda"
     name = config.precision
     if name == "auto":
+        # bfloat16 has the range of float32, so that no loss needs scaling.
         name = "bfloat16" if on_gpu else "float32"
     if name == "float16" and not on_gpu:
         raise ConfigError(
