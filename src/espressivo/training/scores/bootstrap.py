@@ -146,6 +146,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     largest = 0.0
     for rank, i in enumerate(sorted(range(n), key=p_values.__getitem__)):
         largest = max(largest, min(1.0, (n - rank) * p_values[i]))
+        # A running maximum: a larger p value is never adjusted to a smaller one.
         adjusted[i] = largest
     return adjusted
 
@@ -154,6 +155,7 @@ def sums_by_speaker(sums: Floats, speakers: Sequence[str]) -> Floats:
     """Add up each speaker's sums [S, K], speakers sorted by name."""
     names, index = np.unique(np.asarray(speakers), return_inverse=True)
     total = np.zeros((len(names), sums.shape[1]))
+    # Not `total[index] += sums`, which counts a repeated index once.
     np.add.at(total, index, sums)
     return total
 
@@ -163,12 +165,15 @@ def resample_speakers(speakers: Sequence[str], seed: int) -> Floats | None:
     n = len(set(speakers))
     if n < 2:
         return None
+    # How often each of n draws hits a speaker; a resample is then one product. The same
+    # seed gives both results of a comparison the same resamples.
     draws = np.random.default_rng(seed).multinomial(n, [1 / n] * n, size=N_RESAMPLES)
     return draws.astype(np.float64)
 
 
 def percentiles(values: Floats, at: Sequence[float]) -> Floats:
     """Return percentiles [K, len(at)] of each column of [R, K], NaN left out."""
+    # nanpercentile warns about columns that are NaN throughout.
     found: Floats = np.full((values.shape[1], len(at)), np.nan)
     some = ~np.isnan(values).all(0)
     if some.any():

@@ -58,6 +58,7 @@ class CrossvalPredictions:
     def pool(self) -> PooledPredictions:
         """The predictions of all runs, each utterance counting once."""
         _, index, n_runs = np.unique(self.ids, return_inverse=True, return_counts=True)
+        # Over all runs that tested it, be they seeds or folds.
         weights = 1 / n_runs[index]
         return PooledPredictions(
             self.labels, self.probabilities, self.speakers.tolist(), weights
@@ -164,6 +165,7 @@ def to_predictions(table: Columns, path: Path) -> CrossvalPredictions:
         probabilities=np.column_stack([table[e] for e in order]).astype(np.float64),
     )
     # Sums in one order are the same to the last digit, whoever wrote the rows first.
+    # lexsort sorts by its last key first.
     return found.select(np.lexsort((found.seeds, found.folds, found.ids)))
 
 

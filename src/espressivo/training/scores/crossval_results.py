@@ -210,6 +210,7 @@ class CrossvalResults:
             held = (known.folds == fold) & (known.seeds == seed)
             if not held.any():
                 raise CorpusError(f"{self.name}, {fold}: nothing validated there")
+            # Logarithms of probabilities are logits up to a constant per row.
             temperature = fit_temperature(
                 to_logits(known.probabilities[held]), known.labels[held]
             )
@@ -231,6 +232,7 @@ class CrossvalResults:
         """
         mine, theirs = self.predictions, other.predictions
         mine = mine.select(np.isin(mine.ids, theirs.ids))
+        # `mine` is reduced already, so both now have the same utterances.
         theirs = theirs.select(np.isin(theirs.ids, mine.ids))
         if len(mine.ids) == 0:
             raise CorpusError(
@@ -243,6 +245,7 @@ class CrossvalResults:
                 f"that in {other.name}; compare results made with the same readers"
             )
         n_speakers = len(np.unique(mine.speakers))
+        # Theirs first: the difference is second less first.
         differences = compare_pooled(theirs.pool, mine.pool)
         return Comparison(differences, len(np.unique(mine.ids)), n_speakers)
 

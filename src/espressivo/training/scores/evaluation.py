@@ -183,6 +183,7 @@ def to_columns(
         name: [str(getattr(u, name)) for u in utterances] for name in names
     }
     order = [str(emotion) for emotion in Emotion]
+    # For people who open the table; our own readers take the probabilities alone.
     columns["predicted"] = [order[i] for i in probabilities.argmax(1)]
     return columns | dict(zip(order, probabilities.T, strict=True))
 

@@ -27,6 +27,7 @@ Floats: TypeAlias = NDArray[np.float64]
 SCALARS = ("wa", "ua", "macro_f1", "ece", "brier", "log_loss")
 """Names of the metrics that are one number each."""
 
+# As many as in the tables of Guo et al. (2017).
 N_BINS = 15
 """Number of equal bins of confidence, for the expected calibration error."""
 
@@ -109,6 +110,7 @@ def utterance_sums(
         probabilities: float [N, C].
         weights: float [N], how much each row counts; all 1 when None.
     """
+    # Models give float32, in which sums over thousands of rows lose digits.
     p = np.asarray(probabilities, np.float64)
     n, n_classes = p.shape
     rows = np.arange(n)
@@ -137,11 +139,14 @@ def scores_from_sums(sums: Floats, n_classes: int) -> dict[str, Floats]:
     hits = np.diagonal(confusion, axis1=1, axis2=2)
     actual, predicted = confusion.sum(2), confusion.sum(1)
     recall = ratio(hits, actual)
+    # 2 TP / (2 TP + FP + FN): defined as soon as a class occurs or is predicted.
     f1 = ratio(2 * hits, actual + predicted)
     return {
         "wa": hits.sum(1) / total,
+        # A resample may lack a class; the mean is then over those that it has.
         "ua": np.nanmean(recall, axis=1),
         "macro_f1": np.nanmean(f1, axis=1),
+        # A bin of n rows weighs n times, which leaves a difference of two sums.
         "ece": np.abs(confidence - right).sum(1) / n.sum(1),
         "brier": sums[:, -2] / total,
         "log_loss": sums[:, -1] / total,

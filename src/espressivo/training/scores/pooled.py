@@ -94,6 +94,7 @@ class PooledPredictions:
         times = resample_speakers(self.speakers, seed)
         if times is not None:
             some_n, _, some_right = bins_from_sums(times @ sums)
+            # A bin may be empty in a resample: percentiles leave out its NaN.
             drawn = percentiles(ratio(some_right, some_n), (2.5, 97.5))
             low, high = drawn[:, 0], drawn[:, 1]
         return Reliability(n, ratio(confidence, n), ratio(right, n), low, high)
@@ -154,6 +155,7 @@ def compare_pooled(
     Raises:
         ValueError: The speakers differ.
     """
+    # Sums are in the order of names, so equal sets pair the speakers.
     if set(a.speakers) != set(b.speakers):
         raise ValueError("the pools have different speakers; compare the same ones")
     times = resample_speakers(a.speakers, seed)

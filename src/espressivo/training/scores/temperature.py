@@ -32,6 +32,7 @@ _HOTTEST = 100.0
 def softmax(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> Floats:
     """Turn logits [N, C] into probabilities [N, C]."""
     scaled = np.asarray(logits, np.float64) / temperature
+    # Without the shift, exp would overflow at low temperatures.
     powers = np.exp(scaled - scaled.max(1, keepdims=True))
     probabilities: Floats = powers / powers.sum(1, keepdims=True)
     return probabilities
@@ -39,6 +40,7 @@ def softmax(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> Floa
 
 def to_logits(probabilities: Probabilities) -> Floats:
     """Return logits [N, C] whose softmax is `probabilities`."""
+    # A probability of 0 would be a logit of -inf at every temperature.
     logits: Floats = np.log(np.maximum(probabilities, 1e-12))
     return logits
 
@@ -67,6 +69,7 @@ def fit_temperature(
         expected = (softmax(z, 1 / inverse) * z).sum(1)
         return float(np.average(expected, weights=weights) - wanted)
 
+    # Bisection of the logarithm: 60 halvings of 9.2 are below the float64 step.
     low, high = -np.log(_HOTTEST), np.log(_HOTTEST)
     for _ in range(60):
         middle = (low + high) / 2
