@@ -79,5 +79,6 @@ def measure_costs(
         instructions=eight_bit_instructions(),
         fp32=costs["fp32"],
         shipped=costs.get("shipped", costs["fp32"]),
+        # By round: the two of a round met the same load of the machine.
         ratio=median(other / exact for exact, other in rounds),
     )

@@ -55,6 +55,7 @@ def drifting_state(
             state = state.swapaxes(1, 2)  # the graph has frames before channels
         if state.shape != other.shape:
             return f"{name} is {other.shape}, not {state.shape}"
+        # As a share of the peak, since states of layers differ in scale.
         drift = float(np.abs(state - other).max() / np.abs(state).max())
         if not drift <= largest:  # also when it is not a number
             return f"{name} is the first state to drift, by {drift:.2g} of its peak"
@@ -72,6 +73,7 @@ def most_changed_state(
 ) -> str:
     """Name the hidden state that is furthest from the exact graph's, for a message."""
     written = [output for node in other.graph.node for output in node.output]
+    # Whole states: a second dot marks a value inside a block.
     names = [n for n in written if n.startswith("hidden.") and n.count(".") == 1]
     if not names:
         return "the graph names no states that could be compared"
@@ -87,6 +89,7 @@ def most_changed_state(
 def _states(
     model: onnx.ModelProto, names: Sequence[str], signal: Signal
 ) -> list[NDArray[np.float32]]:
+    # Through a Cast: a state may be fp16, and `open_proto` declares float32.
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     outputs = [f"{name}.watched" for name in names]

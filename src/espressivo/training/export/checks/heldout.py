@@ -36,6 +36,7 @@ def score_held_out(
     """
     if not sets:
         return ()
+    # Written and loaded as users do, so that the card counts too (temperature, window).
     with tempfile.TemporaryDirectory() as scratch:
         exact, compressed = Path(scratch, "exact"), Path(scratch, "compressed")
         for folder, graph in ((exact, fp32), (compressed, shipped)):
@@ -51,6 +52,7 @@ def _score(
     name: str, utterances: Sequence[Utterance], exact: Path, compressed: Path
 ) -> HeldOut:
     wanted, found = evaluate(exact, utterances), evaluate(compressed, utterances)
+    # Paired by speaker: the graphs differ far less than speakers do.
     difference = bootstrap.compare(
         wanted.labels, wanted.probabilities, found.probabilities, wanted.speakers
     ).get("ua")
