@@ -46,6 +46,7 @@ class Measurements:
         self.path: Path | None = None
         if folder is not None:
             key = hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
+            # The short name may collide; the file holds all of `of`, which is compared.
             self.path = folder / f"{key[:16]}.json"
             self._numbers = self._read(self.path)
 
@@ -100,7 +101,9 @@ def measured_on(
     """
     digest = hashlib.sha256()
     for signal in recordings:
+        # With lengths: the same samples cut elsewhere are other recordings.
         digest.update(len(signal).to_bytes(8, "little") + signal.tobytes())
+    # protobuf's order of maps is not fixed otherwise.
     graph = fp32.SerializeToString(deterministic=True)
     return {
         "graph": hashlib.sha256(graph).hexdigest(),
@@ -115,6 +118,7 @@ def _numbers_of(table: dict[str, Any], of: dict[str, str]) -> dict[str, float]:
     if table["schema"] != SCHEMA or table["of"] != of:
         raise ValueError("another schema or graph")
     numbers = {str(name): float(value) for name, value in table["numbers"].items()}
+    # Python's JSON accepts NaN, with which every comparison of a search is false.
     if not all(map(math.isfinite, numbers.values())):
         raise ValueError("a number is none")
     return numbers

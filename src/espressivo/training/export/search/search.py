@@ -44,11 +44,14 @@ def search(
     for _ in range(_TRIALS):
         chosen = choose(targets, effects, bound)
         names = tuple(target.name for target in chosen)
+        # A choice within the budget ends the search only when it comes up again: before
+        # that the bound grows, to spend what is left.
         if not names or found.get(names, budget + 1) <= budget:
             break
         if names not in found:
             found[names] = sensitivity.change_together(chosen)
         # The sum of squares under- or overestimated the joint change.
+        # Limited, so that one measurement cannot move the bound far.
         bound *= min(max(budget / max(found[names], 1e-9), 0.5), 1.5)
     within = [names for names, change in found.items() if change <= budget]
     if not within:
@@ -113,6 +116,7 @@ def decision(effect: Effect, *, quantized: bool, kept: bool, weighed: bool) -> s
 
 
 def _time_for_change(effect: Effect) -> float:
+    # Gains far below the noise count alike, so that such targets are ordered by change.
     return max(effect.share, LEAST_GAIN / 2) / max(effect.change, 1e-9) ** 2
 
 

@@ -102,6 +102,7 @@ class Sensitivity:
 
     def change_together(self, targets: Sequence[QuantizationTarget]) -> float:
         """Return the mean change of a probability with all these quantized."""
+        # Hashed: hundreds of names would be too long for a key.
         together = "\n".join(sorted(target.name for target in targets))
         digest = hashlib.sha256(together.encode()).hexdigest()[:16]
         name = f"change by {len(targets)} together, {digest}"
@@ -114,6 +115,7 @@ class Sensitivity:
     def shares(self, targets: Sequence[QuantizationTarget]) -> dict[str, float]:
         """Return target -> share of the fp32 graph's time that it saves."""
         names = {target.name: f"time saved by {target.name}" for target in targets}
+        # All or none: one int8 graph with all matmuls is profiled.
         if not all(name in self.known for name in (*names.values(), _EXACT_SECONDS)):
             shares, seconds = self._time(targets)
             saved = {names[target]: share for target, share in shares.items()}
@@ -134,6 +136,7 @@ class Sensitivity:
         """Time matmuls by profiles, other operators by graphs with and without QDQ."""
         self.progress("how long each matmul takes")
         weighted = [target for target in targets if target.matmul is not None]
+        # Tiled, since the graph that is shipped is.
         fp32 = tile_convolution(self.quantizer.fp32)
         int8 = tile_convolution(self.quantizer.quantize(weighted))
         matmuls = [target.matmul for target in weighted if target.matmul]
@@ -142,6 +145,7 @@ class Sensitivity:
         self.progress("how long other operators take")
         graphs = {"fp32": fp32, "int8": int8}
         for target in others:
+            # On top of int8 matmuls, beside which such operators will run.
             graph = self.quantizer.quantize([*weighted, target])
             graphs[target.name] = tile_convolution(graph)
         times = time_graphs(
