@@ -125,6 +125,7 @@ class _Fp16Writer:
             return name
         values = numpy_helper.to_array(self._weights[name])
         largest = float(np.abs(values).max(initial=0.0))
+        # Put this way, NaN is refused too.
         if not largest <= float(np.finfo(np.float16).max):
             raise ExportError(
                 f"{name} reaches {largest:.3g}, fp16 ends at 65504; "

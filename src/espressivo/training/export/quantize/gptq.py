@@ -42,8 +42,10 @@ class InputStatistics:
 
 def input_statistics(gram: NDArray[np.float64]) -> InputStatistics:
     """Prepare `quantize_weights` from the Gram matrix of the inputs [in, in]."""
+    # Stable, so that equal inputs keep one order on every machine.
     order = np.argsort(-np.diag(gram), kind="stable")
     damped = gram[np.ix_(order, order)]
+    # The last term serves inputs that are all 0, which have no Cholesky factor.
     damped += np.eye(len(gram)) * (_DAMPING * np.diag(gram).mean() + 1e-12)
     # With both axes reversed, the lower factor of the matrix turns into the upper one
     # whose inverse is wanted: a third of the work of inverting first.
@@ -75,6 +77,7 @@ def quantize_weights(
             error = (weights[row] - levels[place] * scale) / shares[row, row]
             weights[row + 1 : end] -= np.outer(shares[row, row + 1 : end], error)
             errors[row - start] = error
+        # Later blocks are updated by one product: the paper's lazy batch updates.
         weights[end:] -= shares[start:end, end:].T @ errors
     return levels.astype(np.int8), scale
 
@@ -97,6 +100,7 @@ def _nearest_levels(
     row: NDArray[np.float64], levels: NDArray[np.float64], place: int
 ) -> NDArray[np.float64]:
     """Return the levels [out] of a row that its neighbour in a pair leaves room for."""
+    # Pairs are rows 2k and 2k + 1; a neighbour not yet quantized is still 0.
     beside = levels[place ^ 1] if place ^ 1 < len(levels) else 0.0
     least = -np.minimum(127, _PAIR + np.minimum(beside, 0))
     most = np.minimum(127, _PAIR - np.maximum(beside, 0))

@@ -115,6 +115,7 @@ class _QdqWriter:
         if matmul.node in self._new_bias:
             copy.input.append(self._new_bias[matmul.node])
         if matmul.operator == "Conv":
+            # The original name goes to the value after QDQ, which the graph reads.
             copy.name = copy.output[0] = f"{matmul.output}.wide"
         self._nodes.append(copy)
         if matmul.operator == "Conv":
@@ -199,6 +200,7 @@ class _QdqWriter:
                 -1, *[1] * (exact.ndim - 1)
             )
             lost = _summed(exact, seen.mean) - _summed(back, seen.quantized_mean)
+            # The output of a convolution is quantized too, and its mean with it.
             self._keep_mean(matmul, lost + given.mean - given.quantized_mean)
         else:
             axis = 1

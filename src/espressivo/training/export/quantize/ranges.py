@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RANGE_METHOD = "mse"
 """How cards and reports name the choice of least squared error."""
 
+# 32 for each level of 8 bits, so that a bin is narrow beside a rounding error.
 N_BINS = 8192
 _FRACTIONS: list[float] = np.geomspace(0.02, 1.0, 48).tolist()
 
@@ -53,6 +54,7 @@ def choose_range(seen: Histogram) -> tuple[float, float]:
 def fake_quantize(values: NDArray[Any], low: float, high: float) -> NDArray[Any]:
     """Return values after quantization to u8 and back."""
     scale, zero = affine_parameters(low, high)
+    # rint rounds halves to even, as ONNX defines QuantizeLinear.
     levels = np.clip(np.rint(values / scale) + zero, 0, 255)
     back: NDArray[Any] = (levels - zero) * scale
     return back
@@ -60,6 +62,7 @@ def fake_quantize(values: NDArray[Any], low: float, high: float) -> NDArray[Any]
 
 def affine_parameters(low: float, high: float) -> tuple[np.float32, np.uint8]:
     """Return scale and zero point of 256 levels from `low` <= 0 to `high` >= 0."""
+    # A value that is always 0 must not get a scale of 0.
     scale = np.float32(max((high - low) / 255, 1e-8))
     return scale, np.uint8(np.clip(round(-low / float(scale)), 0, 255))
 

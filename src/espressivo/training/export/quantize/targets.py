@@ -148,6 +148,7 @@ def without(found: Iterable[_T], keep: Sequence[str]) -> list[_T]:
     """
     every = list(found)
     for pattern in keep:
+        # Not `fnmatch`, which ignores case on Windows.
         if not any(fnmatchcase(one.name, pattern) for one in every):
             names = ", ".join(one.name for one in every)
             raise ExportError(f"no layer is called '{pattern}'; there are: {names}")
