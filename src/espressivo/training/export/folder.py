@@ -37,6 +37,7 @@ def require_free(out: Path, *, force: bool) -> None:
     Raises:
         ExportError: `out` exists, and `force` is not given or it is no model folder.
     """
+    # `exists` follows links, and is false for a broken one.
     if not out.exists() and not out.is_symlink():
         return
     if out.is_dir() and not any(out.iterdir()):
@@ -63,6 +64,7 @@ def staged(out: Path, *, force: bool) -> Iterator[Path]:
     require_free(out, force=force)
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
+        # Beside `out`: a rename is atomic within one file system only.
         stage = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         try:
             yield stage
@@ -88,10 +90,13 @@ def disk_errors(out: Path) -> Iterator[None]:
 
 
 def _replace(stage: Path, out: Path) -> None:
+    # mkdtemp lets nobody but the owner read its folder.
     stage.chmod(0o755)
     if not out.exists():
         stage.rename(out)
         return
+    # A rename does not replace a folder that holds files: the old one steps aside
+    # first, and back if the new one cannot come.
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as aside:
         old = Path(aside) / out.name
         out.rename(old)
@@ -137,6 +142,7 @@ def write_model(
 
 
 def _write_graph(model: onnx.ModelProto, path: Path) -> str:
+    # protobuf may order maps differently otherwise, and the hash would change.
     graph = model.SerializeToString(deterministic=True)
     path.write_bytes(graph)
     return hashlib.sha256(graph).hexdigest()
@@ -218,5 +224,6 @@ def allowed_use(corpora: list[dict[str, Any]], start: dict[str, Any]) -> str:
 
 def write_json(path: Path, table: dict[str, Any]) -> None:
     """Write a table as UTF-8 JSON with keys in the given order."""
+    # NaN is no JSON, though Python would write and read it.
     text = json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", "utf-8")

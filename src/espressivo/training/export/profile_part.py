@@ -100,6 +100,7 @@ def read_profile_part(
         return None
     head = ProfileClassifier.read(run / PROFILE)
     graph = profile_head_graph(head, temperature, f"{name}-profile")
+    # Embeddings of the exact graph: this checks the head, not the quantization.
     session = open_proto(with_embedding(fp32, head.weight.shape[1]))
     pairs = [
         session.run(["embedding", "probabilities"], {"samples": signal[None]})
@@ -109,6 +110,7 @@ def read_profile_part(
     traits = features_of(embeddings, plain)
     profile_head = open_proto(graph)
     drift = 0.0
+    # Without history and with one window, trust is 0; both are special cases.
     for size in (*_HISTORIES, len(traits)):
         count = np.array([[size]], np.float32)
         mean = traits[:size].mean(0, keepdims=True) if size else traits[:1] * 0

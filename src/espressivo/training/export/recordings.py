@@ -68,6 +68,7 @@ def training_utterances(
                 "calibrate with those only, or a test corpus is no test any more"
             )
     roots = dict(config.corpora) | dict(elsewhere)
+    # Utterances of a manifest name their own corpora, so it is read and filtered.
     used = [name for name in roots if name in {*trained_on, "manifest"}]
     read = [u for name in used for u in read_corpus(name, roots[name])]
     read = [utterance for utterance in read if utterance.corpus in trained_on]
@@ -103,6 +104,7 @@ def fold_of(run: Path) -> ListedFold | None:
         ExportError: The table of folds in `RESULT` does not name the fold.
     """
     folder = run.resolve()
+    # Resolved first: `.` and links have other parents.
     table, name = folder.parents[1] / FOLDS, folder.parent.name
     if not _FOLD_RUN.fullmatch(folder.name) or not table.is_file():
         return None
@@ -134,6 +136,7 @@ def draw(
             "calibration: there are no recordings; pass --corpus NAME=DIR"
         )
     rng = np.random.default_rng(seed)
+    # Without replacement, so what is drawn and the rest share no recording.
     order = rng.choice(
         len(utterances),
         len(utterances),
@@ -162,6 +165,7 @@ def calibration_windows(
     by_speaker: defaultdict[str, list[Utterance]] = defaultdict(list)
     for utterance in utterances:
         by_speaker[utterance.speaker].append(utterance)
+    # A stream of its own: `draw` uses the plain seed.
     rng = np.random.default_rng([seed, 1])
     windows = []
     for number, utterance in enumerate(drawn):
@@ -197,6 +201,7 @@ def require_windows(windows: Sequence[Signal]) -> None:
                 f"{SHORTEST} to {WINDOW}, 0.5 to 8 s at 16 kHz; read recordings with "
                 "espressivo.load_audio, which resamples, and cut them"
             )
+    # One silent recording among others does no harm; all ranges at 0 would.
     if all(np.abs(window).max() < QUIETEST_PEAK for window in windows):
         raise ExportError(
             f"calibration: {len(windows)} recordings, none of them louder than "

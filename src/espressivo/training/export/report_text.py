@@ -123,6 +123,7 @@ def _operators(report: ExportReport) -> list[str]:
     if report.agreement is not None:
         graphs[report.precision] = report.costs.shipped
     found = [{o.operator: o for o in graph.operators} for graph in graphs.values()]
+    # In the shipped graph's order, slowest first; a dict keeps it, a set would not.
     kinds = dict.fromkeys(kind for operators in reversed(found) for kind in operators)
     counted = {o.operator for operators in found for o in _at_least_a_share(operators)}
     rows, others = [], ["others"]

@@ -24,6 +24,7 @@ def open_proto(
         model: The graph.
         watched: Names of float32 values inside the graph that become outputs too.
     """
+    # A copy, since the caller's graph may be written to a file later.
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
     observed.graph.output.extend(
