@@ -1,4 +1,4 @@
-"""Corpora of emotional speech: one module and one entry in `CORPORA` each."""
+"""Registry of emotional speech corpora; each has one module and one entry here."""
 
 from __future__ import annotations
 
@@ -47,22 +47,29 @@ def read_corpus(name: str, root: Path) -> list[Utterance]:
     """Read the utterances of a corpus, sorted by id, ids unique.
 
     Args:
-        name: One of `CORPORA`, or `manifest` for a table of one's own.
+        name: One of `CORPORA`, or `manifest` for a table of the user's recordings.
         root: Folder of the corpus; the table's path for `manifest`.
 
     Raises:
-        CorpusError: The corpus is unknown, not there, or there twice.
+        CorpusError: The corpus is unknown, is absent, or contains a recording twice.
     """
     return read_manifest(root) if name == "manifest" else find_corpus(name).read(root)
 
 
 def read_corpora(roots: Mapping[str, Path]) -> list[Utterance]:
-    """Read several corpora, name -> folder, one after the other, as `read_corpus`."""
+    """Read several corpora with `read_corpus` and concatenate their utterances.
+
+    Args:
+        roots: Corpus name -> folder, in the order of the result.
+
+    Raises:
+        CorpusError: A corpus is unknown, is absent, or contains a recording twice.
+    """
     return [u for name, root in roots.items() for u in read_corpus(name, root)]
 
 
 def register_corpus(corpus: Corpus) -> None:
-    """Add a corpus of one's own; its name is then known to all commands.
+    """Add a corpus to the registry, so that all commands accept its name.
 
     Raises:
         CorpusError: The name is taken.
@@ -74,7 +81,7 @@ def register_corpus(corpus: Corpus) -> None:
 
 
 def scoring_variants() -> list[ScoringVariant]:
-    """Return what corpora declare to be scored with and without."""
+    """Return the scoring variants that the registered corpora declare."""
     return [variant for corpus in CORPORA.values() for variant in corpus.variants]
 
 
@@ -82,7 +89,7 @@ def find_corpus(name: str) -> Corpus:
     """Return the corpus called `name`.
 
     Raises:
-        CorpusError: There is none.
+        CorpusError: No corpus has this name.
     """
     if name not in CORPORA:
         raise CorpusError(

@@ -1,4 +1,4 @@
-"""Check of a corpus on disk: complete and intact, compared with the published one."""
+"""Corpus check: whether a corpus on disk is complete and intact, as published."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 
 SHORTEST_S = 0.3
-"""A recording shorter than this holds no sentence."""
-_SILENCE = 1e-4  # of full scale
+"""Recordings shorter than this, in seconds, are broken: they hold no sentence."""
+# Peak as a share of full scale: -80 dB.
+_SILENCE = 1e-4
+# A Git LFS pointer is a text file that begins with this line.
 _POINTER = b"version https://git-lfs"
 
 
@@ -35,7 +37,7 @@ class CorpusDifference:
     """A number of recordings that differs from the published one.
 
     Attributes:
-        where: Which recordings were counted: attribute of `Clip` -> its value.
+        where: Recordings that were counted: attribute of `Clip` -> its value.
         found: Number of recordings on disk.
         published: Number of recordings published.
     """
@@ -45,7 +47,7 @@ class CorpusDifference:
     published: int
 
     def __str__(self) -> str:
-        # A label says what it is, a number does not.
+        # "ang" is clear without a heading; "12" needs "speaker" before it.
         where = ", ".join(
             v if k == "label" else f"{k} {v}" for k, v in self.where.items()
         )
@@ -58,19 +60,20 @@ class CorpusCheck:
 
     Attributes:
         title: Title of the corpus.
-        root: Its folder.
+        root: Folder of the corpus.
         found: Label -> number of recordings on disk.
-        published: Label -> number when complete, for the labels that are compared.
-        differing: Numbers that are not as published.
+        published: Label -> published number, for the labels that are compared.
+        differing: Numbers that differ from the published ones.
         absent: Speakers without any recording.
-        missing: Names of missing recordings, where names are known.
+        missing: Names of missing recordings, where all names are known.
         unexpected: Names that the complete corpus does not have.
         unlabelled: Names of recordings that the corpus's own sheets do not label.
-        ignored: Paths, within the folder, of recordings not named as the corpus's.
+        ignored: Paths, relative to the folder, of recordings whose names do not follow
+            the corpus's scheme.
         broken: Recordings that do not decode, or are nearly empty or silent.
-        known_broken: Recordings that were published so.
-        same_audio: Groups of names whose samples are identical, but should not be.
-        known_same_audio: Groups that were published so.
+        known_broken: Broken recordings that were already broken when published.
+        same_audio: Groups of names with identical samples that should differ.
+        known_same_audio: Groups that were published with identical samples.
         decoded: Whether files were decoded; if not, the four fields above are empty.
     """
 
@@ -92,7 +95,7 @@ class CorpusCheck:
 
     @property
     def complete(self) -> bool:
-        """Whether every published recording is there once, and is not silent."""
+        """Whether every published recording is present once and none is broken."""
         return not (
             self.differing
             or self.absent
@@ -103,7 +106,7 @@ class CorpusCheck:
         )
 
     def by_label(self) -> dict[str, tuple[int, int | None]]:
-        """Map each label to how many were found, and published where known."""
+        """Map each label to its number found, and its published number if known."""
         labels = [*self.published, *sorted(self.found.keys() - self.published.keys())]
         return {n: (self.found.get(n, 0), self.published.get(n)) for n in labels}
 
@@ -146,7 +149,7 @@ def check_corpus(
         progress: Called after every decoded recording.
 
     Raises:
-        CorpusError: There is no such corpus, or nothing of it.
+        CorpusError: The corpus is unknown, or its folder contains none of it.
     """
     if name == "manifest":
         clips = [
@@ -159,11 +162,12 @@ def check_corpus(
     listed = corpus.inventory(root)
     # A corpus with label sheets lists recordings that may not be there.
     clips = [clip for clip in listed if clip.path.is_file()]
-    # Labels that the project does not use may be there in part or in full.
+    # The other labels are not compared: users may keep only the four emotions.
     compared = corpus.published_labels
     names = {clip.name for clip in clips if clip.label in compared}
     wanted = corpus.names(root)
     others = set(corpus.recordings(root)) - {clip.path for clip in clips}
+    # Recordings that the sheets list, but that are not on disk.
     silent = {clip.name for clip in listed if clip.label in compared} - names
     return _check(
         corpus.title,
@@ -177,6 +181,7 @@ def check_corpus(
         differing=tuple(_differences(corpus, clips)),
         absent=tuple(sorted(corpus.speakers - {clip.speaker for clip in clips})),
         missing=tuple(sorted((wanted - names) | silent)),
+        # Where names follow no rule, no name is unexpected.
         unexpected=tuple(sorted(names - wanted)) if wanted else (),
         unlabelled=tuple(clip.name for clip in clips if clip.label == UNLABELLED),
         ignored=tuple(sorted(str(path.relative_to(root)) for path in others)),
@@ -207,6 +212,7 @@ def _check(
     names: defaultdict[str, list[str]] = defaultdict(list)
     paths = [clip.path for clip in clips] if decode else []
     decoded = map_recordings(decode_digest, paths, progress)
+    # Without decoding there are no results to pair, so the loop must not run.
     for clip, (digest, reason) in zip(clips, decoded, strict=decode):
         if reason:
             broken.append(Unreadable(clip.name, clip.path, reason))
@@ -227,12 +233,14 @@ def _check(
 
 
 def decode_digest(path: Path) -> tuple[str, str]:
-    """Decode a recording; return its samples' digest and what is wrong with it.
+    """Decode a recording and return the SHA-256 of its samples, or what is wrong.
 
-    One of the two is empty.
+    Returns:
+        The digest in hexadecimal and the reason; exactly one of them is empty.
     """
     try:
         recording = Recording(path)
+        # The empty array is for recordings without a single block.
         signal = np.concatenate([np.zeros(0, np.float32), *recording.blocks()])
     except AudioError as error:
         if _is_pointer(path):
@@ -245,11 +253,12 @@ def decode_digest(path: Path) -> tuple[str, str]:
         return "", f"lasts only {duration_s:.3f} s"
     if np.abs(signal).max() < _SILENCE:
         return "", f"is silent for all its {duration_s:.1f} s"
+    # Digest of samples, not of the file: a copy may be in another container.
     return hashlib.sha256(signal.tobytes()).hexdigest(), ""
 
 
 def _is_pointer(path: Path) -> bool:
-    """Whether a repository was cloned without its large files, as CREMA-D's may be."""
+    """Whether a file is a Git LFS pointer, as in a clone of CREMA-D without LFS."""
     try:
         with path.open("rb") as file:
             return file.read(len(_POINTER)) == _POINTER

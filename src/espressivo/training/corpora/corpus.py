@@ -1,4 +1,4 @@
-"""How a corpus is read, and its published content."""
+"""Declaration of a corpus: its reader, and its content as published."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScoringVariant:
-    """A label that not everyone counts among the four emotions.
+    """A corpus label that some studies count as an emotion and others leave out.
 
-    Scores are then reported twice: with its utterances, and without them.
+    Scores are therefore reported twice: with its utterances, and without them.
 
     Attributes:
         label: The corpus's own label, also the heading of columns in tables.
-        emotion: The emotion that it counts as.
+        emotion: The emotion that the label is counted as.
     """
 
     label: str
@@ -38,12 +38,12 @@ class ScoringVariant:
 
     @property
     def included(self) -> str:
-        """Cell of the tables for scores with these utterances."""
+        """Table cell that marks scores with these utterances."""
         return f"as {self.emotion}"
 
     @property
     def excluded(self) -> str:
-        """Cell of the tables for scores without these utterances."""
+        """Table cell that marks scores without these utterances."""
         return "left out"
 
     @property
@@ -58,17 +58,17 @@ class ScoringVariant:
 
     @property
     def key_without(self) -> str:
-        """Key in JSON of the scores without these utterances."""
+        """JSON key of the scores without these utterances."""
         return f"without_{self.label}"
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedCounts:
-    """Published numbers of recordings, by some of their properties.
+    """Published numbers of recordings, grouped by some attributes of `Clip`.
 
     Attributes:
-        of: Names of attributes of `Clip`, such as `("speaker", "label")`. Without
-            `label` among them, only recordings of the four emotions are counted.
+        of: Grouping attributes of `Clip`, such as `("speaker", "label")`. Unless
+            `label` is among them, only recordings of the four emotions are counted.
         counts: Values of these attributes -> number of recordings.
     """
 
@@ -78,7 +78,12 @@ class PublishedCounts:
     def count(
         self, clips: Iterable[Clip], used: Iterable[str]
     ) -> Counter[tuple[str, ...]]:
-        """Count the same of `clips`; `used` are the labels of the four emotions."""
+        """Count `clips` in the same groups.
+
+        Args:
+            clips: Recordings of any label.
+            used: Labels that belong to the four emotions.
+        """
         kept = frozenset(used)
         return Counter(
             tuple(getattr(clip, name) or "" for name in self.of)
@@ -96,29 +101,29 @@ def by_speaker_and_label(
 
 
 def no_names(_root: Path) -> frozenset[str]:
-    """Return no names, for a corpus whose file names follow from no rule."""
+    """Return no names: for corpora whose complete list of files is not known."""
     return frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """How to read one corpus, and its content when complete.
+    """One corpus: how it is read, and its content when complete.
 
     Attributes:
         name: Name in commands.
         title: Title in tables.
-        license: Short name of its licence, and the source to cite.
+        license: Short name of the licence, and the source to cite.
         emotions: The corpus's label -> emotion, for the labels that are used.
-        clips: Finds every recording under a folder, whatever its label.
-        speakers: All speakers.
-        published: Counts by its authors, or by those who counted.
-        names: The recordings' names when complete, given the folder; empty where
-            they follow from no rule.
-        same_audio: Groups of names that its authors published with the same audio.
-        broken: Names of recordings that its authors published empty.
-        recordings: Finds every recording that should be the corpus's, so that
-            misnamed ones show.
-        variants: Labels with which and without which it is scored.
+        clips: Function from a folder to its recordings of all labels.
+        speakers: All speakers of the complete corpus.
+        published: Numbers of recordings, from the authors or from later counts.
+        names: Function from the folder to the names of all recordings of the complete
+            corpus; it returns none where they are not known.
+        same_audio: Groups of names that the authors published with the same audio.
+        broken: Names of recordings that the authors published empty or silent.
+        recordings: Function from the folder to all paths where recordings of this
+            corpus belong; the check reports those that `clips` did not recognise.
+        variants: Labels with and without which scores are reported.
     """
 
     name: str
@@ -146,11 +151,11 @@ class Corpus:
     def read(self, root: Path) -> list[Utterance]:
         """Read the utterances of the four emotions, sorted by id.
 
-        Only names and labels are read; whether a recording decodes shows when it is.
+        Only names and labels are read; no recording is opened.
 
         Raises:
-            CorpusError: No recording of the corpus is there, or one is there twice,
-                or a session has recordings but no labels.
+            CorpusError: No recording of the corpus is present, or one is present
+                twice, or a session has recordings but no labels.
         """
         clips = self.inventory(root)
         self._require_labels(root, clips)
@@ -178,7 +183,7 @@ class Corpus:
         """Find the recordings of all labels, sorted by name.
 
         Raises:
-            CorpusError: No recording of the corpus is there, or one is there twice.
+            CorpusError: No recording of the corpus is present, or one is present twice.
         """
         clips = sorted(self.clips(root), key=lambda clip: clip.name)
         if not clips:

@@ -1,7 +1,7 @@
 """CREMA-D: 91 actors say twelve English sentences in six emotions.
 
-The label is the emotion that the actor was asked for, as its file name says; what
-listeners made of the voice alone is kept as the vote.
+The label is the emotion that the actor was asked for, as the file name states it. The
+emotion that most listeners chose for the voice alone is kept as the vote.
 
 Sources: Cao et al. (2014), "CREMA-D: Crowd-sourced Emotional Multimodal Actors
 Dataset", IEEE Transactions on Affective Computing 5(4), and the README of its
@@ -28,6 +28,7 @@ _EMOTIONS = {
     "NEU": Emotion.NEUTRAL,
     "SAD": Emotion.SADNESS,
 }
+# The summary table abbreviates votes to their first letters.
 _VOTES = {label[0]: label for label in (*_EMOTIONS, "DIS", "FEA")}
 _ACTORS = tuple(str(n) for n in range(1001, 1092))
 _SENTENCES = {
@@ -44,7 +45,7 @@ _SENTENCES = {
     "TSI": "The surface is slick",
     "WSI": "We'll stop in a couple of minutes",
 }
-# One file was published as X; the tables call it XX, as does whoever mended it.
+# One file was published as X; the corpus's tables and corrected copies call it XX.
 _MISNAMED = {"1040_ITH_SAD_XX": "1040_ITH_SAD_X"}
 _NAME = re.compile(
     r"(?P<actor>10(?:0[1-9]|[1-8]\d|9[01]))_(?P<sentence>[A-Z]{3})"
@@ -72,16 +73,16 @@ def _clips(root: Path) -> list[Clip]:
 
 
 def _demographics(root: Path) -> dict[str, tuple[str, int | None]]:
-    """Map actors to sex and age; empty where the table is not there."""
+    """Map actors to sex and age; empty if the table is absent."""
     table = _find(root, "VideoDemographics.csv")
     rows = read_table(table, ("ActorID", "Age", "Sex")) if table else []
     return {row["ActorID"]: (row["Sex"].lower(), to_age(row["Age"])) for row in rows}
 
 
 def _votes(root: Path) -> dict[str, str]:
-    """Map clips to what most heard in the voice; empty where the table is not there.
+    """Map clips to the emotion most listeners chose; empty if the table is absent.
 
-    Equal votes stand side by side, "A:D".
+    Tied votes are joined by a colon, as in "A:D".
     """
     table = _find(root, "processedResults/summaryTable.csv", "summaryTable.csv")
     rows = read_table(table, ("FileName", "VoiceVote")) if table else []
@@ -94,7 +95,7 @@ def _votes(root: Path) -> dict[str, str]:
 
 
 def _find(root: Path, *names: str) -> Path | None:
-    # The folder of recordings may be passed, with the tables beside it.
+    # Users may pass the folder of recordings; the tables are then one level up.
     return find_table(folder / n for folder in (root, root.parent) for n in names)
 
 
@@ -106,6 +107,8 @@ CREMA_D = Corpus(
     clips=_clips,
     speakers=frozenset(_ACTORS),
     broken=frozenset({"1076_MTI_SAD_XX"}),  # silent as published
+    # No `names`: 1,271 clips are not the same number for each of 91 actors, so there
+    # is no full grid of names to compare with.
     published=(
         PublishedCounts(
             ("label",),

@@ -16,6 +16,8 @@ from espressivo.types import Emotion
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Initials of the German words: Wut, Langeweile, Ekel, Angst, Freude, neutral,
+# Trauer.
 _LABELS = {
     "W": "anger",
     "L": "boredom",
@@ -56,7 +58,8 @@ _SPEAKERS = {
     "15": ("male", 25),
     "16": ("female", 31),
 }
-# Anger, happiness, neutral, sadness: only what listeners recognised was published.
+# Anger, happiness, neutral, sadness. The counts differ by speaker because only
+# recordings that listeners recognised were published.
 _COUNTS = {
     "03": (14, 7, 11, 7),
     "08": (12, 11, 10, 9),

@@ -1,4 +1,4 @@
-"""Finding recordings in a folder, whatever their container and its layout."""
+"""Search for recordings in a folder, independent of container and layout."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SUFFIXES = frozenset({".wav", ".flac", ".opus"})
 def find_recordings(root: Path) -> list[Path]:
     """Find all .wav, .flac and .opus files under `root`, at any depth, sorted.
 
-    Hidden files and folders are passed over, and with them the `._` companions that
-    macOS leaves in archives.
+    Hidden files and folders are skipped, and with them the `._` files that macOS adds
+    to archives.
 
     Raises:
         CorpusError: `root` is no folder.
@@ -26,6 +26,7 @@ def find_recordings(root: Path) -> list[Path]:
     require_folder(root)
     found_paths: list[Path] = []
     for folder, folders, names in os.walk(root, followlinks=True):
+        # In place, since `os.walk` descends into what is left in this list.
         folders[:] = sorted(n for n in folders if not _is_hidden(n))
         found_paths += [
             Path(folder, name)
@@ -49,10 +50,10 @@ def find_named(root: Path, name: re.Pattern[str]) -> list[tuple[Path, re.Match[s
 
 
 def require_folder(root: Path) -> None:
-    """Refuse what is no folder.
+    """Refuse a path that is not a folder.
 
     Raises:
-        CorpusError: `root` is not there, or a file.
+        CorpusError: `root` is absent, or is a file.
     """
     if not root.is_dir():
         found = "is a file, not a folder" if root.exists() else "no such folder"

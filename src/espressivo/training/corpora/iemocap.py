@@ -1,7 +1,7 @@
-"""IEMOCAP: ten actors in five dialogues by two, improvised and from scripts.
+"""IEMOCAP: five sessions of improvised and scripted dialogues by ten actors.
 
-The layout is that of the full release: `Session1/dialog/EmoEvaluation/*.txt` label
-the turns of `Session1/sentences/wav/<dialogue>/<turn>.wav`.
+The layout is that of the full release: `Session1/dialog/EmoEvaluation/*.txt` contain
+the labels of the turns `Session1/sentences/wav/<dialogue>/<turn>.wav`.
 
 Sources: Busso et al. (2008), "IEMOCAP: interactive emotional dyadic motion capture
 database", Language Resources and Evaluation 42. The counts are of the four-class
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _EMOTIONS = {
     "ang": Emotion.ANGER,
     "hap": Emotion.HAPPINESS,
+    # The field's four classes merge happy and excited.
     "exc": Emotion.HAPPINESS,
     "neu": Emotion.NEUTRAL,
     "sad": Emotion.SADNESS,
@@ -82,6 +83,7 @@ def _clips(root: Path) -> list[Clip]:
 
 def _sessions(root: Path) -> list[Path]:
     require_folder(root)
+    # The folder above IEMOCAP_full_release is accepted, too.
     for place in (root, *sorted(p for p in root.iterdir() if p.is_dir())):
         if found := sorted(p for p in place.glob("Session[1-5]") if p.is_dir()):
             return found
@@ -103,7 +105,7 @@ def _session_clips(folder: Path) -> list[Clip]:
 def _unlabelled(folder: Path, path: Path) -> Clip:
     if turn := _TURN.fullmatch(path.stem):
         return _clip(path, turn, UNLABELLED)
-    session = f"Ses0{folder.name[-1]}"  # of a misnamed recording no more is known
+    session = f"Ses0{folder.name[-1]}"  # a misnamed file gives no talker
     return Clip(path.stem, path, session, UNLABELLED, session=session)
 
 
@@ -121,15 +123,15 @@ def _recordings(folder: Path) -> dict[str, Path]:
 def _labelled(
     folder: Path, recordings: dict[str, Path], texts: dict[str, str]
 ) -> Iterator[Clip]:
-    """Yield the turns that a session's sheets label, with or without recording."""
-    # Hidden companions begin with "._", each listener's own sheets are in subfolders.
+    """Yield all turns that a session's sheets label, even without a recording."""
+    # "Ses*" skips the "._" files of macOS; subfolders hold each listener's own sheets.
     for sheet in sorted((folder / "dialog" / "EmoEvaluation").glob("Ses*.txt")):
         for n, line in enumerate(_lines(sheet), start=1):
             if not line.startswith("["):
-                continue  # what one listener said, or the heading
+                continue  # one listener's rating, or the heading
             label, turn = _parse(f"{sheet}, line {n}", line, folder)
             name = turn[0]
-            # Where it should be, if it is not there.
+            # An absent recording gets the path that the release gives it.
             place = folder / "sentences" / "wav" / turn["dialogue"] / f"{name}.wav"
             affect = Affect(*map(float, label["affect"].split(",")))
             yield _clip(
@@ -199,7 +201,7 @@ IEMOCAP = Corpus(
     license="research use, by agreement with its owner (Busso et al. 2008)",
     emotions=_EMOTIONS,
     clips=_clips,
-    recordings=_all_recordings,  # the whole dialogues beside them are no utterances
+    recordings=_all_recordings,  # whole dialogues are no utterances
     speakers=frozenset(_TALKERS),
     published=(
         PublishedCounts(

@@ -1,7 +1,7 @@
-"""The user's own recordings, listed in a CSV or Parquet table.
+"""Manifest: a CSV or Parquet table that lists the user's own recordings.
 
 Columns `path`, `emotion` and `speaker` are required; `id`, `session`, `text` and
-`corpus` are optional. Relative paths count from the table's folder.
+`corpus` are optional. Relative paths start at the table's folder.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ OPTIONAL = ("id", "session", "text", "corpus")
 def read_manifest(table: Path) -> list[Utterance]:
     """Read a table of utterances, sorted by id.
 
-    Where a row does not say: id is the path as written, session the speaker, corpus
-    the table's name without its ending.
+    Defaults of a row: the id is the path as written, the session is the speaker, and
+    the corpus is the table's name without its ending.
 
     Raises:
         CorpusError: The table cannot be read, lacks a column, or has a row that
-            lacks a value, names no emotion of ours, no file, or a file twice.
+            lacks a value, names an emotion other than the four or a file that is
+            absent or already listed.
     """
     if not table.is_file():
         found = "is a folder, not a table" if table.is_dir() else "no such file"
@@ -38,6 +39,7 @@ def read_manifest(table: Path) -> list[Utterance]:
         raise CorpusError(f"{table}: has no rows; list one recording in each")
     utterances = [_utterance(table, where, row) for where, row in rows]
     require_unique((utterance.id, utterance.path) for utterance in utterances)
+    # One file under two ids could be in two parts of a fold.
     require_unique((str(u.path.resolve()), u.path) for u in utterances)
     return sorted(utterances, key=lambda utterance: utterance.id)
 
@@ -77,5 +79,5 @@ def _emotion(where: str, value: str) -> Emotion:
 
 
 def _within(corpus: str, name: str) -> str:
-    # Two corpora may both have a speaker 1; one who wrote "ravdess/01" meant that.
+    # Two corpora may both have a speaker 1. A name that has the prefix keeps it.
     return name if name.startswith(f"{corpus}/") else f"{corpus}/{name}"

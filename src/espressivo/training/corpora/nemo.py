@@ -22,7 +22,8 @@ _EMOTIONS = {
     "sadness": Emotion.SADNESS,
 }
 _SPEAKERS = ("EB0", "IC0", "KD0", "KS0", "MK0", "MP0", "SM0", "TP0", "WR0")
-# Nine times 90 of each emotion, but for what the author left out.
+# Each speaker has 90 recordings of each emotion, except in these cells, from which the
+# author removed some.
 _FEWER = {
     ("MP0", "anger"): 29,
     ("MP0", "happiness"): 30,
@@ -55,19 +56,20 @@ def _clip(path: Path, match: re.Match[str], row: dict[str, str]) -> Clip:
 
 
 def _rows(root: Path) -> dict[str, dict[str, str]]:
-    """Map names to what the corpus's table says; empty where it is not there."""
-    # In the published layout it stands beside the folder of recordings.
+    """Map names to their rows in the corpus's table; empty if the table is absent."""
+    # In the published layout the table is beside the folder of recordings.
     table = find_table(
         (root / "data.tsv", root.parent / "data.tsv", *root.glob("*/data.tsv"))
     )
     if table is None:
         return {}
+    # The table quotes nothing: a quotation mark in it is part of a sentence.
     rows = read_table(table, ("file_id", "raw_text"), tabs=True)
     return {Path(row["file_id"]).stem: row for row in rows}
 
 
 def _names(root: Path) -> frozenset[str]:
-    # The table is the only list of what the author left out.
+    # No rule gives the names: only the table shows which ones the author removed.
     matches = ((name, _NAME.fullmatch(name)) for name in _rows(root))
     return frozenset(n for n, match in matches if match and match[2] in _EMOTIONS)
 

@@ -51,6 +51,7 @@ def _clips(root: Path) -> list[Clip]:
             speaker=match["actor"],
             label=_LABELS[match["emotion"]],
             text=_STATEMENTS[match["statement"]],
+            # Actors with odd numbers are men, those with even numbers are women.
             sex="male" if int(match["actor"]) % 2 else "female",
         )
         for path, match in find_named(root, _NAME)
@@ -68,7 +69,7 @@ def _grid() -> frozenset[str]:
 _NAMES = _grid()
 
 CALM = ScoringVariant("calm", Emotion.NEUTRAL)
-"""RAVDESS has calm speech beside neutral; studies differ in whether they use it."""
+"""Calm speech, beside neutral; studies differ in whether they count it as neutral."""
 
 RAVDESS = Corpus(
     name="ravdess",
@@ -84,10 +85,11 @@ RAVDESS = Corpus(
     clips=_clips,
     speakers=frozenset(name[-2:] for name in _NAMES),
     published=by_speaker_and_label(
+        # Sorted, since the order of a set of strings differs between processes.
         Counter((name[-2:], _LABELS[name[6:8]]) for name in sorted(_NAMES))
     ),
     names=lambda _root: _NAMES,
-    # Two takes of actor 07 that were published as the same bytes.
+    # Two takes of actor 07 were published as the same bytes.
     same_audio=frozenset({frozenset({"03-01-03-01-02-01-07", "03-01-03-01-02-02-07"})}),
     variants=(CALM,),
 )

@@ -1,6 +1,6 @@
 """SAVEE: four British men read 120 English sentences each, in seven emotions.
 
-Names are `DC_a01.wav` where all lie in one folder, `DC/a01.wav` in the first release.
+Names are `DC_a01.wav` in copies with one folder, `DC/a01.wav` in the first release.
 
 Sources: Haq & Jackson (2009), "Speaker-dependent audio-visual emotion recognition",
 AVSP; Haq & Jackson (2010), in Wang (ed.), "Machine Audition".
@@ -38,6 +38,7 @@ _NAME = re.compile(
 def _clips(root: Path) -> list[Clip]:
     return [
         Clip(
+            # Both releases get the same names, and so the same ids and folds.
             name=f"{speaker}_{match['emotion']}{match['sentence']}",
             path=path,
             speaker=speaker,
@@ -53,6 +54,7 @@ _NAMES = {
     f"{speaker}_{letter}{n:02}": (speaker, label)
     for speaker in _SPEAKERS
     for letter, label in _LABELS.items()
+    # 15 sentences per emotion and 30 neutral ones make the published 120.
     for n in range(1, 31 if label == "neutral" else 16)
 }
 

@@ -1,4 +1,4 @@
-"""Tables that corpora are published with: what they say of speakers and clips."""
+"""Reader of the metadata tables that corpora are published with."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 
 class _Tabs(csv.excel_tab):
+    # With the default, a sentence that begins with a quotation mark would swallow
+    # the rows up to the next one.
     quoting = csv.QUOTE_NONE
 
 
 def find_table(places: Iterable[Path]) -> Path | None:
-    """Return the first of some places where there is a file, if any."""
+    """Return the first of some paths that is a file; None if there is none."""
     return next((place for place in places if place.is_file()), None)
 
 
@@ -27,15 +29,16 @@ def read_table(
     """Read the rows of a published table.
 
     Args:
-        table: Comma-separated, in UTF-8, its first line naming the columns.
-        columns: Those that have to be there.
-        tabs: Whether tabs separate, and quotes are plain characters.
+        table: UTF-8 file, comma-separated, whose first line names the columns.
+        columns: Columns that are required.
+        tabs: Whether cells are separated by tabs; quotes are then plain characters.
 
     Raises:
-        CorpusError: A column is not there, or the file is no such table.
+        CorpusError: A column is missing, or the file is no such table.
     """
     dialect = _Tabs if tabs else csv.excel
     try:
+        # "-sig" drops the byte-order mark with which spreadsheets save UTF-8.
         with table.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, dialect=dialect)
             if missing := set(columns) - set(rows.fieldnames or ()):
@@ -43,7 +46,7 @@ def read_table(
                     f"{table}: has no column {', '.join(sorted(missing))}; "
                     "restore the table that the corpus was published with"
                 )
-            # A row may be shorter than the header, or longer: then the key is None.
+            # csv gives missing cells the value None, and surplus cells the key None.
             return [{k: (v or "").strip() for k, v in row.items() if k} for row in rows]
     except (UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(
@@ -53,5 +56,5 @@ def read_table(
 
 
 def to_age(value: str) -> int | None:
-    """Read an age in years; None where none was told."""
+    """Parse an age in years; None if the cell holds no number."""
     return int(value) if value.isdecimal() else None

@@ -38,7 +38,7 @@ should shout size soap soup sour south sub such sure take talk tape team tell th
 thought thumb time tip tire ton tool tough turn vine voice void vote wag walk wash week
 wheat when which whip white wife wire witch yearn yes young youth
 """.split()  # noqa: SIM905 - 200 quoted words read worse
-# "OA_bite_neutral" is how one file was published; "ps" is pleasant surprise.
+# One file was published as "OA_bite_neutral". "ps" is pleasant surprise.
 _NAME = re.compile(
     r"(?P<speaker>OAF?|YAF)_(?P<word>[a-z]+)"
     r"_(?P<emotion>angry|disgust|fear|happy|neutral|ps|sad)"
@@ -51,9 +51,10 @@ def _clips(root: Path) -> list[Clip]:
 
 
 def _clip(path: Path, match: re.Match[str]) -> Clip:
+    # The prefix "OA" of the misnamed file is the older actress's, too.
     speaker = "YAF" if match["speaker"] == "YAF" else "OAF"
     return Clip(
-        # Whoever mended the published name has the same recording.
+        # Some copies have the published name, others the corrected one.
         name=_MISNAMED.get(path.stem, path.stem),
         path=path,
         speaker=speaker,

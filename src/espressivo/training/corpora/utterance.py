@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 UNLABELLED = "unlabelled"
-"""Label of a recording that the corpus's own sheets should name, but do not."""
+"""Label of a recording that the corpus's own label sheets do not list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +37,22 @@ class Utterance:
     """One labelled recording of one of the four emotions.
 
     Attributes:
-        id: Unique across corpora: corpus, slash, the published file name without
-            its ending, as in `ravdess/03-01-05-02-01-01-12`.
-        path: Path of the recording, which may be missing if only its label is there.
-        speaker: Unique across corpora, as in `ravdess/12`.
-        session: Recording session; the speaker where a corpus has no
-            sessions. Unique across corpora.
-        emotion: One of the four.
+        id: Identifier, unique across corpora: corpus, slash, the published file name
+            without its ending, as in `ravdess/03-01-05-02-01-01-12`.
+        path: Path of the recording; the file may be absent where only labels are.
+        speaker: Speaker, unique across corpora, as in `ravdess/12`.
+        session: Recording session, unique across corpora; the speaker where a corpus
+            has no sessions.
+        emotion: One of the four emotions.
         corpus: Name of the corpus.
-        text: The words spoken, where the corpus tells.
+        text: The words spoken; None if the corpus does not give them.
         original: The corpus's own label, which may be finer than `emotion`.
-        style: `scripted` or `improvised`, where a corpus has both.
-        sex: The speaker's, `female` or `male`, where the corpus tells.
-        age: The speaker's age in years, where the corpus tells.
-        affect: Ratings of affect, where the corpus has them.
-        vote: The label that most listeners chose, in the corpus's words; several,
-            joined by colons, where votes are tied.
+        style: `scripted` or `improvised`; empty unless a corpus has both.
+        sex: Sex of the speaker, `female` or `male`; empty if not given.
+        age: Age of the speaker in years; None if not given.
+        affect: Listeners' ratings; None if the corpus has none.
+        vote: The label that most listeners chose, in the corpus's words; tied labels
+            are joined by colons, and it is empty if there are no votes.
     """
 
     id: str
@@ -74,7 +74,8 @@ class Utterance:
 class Clip:
     """One recording of a corpus, with any label, in the corpus's own words.
 
-    Its attributes are those of `Utterance`.
+    The attributes are those of `Utterance`, except that `label` is any label of the
+    corpus, and speaker and session are unique only within the corpus.
     """
 
     name: str
@@ -91,10 +92,10 @@ class Clip:
 
 
 def require_unique(named: Iterable[tuple[str, Path]]) -> None:
-    """Refuse a recording that occurs twice: it would count twice, or leak.
+    """Refuse a recording that occurs twice: it would count twice or leak.
 
     Raises:
-        CorpusError: Two paths have one name.
+        CorpusError: Two paths have the same name.
     """
     first: dict[str, Path] = {}
     for name, path in named:
