@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,9 @@ NOTE = ROOT / "examples" / "voice-note.m4a"
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of corpora, noise and weights, which are not ours to ship."""
-    folder = ROOT.parent / "shared"
+    folder = Path(os.environ.get("ESPRESSIVO_DATA", ROOT.parent / "shared"))
     if not (folder / "corpora").is_dir():
-        pytest.skip("needs ../shared (corpora, noise and weights), which is absent")
+        pytest.skip(f"needs {folder} (corpora, noise and weights), which is absent")
     return folder
 
 

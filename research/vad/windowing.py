@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import numpy_helper
 
 from espressivo.analyzer import Analyzer
@@ -21,6 +20,7 @@ from espressivo.model.classifier import (
     Classifier,
     load_classifier,
 )
+from espressivo.model.session import open_session
 from espressivo.speech.windows import plan_windows
 from espressivo.training.evaluate import require_emotions
 from espressivo.training.networks.whisper import sinusoids
@@ -155,13 +155,7 @@ def extend_positions(classifier: Classifier, folder: Path) -> Classifier:
             raise ModelError(f"{folder}: its positions are no sinusoids to go on with")
         longer[: len(table)] = table
         weight.CopyFrom(numpy_helper.from_array(longer, weight.name))
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = open_session(model.SerializeToString())
     return Classifier(classifier.card, session, folder)
 
 

@@ -136,7 +136,7 @@ def test_json_tells_of_the_profile_as_its_schema_says(analyzer, empty, known):
 
 
 def test_one_actor_fits_the_own_profile_and_the_other_does_not(shared, analyzer):
-    # A woman and a man: the easy case. docs/results.md has how often it is told.
+    # A woman and a man: the easy case; docs/results/accuracy.md has how often it holds.
     head = analyzer.classifier.require_profile_head()
     voices = []
     for number in (1, 2):

@@ -10,7 +10,12 @@ onnx = pytest.importorskip("onnx", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
 from espressivo.errors import ExportError  # noqa: E402
-from espressivo.training.export import calibrate, find_matmuls, quantize, to_onnx  # noqa: E402
+from espressivo.training.export import (  # noqa: E402
+    collect_activations,
+    find_matmuls,
+    quantize,
+    to_onnx,
+)
 from espressivo.training.export.checks import parity  # noqa: E402
 from espressivo.training.export.quantize.calibration import center_logits  # noqa: E402
 from espressivo.training.export.quantize.gptq import (  # noqa: E402
@@ -54,7 +59,7 @@ def clips(note):
 @pytest.fixture(scope="module")
 def calibration(exact, clips):
     values = list(dict.fromkeys(m.value for m in find_matmuls(exact)))
-    return calibrate(exact, values, clips)
+    return collect_activations(exact, values, clips)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +152,7 @@ class TestBothPrecisions:
 
 
 def test_int8_is_close_and_small(exact, int8, clips):
-    found = parity.compare(exact, int8, clips)
+    found = parity.compare_graphs(exact, int8, clips)
 
     assert found.worst < 0.02
     assert int8.ByteSize() < 0.4 * exact.ByteSize()
@@ -181,7 +186,7 @@ def test_what_is_kept_stays_exact(exact, calibration):
 def test_quantizing_nothing_changes_nothing(exact, calibration, clips):
     same = quantize_matmuls(exact, calibration, [])
 
-    assert parity.compare(exact, same, clips[:2]).worst == 0
+    assert parity.compare_graphs(exact, same, clips[:2]).worst == 0
 
 
 def test_a_pattern_without_a_layer_is_refused(exact):

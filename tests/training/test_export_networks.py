@@ -122,7 +122,7 @@ def test_light_sernets_convolutions_are_quantized_and_its_spectrum_does_not(note
 
     assert [p.name for p in matmuls] == [f"body.{i}" for i in range(5)]
     assert int8.ByteSize() < 0.6 * exact.ByteSize()
-    drift = parity.compare(exact, int8, clips[4:])
+    drift = parity.compare_graphs(exact, int8, clips[4:])
     assert 0 < drift.worst < 0.01
 
 

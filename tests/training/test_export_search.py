@@ -90,12 +90,12 @@ def test_patterns_keep_targets_of_every_kind(targets):
 def test_any_target_alone_changes_little(quantizer, targets, exact, clips, name):
     model = quantizer.quantize([targets[name]])
 
-    change = parity.compare(exact, model, clips)
+    change = parity.compare_graphs(exact, model, clips)
     assert 0 < change.worst < 0.05
 
 
 def test_no_target_is_the_exact_graph(quantizer, exact, clips):
-    assert parity.compare(exact, quantizer.quantize([]), clips).worst == 0
+    assert parity.compare_graphs(exact, quantizer.quantize([]), clips).worst == 0
 
 
 def test_a_value_that_is_quantized_anyway_is_not_quantized_twice(quantizer, targets):

@@ -30,7 +30,7 @@ from espressivo.training.reproduce.studies import (
     light_sernet_stages,
     paper_stages,
     pepino_stages,
-    read_recipe,
+    read_study_recipe,
 )
 from espressivo.training.reproduce.study_corpora import StudyCorpus, read_study_corpus
 from espressivo.training.reproduce.table_two import STUDY_WEIGHTS
@@ -59,9 +59,9 @@ def stages(sources):
     """Every stage of every study, by study and name."""
     iemocap = sources["iemocap"]
     made = {
-        "paper": paper_stages(read_recipe("paper"), sources, ("I", "fig1")),
-        "pepino": pepino_stages(read_recipe("pepino"), iemocap),
-        "light-sernet": light_sernet_stages(read_recipe("light-sernet"), iemocap),
+        "paper": paper_stages(read_study_recipe("paper"), sources, ("I", "fig1")),
+        "pepino": pepino_stages(read_study_recipe("pepino"), iemocap),
+        "light-sernet": light_sernet_stages(read_study_recipe("light-sernet"), iemocap),
     }
     return {(study, stage.entry.name): stage for study in made for stage in made[study]}
 
@@ -74,7 +74,7 @@ def test_a_recipe_has_one_source_which_is_shipped(name):
 
 
 def test_the_papers_recipe_is_the_studys():
-    config = read_recipe("paper")
+    config = read_study_recipe("paper")
     s, n, a = config.signal, config.network, config.augmentation
     assert (s.trim_db, s.pre_emphasis, s.peak, s.longest_s) == (20, 0.97, 0.95, 8)
     assert (n.kind, n.weights) == ("distilhubert", "ntu-spml/distilhubert")
@@ -92,30 +92,30 @@ def test_the_papers_recipe_is_the_studys():
 
 @pytest.mark.parametrize("name", ["pepino", "light-sernet"])
 def test_the_baselines_hear_whole_recordings(name):
-    signal = read_recipe(name).signal
+    signal = read_study_recipe(name).signal
     assert signal.longest_s > LONGEST_S
     assert (signal.pre_emphasis, signal.peak, signal.crop_s) == (0, 0, 0)
     quiet = np.full(16_000, 1 / 32_768, np.float32)  # 16 bit know nothing quieter
     quiet[8_000] = 1.0
     quiet[:4_000] = 0.0
     assert len(trim(quiet, signal.trim_db)) == 16_000
-    assert not read_recipe(name).augmentation.varies
+    assert not read_study_recipe(name).augmentation.varies
 
 
 def test_pepino_trains_what_was_published():
     import torch
 
     with torch.device("meta"):
-        network = build_network(read_recipe("pepino").network)
+        network = build_network(read_study_recipe("pepino").network)
     assert count_parameters(network)[1] == 115_473
-    t = read_recipe("pepino").training
+    t = read_study_recipe("pepino").training
     assert (t.optimizer, t.learning_rate, t.batch_size) == ("adam", 1e-4, 32)
     assert (t.epochs, t.patience, t.weight_decay) == (100, 4, 0)
     assert (t.clip, t.schedule, t.warmup) == (0, "constant", 0)
 
 
 def test_light_sernet_trains_what_was_published():
-    config = read_recipe("light-sernet")
+    config = read_study_recipe("light-sernet")
     assert count_parameters(build_network(config.network))[0] == 462_468
     t = config.training
     assert (t.optimizer, t.learning_rate, t.batch_size) == ("adam", 1e-4, 32)
@@ -128,16 +128,16 @@ def test_light_sernet_trains_what_was_published():
 @pytest.mark.parametrize("name", STUDIES)
 def test_crossval_reads_the_same_recipe(name):
     config = read_config(RECIPES / f"{name}.toml")
-    assert config == read_recipe(name)
+    assert config == read_study_recipe(name)
     assert config.protocol.kind == "session"
 
 
 def test_weights_are_a_folder_or_a_name_on_the_hub(tmp_path, monkeypatch):
     (tmp_path / "distilhubert").mkdir()
     monkeypatch.chdir(tmp_path)
-    found = read_recipe("paper", weights="distilhubert").network.weights
+    found = read_study_recipe("paper", weights="distilhubert").network.weights
     assert found == str(tmp_path / "distilhubert")
-    assert read_recipe("paper", weights="a/b").network.weights == "a/b"
+    assert read_study_recipe("paper", weights="a/b").network.weights == "a/b"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_weights_are_a_folder_or_a_name_on_the_hub(tmp_path, monkeypatch):
 )
 def test_settings_that_make_another_experiment_are_refused(setting, message):
     with pytest.raises(ConfigError, match=message):
-        read_recipe("paper", [setting])
+        read_study_recipe("paper", [setting])
 
 
 def test_changes_are_told_once_and_only_if_they_matter():
@@ -186,7 +186,7 @@ def test_the_production_model_trains_on_95_percent_of_both(stages):
 
 def test_without_crema_d_there_is_no_table_with_it(sources):
     only = {"iemocap": sources["iemocap"]}
-    stages = paper_stages(read_recipe("paper"), only, ("I", "production"), "all")
+    stages = paper_stages(read_study_recipe("paper"), only, ("I", "production"), "all")
     names = [stage.entry.name for stage in stages]
     assert names == ["iemocap-only-frozen", "production-frozen"]
     assert {stage.config.network.frozen for stage in stages} == {"all"}
@@ -257,7 +257,7 @@ def test_an_estimate_adds_up(stages):
 
 
 def test_a_kept_front_is_paid_for_once(stages):
-    assert not is_kept(read_recipe("paper"))
+    assert not is_kept(read_study_recipe("paper"))
     one, two = (estimate(stages["pepino", "our-folds"], n, COSTS) for n in (1, 2))
     assert one.front_bytes == two.front_bytes == 55_310
     once_s = 5531 * 0.5
@@ -265,7 +265,7 @@ def test_a_kept_front_is_paid_for_once(stages):
 
 
 def test_costs_are_measured_on_the_network_itself():
-    config = read_recipe("light-sernet", ["training.batch_size=2", "device=cpu"])
+    config = read_study_recipe("light-sernet", ["training.batch_size=2", "device=cpu"])
     costs = measure(config, 1.0)
     assert costs.front_bytes == 2 * 434 * 40  # fp16 coefficients of 7 s
     assert costs.state_bytes == pytest.approx(4 * 462_468, rel=0.01)

@@ -1,9 +1,9 @@
 /**
- * The service worker: the app works offline, and asks no foreign host for anything.
+ * Service worker: the app works offline and sends no request to another host.
  *
- * Every file is kept under its name and a hash of its content, so an update fetches only
- * what has changed. What is served from here carries the app's policy, worker scripts
- * included, whatever headers the host sends.
+ * Every file is cached under its name and a hash of its content, so that an update fetches
+ * only changed files. Responses from the cache carry the app's Content-Security-Policy,
+ * also for worker scripts, whatever headers the host sends.
  */
 
 const worker = globalThis as unknown as ServiceWorkerGlobalScope;
@@ -13,7 +13,7 @@ const HEADERS = "__HEADERS__" as unknown as Record<string, string>;
 const CACHE = "espressivo";
 
 worker.addEventListener("install", (event) => {
-  // An update waits until no page is left that was built of the files before.
+  // An update waits until no page with the earlier files is open.
   event.waitUntil(fill());
 });
 
@@ -40,7 +40,7 @@ async function fill(): Promise<void> {
   }
 }
 
-/** Drop what an earlier version kept. */
+/** Delete the cached files of earlier versions. */
 async function clean(): Promise<void> {
   const cache = await caches.open(CACHE);
   const wanted = new Set(Object.entries(FILES).map(([file, hash]) => keyOf(file, hash)));
@@ -58,7 +58,7 @@ async function answer(request: Request, url: URL): Promise<Response> {
   const kept = await cache.match(hash ? keyOf(file, hash) : url.href);
   if (kept) return withPolicy(kept);
   const response = await fetch(request);
-  // The rest of assets/ is fetched only when it is asked for, and then kept: WebGPU.
+  // Other files of assets/ (WebGPU) are fetched on request, and then cached.
   if (response.ok && file.startsWith("assets/"))
     await cache.put(url.href, response.clone());
   return withPolicy(response);

@@ -35,8 +35,8 @@ from espressivo.model.speaker_statistics import (
 )
 from espressivo.profile.profile import Profile
 from espressivo.profile.store import (
+    encode_numbers,
     profile_path,
-    to_text,
     with_checksum,
 )
 from espressivo.report import ProfileUse, Report, round_to_one
@@ -126,7 +126,7 @@ def floats(values: NDArray[Any]) -> dict[str, str]:
 
 def doubles(values: NDArray[np.float64]) -> dict[str, str]:
     """Return the same with all their digits."""
-    return {"f64": to_text(values)}
+    return {"f64": encode_numbers(values)}
 
 
 def span(segment: Segment) -> list[int]:
@@ -482,9 +482,12 @@ def damaged(profile: Profile) -> Iterator[tuple[str, str]]:
     more = {"n": [1, {"b": None, "a": [True, "ü"]}], "none": None, "yes": True}
     yield "more fields", resigned(profile, **more)
     yield "negative count", resigned(profile, n_windows=-1)
-    yield "negative squares", resigned(profile, squares=to_text(np.full(9, -1.0)))
-    yield "other length", resigned(profile, squares=to_text(np.ones(8)))
-    yield "not finite", resigned(profile, mean=to_text(np.full(9, np.nan)))
+    yield (
+        "negative squares",
+        resigned(profile, squares=encode_numbers(np.full(9, -1.0))),
+    )
+    yield "other length", resigned(profile, squares=encode_numbers(np.ones(8)))
+    yield "not finite", resigned(profile, mean=encode_numbers(np.full(9, np.nan)))
     yield "no numbers", resigned(profile, mean="", squares="")
     yield "half a number", resigned(profile, mean="AAAA", squares="AAAA")
     yield "no base 64", resigned(profile, mean="?")

@@ -41,6 +41,7 @@ def peak_bytes(graph: bytes, seconds: float = 8.0) -> int | None:
 
 def peak_bytes_of(path: Path, seconds: float, name: str) -> int | None:
     """Return `peak_bytes` of an ONNX file; `name` appears in error messages."""
+    # The peak of a process never falls, so every measurement needs a new one.
     loaded, _ = _first_result("graph", str(path), str(seconds), name)
     idle, _ = _first_result("idle")
     if loaded is None or idle is None:
@@ -77,6 +78,7 @@ def _first_result(*arguments: str) -> tuple[int | None, float]:
         elapsed_s = time.perf_counter() - began  # before the child frees its memory
         _, errors = child.communicate()
     if not line:
+        # The last line of a traceback names the exception.
         raise ModelError((errors.strip().splitlines() or ["no result"])[-1])
     peak: int | None = json.loads(line)
     return peak, elapsed_s

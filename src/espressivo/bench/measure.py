@@ -64,6 +64,7 @@ def bench(
     machine = Machine.this()  # first, so that its load is only that of other programs
     measure = _Measure(subjects, options, progress)
     one, joules = measure.times(1)
+    # Only its times: joules are given for a single thread.
     many = measure.times(measure.threads)[0] if measure.threads > 1 else {}
     first = measure.first_results()
     costs = []
@@ -140,6 +141,7 @@ class _Measure:
         times = {name: tuple(s for s, _ in pairs) for name, pairs in found.items()}
         if self.meter.why_not is not None:
             return times, {}
+        # Per second of audio, so that models of different windows can be compared.
         audio_s = self.options.rounds * self.options.seconds
         return times, {
             name: sum(joules for _, joules in pairs) / audio_s

@@ -42,6 +42,7 @@ class Subject:
     @property
     def bytes(self) -> int:
         """Size of the graph with its external weights, in bytes."""
+        # Graphs above 2 GB, among others, keep their weights in files beside them.
         beside = weight_files(self.path.read_bytes())
         files = [self.path, *(self.path.with_name(name) for name in beside)]
         return sum(path.stat().st_size for path in files)
@@ -99,6 +100,7 @@ def _ua(details: dict[str, Any]) -> dict[str, float]:
     """Return UA by corpus, from the card's results on the clips of a single corpus."""
     found = {}
     for result in details.get("results", []):
+        # One number a corpus; a score over several corpora belongs to none of them.
         if result.get("protocol") == "clips" and len(result.get("corpora", [])) == 1:
             found[result["corpora"][0]] = float(result["scores"]["ua"])
     return found

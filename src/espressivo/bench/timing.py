@@ -48,6 +48,7 @@ def time_graphs(
 
 def seconds_of(run: Callable[[], object]) -> float:
     """Return the duration of a call, in seconds."""
+    # A monotonic clock: the system's time may be set while a graph runs.
     began = time.perf_counter()
     run()
     return time.perf_counter() - began

@@ -125,6 +125,7 @@ def _reason(text: str) -> str:
     for pattern, reason in _REASONS.items():
         if found := re.search(pattern, text):
             return reason.format(*found.groups(), version=ort.__version__)
+    # Of a message that no pattern matches, the first line names the fault.
     first = (text.splitlines() or ["no reason given"])[0]
     # Removes the error code and the file name at the start.
     why = re.sub(r"^\[ONNXRuntimeError\].*?failed:", "", first)

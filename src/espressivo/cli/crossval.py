@@ -28,7 +28,7 @@ examples:
   espressivo crossval mine.toml --corpus iemocap=~/IEMOCAP --out results/mine
   espressivo crossval recipes/ravdess/statistics.toml --out results/lr --seeds 0 1
   espressivo crossval mine.toml --out results/mine --set training.epochs=5 --jobs 2
-  espressivo crossval mine.toml --out /shared/results/mine --engine ray
+  espressivo crossval mine.toml --out /nfs/results/mine --engine ray
 
 Check the folds for leaks first, which trains nothing:
   espressivo corpora audit mine.toml

@@ -169,7 +169,7 @@ def _stages(
 ) -> list[Stage]:
     from espressivo.training.reproduce import studies
 
-    recipe = studies.read_recipe(
+    recipe = studies.read_study_recipe(
         args.study, args.settings, getattr(args, "weights", "")
     )
     if args.study == "paper":

@@ -49,6 +49,7 @@ def scale_axis(ax: Axes, which: Literal["x", "y"], values: Sequence[float]) -> N
 
     if min(values) <= 0 or max(values) < 5 * min(values):
         return
+    # Over many decades, ticks at 2 and 5 would overlap.
     wide = max(values) > 500 * min(values)
     axis = ax.xaxis if which == "x" else ax.yaxis
     (ax.set_xscale if which == "x" else ax.set_yscale)("log")
@@ -77,6 +78,7 @@ def separate(
     bars = []
     for label, reach in zip(labels, ends or [()] * len(labels), strict=True):
         mark = ax.transData.transform(label.xy)
+        # Room for the marker itself, in pixels.
         marks.append(Box.from_extents(*(mark - 9), *(mark + 9)))
         tips = ax.transData.transform(
             [(label.xy[0], y) for y in reach or [label.xy[1]]]
@@ -94,6 +96,7 @@ def separate(
             covered = sum(_overlap(box, other) for other in others)
             crossed = sum(_overlap(box, bar) for bar in bars)
             far = float(np.hypot(x, y))
+            # Areas in square pixels; the distance only decides between free places.
             costs.append(5 * outside + 3 * covered + 4 * crossed + 4 * far)
         _move(label, *_PLACES[int(np.argmin(costs))])
 

@@ -35,6 +35,7 @@ def panels(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
     n_columns = min(3, n)
     n_rows = -(-n // n_columns)
     figure = canvas(0.8 + width * n_columns, 0.3 + height * n_rows)
+    # `squeeze=False` returns an array for a single panel, too.
     grid = figure.subplots(n_rows, n_columns, squeeze=False).ravel().tolist()
     for ax in grid[n:]:
         ax.remove()

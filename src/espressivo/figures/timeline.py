@@ -80,6 +80,7 @@ def _timeline(ax: Axes, report: Report) -> None:
     else:
         verdict = f"{report.emotion} {whole[report.emotion]:.0%}"
     ax.set_title(f"{report.recording}: {verdict}", loc="left", fontsize=10)
+    # matplotlib warns of limits that are equal, as of an empty recording.
     ax.set(xlim=(0, max(report.duration_s, 0.001)), ylim=(0, 1), ylabel="probability")
     ax.set_yticks([0, 0.5, 1])
     ax.spines[["top", "right"]].set_visible(False)

@@ -13,11 +13,11 @@ from espressivo.errors import ProfileError
 from espressivo.model.speaker_statistics import SpeakerStatistics
 from espressivo.profile.store import (
     REMEDY,
-    from_text,
+    decode_numbers,
+    encode_numbers,
     held,
     profile_path,
     read_content,
-    to_text,
     with_checksum,
     write_content,
 )
@@ -171,6 +171,7 @@ class Profile:
             )
 
     def _require(self, name: str, version: str, sha256: str) -> None:
+        # The graph's hash, not its name: features of another graph mean something else.
         if self.model_sha256 != sha256:
             raise ProfileError(
                 f"profile '{self.speaker}' is of {self.model} {self.model_version} "
@@ -191,8 +192,8 @@ class Profile:
                     "sha256": self.model_sha256,
                 },
                 **{name: getattr(self.speaker_statistics, name) for name in _COUNTS},
-                "mean": to_text(self.speaker_statistics.mean),
-                "squares": to_text(self.speaker_statistics.squares),
+                "mean": encode_numbers(self.speaker_statistics.mean),
+                "squares": encode_numbers(self.speaker_statistics.squares),
             }
         )
 
@@ -254,6 +255,7 @@ def delete(speaker: str | Path) -> Path:
     if not path.is_file():
         raise ProfileError(f"{path}: there is no such profile; nothing was deleted")
     with held(path):
+        # Another process may have deleted it before this one got the lock.
         path.unlink(missing_ok=True)
     return path
 
@@ -266,7 +268,7 @@ def _n_features(classifier: Classifier) -> int:
 def _profile(content: dict[str, Any]) -> Profile:
     model = content["model"]
     counts = {name: int(content[name]) for name in _COUNTS}
-    mean, squares = from_text(content["mean"]), from_text(content["squares"])
+    mean, squares = decode_numbers(content["mean"]), decode_numbers(content["squares"])
     # Invalid sums (a negative variance) would surface as invalid probabilities later.
     if len(mean) != len(squares) or min(counts.values()) < 0 or squares.min() < 0:
         raise ValueError("counts or sums that cannot be")

@@ -65,6 +65,7 @@ def profile_path(speaker: str | Path) -> Path:
     Raises:
         ProfileError: The text is neither a valid name nor such a path.
     """
+    # A name cannot contain a dot, so the suffix tells paths from names.
     if isinstance(speaker, Path) or speaker.endswith(SUFFIX):
         return Path(speaker)
     if not _NAME.fullmatch(speaker):
@@ -80,6 +81,7 @@ def profile_names() -> list[str]:
     return sorted(
         path.stem
         for path in profiles_folder().glob(f"*{SUFFIX}")
+        # A file of another name could not be loaded by name.
         if _NAME.fullmatch(path.stem)
     )
 
@@ -130,6 +132,7 @@ def read_content(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(text)
         schema = str(content["schema"])
+    # RecursionError: deeply nested brackets exhaust the JSON parser.
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ProfileError(
             f"{path}: is no profile, or was cut off; {REMEDY}"
@@ -155,6 +158,8 @@ def write_content(content: dict[str, Any], path: Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
+    # Created with its mode: a later chmod would leave a moment in which others can
+    # read it. O_EXCL refuses a file or link that was put there before.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     with replacing(path) as partial:
         descriptor = os.open(partial, flags, 0o600)
@@ -168,23 +173,25 @@ def with_checksum(content: dict[str, Any]) -> dict[str, Any]:
     return whole | {"sha256": _digest(whole)}
 
 
-def to_text(values: NDArray[np.float64]) -> str:
+def encode_numbers(values: NDArray[np.float64]) -> str:
     """Return numbers as base64 of little-endian float64, which is lossless."""
     return base64.b64encode(values.astype("<f8").tobytes()).decode()
 
 
-def from_text(text: str) -> NDArray[np.float64]:
+def decode_numbers(text: str) -> NDArray[np.float64]:
     """Return the numbers that `to_text` encoded.
 
     Raises:
         ValueError: The text is not valid base64, is empty, or encodes NaN or infinity.
     """
     try:
+        # `validate`, or characters outside the alphabet would be skipped silently.
         values = np.frombuffer(base64.b64decode(text, validate=True), "<f8")
     except binascii.Error as error:
         raise ValueError(str(error)) from error
     if not len(values) or not np.isfinite(values).all():
         raise ValueError("sums that are no numbers")
+    # A copy in the machine's byte order; the buffer itself is read-only.
     return values.astype(np.float64)
 
 

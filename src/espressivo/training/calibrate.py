@@ -82,6 +82,7 @@ def calibrate(folders: Sequence[Path]) -> TemperatureCalibration:
     temperature = _fit(sets)
     left_out = []
     for i, (folder, (logits, labels)) in enumerate(zip(folders, sets, strict=True)):
+        # Scored on its own set, a temperature would look better than on new speakers.
         others = [*sets[:i], *sets[i + 1 :]]
         elsewhere = _fit(others) if others else temperature
         before = score(labels, softmax(logits)).ece
@@ -100,5 +101,7 @@ def _fit(sets: Sequence[tuple[NDArray[np.float64], NDArray[np.intp]]]) -> float:
     return fit_temperature(
         np.concatenate([logits for logits, _ in sets]),
         np.concatenate([labels for _, labels in sets]),
+        # Weights 1
+        # n, so that a large set does not outvote the others.
         np.concatenate([np.full(len(labels), 1 / len(labels)) for _, labels in sets]),
     )

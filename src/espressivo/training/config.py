@@ -18,6 +18,7 @@ Balance = Literal["none", "class", "corpus-class"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
+# `$NAME` or `${NAME}`, as in a shell.
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 _VARIABLES = {
     "ESPRESSIVO_DATA": "the folder that holds corpora/ and weights/ (docs/train.md)"
@@ -238,14 +239,16 @@ def read_config(
         ConfigError: The file is absent, is no TOML, or holds a wrong key or value, or a
             variable is not set.
     """
-    table = toml.read_table(path)
+    table = toml.read_toml(path)
     for setting in settings:
         toml.override(table, setting)
     config = cast("ExperimentConfig", toml.build(ExperimentConfig, table, str(path)))
+    # Not a `Literal`, since networks can be registered from outside.
     _require_kind(config.network.kind, path)
     folder = path.resolve().parent
     roots = dict(corpora or {})
     for name, root in config.corpora.items():
+        # A folder from the command line needs none of the file's variables.
         if name not in roots:
             remedy = f"--corpus {name}=DIR"
             text = _expand(str(root), path, f"corpora.{name}", remedy)
@@ -276,6 +279,7 @@ def _expand(text: str, path: Path, key: str, remedy: str) -> str:
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
+        # An empty variable would silently turn into the root folder.
         if not os.environ.get(name):
             hint = _VARIABLES.get(name, "the folder that is meant")
             raise ConfigError(

@@ -62,8 +62,10 @@ def evaluate(
     if not utterances:
         raise CorpusError("no utterances to evaluate; pass a corpus that holds some")
     classifier = load_classifier(model_folder)
+    # Models may list the emotions in an order of their own.
     columns = require_emotions(classifier, model_folder)
     predict = (
+        # One thread each, since recordings are analysed in parallel already.
         partial(_analyze, Analyzer(classifier, threads=1), columns)
         if pipeline
         else partial(_classify, classifier, columns)
@@ -71,6 +73,7 @@ def evaluate(
     predicted: list[tuple[Utterance, NDArray[np.float64]]] = []
     silent: list[Utterance] = []
     failures: list[Unreadable] = []
+    # Errors are returned, not raised: an unreadable recording must not end the rest.
     results = map_recordings(partial(_try, predict), utterances, progress)
     for utterance, result in zip(utterances, results, strict=True):
         if isinstance(result, AudioError):
@@ -86,6 +89,7 @@ def evaluate(
         model_sha256=card.sha256,
         protocol="pipeline" if pipeline else "clips",
         utterances=tuple(utterance for utterance, _ in predicted),
+        # The shape keeps two dimensions where nothing was predicted.
         probabilities=np.array([p for _, p in predicted]).reshape(-1, len(columns)),
         without_speech=tuple(silent),
         failures=tuple(failures),
@@ -116,6 +120,7 @@ def clip_windows(card: ModelCard, signal: Signal) -> tuple[list[Signal], list[in
     window = round(card.window_s * SAMPLE_RATE)
     minimum = round(card.min_s * SAMPLE_RATE)
     clip = _widen(find_loud(signal), minimum, len(signal))
+    # Equal windows, since a short rest would be judged by little sound.
     n_windows = -(-clip.n_samples // window)
     edges = np.linspace(clip.start, clip.end, n_windows + 1).round().astype(int)
     rows, weights = [], []

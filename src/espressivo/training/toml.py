@@ -17,7 +17,7 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 from espressivo.errors import ConfigError
 
 
-def read_table(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
@@ -69,6 +69,7 @@ def to_toml(config: object) -> str:
             value = {f.name: getattr(value, f.name) for f in fields(value)}
         if isinstance(value, Mapping):
             pairs = [f"{_key(key)} = {_literal(item)}" for key, item in value.items()]
+            # Plain values come first: after a header, TOML takes keys for that table's.
             tables += ["", f"[{known.name}]", *pairs]
         else:
             lines.append(f"{known.name} = {_literal(value)}")
@@ -81,6 +82,7 @@ def build(kind: type, table: Mapping[str, Any], where: str, prefix: str = "") ->
     Raises:
         ConfigError: A key does not exist, is missing, or has a wrong value.
     """
+    # Annotations are text at run time (`from __future__ import annotations`).
     hints = get_type_hints(kind)
     for key in table:
         if key not in hints:
@@ -100,6 +102,7 @@ def build(kind: type, table: Mapping[str, Any], where: str, prefix: str = "") ->
 
 
 def _key(name: str) -> str:
+    # TOML's bare keys hold letters, digits, - and _; others need quotes.
     return name if name.replace("-", "").replace("_", "").isalnum() else _literal(name)
 
 
@@ -115,6 +118,7 @@ def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
     if origin is Literal and value in arguments:
         return value
     if origin is tuple and isinstance(value, list):
+        # `tuple[str, ...]` takes any length, `tuple[float, float]` just two.
         kinds = _tuple_kinds(arguments, len(value))
         if len(kinds) == len(value):
             pairs = zip(kinds, value, strict=True)
@@ -122,6 +126,7 @@ def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
     if origin is Mapping and isinstance(value, dict):
         kind = arguments[1]
         return {k: _convert(kind, v, where, f"{key}.{k}") for k, v in value.items()}
+    # Not `isinstance`: a bool is an int for Python, but `epochs = true` is a mistake.
     if type(value) in _TAKEN.get(hint, ()):
         return hint(value)
     raise ConfigError(f"{where}: '{key}' is {value!r}; it should be {_describe(hint)}")

@@ -1,4 +1,4 @@
-/** What went wrong, and what to do about it. */
+/** Alerts on the page: problems, each with its remedy. */
 
 import { element, say, show } from "./elements";
 import { MicrophoneError, type MicrophoneProblem } from "./microphone";
@@ -32,7 +32,7 @@ element("alert-retry").addEventListener("click", () => {
   again?.();
 });
 
-/** Show what went wrong. */
+/** Show an alert. */
 export function alarm(
   title: string,
   text: string,
@@ -47,12 +47,12 @@ export function alarm(
   say("");
 }
 
-/** Take back what was shown. */
+/** Remove the alert. */
 export function calm(): void {
   show("alert", false);
 }
 
-/** Show an error for what it is; one that was asked for, such as cancelling, is none. */
+/** Show the alert for an error; an AbortError was requested and shows nothing. */
 export function alarmOf(error: unknown): void {
   const { name, message } = error as Error;
   if (name === "AbortError") return;

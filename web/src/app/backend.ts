@@ -1,8 +1,8 @@
-/** Is WebGPU faster than WebAssembly here, and does it give the same answers? */
+/** Comparison of WebGPU and WebAssembly on this device: speed and probabilities. */
 
 import { type Analyzer, SAMPLE_RATE } from "../espressivo";
 
-/** Probabilities may differ by this much, as between browser and Python. */
+/** Largest accepted difference of a probability, as between browser and Python. */
 const TOLERANCE = 0.02;
 const ROUNDS = 5;
 
@@ -11,7 +11,7 @@ export interface Verdict {
   readonly text: string;
 }
 
-/** Compare both on the same windows, in turns. */
+/** Compare both backends on the same windows, in turn. */
 export async function compared(gpu: Analyzer, plain: Analyzer): Promise<Verdict> {
   const ratios: number[] = [];
   let apart = 0;
@@ -21,7 +21,7 @@ export async function compared(gpu: Analyzer, plain: Analyzer): Promise<Verdict>
     ratios.push(other.ms / one.ms);
     const gaps = one.probabilities.map((p, i) => Math.abs(p - other.probabilities[i]));
     apart = Math.max(apart, ...gaps);
-    if (other.ms < one.ms / 2) break; // far slower: no need to go on
+    if (other.ms < one.ms / 2) break; // clearly slower: further rounds cannot change that
   }
   const times = ratios.sort((a, b) => a - b)[ratios.length >> 1];
   const agrees = apart <= TOLERANCE;
@@ -33,7 +33,7 @@ export async function compared(gpu: Analyzer, plain: Analyzer): Promise<Verdict>
   };
 }
 
-/** Something like a voice: harmonics that glide, in syllables; another each round. */
+/** Return a voice-like signal: gliding harmonics in syllables, different each round. */
 export function probeSignal(round: number, n: number): Float32Array {
   const signal = new Float32Array(n);
   let phase = 0;

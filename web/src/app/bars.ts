@@ -1,4 +1,4 @@
-/** A distribution as bars that a screen reader can read as text. */
+/** Bar chart of a distribution, which a screen reader reads as text. */
 
 import type { Emotion } from "../espressivo";
 import { make } from "./elements";

@@ -1,11 +1,11 @@
-/** Hands over what the microphone hears, as the mean over its channels. */
+/** Audio worklet that posts the microphone's samples as the mean over channels. */
 
 declare class AudioWorkletProcessor {
   readonly port: MessagePort;
 }
 declare function registerProcessor(name: string, processor: unknown): void;
 
-const CHUNK = 2048; // samples a message
+const CHUNK = 2048; // samples per message
 
 class Capture extends AudioWorkletProcessor {
   private chunk = new Float32Array(CHUNK);

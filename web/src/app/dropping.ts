@@ -1,10 +1,10 @@
-/** Files and folders that are dropped on the page. */
+/** Drag and drop of files and folders on the page. */
 
 import { show } from "./elements";
 
-/** @param take Called with the files; those of a folder, when one was dropped. */
+/** @param take Callback, called with the dropped files, or with those of a dropped folder. */
 export function onDrop(take: (files: File[], isFolder: boolean) => void): void {
-  let depth = 0; // of the elements that the pointer has entered and not left
+  let depth = 0; // nested elements that the pointer has entered and not left
   const over = (by: number) => {
     depth = Math.max(0, depth + by);
     show("drop", depth > 0);
@@ -30,7 +30,7 @@ async function filesOf(folder: FileSystemDirectoryEntry): Promise<File[]> {
   const reader = folder.createReader();
   const files: File[] = [];
   for (;;) {
-    // A reader gives a hundred at a time, and none at the end.
+    // `readEntries` returns at most 100 entries per call, and an empty list at the end.
     const entries = await new Promise<FileSystemEntry[]>((resolve, reject) =>
       reader.readEntries(resolve, reject),
     );

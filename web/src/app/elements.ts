@@ -1,6 +1,6 @@
-/** The page's own elements, by id; the page and this list are written together. */
+/** Access to the elements of the page by id. */
 
-/** Return an element of the page. */
+/** Return an element of the page; its id must exist in index.html. */
 export function element<T extends HTMLElement = HTMLElement>(id: string): T {
   const found = document.getElementById(id);
   if (!found) throw new Error(`the page has no #${id}`);
@@ -11,7 +11,7 @@ export function show(id: string, shown: boolean): void {
   element(id).hidden = !shown;
 }
 
-/** Make an element with its content. */
+/** Create an element with attributes and content. */
 export function make<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   properties: Partial<Record<string, string>> = {},
@@ -25,14 +25,14 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** The colour of an emotion, as a sign beside its name. */
+/** Return the coloured dot of an emotion, which stands beside its name. */
 export function dot(emotion: string): HTMLElement {
   return make("span", { class: `emotion of-${emotion}`, "aria-hidden": "true" });
 }
 
 const status = element("status");
 
-/** Tell what goes on, to the eye and to a screen reader. */
+/** Show a status text, which a screen reader announces. */
 export function say(text: string): void {
   if (status.textContent !== text) status.textContent = text;
 }

@@ -1,4 +1,4 @@
-/** The page: what is shown when, and what the buttons do. */
+/** Entry point of the page: its states and the actions of its buttons. */
 
 import { type Analyzer, type Report, VERSION } from "../espressivo";
 import { alarm, alarmOf, calm } from "./alerts";
@@ -34,7 +34,7 @@ function go(to: State): void {
   if (to !== "result") hideReport();
 }
 
-/** Analyse a file that was chosen or dropped. */
+/** Analyse a selected or dropped file. */
 async function open(file: File): Promise<void> {
   if (!analyzer || state === "live" || state === "working") return;
   calm();
@@ -69,7 +69,7 @@ async function open(file: File): Promise<void> {
   }
 }
 
-/** Let the profile learn; where that fails, the report is still worth showing. */
+/** Update the profile; if that fails, the report is shown nevertheless. */
 async function learned(report: Report): Promise<boolean> {
   try {
     return await voice.heard(report);
@@ -83,7 +83,7 @@ async function record(): Promise<void> {
   if (!analyzer || state === "live" || state === "working") return;
   calm();
   const button = element<HTMLButtonElement>("record");
-  button.disabled = true; // while the browser asks
+  button.disabled = true; // while the browser asks for permission
   try {
     const name = `recording ${new Date().toLocaleString("sv-SE").replaceAll(":", ".")}`;
     const profile = await voice.profile();
@@ -134,7 +134,7 @@ const picker = element<HTMLInputElement>("file");
 element("choose").addEventListener("click", () => picker.click());
 picker.addEventListener("change", () => {
   const [file] = picker.files ?? [];
-  picker.value = ""; // so that the same file can be chosen again
+  picker.value = ""; // otherwise the same file cannot be selected again
   if (file) void open(file);
 });
 element("record").addEventListener("click", () => void record());
@@ -159,7 +159,7 @@ addEventListener("beforeunload", (event) => {
 element("version").textContent = VERSION;
 await models.start();
 
-// After the model, so that its files come from the browser's cache the second time.
+// Registered after the model is loaded, so that its files come from the HTTP cache.
 if ("serviceWorker" in navigator && import.meta.env.PROD) {
   const note = element("offline-note");
   try {

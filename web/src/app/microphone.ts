@@ -3,7 +3,7 @@
 import { Resampler } from "../espressivo/resample";
 import captureUrl from "./capture.worklet.ts?worker&url";
 
-/** Why there is no sound from a microphone. */
+/** Reason why the microphone cannot be used. */
 export type MicrophoneProblem = "refused" | "missing" | "insecure" | "busy";
 
 export class MicrophoneError extends Error {
@@ -19,20 +19,21 @@ export class Microphone {
   ) {}
 
   /**
-   * Ask for the microphone and begin.
+   * Request the microphone and start.
    *
-   * @param hear Called with every chunk.
-   * @param ended Called when it is gone: unplugged, or taken back by the user.
-   * @throws MicrophoneError It cannot be had.
+   * @param onChunk Callback, called with every chunk of mono samples at 16 kHz.
+   * @param ended Callback, called when the microphone is unplugged or its permission
+   *   withdrawn.
+   * @throws MicrophoneError There is no microphone, or no permission.
    */
   static async open(
-    hear: (chunk: Float32Array) => void,
+    onChunk: (chunk: Float32Array) => void,
     ended: () => void,
   ): Promise<Microphone> {
     if (!navigator.mediaDevices?.getUserMedia) throw new MicrophoneError("insecure");
     let media: MediaStream;
     try {
-      // What a browser does to make calls pleasant is not what the model learned from.
+      // The model was trained on recordings without the processing of calls.
       media = await navigator.mediaDevices.getUserMedia({
         audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
       });
@@ -47,13 +48,13 @@ export class Microphone {
       numberOfOutputs: 0,
     });
     node.port.onmessage = ({ data }: MessageEvent<Float32Array>) =>
-      hear(resampler.push(data));
+      onChunk(resampler.push(data));
     context.createMediaStreamSource(media).connect(node);
     media.getAudioTracks()[0]?.addEventListener("ended", ended);
     return new Microphone(context, media);
   }
 
-  /** Let go of it, so that the browser's sign goes out. */
+  /** Release the microphone, so that the browser's indicator disappears. */
   async close(): Promise<void> {
     for (const track of this.media.getTracks()) track.stop();
     await this.context.close();

@@ -1,4 +1,4 @@
-/** Which model answers, and where it is computed. */
+/** Panel for the choice of the model and its backend. */
 
 import { type Analyzer, type Backend, loadModel, ModelError } from "../espressivo";
 import { alarm, alarmOf } from "./alerts";
@@ -8,7 +8,7 @@ import { element, make, say } from "./elements";
 const BACKEND = "espressivo.backend";
 const FOLDER = "folder";
 
-/** As much of WebGPU's interface as is needed to ask whether there is any. */
+/** Part of the WebGPU interface that shows whether it is available. */
 type WithGpu = Navigator & { gpu?: { requestAdapter(): Promise<object | null> } };
 
 interface Listed {
@@ -26,8 +26,8 @@ export class ModelPanel {
   private loading: Promise<void> = Promise.resolve();
 
   /**
-   * @param use Called with every model that is ready, and the one before is closed; with
-   *   null while none is.
+   * @param use Callback, called with every model that is ready, after the previous one
+   *   was closed; with null while no model is ready.
    */
   constructor(private readonly use: (analyzer: Analyzer | null) => void) {
     const picker = element<HTMLInputElement>("folder");
@@ -42,12 +42,12 @@ export class ModelPanel {
     void this.offerWebGpu();
   }
 
-  /** Keep the model as it is, while it is at work. */
+  /** Lock the choice of the model while an analysis runs. */
   hold(held: boolean): void {
     element<HTMLFieldSetElement>("model-controls").disabled = held;
   }
 
-  /** Find out what models there are, and load the first. */
+  /** List the available models and load the first. */
   async start(): Promise<void> {
     try {
       const response = await fetch("models/index.json");
@@ -63,7 +63,7 @@ export class ModelPanel {
     await this.load();
   }
 
-  /** Use a model folder of the user's; nothing of it is kept. */
+  /** Use a model folder of the user, which is not stored. */
   async take(files: readonly File[]): Promise<void> {
     const before = this.folder;
     const chosen = this.select.value;
@@ -83,7 +83,7 @@ export class ModelPanel {
     this.select.value = chosen;
   }
 
-  /** Load the chosen model; one at a time. */
+  /** Load the selected model; one load runs at a time. */
   private async load(): Promise<boolean> {
     const done = this.loading.then(() => this.loadNow());
     this.loading = done.then(() => undefined);
@@ -93,13 +93,13 @@ export class ModelPanel {
   private async loadNow(): Promise<boolean> {
     const backend: Backend = localStorage.getItem(BACKEND) === "webgpu" ? "webgpu" : "wasm";
     say("Loading the model…");
-    this.use(null); // what began now would end with the model that is replaced
+    this.use(null); // an analysis started now would end with the replaced model
     try {
       this.ready(await this.open(backend));
     } catch (error) {
       say("");
       if (backend === "webgpu") {
-        localStorage.removeItem(BACKEND); // the driver or the browser has changed
+        localStorage.removeItem(BACKEND); // the stored choice no longer works: driver or browser changed
         this.webgpu.checked = false;
         return this.loadNow();
       }
@@ -150,7 +150,7 @@ export class ModelPanel {
     if (!adapter) this.note("This browser offers no graphics processor to pages (WebGPU).");
   }
 
-  /** Try the other backend, and keep it only if it is faster and agrees. */
+  /** Compare the backends; switch to WebGPU only if it is faster and agrees. */
   private async switch(): Promise<void> {
     if (!this.webgpu.checked) {
       localStorage.removeItem(BACKEND);

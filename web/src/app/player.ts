@@ -1,4 +1,4 @@
-/** Plays the recording, or one window of it. */
+/** Player of the recording, or of one window. */
 
 import { type Estimate, SAMPLE_RATE } from "../espressivo";
 import { element, say, show } from "./elements";
@@ -26,7 +26,7 @@ export class Player {
     });
   }
 
-  /** Take another recording; null: none. */
+  /** Open a recording; null for none. */
   open(sound: Blob | null, length_s: number, timeline: Timeline | null): void {
     this.sound.pause();
     if (this.url) URL.revokeObjectURL(this.url);
@@ -40,7 +40,7 @@ export class Player {
     this.update();
   }
 
-  /** Play one window, and stop at its end. */
+  /** Play one window and stop at its end. */
   playWindow({ segment }: Estimate): void {
     if (!this.url) return;
     this.until_s = segment.end / SAMPLE_RATE;
@@ -59,7 +59,7 @@ export class Player {
     this.follow();
   }
 
-  /** Move the head with the sound, and stop where a window ends. */
+  /** Move the playhead with the audio, and stop at the end of a window. */
   private follow(): void {
     if (this.sound.currentTime >= this.until_s) this.sound.pause();
     this.update();

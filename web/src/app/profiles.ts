@@ -1,10 +1,10 @@
-/** Profiles in this browser's own storage; a lock keeps two tabs from losing anything. */
+/** Profiles in the browser's local storage; a lock serialises changes of several tabs. */
 
 import { type ModelCard, Profile, ProfileError, type Report } from "../espressivo";
 
 const PREFIX = "espressivo.profile/";
 
-/** The speakers who have a profile here, sorted. */
+/** Return the names of speakers with a stored profile, sorted. */
 export function names(): string[] {
   return Object.keys(localStorage)
     .filter((key) => key.startsWith(PREFIX))
@@ -12,7 +12,7 @@ export function names(): string[] {
     .sort((a, b) => a.localeCompare(b));
 }
 
-/** @throws ProfileError There is none, or it is damaged. */
+/** @throws ProfileError The profile does not exist or is damaged. */
 export async function load(speaker: string): Promise<Profile> {
   const text = localStorage.getItem(PREFIX + speaker);
   if (text === null)
@@ -20,19 +20,19 @@ export async function load(speaker: string): Promise<Profile> {
   return Profile.parse(text, speaker);
 }
 
-/** @throws ProfileError There is one already, or the name will not do. */
+/** @throws ProfileError The profile exists already, or the name is not allowed. */
 export function create(speaker: string, card: ModelCard): Promise<void> {
   return add(Profile.create(speaker, card));
 }
 
-/** Take in a profile's file, and return whose it is. */
+/** Import the file of a profile and return the speaker's name. */
 export async function take(file: File): Promise<string> {
   const profile = await Profile.parse(await file.text(), file.name);
   await add(profile);
   return profile.speaker;
 }
 
-/** Add what was heard to a profile. */
+/** Add the statistics of a report to a profile. */
 export async function learn(speaker: string, report: Report): Promise<void> {
   await alone(async () => store((await load(speaker)).merged(report)));
 }
@@ -62,7 +62,7 @@ async function store(profile: Profile): Promise<void> {
   }
 }
 
-/** Do something while no other tab changes profiles. */
+/** Run a function while no other tab changes profiles. */
 async function alone<T>(work: () => Promise<T>): Promise<T> {
   return navigator.locks ? await navigator.locks.request(PREFIX, work) : await work();
 }

@@ -1,4 +1,4 @@
-/** Recording: level, time, what is being said now, and the timeline so far. */
+/** Live recording: level, time, provisional estimate and the timeline so far. */
 
 import type {
   Analyzer,
@@ -37,11 +37,11 @@ export class Recorder {
   }
 
   /**
-   * Begin to record.
+   * Start the recording.
    *
-   * @param ended Called when the microphone is gone.
-   * @param fail Called when the analysis fails.
-   * @throws MicrophoneError It cannot be had.
+   * @param ended Callback, called when the microphone is disconnected.
+   * @param fail Callback, called when the analysis fails.
+   * @throws MicrophoneError There is no microphone, or no permission.
    */
   static async start(
     analyzer: Analyzer,
@@ -70,7 +70,7 @@ export class Recorder {
     return recorder;
   }
 
-  /** Stop, and return what was recorded and what is in it. */
+  /** Stop, and return the recording and its report. */
   async stop(): Promise<{ report: Report; sound: Blob }> {
     await this.microphone?.close();
     while (this.busy) await this.busy;
@@ -78,7 +78,7 @@ export class Recorder {
     return { report, sound: this.wav.toBlob() };
   }
 
-  /** Stop, and keep nothing. */
+  /** Stop, and discard the recording. */
   async discard(): Promise<void> {
     this.stream.cancel();
     this.waiting = [];
@@ -90,7 +90,7 @@ export class Recorder {
     this.waiting.push(chunk);
     element<HTMLMeterElement>("level").value = loudness(chunk);
     element("elapsed").textContent = clock(this.wav.nSamples / SAMPLE_RATE);
-    // On a slow device several chunks wait, and go together.
+    // On a slow device chunks queue up, and are sent together.
     this.busy ??= this.work();
   }
 
@@ -119,7 +119,7 @@ export class Recorder {
     this.strip.add(estimates, provisional, duration_s, null);
     element("now-note").textContent = speaking ? "someone speaks" : "a pause";
     const certain = estimates.at(-1);
-    // Aloud only what is certain: a screen reader would never come to an end.
+    // Only completed windows are announced: provisional ones change too often to be read.
     if (certain) say(`Sounded like ${this.emotionOf(certain)}.`);
     const newest = provisional ?? certain;
     if (!newest) return;
@@ -135,7 +135,7 @@ export class Recorder {
   }
 }
 
-/** Level of a chunk from 0 (-60 dB and less) to 1 (full scale). */
+/** Return the level of a chunk from 0 (-60 dB or less) to 1 (full scale). */
 function loudness(chunk: Float32Array): number {
   const power = chunk.reduce((sum, x) => sum + x * x, 0) / Math.max(1, chunk.length);
   const db = 10 * Math.log10(Math.max(power, 1e-12));

@@ -1,4 +1,4 @@
-/** A report, shown. */
+/** View of a report. */
 
 import type { Emotion, Report } from "../espressivo";
 import { drawBars } from "./bars";
@@ -29,8 +29,8 @@ element("save-sound").addEventListener("click", () => {
 /**
  * Show a report.
  *
- * @param sound What to play.
- * @param recorded Whether it was recorded here, so that there is no file of it yet.
+ * @param sound Audio for the player; null if there is none.
+ * @param recorded Whether the audio was recorded here, so that it can be saved.
  */
 export function showReport(
   report: Report,
@@ -72,7 +72,7 @@ export function showReport(
   );
 }
 
-/** Take it away, and let go of the recording. */
+/** Hide the report and release the recording. */
 export function hideReport(): void {
   shown = null;
   player.open(null, 0, null);

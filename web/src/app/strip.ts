@@ -1,15 +1,15 @@
 /**
- * The windows found so far, as a picture, while more are being found.
+ * Live view of the completed windows during an analysis.
  *
- * A canvas, and not elements as in the timeline of a result: it is drawn anew with every
- * block, and an hour of elements drawn so often takes hundreds of megabytes.
+ * It is a canvas, unlike the timeline of a result: it is redrawn with every block, and
+ * redrawing an hour of elements that often takes hundreds of megabytes.
  */
 
 import { type Emotion, type Estimate, SAMPLE_RATE } from "../espressivo";
 import { make } from "./elements";
 import { clock } from "./words";
 
-const SHOWN_S = 60; // of a recording whose length nobody knows yet: the newest
+const SHOWN_S = 60; // seconds shown of a recording of unknown length: the newest
 const BARS = 80; // pixels
 const HEIGHT = 108;
 const STEPS_S = [5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
@@ -32,8 +32,8 @@ export class Strip {
   /**
    * Add windows.
    *
-   * @param length_s Of what was heard so far.
-   * @param total_s Of the whole; null: not known.
+   * @param length_s Duration of the recording so far, in seconds.
+   * @param total_s Duration of the whole recording, in seconds; null if unknown.
    */
   add(
     estimates: readonly Estimate[],

@@ -1,10 +1,10 @@
-/** The windows of a recording along its time; each can be chosen, to hear it. */
+/** Timeline of a recording's windows, each of which can be selected and played. */
 
 import { type Estimate, type Report, SAMPLE_RATE } from "../espressivo";
 import { make } from "./elements";
 import { clock, percent } from "./words";
 
-const PIXELS_A_SECOND = 7; // at least, so that a window of 8 s can be hit with a thumb
+const PIXELS_A_SECOND = 7; // minimum, at which a window of 8 s is wide enough for a thumb
 const PIXELS_A_TICK = 64;
 const PADDING = 4; // of .scroll, for the ring around a window
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
@@ -18,7 +18,7 @@ export class Timeline {
   private readonly length_s: number;
   private current = -1;
 
-  /** @param choose Called with the window that was chosen. */
+  /** @param choose Callback, called with the selected window. */
   constructor(
     place: HTMLElement,
     private readonly report: Report,
@@ -39,7 +39,7 @@ export class Timeline {
     this.fit();
   }
 
-  /** Show where the playing is, and which window that is; null: nowhere. */
+  /** Show the playback position and its window; null for none. */
   mark(at_s: number | null): void {
     this.head.hidden = at_s === null;
     this.head.style.setProperty("--from", String(Math.min(at_s ?? 0, this.length_s)));
@@ -53,7 +53,7 @@ export class Timeline {
     this.current = current;
   }
 
-  /** Give every second its room: the whole width, or more, which then scrolls. */
+  /** Scale the timeline to the width of the page, or wider, so that it scrolls. */
   private fit(): void {
     const room = this.scroll.clientWidth - 2 * PADDING;
     const scale = Math.max(PIXELS_A_SECOND, room / this.length_s);
@@ -86,7 +86,7 @@ export class Timeline {
     return box;
   }
 
-  /** Arrows go from window to window. */
+  /** Move between windows with the arrow keys. */
   private onKey(event: KeyboardEvent): void {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const now = this.boxes.indexOf(document.activeElement as HTMLElement);

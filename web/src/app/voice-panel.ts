@@ -1,4 +1,4 @@
-/** Whose voice it is: choose, create, export, import and delete profiles. */
+/** Panel for speaker profiles: choose, create, export, import and delete. */
 
 import type { Analyzer, Profile, Report } from "../espressivo";
 import { alarmOf, calm } from "./alerts";
@@ -36,7 +36,7 @@ export class VoicePanel {
     void this.refresh(localStorage.getItem(CHOSEN) ?? NONE);
   }
 
-  /** Profiles are of one model, and not every model takes them. */
+  /** Set the model, since a profile belongs to one model and not every model takes one. */
   use(analyzer: Analyzer): void {
     this.analyzer = analyzer;
     const takes = analyzer.card.profileHead !== null;
@@ -47,16 +47,16 @@ export class VoicePanel {
   }
 
   /**
-   * Return the profile to judge by; null: none is chosen.
+   * Return the selected profile; null if none is selected.
    *
-   * @throws ProfileError It is damaged.
+   * @throws ProfileError The profile is damaged.
    */
   async profile(): Promise<Profile | null> {
     const speaker = this.select.value;
     return speaker === NONE ? null : profiles.load(speaker);
   }
 
-  /** Let the chosen profile learn, if the voice fits and it is wanted. */
+  /** Update the selected profile, if that is enabled and the voice fits. */
   async heard(report: Report): Promise<boolean> {
     const speaker = report.profile?.speaker;
     if (!speaker || !this.learn.checked || report.fits === false) return false;

@@ -1,9 +1,9 @@
-/** What was recorded, as a WAV file: 16 kHz, mono, 16 bit. */
+/** The recording as a WAV file: 16 kHz, mono, 16 bit. */
 
 import { SAMPLE_RATE } from "../espressivo";
 
 export class WavRecording {
-  // A Blob now and then, which browsers keep on disk, so that memory does not grow.
+  // Every 30 s samples move to a Blob, which browsers keep on disk.
   private done = new Blob([]);
   private parts: Int16Array<ArrayBuffer>[] = [];
   private nWaiting = 0;

@@ -1,8 +1,8 @@
-/** What numbers are called on the page. */
+/** Text for numbers on the page. */
 
 import type { Emotion } from "../espressivo";
 
-/** Minutes and seconds, as a clock shows them. */
+/** Format seconds like a clock: 1:05, or 1:02:05. */
 export function clock(seconds: number): string {
   const whole = Math.floor(seconds);
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
@@ -10,7 +10,7 @@ export function clock(seconds: number): string {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-/** A length in words: seconds up to two minutes, then as a clock. */
+/** Format a duration: in seconds below two minutes, then like a clock. */
 export function length(seconds: number): string {
   return seconds < 120 ? `${Math.round(seconds)} s` : `${clock(seconds)} min`;
 }
@@ -19,7 +19,7 @@ export function percent(share: number): string {
   return `${Math.round(100 * share)} %`;
 }
 
-/** How a recording is headed: the surer, the plainer. */
+/** Return the headline for an emotion, worded by its probability. */
 export function headline(emotion: Emotion, probability: number): string {
   if (probability >= 0.75) return `Sounds like ${emotion}`;
   if (probability >= 0.5) return `Mostly ${emotion}`;

@@ -1,4 +1,4 @@
-/** One pass over one recording: blocks -> speech -> windows -> estimates. */
+/** The analysis pass over one recording: blocks -> speech -> windows -> estimates. */
 
 import { type Classifier, featuresOf, type Prediction } from "./classifier";
 import type { ProfileUse, ReportFields } from "./report";
@@ -14,7 +14,7 @@ import {
 } from "./types";
 import { type Window, Windower } from "./windows";
 
-/** A speaker with a profile, and the statistics in it. */
+/** The name of a speaker with a profile, and the statistics of that profile. */
 export interface KnownSpeaker {
   readonly speaker: string;
   readonly speakerStatistics: SpeakerStatistics;
@@ -23,15 +23,15 @@ export interface KnownSpeaker {
 export interface AnalysisOptions {
   readonly known?: KnownSpeaker | null;
   /**
-   * How often what is being said now is estimated, in seconds; 0: never. It costs time,
-   * and changes nothing in the report.
+   * Interval in seconds at which an open segment is estimated; 0 for never. It takes
+   * time and does not change the report.
    */
   readonly hop_s?: number;
-  /** Let others have their turn; throws when the work is no longer wanted. */
+  /** Yield to other tasks; throws an AbortError when the analysis was cancelled. */
   readonly yield?: () => Promise<void>;
 }
 
-const LEAST_PROVISIONAL = SAMPLE_RATE; // less than a second says little
+const LEAST_PROVISIONAL = SAMPLE_RATE; // below one second, estimates are unreliable
 
 export class AnalysisPass {
   private readonly detector: SpeechDetector;
@@ -64,7 +64,7 @@ export class AnalysisPass {
     this.pause = options.yield ?? (async () => {});
   }
 
-  /** Take in the recording's next samples, at 16 kHz. */
+  /** Process the next samples of the recording, at 16 kHz. */
   async push(block: Float32Array): Promise<StreamUpdate> {
     this.windower.push(block);
     const windows = this.cut(this.segmenter.push(await this.detector.push(block)));
@@ -77,7 +77,7 @@ export class AnalysisPass {
     return { estimates, provisional, duration_s, speaking: open !== null };
   }
 
-  /** Take in the recording's end; return the rest of what a report holds. */
+  /** Process the end of the recording; return the remaining content of the report. */
   async finish(): Promise<
     Omit<ReportFields, "recording" | "model" | "emotions" | "warnings">
   > {
@@ -97,7 +97,7 @@ export class AnalysisPass {
 
   private cut(segments: readonly Segment[]): Window[] {
     return segments.flatMap(({ start, end }) => {
-      // The last frame may reach beyond the recording, by zeros.
+      // The last frame is padded with zeros, so that its end may exceed the recording.
       const segment = { start, end: Math.min(end, this.windower.nSamples) };
       this.segments.push(segment);
       return this.windower.cutClosed(segment);
@@ -124,7 +124,7 @@ export class AnalysisPass {
     return estimates;
   }
 
-  /** Estimate the speech that still goes on, every `hop_s` seconds. */
+  /** Estimate the open segment every `hop_s` seconds. */
   private async peek(open: Segment): Promise<Estimate | null> {
     if (!this.hop || this.windower.nSamples < this.nextPeek) return null;
     const window = this.windower.peek(open, LEAST_PROVISIONAL);

@@ -1,4 +1,4 @@
-/** What a page uses: a model in a worker of its own, ready to analyse recordings. */
+/** The interface for pages: a model in a worker, and the analysis of recordings. */
 
 import * as Comlink from "comlink";
 import type { KnownSpeaker } from "./analysis";
@@ -13,39 +13,39 @@ import type { ModelSource, ModelWorker } from "./worker";
 export interface LoadOptions {
   /** "wasm" (default) runs everywhere; "webgpu" fetches another 27 MB of runtime. */
   backend?: Backend;
-  /** Of WebAssembly; more than 1 needs a page that is cross-origin isolated. */
+  /** Threads of WebAssembly; more than 1 requires a cross-origin isolated page. */
   threads?: number;
 }
 
 export interface AnalyzeOptions {
-  /** Of a Float32Array, in Hz; files and AudioBuffers say their own. */
+  /** Sample rate of a Float32Array in Hz; files and AudioBuffers have their own. */
   sampleRate?: number;
-  /** What the report calls the recording. */
+  /** Name of the recording in the report. */
   name?: string;
-  /** Of the speaker that is heard; of use with the model it was made with. */
+  /** Profile of the speaker, which must have been made with the same model. */
   profile?: Profile | null;
-  /** Stops the work: the promise is then rejected with an AbortError. */
+  /** Signal that cancels the analysis; the promise is then rejected with an AbortError. */
   signal?: AbortSignal;
-  /** Called every few seconds of recording, with what was found since the last time. */
+  /** Callback, called every few seconds of recording with the new estimates. */
   onProgress?: (update: StreamUpdate, total_s: number | null) => void;
 }
 
 export interface StreamOptions {
   name?: string;
   profile?: Profile | null;
-  /** How often what is being said now is estimated, in seconds; 0: never. */
+  /** Interval in seconds at which an open segment is estimated; 0 for never. */
   hop_s?: number;
 }
 
 const BLOCK_S = 5;
-// What the browser decodes only as a whole, it has to hold as a whole.
+// `decodeAudioData` decodes a file as a whole, and holds all of it in memory.
 const LARGEST_WHOLE_BYTES = 500e6;
 
 /**
- * Load a model folder (`model.json`, `model.onnx`) into a worker, and verify it.
+ * Load a model folder (`model.json`, `model.onnx`) into a worker and verify it.
  *
- * @param source The folder's address, or its files as the user chose them.
- * @throws ModelError It is not there, or not what its card says.
+ * @param source URL of the folder, or its files as the user selected them.
+ * @throws ModelError The folder is missing, or a file differs from its card.
  */
 export async function loadModel(
   source: string | URL | readonly File[],
@@ -73,7 +73,7 @@ export async function loadModel(
   }
 }
 
-/** Finds the emotion in recordings, with one model. */
+/** Analyzer of recordings and live audio with one model. */
 export class Analyzer {
   /** @internal */
   constructor(
@@ -85,10 +85,10 @@ export class Analyzer {
   ) {}
 
   /**
-   * Analyse a recording, however long.
+   * Analyse a recording of any length.
    *
-   * @param recording A file, an AudioBuffer, or samples in -1..1.
-   * @throws AudioError It cannot be read as audio.
+   * @param recording File, AudioBuffer, or samples in -1..1.
+   * @throws AudioError The recording cannot be read as audio.
    */
   async analyze(
     recording: Blob | AudioBuffer | Float32Array,
@@ -126,7 +126,7 @@ export class Analyzer {
   }
 
   /**
-   * Analyse sound while it comes in.
+   * Open a stream, which analyses audio while it arrives.
    *
    * @throws ProfileError The profile is of another model.
    */
@@ -137,10 +137,12 @@ export class Analyzer {
     return new Stream(this.remote, id, this.gone.signal);
   }
 
-  /** Time one window; what it returns is comparable between backends. */
+  /** Classify one window and time it, to compare backends. */
   probe(signal: Float32Array): Promise<{ probabilities: readonly number[]; ms: number }> {
     return this.reply(this.remote.probe(signal));
-  } /** Let go of the model and its memory; what still runs ends with an AbortError. */
+  }
+
+  /** Release the model and its memory; running analyses are rejected with an AbortError. */
   close(): void {
     this.worker.terminate();
     this.gone.abort(new DOMException("the analyzer was closed", "AbortError"));
@@ -173,7 +175,7 @@ export class Analyzer {
   }
 }
 
-/** Sound that is analysed while it comes in. */
+/** Stream of live audio, which is analysed while it arrives. */
 export class Stream {
   private work: Promise<unknown> = Promise.resolve();
 
@@ -185,11 +187,11 @@ export class Stream {
   ) {}
 
   /**
-   * Add samples, of any number; calls are worked off one after the other.
+   * Add any number of samples; calls are processed in order.
    *
-   * @param samples In -1..1; the array is copied.
-   * @param sampleRate In Hz.
-   * @returns The windows that they complete, and what is being said now.
+   * @param samples Mono samples in -1..1; the array is copied.
+   * @param sampleRate Sample rate in Hz.
+   * @returns The estimates of completed windows, and that of the open segment.
    */
   push(samples: Float32Array, sampleRate = SAMPLE_RATE): Promise<StreamUpdate> {
     const block = samples.slice();
@@ -198,14 +200,14 @@ export class Stream {
     );
   }
 
-  /** End the recording, and return the report. */
+  /** End the stream and return the report. */
   finish(): Promise<Report> {
     return this.next(async () =>
       finished(new Report(await this.remote.finish(await this.id, []))),
     );
   }
 
-  /** Give up; nothing is kept. */
+  /** Cancel the stream and discard its results. */
   cancel(): void {
     void this.id.then((id) => this.remote.cancel(id));
   }
@@ -219,7 +221,7 @@ export class Stream {
   }
 }
 
-/** Wait for an answer, unless who should give it is gone: then it would never come. */
+/** Wait for a result of the worker; reject when the worker fails or is closed. */
 function unless<T>(gone: AbortSignal, reply: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const end = () => reject(gone.reason);
@@ -229,7 +231,7 @@ function unless<T>(gone: AbortSignal, reply: Promise<T>): Promise<T> {
   });
 }
 
-/** Say so in the report when the voice is not the profile's. */
+/** Add a warning to the report when the voice does not fit the profile. */
 function finished(report: Report): Report {
   const use = report.profile;
   if (!use || report.fits !== false) return report;
@@ -240,7 +242,7 @@ function finished(report: Report): Report {
   return new Report({ ...report, warnings: [...report.warnings, warning] });
 }
 
-/** Decode a whole file, in formats that the browser reads but WebCodecs do not. */
+/** Decode a whole file with `decodeAudioData`, for formats that WebCodecs lacks. */
 async function decodeWhole(file: Blob, name: string) {
   if (file.size > LARGEST_WHOLE_BYTES) {
     throw new AudioError(
@@ -267,7 +269,7 @@ function fromBuffer(buffer: AudioBuffer): { channels: Float32Array[]; rate: numb
   return { channels, rate: buffer.sampleRate };
 }
 
-/** Hand arrays over to the worker instead of copying them once more. */
+/** Transfer arrays to the worker instead of copying them. */
 function moved(channels: Float32Array[]): Float32Array[] {
   return Comlink.transfer(
     channels,

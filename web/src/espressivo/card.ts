@@ -1,43 +1,43 @@
-/** `model.json`, checked: what a model folder says of itself. */
+/** The model card `model.json`, read and checked. */
 
 import { ModelError } from "./errors";
 import { EMOTIONS, type Emotion, SAMPLE_RATE } from "./types";
 
-/** The model folder's layout that this version reads. */
+/** Version of the model folder's format that this release reads. */
 const FORMAT_VERSION = 1;
 
 export interface ModelCard {
   readonly name: string;
   readonly version: string;
-  /** The columns of the graph's output, in order. */
+  /** Emotions, in the order of the graph's output columns. */
   readonly emotions: readonly Emotion[];
-  /** Longest and shortest input it is meant for, in seconds. */
+  /** Longest and shortest window of the model, in seconds. */
   readonly window_s: number;
   readonly min_s: number;
-  /** Of `model.onnx`, in hexadecimal. */
+  /** SHA-256 of `model.onnx`, in hexadecimal. */
   readonly sha256: string;
-  /** What it says about `profile.onnx`; null: the model takes no profiles. */
+  /** Card of `profile.onnx`; null if the model takes no profiles. */
   readonly profileHead: ProfileHeadCard | null;
-  /** What the weights may be used for. */
+  /** Permitted use of the weights. */
   readonly allowedUse: string;
-  /** The whole of `model.json`. */
+  /** Complete content of `model.json`. */
   readonly details: Readonly<Record<string, unknown>>;
 }
 
 export interface ProfileHeadCard {
   readonly sha256: string;
-  /** Of the embedding. */
+  /** Number of dimensions of the embedding. */
   readonly width: number;
-  /** A recording further than this from a profile is probably of someone else. */
+  /** Distance from a profile beyond which the voice is probably another one. */
   readonly distanceLimit: number;
 }
 
 /**
  * Read `model.json`.
  *
- * @param text Its content.
- * @param path How messages call it.
- * @throws ModelError It is not JSON, incomplete, or of a newer format.
+ * @param text Content of the file.
+ * @param path Name of the file in error messages.
+ * @throws ModelError The text is not JSON, incomplete, or of a newer format.
  */
 export function readCard(text: string, path: string): ModelCard {
   let details: unknown;

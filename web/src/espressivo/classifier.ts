@@ -5,14 +5,14 @@ import { ModelError } from "./errors";
 import { finite, type Graph } from "./session";
 import { type SpeakerStatistics, speakerFeatures } from "./speaker-statistics";
 
-/** The model's output for one window. */
+/** Output of the model for one window. */
 export interface Prediction {
   readonly probabilities: readonly number[];
-  /** Null unless it was asked for. */
+  /** Embedding of the window; null unless it was requested. */
   readonly embedding: Float32Array | null;
 }
 
-/** Windows to probabilities. */
+/** The classifier `model.onnx`: maps windows to probabilities. */
 export class Classifier {
   /** @throws ModelError The graph is not one of ours. */
   constructor(
@@ -26,7 +26,7 @@ export class Classifier {
   /**
    * Classify one window of samples at 16 kHz.
    *
-   * @throws ModelError The model gives what is no number, or too few or too many.
+   * @throws ModelError The output is not finite, or has another number of columns.
    */
   async classify(signal: Float32Array, embed: boolean): Promise<Prediction> {
     const outputs = embed ? ["probabilities", "embedding"] : ["probabilities"];
@@ -60,7 +60,7 @@ export class ProfileHead {
     );
   }
 
-  /** Return one window's probabilities, adapted to the speaker. */
+  /** Return the probabilities of one window, adapted to the speaker. */
   async predict(
     embedding: Float32Array,
     probabilities: readonly number[],
@@ -79,7 +79,7 @@ export class ProfileHead {
     return this.ofMean("distance", recording, speakerStatistics);
   }
 
-  /** Return how much a profile counts against the population, 0 to 1. */
+  /** Return the weight of a profile against the population, 0 to 1. */
   trust(speakerStatistics: SpeakerStatistics): Promise<number> {
     return this.ofMean("trust", speakerStatistics, speakerStatistics);
   }

@@ -1,8 +1,8 @@
 /**
- * A file -> blocks of mono 16 kHz, a stream in constant memory.
+ * Decode a file into blocks of mono samples at 16 kHz, in constant memory.
  *
- * Mediabunny reads the container, the browser's own WebCodecs decode. As in Python, the
- * mean over channels is taken, and gaps in the time stamps are not samples.
+ * Mediabunny reads the container and the browser's WebCodecs decode. As in Python, the
+ * signal is the mean over channels, and gaps in the timestamps are not filled.
  */
 
 import {
@@ -20,22 +20,22 @@ import { SAMPLE_RATE } from "./types";
 
 const BLOCK = 5 * SAMPLE_RATE;
 
-/** A file that this way of decoding cannot read, while another way may. */
+/** Error for a file that WebCodecs cannot decode, while `decodeAudioData` may. */
 export class NotDecodable extends AudioError {}
 
 export interface Decoding {
-  /** What its container says, in seconds, where it says anything. */
+  /** Duration in seconds as stated by the container; null where it states none. */
   readonly total_s: number | null;
   readonly blocks: AsyncGenerator<Float32Array>;
-  /** What went wrong without being fatal, complete after the last block. */
+  /** Problems that are not fatal; complete after the last block. */
   readonly warnings: string[];
 }
 
 /**
  * Open a recording.
  *
- * @throws NotDecodable Its container or codec is none that can be read in this way.
- * @throws AudioError It holds no sound.
+ * @throws NotDecodable The container or the codec is not supported by WebCodecs.
+ * @throws AudioError The file holds no audio stream.
  */
 export async function openRecording(file: Blob, name: string): Promise<Decoding> {
   if (file.size === 0) throw new AudioError(`${name}: the file is empty; pass a recording`);
@@ -48,10 +48,10 @@ export async function openRecording(file: Blob, name: string): Promise<Decoding>
 }
 
 /**
- * Give a FLAC file 16 bytes more at its end.
+ * Append 16 bytes to a FLAC file.
  *
- * Mediabunny 1.61 takes a last frame of fewer bytes, such as one of digital silence, for
- * the end of the file. Decoders pass over what follows a frame.
+ * Mediabunny 1.61 drops a last frame that is shorter than that, such as one of digital
+ * silence. Decoders ignore bytes after the last frame.
  */
 async function withRoom(file: Blob): Promise<Blob> {
   const isFlac = (await file.slice(0, 4).text()) === "fLaC";
@@ -90,7 +90,7 @@ async function* blocks(
     for await (const sample of new AudioSampleSink(track).samples()) {
       const signal = monoOf(sample, extent, name);
       if (!resampler || sample.sampleRate !== rate) {
-        if (resampler) held.push(resampler.finish()); // a stream may change midway
+        if (resampler) held.push(resampler.finish()); // the rate may change within a stream
         rate = sample.sampleRate;
         resampler = new Resampler(rate);
       }
@@ -109,15 +109,15 @@ async function* blocks(
   if (held.n) yield held.take();
 }
 
-/** Where the recording lies in what is decoded: without run-in and filling. */
+/** Return the range of decoded samples without encoder delay and padding. */
 async function extentOf(track: InputAudioTrack, file: Blob): Promise<Extent> {
   const codec = await track.getCodec();
-  // Opus fills its last packet up, and its samples before 0 are run-in, as AAC's are.
+  // Opus pads its last packet; samples before time 0 are encoder delay, as in AAC.
   if (codec === "opus") return { start_s: 0, end_s: await track.computeDuration() };
   return codec === "mp3" ? mp3Extent(file, await track.getSampleRate()) : WHOLE;
 }
 
-/** Signals waiting to become a block. */
+/** Queue of decoded signals that are not yet a full block. */
 class Held {
   private pieces: Float32Array[] = [];
   n = 0;
@@ -151,14 +151,14 @@ function monoOf(sample: AudioSample, extent: Extent, name: string): Float32Array
   return mixed(channels, name);
 }
 
-/** One channel, full scale being 1. */
+/** Return the samples of one channel, with full scale 1. */
 function planeOf(sample: AudioSample, planeIndex: number): Float32Array {
   const plane = new Float32Array(sample.numberOfFrames);
   if (!sample.format.startsWith("s16")) {
     sample.copyTo(plane, { planeIndex, format: "f32-planar" });
     return plane;
   }
-  // Chromium divides what is above 0 by 32767; Python and FFmpeg by 32768.
+  // Chromium divides positive samples by 32767; Python and FFmpeg divide by 32768.
   const pcm = new Int16Array(sample.numberOfFrames);
   sample.copyTo(pcm, { planeIndex, format: "s16-planar" });
   for (let i = 0; i < pcm.length; i++) plane[i] = pcm[i] / 32768;
@@ -166,7 +166,7 @@ function planeOf(sample: AudioSample, planeIndex: number): Float32Array {
 }
 
 /**
- * Take the mean over channels.
+ * Return the mean over channels.
  *
  * @throws AudioError A sample is NaN or infinite.
  */

@@ -1,26 +1,26 @@
-/** What can go wrong on purpose, as in Python; told apart by `name`, also across threads. */
+/** Error classes of the library, as in Python; `name` identifies them across threads. */
 export class EspressivoError extends Error {
   override readonly name: string = "EspressivoError";
 }
 
-/** A recording or an array cannot be read as audio. */
+/** Error for a recording or an array that cannot be read as audio. */
 export class AudioError extends EspressivoError {
   override readonly name = "AudioError";
 }
 
-/** A model folder is missing, altered, or not one of ours. */
+/** Error for a model folder that is missing, altered, or not in our format. */
 export class ModelError extends EspressivoError {
   override readonly name = "ModelError";
 }
 
-/** A speaker's profile is damaged, edited, or of another model. */
+/** Error for a profile that is damaged, edited, or of another model. */
 export class ProfileError extends EspressivoError {
   override readonly name = "ProfileError";
 }
 
 const TREE = { EspressivoError, AudioError, ModelError, ProfileError };
 
-/** Give an error that came from the worker its class back. */
+/** Restore the class of an error that was cloned from the worker. */
 export function revived(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   if (error.name === "AbortError") return new DOMException(error.message, "AbortError");

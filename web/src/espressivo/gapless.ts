@@ -1,13 +1,13 @@
 /**
- * How much of an MP3 is the encoder's run-in and filling, not the recording.
+ * Encoder delay and padding of an MP3, for gapless decoding.
  *
- * Source: the LAME tag, and what FFmpeg makes of it (libavformat/mp3dec.c).
+ * Source: the LAME tag, as FFmpeg reads it (libavformat/mp3dec.c).
  */
 
-const DECODER_DELAY = 529; // of every MP3 decoder, in samples
-const ENCODERS = ["LAME", "Lavf", "Lavc"]; // whose tags tell
+const DECODER_DELAY = 529; // delay of every MP3 decoder, in samples
+const ENCODERS = ["LAME", "Lavf", "Lavc"]; // encoders that write delay and padding
 
-/** What to leave out of the decoded samples; nothing where the file does not say. */
+/** Range of the recording within the decoded signal, in seconds. */
 export interface Extent {
   readonly start_s: number;
   readonly end_s: number;
@@ -15,13 +15,13 @@ export interface Extent {
 
 export const WHOLE: Extent = { start_s: 0, end_s: Number.POSITIVE_INFINITY };
 
-/** Read an MP3's tag. */
+/** Read the LAME tag of an MP3. */
 export async function mp3Extent(file: Blob, sampleRate: number): Promise<Extent> {
   const head = await bytesOf(file, await id3Length(file), 4096);
   const at = Math.max(head.indexOf("Xing"), head.indexOf("Info"));
   if (at < 0 || at > 64) return WHOLE;
   const flags = word(head, at + 4);
-  // Number of frames, number of bytes, table of contents, quality: where there are any.
+  // Optional fields: number of frames, number of bytes, table of contents, quality.
   const hasFrames = (flags & 1) !== 0;
   const lengths = [4, 4, 100, 4].filter((_, i) => flags & (1 << i));
   const encoder = at + 8 + lengths.reduce((a, b) => a + b, 0);
@@ -35,7 +35,7 @@ export async function mp3Extent(file: Blob, sampleRate: number): Promise<Extent>
   };
 }
 
-/** Length of the tag in front that holds title and cover; 0 without one. */
+/** Return the length in bytes of the leading ID3 tag; 0 without one. */
 async function id3Length(file: Blob): Promise<number> {
   const head = await bytesOf(file, 0, 10);
   if (!head.startsWith("ID3")) return 0;
@@ -43,7 +43,7 @@ async function id3Length(file: Blob): Promise<number> {
   return 10 + size;
 }
 
-/** Bytes as letters, one each. */
+/** Return bytes as a string with one character per byte. */
 async function bytesOf(file: Blob, from: number, n: number): Promise<string> {
   const bytes = new Uint8Array(await file.slice(from, from + n).arrayBuffer());
   return String.fromCharCode(...bytes);

@@ -1,5 +1,5 @@
 /**
- * Emotion from speech, in the browser; nothing leaves the device.
+ * Emotion recognition from speech in the browser; no audio leaves the device.
  *
  * ```ts
  * import { loadModel } from "espressivo";

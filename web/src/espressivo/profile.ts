@@ -1,7 +1,7 @@
 /**
- * What a speaker sounds like when nothing is the matter, learned without labels.
+ * Speaker profile: sufficient statistics of a speaker's embeddings, without labels.
  *
- * The file is Python's, `espressivo.profile/1`: either side reads what the other wrote.
+ * The file format is `espressivo.profile/1`, which Python reads and writes too.
  */
 
 import type { ModelCard } from "./card";
@@ -15,16 +15,16 @@ import { VERSION } from "./version";
 const FORMAT = "espressivo.profile/";
 const FORMAT_VERSION = 1;
 const REMEDY = "restore it, or create the profile anew";
-// As Python's profile_files.py: the name may become a file's.
+// The same rule as in Python, where the name becomes a file name.
 const NAME = /^[\p{L}\p{N}][\p{L}\p{N}_ -]{0,63}$/u;
 
-/** What a profile learns from: a report, or another profile of the speaker. */
+/** Source of statistics for a profile: a report, or another profile of the speaker. */
 export interface HasSpeakerStatistics {
   readonly model: ModelName;
   readonly speakerStatistics: SpeakerStatistics | null;
 }
 
-/** A speaker's statistics under one model; immutable. */
+/** Statistics of one speaker under one model; immutable. */
 export class Profile implements HasSpeakerStatistics {
   constructor(
     readonly speaker: string,
@@ -33,9 +33,9 @@ export class Profile implements HasSpeakerStatistics {
   ) {}
 
   /**
-   * Return the profile of a speaker of whom nothing was heard.
+   * Return an empty profile.
    *
-   * @throws ProfileError The name will not do, or the model takes no profiles.
+   * @throws ProfileError The name is not allowed, or the model takes no profiles.
    */
   static create(speaker: string, card: ModelCard): Profile {
     if (!NAME.test(speaker)) {
@@ -53,11 +53,11 @@ export class Profile implements HasSpeakerStatistics {
   }
 
   /**
-   * Read a profile's file.
+   * Read the file of a profile.
    *
-   * @param text Its content.
-   * @param path How messages call it.
-   * @throws ProfileError It is damaged, edited, or of a later version of espressivo.
+   * @param text Content of the file.
+   * @param path Name of the file in error messages.
+   * @throws ProfileError The file is damaged, edited, or of a later version.
    */
   static async parse(text: string, path = "profile"): Promise<Profile> {
     let content: Record<string, unknown>;
@@ -91,15 +91,15 @@ export class Profile implements HasSpeakerStatistics {
     }
   }
 
-  /** Seconds of speech it was made from. */
+  /** Seconds of speech that the statistics sum up. */
   get speech_s(): number {
     return this.speakerStatistics.nSamples / SAMPLE_RATE;
   }
 
   /**
-   * Return the profile after more was heard; the order changes only rounding.
+   * Return a profile with further statistics; their order changes only rounding.
    *
-   * @throws ProfileError One is of another model, or was made without any profile.
+   * @throws ProfileError A source is of another model, or a report has no statistics.
    */
   merged(...heard: HasSpeakerStatistics[]): Profile {
     let whole = this.speakerStatistics;
@@ -117,9 +117,9 @@ export class Profile implements HasSpeakerStatistics {
   }
 
   /**
-   * Refuse a model other than the one that this profile is of.
+   * Check that this profile was made with a model.
    *
-   * @throws ProfileError It is another one, or takes no profiles.
+   * @throws ProfileError The model is another one, or takes no profiles.
    */
   requireModel(card: ModelCard): void {
     this.require(card);
@@ -141,7 +141,7 @@ export class Profile implements HasSpeakerStatistics {
     );
   }
 
-  /** Return the file's content. */
+  /** Return the content of the file. */
   async toJson(): Promise<string> {
     const { nWindows, nRecordings, nSamples, mean, squares } = this.speakerStatistics;
     const content = {
@@ -198,7 +198,7 @@ function textOf(entries: Record<string, unknown>, name: string): string {
   return String(entries[name]);
 }
 
-/** Numbers as JSON can hold them: little-endian doubles in base 64. */
+/** Encode numbers for JSON, exactly: little-endian doubles in base64. */
 function toText(values: Float64Array): string {
   const view = new DataView(new ArrayBuffer(values.length * 8));
   values.forEach((value, i) => {
@@ -218,7 +218,7 @@ function fromText(text: unknown): Float64Array {
   return values;
 }
 
-/** Hash of the content as Python's json.dumps(sort_keys=True, separators=(",", ":")). */
+/** Return the hash of Python's json.dumps(sort_keys=True, separators=(",", ":")). */
 async function digestOf(content: unknown): Promise<string> {
   return sha256Of(new TextEncoder().encode(canonical(content)));
 }
@@ -230,7 +230,7 @@ function canonical(value: unknown): string {
   return `{${entries.map(([key, each]) => `${canonical(key)}:${canonical(each)}`).join(",")}}`;
 }
 
-/** JSON as Python writes it, which escapes all that is not ASCII. */
+/** Return JSON as Python writes it, which escapes all non-ASCII characters. */
 function ascii(json: string): string {
   return json.replace(
     /[\u007f-\uffff]/g,

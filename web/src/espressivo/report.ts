@@ -1,4 +1,4 @@
-/** What an analysis found, and ways to write it down: `espressivo.report/1`, as Python. */
+/** The report of an analysis, and its JSON (`espressivo.report/1`) and CSV, as in Python. */
 
 import type { SpeakerStatistics } from "./speaker-statistics";
 import { type Emotion, type Estimate, SAMPLE_RATE, type Segment, samplesIn } from "./types";
@@ -15,34 +15,34 @@ export interface ModelName {
   readonly sha256: string;
 }
 
-/** What a speaker's profile did to a report. */
+/** Effect of a speaker's profile on a report. */
 export interface ProfileUse {
   readonly speaker: string;
-  /** How many recordings, windows and seconds of speech it had learned from. */
+  /** Recordings, windows and seconds of speech that the profile sums up. */
   readonly nRecordings: number;
   readonly nWindows: number;
   readonly speech_s: number;
-  /** How much it counted against the population, 0 to 1. */
+  /** Weight of the profile against the population, 0 to 1. */
   readonly trust: number;
-  /** How far this recording is from it, 1 being usual of the same voice. */
+  /** Distance of the recording from the profile; 1 is typical of the same voice. */
   readonly distance: number | null;
-  /** Further than this is probably someone else. */
+  /** Distance beyond which the voice is probably another one. */
   readonly distanceLimit: number;
-  /** The windows' probabilities had there been no profile. */
+  /** Probabilities of the windows without the profile. */
   readonly without: readonly Estimate[];
 }
 
 export interface ReportFields {
   readonly recording: string;
   readonly model: ModelName;
-  /** The order of every probability. */
+  /** Emotions, in the order of all probabilities. */
   readonly emotions: readonly Emotion[];
   readonly duration_s: number;
   readonly segments: readonly Segment[];
   readonly estimates: readonly Estimate[];
   readonly warnings: readonly string[];
   readonly profile: ProfileUse | null;
-  /** What a profile can learn from it; null unless it was analysed with one. */
+  /** Statistics for the profile; null if the recording was analysed without one. */
   readonly speakerStatistics: SpeakerStatistics | null;
 }
 
@@ -50,14 +50,14 @@ export type Distribution = Readonly<Record<Emotion, number>>;
 
 export interface Report extends ReportFields {}
 
-/** The emotion in one recording, and when. */
+/** Emotions of one recording: its distribution and its timeline. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the constructor takes over all
 export class Report {
   constructor(fields: ReportFields) {
     Object.assign(this, fields);
   }
 
-  /** Seconds of speech. */
+  /** Duration of the speech, in seconds. */
   get speech_s(): number {
     return this.segments.reduce((sum, each) => sum + samplesIn(each), 0) / SAMPLE_RATE;
   }
@@ -67,17 +67,17 @@ export class Report {
     return this.duration_s ? Math.min(1, this.speech_s / this.duration_s) : 0;
   }
 
-  /** The windows' mean, weighted by duration; null without speech. */
+  /** Mean of the windows' probabilities, weighted by duration; null without speech. */
   get probabilities(): Distribution | null {
     return this.mean(this.estimates);
   }
 
-  /** The same, had there been no profile; null without speech or profile. */
+  /** The same mean without the profile; null without speech or without a profile. */
   get probabilitiesWithout(): Distribution | null {
     return this.profile && this.mean(this.profile.without);
   }
 
-  /** How much probability the profile moved from one emotion to others, 0 to 1. */
+  /** Probability that the profile moved between emotions, 0 to 1. */
   get change(): number {
     const now = this.probabilities;
     const before = this.probabilitiesWithout;
@@ -85,12 +85,12 @@ export class Report {
     return this.emotions.reduce((sum, e) => sum + Math.abs(now[e] - before[e]), 0) / 2;
   }
 
-  /** The most probable emotion of the whole; null without speech. */
+  /** Most probable emotion of the recording; null without speech. */
   get emotion(): Emotion | null {
     return this.likeliest(this.probabilities);
   }
 
-  /** Whether the voice is like the profile's; null when that cannot be told. */
+  /** Whether the voice fits the profile; null without a distance. */
   get fits(): boolean | null {
     const use = this.profile;
     return use && use.distance !== null ? use.distance <= use.distanceLimit : null;
@@ -101,7 +101,7 @@ export class Report {
     return this.emotions[argmax(estimate.probabilities)];
   }
 
-  /** Return what `docs/report.schema.json` describes. */
+  /** Return the report as described by `docs/report.schema.json`. */
   toDict(): Record<string, unknown> {
     const whole = this.probabilities;
     return {
@@ -130,7 +130,7 @@ export class Report {
     return JSON.stringify(this.toDict(), null, indent);
   }
 
-  /** Return one row a window, then one for the whole recording, as `--csv` prints them. */
+  /** Return CSV as `--csv` prints it: one row per window, then one for the recording. */
   toCsv(): string {
     const rows: string[][] = [
       ["recording", "part", "start_s", "end_s", "emotion", ...this.emotions],
@@ -152,7 +152,7 @@ export class Report {
 
   private mean(estimates: readonly Estimate[]): Distribution | null {
     if (estimates.length === 0) return null;
-    // In the order of numpy's operations: the same bits are rounded alike.
+    // The order of operations is numpy's, so that sums are equal to the last bit.
     const n = total(estimates.map((each) => samplesIn(each.segment)));
     const means = this.emotions.map(
       (_, i) => total(estimates.map((e) => e.probabilities[i] * samplesIn(e.segment))) / n,
@@ -192,7 +192,7 @@ export class Report {
   }
 }
 
-/** Return the index of the largest, the first of several. */
+/** Return the index of the largest value; the first one of ties. */
 export function argmax(values: readonly number[]): number {
   return values.indexOf(Math.max(...values));
 }
@@ -200,7 +200,7 @@ export function argmax(values: readonly number[]): number {
 /**
  * Round to four decimals such that the sum stays exactly 1.
  *
- * The largest remainders are rounded up, as seats are in elections (Hamilton).
+ * The largest remainders are rounded up (Hamilton's apportionment method).
  */
 export function roundToOne(probabilities: readonly number[]): number[] {
   const units = 10 ** DECIMALS;
@@ -213,7 +213,7 @@ export function roundToOne(probabilities: readonly number[]): number[] {
   return floors.map((n) => n / units);
 }
 
-/** Round as Python does: what lies in the middle goes to the even neighbour. */
+/** Round like Python: ties go to the even neighbour. */
 export function roundTo(value: number, decimals: number): number {
   const up = Number(value.toFixed(decimals));
   const rest = value.toFixed(60).split(".")[1]?.slice(decimals) ?? "";
@@ -233,7 +233,7 @@ function span(segment: Segment): { start_s: number; end_s: number } {
   };
 }
 
-/** A number as Python writes a float. */
+/** Format a number like Python's `repr` of a float. */
 function float(value: number): string {
   return Number.isInteger(value) ? value.toFixed(1) : String(value);
 }

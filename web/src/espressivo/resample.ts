@@ -1,10 +1,10 @@
 /**
- * Any rate -> 16 kHz, a stream, with the filter that FFmpeg has by default.
+ * Resample a stream from any rate to 16 kHz with FFmpeg's default filter.
  *
- * So a recording gives the same numbers here as in Python, whose FFmpeg resamples.
+ * Python resamples with FFmpeg, so both compute the same samples of a recording.
  * Source: libswresample/resample.c (polyphase, Kaiser window with beta 9, 32 taps at the
- * lower rate, cut off at 0.97 of Nyquist; the signal is mirrored at both ends, and one of
- * fewer than about two thirds of a filter gives nothing).
+ * lower rate, cutoff at 0.97 of Nyquist; the signal is mirrored at both ends, and a signal
+ * shorter than about two thirds of a filter gives no samples).
  */
 
 import { AudioError } from "./errors";
@@ -17,17 +17,17 @@ const BETA = 9;
 export class Resampler {
   private readonly up: number; // input is taken in steps of down / up samples
   private readonly down: number;
-  private readonly bank: Float32Array[]; // one filter a phase
+  private readonly bank: Float32Array[]; // one filter per phase
   private readonly nTaps: number;
   private readonly center: number;
   private buffer: Float32Array = new Float32Array(0);
-  private offset = 0; // where the buffer begins in the input; below 0: mirrored
+  private offset = 0; // start of the buffer in the input; negative in the mirrored part
   private nOut = 0;
   private begun = false;
 
   /**
-   * @param rate Of the input, a whole number of Hz.
-   * @throws AudioError It is something else.
+   * @param rate Sample rate of the input, a positive whole number of Hz.
+   * @throws AudioError The rate is no such number.
    */
   constructor(rate: number) {
     if (!(Number.isInteger(rate) && rate > 0)) {
@@ -53,16 +53,16 @@ export class Resampler {
     return this.begin() ? this.convolve() : new Float32Array(0);
   }
 
-  /** Return the rest. */
+  /** Return the samples that remain at the end of the input. */
   finish(): Float32Array {
     if (this.isCopy || this.buffer.length === 0) return new Float32Array(0);
-    const left = this.buffer.length; // less than a filter, and a half of it is mirrored
+    const left = this.buffer.length; // shorter than a filter; half a filter is appended, mirrored
     const mirrored = this.buffer.slice(Math.floor(left / 2)).reverse();
     this.buffer = joined(this.buffer, mirrored);
     return this.begin() ? this.convolve() : new Float32Array(0);
   }
 
-  /** Put the mirrored start in front, as soon as a filter's length has come. */
+  /** Prepend the mirrored start once the buffer holds the length of a filter. */
   private begin(): boolean {
     if (this.begun) return true;
     if (this.buffer.length <= this.nTaps) return false;
@@ -95,7 +95,7 @@ export class Resampler {
   }
 }
 
-/** Return the filters [phases][taps]; the first sums to 1, the others to about that. */
+/** Return the filters [phases][taps]; the first sums to 1, the others to about 1. */
 function filters(
   up: number,
   nTaps: number,

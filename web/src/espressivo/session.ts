@@ -1,4 +1,4 @@
-/** ONNX files, verified, as onnxruntime-web runs them: one call at a time. */
+/** Verified ONNX graphs in onnxruntime-web, which runs one call at a time. */
 
 import type * as Ort from "onnxruntime-web";
 import { ModelError } from "./errors";
@@ -9,7 +9,7 @@ export interface Array2 {
   readonly dims: readonly number[];
 }
 
-/** onnxruntime-web, configured; loaded when first asked for, once a backend. */
+/** Load and configure onnxruntime-web at first use, once per backend. */
 export async function loadRuntime(backend: Backend, threads: number): Promise<typeof Ort> {
   const ort: typeof Ort =
     backend === "webgpu"
@@ -20,7 +20,7 @@ export async function loadRuntime(backend: Backend, threads: number): Promise<ty
   return ort;
 }
 
-// onnxruntime-web runs one session at a time, and fails when asked for two.
+// onnxruntime-web fails when two sessions run at the same time, so calls are chained.
 let last: Promise<unknown> = Promise.resolve();
 
 export class Graph {
@@ -37,7 +37,7 @@ export class Graph {
     return this.session.outputNames;
   }
 
-  /** Compute outputs, float32, each as one row after the other. */
+  /** Compute float32 outputs, each flattened in row-major order. */
   run(
     inputs: Readonly<Record<string, Array2>>,
     outputs: readonly string[],
@@ -68,12 +68,12 @@ export class Graph {
 }
 
 /**
- * Open a graph.
+ * Verify and open a graph.
  *
- * @param bytes The file.
- * @param sha256 What its bytes must hash to, in hexadecimal.
- * @param name How messages call it.
- * @throws ModelError It is altered, or not for onnxruntime.
+ * @param bytes Content of the file.
+ * @param sha256 Expected SHA-256 in hexadecimal.
+ * @param name Name of the file in error messages.
+ * @throws ModelError The file is altered, or onnxruntime cannot load it.
  */
 export async function openGraph(
   ort: typeof Ort,
@@ -93,7 +93,7 @@ export async function openGraph(
     const session = await ort.InferenceSession.create(bytes, {
       executionProviders: [backend],
       graphOptimizationLevel: "all",
-      logSeverityLevel: 3, // that shapes are computed elsewhere is no news
+      logSeverityLevel: 3, // hides warnings that shape operators run on another provider
     });
     return new Graph(ort, session);
   } catch (error) {
@@ -103,10 +103,10 @@ export async function openGraph(
 }
 
 /**
- * Return what a graph gave.
+ * Check that all values of an output are finite, and return it.
  *
- * @param source How messages call the graph.
- * @throws ModelError It holds what is no number, so its weights must be damaged.
+ * @param source Name of the graph in error messages.
+ * @throws ModelError A value is NaN or infinite, as damaged weights give.
  */
 export function finite<Row extends Float32Array>(found: Row, source: string): Row {
   if (found.every((each) => Number.isFinite(each))) return found;
@@ -115,7 +115,7 @@ export function finite<Row extends Float32Array>(found: Row, source: string): Ro
   );
 }
 
-/** Hash of some bytes, in hexadecimal; browsers offer it to https and localhost alone. */
+/** Return the SHA-256 in hexadecimal; browsers offer it on https and localhost only. */
 export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   if (!globalThis.crypto?.subtle) {
     throw new ModelError(

@@ -1,21 +1,22 @@
 /**
  * Count, mean and squared deviations of a speaker's windows, mergeable in any order.
  *
- * As `espressivo/model/speaker_statistics.py`. They sum up one feature vector a window: the
- * embedding, the probabilities and their entropy. No audio is kept, and no single window.
+ * The same as `espressivo/model/speaker_statistics.py`. They sum up one feature vector per
+ * window: embedding, probabilities and their entropy. They contain no audio and no single
+ * window.
  */
 
 export interface SpeakerStatistics {
   readonly nWindows: number;
   readonly nRecordings: number;
-  /** Length of the speech, in samples at 16 kHz. */
+  /** Duration of the speech in samples at 16 kHz. */
   readonly nSamples: number;
   readonly mean: Float64Array;
-  /** Sum of squared distances from the mean. */
+  /** Sum of squared deviations from the mean, per dimension. */
   readonly squares: Float64Array;
 }
 
-/** Return the statistics of no windows. */
+/** Return empty statistics. */
 export function emptyStatistics(nFeatures: number): SpeakerStatistics {
   return {
     nWindows: 0,
@@ -27,7 +28,7 @@ export function emptyStatistics(nFeatures: number): SpeakerStatistics {
 }
 
 /**
- * Return the statistics of both together; the order changes only rounding.
+ * Merge two statistics; their order changes only rounding.
  *
  * Source: Chan et al. (1979), merging of means and sums of squares.
  */

@@ -1,24 +1,24 @@
 /**
- * Where someone speaks: Silero VAD, then pure hysteresis to segments.
+ * Voice activity detection: Silero VAD, then hysteresis from probabilities to segments.
  *
- * As `espressivo/speech/detector.py` does it. Source: Silero VAD 6.2 (MIT).
+ * The same as `espressivo/speech/detector.py`. Source: Silero VAD 6.2 (MIT).
  */
 
 import type { Graph } from "./session";
 import { SAMPLE_RATE, type Segment } from "./types";
 
-/** Samples that one speech probability stands for (32 ms). */
+/** Length of a frame in samples (32 ms); each has one speech probability. */
 export const FRAME = 512;
 
-const CONTEXT = 64; // samples of the frame before, which the network sees again
-// The network hears less speech in quiet recordings, and more noise as speech in loud
-// ones; so every frame is brought to the level of the loudest speech of late.
-const LEVEL = 0.1; // root mean square that the loudest frame gets
-const DECAY_DB_S = 2.0; // how fast a loud frame is forgotten
-const QUIETEST = 1e-6; // -120 dB: what is below is digital silence, and stays so
+const CONTEXT = 64; // samples of the previous frame, which the network takes as context
+// The network misses speech in quiet recordings, and takes noise for speech in loud ones.
+// Every frame is therefore scaled by the level of the loudest recent frame.
+const LEVEL = 0.1; // RMS of the loudest frame after scaling
+const DECAY_DB_S = 2.0; // decay of the loudest level, in dB per second
+const QUIETEST = 1e-6; // -120 dB: frames below are digital silence and are not amplified further
 const KEPT = Math.exp(-(DECAY_DB_S / 20) * Math.log(10) * (FRAME / SAMPLE_RATE));
 
-/** When a frame begins, continues or ends speech. */
+/** Thresholds and durations of the hysteresis. */
 export const SPEECH = {
   threshold: 0.5,
   release: 0.35,
@@ -27,14 +27,14 @@ export const SPEECH = {
   pad: Math.round(0.096 * SAMPLE_RATE), // samples
 } as const;
 
-/** Brings frames to the level of the loudest one up to them. */
+/** Scaling of frames by the level of the loudest recent frame. */
 export class Leveller {
   private loudest = QUIETEST;
 
   /**
    * Cut `signal` (context first) into frames and scale them.
    *
-   * @returns Rows [frames, context + frame], one after the other.
+   * @returns Frames [frames, context + frame], in row-major order.
    */
   frames(signal: Float32Array, nFrames: number): Float32Array {
     const rows = new Float32Array(nFrames * (CONTEXT + FRAME));
@@ -54,12 +54,12 @@ export class Leveller {
   }
 }
 
-/** Speech probabilities of a signal that arrives in blocks of any size. */
+/** Speech detector for a signal that arrives in blocks of any size. */
 export class SpeechDetector {
   private readonly leveller = new Leveller();
   private h = new Float32Array(128);
   private c = new Float32Array(128);
-  // The context of the next frame, then the samples that do not fill one yet.
+  // The context of the next frame, followed by its first samples.
   private tail: Float32Array = new Float32Array(CONTEXT);
 
   constructor(private readonly vad: Graph) {}
@@ -93,19 +93,19 @@ export class SpeechDetector {
   }
 }
 
-/** Hysteresis: speech probabilities, frame by frame, to segments. */
+/** Hysteresis that turns speech probabilities of frames into segments. */
 export class Segmenter {
   private n = 0; // frames seen
   private start: number | null = null; // first frame of the open segment
-  private last = 0; // one past its last frame that is no pause
+  private last = 0; // one past the last frame of speech
 
-  /** The speech that goes on, to the end of its last frame that was not a pause. */
+  /** Open segment up to its last frame of speech; null if there is none of `minSpeech`. */
   get open(): Segment | null {
     if (this.start === null || this.last - this.start < SPEECH.minSpeech) return null;
     return { start: this.paddedStart(this.start), end: this.last * FRAME };
   }
 
-  /** No segment yet to come begins before this sample. */
+  /** Earliest possible start of the next segment, in samples. */
   get unsettledFrom(): number {
     return this.paddedStart(this.start ?? this.n);
   }

@@ -11,7 +11,7 @@ export interface Segment {
   readonly end: number;
 }
 
-/** What the classifier says about one window; one probability an emotion, summing to 1. */
+/** Probabilities of one window, one per emotion, which sum to 1. */
 export interface Estimate {
   readonly segment: Segment;
   readonly probabilities: readonly number[];
@@ -21,17 +21,17 @@ export function samplesIn(segment: Segment): number {
   return segment.end - segment.start;
 }
 
-/** What a push brought. */
+/** Result of one push to a stream. */
 export interface StreamUpdate {
-  /** Windows that are certain, oldest first. */
+  /** Estimates of completed windows, oldest first. */
   readonly estimates: Estimate[];
-  /** What is being said now, before its window is certain; null between segments. */
+  /** Provisional estimate of the open segment; null between segments. */
   readonly provisional: Estimate | null;
-  /** Seconds of the recording that have passed. */
+  /** Seconds of the recording so far. */
   readonly duration_s: number;
-  /** Whether someone speaks at its end. */
+  /** Whether speech continues at its end. */
   readonly speaking: boolean;
 }
 
-/** Where a model is computed. */
+/** Backend on which the model is computed. */
 export type Backend = "wasm" | "webgpu";

@@ -1,4 +1,4 @@
 import url from "../../../src/espressivo/assets/silero_vad.onnx?url";
 
-/** Where the voice activity detector lies, absolute, since a worker has its own base. */
+/** Absolute URL of the voice activity detector, since a worker has another base URL. */
 export default new URL(url, import.meta.url).href;

@@ -1,4 +1,4 @@
 import { version } from "../../package.json" with { type: "json" };
 
-/** Version of the package, on npm as on PyPI. */
+/** Version of the package, the same on npm and PyPI. */
 export const VERSION: string = version;

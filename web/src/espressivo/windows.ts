@@ -1,14 +1,14 @@
 /**
- * Segments of speech -> windows that the classifier takes, from a stream.
+ * Cut segments of speech into windows for the classifier, from a stream.
  *
- * As `espressivo/speech/windows.py` does it, line by line: a segment of at most `window`
- * samples is one window; up to twice that, two equal ones; a longer one gives off whole
- * windows until that holds for the rest.
+ * The same as `espressivo/speech/windows.py`, line by line: a segment of at most `window`
+ * samples is one window, one of up to twice that two equal windows. A longer segment is
+ * cut into whole windows until the rest is at most twice as long.
  */
 
 import { type Segment, samplesIn } from "./types";
 
-/** One input of the classifier: where it lies and what is heard there. */
+/** One input of the classifier: its span and its samples. */
 export interface Window {
   readonly segment: Segment;
   readonly signal: Float32Array;
@@ -27,16 +27,16 @@ export function planWindows(segment: Segment, window: number): Segment[] {
   return [...windows, { start, end: middle }, { start: middle, end: segment.end }];
 }
 
-/** Cuts windows out of a signal as it passes by, keeping no more of it than it must. */
+/** Cutter of windows from a stream, with a buffer as short as possible. */
 export class Windower {
   private buffer: Float32Array = new Float32Array(0);
-  private offset = 0; // where the buffer begins in the recording
+  private offset = 0; // start of the buffer in the recording
   private cutUntil = 0; // end of the last window of the open segment
 
   /**
-   * @param window Longest window, in samples.
-   * @param minimum Shortest that the classifier takes; shorter speech is widened evenly
-   *   into what surrounds it.
+   * @param window Length of the longest window, in samples.
+   * @param minimum Length of the shortest window, in samples; shorter speech is extended
+   *   evenly into its surroundings.
    */
   constructor(
     private readonly window: number,
@@ -47,12 +47,12 @@ export class Windower {
     }
   }
 
-  /** How much of the recording has passed, in samples. */
+  /** Samples of the recording so far. */
   get nSamples(): number {
     return this.offset + this.buffer.length;
   }
 
-  /** How much of it is held, in samples. */
+  /** Samples in the buffer. */
   get nHeld(): number {
     return this.buffer.length;
   }
@@ -64,7 +64,7 @@ export class Windower {
     this.buffer = whole;
   }
 
-  /** Return the windows that are certain while `segment` still goes on. */
+  /** Return the windows of an open segment that cannot change any more. */
   cutOpen(segment: Segment): Window[] {
     let start = Math.max(segment.start, this.cutUntil);
     const windows: Window[] = [];
@@ -76,7 +76,7 @@ export class Windower {
     return windows;
   }
 
-  /** Return the rest of a finished segment's windows. */
+  /** Return the remaining windows of a finished segment. */
   cutClosed(segment: Segment): Window[] {
     const start = Math.max(segment.start, this.cutUntil);
     const rest = planWindows({ start, end: segment.end }, this.window);
@@ -84,8 +84,8 @@ export class Windower {
   }
 
   /**
-   * Return what is being said now, before its window is certain: the open segment's
-   * newest samples, at most a window. Null when that is less than `least` samples.
+   * Return a provisional window: the newest samples of the open segment, at most one
+   * window. Null if the segment has fewer than `least` samples.
    */
   peek(segment: Segment, least: number): Window | null {
     const from = Math.max(segment.start, this.cutUntil, segment.end - this.window);
@@ -94,10 +94,10 @@ export class Windower {
   }
 
   /**
-   * Drop the samples that no window can reach any more.
+   * Drop the samples that no later window can contain.
    *
-   * @param before No window yet to come begins before this sample, but for what is added
-   *   to make it long enough.
+   * @param before Earliest possible start of the next window, in samples; a window that
+   *   is extended to the minimum may begin up to `minimum` earlier.
    */
   forget(before: number): void {
     const keepFrom = Math.max(before, this.cutUntil) - this.minimum;
@@ -117,7 +117,7 @@ export class Windower {
     const { start, end } = segment;
     const heard = this.buffer.slice(start - this.offset, end - this.offset);
     if (heard.length >= this.minimum) return { segment, signal: heard };
-    // Only when the whole recording is shorter than the minimum.
+    // This happens only if the whole recording is shorter than the minimum.
     const signal = new Float32Array(this.minimum);
     signal.set(heard);
     return { segment, signal };

@@ -1,4 +1,4 @@
-/** The worker: holds the model, and does all the work, so that a page never freezes. */
+/** The worker, which holds the model and computes, so that the page stays responsive. */
 
 import * as Comlink from "comlink";
 import { AnalysisPass, type KnownSpeaker } from "./analysis";
@@ -11,7 +11,7 @@ import { Resampler } from "./resample";
 import { type Graph, loadRuntime, openGraph } from "./session";
 import { type Backend, SAMPLE_RATE, type StreamUpdate } from "./types";
 
-/** A model folder: its address, or its files as the user chose them. */
+/** A model folder: its URL, or its files as the user selected them. */
 export type ModelSource = string | readonly File[];
 
 export interface LoadSettings {
@@ -27,10 +27,10 @@ export interface Settings {
   readonly hop_s: number;
 }
 
-/** How far a file's analysis is: what was found since the last time, and of how much. */
+/** Callback for progress: the new results, and the total duration if it is known. */
 export type OnProgress = (update: StreamUpdate, total_s: number | null) => void;
 
-// Of the model inside the package; it is no part of a model folder.
+// SHA-256 of the detector inside the package, which is not part of a model folder.
 const VAD_SHA256 = "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85";
 
 interface Pass {
@@ -74,7 +74,7 @@ class ModelWorker {
     return card;
   }
 
-  /** Begin a pass over one recording; `push` and `finish`, or `cancel`, follow. */
+  /** Open an analysis pass; `push` and `finish`, or `cancel`, follow. */
   open(settings: Settings): number {
     if (!this.classifier || !this.vad) throw new ModelError("no model is loaded");
     const { name, known, hop_s } = settings;
@@ -94,7 +94,7 @@ class ModelWorker {
     return id;
   }
 
-  /** Take in the next samples of a recording, one array a channel. */
+  /** Process the next samples of a recording, one array per channel. */
   async push(
     id: number,
     channels: readonly Float32Array[],
@@ -111,7 +111,7 @@ class ModelWorker {
     return pass.analysis.push(pass.resampler?.push(signal) ?? signal);
   }
 
-  /** Take in the recording's end. */
+  /** Process the end of the recording and return the report's content. */
   async finish(id: number, warnings: readonly string[]): Promise<ReportFields> {
     const pass = this.pass(id);
     try {
@@ -130,9 +130,9 @@ class ModelWorker {
   }
 
   /**
-   * Analyse a file, block by block, in a pass that was opened.
+   * Analyse a file block by block in an open pass.
    *
-   * @returns null when this way of decoding cannot read it, while another may.
+   * @returns The report's content; null if WebCodecs cannot decode the file.
    */
   async analyzeFile(
     id: number,
@@ -153,19 +153,19 @@ class ModelWorker {
     }
   }
 
-  /** Give up a pass: what runs of it stops within a window, with an AbortError. */
+  /** Cancel a pass: its analysis stops within one window, with an AbortError. */
   cancel(id: number): void {
     const pass = this.passes.get(id);
     if (pass) pass.cancelled = true;
     this.passes.delete(id);
   }
 
-  /** Classify one window of silence-free noise; for timing and comparing backends. */
+  /** Classify one window and time it, to compare backends. */
   async probe(
     signal: Float32Array,
   ): Promise<{ probabilities: readonly number[]; ms: number }> {
     if (!this.classifier) throw new ModelError("no model is loaded");
-    await this.classifier.classify(signal, false); // the first is slower
+    await this.classifier.classify(signal, false); // warm-up: the first run is slower
     const began = performance.now();
     const { probabilities } = await this.classifier.classify(signal, false);
     return { probabilities, ms: performance.now() - began };
@@ -184,7 +184,7 @@ const bell = new MessageChannel();
 const waiting: (() => void)[] = [];
 bell.port1.onmessage = () => waiting.shift()?.();
 
-/** Let messages in, such as one that cancels. */
+/** Yield to the event loop, so that messages such as a cancellation are handled. */
 async function turn(pass: Pass): Promise<void> {
   await new Promise<void>((resolve) => {
     waiting.push(resolve);

@@ -5,8 +5,8 @@ from espressivo.training.export.graph.to_onnx import to_onnx
 from espressivo.training.export.options import ExportOptions
 from espressivo.training.export.quantize.calibration import (
     ActivationCalibration,
-    calibrate,
     center_logits,
+    collect_activations,
 )
 from espressivo.training.export.quantize.int8 import quantize
 from espressivo.training.export.quantize.targets import (
@@ -19,8 +19,8 @@ __all__ = [
     "ActivationCalibration",
     "ExportOptions",
     "ExportReport",
-    "calibrate",
     "center_logits",
+    "collect_activations",
     "export_run",
     "find_matmuls",
     "quantize",

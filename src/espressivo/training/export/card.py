@@ -80,6 +80,7 @@ def trained_corpora(run: dict[str, Any]) -> list[dict[str, Any]]:
     counts: Counter[str] = Counter()
     emotions: dict[str, dict[str, int]] = {}
     for key, n in run["utterances"].items():
+        # From the right, since the name of a corpus may hold a slash.
         corpus, _, emotion = key.rpartition("/")
         counts[corpus] += n
         emotions.setdefault(corpus, {})[emotion] = n
@@ -95,7 +96,7 @@ def trained_corpora(run: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
+def read_evaluations(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """Return evaluation results from `espressivo evaluate --out` folders or files.
 
     Raises:
@@ -106,6 +107,7 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
         path = given / "scores.json" if given.is_dir() else given
         try:
             found = json.loads(path.read_text("utf-8"))
+            # Read once more, so that a file without scores is a KeyError here.
             results.append(dict(found) | {"scores": found["scores"]})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ExportError(

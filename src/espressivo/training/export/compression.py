@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 Measured: TypeAlias = dict[str, Any]
 
+# docs/quantization.md: our int8 changes 0.013, dynamic int8 of matmuls 0.034.
 LARGEST_MEAN_CHANGE = 0.03
 """Largest mean change of a probability with which a model is still written."""
 
@@ -66,6 +67,8 @@ def draw_windows(
     utterances: Sequence[Utterance], config: ExperimentConfig, options: ExportOptions
 ) -> ExportWindows:
     """Draw windows for calibration and for checks from a run's training utterances."""
+    # Checks on recordings that calibrated would flatter; only a corpus too small for
+    # both has no others.
     drawn, rest = recordings.draw(utterances, options.n_calibration, options.seed)
     checked = (rest or drawn)[: options.n_checks]
     return ExportWindows(
@@ -92,7 +95,8 @@ def compress(
     if options.precision == "fp16":
         progress("converting to fp16")
         fp16 = to_fp16(fp32)
-        change = parity.compare(fp32, fp16, windows.checks)
+        change = parity.compare_graphs(fp32, fp16, windows.checks)
+        # One window is enough to name a layer in a message.
         worst = windows.checks[0]
         _require(change, options, lambda: most_changed_state(fp32, fp16, worst))
         return fp16, {"agreement": change}
@@ -116,7 +120,7 @@ def _to_int8(
     if options.budget is not None:
         chosen = search(sensitivity, allowed, options.budget)
     int8 = quantizer.quantize_and_center(chosen)
-    change = parity.compare(fp32, int8, windows.checks)
+    change = parity.compare_graphs(fp32, int8, windows.checks)
     _require(change, options, lambda: _worst_layer(quantizer, every, windows))
     names = [target.name for target in chosen]
     measured: Measured = {
@@ -154,6 +158,7 @@ def _worst_layer(
 ) -> str:
     """Name the layer that changes probabilities most when it alone is quantized."""
     used = windows.checks[:_N_FOR_WORST_LAYER]
+    # Not in the cache, whose key names the calibration windows.
     alone = Sensitivity(quantizer, used, Measurements(None, {}), unwatched)
     changes = alone.changes(_weighted(targets))
     worst = max(changes, key=lambda name: changes[name])

@@ -68,11 +68,12 @@ def export_run(
         CorpusError: A corpus is not where it was said to be.
     """
     options = options or ExportOptions()
+    # Everything that can be refused is refused before minutes of work.
     folder.require_free(out, force=options.force)
     config = read_config(run / "config.toml")
     described = card.read_run(run)
     fitted = card.choose_temperature(run, options.temperature)
-    results = card.read_results(options.results)
+    results = card.read_evaluations(options.results)
     _require_deployable(config)
     network = load_run(run)
     name = options.name or config.name
@@ -98,8 +99,10 @@ def export_run(
     with folder.disk_errors(out):  # temporary files and caches are written too
         shipped, more = compress(fp32, windows, options, progress)
         measured |= more
+        # Tiled last, since targets and calibration know values by their untiled names.
         if options.precision != "fp16":  # on a GPU one large operator is faster
             shipped = tile_convolution(shipped)
+        # On the shipped graph, in which tiles and int8 could mix rows too.
         measured["rows"] = parity.require_rows(shipped, windows.checks)
 
         made_by = _made_by(options, measured)

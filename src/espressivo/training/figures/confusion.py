@@ -85,6 +85,7 @@ def _matrix(ax: Axes, confusion: Confusion, names: list[str]) -> None:
     shares = cells / np.where(total > 0, total, 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
+        # The upper end of the colour map is too dark for black text.
         ink = "white" if share > 0.6 else "black"
         place: dict[str, Any] = {"ha": "center", "color": ink}
         if confusion.are_counts:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from espressivo.training.scores.crossval_results import CrossvalResults
 
+# UA of guessing among four emotions.
 _CHANCE = 0.25
 
 
@@ -37,6 +38,7 @@ def plot_folds(results: Mapping[str, CrossvalResults], path: Path) -> None:
     figure, axes = panels(len(results), 3.4, 1.4 + 0.32 * (tallest + 1))
     for ax, (name, one) in zip(axes, results.items(), strict=True):
         _dots(ax, name, one)
+    # One scale for all panels, and room for the marker of a UA of 1.
     left = min(ax.get_xlim()[0] for ax in axes)
     for ax in axes:
         ax.set_xlim(left, 1.03)
@@ -77,6 +79,7 @@ def _dots(ax: Axes, name: str, one: CrossvalResults) -> None:
     ax.axvline(_CHANCE, color=PALE, linewidth=0.8, linestyle=":")
     ax.axhline(y - 0.5, color=PALE, linewidth=0.5)
     ax.set_yticks(range(len(folds) + 1), labels=[*folds, "all"])
+    # Inverted, so that the first fold is on top and the sum below.
     ax.set_ylim(y + 0.6, -0.6)
     ax.set_xlabel("UA (dotted: chance)")
     ends_text = f" ({ends[0]:.3f} to {ends[1]:.3f})" if interval is not None else ""
@@ -104,6 +107,8 @@ def plot_curves(results: Mapping[str, CrossvalResults], path: Path) -> None:
             ax.plot(epochs, values, color=INK, linewidth=0.8, alpha=0.35)
             best = int(np.argmax(values))
             ax.plot(best + 1, values[best], "o", color=ACCENT, markersize=4, mew=0)
+        # Early stopping ends runs at different epochs; a mean of those that go on would
+        # jump wherever one ends.
         shortest = min(map(len, curves.values()))
         mean = np.mean([values[:shortest] for values in curves.values()], axis=0)
         ax.plot(np.arange(1, shortest + 1), mean, color=INK, linewidth=2.2)

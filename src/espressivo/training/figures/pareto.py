@@ -90,6 +90,7 @@ def plot_pareto(points: Sequence[Point], path: Path, title: str = "") -> None:
     if title:
         figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     figure.draw_without_rendering()  # labels are placed once the layout is known
+    # Another layout while saving would move the panels under placed labels.
     figure.set_layout_engine("none")
     for ax, (labels, ends) in zip(axes, drawn, strict=True):
         separate(ax, labels, ends)
@@ -104,6 +105,7 @@ def _panel(
     ax.step(
         [getattr(p, cost) for p in best],
         [p.ua for p in best],
+        # At a cost between two systems, only the UA of the cheaper one can be had.
         where="post",
         color=ACCENT,
         linewidth=1.2,

@@ -59,6 +59,7 @@ def _diagram(above: Axes, below: Axes, name: str, pool: PooledPredictions) -> No
     x, y = bins.confidence[some], bins.right[some]
     above.plot([_CHANCE, 1], [_CHANCE, 1], color=PALE, linewidth=1, linestyle="--")
     above.vlines(x, x, y, color=ACCENT, linewidth=3, alpha=0.35, label="gap")
+    # A test of a single speaker has no intervals.
     known = ~np.isnan(bins.low[some])
     above.vlines(
         x[known], bins.low[some][known], bins.high[some][known], color=INK, linewidth=1

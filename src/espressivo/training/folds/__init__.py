@@ -1,1 +1,1 @@
-"""Which utterances train, validate and test, and whether anything leaks."""
+"""Folds: train, validation and test parts of a corpus, and an audit for leaks."""

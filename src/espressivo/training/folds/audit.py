@@ -1,4 +1,4 @@
-"""Audit of folds for leaks: what parts of a fold share that they should not."""
+"""Leak audit: what the parts of a fold share although they should not."""
 
 from __future__ import annotations
 
@@ -37,14 +37,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PartCount:
-    """What one part of a fold holds.
+    """Numbers of utterances and speakers in one part of a fold.
 
     Attributes:
-        fold: The fold.
-        part: train, validation or test.
+        fold: Name of the fold.
+        part: `train`, `validation` or `test`.
         labels: Emotion, as written -> number of utterances.
-        n_speakers: Number of true talkers, where names tell.
-        n_speakers_trained: Number of them that are also in the training part.
+        n_speakers: Number of speakers, identified as by `overlap.talker_of`.
+        n_speakers_trained: Number of these that are also in the training part; 0 for
+            the training part itself.
     """
 
     fold: str
@@ -60,9 +61,9 @@ class Audit:
 
     Attributes:
         counts: Counts of every part of every fold.
-        findings: Leaks, and findings to report beside a score.
+        findings: Leaks, and harmless findings that belong beside a score.
         n_recordings: Number of different recordings in the folds.
-        n_decoded: Recordings whose audio was compared.
+        n_decoded: Number of recordings whose audio was compared.
         undecodable: Recordings that do not decode, or are empty or silent.
         decoded: Whether audio was compared at all.
     """
@@ -76,15 +77,16 @@ class Audit:
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
-        """The findings that make a score too good."""
+        """The findings that inflate the test score."""
         return tuple(finding for finding in self.findings if finding.leak)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the audit as JSON values, names in full."""
+        """Return the audit as JSON values, with all names."""
         return {
             "leak": bool(self.leaks),
             "decoded": self.decoded,
             "n_recordings": self.n_recordings,
+            # Keys of the JSON stay as published, older than our attributes.
             "n_heard": self.n_decoded,
             "unheard": [
                 {"id": b.id, "path": str(b.path), "reason": b.reason}
@@ -121,10 +123,10 @@ def audit(
     decode: bool = True,
     progress: Progress | None = None,
 ) -> Audit:
-    """Compare the parts of each fold: speakers, recordings, audio, what is said.
+    """Compare the parts of each fold: speakers, recordings, audio and sentences.
 
     Args:
-        folds: Folds that were made here, or that `read_folds` read.
+        folds: Folds from `make_folds` or `read_folds`.
         decode: Whether to decode every recording and compare samples, which takes
             most of the time; each recording is decoded once.
         progress: Called after every decoded recording.
@@ -136,6 +138,7 @@ def audit(
     for fold in folds:
         for part in PARTS:
             findings += find_twice(fold.name, part, getattr(fold, part), digests)
+        # Earlier parts first: findings count utterances of the second part of a pair.
         for pair in combinations(PARTS, 2):
             a, b = (getattr(fold, part) for part in pair)
             findings += compare_parts(fold.name, pair, a, b, digests)
@@ -153,7 +156,7 @@ def audit(
 def _decode(
     members: Members, progress: Progress | None
 ) -> tuple[dict[Path | None, str], list[Unreadable]]:
-    """Map paths to digests of their samples; list those without, and why."""
+    """Map paths to digests of their samples; list recordings that failed, and why."""
     names = {member.path: member.id for member in members if member.path}
     digests: dict[Path | None, str] = {}
     undecodable: list[Unreadable] = []
@@ -169,6 +172,7 @@ def _decode(
 def _count(fold: Fold | ListedFold, part: str) -> PartCount:
     members: Members = getattr(fold, part)
     found = Counter(str(m.emotion) for m in members)
+    # Our emotions keep their fixed order; the other labels of a table follow.
     order = [e for e in map(str, Emotion) if e in found]
     speakers = _talkers(members)
     trained = speakers & _talkers(fold.train) if part != "train" else set()

@@ -1,6 +1,7 @@
-"""Folds that speakers cross: to measure what the field has published, never to trust.
+"""Folds whose parts share speakers, to reproduce published scores that used them.
 
-All are of the protocol `random`, which every table that shows them says.
+Such scores overestimate accuracy on new speakers. All these folds have the protocol
+`random`, and every table marks it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import numpy as np
 from espressivo.errors import SplitError
 from espressivo.training.folds.splits import (
     Fold,
-    in_turn,
     leave_one_session_out,
     parts_by,
+    rotate_parts,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _IEMOCAP = re.compile(r"(Ses\d\d)([FM])_(?:impro|script)\w*_([FM])\w+")
 
 
 def iemocap_name(name: str) -> tuple[str, str] | None:
-    """Read prefix and talker off an IEMOCAP recording's name; None for other names.
+    """Parse prefix and talker of an IEMOCAP recording's name; None for other names.
 
     >>> iemocap_name("iemocap/Ses01F_impro01_M003")
     ('Ses01F', 'Ses01M')
@@ -43,18 +44,18 @@ def leave_one_prefix_out(
     *,
     select_on_test: bool = False,
 ) -> Iterator[Fold]:
-    """Test each of IEMOCAP's ten name prefixes, which were taken for its speakers.
+    """Test each of IEMOCAP's ten name prefixes, which studies took for speakers.
 
-    In the recordings of one prefix both talkers of the session speak: talkers cross.
-    With `select_on_test` the tested prefix also validates, as LIGHT-SERNET's does;
-    else the next prefix does.
+    Recordings of one prefix contain both talkers of the session, so the parts share
+    talkers. With `select_on_test` the tested prefix also validates, as published for
+    LIGHT-SERNET; otherwise the next prefix does.
 
     Raises:
         SplitError: A name is not IEMOCAP's, or there are fewer than three prefixes.
     """
     keys = [f"{u.corpus}/{_prefix(u)}" for u in utterances]
     parts = parts_by(utterances, keys, at_least=3)
-    yield from in_turn(parts, train_only, "random", select_on_test=select_on_test)
+    yield from rotate_parts(parts, train_only, "random", select_on_test=select_on_test)
 
 
 def leave_one_session_out_by_prefix(
@@ -62,9 +63,9 @@ def leave_one_session_out_by_prefix(
 ) -> Iterator[Fold]:
     """Test each session, validate on one name prefix of the next, train on the rest.
 
-    Pepino's: one "speaker" of the training sessions validates, but the name's prefix
-    is no speaker, so both talkers of that session also train. Which prefix validated
-    is in lists that were not published; here it is the first.
+    These are the folds of Pepino et al. (2021): one "speaker" of the training sessions
+    validates, but a prefix is not a speaker, so both talkers of that session also
+    train. The study did not publish which prefix validated; here it is the first.
 
     Raises:
         SplitError: A name is not IEMOCAP's, or there are fewer than three sessions.
@@ -87,7 +88,7 @@ def random_k_folds(
 ) -> Iterator[Fold]:
     """Test each of `k` random parts, validate on the next, train on the rest.
 
-    With `select_on_test` the tested part also validates.
+    With `select_on_test` the test part also validates, in place of the next.
 
     Raises:
         SplitError: `k` is below three, or above the number of utterances.
@@ -97,10 +98,12 @@ def random_k_folds(
             f"{k} random parts of {len(utterances)} utterances; ask for 3 parts or "
             "more, and no more than there are utterances"
         )
+    # Shuffled remainders make parts whose sizes differ by one at most.
     part = np.random.default_rng(seed).permutation(np.arange(len(utterances)) % k)
+    # Two digits, since parts are sorted by key as text.
     keys = [f"random-{n + 1:02}" for n in part]
     parts = parts_by(utterances, keys, at_least=3)
-    yield from in_turn(parts, train_only, "random", select_on_test=select_on_test)
+    yield from rotate_parts(parts, train_only, "random", select_on_test=select_on_test)
 
 
 def random_hold_out(
@@ -114,13 +117,14 @@ def random_hold_out(
 ) -> Fold:
     """Test a random share of the utterances, train on the others: the production model.
 
-    Nothing validates unless `validation_share`, of all utterances too, is positive;
-    with `select_on_test` the test part does, and its score is then no test's.
+    The validation part is a further share of all utterances, `validation_share`; with
+    `select_on_test` it is the test part, whose score is then optimistic.
 
     Raises:
         SplitError: The shares leave a part without an utterance.
     """
     n_test, n_more = (round(s * len(utterances)) for s in (share, validation_share))
+    # Rounding may empty a part of a small corpus, hence a check of counts.
     if min(share, validation_share) < 0 or not 0 < n_test < len(utterances) - n_more:
         raise SplitError(
             f"shares {share} and {validation_share} of {len(utterances)} utterances "
@@ -128,6 +132,7 @@ def random_hold_out(
         )
     order = np.random.default_rng(seed).permutation(len(utterances)).tolist()
     cuts = (order[:n_test], order[n_test : n_test + n_more], order[n_test + n_more :])
+    # Sorted indices keep the order of the corpus within each part.
     test, more, train = (tuple(utterances[i] for i in sorted(cut)) for cut in cuts)
     validation = test if select_on_test else more
     return Fold((*train, *train_only), validation, test, "hold-out", "random")

@@ -1,7 +1,7 @@
-"""What two parts of a fold share, and what is amiss in one.
+"""Overlap of the parts of a fold, and faults within one part.
 
-Nothing that a table says of its speakers is believed where names tell better:
-in IEMOCAP's `Ses01F_impro01_M003` the talker is M, whatever a column has.
+IEMOCAP's file names override the speaker column of a table, because prefixes of names
+have been taken for speakers: in `Ses01F_impro01_M003` the talker is M.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Member: TypeAlias = Utterance | ListedUtterance
     Members: TypeAlias = Sequence[Member]
-    Heard: TypeAlias = Mapping[Path | None, str]
+    AudioDigests: TypeAlias = Mapping[Path | None, str]
     """Path -> digest of the samples, where they were decoded."""
 
 Kind = Literal[
@@ -43,21 +43,24 @@ Kind = Literal[
     "classes",
     "no-validation",
 ]
+# Shared sessions and sentences are reported, but are no leaks: IEMOCAP's scripts
+# repeat across sessions, and CREMA-D has only 12 sentences.
 LEAKS: frozenset[Kind] = frozenset({"speakers", "recordings", "audio", "selection"})
-"""Kinds of finding that make a score say more than the model can."""
+"""Kinds of finding that inflate the test score."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that one fold's parts share, or that is amiss in them.
+    """One overlap between parts of a fold, or one fault within a part.
 
     Attributes:
-        kind: What.
-        fold: Where; empty when it is so in every fold.
-        parts: The part or two parts concerned.
-        names: Speakers, sessions, sentences, ids; groups of ids where audio is equal.
-        n_utterances: Number of utterances concerned, in the last of `parts`.
-        share: Those, as a share of that part.
+        kind: Kind of overlap or fault.
+        fold: Name of the fold; empty if the finding concerns every fold.
+        parts: The part or the two parts concerned.
+        names: Speakers, sessions, sentences or ids concerned; for equal audio, groups
+            of ids.
+        n_utterances: Number of utterances concerned in the last of `parts`.
+        share: `n_utterances` as a share of that part, 0 to 1.
     """
 
     kind: Kind
@@ -69,18 +72,18 @@ class Finding:
 
     @property
     def leak(self) -> bool:
-        """Whether it makes the test's score too good."""
+        """Whether the finding inflates the test score."""
         return self.kind in LEAKS
 
 
 def talker_of(member: Member) -> str:
-    """Return who speaks: by the name if it is IEMOCAP's, else as the table says."""
+    """Return the speaker: from an IEMOCAP file name, else from the table."""
     named = _iemocap(member)
     return f"iemocap/{named[1]}" if named else _qualified(member, member.speaker)
 
 
 def _session_of(member: Member) -> str:
-    """Return what was recorded together; nothing where that is the speaker alone."""
+    """Return the recording session; empty where the session is the speaker alone."""
     if named := _iemocap(member):
         return f"iemocap/{named[1][:-1]}"
     alone = member.session == member.speaker
@@ -88,7 +91,7 @@ def _session_of(member: Member) -> str:
 
 
 def _iemocap(member: Member) -> tuple[str, str] | None:
-    # A table may number its ids, and keep the names of the files.
+    # A table may have numbers as ids and still keep the names of the files.
     return iemocap_name(member.id) or (
         iemocap_name(member.path.stem) if member.path else None
     )
@@ -101,6 +104,7 @@ def _qualified(member: Member, name: str) -> str:
 
 
 def _sentence_of(member: Member) -> str:
+    # Transcripts of one sentence differ in case and punctuation.
     return " ".join(re.findall(r"\w+", (member.text or "").casefold()))
 
 
@@ -109,9 +113,9 @@ def compare_parts(
     pair: tuple[str, str],
     a: Members,
     b: Members,
-    heard: Heard,
+    digests: AudioDigests,
 ) -> Iterator[Finding]:
-    """Compare two parts of a fold, `train` or `validation` first."""
+    """Yield what two parts of a fold share; `pair` names the training part first."""
 
     def sharing(kind: Kind, key: Callable[[Member], str]) -> Iterator[Finding]:
         shared = ({key(m) for m in a} & {key(m) for m in b}) - {""}
@@ -123,15 +127,18 @@ def compare_parts(
 
     same = _same_recordings(a, b)
     known = {m.id for m in same}
+    # Validation chooses the epoch, so what it shares with the test part makes the
+    # choice a leak, which has a kind of its own.
     if pair == ("validation", "test"):
-        audio = {heard.get(m.path) for m in a} - {None}
-        hit = [m for m in b if m.id in known or heard.get(m.path) in audio]
+        audio = {digests.get(m.path) for m in a} - {None}
+        hit = [m for m in b if m.id in known or digests.get(m.path) in audio]
         yield from finding("selection", [m.id for m in hit], hit)
         if hit and len(hit) == len(b):
-            return  # the rest would say the same again
+            return  # equal parts would give every other finding too
     else:
         yield from finding("recordings", [m.id for m in same], same)
-        groups = _same_audio(a, [m for m in b if m.id not in known], heard)
+        # What is the same recording by name is reported above, and not again as audio.
+        groups = _same_audio(a, [m for m in b if m.id not in known], digests)
         last = {id_ for group in groups for id_ in group}
         hit = [m for m in b if m.id in last]
         yield from finding("audio", [" = ".join(group) for group in groups], hit)
@@ -141,19 +148,19 @@ def compare_parts(
 
 
 def _same_recordings(a: Members, b: Members) -> list[Member]:
-    """Find what of `b` is also in `a`, by id or by file."""
+    """Return the members of `b` that are also in `a`, by id or by file."""
     ids, paths = {_qualified(m, m.id) for m in a}, {m.path for m in a} - {None}
     return [m for m in b if _qualified(m, m.id) in ids or m.path in paths]
 
 
-def _same_audio(a: Members, b: Members, heard: Heard) -> list[tuple[str, ...]]:
-    """Group the ids in `a` and `b` of equal audio, where it is not one recording."""
+def _same_audio(a: Members, b: Members, digests: AudioDigests) -> list[tuple[str, ...]]:
+    """Group ids in `a` and `b` that have equal audio but are different recordings."""
     groups: defaultdict[str, tuple[dict[str, None], dict[str, None]]]
     groups = defaultdict(lambda: ({}, {}))
     for side, members in enumerate((a, b)):
         for member in members:
-            if member.path in heard:
-                groups[heard[member.path]][side][member.id] = None
+            if member.path in digests:
+                groups[digests[member.path]][side][member.id] = None
     return [
         tuple(dict.fromkeys((*left, *right)))
         for left, right in groups.values()
@@ -162,14 +169,14 @@ def _same_audio(a: Members, b: Members, heard: Heard) -> list[tuple[str, ...]]:
 
 
 def find_twice(
-    fold: str, part: str, members: Members, heard: Heard
+    fold: str, part: str, members: Members, digests: AudioDigests
 ) -> Iterator[Finding]:
-    """Find what is there twice within one part, which is no leak."""
+    """Yield recordings or audio that occur twice within one part; no leak."""
     ids = Counter(m.id for m in members)
     groups: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for member in members:
-        if member.path in heard:
-            groups[heard[member.path]][member.id] = None
+        if member.path in digests:
+            groups[digests[member.path]][member.id] = None
     equal = [" = ".join(group) for group in groups.values() if len(group) > 1]
     twice = sorted(id_ for id_, n in ids.items() if n > 1)
     if equal:
@@ -179,7 +186,8 @@ def find_twice(
 
 
 def find_absent(fold: Fold | ListedFold) -> Iterator[Finding]:
-    """Find classes that a part lacks though the fold has them; is there validation?"""
+    """Yield classes of the fold that a part lacks, and an empty validation part."""
+    # A table without emotions has empty ones, which are no class.
     labels = {m.emotion for p in PARTS for m in getattr(fold, p)} - {""}
     if not fold.validation:
         yield Finding("no-validation", fold.name, ("validation",))
@@ -191,7 +199,7 @@ def find_absent(fold: Fold | ListedFold) -> Iterator[Finding]:
 
 
 def find_misnamed(members: Members) -> Iterator[Finding]:
-    """Find speakers of a table that cannot be IEMOCAP's talkers."""
+    """Yield speakers of a table that contradict the talkers in IEMOCAP's names."""
     talkers: defaultdict[str, set[str]] = defaultdict(set)
     named = [(m, name[1]) for m in members if (name := _iemocap(m))]
     for member, talker in named:
@@ -199,6 +207,8 @@ def find_misnamed(members: Members) -> Iterator[Finding]:
     wrong: list[str] = []
     for member, talker in named:
         said = member.speaker.rpartition("/")[2]
+        # A speaker written like a talker must be the talker. Any other name may stand
+        # for a talker, but not for two of them, as a prefix of names would.
         plain = re.fullmatch(r"Ses\d\d[FM]", said)
         if said != talker if plain else len(talkers[member.speaker]) > 1:
             wrong.append(f"{member.id}: speaker {said}, but the talker is {talker}")

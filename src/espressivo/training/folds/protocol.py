@@ -1,4 +1,4 @@
-"""The `[protocol]` of an experiment: which folds to make of its corpora."""
+"""The `[protocol]` section of an experiment, and the folds made from it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Kind = Literal[
     "session-prefix",
 ]
 
-# Setting -> kinds of folds that it says something about.
+# Setting -> kinds of folds that use it; any other combination is refused.
 _USED_BY = {
     "n_groups": ("speaker-group", "random"),
     "share": ("hold-out",),
@@ -48,23 +48,25 @@ _SUCH_AS = {"n_groups": "6", "validation_share": "0.2", "test": '["ravdess/23"]'
 
 @dataclass(frozen=True, slots=True)
 class ProtocolConfig:
-    """Which folds are made of the corpora. No two parts share a speaker, unless random.
+    """Settings of the folds. Parts share no speaker, except in the random kinds.
 
     Attributes:
-        kind: What is tested in turn, the next validating: `session` (the study),
-            `speaker-group`, `speaker`, `corpus` (some speakers of the others
-            validate), or once `held-out-speakers`. Random, for speakers are in
-            several parts: `random` parts, a `hold-out` (production), and IEMOCAP's
-            name `prefix` or `session-prefix` (tested by session, a prefix validates).
-        scored: Corpora that validate and test; none: all that are not `train_only`.
-        train_only: Corpora that train in every fold, and do nothing else.
-        n_groups: Groups of `speaker-group`, parts of `random`.
+        kind: Unit that is tested in turn while the next one validates: `session` (the
+            study's), `speaker-group`, `speaker`, or `corpus` (some speakers of the
+            other corpora validate). `held-out-speakers` makes one fold. Parts share
+            speakers in `random` (random parts), `hold-out` (production model), and
+            IEMOCAP's name `prefix` and `session-prefix` (a session is tested, a prefix
+            validates).
+        scored: Corpora that validate and test; if empty, all but `train_only`.
+        train_only: Corpora that train in every fold, and are never scored.
+        n_groups: Number of groups of `speaker-group`, or of parts of `random`.
         share: Share of the utterances tested by `hold-out`; 0 stands for 0.05.
         validation_share: Share of each training corpus's speakers, for `corpus`; share
             of the utterances, for `hold-out`, where 0 means no validation part.
         validation: Speakers that validate under `held-out-speakers`.
-        test: Speakers that are tested there, such as `ravdess/23`.
-        select_on_test: Whether the test part validates too: a leak that was published.
+        test: Speakers that are tested under `held-out-speakers`, such as `ravdess/23`.
+        select_on_test: Whether the test part also validates: a leak that some
+            published results have.
     """
 
     kind: Kind = "session"
@@ -81,15 +83,16 @@ class ProtocolConfig:
 def make_folds(
     config: ProtocolConfig, utterances: Sequence[Utterance], seed: int = 0
 ) -> list[Fold]:
-    """Make the folds that `config` asks for, each with every class to train on.
+    """Make the folds of `config`; every training part has all classes.
 
     Args:
         config: The protocol.
-        utterances: The utterances of all corpora, also those that only train.
+        utterances: The utterances of all corpora, including those that only train.
         seed: Seed of random choices.
 
     Raises:
-        ConfigError: A setting is missing, is not the kind's, or names no corpus.
+        ConfigError: A setting is missing, does not belong to the kind, or names an
+            unknown corpus.
         SplitError: The utterances do not give such folds.
     """
     _check_settings(config)
@@ -135,6 +138,7 @@ def _folds(  # noqa: PLR0911 - one a kind
         case "hold-out":
             fold = leaky.random_hold_out(
                 scored,
+                # The study's production model was tested on a random 5 %.
                 config.share or 0.05,
                 seed,
                 train_only,
@@ -145,6 +149,7 @@ def _folds(  # noqa: PLR0911 - one a kind
 
 
 def _check_settings(config: ProtocolConfig) -> None:
+    # A setting without effect would make a recipe look like another experiment.
     for key, kinds in _USED_BY.items():
         value = getattr(config, key)
         if value and config.kind not in kinds:
@@ -167,7 +172,7 @@ def _check_settings(config: ProtocolConfig) -> None:
 def _roles(
     config: ProtocolConfig, utterances: Sequence[Utterance]
 ) -> tuple[list[Utterance], list[Utterance]]:
-    """Tell the utterances that may be scored from those that only train."""
+    """Split utterances into those that are scored and those that only train."""
     corpora = Counter(u.corpus for u in utterances)
     for key, names in (("scored", config.scored), ("train_only", config.train_only)):
         for name in names:

@@ -1,6 +1,6 @@
-"""Who trains, who validates, who tests: folds that no speaker crosses.
+"""Speaker-independent folds: no speaker is in two parts of a fold.
 
-Those that speakers do cross are in `random_splits`.
+Folds whose parts share speakers are in `leaky`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from espressivo.training.corpora.utterance import Utterance
 
 Protocol = Literal["session", "speaker-group", "corpus", "random"]
-"""What is tested in turn; under `random` speakers are in several parts."""
+"""Unit that is tested in turn; under `random` parts share speakers."""
 
 Parts: TypeAlias = "dict[str, tuple[Utterance, ...]]"
-"""What is tested in turn: key -> utterances."""
+"""Key of a unit that is tested in turn -> its utterances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,13 @@ class Fold:
     """One train/validation/test split. No two parts share a speaker, unless random.
 
     Attributes:
-        train: Fits the weights.
-        validation: Chooses among them; may be empty.
-        test: Scored once, at the end.
-        name: What is tested, as in tables and as a folder's name.
-        protocol: Kind of folds that this is one of. Only under `random` may parts
-            share a speaker, or the test part validate.
+        train: Utterances that the weights are fitted to.
+        validation: Utterances that select the epoch and fit the temperature; may be
+            empty.
+        test: Utterances that are scored once, at the end.
+        name: Name of the tested unit, used in tables and as a folder's name.
+        protocol: Kind of the folds. Only under `random` are parts allowed to share a
+            speaker, and the test part to validate.
     """
 
     train: tuple[Utterance, ...]
@@ -54,6 +55,8 @@ class Fold:
                 raise SplitError(
                     f"{where}: twice in one part: {some_of(twice)}; list each once"
                 )
+        # Published random splits validate on the test part, so only pairs with the
+        # training part are checked there.
         random = self.protocol == "random"
         pairs = [*combinations((self.train, self.validation, self.test), 2)]
         for a, b in pairs[:2] if random else pairs:
@@ -70,7 +73,7 @@ class Fold:
 
 
 def speakers_of(utterances: Sequence[Utterance]) -> set[str]:
-    """Collect the speakers."""
+    """Return the speakers of some utterances."""
     return {utterance.speaker for utterance in utterances}
 
 
@@ -86,7 +89,7 @@ def leave_one_corpus_out(
         utterances: Utterances of two corpora or more.
         validation_share: Share of the speakers of each training corpus, see
             `held_out_speakers`; 0 leaves the validation part empty.
-        seed: Chooses those speakers.
+        seed: Seed of the choice of those speakers.
         train_only: Utterances of other corpora, for training in every fold.
 
     Raises:
@@ -104,14 +107,16 @@ def leave_one_session_out(
 ) -> Iterator[Fold]:
     """Test each session, validate on the next, train on the rest and `train_only`.
 
-    The last session's next is the first. The study's folds, with CREMA-D in
-    `train_only`: this validation is what gives its average class weights.
+    The first session validates when the last is tested. With CREMA-D in `train_only`
+    these are the folds of Ismail (2025): validation on the next session gives the
+    average class weights of its Table II.
 
     Raises:
         SplitError: There are fewer than three sessions.
     """
+    # Three, since one tests, another validates, and one has to be left to train.
     sessions = parts_by(utterances, [u.session for u in utterances], at_least=3)
-    yield from in_turn(sessions, train_only, "session")
+    yield from rotate_parts(sessions, train_only, "session")
 
 
 def leave_one_speaker_group_out(
@@ -121,11 +126,11 @@ def leave_one_speaker_group_out(
 ) -> Iterator[Fold]:
     """Group the speakers; test each group, validate on the next, train on the rest.
 
-    Neighbours by name make a group, so that men and women mix where a corpus numbers
-    them in turn, as RAVDESS does.
+    Groups are neighbours by name, so that each has both sexes where a corpus numbers
+    women and men alternately, as RAVDESS does.
 
     Raises:
-        SplitError: Fewer than three groups are asked for, or fewer speakers there.
+        SplitError: There are fewer than three groups, or fewer speakers than groups.
     """
     speakers = sorted(speakers_of(utterances))
     if not 3 <= n_groups <= len(speakers):
@@ -133,11 +138,12 @@ def leave_one_speaker_group_out(
             f"{n_groups} groups of {len(speakers)} speakers; ask for 3 groups or "
             "more, and no more than there are speakers"
         )
+    # Sizes of groups differ by one at most.
     runs = np.array_split(np.asarray(speakers), n_groups)
     group = {str(s): f"group-{n:02}" for n, run in enumerate(runs, 1) for s in run}
     keys = [group[u.speaker] for u in utterances]
     parts = parts_by(utterances, keys, at_least=3)
-    yield from in_turn(parts, train_only, "speaker-group")
+    yield from rotate_parts(parts, train_only, "speaker-group")
 
 
 def leave_one_speaker_out(
@@ -149,7 +155,7 @@ def leave_one_speaker_out(
         SplitError: There are fewer than three speakers.
     """
     speakers = parts_by(utterances, [u.speaker for u in utterances], at_least=3)
-    yield from in_turn(speakers, train_only, "speaker-group")
+    yield from rotate_parts(speakers, train_only, "speaker-group")
 
 
 def hold_speakers_out(
@@ -160,10 +166,10 @@ def hold_speakers_out(
 ) -> Fold:
     """Put the named speakers into validation and test, and train on all others.
 
-    Pepino's RAVDESS is actors 21 and 22, then 23 and 24.
+    Pepino et al. (2021) validate on RAVDESS's actors 21 and 22, and test 23 and 24.
 
     Raises:
-        SplitError: A named speaker is not there, or is named for both parts.
+        SplitError: A named speaker is absent, or is named for both parts.
     """
     if absent := sorted({*validation, *test} - speakers_of(utterances)):
         raise SplitError(
@@ -183,40 +189,44 @@ def hold_speakers_out(
 def held_out_speakers(
     utterances: Sequence[Utterance], share: float = 0.2, seed: int = 0
 ) -> tuple[tuple[Utterance, ...], tuple[Utterance, ...]]:
-    """Hold some speakers of every corpus out, as for fitting the temperature.
+    """Hold out some speakers of every corpus, for validation or calibration.
 
     Args:
         utterances: Utterances of any number of corpora.
         share: Share of each corpus's speakers, rounded; at least one where `share` is
             positive, but never a corpus's last one.
-        seed: Chooses them; with the same seed a corpus's choice does not depend on
-            which other corpora are there.
+        seed: Seed of the choice, which for each corpus is independent of the other
+            corpora.
 
     Returns:
-        The kept and the held-out utterances, in their order.
+        The kept and the held-out utterances, each in the given order.
     """
     if not 0 <= share < 1:
         raise SplitError(f"share of speakers held out is {share}, not in 0..1")
     held: set[str] = set()
     for corpus in sorted({u.corpus for u in utterances}):
         speakers = sorted({u.speaker for u in utterances if u.corpus == corpus})
+        # Some speaker of each corpus has to train, or the corpus would be lost.
         n_held = min(max(1, round(share * len(speakers))), len(speakers) - 1)
         if share > 0 and n_held > 0:
+            # Seeded with the corpus's name too, so that its choice is its own.
             chosen = np.random.default_rng([seed, *corpus.encode()])
             held |= set(chosen.permutation(speakers)[:n_held].tolist())
     kept = tuple(u for u in utterances if u.speaker not in held)
     return kept, tuple(u for u in utterances if u.speaker in held)
 
 
-def in_turn(
+def rotate_parts(
     parts: Parts,
     train_only: Sequence[Utterance],
     protocol: Protocol,
     *,
     select_on_test: bool = False,
 ) -> Iterator[Fold]:
-    """Test each part, validate on the next or the same, train on the rest."""
+    """Yield a fold for each part: it tests, the next or the same one validates."""
     keys = list(parts)
+    # The next part validates, and the first follows the last: so the study's
+    # average class weights (Table II) come out.
     following = keys if select_on_test else keys[1:] + keys[:1]
     for name, test, validation in zip(_names(keys), keys, following, strict=True):
         rest = (parts[key] for key in keys if key not in (test, validation))
@@ -227,7 +237,7 @@ def in_turn(
 def parts_by(
     utterances: Sequence[Utterance], keys: Sequence[str], at_least: int
 ) -> Parts:
-    """Group utterances by key, keys sorted, utterances in their order."""
+    """Group utterances by key; keys are sorted, utterances keep their order."""
     parts: defaultdict[str, list[Utterance]] = defaultdict(list)
     for utterance, key in zip(utterances, keys, strict=True):
         parts[key].append(utterance)
@@ -236,17 +246,19 @@ def parts_by(
             f"only {', '.join(sorted(parts)) or 'nothing'} to split by; "
             f"a fold needs at least {at_least} parts"
         )
+    # Sorted, so that folds do not depend on the order of the utterances.
     return {key: tuple(parts[key]) for key in sorted(parts)}
 
 
 def _names(keys: Sequence[str]) -> list[str]:
-    """Make names of folders from keys such as `iemocap/Ses01`, none twice.
+    """Make unique folder names from keys such as `iemocap/Ses01`.
 
-    The corpus goes where all are of one, and what remains is no bare number.
+    The corpus is left out if all keys have the same one, unless a bare number would
+    remain.
     """
     corpora, names = zip(*(key.rpartition("/")[::2] for key in keys), strict=True)
     short = len(set(corpora)) == 1 and all(name[:1].isalpha() for name in names)
-    made: dict[str, str] = {}  # some file systems do not tell a from A
+    made: dict[str, str] = {}  # some file systems ignore case
     for name in names if short else keys:
         safe = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "fold"
         while safe.casefold() in made:
@@ -256,6 +268,6 @@ def _names(keys: Sequence[str]) -> list[str]:
 
 
 def some_of(names: Sequence[str]) -> str:
-    """List the first five names, and how many there are beyond."""
+    """List the first five names, and the number of those left out."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more

@@ -1,8 +1,8 @@
-"""Folds as a table, a row for each utterance of a fold; anybody's, to be audited.
+"""Table of folds with a row for each utterance of a fold, from any toolkit.
 
 Columns `fold`, `part` (train, validation or test), `id` and `speaker` are required;
 `path`, `session`, `corpus`, `emotion`, `original` and `text` are optional. Relative
-paths count from the table's folder.
+paths start at the table's folder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from espressivo.training.folds.splits import Fold
 
 FOLDS = "folds.parquet"
-"""What the table is called in a result folder."""
+"""File name of the table in a result folder."""
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -33,16 +33,16 @@ _OPTIONAL = ("path", "session", "corpus", "emotion", "text")
 
 @dataclass(frozen=True, slots=True)
 class ListedUtterance:
-    """An utterance as somebody's table has it: nothing in it need be true.
+    """An utterance as a table of folds states it; nothing in it is verified.
 
     Attributes:
         id: The id as written.
-        path: Path of the recording; None where the table has none.
-        speaker: The speaker as written, like all below; empty where there is none.
-        session: The session.
-        corpus: The corpus.
-        emotion: The emotion.
-        text: What is said, where the table says.
+        path: Path of the recording; None if the table has none.
+        speaker: Speaker as written.
+        session: Session as written; empty if not given.
+        corpus: Corpus as written; empty if not given.
+        emotion: Emotion as written; empty if not given.
+        text: The words spoken; None if not given.
     """
 
     id: str
@@ -56,7 +56,7 @@ class ListedUtterance:
 
 @dataclass(frozen=True, slots=True)
 class ListedFold:
-    """A fold as somebody's table has it, whatever its parts share."""
+    """A fold as a table states it; its parts may share anything."""
 
     name: str
     train: tuple[ListedUtterance, ...] = ()
@@ -65,10 +65,10 @@ class ListedFold:
 
 
 def write_folds(folds: Sequence[Fold], path: Path) -> None:
-    """Write folds as `.parquet`; a file that is there stays until the new one is whole.
+    """Write folds as a Parquet file, atomically.
 
     Raises:
-        OSError: The folder is absent, or the disk full.
+        OSError: The folder is absent, or the disk is full.
     """
     import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
     from pyarrow import parquet  # noqa: PLC0415
@@ -85,20 +85,21 @@ def write_folds(folds: Sequence[Fold], path: Path) -> None:
     for name in names:
         columns[name] = pa.array([str(getattr(u, name)) for _, _, u in rows], text)
     columns["text"] = pa.array([u.text for _, _, u in rows], text)
+    # Absolute, since relative paths would count from the folder of the table.
     columns["path"] = pa.array([str(u.path.absolute()) for _, _, u in rows], text)
     with replacing(path) as whole:
         parquet.write_table(pa.table(columns), whole)
 
 
 def read_folds(path: Path) -> list[ListedFold]:
-    """Read a table of folds, in the order in which it first names them.
+    """Read a table of folds, in the order of their first rows.
 
     Args:
-        path: `.parquet` or `.csv`, or a folder that holds `folds.parquet`.
+        path: Table, `.parquet` or `.csv`, or a folder that contains `folds.parquet`.
 
     Raises:
         SplitError: The table cannot be read, lacks a column, or has a row that lacks
-            a value or is in no part that we know.
+            a value or has an unknown part.
     """
     table = path / FOLDS if path.is_dir() else path
     if not table.is_file():
@@ -127,14 +128,15 @@ def read_folds(path: Path) -> list[ListedFold]:
 def locate(
     folds: Sequence[ListedFold], utterances: Sequence[Utterance]
 ) -> list[ListedFold]:
-    """Say where the recordings are, and what is said, from a corpus that is here.
+    """Fill in paths and texts of listed utterances from a corpus on this machine.
 
-    Ids are compared with the corpus's name before them and without; what the corpus
-    does not have stays as it was written.
+    Ids match with or without the corpus's name before them. Utterances that the corpus
+    does not contain stay as they were written.
     """
     known = {name: u for u in utterances for name in (u.id.rpartition("/")[2], u.id)}
 
     def found(one: ListedUtterance) -> ListedUtterance:
+        # Other people's tables have bare file names, or a corpus's name of their own.
         utterance = known.get(one.id) or known.get(one.id.rpartition("/")[2])
         if utterance is None:
             return one
@@ -156,6 +158,7 @@ def _part(where: str, value: str) -> Part:
 
 
 def _listed(folder: Path, row: dict[str, str]) -> ListedUtterance:
+    # A path that is absolute after expansion replaces `folder`.
     path = folder / Path(row["path"]).expanduser() if row.get("path") else None
     kept = {name: row.get(name, "") for name in ("session", "corpus", "emotion")}
     text = row.get("text") or None

@@ -1,4 +1,4 @@
-"""Weights that make classes, corpora or both count the same."""
+"""Balanced weights, by which classes, corpora or both count the same."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ if TYPE_CHECKING:
 def balanced_weights(
     groups: Sequence[Hashable], total: float | None = None
 ) -> NDArray[np.float64]:
-    """Weigh items so that all groups weigh the same.
+    """Return a weight for each item such that all groups have the same total.
 
     With classes as groups, an item of class c gets N / (C n_c), the alpha of the study
     and scikit-learn's "balanced"; with (corpus, class) as groups, a small corpus counts
     as much as a large one.
 
     Args:
-        groups: [N], the group of each item.
-        total: What all weights sum to; N when None, so that the mean weight is 1.
+        groups: Group of each item, [N].
+        total: Sum of all weights; N when None, so that the mean weight is 1.
 
     >>> balanced_weights(["a", "a", "a", "b"]).round(2).tolist()
     [0.67, 0.67, 0.67, 2.0]
     """
     counts = Counter(groups)
     whole = len(groups) if total is None else total
+    # Divided by the number of groups that occur: an absent one gets no share.
     weight = {group: whole / (len(counts) * n) for group, n in counts.items()}
     return np.array([weight[group] for group in groups], dtype=np.float64)
 
@@ -56,6 +57,8 @@ def fold_class_weights(fold: Fold) -> dict[Emotion, float]:
         SplitError: The training part lacks a class.
     """
     counts = count_emotions(fold.train)
+    # A class without utterances has no finite weight N
+    # (4 n).
     if absent := [emotion for emotion, n in counts.items() if n == 0]:
         raise SplitError(
             f"fold {fold.name}: no {', '.join(absent)} to train on "

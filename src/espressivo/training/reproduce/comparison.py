@@ -127,6 +127,7 @@ def difference_table(
     """
     found = pair.results.compare(base.results)
     rows = []
+    # With a single speaker there is nothing to resample, and so no difference.
     for measure in ("wa", "ua", "macro_f1") if found.differences else ():
         d = found.differences[measure]
         value = Bounded(d.difference, d.interval.low, d.interval.high)
@@ -151,6 +152,7 @@ def difference_table(
 
 def confusion_comparison(pair: PublishedComparison) -> Table:
     """Compare the study's Fig. 1 with ours: shares of the actual class."""
+    # The printed matrix counts calm as neutral, so it stands beside both of ours.
     rows = [(f"study, {_VARIANT.title}", STUDY_CONFUSION)]
     rows += [
         (
@@ -198,6 +200,7 @@ def _rows(published: Published | None, one: CrossvalResults) -> Iterator[Row]:
         if one.is_without:
             quoted = None  # nothing is published of it
         ours = one.over_folds(measure)
+        # Means over folds on both sides; studies publish no pooled scores.
         behind = None if quoted is None else ours.mean - quoted.mean
         cells = (MEASURES[measure], quoted, ours, behind, bounded(one, measure))
         yield Row(cells, strong=measure == "ua")

@@ -25,7 +25,7 @@ from espressivo.training.runs.folder import (
     load_run,
     pick_device,
 )
-from espressivo.training.scores.crossval_card import CARD, SCHEMA, read_card
+from espressivo.training.scores.crossval_card import CARD, SCHEMA, read_crossval_card
 from espressivo.training.scores.evaluation import PREDICTIONS
 from espressivo.training.scores.temperature import read_temperature
 
@@ -68,12 +68,13 @@ def evaluate_cross_corpus(
         CorpusError: A recording cannot be read, and none may be skipped.
         TrainingError: No run is finished, or the corpus trained them.
     """
+    # A corpus that trained or chose the epoch is no test of strangers.
     if source.name in {u.corpus for u in (*fold.train, *fold.validation)}:
         raise TrainingError(
             f"{source.root}: {source.name} is what {trained} was trained on; "
             "pass another corpus"
         )
-    seeds = read_card(trained)["seeds"]
+    seeds = read_crossval_card(trained)["seeds"]
     runs = {seed: trained / fold.name / f"seed-{seed}" for seed in seeds}
     runs = {seed: run for seed, run in runs.items() if is_finished(run)}
     if not runs:
@@ -112,7 +113,8 @@ def _card(
     cautions: Sequence[str],
 ) -> dict[str, Any]:
     clips, unreadable = loaded
-    described = read_card(trained)
+    described = read_crossval_card(trained)
+    # Facts of the training; the folds and counts are those of the other corpus.
     kept = ("network", "n_parameters", "n_trained", "versions", "git", "device")
     corpus = clips[0].utterance.corpus if clips else ""
     return {
@@ -135,7 +137,8 @@ def _card(
 def _is_done(folder: Path, card: dict[str, Any]) -> bool:
     if not (folder / PREDICTIONS).is_file() or not (folder / CARD).is_file():
         return False
-    before = read_card(folder)
+    before = read_crossval_card(folder)
+    # The same weights on the same clips give the same predictions.
     decides = ("weights_sha256", "corpora", "unreadable", "cautions")
     return all(before.get(name) == card[name] for name in decides)
 

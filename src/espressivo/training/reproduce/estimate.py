@@ -102,6 +102,7 @@ def estimate(stage: Stage, n_seeds: int, costs: NetworkCosts) -> CostEstimate:
     utterances = {u.id for f in folds for u in (*f.train, *f.validation, *f.test)}
     kept = is_kept(config)
     hear_s = costs.head_s if kept else costs.front_s + costs.head_s
+    # Rounded up: the last batch of an epoch may be smaller.
     epoch_s = -(-n_train // config.training.batch_size) * costs.step_s
     epoch_s += n_train * (0.0 if kept else costs.vary_s) + n_validation * hear_s
     run_s = config.training.epochs * epoch_s + (n_validation + n_test) * hear_s
@@ -132,6 +133,7 @@ def estimate_cross_corpus(
 def is_kept(config: ExperimentConfig) -> bool:
     """Whether the output of the front recurs between epochs, so that it is cached."""
     changes = config.augmentation.varies or config.signal.crop_s > 0
+    # New augmentations in every epoch would make every cached output useless.
     return not changes or config.augmentation.variants > 0
 
 
@@ -144,6 +146,7 @@ def measure(config: ExperimentConfig, clip_s: float) -> NetworkCosts:
     """
     torch.set_num_threads(config.threads)
     weights = config.network.weights
+    # A name on the hub would be fetched; random weights take the same time.
     local = weights if Path(weights).is_dir() else ""
     plain = replace(config.training, speaker_statistics=False)
     config = replace(
@@ -169,6 +172,7 @@ def measure(config: ExperimentConfig, clip_s: float) -> NetworkCosts:
         optimizer.zero_grad()
         torch.autograd.backward(objective(batch, precision))
         optimizer.step()
+        # The fastest of the steps counts, below: other programs only make them slower.
         times.append((heard - began, _now() - heard))
     vary_s, step_s = np.min(times, axis=0).tolist()
     n = len(step)
@@ -186,8 +190,10 @@ def measure(config: ExperimentConfig, clip_s: float) -> NetworkCosts:
         vary_s / n,
         step_s,
         head_s / n,
+        # The cache holds float16, two bytes a value.
         2 * batch.frames.values[0].numel(),
         _bytes(state),
+        # Adam and AdamW keep two moments of each trained weight.
         2 * _bytes(trained),
     )
 
@@ -223,6 +229,7 @@ def _duration(path: Path) -> float | None:
 
 def _noise(n: int, seconds: float) -> list[LoadedClip]:
     rng = np.random.default_rng(0)
+    # All four emotions, since class weights need every class.
     emotions = list(Emotion)
     n_samples = round(seconds * SAMPLE_RATE)
     return [
@@ -238,6 +245,7 @@ def _noise(n: int, seconds: float) -> list[LoadedClip]:
 
 def _now() -> float:
     if torch.cuda.is_available():
+        # CUDA kernels run asynchronously: else only their launch would be timed.
         torch.cuda.synchronize()
     return time.perf_counter()
 

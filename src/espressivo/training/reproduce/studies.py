@@ -68,6 +68,8 @@ class Stage:
     folds: tuple[Fold, ...]
 
 
+# The study's text allows both readings: only the convolutions are frozen, or all
+# but the head.
 _BOTH_WAYS = (("", ""), ("-frozen", ", all but the head frozen"))
 _PEPINO = tuple(p for p in OTHERS if p.source.startswith("Pepino"))
 (_LIGHT_SERNET,) = (p for p in OTHERS if p.system == "LIGHT-SERNET")
@@ -104,7 +106,7 @@ ENTRIES: dict[str, tuple[StudyEntry, ...]] = {
 """Study -> its results, in the order in which they are shown."""
 
 
-def read_recipe(
+def read_study_recipe(
     name: str, settings: Sequence[str] = (), weights: str = ""
 ) -> ExperimentConfig:
     """Read the recipe of a study as a command line adapts it.
@@ -119,6 +121,7 @@ def read_recipe(
     """
     for setting in settings:
         key = setting.partition("=")[0].strip()
+        # Whatever a stage sets itself would silently overwrite the user's value.
         if key.partition(".")[0] in _SET_HERE:
             raise ConfigError(
                 f"'{setting}': reproduce sets {key} itself; run espressivo crossval "
@@ -130,6 +133,7 @@ def read_recipe(
     if not weights:
         return config
     folder = Path(weights).expanduser()
+    # The configuration is saved in a result folder, where relative paths would start.
     found = str(folder.absolute()) if folder.is_dir() else weights
     return replace(config, network=replace(config.network, weights=found))
 
@@ -185,6 +189,7 @@ def paper_stages(
     entries = {entry.name: entry for entry in ENTRIES["paper"]}
     ours = replace(config, network=replace(config.network, frozen=frozen))
     only = {"iemocap": sources["iemocap"]}
+    # CREMA-D only trains; the study never validates or tests on it.
     both = only | {n: s for n, s in sources.items() if n == "crema-d"}
     session = ProtocolConfig("session")
     planned = []
@@ -210,6 +215,8 @@ def paper_stages(
 
 def pepino_stages(config: ExperimentConfig, iemocap: StudyCorpus) -> list[Stage]:
     """Return Pepino's with each speaker's statistics, training's, and our folds."""
+    # The published number needs statistics of the test speakers, which a deployed
+    # system lacks; hence the second stage.
     speakers = replace(config.training, speaker_statistics=True)
     published, training, ours = ENTRIES["pepino"]
     prefix, only = ProtocolConfig("session-prefix"), {"iemocap": iemocap}
@@ -233,9 +240,12 @@ def pepino_stages(config: ExperimentConfig, iemocap: StudyCorpus) -> list[Stage]
 
 
 def light_sernet_stages(
-    config: ExperimentConfig, iemocap: StudyCorpus, window_s: float = 7.0
+    config: ExperimentConfig,
+    iemocap: StudyCorpus,
+    window_s: float = 7.0,
 ) -> list[Stage]:
     """Return LIGHT-SERNET by name prefix, chosen on the test part, and our folds."""
+    # LIGHT-SERNET was published with windows of 3 and 7 s.
     config = replace(config, network=replace(config.network, window_s=window_s))
     protocols = (
         ProtocolConfig("prefix", select_on_test=True),

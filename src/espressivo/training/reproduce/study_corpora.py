@@ -53,6 +53,7 @@ def read_study_corpus(
     """
     root = root.expanduser().absolute()
     utterances = read_labels(name, root)
+    # Counts and names suffice here; what does not decode shows when clips are read.
     check = check_corpus(name, root, decode=False)
     if check.complete:
         return StudyCorpus(name, root, utterances)
@@ -73,6 +74,7 @@ def read_labels(name: str, root: Path) -> tuple[Utterance, ...]:
         CorpusError: Nothing of the corpus is there, or a session of IEMOCAP is not.
     """
     utterances = tuple(read_corpus(name, root))
+    # Fewer sessions would give other folds than the published five.
     absent = _SESSIONS - {u.session for u in utterances}
     if name == "iemocap" and absent:
         raise CorpusError(

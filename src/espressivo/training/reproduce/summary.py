@@ -76,6 +76,7 @@ def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
         if not pairs:
             continue
         results = [pair.results for pair in pairs.values()]
+        # The paired tests of a group need a result besides the base.
         against = pairs[base].results if base in pairs and len(pairs) > 1 else None
         tables += comparison_tables(name, title, list(pairs.values()))
         if group == "fig1":
@@ -91,6 +92,7 @@ def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
             figures += map(_figure, sorted(pages[-1].parent.glob("figures/conf*.svg")))
     kept = out / TABLE_TWO
     if study == "paper" and kept.is_file():
+        # Read from disk, since an earlier call may have made Table II.
         plain = json.loads(kept.read_text("utf-8"))
         return [
             _write([table_two_comparison(plain), *tables], figures, out),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from espressivo.training.corpora.utterance import Utterance
 
 _Row = dict[Emotion, int]
+# In the order of `Emotion`: anger, happiness, neutral, sadness.
 STUDY_COUNTS: dict[str, _Row] = {
     "iemocap": dict(zip(Emotion, (1103, 1636, 1708, 1084), strict=True)),
     "crema-d": dict(zip(Emotion, (1271, 1271, 1087, 1271), strict=True)),
@@ -113,6 +114,7 @@ def table_two(iemocap: Sequence[Utterance], crema_d: Sequence[Utterance]) -> Tab
     weights = [fold_class_weights(f) for f in leave_one_session_out(iemocap, crema_d)]
     return TableTwo(
         counts={"iemocap": count_emotions(iemocap), "crema-d": count_emotions(crema_d)},
+        # Unrounded 1.0648, 0.9127, 0.9739 and 1.0699 if the corpora are complete.
         weights={e: sum(w[e] for w in weights) / len(weights) for e in Emotion},
         n_folds=len(weights),
     )

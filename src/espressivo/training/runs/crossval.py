@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ import numpy as np
 
 from espressivo.errors import TrainingError
 from espressivo.files.atomic import write_text
+from espressivo.machine import n_cores
 from espressivo.training.clips.load import load_clips, require_readable
 from espressivo.training.config import read_config, to_toml
 from espressivo.training.folds.table import (
@@ -38,7 +38,7 @@ from espressivo.training.runs.folder import (
     pick_device,
     versions,
 )
-from espressivo.training.scores.crossval_card import CARD, SCHEMA, read_card
+from espressivo.training.scores.crossval_card import CARD, SCHEMA, read_crossval_card
 from espressivo.training.scores.evaluation import PREDICTIONS
 from espressivo.types import Emotion
 
@@ -138,7 +138,7 @@ def _open_result(folder: Path, config: ExperimentConfig, folds: Sequence[Fold]) 
     unseeded = replace(config, seed=0)
     # A cross-validation killed before its card was written had not begun to train.
     if all((folder / n).exists() for n in (kept.name, FOLDS, CARD)):
-        before = read_card(folder)
+        before = read_crossval_card(folder)
         same = read_config(kept) == unseeded
         if not same or before["folds_sha256"] != _folds_sha256(folds):
             raise TrainingError(
@@ -162,7 +162,7 @@ def _describe(
     n_all, n_trained = count_parameters(build_network(config.network))
     path = folder / CARD
     # A command that resumes adds its seeds and its time to those of earlier ones.
-    before = read_card(folder) if path.exists() else {}
+    before = read_crossval_card(folder) if path.exists() else {}
     described = {
         "schema": SCHEMA,
         "name": config.name,
@@ -181,7 +181,7 @@ def _describe(
         "cautions": list(options.cautions),
         "versions": versions(),
         "git": git_revision(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.machine()}, {n_cores()} cores",
         "device": str(pick_device(config)),
         "started": before.get("started", time.strftime("%Y-%m-%dT%H:%M:%S%z")),
         "seconds": before.get("seconds", 0.0),
@@ -190,7 +190,7 @@ def _describe(
 
 
 def _add_seconds(folder: Path, seconds: float) -> None:
-    described = read_card(folder)
+    described = read_crossval_card(folder)
     described["seconds"] = round(described["seconds"] + seconds, 1)
     write_text(json.dumps(described, indent=2) + "\n", folder / CARD)
 

@@ -19,7 +19,7 @@ SCHEMA = "espressivo.crossval/1"
 _NEEDED = ("name", "protocol", "folds", "seeds")
 
 
-def read_card(folder: Path) -> dict[str, Any]:
+def read_crossval_card(folder: Path) -> dict[str, Any]:
     """Read `crossval.json`.
 
     Raises:

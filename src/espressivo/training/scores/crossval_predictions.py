@@ -69,7 +69,7 @@ Columns: TypeAlias = dict[str, list[Any]]
 """A table read from Parquet, column by column."""
 
 
-def read_rows(
+def read_prediction_rows(
     folder: Path, folds: tuple[str, ...], seeds: tuple[int, ...]
 ) -> tuple[Columns, Columns]:
     """Read the rows of the test and of the validation parts.

@@ -14,12 +14,12 @@ import numpy as np
 
 from espressivo.errors import CorpusError
 from espressivo.training.corpora import scoring_variants
-from espressivo.training.scores.crossval_card import read_card
+from espressivo.training.scores.crossval_card import read_crossval_card
 from espressivo.training.scores.crossval_predictions import (
     CrossvalPredictions,
     Run,
     chosen_by_test,
-    read_rows,
+    read_prediction_rows,
     require_sound,
     to_predictions,
 )
@@ -268,9 +268,9 @@ def read_results(folder: Path) -> CrossvalResults:
         TrainingError: It is no result folder, a table is broken, or no fold is
             finished.
     """
-    card = read_card(folder)
+    card = read_crossval_card(folder)
     planned, seeds = tuple(card["folds"]), tuple(map(int, card["seeds"]))
-    test, validation = read_rows(folder, planned, seeds)
+    test, validation = read_prediction_rows(folder, planned, seeds)
     predictions = to_predictions(test, folder)
     require_sound(predictions, planned, seeds, folder)
     originals = set(predictions.originals.tolist())

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from espressivo.training.scores.crossval_results import CrossvalResults
     from espressivo.training.scores.metrics import Floats
 
+# WA, UA, macro F1 and F1 per class are the columns of the study's Table I.
 _F1 = tuple(f"f1_{emotion}" for emotion in Emotion)
 SCORES = ("wa", "ua", "macro_f1", *_F1)
 _POOLED = (
@@ -112,6 +113,7 @@ def fold_table(results: CrossvalResults) -> Table:
             rows.append(Row((f"seed {seed}, mean over folds", n, speakers, *cells)))
         seeds = (spread(list(by_seed[m].values())) for m in measures)
         rows.append(Row(("over seeds", n, speakers, *seeds)))
+        # Directly below the other note on ±, which has another meaning there.
         notes.insert(
             1,
             "In the row of a fold and in the row over seeds, ± is the sample standard "
@@ -190,17 +192,20 @@ def bounded(results: CrossvalResults, measure: str) -> Bounded:
     """Return a pooled measure with its interval over speakers."""
     value = results.pooled[measure]
     interval = results.intervals.get(measure)
+    # With a single speaker there is nothing to resample, and so no interval.
     return Bounded(value, interval.low, interval.high) if interval else Bounded(value)
 
 
 def shares_of(confusion: Floats) -> Floats:
     """Divide the rows of a confusion matrix [C, C] by their sums."""
+    # A class without utterances gets zeros, not NaN.
     shares: Floats = confusion / np.maximum(confusion.sum(1, keepdims=True), 1e-9)
     return shares
 
 
 def stem_of(results: CrossvalResults) -> str:
     """Turn a folder's name into one that every file system takes."""
+    # Resolved, since a folder passed as `.` has no name before that.
     return re.sub(r"[^\w.-]+", "-", results.folder.resolve().name)
 
 
@@ -209,6 +214,7 @@ def _fold_row(results: CrossvalResults, fold: str) -> Row:
     if fold not in results.folds:
         return Row((f"{fold} (not finished)", *(None for _ in (0, 1, *measures))))
     rows = results.predictions.folds == fold
+    # Several seeds predict the same utterances, which count once.
     counts = (
         len(np.unique(results.predictions.ids[rows])),
         len(np.unique(results.predictions.speakers[rows])),
@@ -217,6 +223,7 @@ def _fold_row(results: CrossvalResults, fold: str) -> Row:
 
 
 def _n_of(results: CrossvalResults, emotion: int) -> int:
+    # Ids, not rows: there is a row for each seed.
     rows = results.predictions.labels == emotion
     return len(np.unique(results.predictions.ids[rows]))
 

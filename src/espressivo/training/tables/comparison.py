@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from espressivo.training.scores.crossval_results import Comparison, CrossvalResults
     from espressivo.training.tables.published import Published
 
+# Only UA decides; p values of the others describe, so there is no correction
+# over measures.
 _COMPARED = ("wa", "ua", "macro_f1", "ece")
 
 
@@ -48,6 +50,7 @@ def comparison_table(
     found = [
         (name, one, one.compare(against)) for name, one in with_variants(results, names)
     ]
+    # Resampling whole speakers takes two or more; else there is no difference to show.
     found = [(name, one, c) for name, one, c in found if c.differences]
     rows: list[Row] = []
     for measure in _COMPARED:
@@ -96,6 +99,7 @@ def published_table(
     """
     names = names_of(results)
     tested = {corpus for one in results for corpus in one.corpora}
+    # Numbers of other corpora beside ours would invite a false comparison.
     shown = [p for p in published if p.corpus in tested]
     rows = [
         Row(
@@ -155,6 +159,7 @@ def published_table(
 
 def _variant(published: Published) -> ScoringVariant | None:
     """Return the variant whose utterances count in a published number, if any."""
+    # The study's confusion matrix gives its accuracy on RAVDESS only with calm.
     corpus = CORPORA.get(published.corpus)
     return corpus.variants[0] if corpus and corpus.variants else None
 
@@ -163,6 +168,8 @@ def _corrected(
     found: Sequence[tuple[str, CrossvalResults, Comparison]], measure: str
 ) -> list[float]:
     """Correct the p values of one measure, with and without variants apart."""
+    # Holm's method over the systems of one measure. Scores without a variant are a
+    # second analysis of the same systems, which must not make the first stricter.
     corrected = [0.0] * len(found)
     for treatment in {one.treatment for _, one, _ in found}:
         among = [i for i, (_, one, _) in enumerate(found) if one.treatment == treatment]

@@ -33,10 +33,12 @@ def read_points(path: Path, results: Sequence[CrossvalResults] = ()) -> list[Poi
     """
     known = dict(zip(names_of(results), results, strict=True))
     try:
+        # "-sig" drops the byte-order mark with which spreadsheets save UTF-8.
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path}: cannot be read as CSV ({error})") from error
+    # Line 1 holds the column names.
     for n, row in enumerate(rows, 2):
         if strange := [name for name in row if name not in _COLUMNS]:
             raise CorpusError(

@@ -45,8 +45,10 @@ MEASURES = {
 
 def protocol_of(results: CrossvalResults) -> str:
     """Say who was tested, and what is wrong with it."""
+    # `protocol` is one of four; `protocol_kind` is the recipe's own, finer word.
     kind = str(results.card.get("protocol_kind", results.protocol))
     words = _PROTOCOLS.get(kind, _PROTOCOLS.get(results.protocol, results.protocol))
+    # The leak is stated wherever the protocol is, so that no table hides it.
     if results.protocol == "random":
         words = f"{RANDOM} ({_RANDOM_KINDS[kind]})" if kind in _RANDOM_KINDS else RANDOM
     return words + ("; chosen on the test part" if results.chosen_by_test else "")
@@ -57,6 +59,7 @@ def folds_of(results: CrossvalResults) -> str:
 
     A fold counts when one of its seeds is finished.
     """
+    # A cross-validation that was stopped can be tabulated, too.
     done, planned = len(results.folds), len(results.planned_folds)
     if done < planned:
         return f"{done} of {planned} folds"
@@ -70,6 +73,7 @@ def design_of(results: CrossvalResults) -> str:
 
 def names_of(results: Sequence[CrossvalResults]) -> list[str]:
     """Name each system, by its folder too where the name is not enough."""
+    # Runs of one recipe into several folders have the same name.
     n = Counter(r.name for r in results)
     return [r.name if n[r.name] == 1 else f"{r.name} ({r.folder})" for r in results]
 
@@ -101,6 +105,7 @@ INTERVALS = (
 
 def cautions(results: Sequence[CrossvalResults], names: Sequence[str]) -> list[str]:
     """Say what limits what the numbers mean; unreadable clips are always counted."""
+    # A note that several systems share is printed once, with all their names.
     whom: dict[str, list[str]] = {}
     for name, one in zip(names, results, strict=True):
         for note in (*_cautions(one), _unreadable(one)):
@@ -122,6 +127,7 @@ def _cautions(one: CrossvalResults) -> Iterator[str]:
         )
     if one.n_speakers == 1:
         yield "a single speaker, so there are no intervals and no p."
+    # The bootstrap resamples speakers, and underestimates the spread of a few.
     elif one.n_speakers < FEW_SPEAKERS:
         yield (f"only {one.n_speakers} speakers, so intervals and p are too small.")
     if (v := one.variant) is not None:
@@ -135,6 +141,7 @@ def _cautions(one: CrossvalResults) -> Iterator[str]:
         if each is not None
         for run in each.by_run.values()
     ]
+    # Recall is NaN, and left out of UA, where a fold tests no utterance of a class.
     lacking = [e for e in Emotion if any(isnan(run[f"recall_{e}"]) for run in runs)]
     if lacking:
         yield (

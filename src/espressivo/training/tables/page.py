@@ -1,5 +1,8 @@
 """The page of a report: no script, no request, light or dark as the reader has it."""
 
+# Braces of CSS are doubled, since the page is a template of `str.format`. The policy
+# lets the browser load images from `data:` only, and makes it refuse all scripts.
+# Figures stand on white in the dark scheme, too: their ink is dark.
 PAGE = """\
 <!doctype html>
 <html lang="en">

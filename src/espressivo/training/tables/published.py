@@ -46,6 +46,7 @@ class Published:
 
 
 def _alone(value: float) -> Spread:
+    # A standard deviation that was not published is unknown, not 0.
     return Spread(value, float("nan"))
 
 
@@ -58,6 +59,7 @@ _ISMAIL = "Ismail (2025), arXiv 2512.23435"
 _BY_SESSION = "5 folds, leave one session out"
 _SUPERB = "5 folds by session, a random 20 % of the rest validates"
 
+# `reproduce.studies` pairs these with its experiments by their order.
 STUDY = (
     Published(
         "DistilHuBERT, IEMOCAP only",
@@ -87,6 +89,7 @@ STUDY = (
         "DistilHuBERT, production model",
         _ISMAIL,
         "iemocap",
+        # The same voices train and test, so it cannot be compared with the above.
         "random split: speakers are in several parts",
         {"wa": _alone(0.7548), "ua": _alone(0.7640)},
         "23 MB",
@@ -95,6 +98,7 @@ STUDY = (
         "DistilHuBERT, production model",
         f"{_ISMAIL}, Fig. 1",
         "ravdess",
+        # Calm is neutral here: the printed matrix gives 43.1 % so, else 49.7 %.
         "trained on IEMOCAP and CREMA-D",
         {"wa": _alone(0.4329), "ua": _alone(0.4618)},
         "23 MB",
@@ -108,6 +112,7 @@ OTHERS = (
         "SUPERB benchmark",
         "iemocap",
         _SUPERB,
+        # The only one of SUPERB's rows whose five folds are known.
         {"wa": spread((0.6479, 0.6100, 0.6151, 0.6440, 0.6342))},
         "23.49M parameters",
     ),
@@ -139,6 +144,7 @@ OTHERS = (
         "wav2vec2-base, all layers",
         "Pepino et al. (2021)",
         "iemocap",
+        # Higher, but a deployed system does not have these statistics.
         "5 folds by session; features scaled by the test speakers' statistics",
         {"ua": _alone(0.672)},
         "95M parameters",
@@ -171,6 +177,7 @@ OTHERS = (
 )
 """Other systems on the same corpus, under protocols of their own."""
 
+# Two decimals as printed, so scores computed from it are not the exact published ones.
 STUDY_CONFUSION: NDArray[np.float64] = np.array(
     [
         [0.97, 0.01, 0.01, 0.01],

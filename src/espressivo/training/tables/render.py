@@ -24,6 +24,7 @@ def to_markdown(table: Table) -> str:
     lines = [f"**{_markdown(table.heading)}**", ""]
     lines.append(_pipes([_markdown(column.name) for column in table.columns]))
     lines.append(
+        # Numbers are right-aligned; the first column names the row.
         _pipes(["---" if i == 0 else "--:" for i, _ in enumerate(table.columns)])
     )
     for row, texts in zip(table.rows, table.texts, strict=True):
@@ -36,6 +37,7 @@ def to_markdown(table: Table) -> str:
 def to_latex(table: Table) -> str:
     """Write a table as LaTeX, with booktabs; a wide one is scaled (graphicx)."""
     columns = "".join("l" if words else "r" for words in table.of_words)
+    # `table*` spans both columns of a two-column paper; the box scales to fit.
     wide = len(table.columns) > 8
     names = [rf"\textbf{{{_latex(column.name)}}}" for column in table.columns]
     rows = []
@@ -53,6 +55,7 @@ def to_latex(table: Table) -> str:
         r"\end{tabular}",
     ]
     if wide:
+        # The % stops TeX from reading the end of the line as a space inside the box.
         body = [r"\resizebox{\textwidth}{!}{%", *body[:-1], r"\end{tabular}}"]
     kind = "table*" if wide else "table"
     notes = [rf"\footnotesize {_latex(note)}\par" for note in table.notes]
@@ -82,6 +85,7 @@ def to_csv(table: Table) -> str:
     by_column = by_column or [() for _ in table.columns]
     kinds = [_endings(cells) for cells in by_column]
     out = io.StringIO()
+    # The csv module's default is CR LF; all other files here have LF.
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
         [name for name, _ in table.about]
@@ -105,6 +109,7 @@ def to_html(table: Table) -> str:
     right = ' class="n"'
     lines = [
         (
+            # Focusable, so that a table wider than the screen scrolls by keyboard, too.
             '<div class="table" tabindex="0" role="group" '
             f'aria-label="{escape(table.title)}">'
         ),
@@ -140,6 +145,7 @@ FORMATS: dict[str, tuple[str, Callable[[Table], str]]] = {
 }
 """Name -> ending of its files, and what writes it."""
 
+# In TeX's default font encoding, <, > and | in text print as other signs.
 _TEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -153,12 +159,15 @@ _TEX = {
 
 
 def _latex(text: str) -> str:
+    # Letter by letter, or the braces of one replacement would be replaced again.
     whole = "".join(_TEX.get(letter, letter) for letter in " ".join(text.split()))
     return re.sub(r"(?<![\w.])-(?=\d)", "$-$", whole)  # a minus, not a hyphen
 
 
 def _markdown(text: str) -> str:
+    # Joined into one line: a newline or a bare pipe would break the table's row.
     marked = re.sub(r"([\\|*`<\[\]])", r"\\\1", " ".join(text.split()))
+    # GitHub's Markdown takes an underscore inside a word literally.
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", marked)
 
 
@@ -187,5 +196,6 @@ def _numbers(cell: TableCell, endings: tuple[str, ...]) -> list[str | float]:
 
 def _plain(value: TableCell) -> str | float:
     if isinstance(value, float):
+        # Empty cells are read as missing; digits beyond the ninth are rounding of sums.
         return "" if math.isnan(value) else round(value, 9)
     return "" if value is None else str(value)

@@ -82,9 +82,11 @@ def write_report(
     tables = all_tables(results, against)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # In the same folder, so that `replace` is a rename within one file system.
         with TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
             new = Path(temporary)
             _write(new, tables, list(_pictures(results, points)))
+            # The page comes last, so that it never stands beside older tables.
             for path in [*sorted(new.glob("*/*")), new / REPORT]:
                 target = folder / path.relative_to(new)
                 target.parent.mkdir(exist_ok=True)
@@ -113,6 +115,7 @@ def all_tables(
 
 
 def _apart(tables: Iterable[Table]) -> Iterator[Table]:
+    # Result folders of different parents may have the same last name.
     seen: set[str] = set()
     for table in tables:
         name, n = table.name, 1
@@ -148,6 +151,7 @@ def _is_tall(table: Table) -> bool:
 
 
 def _figure(picture: _Picture, svg: bytes) -> str:
+    # Embedded, since the page's policy allows images from `data:` only.
     source = f"data:image/svg+xml;base64,{b64encode(svg).decode('ascii')}"
     return (
         f'<figure><img src="{source}" alt="{escape(picture.alt)}">'
@@ -216,6 +220,7 @@ def _confusions(name: str, one: CrossvalResults, stem: str) -> _Picture:
     caption = (
         f"{name}: what each emotion is taken for; shares and counts of utterances."
     )
+    # The study prints a confusion matrix of RAVDESS only.
     if one.corpora == ["ravdess"]:
         title = f"Ismail (2025), Fig. 1, {RAVDESS.variants[0].title}\n{NOT_MEASURED}"
         panels.append(figures.Confusion(STUDY_CONFUSION, title, are_counts=False))

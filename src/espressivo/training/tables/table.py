@@ -143,6 +143,7 @@ def to_text(cell: TableCell, column: Column) -> str:
         case float():
             return _number(cell, column)
         case Spread(mean, sd):
+            # A deviation has no sign, even in a column of differences.
             text, rest = _number(mean, column), f" ± {sd:.{column.digits}f}"
             known = not math.isnan(sd)
         case Bounded(value, low, high):

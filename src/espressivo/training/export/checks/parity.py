@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from espressivo.training.networks.network import EmotionNetwork
     from espressivo.types import Signal
 
+# Rounding alone gives about 5e-7 (docs/export.md).
 LARGEST_DRIFT = 1e-4
 """Largest difference of a probability between the fp32 graph and torch."""
 
@@ -75,6 +76,7 @@ def require_parity(
     session = open_proto(model)
     lengths = _lengths(network)
     sound = np.concatenate([*recordings, *recordings])
+    # Repeated until the longest window fits, however short the recordings are.
     sound = np.resize(sound, max(len(sound), 2 * WINDOW))
     spread = np.linspace(0, len(sound) - WINDOW, len(lengths)).astype(int)
     worst = 0.0
@@ -84,6 +86,7 @@ def require_parity(
         conditioned = condition(window, signal)[None] if signal else samples
         with torch.inference_mode():
             logits = network.eval()(torch.from_numpy(conditioned))
+        # In float64, so that all of the drift is from the graph and the logits.
         wanted = (logits.double() / temperature).softmax(-1).numpy()
         drift = float(np.abs(_run(session, samples) - wanted).max())
         if not drift <= LARGEST_DRIFT:  # also when it is not a number
@@ -94,6 +97,7 @@ def require_parity(
                 "this is a defect of the exporter: report it"
             )
         worst = max(worst, drift)
+    # Divisions by a peak or a deviation and logarithms could fail there.
     for length in (SHORTEST, WINDOW):
         silence = _run(session, np.zeros((1, length), np.float32))
         if not np.isfinite(silence).all():
@@ -133,7 +137,7 @@ def require_rows(model: onnx.ModelProto, recordings: Sequence[Signal]) -> float:
     return drift
 
 
-def compare(
+def compare_graphs(
     fp32: onnx.ModelProto, other: onnx.ModelProto, recordings: Sequence[Signal]
 ) -> Agreement:
     """Return the agreement of two graphs on the same recordings."""

@@ -74,7 +74,7 @@ class ActivationCalibration:
     n_recordings: int
 
 
-def calibrate(
+def collect_activations(
     model: onnx.ModelProto,
     values: Sequence[str],
     recordings: Sequence[Signal],
@@ -100,6 +100,7 @@ def calibrate(
     sums: dict[str, Any] = dict.fromkeys(axes, 0)
     for name, rows in _observe(session, list(axes), recordings, axes):
         back = fake_quantize(rows, *ranges[name])
+        # Summed in float64: the biases correct small differences of these means.
         sums[name] += np.stack([rows, back]).sum(1, dtype=np.float64)
         n_rows[name] += len(rows)
     nothing = np.zeros(0)
@@ -154,6 +155,7 @@ def _survey(
     for name, rows in _observe(session, values, recordings, axes):
         counts[name] += np.histogram(rows, N_BINS, bounds[name])[0]
         if name in grams:
+            # Added in float64, in which a sum over all recordings loses no digits.
             grams[name] += (rows.T @ rows).astype(np.float64)
     found = {name: Histogram(*bounds[name], counts[name]) for name in values}
     return found, grams
@@ -222,6 +224,7 @@ def _observe(
     for signal in recordings:
         outputs = session.run(list(values), {"samples": signal[None]})
         for name, output in zip(values, outputs, strict=True):
+            # Every n-th row, not a random one: the same run gives the same bytes.
             step = -(-output.size // _LARGEST)
             if name not in axes:
                 yield name, output.reshape(-1, 1)[::step]

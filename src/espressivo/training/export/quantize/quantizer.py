@@ -11,8 +11,8 @@ from onnx import helper, numpy_helper
 
 from espressivo.training.export.quantize.calibration import (
     ActivationCalibration,
-    calibrate,
     center_logits,
+    collect_activations,
     observe_ranges,
 )
 from espressivo.training.export.quantize.int8 import quantize_matmuls
@@ -78,7 +78,7 @@ def calibrate_quantizer(
     """
     every = list(targets)
     values = values_to_calibrate(t.matmul for t in every if t.matmul is not None)
-    calibration = calibrate(fp32, values, recordings)
+    calibration = collect_activations(fp32, values, recordings)
     others = list(dict.fromkeys(v for target in every for v in target.values))
     ranges = observe_ranges(fp32, others, recordings) if others else {}
     return Quantizer(fp32, recordings, calibration, ranges)
