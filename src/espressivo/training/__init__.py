@@ -1,1 +1,1 @@
-"""Training, evaluation and export; needs the extra `train`."""
+"""Training, evaluation and export of models; requires the extra `train`."""

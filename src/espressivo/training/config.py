@@ -1,4 +1,4 @@
-"""An experiment as a TOML file, read into frozen dataclasses."""
+"""Settings of an experiment: a TOML file read into frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ class SignalConfig:
     """Preprocessing of recordings, before augmentation.
 
     Attributes:
-        trim_db: Frames this far below the loudest are trimmed from both ends, in dB.
+        trim_db: Frames this many dB below the loudest are trimmed from both ends.
         pre_emphasis: Coefficient of the filter; 0 turns it off. The study's is 0.97.
         peak: Target of peak normalization; 0 turns it off. The study's is 0.95.
-        crop_s: Longer clips are cropped in training to a random part of this length;
-            0 crops them as in evaluation.
-        longest_s: Longer clips are cropped in evaluation to their first part.
+        crop_s: Longer clips are cropped in training to a random part of this length,
+            in seconds; 0 crops them as in evaluation.
+        longest_s: Longer clips are cropped in evaluation to their first part of this
+            length, in seconds.
     """
 
     trim_db: float = 20.0
@@ -49,17 +50,18 @@ class SignalConfig:
 class AugmentConfig:
     """Augmentation of training clips, each kind with its own probability.
 
-    The defaults are the study's, which names no probabilities and no change of speed.
+    The defaults are those of Ismail (2025), except that the study states neither
+    probabilities nor a change of speed.
 
     Attributes:
-        probability: Probability of gain, noise, pitch and polarity, each.
-        gain_db: Lowest and highest gain.
-        noise: Lowest and highest amplitude of Gaussian noise.
-        pitch: Largest shift up or down, in semitones.
+        probability: Probability of each of gain, noise, pitch and polarity, 0 to 1.
+        gain_db: Lowest and highest gain, in dB.
+        noise: Lowest and highest amplitude of Gaussian noise; full scale is 1.
+        pitch: Largest shift of pitch up or down, in semitones.
         speed_probability: Probability of resampling, which moves the formants too.
         speed: Lowest and highest factor of the speed.
         variants: Number of fixed augmentations of each utterance, the same in all runs,
-            so that a frozen front computes each once. 0: new ones in every epoch.
+            so that a frozen front computes each once; 0 draws new ones in every epoch.
     """
 
     probability: float = 0.5
@@ -83,9 +85,11 @@ class LossConfig:
     Attributes:
         gamma: Focusing parameter; 0 is cross-entropy.
         smoothing: Label smoothing, spread evenly over the classes.
-        weights: `balanced`: class weights N / (4 n) of the training part.
-        balance: Groups sampled equally often, if `training.draws` is set.
-        adversary: Weight of the loss of the adversary that classifies speakers.
+        weights: Class weights of the loss; `balanced` gives N / (4 n), counted on the
+            training part.
+        balance: Groups that are sampled equally often, if `training.draws` is set.
+        adversary: Weight of the loss of a speaker classifier whose gradient is
+            reversed; 0 leaves it out.
     """
 
     gamma: float = 2.0
@@ -97,29 +101,34 @@ class LossConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """Optimizer, schedule, and when to stop.
+    """Optimizer, learning rate schedule, and early stopping.
 
     Attributes:
-        epochs: Number of epochs; 0 trains nothing by gradients.
+        epochs: Number of epochs; 0 trains nothing by gradient descent.
         patience: Early stopping after this many epochs without a better validation UA;
             0 trains all epochs. The best epoch is kept in both cases.
         draws: Utterances per epoch, sampled with replacement; 0 takes each once.
         batch_size: Utterances in a step.
-        optimizer: Adam adds `weight_decay` to the gradient, AdamW does not.
-        learning_rate: Peak rate of the classifier and the pooling.
-        encoder_rate: Peak rate of the encoder's topmost block; 0: `learning_rate`.
-        layer_decay: Factor of the rate from each block to the one below.
-        head_epochs: First epochs, in which the encoder is frozen.
-        schedule: After the warm-up: a cosine to 0; constant; or in steps, by `decay`.
-        warmup: Share of the steps in which the rate rises.
-        decay: The rate is multiplied by exp(-decay) at every step down.
-        decay_from: First epoch, from 1, with a step down.
-        decay_every: Epochs between steps down.
-        weight_decay: Weight decay of matrices and kernels; none of biases and norms.
-        towards_start: Weight of the squared distance of the encoder from its start.
+        optimizer: Optimizer; Adam adds `weight_decay` to the gradient, AdamW subtracts
+            it from the weights.
+        learning_rate: Peak learning rate of the classifier and the pooling.
+        encoder_rate: Peak learning rate of the encoder's topmost block; 0 stands for
+            `learning_rate`.
+        layer_decay: Factor of the learning rate from each block to the one below.
+        head_epochs: Number of first epochs in which the encoder is frozen.
+        schedule: Learning rate after the warm-up: a cosine to 0, constant, or steps
+            down by `decay`.
+        warmup: Share of the steps in which the learning rate rises, 0 to 1.
+        decay: Exponent of a step down, which multiplies the rate by exp(-decay).
+        decay_from: First epoch with a step down, counted from 1.
+        decay_every: Number of epochs between steps down.
+        weight_decay: Weight decay of matrices and kernels; biases and norms have none.
+        towards_start: Weight of a penalty on the squared distance of the encoder's
+            weights from their initial values.
         clip: Largest norm of the gradient; 0 turns clipping off.
         speaker_statistics: Whether frames are standardized by each speaker's own mean
-            and deviation, as in one published result; a deployed system lacks these.
+            and deviation, as in one result of Pepino et al.; a deployed system does
+            not have these statistics.
     """
 
     epochs: int = 0
@@ -144,15 +153,16 @@ class TrainingConfig:
 
 @dataclass(frozen=True, slots=True)
 class ClassifierConfig:
-    """The classifier's last layer in closed form, in place of the trained one.
+    """Fit of the last linear layer: by gradient descent, or anew on fixed embeddings.
 
     Attributes:
-        fit: By gradients with the rest; a linear discriminant; or logistic regression.
-        interaction: Weight of the corpus-class interaction, as noise of the
-            discriminant.
-        ridge: Variance added to every dimension, as a share of its scatter, in the
-            discriminant.
-        strength: Inverse of the regression's penalty, scikit-learn's C.
+        fit: Method: gradient descent with the rest of the network, linear discriminant
+            analysis, or logistic regression.
+        interaction: Weight of the corpus-class interaction in the noise covariance of
+            the discriminant.
+        ridge: Variance that the discriminant adds to every dimension, as a share of
+            the dimension's scatter.
+        strength: Inverse penalty of the regression, scikit-learn's C.
     """
 
     fit: Literal["gradient", "discriminant", "logistic"] = "gradient"
@@ -163,14 +173,16 @@ class ClassifierConfig:
 
 @dataclass(frozen=True, slots=True)
 class ProfileConfig:
-    """A second classifier, for speakers with a profile; see `fit.profile_head`.
+    """Second classifier, for speakers with a profile; see `fit.profile_head`.
 
     Attributes:
-        fit: Whether it is fitted, which takes three speakers with every emotion.
-        strength: Inverse of the penalty of its logistic regression, scikit-learn's C.
-        interaction: `classifier.interaction` of its discriminant.
-        ridge: `classifier.ridge` of its discriminant.
-        patience: Windows, beyond the first, after which a profile counts for half.
+        fit: Whether this classifier is fitted; that requires three speakers with every
+            emotion.
+        strength: Inverse penalty of its logistic regression, scikit-learn's C.
+        interaction: Value of `classifier.interaction` for its discriminant.
+        ridge: Value of `classifier.ridge` for its discriminant.
+        patience: Number of windows, beyond the first, after which a profile's weight
+            is one half.
         discount: How much of what the plain classifier finds in a one-sided history is
             taken out of its mean, 0 to 1.
         spread: Mutual information of window and emotion from which on a history is
@@ -194,12 +206,20 @@ class ExperimentConfig:
         name: Name of the model.
         corpora: Name of a corpus -> its folder.
         seed: Seed of all random choices.
-        threads: Threads of torch; other numbers change the last digits of sums.
-        workers: Processes that load and augment clips; results do not depend on their
-            number.
-        device: `auto` takes a GPU where there is one.
-        precision: Precision of products in training; `auto` is bfloat16 on a GPU.
-        protocol: The folds.
+        threads: Number of torch's threads; it changes the last digits of sums.
+        workers: Number of processes that load and augment clips; it does not change
+            results.
+        device: Device of torch; `auto` is a GPU if there is one.
+        precision: Precision of matrix products in training; `auto` is bfloat16 on a
+            GPU.
+        protocol: Settings of the folds.
+        signal: Settings of preprocessing.
+        network: Settings of the network.
+        augmentation: Settings of augmentation.
+        loss: Settings of the loss and of sampling.
+        training: Settings of the optimizer and its schedule.
+        classifier: Settings of the last layer.
+        profile: Settings of the classifier for speakers with a profile.
     """
 
     name: str
@@ -224,19 +244,19 @@ def read_config(
     settings: Sequence[str] = (),
     corpora: Mapping[str, Path] | None = None,
 ) -> ExperimentConfig:
-    """Read an experiment; its relative paths start at the folder of the file.
+    """Read an experiment; relative paths in it start at the folder of the file.
 
     `$NAME` in the folder of a corpus and in `network.weights` is an environment
     variable; the recipes use `$ESPRESSIVO_DATA`.
 
     Args:
-        path: The TOML file.
-        settings: `KEY=VALUE`s that replace what the file says.
-        corpora: Folders that replace those of the corpora in the file. Other names are
-            ignored.
+        path: Path of the TOML file.
+        settings: Settings as `KEY=VALUE` that replace those of the file.
+        corpora: Corpus name -> folder, which replaces that of the file; corpora that
+            the file does not name are ignored.
 
     Raises:
-        ConfigError: The file is absent, is no TOML, or holds a wrong key or value, or a
+        ConfigError: The file is absent, is no TOML, or has a wrong key or value, or a
             variable is not set.
     """
     table = toml.read_toml(path)
@@ -266,7 +286,7 @@ def read_config(
 
 
 def _require_kind(kind: str, path: Path) -> None:
-    """Refuse a network that is not registered, in the words of `toml.build`."""
+    """Refuse an unregistered network, with the same message as `toml.build`."""
     if kind not in NETWORKS:
         kinds = ", ".join(repr(name) for name in NETWORKS)
         raise ConfigError(
@@ -292,5 +312,5 @@ def _expand(text: str, path: Path, key: str, remedy: str) -> str:
 
 
 def to_toml(config: ExperimentConfig) -> str:
-    """Write an experiment so that `read_config` reads the same one."""
+    """Return an experiment as TOML, from which `read_config` reads an equal one."""
     return toml.to_toml(config)

@@ -1,7 +1,7 @@
-"""TOML to frozen dataclasses and back.
+"""Conversion between TOML and frozen dataclasses.
 
-An unknown key is an error that suggests the nearest one, since a misspelt setting that
-is ignored wastes a training run.
+An unknown key is an error whose message suggests the nearest known one, since a
+misspelt setting that is ignored wastes a training run.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def override(table: dict[str, Any], setting: str) -> None:
-    """Set one value of a table in place: `training.epochs=5`, the value as in TOML.
+    """Set one value of a table in place, such as `training.epochs=5`.
 
-    A value that TOML cannot read is taken as text, so that no quotes are needed.
+    The value is parsed as TOML; one that TOML cannot parse is text, so that text needs
+    no quotes.
 
     >>> table = {"training": {"epochs": 25}}
     >>> override(table, "training.epochs=5")
@@ -60,7 +61,7 @@ def override(table: dict[str, Any], setting: str) -> None:
 
 
 def to_toml(config: object) -> str:
-    """Write a dataclass of dataclasses so that `build` makes the same one of it."""
+    """Return a dataclass of dataclasses as TOML that `build` reads back equal."""
     lines: list[str] = []
     tables: list[str] = []
     for known in fields(cast("Any", config)):
@@ -77,7 +78,7 @@ def to_toml(config: object) -> str:
 
 
 def build(kind: type, table: Mapping[str, Any], where: str, prefix: str = "") -> Any:
-    """Make a dataclass of a table; its fields may be dataclasses.
+    """Make a dataclass from a parsed TOML table; its fields may be dataclasses.
 
     Raises:
         ConfigError: A key does not exist, is missing, or has a wrong value.

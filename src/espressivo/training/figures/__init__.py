@@ -1,4 +1,4 @@
-"""Figures of how good models are (matplotlib, without a display)."""
+"""Figures of evaluation results, drawn by matplotlib without a display."""
 
 from espressivo.training.figures.confusion import (
     Confusion,

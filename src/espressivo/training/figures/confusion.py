@@ -1,4 +1,4 @@
-"""Confusion matrices, one or several side by side."""
+"""Figures of confusion matrices, one or several side by side."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _WIDTH = 38  # letters of a title that fit a panel
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """One matrix [C, C]: rows actual, columns predicted.
+    """One confusion matrix [C, C]: rows are actual, columns predicted classes.
 
     Attributes:
-        cells: Utterances, or shares of each row where only these are known.
-        title: What was evaluated; lines by newline.
-        are_counts: Whether `cells` are utterances.
+        cells: Numbers of utterances, or shares of each row if only these are known.
+        title: Name of what was evaluated; newlines separate lines.
+        are_counts: Whether `cells` are numbers of utterances.
     """
 
     cells: NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
@@ -46,12 +46,12 @@ def plot_confusion(
     title: str = "",
     emotions: Sequence[Emotion] = tuple(Emotion),
 ) -> None:
-    """Draw a confusion matrix into `path`: share of each actual class, and counts.
+    """Draw a confusion matrix into `path`: shares of each actual class, and counts.
 
     Args:
-        confusion: Utterances [C, C]; rows actual, columns predicted.
+        confusion: Numbers of utterances [C, C]; rows actual, columns predicted.
         path: A .png, .svg or .pdf file.
-        title: What was evaluated.
+        title: Name of what was evaluated.
         emotions: Names of rows and columns.
     """
     plot_confusions([Confusion(confusion, title)], path, emotions)
@@ -62,10 +62,10 @@ def plot_confusions(
     path: Path,
     emotions: Sequence[Emotion] = tuple(Emotion),
 ) -> None:
-    """Draw confusion matrices side by side into `path`, shaded alike.
+    """Draw confusion matrices side by side into `path`, on one colour scale.
 
     Args:
-        confusions: One or several; counts stand below the shares where known.
+        confusions: At least one matrix; counts are drawn below shares where known.
         path: A .png, .svg or .pdf file.
         emotions: Names of rows and columns.
     """

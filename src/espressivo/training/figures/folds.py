@@ -1,4 +1,4 @@
-"""UA of every fold and every speaker, and validation UA over epochs."""
+"""Figures of UA by fold and speaker, and of validation UA over epochs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,13 @@ _CHANCE = 0.25
 
 
 def plot_folds(results: Mapping[str, CrossvalResults], path: Path) -> None:
-    """Draw the UA of each fold and speaker, a panel a system, named, into `path`.
+    """Draw the UA of each fold and speaker into `path`, one panel per system.
 
-    The lowest row is of all folds together, with its 95 % interval over speakers.
+    The lowest row shows all folds together, with the 95 % interval over speakers.
+
+    Args:
+        results: Name of a system -> its results.
+        path: A .png, .svg or .pdf file.
     """
     tallest = max(len(one.folds) for one in results.values())
     figure, axes = panels(len(results), 3.4, 1.4 + 0.32 * (tallest + 1))
@@ -88,13 +92,14 @@ def _dots(ax: Axes, name: str, one: CrossvalResults) -> None:
 
 
 def plot_curves(results: Mapping[str, CrossvalResults], path: Path) -> None:
-    """Draw the validation UA of each epoch, a panel a system, named, into `path`.
+    """Draw the validation UA of each epoch into `path`, one panel per system.
 
-    A thin line a run; a bold one their mean while all of them go on. A dot marks the
-    best epoch of a run, which is the one that is kept.
+    Each run is a thin line; the bold line is the mean up to the last epoch that all
+    runs have. A dot marks the best epoch of a run, whose weights are kept.
 
     Args:
-        results: Some may have logged no epochs; these get no panel.
+        results: Name of a system -> its results; systems without logged epochs get no
+            panel.
         path: A .png, .svg or .pdf file.
     """
     logged = {

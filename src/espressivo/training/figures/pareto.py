@@ -1,4 +1,4 @@
-"""Accuracy against size and time."""
+"""Figure of UA against size and time, with the Pareto front of each."""
 
 from __future__ import annotations
 
@@ -40,13 +40,14 @@ class Point:
     """One system in the figure.
 
     Attributes:
-        name: Its label.
+        name: Label of the system.
         ua: Unweighted accuracy, 0..1.
-        low: Lower end of its 95 % interval; None when not known.
-        high: Upper end.
-        size_mb: Size in MB; None when not known.
-        time_ms: Time of one recording, whose length the caller knows, in ms.
-        published: Quoted, not measured here: drawn hollow, and never on the front.
+        low: Lower end of the 95 % interval of `ua`; None if not known.
+        high: Upper end of the interval; None if not known.
+        size_mb: Size in MB; None if not known.
+        time_ms: Time per recording in ms; None if not known.
+        published: Whether `ua` is quoted, not measured here; such points are drawn
+            hollow and are never on the front.
     """
 
     name: str
@@ -75,7 +76,7 @@ def plot_pareto(points: Sequence[Point], path: Path, title: str = "") -> None:
     Args:
         points: Points, at least one with a size or a time.
         path: A .png, .svg or .pdf file.
-        title: What UA was measured on.
+        title: Title of the figure, such as the corpus that was tested.
 
     Raises:
         ValueError: No point has a size or a time.

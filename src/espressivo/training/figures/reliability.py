@@ -1,4 +1,4 @@
-"""Reliability diagrams: how sure a model is, and how often it is right then."""
+"""Reliability diagrams: accuracy against confidence."""
 
 from __future__ import annotations
 
@@ -29,11 +29,15 @@ _CHANCE = 0.25  # of four emotions: no top probability is lower
 
 
 def plot_reliability(pools: Mapping[str, PooledPredictions], path: Path) -> None:
-    """Draw a diagram for each pool, named, into `path`, three in a row.
+    """Draw a reliability diagram for each system into `path`, three in a row.
 
-    Above: the share of right answers against the mean top probability of each bin, with
-    95 % intervals over speakers; on the diagonal the model is as often right as it
-    says. Below: how many answers lie in the bin.
+    The upper panel shows the share of right predictions against the mean top
+    probability of each bin, with 95 % intervals over speakers; a calibrated model is on
+    the diagonal. The lower panel shows the number of predictions in each bin.
+
+    Args:
+        pools: Name of a system -> its predictions.
+        path: A .png, .svg or .pdf file.
     """
     n_columns = min(3, len(pools))
     n_rows = -(-len(pools) // n_columns)
