@@ -1,11 +1,11 @@
-// What opening the app takes: bytes, and seconds until it can analyse.
+// Cost of opening the app: bytes, and seconds until it can analyse.
 
 import { openPage, withChromium } from "./chromium.mjs";
 import { count } from "./server.mjs";
 
 const QUIET_MS = 2000;
 
-/** Open the app with an empty profile, then again in the same one, `opens` times. */
+/** Open the app with an empty browser profile, then again in the same one, `opens` times. */
 export async function measureApp(url, opens) {
   const download = await countDownload(url);
   const found = [];
@@ -74,7 +74,7 @@ async function ready(page, url) {
   }));
 }
 
-/** Wait until the service worker has put aside what it wants. */
+/** Wait until the service worker has cached its files. */
 async function settled(page) {
   await page.waitForFunction(async () => {
     const registration = await navigator.serviceWorker.getRegistration();

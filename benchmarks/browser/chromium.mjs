@@ -1,4 +1,4 @@
-// The one configuration of Chromium that everything is measured in.
+// The configuration of Chromium for all measurements.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ const ARGUMENTS = [
   "--disable-sync",
 ];
 
-/** Run `use` with a browser whose profile is new and empty, and throw both away. */
+/** Run `use` with a browser and a new, empty profile; delete both afterwards. */
 export async function withChromium(use) {
   const profile = await mkdtemp(join(tmpdir(), "espressivo-chromium-"));
   const context = await chromium.launchPersistentContext(profile, {
@@ -36,7 +36,7 @@ export function versionOfChromium() {
   return withChromium((context) => context.browser().version());
 }
 
-/** Open a page that says on standard error what goes wrong in it. */
+/** Open a page, and write its errors to standard error. */
 export async function openPage(context) {
   const page = await context.newPage();
   page.setDefaultTimeout(120_000);

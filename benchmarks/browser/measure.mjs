@@ -1,11 +1,11 @@
-// Measures espressivo and transformers.js in headless Chromium; browser.py calls it.
+// Measures espressivo and transformers.js in headless Chromium; run.py calls it.
 //
 //   node measure.mjs speed --samples FILE.f32 --library DIR --model DIR --peer DIR
 //                          [--rounds 5]
 //   node measure.mjs app --url URL [--opens 5]
 //   node measure.mjs memory --url URL FILE...
 //
-// Prints JSON; what is going on goes to standard error.
+// Prints JSON; progress goes to standard error.
 
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";

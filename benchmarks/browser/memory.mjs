@@ -1,11 +1,11 @@
-// How much memory the app takes while it analyses a file (Linux: read from /proc).
+// Memory of the app while it analyses a file (Linux: read from /proc).
 
 import { readdirSync, readFileSync } from "node:fs";
 import { openPage, withChromium } from "./chromium.mjs";
 
 const PAGE_BYTES = 4096;
 
-/** Analyse each file in a Chromium of its own; return what each took. */
+/** Analyse each file in a separate Chromium; return time and memory of each. */
 export async function measureMemory(url, files) {
   const found = [];
   for (const file of files) {
@@ -48,7 +48,7 @@ function renderersBytes() {
       const [, resident, shared] = readFileSync(`/proc/${pid}/statm`, "utf-8").split(" ");
       total += (Number(resident) - Number(shared)) * PAGE_BYTES;
     } catch {
-      // It has just ended.
+      // The process has just ended.
     }
   }
   return total;

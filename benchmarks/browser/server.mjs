@@ -1,4 +1,4 @@
-// A server of files, and a count of what passes through a port.
+// A static file server, and a proxy that counts bytes.
 
 import { createReadStream, statSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
@@ -16,10 +16,10 @@ const TYPES = {
 /**
  * Serve files on a free port of this machine.
  *
- * No Cross-Origin-Opener-Policy and no Cross-Origin-Embedder-Policy: pages are not
- * isolated, and a runtime has one thread whether it wants it or not.
+ * Neither Cross-Origin-Opener-Policy nor Cross-Origin-Embedder-Policy is sent: pages are
+ * not isolated, so that every runtime is limited to one thread.
  *
- * @param {Record<string, string>} mounts - Path's beginning -> folder or file.
+ * @param {Record<string, string>} mounts - Folder or file by prefix of the path.
  */
 export async function serve(mounts) {
   const prefixes = Object.keys(mounts).sort((a, b) => b.length - a.length);
@@ -40,7 +40,7 @@ export async function serve(mounts) {
   return { url: `http://127.0.0.1:${port}/`, close: () => close(server) };
 }
 
-/** Stand before a server and count the bytes that it sends, headers included. */
+/** Proxy a server and count the bytes that it sends, headers included. */
 export async function count(url) {
   const sockets = new Set();
   const counter = { bytes: 0, last: performance.now() };

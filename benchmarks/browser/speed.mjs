@@ -1,4 +1,4 @@
-// Seconds that a minute of speech takes, ours and the peer's in turns.
+// Seconds per minute of speech, espressivo and the peer in turn.
 
 import { fileURLToPath } from "node:url";
 import { openPage, withChromium } from "./chromium.mjs";
@@ -7,7 +7,7 @@ import { serve } from "./server.mjs";
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /**
- * Time three ways of hearing the same samples, `rounds` times each after a warm-up.
+ * Time espressivo, and the peer in two ways, `rounds` times each after a warm-up.
  *
  * @param {{ samples: string, library: string, model: string, peer: string }} paths -
  *   Raw float32 samples, the folder of espressivo.js, and both models' folders.
