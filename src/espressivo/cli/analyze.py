@@ -118,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
             f"{n_failed} of {len(args.recordings)} recordings failed", file=sys.stderr
         )
     if n_failed:
+        # 3: scripts can tell some failed inputs from none that could be read.
         return 3 if reports else 1
     return 0
 
@@ -169,6 +170,7 @@ def _analyze(analyzer: Analyzer, given: str) -> Report:
         # Standard input is copied to a file, since some containers (m4a) need seeking.
         with tempfile.NamedTemporaryFile(prefix="espressivo-") as copy:
             shutil.copyfileobj(sys.stdin.buffer, copy)
+            # FFmpeg opens the copy by its name, and would miss what is buffered.
             copy.flush()
             return analyzer.analyze(copy.name, name="stdin", progress=progress)
 

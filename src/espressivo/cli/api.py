@@ -148,6 +148,7 @@ def _seconds(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
+        # NaN fails the comparison below, as any value out of range does.
         value = math.nan
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")

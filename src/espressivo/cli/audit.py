@@ -118,6 +118,7 @@ def _protocol(source: Path, folds: Sequence[Fold] | Sequence[ListedFold]) -> str
     import json
 
     protocols = {getattr(fold, "protocol", "") for fold in folds}
+    # The table of folds does not contain the protocol, but the result's card does.
     record = source / "crossval.json"
     if record.is_file():
         protocols = {str(json.loads(record.read_text("utf-8")).get("protocol", ""))}

@@ -89,6 +89,7 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
+    # This form also refuses NaN, for which every comparison is false.
     if not 0.01 <= seconds <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r} is not seconds from 0.01 to 3600")
     return seconds

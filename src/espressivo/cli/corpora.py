@@ -158,6 +158,7 @@ def _name(
         return
     console.print(f"[{style}]{what}: {len(names)}[/]")
     for name in names[:_N_NAMED]:
+        # Names may contain square brackets, which rich would take for markup.
         console.print(f"  {escape(name)}")
     if len(names) > _N_NAMED:
         console.print(f"  ... and {len(names) - _N_NAMED} more (--json names all)")

@@ -110,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
         )
     for failure in evaluation.failures:
         print(failure.reason, file=sys.stderr)
+    # Before anything is written: a result that cannot be compared stops here.
     differences = evaluation.compare(args.against) if args.against else {}
     _report(evaluation, differences, args)
     if evaluation.failures:

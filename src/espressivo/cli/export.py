@@ -172,6 +172,7 @@ def run(args: argparse.Namespace) -> int:
             report = export_run(args.training_run, args.out, options, progress)
     except KeyboardInterrupt:
         kept = f"; what was measured is kept in {args.cache}" if args.cache else ""
+        # A model folder is put in place whole, at the end.
         print(f"interrupted: nothing was written{kept}", file=sys.stderr)
         return 130
     _print(report, args.out)

@@ -29,6 +29,7 @@ _COMMANDS = (
     "reproduce",
 )
 
+# Imported package -> the extra of pyproject.toml that installs it.
 _EXTRA = {
     "matplotlib": "plot",
     "torch": "train",
@@ -102,6 +103,7 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    # 130 is what shells report of a process that SIGINT ended: 128 + 2.
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -120,6 +120,7 @@ def _create(args: argparse.Namespace) -> int:
     if path.exists():
         create(empty, path)  # raises, since the file exists, before the analysis begins
     reports, n_failed = _analyze_all(analyzer.with_profile(empty), args.recordings)
+    # An empty profile is made only on request, not as the rest of a failure.
     if args.recordings and not reports:
         return 1
     made = empty.merged(*reports)

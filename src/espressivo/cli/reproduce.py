@@ -76,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from espressivo.training.reproduce.studies import require_weights
 
+    # Shared by all stages, which decode the same recordings.
     args.cache = args.cache or args.out / "cache"
     try:
         require_weights(stages, args.out, args.seeds)
@@ -108,9 +109,11 @@ def _wanted(args: argparse.Namespace) -> list[str]:
     needs = {"II": ("crema_d",), "fig1": ("ravdess",)}
     wanted = args.table or list(PAPER_TABLES)
     kept = []
+    # In the order of the study, since Fig. 1 needs the production model.
     for name in [name for name in PAPER_TABLES if name in wanted]:
         lacking = [n for n in needs.get(name, ()) if getattr(args, n) is None]
         options = " and ".join(f"--{n.replace('_', '-')}" for n in lacking)
+        # Without --table all tables are wanted, as far as corpora are there.
         if lacking and args.table:
             raise EspressivoError(f"--table {name} needs {options}; say where it is")
         if lacking:
@@ -187,6 +190,7 @@ def _cautions(
 
     settings = list(args.settings)
     if getattr(args, "window", 7.0) != 7.0:
+        # The published result has 7 s, so another window is a change that tables tell.
         settings.append(f"network.window_s={args.window:g}")
     found = cautions_of(sources[name] for name in corpora)
     return [*found, *filter(None, [changes(settings)])]

@@ -114,6 +114,7 @@ def _read(
     utterances: list[Utterance] = []
     validation: list[Utterance] = []
     for name, root in config.corpora.items():
+        # The left-out corpus validates, so that no speaker of it trains.
         part = validation if name == left_out else utterances
         part += read_corpus(name, root)
     return utterances, validation

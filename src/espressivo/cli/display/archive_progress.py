@@ -50,11 +50,13 @@ class ArchiveBar:
             )
             return
         self._bar.update(self._task, completed=n_done, rate=self._rate(progress))
+        # Without a terminal, rich draws nothing, and a log needs lines.
         if self._bar.disable and time.monotonic() > self._printed + _LINE_EVERY_S:
             self._printed = time.monotonic()
             print(self._line(progress), file=sys.stderr)
 
     def _rate(self, progress: ArchiveProgress) -> str:
+        # The first recordings may be done before the clock has moved.
         took_s = max(self.took_s, 0.001)
         failed = f", {progress.n_failed} failed" if progress.n_failed else ""
         return (

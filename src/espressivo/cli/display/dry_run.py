@@ -69,7 +69,9 @@ def print_estimates(
     grid.add_row("all", "", "", "", "", "", to_words(total), style="bold")
     console.print(grid)
     step, device = found[0].step_s, pick_device(config)
+    # Decoded recordings are cached as float32, four bytes a sample.
     signals = round(4 * SAMPLE_RATE * sum(seconds))
+    # Stages share one cache, so the largest counts, not the sum.
     fronts = max(one.front_bytes for one in found)
     kept = sum(one.kept_bytes for one in found)
     passing = max(one.passing_bytes for one in found)
@@ -122,4 +124,5 @@ def to_size(n_bytes: float) -> str:
     """
     if n_bytes >= 1e9:
         return f"{n_bytes / 1e9:.1f} GB"
+    # Rounded up, since it answers whether the disk has room.
     return f"{math.ceil(n_bytes / 1e6)} MB"

@@ -55,6 +55,7 @@ class LineWriter(_View):
         del block
         for estimate in estimates:
             line = estimate_to_dict(estimate, self._emotions, now_s)
+            # Flushed, since a program at the other end of a pipe waits for the line.
             print(json.dumps(line), flush=True)
 
 
@@ -87,6 +88,7 @@ class LiveView(_View):
     def show(self, estimates: Sequence[Estimate], block: Signal, now_s: float) -> None:
         """Redraw the line, and print final estimates."""
         for estimate in estimates:
+            # Provisional ones are replaced within a hop, and would flood the screen.
             if not estimate.provisional:
                 self._console.print(self._row(estimate))
         self._newest = estimates[-1] if estimates else self._newest
@@ -124,6 +126,7 @@ class LiveView(_View):
 def loudness(block: Signal) -> float:
     """Return the level of a block from 0 (-60 dB and less) to 1 (full scale)."""
     power = float(np.square(block, dtype=np.float64).mean()) if len(block) else 0.0
+    # The floor avoids the logarithm of 0 in digital silence.
     db = 10 * math.log10(max(power, 1e-12))
     return min(1.0, max(0.0, 1 - db / _QUIETEST_DB))
 

@@ -33,6 +33,7 @@ def progress_bar(*columns: str | ProgressColumn, soft_wrap: bool = False) -> Bar
         BarColumn(),
         *(TextColumn(one) if isinstance(one, str) else one for one in columns),
         console=Console(stderr=True, highlight=False, soft_wrap=soft_wrap),
+        # Removed at the end, so that only results remain on the screen.
         transient=True,
         disable=not sys.stderr.isatty(),
     )

@@ -43,6 +43,7 @@ def clock(seconds: float) -> str:
     >>> clock(75.25), clock(3661)
     ('1:15.2', '1:01:01.0')
     """
+    # Rounded before it is split, or 59.96 s would be printed as 0:60.0.
     tenths = round(seconds * 10)
     minutes, tenths = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)

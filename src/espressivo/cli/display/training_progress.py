@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def epochs_bar(n_epochs: int) -> Iterator[Callable[[EpochReport], None]]:
     """Yield a callback that prints a line per epoch, above a bar at a terminal."""
     with count_bar() as bar:
+        # A classifier in closed form has no epochs, but a single step.
         task = bar.add_task("epochs", total=n_epochs or 1)
 
         def on_epoch(report: EpochReport) -> None:
@@ -97,6 +98,7 @@ def interrupted(out: Path) -> int:
         f"interrupted; the same command goes on after the last epoch in {out}",
         file=sys.stderr,
     )
+    # The exit code of shells for an interrupt, as in `main`.
     return 130
 
 
