@@ -44,6 +44,7 @@ def read_graph(model: bytes) -> tuple[list[Node], dict[str, tuple[int, ...]]]:
 
     Nodes in branches of `If` and in bodies of loops are left out.
     """
+    # Numbers of GraphProto: 1 node, 5 initializer.
     fields = _graph(model)
     nodes = [_node(_view(node)) for node in fields[1]]
     shapes = dict(_shape(_view(tensor)) for tensor in fields[5])
@@ -68,6 +69,7 @@ def _graph(model: bytes) -> dict[int, list[Field]]:
 def _node(message: memoryview) -> Node:
     fields = _fields(message)
     return Node(
+        # Numbers of NodeProto: 1 input, 2 output, 3 name, 4 op_type, 5 attribute.
         name=_text(fields[3]),
         operator=_text(fields[4]),
         inputs=tuple(_text([value]) for value in fields[1]),
@@ -99,6 +101,7 @@ def _walk(message: memoryview) -> Iterator[tuple[int, Field]]:
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
+        # A key is the field's number and, in its three lowest bits, the wire type.
         kind = key & 7
         value: Field
         if kind == _VARINT:
@@ -114,6 +117,7 @@ def _walk(message: memoryview) -> Iterator[tuple[int, Field]]:
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
+        # Seven bits a byte, the lowest first; the highest bit says that more follow.
         byte = message[at]
         at += 1
         value |= (byte & 0x7F) << shift

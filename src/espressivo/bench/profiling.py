@@ -117,6 +117,7 @@ def profile(
     with TemporaryDirectory(prefix="espressivo-profile-") as folder:
         optimized = Path(folder) / "optimized.onnx"
         options = session_options(threads)
+        # Saved, since events name the fused nodes that ran, not those of the file.
         options.optimized_model_filepath = str(optimized)
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
@@ -132,6 +133,7 @@ def profile(
 def _profile(
     events: list[dict[str, Any]], nodes: list[Node], weights: dict[str, tuple[int, ...]]
 ) -> GraphProfile:
+    # The first run warms up; its events only give names and shapes.
     first, *rest = _split_runs(events)
     times: dict[int, list[float]] = defaultdict(list)
     for one in rest:

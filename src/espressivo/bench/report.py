@@ -157,6 +157,7 @@ class BenchReport:
         """Return warnings about conditions that make the times unreliable."""
         found = []
         load = self.machine.load
+        # The load was taken before the benchmark, so it is that of other programs.
         if load is not None and load > 0.2 * self.machine.cores:
             found.append(
                 f"the machine was busy before this began (load {load:.1f}): "
