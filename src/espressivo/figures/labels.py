@@ -96,7 +96,7 @@ def separate(
             covered = sum(_overlap(box, other) for other in others)
             crossed = sum(_overlap(box, bar) for bar in bars)
             far = float(np.hypot(x, y))
-            # Areas in square pixels; the distance only decides between free places.
+            # Areas in square pixels; the distance decides among places without overlap.
             costs.append(5 * outside + 3 * covered + 4 * crossed + 4 * far)
         _move(label, *_PLACES[int(np.argmin(costs))])
 

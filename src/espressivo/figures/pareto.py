@@ -34,7 +34,7 @@ def pareto_front(
     sign = -1 if high_is_good else 1
     best: list[T] = []
     least = float("inf")
-    # Of equal costs the best value comes first, so that it hides the others.
+    # Of equal costs the best value comes first, so that the others stay out.
     for point in sorted(points, key=lambda p: (place(p)[0], sign * place(p)[1])):
         value = sign * place(point)[1]
         if value < least:
