@@ -141,7 +141,7 @@ class _Measure:
         times = {name: tuple(s for s, _ in pairs) for name, pairs in found.items()}
         if self.meter.why_not is not None:
             return times, {}
-        # Per second of audio, so that models of different windows can be compared.
+        # Per second of audio, so that benchmarks with other windows compare.
         audio_s = self.options.rounds * self.options.seconds
         return times, {
             name: sum(joules for _, joules in pairs) / audio_s

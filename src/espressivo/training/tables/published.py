@@ -112,7 +112,7 @@ OTHERS = (
         "SUPERB benchmark",
         "iemocap",
         _SUPERB,
-        # The only one of SUPERB's rows whose five folds are known.
+        # The only one of these rows whose score in each of the five folds we know.
         {"wa": spread((0.6479, 0.6100, 0.6151, 0.6440, 0.6342))},
         "23.49M parameters",
     ),
