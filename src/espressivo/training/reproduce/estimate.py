@@ -229,7 +229,6 @@ def _duration(path: Path) -> float | None:
 
 def _noise(n: int, seconds: float) -> list[LoadedClip]:
     rng = np.random.default_rng(0)
-    # All four emotions, since class weights need every class.
     emotions = list(Emotion)
     n_samples = round(seconds * SAMPLE_RATE)
     return [
