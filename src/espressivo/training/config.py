@@ -183,10 +183,10 @@ class ProfileConfig:
         ridge: Value of `classifier.ridge` for its discriminant.
         patience: Number of windows, beyond the first, after which a profile's weight
             is one half.
-        discount: How much of what the plain classifier finds in a one-sided history is
-            taken out of its mean, 0 to 1.
-        spread: Mutual information of window and emotion from which on a history is
-            evenly spread, as a share of the largest there could be.
+        discount: Share of the estimated emotion offset subtracted from the mean of an
+            unbalanced enrolment set, 0 to 1.
+        spread: Mutual information between window and emotion, as a share of its
+            maximum, above which an enrolment set counts as balanced.
     """
 
     fit: bool = False

@@ -53,7 +53,7 @@ export class Recorder {
     const stream = analyzer.stream({ name, profile, hop_s: HOP_S });
     const recorder = new Recorder(analyzer, stream, fail);
     try {
-      recorder.microphone = await Microphone.open((chunk) => recorder.hear(chunk), ended);
+      recorder.microphone = await Microphone.open((chunk) => recorder.push(chunk), ended);
     } catch (error) {
       stream.cancel();
       throw error;
@@ -85,7 +85,7 @@ export class Recorder {
     await this.microphone?.close();
   }
 
-  private hear(chunk: Float32Array): void {
+  private push(chunk: Float32Array): void {
     this.wav.push(chunk);
     this.waiting.push(chunk);
     element<HTMLMeterElement>("level").value = loudness(chunk);

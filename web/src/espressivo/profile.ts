@@ -101,9 +101,9 @@ export class Profile implements HasSpeakerStatistics {
    *
    * @throws ProfileError A source is of another model, or a report has no statistics.
    */
-  merged(...heard: HasSpeakerStatistics[]): Profile {
+  merged(...sources: HasSpeakerStatistics[]): Profile {
     let whole = this.speakerStatistics;
-    for (const each of heard) {
+    for (const each of sources) {
       this.require(each.model);
       if (each.speakerStatistics === null) {
         throw new ProfileError(

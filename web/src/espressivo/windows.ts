@@ -115,11 +115,11 @@ export class Windower {
       segment = { start: Math.max(0, end - this.minimum), end };
     }
     const { start, end } = segment;
-    const heard = this.buffer.slice(start - this.offset, end - this.offset);
-    if (heard.length >= this.minimum) return { segment, signal: heard };
+    const kept = this.buffer.slice(start - this.offset, end - this.offset);
+    if (kept.length >= this.minimum) return { segment, signal: kept };
     // This happens only if the whole recording is shorter than the minimum.
     const signal = new Float32Array(this.minimum);
-    signal.set(heard);
+    signal.set(kept);
     return { segment, signal };
   }
 }

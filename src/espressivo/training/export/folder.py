@@ -59,7 +59,7 @@ def staged(out: Path, *, force: bool) -> Iterator[Path]:
     """Yield a folder beside `out`, which becomes `out` if nothing fails.
 
     Raises:
-        ExportError: Something stands in the way, or the disk does not take it.
+        ExportError: The folder cannot be created or replaced, or the disk is full.
     """
     require_free(out, force=force)
     with disk_errors(out):
@@ -149,7 +149,7 @@ def _write_graph(model: onnx.ModelProto, path: Path) -> str:
 
 
 def _whose(result: dict[str, Any], digest: str) -> str:
-    """Return whose results these are: shipped weights may be trained on more."""
+    """Say if results are of these very weights; shipped ones may have more data."""
     found = result.get("model_sha256")
     if found == digest:
         return "these weights"

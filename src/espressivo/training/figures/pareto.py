@@ -69,7 +69,7 @@ def measured_front(points: Sequence[Point], cost: Cost) -> list[Point]:
 
 
 def plot_pareto(points: Sequence[Point], path: Path, title: str = "") -> None:
-    """Draw UA against size and against time into `path`, and the front of each.
+    """Plot UA against size and against time, each with its Pareto front, and save it.
 
     A panel is left out when no point has its cost.
 

@@ -121,10 +121,10 @@ def check_settings(found: Any, kind: str, where: str) -> Settings:
 
 
 def build_encoder(settings: Settings, dropout: float) -> nn.Module:
-    """Return transformers' encoder of these settings, its weights random.
+    """Return an encoder of transformers with these settings and random weights.
 
     Raises:
-        TrainingError: transformers is absent, or such an encoder cannot be.
+        TrainingError: transformers is not installed, or the settings are invalid.
     """
     try:
         import transformers  # noqa: PLC0415 - slow, and only these kinds need it

@@ -22,8 +22,9 @@ class LayerAverage(nn.Module):
 
 
 class StateAverage(nn.Module):
-    """Learned weighted average of hidden states, weights of any sign over their sum.
+    """Learned weighted average of hidden states.
 
+    Weights may be negative, and are divided by their sum.
     Source: Pepino et al. (2021), section 2.2, all weights being 1 at first.
     """
 
@@ -53,7 +54,7 @@ class MeanPooling(nn.Module):
 
 
 class StatisticsPooling(nn.Module):
-    """Mean and standard deviation over valid frames, all counting the same."""
+    """Mean and standard deviation over valid frames, equally weighted."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -70,9 +71,9 @@ class StatisticsPooling(nn.Module):
 
 
 class AttentivePooling(nn.Module):
-    """Mean and standard deviation over frames weighted by what they hold.
+    """Attentive statistics pooling: mean and deviation with learned frame weights.
 
-    Source: Okabe et al. (2018), attentive statistics pooling, one weight per frame.
+    Source: Okabe et al. (2018); one weight per frame.
     """
 
     def __init__(self, width: int, hidden: int = 64) -> None:

@@ -1,4 +1,4 @@
-"""DistilHuBERT, HuBERT and wav2vec 2.0 under a head, whatever pads a clip."""
+"""DistilHuBERT, HuBERT and wav2vec 2.0 with a classifier; padding has no effect."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -51,9 +51,8 @@ _POOLINGS: dict[str, Callable[[int], _Pooling]] = {
 class HubertNetwork(EmotionNetwork):
     """Convolutions over samples, transformer, states averaged, pooling, linear.
 
-    The front is the samples where nothing is frozen; what the convolutions make of
-    them, 50 frames a second; or the hidden states where all of the encoder is frozen.
-    State 0 is the projected features with their positions, as in transformers.
+    The front returns samples if nothing is frozen, convolutional features (50 frames/s)
+    if the convolutions are, and hidden states if the whole encoder is. State 0 is the projected features with their positions, as in transformers.
 
     With `valid` padding each clip goes through the convolutions alone, because their
     first layer normalizes over all the time it is given, and nothing after them looks
@@ -124,7 +123,7 @@ class HubertNetwork(EmotionNetwork):
         return states.float(), mask
 
     def front_state(self) -> Mapping[str, Tensor]:
-        """Return the weights of the convolutions, or of all where that is frozen."""
+        """Return the frozen weights: none, of the convolutions, or of the encoder."""
         if self.config.frozen == "nothing":
             return {}
         state = self.encoder.state_dict()
@@ -133,10 +132,10 @@ class HubertNetwork(EmotionNetwork):
         return {k: v for k, v in state.items() if k.startswith("feature_extractor.")}
 
     def blocks(self) -> list[list[nn.Parameter]]:
-        """Return the convolutions, what leads from them into the transformer, blocks.
+        """Return the trained parameters in order.
 
-        The second is the projection, the positions and their norm. What is frozen is
-        left out.
+        The order is: convolutions, feature projection with positions, transformer
+        blocks. Frozen parameters are left out.
         """
         modules = [[self._convolutions], self._entry(), *([b] for b in self._layers)]
         layers = [[p for m in ms for p in m.parameters()] for ms in modules]
@@ -145,7 +144,7 @@ class HubertNetwork(EmotionNetwork):
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Frames]) -> None:
-        """Fit the zero and one of Pepino's head to all frames of the encoder now."""
+        """Set the standardization of Pepino's head from all frames of the encoder."""
         if self.activations is not None:
             self.activations.fit_all(self._rows(batches))
 
@@ -258,7 +257,7 @@ def layers(network: HubertNetwork) -> dict[str, nn.Module]:
 
 
 def _settings(config: NetworkConfig, settings: Mapping[str, Any] | None) -> Settings:
-    """Return what the encoder is built from: given, of its weights, or published."""
+    """Return encoder settings: the given, those beside the weights, or the published."""
     # Given settings come first: the weights may be gone when a run is exported.
     if settings is not None:
         return check_settings(settings, config.kind, "encoder settings")
@@ -282,7 +281,7 @@ def _mask(frames: Frames) -> Tensor | None:
 
 
 def _tensor(output: Any) -> Tensor:
-    """Return the hidden states of what is a tuple in some versions and kinds."""
+    """Return the hidden states; some versions return a tuple."""
     found: Tensor = output if isinstance(output, Tensor) else output[0]
     return found
 

@@ -52,14 +52,15 @@ class Mfcc(nn.Module):
 
 
 def normalize_window(samples: Tensor, n_samples: int) -> Tensor:
-    """Cut the middle out of one clip, scale it, then pad it alike on both sides.
+    """Cut out the middle of one clip, scale it, then pad both sides equally.
 
     Args:
         samples: float32 [samples], all valid.
-        n_samples: How many there will be.
+        n_samples: Length of the result.
 
     Returns:
-        [n_samples]; the 99.9th percentile of their magnitude is 1, louder ones are cut.
+        Samples [n_samples]; the 99.9th percentile of their magnitude is 1, louder ones
+        are clipped.
     """
     excess = max(0, len(samples) - n_samples)
     middle = samples[excess // 2 : len(samples) - (excess + 1) // 2]

@@ -24,7 +24,7 @@ class Frames(NamedTuple):
 
 
 class Standardize(nn.Module):
-    """Shift and scale by what the training recordings showed, fixed before training."""
+    """Standardize by statistics of the training recordings, fixed before training."""
 
     mean: Tensor
     scale: Tensor
@@ -36,13 +36,13 @@ class Standardize(nn.Module):
         self.register_buffer("scale", torch.ones(shape))
 
     def fit(self, rows: Tensor) -> None:
-        """Take mean and deviation of `rows` [N, *shape] as the new zero and one."""
+        """Set mean and deviation of the standardization from `rows` [N, *shape]."""
         self.mean.copy_(rows.mean(0))
         # A dimension that never changes must not be divided by 0.
         self.scale.copy_(rows.std(0) + 1e-4)
 
     def fit_all(self, batches: Iterable[Tensor]) -> None:
-        """Fit as `fit` does to the rows [N, *shape] of all batches, held one by one.
+        """Fit as `fit` does, to the rows [N, *shape] of batches that are read once.
 
         Source: Chan et al. (1979), merging of means and sums of squares.
         """
@@ -64,15 +64,15 @@ class Standardize(nn.Module):
 
 
 class EmotionNetwork(nn.Module, ABC):
-    """Samples to logits in two steps: a front that nothing trains, and the rest.
+    """Interface of all networks: `front`, then the trained layers.
 
-    What the front makes of a recording never changes while a network is trained, so it
-    is computed once and kept. A network of which nothing is frozen has a front without
-    parameters, such as a spectrogram.
+    `front` is the frozen layers, whose output is computed once per recording and
+    cached. Without frozen layers, `front` is a parameter-free transform such as a
+    spectrogram.
     """
 
     encoder_settings: Mapping[str, Any]
-    """What the encoder is built from, where its weights bring that; JSON."""
+    """Architecture of the encoder as stored with its weights, JSON; else empty."""
 
     def __init__(self, config: NetworkConfig, width: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class EmotionNetwork(nn.Module, ABC):
         return self.logits(self.front(samples, lengths))
 
     def train(self, mode: bool = True) -> Self:
-        """Switch dropout and batch norm on, but not where nothing is trained."""
+        """Switch dropout and batch norm to training mode, except in frozen modules."""
         super().train(mode)
         for module in self.modules():
             parameters = list(module.parameters())
@@ -108,7 +108,7 @@ class EmotionNetwork(nn.Module, ABC):
         return logits
 
     def embedding(self, frames: Frames) -> Tensor:
-        """Return what the classifier sees, [B, width], before dropout."""
+        """Return the input of the classifier [B, width], before dropout."""
         embedding: Tensor = self.standardize(self.pooled(frames))
         return embedding
 
@@ -122,19 +122,18 @@ class EmotionNetwork(nn.Module, ABC):
 
     @abstractmethod
     def front_state(self) -> Mapping[str, Tensor]:
-        """Return the weights that `front` uses: with them and the configuration what
-        it returns is given. Empty where it has none."""  # noqa: D205, D209 - one thought
+        """Return the weights of `front`, which the cache key depends on; may be empty."""
 
     @abstractmethod
     def blocks(self) -> list[list[nn.Parameter]]:
-        """Return what is trained of the encoder, block by block, the lowest first."""
+        """Return the trained parameters of the encoder by block, the lowest first."""
 
     def fit(self, batches: Iterable[Frames]) -> None:
-        """Fix statistics of the training recordings before training; none here."""
+        """Set statistics of the training recordings before training; here there are none."""
 
 
 def count_parameters(network: EmotionNetwork) -> tuple[int, int]:
-    """Return how many parameters there are, and how many of them are trained.
+    """Return the number of parameters, and of those that are trained.
 
     The running statistics of batch norm count among all, as in published counts.
     """

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkEntry:
-    """Where the code of one kind of network is; each value is `module:function`.
+    """Functions of one kind of network, each given as `module:function`.
 
     Attributes:
-        build: `(config) -> EmotionNetwork`, untrained; a class will do. With
+        build: `(config) -> EmotionNetwork`, untrained; may be a class. With
             `has_settings`, `(config, settings) -> EmotionNetwork`.
         load_weights: `(network, weights) -> None`: copies pretrained weights from
             `config.weights`. Empty where there are none.
@@ -34,7 +34,7 @@ class NetworkEntry:
             emotions. Empty: the network cannot be exported.
         layers: `(network) -> dict[str, nn.Module]`: for values of the ONNX graph, the
             module that computes the same, in the order of computation. The parity check
-            says with it which layer differs first. Empty: it cannot say.
+            uses it to name the first layer that differs. Empty: no layer is named.
         has_settings: Whether the encoder's architecture is read from its weights, so
             that `EmotionNetwork.encoder_settings` is needed to build it again.
     """

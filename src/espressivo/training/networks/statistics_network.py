@@ -64,7 +64,7 @@ class StatisticsNetwork(EmotionNetwork):
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Frames]) -> None:
-        """Fit the zero and one of each statistic to the training recordings."""
+        """Set the standardization from statistics of the training recordings."""
         self.standardize.fit_all(self.pooled(frames) for frames in batches)
 
 

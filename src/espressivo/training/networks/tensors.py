@@ -1,4 +1,4 @@
-"""Stored weights beside those that a network wants."""
+"""Check of stored weights against the tensors of a network."""
 
 from collections.abc import Mapping
 
@@ -10,10 +10,10 @@ from espressivo.errors import TrainingError
 def require_tensors(
     stored: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str, remedy: str
 ) -> None:
-    """Refuse stored weights that lack a wanted tensor, or have it in another shape.
+    """Raise an error if a wanted tensor is not stored, or has another shape.
 
     Raises:
-        TrainingError: They do; `remedy` ends its message.
+        TrainingError: A tensor is missing or misshapen; `remedy` ends the message.
     """
     for name, tensor in wanted.items():
         if name not in stored:

@@ -100,7 +100,7 @@ class WhisperNetwork(EmotionNetwork):
         return [layer for layer in trained if layer]
 
     def fit(self, batches: Iterable[Frames]) -> None:
-        """Fit the embedding's zero and one to the encoder as it starts."""
+        """Set the standardization from embeddings of the untrained encoder."""
         rows = [self.pooled(frames).float() for frames in batches]
         self.standardize.fit(torch.cat(rows))
 

@@ -1,4 +1,4 @@
-"""Cross-corpus evaluation: finished models tested on a corpus that trained none."""
+"""Cross-corpus evaluation: trained models are tested on an unseen corpus."""
 
 from __future__ import annotations
 

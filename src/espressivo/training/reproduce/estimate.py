@@ -44,13 +44,13 @@ class NetworkCosts:
     """Measured cost of a network on this machine.
 
     Attributes:
-        front_s: Seconds per clip of the front.
-        vary_s: Seconds per clip of augmentation and front.
-        step_s: Seconds of a training step, without the front.
-        head_s: Seconds per clip of the rest, in prediction.
-        front_bytes: Cached output of a frozen front, per clip.
-        state_bytes: All weights.
-        moment_bytes: State of the optimizer.
+        front_s: Seconds per clip in the frozen layers.
+        vary_s: Seconds per clip in augmentation and frozen layers.
+        step_s: Seconds per training step, without the frozen layers.
+        head_s: Seconds per clip in the other layers, for prediction.
+        front_bytes: Size of the cached output of the frozen layers, per clip.
+        state_bytes: Size of all weights.
+        moment_bytes: Size of the optimizer's state.
     """
 
     front_s: float
@@ -68,16 +68,16 @@ class CostEstimate:
 
     Attributes:
         name: Name of its result folder.
-        n_runs: Folds times seeds.
+        n_runs: Number of runs, folds times seeds.
         n_train: Training utterances, mean over folds.
         n_validation: Validation utterances, mean over folds.
         n_test: Test utterances, mean over folds.
         epochs: Largest number of epochs.
         step_s: Seconds of a training step, measured.
-        seconds: All runs one after the other, with all epochs.
-        kept_bytes: Weights and probabilities that remain.
-        passing_bytes: A checkpoint, during a run.
-        front_bytes: Cached output of the frozen front; 0 where none is cached.
+        seconds: Time of all runs, one after the other, with all epochs.
+        kept_bytes: Size of the weights and probabilities that remain.
+        passing_bytes: Size of the checkpoint that exists during a run.
+        front_bytes: Size of the cached output of the frozen layers; 0 without a cache.
     """
 
     name: str
@@ -202,8 +202,8 @@ def durations(utterances: Sequence[Utterance]) -> tuple[list[float], int]:
     """Read the durations of recordings from their headers.
 
     Returns:
-        Seconds of each, the median of the others where a header tells nothing; and the
-        number of these.
+        Seconds per recording (the median where a header has no duration), and the
+        number of such recordings.
     """
     found = [_duration(u.path) for u in utterances]
     known = [s for s in found if s is not None]

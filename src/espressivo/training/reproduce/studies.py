@@ -38,7 +38,7 @@ _NEUTRAL = ("threads", "workers", "device")
 
 @dataclass(frozen=True, slots=True)
 class StudyEntry:
-    """One result of a study, run or not.
+    """A published result, measured here or not.
 
     Attributes:
         name: Name of its result folder.
@@ -58,9 +58,9 @@ class Stage:
     """One cross-validation.
 
     Attributes:
-        entry: What it is in the study.
-        config: What is trained.
-        folds: Who trains, validates, tests.
+        entry: The result of the study that the stage reproduces.
+        config: The experiment.
+        folds: The folds.
     """
 
     entry: StudyEntry
@@ -113,11 +113,11 @@ def read_study_recipe(
 
     Args:
         name: `paper`, `pepino` or `light-sernet`.
-        settings: `KEY=VALUE`s.
+        settings: Settings of the command line, `KEY=VALUE` each.
         weights: Folder or hub's name of the pretrained encoder; the recipe's if empty.
 
     Raises:
-        ConfigError: A setting is wrong, or would make another experiment.
+        ConfigError: A setting is invalid, or is fixed by `reproduce`.
     """
     for setting in settings:
         key = setting.partition("=")[0].strip()
@@ -139,7 +139,9 @@ def read_study_recipe(
 
 
 def changes(settings: Sequence[str]) -> str:
-    """Say which settings are not the recipe's, those left out that change no number.
+    """Return a sentence that lists the settings that differ from the recipe.
+
+    Settings that affect no number are left out; without others the text is empty.
 
     >>> changes(["training.epochs=2", "device=cpu"])
     'not the published recipe: training.epochs=2.'
@@ -153,12 +155,12 @@ def require_weights(stages: Sequence[Stage], out: Path, seeds: Sequence[int]) ->
     """Load the pretrained encoder once, before hours of recordings are read for it.
 
     Args:
-        stages: All of one study, which have the same encoder.
-        out: Holds their results; when all are finished, nothing is loaded.
+        stages: All stages of one study, which have the same encoder.
+        out: Folder of their results; if all are finished, nothing is loaded.
         seeds: Seeds of the runs.
 
     Raises:
-        TrainingError: The weights are absent, or another network's.
+        TrainingError: The weights are absent, or belong to another network.
     """
     runs = (
         out / stage.entry.name / fold.name / f"seed-{seed}" / PREDICTIONS
@@ -177,13 +179,14 @@ def paper_stages(
     tables: Sequence[str],
     frozen: Frozen = "convolutions",
 ) -> list[Stage]:
-    """Return the study's Table I and production model, as far as `tables` want them.
+    """Return the study's stages for the requested tables.
 
     Args:
         config: The recipe `paper.toml`.
-        sources: Has `iemocap`, and may have `crema-d`.
-        tables: `I`, `production` and `fig1`, which needs the production model.
-        frozen: What of the encoder stays as it is.
+        sources: Corpora by name: `iemocap`, and optionally `crema-d`.
+        tables: Requested tables: `I`, `production` and `fig1`; the last two need the
+            production model.
+        frozen: Part of the encoder that is not trained.
     """
     ending = "" if frozen == "convolutions" else "-frozen"
     entries = {entry.name: entry for entry in ENTRIES["paper"]}
@@ -214,7 +217,10 @@ def paper_stages(
 
 
 def pepino_stages(config: ExperimentConfig, iemocap: StudyCorpus) -> list[Stage]:
-    """Return Pepino's with each speaker's statistics, training's, and our folds."""
+    """Return Pepino's three stages.
+
+    They have per-speaker statistics, training statistics, and our folds.
+    """
     # The published number needs statistics of the test speakers, which a deployed
     # system lacks; hence the second stage.
     speakers = replace(config.training, speaker_statistics=True)
@@ -244,7 +250,10 @@ def light_sernet_stages(
     iemocap: StudyCorpus,
     window_s: float = 7.0,
 ) -> list[Stage]:
-    """Return LIGHT-SERNET by name prefix, chosen on the test part, and our folds."""
+    """Return LIGHT-SERNET's two stages: as published, and with our folds.
+
+    The published folds go by name prefix, and the test part selects the epoch.
+    """
     # LIGHT-SERNET was published with windows of 3 and 7 s.
     config = replace(config, network=replace(config.network, window_s=window_s))
     protocols = (

@@ -37,12 +37,12 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """How much better predictions b are than a, on the same utterances.
+    """Difference of a score between two sets of predictions on the same utterances.
 
     Attributes:
-        difference: Score of b less score of a.
-        interval: Where 95 % of the resampled differences lie.
-        p: Two-sided p value: how often resampling would turn the sign.
+        difference: Score of b minus score of a.
+        interval: 95 % bootstrap interval of the difference.
+        p: Two-sided bootstrap p value.
     """
 
     difference: float
@@ -134,7 +134,7 @@ def compare_sums(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p values for how many there are; the order stays.
+    """Correct p values for multiple comparisons (Holm); the order is kept.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]

@@ -134,7 +134,7 @@ def _read_table(path: Path, fold: str = "", seed: int = 0) -> Columns:
 
 
 def chosen_by_test(test: Columns, validation: Columns) -> bool:
-    """Whether a fold was validated on what it tests."""
+    """Return whether the test part of a fold was also its validation part."""
     first, second = (
         set(zip(part["fold"], part["id"], strict=True)) for part in (test, validation)
     )
@@ -175,7 +175,7 @@ def require_sound(
     seeds: tuple[int, ...],
     path: Path,
 ) -> None:
-    """Refuse tables that would give wrong scores without a word.
+    """Raise an error for tables that would give wrong scores unnoticed.
 
     Raises:
         TrainingError: A row is of no planned run, probabilities do not sum to 1, a run

@@ -85,7 +85,7 @@ class CrossvalResults:
         is_without: Whether these utterances are left out of the test.
         chosen_by_test: Whether a fold was validated on what it tests, so that its
             scores flatter it.
-        validation: Those on the validation parts; None where nothing validated.
+        validation: Predictions on the validation parts; None if there are none.
         card: The whole `crossval.json`.
     """
 
@@ -175,14 +175,14 @@ class CrossvalResults:
 
     @property
     def treatment(self) -> str:
-        """How the variant's utterances count, in the words of tables; may be empty."""
+        """Table cell: are the variant's utterances included? Empty without a variant."""
         if self.variant is None:
             return ""
         return self.variant.excluded if self.is_without else self.variant.included
 
     @property
     def without_variant(self) -> CrossvalResults | None:
-        """The same without the variant's utterances; None where there are none."""
+        """Results without the variant's utterances; None if there are none."""
         if self.variant is None:
             return None
         kept = self.predictions.originals != self.variant.label
@@ -196,7 +196,7 @@ class CrossvalResults:
         No predicted class changes, only its probability.
 
         Raises:
-            CorpusError: A run validated nothing, or what it tests.
+            CorpusError: A run has no validation part, or validates on its test part.
         """
         known, tested = self.validation, self.predictions
         if known is None or self.chosen_by_test:

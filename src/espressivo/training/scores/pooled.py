@@ -102,7 +102,7 @@ class PooledPredictions:
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Reliability diagram: what the calibration error sums up, [bins]; NaN where empty.
+    """Reliability diagram, one value per confidence bin [bins]; NaN in empty bins.
 
     Attributes:
         n: Utterances whose top probability lies in the bin.
@@ -128,7 +128,7 @@ class Spread:
 
 
 def measures(scores: Scores) -> dict[str, float]:
-    """Return every number of `Scores` by name, classes as `recall_anger` and so on."""
+    """Return all numbers of `Scores` by name; classes get `recall_anger` and so on."""
     rows = {name: np.asarray([value]) for name, value in asdict(scores).items()}
     return {name: float(value[0]) for name, value in _named(rows).items()}
 
@@ -165,7 +165,7 @@ def compare_pooled(
 
 
 def _named(values: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Give each column of the metrics by class a name of its own."""
+    """Name each class column: `recall_anger` and so on."""
     named = {name: values[name] for name in SCALARS}
     for name in ("recall", "f1"):
         named |= {f"{name}_{e}": values[name][:, i] for i, e in enumerate(Emotion)}

@@ -38,7 +38,7 @@ ECE_NOTE = "ECE: expected calibration error over 15 bins, less is better."
 
 
 def main_table(results: Sequence[CrossvalResults]) -> Table:
-    """Sum every system up in one row, or two where a corpus has a scoring variant."""
+    """Return the main table: a row per system, two if there is a scoring variant."""
     names = names_of(results)
     rows = tuple(
         Row(
@@ -73,7 +73,7 @@ def main_table(results: Sequence[CrossvalResults]) -> Table:
 
 
 def interval_table(results: Sequence[CrossvalResults]) -> Table:
-    """Score all test answers of every system together, with 95 % intervals."""
+    """Return each system's pooled test scores with 95 % intervals."""
     names = names_of(results)
     measures = (*SCORES, "ece")
     rows = tuple(
@@ -131,7 +131,7 @@ def fold_table(results: CrossvalResults) -> Table:
 
 
 def class_table(results: Sequence[CrossvalResults]) -> Table:
-    """Say how well each emotion is found: recall and F1."""
+    """Return a table of recall and F1 per emotion."""
     names = names_of(results)
     rows = tuple(
         Row(
@@ -165,7 +165,7 @@ def class_table(results: Sequence[CrossvalResults]) -> Table:
 
 
 def confusion_table(results: CrossvalResults) -> Table:
-    """Say what each emotion is taken for: shares of the actual class, all folds."""
+    """Return the confusion matrix over all folds, as shares of the actual class."""
     rows = [
         Row((one.treatment, str(emotion), _n_of(one, i), *shares))
         for _, one in with_variants([results], [results.name])
@@ -204,7 +204,7 @@ def shares_of(confusion: Floats) -> Floats:
 
 
 def stem_of(results: CrossvalResults) -> str:
-    """Turn a folder's name into one that every file system takes."""
+    """Return a file name that is valid on every file system."""
     # Resolved, since a folder passed as `.` has no name before that.
     return re.sub(r"[^\w.-]+", "-", results.folder.resolve().name)
 

@@ -167,7 +167,7 @@ def _variant(published: Published) -> ScoringVariant | None:
 def _corrected(
     found: Sequence[tuple[str, CrossvalResults, Comparison]], measure: str
 ) -> list[float]:
-    """Correct the p values of one measure, with and without variants apart."""
+    """Apply Holm's correction to a measure, apart for results without a variant."""
     # Holm's method over the systems of one measure. Scores without a variant are a
     # second analysis of the same systems, which must not make the first stricter.
     corrected = [0.0] * len(found)

@@ -44,7 +44,7 @@ MEASURES = {
 
 
 def protocol_of(results: CrossvalResults) -> str:
-    """Say who was tested, and what is wrong with it."""
+    """Describe the test protocol and its flaws."""
     # `protocol` is one of four; `protocol_kind` is the recipe's own, finer word.
     kind = str(results.card.get("protocol_kind", results.protocol))
     words = _PROTOCOLS.get(kind, _PROTOCOLS.get(results.protocol, results.protocol))
@@ -55,7 +55,7 @@ def protocol_of(results: CrossvalResults) -> str:
 
 
 def folds_of(results: CrossvalResults) -> str:
-    """Say how many folds there are, and of how many.
+    """Return the number of finished and planned folds, as text.
 
     A fold counts when one of its seeds is finished.
     """
@@ -67,12 +67,12 @@ def folds_of(results: CrossvalResults) -> str:
 
 
 def design_of(results: CrossvalResults) -> str:
-    """Say how many folds of which protocol."""
+    """Return number and protocol of the folds, as text."""
     return f"{folds_of(results)}, {protocol_of(results)}"
 
 
 def names_of(results: Sequence[CrossvalResults]) -> list[str]:
-    """Name each system, by its folder too where the name is not enough."""
+    """Return a unique name per system; the folder is added to duplicates."""
     # Runs of one recipe into several folders have the same name.
     n = Counter(r.name for r in results)
     return [r.name if n[r.name] == 1 else f"{r.name} ({r.folder})" for r in results]
@@ -104,7 +104,7 @@ INTERVALS = (
 
 
 def cautions(results: Sequence[CrossvalResults], names: Sequence[str]) -> list[str]:
-    """Say what limits what the numbers mean; unreadable clips are always counted."""
+    """Return the caveats of the results, including the number of unreadable clips."""
     # A note that several systems share is printed once, with all their names.
     whom: dict[str, list[str]] = {}
     for name, one in zip(names, results, strict=True):

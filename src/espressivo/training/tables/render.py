@@ -78,7 +78,7 @@ def to_latex(table: Table) -> str:
 def to_csv(table: Table) -> str:
     """Write a table as CSV: numbers in full, a column each, no notes.
 
-    What holds for all rows stands in columns of its own. A standard deviation follows
+    Values that hold for all rows get their own columns. A standard deviation follows
     its mean as `... sd`; an interval follows its value as `... low` and `... high`.
     """
     by_column = list(zip(*(row.cells for row in table.rows), strict=True))

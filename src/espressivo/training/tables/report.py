@@ -63,13 +63,13 @@ def write_report(
 ) -> Path:
     """Write `report.html`, and each table and figure as a file, into `folder`.
 
-    Everything is made before anything is put in place, the page last; other files in
-    the folder stay. The page asks for nothing from outside, and runs nothing.
+    All files are created first, then moved into place, the page last; other files in
+    the folder stay. The page has no scripts and loads nothing.
 
     Args:
         results: One or several systems.
-        folder: Made if need be.
-        against: What each system is compared with, on the same utterances.
+        folder: Folder of the report; created if it does not exist.
+        against: System that each is compared with, on the same utterances.
         points: Points of the figure of UA against size and time; no figure if empty.
 
     Returns:

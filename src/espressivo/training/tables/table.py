@@ -1,4 +1,4 @@
-"""One table, whatever it is printed as."""
+"""A table of numbers, independent of the output format."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The cells of one row, which `strong` sets off from the others."""
+    """The cells of one row; `strong` emphasizes the row."""
 
     cells: tuple[TableCell, ...]
     strong: bool = False
@@ -41,16 +41,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Numbers, not yet text, so that every form shows the same ones.
+    """A table of numbers, independent of the output format.
 
     Attributes:
-        name: Stem of its files.
-        title: What it shows.
-        columns: Headings.
+        name: Stem of its file names.
+        title: Title.
+        columns: Columns with their headings.
         rows: Rows with one cell per column; the first cell names the row.
-        notes: What a reader must know to read it.
-        about: What holds for all rows, as (name, value): in the title of a printed
-            table, a column each in CSV.
+        notes: Notes below the table.
+        about: Values that hold for all rows, as (name, value): in the title of a
+            printed table, a column each in CSV.
     """
 
     name: str
@@ -86,18 +86,18 @@ class Table:
 
     @property
     def of_words(self) -> list[bool]:
-        """Which columns hold words, not numbers."""
+        """Whether each column holds text."""
         return [
             any(isinstance(row.cells[i], str) for row in self.rows)
             for i, _ in enumerate(self.columns)
         ]
 
     def of_rows(self, start: int, end: int) -> Table:
-        """Keep some of the rows."""
+        """Return the table with rows `start` to `end` (excluded) only."""
         return replace(self, rows=self.rows[start:end])
 
     def without_empty(self) -> Table:
-        """Leave out columns that say nothing in any row."""
+        """Return the table without the columns that are empty in all rows."""
         kept = [
             i
             for i, _ in enumerate(self.columns)
@@ -113,7 +113,7 @@ class Table:
 
 
 def turned(table: Table) -> Table:
-    """Lay rows out as columns, as text: few systems with many numbers fit a page so."""
+    """Transpose a table to text, for few systems with many numbers."""
     first, *others = table.columns
     names = [Column(texts[0]) for texts in table.texts]
     rows = [

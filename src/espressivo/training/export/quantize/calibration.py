@@ -50,8 +50,8 @@ class CalibratedActivation:
         high: Upper end, at least 0.
         mean: Mean of each channel [width]; empty where two activations are multiplied.
         quantized_mean: The same after quantization.
-        inputs: Second moments of the channels; None where no MatMul with weights sums
-            over them.
+        inputs: Second moments of the channels, for GPTQ; None if no MatMul with weights
+            reads this activation.
     """
 
     low: float

@@ -70,7 +70,11 @@ def affine_parameters(low: float, high: float) -> tuple[np.float32, np.uint8]:
 def _least_error(
     low: float, high: float, centers: _Float, counts: _Float
 ) -> tuple[float, float]:
-    """Shrink both ends together, then each alone: the error is smooth enough for it."""
+    """Return the range with the least squared error.
+
+    Both ends are scaled together, then each alone; a full grid is not needed, since
+    the error is smooth.
+    """
 
     def best(tried: list[tuple[float, float]]) -> tuple[float, float]:
         return min(tried, key=lambda ends: _squared_error(ends, centers, counts))

@@ -1,7 +1,7 @@
 """Search of the targets to quantize, within a bound on the probability change.
 
-The changes that targets make are about independent, so their squares add up. A choice
-by such sums is measured as a whole before it is accepted.
+The changes of different targets are approximately independent, so their squares add
+up. A selection by these sums is then measured as a whole.
 """
 
 from __future__ import annotations

@@ -219,7 +219,7 @@ def owners_of(
 def _moved(
     made_by: dict[str, onnx.NodeProto], value: str, source: str
 ) -> Iterator[str]:
-    """Yield the values between a source and a value, the latter included."""
+    """Yield the values from `source` (excluded) to `value` (included), backwards."""
     if value == source:
         return
     yield value
