@@ -1,4 +1,4 @@
-"""Small archives: pieces of our example, broken files, and tables to compare."""
+"""Small archives for tests: pieces of the example, and files with defects."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ BROKEN = {
     "broken/pipe.wav": "no file",
     "broken/text.mp3": "unreadable",
 }
-"""What is broken in the tree, and the kind of failure that it is."""
+"""Broken files of the tree, with the expected kind of failure."""
 
 KINDS = {id_: kind for id_, kind in BROKEN.items() if kind is not None}
 
 
 def build_notes(root: Path, note: Signal, n: int = 14) -> Path:
-    """Write n pieces of a note, silence, and files that are broken in several ways."""
+    """Write n pieces of a note, a silent recording, and files with several defects."""
     (root / "days" / "monday").mkdir(parents=True)
     rng = np.random.default_rng(7)
     for i in range(n):
@@ -68,7 +68,7 @@ def _break(folder: Path) -> None:
 
 
 def contents(archive: Path) -> dict[str, bytes]:
-    """Return everything in an archive, by name, but for what begins with a dot."""
+    """Return the content of every file of an archive by name, without hidden files."""
     return {
         path.relative_to(archive).as_posix(): path.read_bytes()
         for path in sorted(archive.rglob("*"))
@@ -77,7 +77,7 @@ def contents(archive: Path) -> dict[str, bytes]:
 
 
 def rows(archive: Path, table: str) -> list[dict]:
-    """Return a table's rows, as whoever reads the folder gets them."""
+    """Return the rows of a table, read as one folder like users read it."""
     from pyarrow import parquet
 
     return parquet.read_table(archive / table).to_pylist()
@@ -89,7 +89,7 @@ def command(*args: object) -> list[str]:
 
 
 def run(*args: object, limit_kib: int | None = None) -> subprocess.CompletedProcess:
-    """Run `espressivo archive`, where asked with files no longer than that."""
+    """Run `espressivo archive`, optionally with a limit on the size of files."""
     argv = command(*args)
     if limit_kib is not None:
         argv = ["bash", "-c", f'ulimit -f {limit_kib}; exec "$@"', "bash", *argv]

@@ -1,4 +1,4 @@
-"""Real recordings for the tests: shared corpora where they are, our example always."""
+"""Fixtures with real recordings: the example, and the shared corpora where present."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from espressivo.analyzer import Analyzer
     from espressivo.types import Signal
 
-# The first example may pay for slow imports, and machines differ.
+# The first example of hypothesis includes slow imports, and machines differ in speed.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
@@ -27,7 +27,7 @@ NOTE = ROOT / "examples" / "voice-note.m4a"
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of corpora, noise and weights, which are not ours to ship."""
+    """Folder of corpora, noise and weights, which may not be redistributed."""
     folder = Path(os.environ.get("ESPRESSIVO_DATA", ROOT.parent / "shared"))
     if not (folder / "corpora").is_dir():
         pytest.skip(f"needs {folder} (corpora, noise and weights), which is absent")
@@ -36,13 +36,13 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def analyzer() -> Analyzer:
-    """The bundled model."""
+    """Analyzer with the bundled model."""
     return espressivo.load_model()
 
 
 @pytest.fixture(scope="session")
 def note() -> Signal:
-    """24 s of speech with pauses; read-only, for all tests."""
+    """24 s of speech with pauses [samples], read-only, since all tests share it."""
     signal = load_audio(NOTE)
     signal.flags.writeable = False
     return signal
@@ -50,7 +50,7 @@ def note() -> Signal:
 
 @pytest.fixture(scope="session")
 def read_speech(shared) -> Signal:
-    """60 s of LibriSpeech by ten speakers, half a second between them."""
+    """60 s of LibriSpeech by ten speakers, with pauses of 0.5 s [samples]."""
     pause = np.zeros(8000, np.float32)
     files = sorted((shared / "speech").glob("*.flac"))[:10]
     pieces = [p for f in files for p in (load_audio(f), pause)]

@@ -1,4 +1,4 @@
-"""Write recordings with FFmpeg's encoders, good ones and bad ones."""
+"""Recordings for tests, written with FFmpeg's encoders."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def encode(
 
 
 def encode_picture(path: Path) -> Path:
-    """Write a film without sound."""
+    """Write a video without an audio stream."""
     with av.open(str(path), "w") as container:
         _mux_picture(container, _add_picture(container))
     return path

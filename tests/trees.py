@@ -1,19 +1,19 @@
-"""Build the folders of corpora that nobody may pass on, with synthetic voices.
+"""Synthetic folders of the corpora that may not be redistributed.
 
 Layout, names and label sheets are those of the real releases. Each corpus comes in two
-sizes: as large as published, where recordings are empty, or links to one file, or not
-there at all; and as a small one with a voice of its own in every file, for training.
+sizes: as large as published, with recordings that are empty, links to one file, or
+missing; and a small one for training, with a different synthetic voice in every file.
 
     build_iemocap(root)             all 5,531 labels and some others, no recordings
     build_iemocap(root, clip=wav)   the same, every recording a link to `wav`
-    build_iemocap(root, n=2)        2 turns of each talker and emotion, that sound
+    build_iemocap(root, n=2)        2 turns of each talker and emotion, with audio
     build_crema_d(root)             all 7,442 names, empty files
     build_crema_d(root, n=2, n_actors=3)
     build_savee(root)               all 480 names, empty files
     build_savee(root, n=2)
     build_ravdess(root, actors=range(1, 7), n=2)
 
-All return the folder that the reader takes, and build the same tree every time.
+All of them return the folder that the reader takes, and are deterministic.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one talker of IEMOCAP says at a time."""
+    """One utterance of a talker of IEMOCAP."""
 
     name: str
     dialogue: str
@@ -78,14 +78,14 @@ class Turn:
 def build_iemocap(
     root: Path, n: int | None = None, *, clip: Path | None = None
 ) -> Path:
-    """Build `IEMOCAP_full_release`; in half of the turns the other wears the markers.
+    """Build `IEMOCAP_full_release`; in half of the turns the listener wears the markers.
 
     Args:
-        root: Where to put it.
-        n: Turns of each talker and emotion, with a voice each, and two others of each
-            talker; None for the published number of each session and label, of each
-            talker, and of each style, all three at once.
-        clip: With n None, what every recording links to; None leaves them out.
+        root: Parent of the folder.
+        n: Turns per talker and emotion, each with a voice, besides two turns per talker
+            with other labels. None gives the published numbers per session and label,
+            per talker, and per style.
+        clip: Target of all links if n is None; None leaves the recordings out.
     """
     folder = root / "IEMOCAP_full_release"
     turns = _all_turns() if n is None else _few_turns(n)
@@ -141,7 +141,7 @@ def _few_turns(n: int) -> list[Turn]:
 def _named(
     cells: Iterable[tuple[int, str, str, str]], rng: random.Random
 ) -> Iterator[Turn]:
-    """Put turns into dialogues of their style, and number them there by talker."""
+    """Assign turns to dialogues of their style, and number them by talker."""
     n_of: Counter[str] = Counter()
     for session, talker, label, style in cells:
         part = rng.randint(1, 3)
@@ -155,7 +155,7 @@ def _named(
 def _write_sheets(folder: Path, dialogue: str, turns: list[Turn]) -> None:
     labels = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]", ""]
     texts = []
-    # The same script was played in every session.
+    # The same scripts were performed in every session.
     source = dialogue[7:] if "script" in dialogue else dialogue
     for i, turn in enumerate(turns):
         start, end = 6.2901 + 4 * i, 8.2357 + 4 * i
@@ -175,7 +175,7 @@ def _write_sheets(folder: Path, dialogue: str, turns: list[Turn]) -> None:
         texts += [f"{turn.name} [{start:08.4f}-{end:08.4f}]: {said}"]
     _write(folder / f"EmoEvaluation/{dialogue}.txt", "\n".join(labels) + "\n")
     _write(folder / f"transcriptions/{dialogue}.txt", "\n".join([*texts, "M: Yeah."]))
-    # What a reader has to pass over.
+    # Files that a reader must ignore.
     _write(folder / f"EmoEvaluation/._{dialogue}.txt", "\0\5\26\7\0\2[x]")
     one = "".join(f"{turn.name} :Anger; ()\n" for turn in turns)
     _write(folder / f"EmoEvaluation/Categorical/{dialogue}_e2_cat.txt", one)
@@ -200,11 +200,11 @@ def build_crema_d(
     """Build `CREMA-D` with its demographics and votes.
 
     Args:
-        root: Where to put it.
-        n: Clips of each actor and emotion, with a voice each; None for all that were
-            published, of which which few are missing is ours.
-        n_actors: How many of the 91, from 1001 on.
-        clip: With n None, what every recording links to; None leaves them empty.
+        root: Parent of the folder.
+        n: Clips per actor and emotion, each with a voice. None gives the published
+            number; which clips of the grid are missing is our choice.
+        n_actors: Number of actors of the 91, from 1001 on.
+        clip: Target of all links if n is None; None leaves the recordings empty.
     """
     folder = root / "CREMA-D"
     actors = [str(1001 + i) for i in range(n_actors)]
@@ -230,17 +230,18 @@ def build_crema_d(
 
 
 def _crema_d_names(actor: str, n: int | None) -> Iterator[str]:
-    """Yield the names of an actor: one sentence at three levels, eleven at none."""
+    """Yield the names of an actor: one sentence at three levels, eleven without level."""
     for label in CREMA_D_LABELS:
         takes = [f"{s}_{label}_XX" for s in CREMA_D_SENTENCES]
         if label != "NEU":
             takes[:1] = [f"IEO_{label}_{level}" for level in ("LO", "MD", "HI")]
-        # 1,271 of each emotion and 1,087 neutral ones is 3 and 5 fewer than a grid.
+        # The published 1,271 clips per emotion and 1,087 neutral ones are 3 and 5 fewer
+        # than the full grid.
         if n is None and int(actor) < 1001 + (5 if label == "NEU" else 3):
             takes.pop()
         for take in takes[:n]:
             name = f"{actor}_{take}"
-            # Published without its last letter.
+            # This name was published without its last letter.
             yield name[:-1] if name == "1040_ITH_SAD_XX" else name
 
 
@@ -250,13 +251,13 @@ SAVEE_LETTERS = ("a", "d", "f", "h", "n", "sa", "su")
 def build_savee(
     root: Path, n: int | None = None, *, flat: bool = True, clip: Path | None = None
 ) -> Path:
-    """Build `SAVEE`: n of each man and emotion with a voice each, or all 480, empty.
+    """Build `SAVEE`: n clips per speaker and emotion with a voice, or all 480, empty.
 
     Args:
-        root: Where to put it.
-        n: None for all.
-        flat: `DC_a01.wav` in one folder, else `AudioData/DC/a01.wav`.
-        clip: With n None, what every recording links to; None leaves them empty.
+        root: Parent of the folder.
+        n: Clips per speaker and emotion, each with a voice; None for all, without audio.
+        flat: Whether names are `DC_a01.wav` in one folder, or `AudioData/DC/a01.wav`.
+        clip: Target of all links if n is None; None leaves the recordings empty.
     """
     folder = root / "SAVEE"
     for speaker, letter in product(("DC", "JE", "JK", "KL"), SAVEE_LETTERS):
@@ -274,7 +275,7 @@ def build_savee(
 def build_ravdess(
     root: Path, actors: Iterable[int] = range(1, 25), n: int | None = None
 ) -> Path:
-    """Build `RAVDESS` of some actors: n clips of each of eight emotions, or all."""
+    """Build `RAVDESS` of some actors: n clips of each of eight emotions, None for all."""
     folder = root / "RAVDESS"
     for actor in actors:
         for emotion in range(1, 9):
@@ -291,7 +292,7 @@ def build_ravdess(
 
 
 def _emotion(label: str) -> str:
-    """Say which of the four a corpus's label means, as the study does."""
+    """Return which of the four emotions a corpus's label means, as in the study."""
     meant = {
         "anger": ("ang", "ANG", "a", "05"),
         "happiness": ("hap", "exc", "HAP", "h", "03"),

@@ -1,4 +1,4 @@
-"""Synthetic voices, an emotion in each: quick to make, easy to tell apart."""
+"""Synthetic voices with an emotion: quick to generate and easy to classify."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RATE = 16_000  # Hz
 
-# emotion -> pitch (Hz), loudness, syllables a second, share of overtones, noise
+# emotion -> pitch (Hz), loudness, syllables per second, share of overtones, noise
 _VOICES = {
     "anger": (300.0, 0.50, 6.0, 0.8, 0.050),
     "happiness": (240.0, 0.35, 4.5, 0.5, 0.010),
@@ -25,7 +25,16 @@ _VOICES = {
 
 
 def voice(emotion: str, name: str, pitch: float = 1.0) -> Signal:
-    """Make 0.6 to 1.2 s that can be told from other emotions, and from other names."""
+    """Return 0.6 to 1.2 s of a voice that differs by emotion and by name.
+
+    Args:
+        emotion: Emotion, which determines pitch, loudness and rate.
+        name: Name, which seeds duration, detuning and noise.
+        pitch: Factor of the speaker's pitch.
+
+    Returns:
+        Mono float32 [samples] at 16 kHz.
+    """
     hz, loudness, rate, overtones, noise = _VOICES.get(emotion, _VOICES["neutral"])
     rng = np.random.default_rng(crc32(name.encode()))
     seconds, detune, phase = rng.uniform((0.6, 0.94, 0), (1.2, 1.06, 6))
@@ -40,7 +49,7 @@ def voice(emotion: str, name: str, pitch: float = 1.0) -> Signal:
 
 
 def write_wav(path: Path, signal: Signal) -> Path:
-    """Write 16 bit mono at 16 kHz."""
+    """Write a WAV of 16 bit, mono, 16 kHz; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, RATE, 0, "NONE", ""))

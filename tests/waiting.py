@@ -1,4 +1,4 @@
-"""Waiting for what must come, however slow the machine."""
+"""Wait for a condition with a timeout that is long enough for slow machines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PATIENCE_S = 60
 
 
 def until(condition):
-    """Wait for what must come."""
+    """Wait until `condition()` is true; fail after `PATIENCE_S` seconds."""
     give_up = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < give_up

@@ -97,14 +97,14 @@ def leave_one_out_profiles(
     """Return the profile that each clip of a speaker is scored with.
 
     Args:
-    order: Indices of clips in the order in which they enter the history.
-    features: Features [N, F] of all clips.
-    n: Clips in the history; None for all there are.
-    transductive: Whether the history holds the scored clip itself.
+        order: Indices of clips in the order in which they enter the history.
+        features: Features [N, F] of all clips.
+        n: Number of clips in the history; None for all.
+        transductive: Whether the history contains the scored clip itself.
 
     Returns:
-    Counts [N, 1] of clips in the histories, below `n` where there are fewer, and
-    their mean features [N, F].
+        Counts [N, 1] of clips in the histories, which are below `n` where a speaker has
+        fewer, and their mean features [N, F].
     """
     n_clips = len(features)
     size = len(order) if n is None else n

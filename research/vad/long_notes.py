@@ -124,13 +124,13 @@ def draw_clips(
     suffice, and at least one note if they hold `LEAST_SPEECH_S` of speech.
 
     Args:
-    utterances: Utterances to draw from.
-    n_notes: Notes per label over all speakers, rounded up to equal shares.
-    speech_s: Seconds of speech up to which a note is filled.
-    seed: Seed that draws the clips.
+        utterances: Utterances to draw from.
+        n_notes: Notes per label over all speakers, rounded up to equal shares.
+        speech_s: Seconds of speech up to which a note is filled.
+        seed: Seed that draws the clips.
 
     Raises:
-    CorpusError: A clip cannot be read, or is too long for a note.
+        CorpusError: A clip cannot be read, or is too long for a note.
     """
     cells: dict[tuple[str, str], list[Utterance]] = defaultdict(list)
     for utterance in utterances:
@@ -187,16 +187,16 @@ def _trimmed(path: Path) -> Signal:
 def build_note(
     spoken: NoteClips, gaps: Gaps, noises: Sequence[Noise], seed: int = 0
 ) -> LongNote:
-    """Insert gaps before, between and after the clips, in sum as long as the speech.
+    """Insert gaps before, between and after the clips, in total as long as the speech.
 
     The lengths of the gaps and the noise recording are the same for every kind of gaps,
     so that comparisons between kinds are paired.
 
     Args:
-    spoken: The clips.
-    gaps: The kind of gaps.
-    noises: Recordings, one of which is drawn for the note.
-    seed: Seed that draws lengths and noise.
+        spoken: The clips.
+        gaps: The kind of gaps.
+        noises: Recordings, one of which is drawn for the note.
+        seed: Seed that draws lengths and noise.
     """
     rng = np.random.default_rng([seed, *spoken.id.encode()])
     lengths = [len(signal) for signal in spoken.signals]

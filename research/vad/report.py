@@ -45,12 +45,12 @@ class GapSummary:
     """Notes and speech detection for one kind of gaps.
 
     Attributes:
-    gaps: The kind of gaps.
-    n_notes: Notes that were scored.
-    n_without_speech: Notes without detected speech, which are not scored.
-    seconds: Shortest, median and longest note.
-    speech_found: Share of the speech that was detected, mean over notes.
-    gaps_taken: Share of the gaps that was detected as speech; None without gaps.
+        gaps: The kind of gaps.
+        n_notes: Number of notes that were scored.
+        n_without_speech: Number of notes without detected speech, which are not scored.
+        seconds: Length of the shortest, the median and the longest note.
+        speech_found: Share of the speech that was detected, mean over notes.
+        gaps_taken: Share of the gaps that was detected as speech; None without gaps.
     """
 
     gaps: str

@@ -73,8 +73,8 @@ class NotePredictions:
     """Predictions for one note under every windowing strategy.
 
     Attributes:
-    strategies: Predictions by strategy; `vad` holds no window where no speech was
-        detected.
+        strategies: Predictions by strategy; `vad` holds no window where no speech was
+            detected.
     speech_found: Share of the speech that was detected, 0 to 1.
     gaps_taken: Share of the gaps that was detected as speech; NaN without gaps.
     """

@@ -1,4 +1,4 @@
-"""A real server on a free port, and real clients of it."""
+"""A real API server on a free port, and clients that send real requests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 
 @contextmanager
 def running(analyzer, host="127.0.0.1", prepare=None, **options):
-    """Serve in a thread, and stop in the end as a signal would."""
+    """Serve in a thread and yield the URL; stop at exit like on SIGTERM."""
     server = ApiServer(analyzer, host, 0, **options)
     if prepare is not None:
         prepare(server)
@@ -76,7 +76,7 @@ def analyze(url, body, target="/v1/analyze", **headers):
 
 
 def form(*files, boundary="a-boundary"):
-    """Return a form's body and its type."""
+    """Return the body of a multipart form and its content type."""
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="file{i}"; '
         f'filename="{name}"\r\n\r\n'.encode()
@@ -89,19 +89,19 @@ def form(*files, boundary="a-boundary"):
 
 
 def stream_of(url, query="", **options):
-    """Open a stream."""
+    """Open a WebSocket to `/v1/stream`."""
     target = f"{url.replace('http', 'ws', 1)}v1/stream{query}"
     return connect(target, compression=None, open_timeout=PATIENCE_S, **options)
 
 
 def end(stream):
-    """Say that there is no more; return all that still comes."""
+    """Send the end of the stream; return all messages that follow."""
     stream.send('{"type": "end"}')
     return rest_of(stream)
 
 
 def rest_of(stream):
-    """Return what comes until the server closes, with whatever code."""
+    """Return all messages until the server closes, with any close code."""
     messages = []
     with suppress(ConnectionClosed):
         while True:
@@ -110,7 +110,7 @@ def rest_of(stream):
 
 
 def send_until_closed(stream, pcm):
-    """Send it again and again, and read nothing."""
+    """Send audio repeatedly without reading, until the server closes."""
     with suppress(ConnectionClosed):
         while True:
             send_all(stream, pcm)
@@ -126,14 +126,14 @@ def pcm_of(signal):
 
 
 def metric(url, name, **headers):
-    """Return a metric's value; 0 where it does not stand."""
+    """Return the value of a metric; 0 if it is not listed."""
     text = ask(url, "/metrics", **headers).body.decode()
     found = re.search(rf"^{re.escape(name)} (.+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
 def silence(minutes):
-    """Return a long recording: 8 kHz, 8 bit."""
+    """Return a silent WAV of 8 kHz and 8 bit as bytes."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setparams((1, 1, 8000, 0, "NONE", None))
@@ -143,7 +143,7 @@ def silence(minutes):
 
 @contextmanager
 def half_an_upload(url, content, n_held=1000):
-    """Begin to send a recording; yield a function that sends the rest."""
+    """Send a recording except for its last bytes; yield a function that sends these."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), PATIENCE_S) as client:
         head = (
@@ -161,7 +161,7 @@ def half_an_upload(url, content, n_held=1000):
 
 
 def answer_of(client):
-    """Read one answer to its end."""
+    """Read one response to its end."""
     answer = read_to_end(client)
     head, _, body = answer.partition(b"\r\n\r\n")
     return Answer(int(head.split()[1]), {}, body)

@@ -67,7 +67,7 @@ def convolution(channels, kernel, *, groups=1, size=(-1,), **attributes):
 
 
 def product(rows, inner, columns):
-    """A product of `rows` frames with a weight, and a bias."""
+    """Return a graph of a matmul of `rows` frames with a weight, plus a bias."""
     first, constants = shaped(1, rows, inner)
     return graph(
         [
@@ -80,7 +80,7 @@ def product(rows, inner, columns):
 
 
 def dynamic(model, folder):
-    """The model with onnxruntime's dynamic quantization."""
+    """Return the model after onnxruntime's dynamic quantization, as bytes."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     onnx.save(model, folder / "fp32.onnx")
@@ -91,7 +91,7 @@ def dynamic(model, folder):
 
 
 def static(model, folder):
-    """The model with onnxruntime's static quantization, u8 and s8."""
+    """Return the model after static quantization (u8 activations, s8 weights)."""
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     onnx.save(model, folder / "fp32.onnx")
@@ -108,7 +108,7 @@ def static(model, folder):
 
 
 class OneWindow:
-    """What calibrates: one window of noise."""
+    """Calibration data: one window of noise."""
 
     def __init__(self):
         self.left = [{"samples": random(1, round(SECONDS * 16_000)).astype("f4")}]

@@ -1,4 +1,4 @@
-"""A corpus of tones and a small network to train, for tests of the engine."""
+"""A corpus of tones and a small network, for tests of training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HZ = {"anger": 900, "happiness": 600, "neutral": 300, "sadness": 150}
 
 
 def write_clip(path: Path, hz: float, seed: int) -> None:
-    """Write a tone in noise of 0.5 to 0.8 s."""
+    """Write a tone with noise, 0.5 to 0.8 s long."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(rng.uniform(0.5, 0.8) * 16_000)) / 16_000
     signal = 0.3 * np.sin(2 * np.pi * hz * time) + 0.02 * rng.standard_normal(len(time))
@@ -43,7 +43,7 @@ def write_clip(path: Path, hz: float, seed: int) -> None:
 
 
 def small_corpus(folder: Path, n_speakers: int = 3) -> list[Utterance]:
-    """Write four clips of each speaker, one an emotion; the last speaker apart."""
+    """Write four clips per speaker, one per emotion; the last speaker is a 2nd corpus."""
     found = []
     for n, emotion in enumerate(list(Emotion) * n_speakers):
         path = folder / f"{n}.wav"
@@ -57,7 +57,7 @@ def small_corpus(folder: Path, n_speakers: int = 3) -> list[Utterance]:
 
 
 def small_config() -> ExperimentConfig:
-    """Return one block of an encoder with random weights, trained for three epochs."""
+    """Return a configuration: one encoder block, random weights, three epochs."""
     return ExperimentConfig(
         name="small",
         corpora={},
@@ -84,10 +84,9 @@ def predict(
     longest_s: float = 8.0,
     batch_size: int = 32,
 ) -> NDArray[np.float32]:
-    """Return logits [N, 4] of `signals`, in their order, in float32.
+    """Return float32 logits [N, 4] of `signals`, in their order.
 
-    What lies beyond `longest_s` is not heard. The network stands in evaluation mode
-    after.
+    Signals are cut to `longest_s` seconds. The network is left in evaluation mode.
     """
     network.eval()
     device = network.classify.weight.device

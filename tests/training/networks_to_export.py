@@ -1,4 +1,4 @@
-"""Small networks of every kind, away from what every network starts with."""
+"""Small networks of every kind, with parameters that differ from initial values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SMALL = {
 
 
 def make_network(kind: str, seed: int = 0, **choices: Any) -> EmotionNetwork:
-    """Return a network with no weight, statistic or bias where it starts."""
+    """Return a network without a weight, statistic or bias at its initial value."""
     torch.manual_seed(seed)
     settings = {**kind_settings(kind), **_SMALL} if kind in ENCODERS else None
     network = build_network(NetworkConfig(kind=kind, **choices), settings)
@@ -39,7 +39,7 @@ def make_network(kind: str, seed: int = 0, **choices: Any) -> EmotionNetwork:
 
 
 def shake(network: EmotionNetwork) -> EmotionNetwork:
-    """Move all that training moves, so that a part left out shows."""
+    """Change all trained values, so that a part that the export omits shows."""
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim == 1:  # biases, norms and averages' weights
@@ -51,7 +51,7 @@ def shake(network: EmotionNetwork) -> EmotionNetwork:
             if isinstance(module, nn.BatchNorm2d):
                 module.running_mean.normal_(0.0, 0.1)
                 module.running_var.uniform_(0.5, 2.0)
-        # Answers of all degrees, so that whatever changes shows in them.
+        # Scaled so that probabilities are neither uniform nor saturated.
         network.classify.weight.normal_(std=network.classify.in_features**-0.5)
     return network.eval()
 

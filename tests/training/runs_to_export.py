@@ -1,4 +1,4 @@
-"""A small network, and a run folder of it, for tests of the export."""
+"""A small network and its run folder, for tests of the export."""
 
 import json
 
@@ -18,7 +18,7 @@ def make_network(**settings):
     config = NetworkConfig(**({"n_layers": 1, "head": "statistics"} | settings))
     network = build_network(config)
     with torch.no_grad():
-        # Away from what every network starts with, so that a part left out shows.
+        # Parameters differ from their initial values, so that an omitted part shows.
         network.average.scores.normal_()
         network.standardize.mean.normal_()
         network.standardize.scale.uniform_(0.5, 2.0)
@@ -33,7 +33,7 @@ def by_torch(network, samples):
 
 
 def write_corpus(folder, note):
-    """Write 16 clips of two speakers; return the manifest."""
+    """Write 16 clips of two speakers; return the path of their manifest."""
     lines = ["path,emotion,speaker"]
     for n in range(16):
         start = 10_000 + 20_000 * n
@@ -44,7 +44,7 @@ def write_corpus(folder, note):
 
 
 def write_run(folder, network, corpus):
-    """Write the run folder of a network from `make_network`, as training leaves it."""
+    """Write the run folder of a network from `make_network`, as training writes it."""
     config = ExperimentConfig(
         name="small",
         corpora={"manifest": corpus},

@@ -21,7 +21,7 @@ PER_SPEAKER = 16
 
 
 def predictions(seed, n=200, n_speakers=8, skill=1.0):
-    """Labels, probabilities and speakers of a made-up corpus."""
+    """Return labels, probabilities and speakers of a synthetic corpus."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 4, n)
     speakers = [f"s{i}" for i in rng.integers(0, n_speakers, n)]
@@ -39,7 +39,7 @@ def crossval_rows(
     random: bool = False,
     prediction_seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Rows of test and validation; some speakers are harder to classify."""
+    """Return rows of test and validation parts; speakers differ in difficulty."""
     rng = np.random.default_rng(prediction_seed)
     ease = rng.normal(0, 0.7, N_SPEAKERS)
     n = N_SPEAKERS * PER_SPEAKER
@@ -84,7 +84,7 @@ def write_crossval(
     curves: bool = False,
     **card: Any,
 ) -> Path:
-    """Write a result folder; `card` replaces what `crossval.json` says."""
+    """Write a result folder; `card` replaces fields of `crossval.json`."""
     rows = crossval_rows() if rows is None else rows
     folder.mkdir(parents=True)
     whole = {

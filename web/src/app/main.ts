@@ -72,7 +72,7 @@ async function open(file: File): Promise<void> {
 /** Update the profile; if that fails, the report is shown nevertheless. */
 async function learned(report: Report): Promise<boolean> {
   try {
-    return await voice.learn(report);
+    return await voice.learnFrom(report);
   } catch (error) {
     alarmOf(error);
     return false;

@@ -57,7 +57,7 @@ export class VoicePanel {
   }
 
   /** Update the selected profile, if that is enabled and the voice fits. */
-  async learn(report: Report): Promise<boolean> {
+  async learnFrom(report: Report): Promise<boolean> {
     const speaker = report.profile?.speaker;
     if (!speaker || !this.learn.checked || report.fits === false) return false;
     if (!report.speakerStatistics?.nWindows) return false;

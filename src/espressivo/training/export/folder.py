@@ -149,7 +149,10 @@ def _write_graph(model: onnx.ModelProto, path: Path) -> str:
 
 
 def _whose(result: dict[str, Any], digest: str) -> str:
-    """Say if results are of these very weights; shipped ones may have more data."""
+    """Say whether results are of exactly these weights.
+
+    Shipped weights may be trained on more data than the evaluated ones.
+    """
     found = result.get("model_sha256")
     if found == digest:
         return "these weights"

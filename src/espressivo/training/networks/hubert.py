@@ -257,7 +257,7 @@ def layers(network: HubertNetwork) -> dict[str, nn.Module]:
 
 
 def _settings(config: NetworkConfig, settings: Mapping[str, Any] | None) -> Settings:
-    """Return encoder settings: the given, those beside the weights, or the published."""
+    """Return encoder settings: the given, those of the weights, or the published."""
     # Given settings come first: the weights may be gone when a run is exported.
     if settings is not None:
         return check_settings(settings, config.kind, "encoder settings")

@@ -72,7 +72,7 @@ class EmotionNetwork(nn.Module, ABC):
     """
 
     encoder_settings: Mapping[str, Any]
-    """Architecture of the encoder as stored with its weights, JSON; else empty."""
+    """Architecture of the encoder, as JSON values; empty if the kind determines it."""
 
     def __init__(self, config: NetworkConfig, width: int) -> None:
         super().__init__()
@@ -122,14 +122,14 @@ class EmotionNetwork(nn.Module, ABC):
 
     @abstractmethod
     def front_state(self) -> Mapping[str, Tensor]:
-        """Return the weights of `front`, which the cache key depends on; may be empty."""
+        """Return the weights of `front`, a part of the cache key; empty without any."""
 
     @abstractmethod
     def blocks(self) -> list[list[nn.Parameter]]:
         """Return the trained parameters of the encoder by block, the lowest first."""
 
     def fit(self, batches: Iterable[Frames]) -> None:
-        """Set statistics of the training recordings before training; here there are none."""
+        """Set statistics of the training recordings before training; here none."""
 
 
 def count_parameters(network: EmotionNetwork) -> tuple[int, int]:

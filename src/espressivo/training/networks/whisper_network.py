@@ -100,7 +100,7 @@ class WhisperNetwork(EmotionNetwork):
         return [layer for layer in trained if layer]
 
     def fit(self, batches: Iterable[Frames]) -> None:
-        """Set the standardization from embeddings of the untrained encoder."""
+        """Set the standardization from embeddings of the encoder before fine-tuning."""
         rows = [self.pooled(frames).float() for frames in batches]
         self.standardize.fit(torch.cat(rows))
 

@@ -1,4 +1,4 @@
-"""Published comparison: tables of published numbers and ours, side by side."""
+"""Tables that compare published numbers with the measured ones."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _VARIANT_NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class PublishedComparison:
-    """A result, and the published numbers of the same experiment.
+    """A measured result, and the published numbers of the same experiment.
 
     Attributes:
-        title: What was tested, in words.
-        published: The published numbers, if there are any.
-        results: The results measured here.
+        title: Description of what was tested.
+        published: Published numbers; None if there are none.
+        results: Results that were measured here.
     """
 
     title: str
@@ -60,7 +60,7 @@ def comparison_tables(
     Args:
         name: Stem of the tables' files.
         title: Title of all tables.
-        pairs: The experiments; the notes of each table are about all of them.
+        pairs: Experiments; each table has the notes of all of them.
     """
     ways = [
         (pair, one)
@@ -96,7 +96,7 @@ def comparison_tables(
 
 
 def table_two_comparison(plain: Mapping[str, Any]) -> Table:
-    """Return Table II as a table, given what `TableTwo.to_dict` returned."""
+    """Return the study's Table II, given the result of `TableTwo.to_dict`."""
     names = {"iemocap": "IEMOCAP", "crema-d": "CREMA-D"}
     heads = [head for name in names.values() for head in (name, f"{name}, study")]
     rows = []
@@ -123,7 +123,7 @@ def difference_table(
     """Compare two results on the utterances that both predicted.
 
     Raises:
-        CorpusError: They have no utterance in common.
+        CorpusError: The two have no utterance in common.
     """
     found = pair.results.compare(base.results)
     rows = []
@@ -151,7 +151,7 @@ def difference_table(
 
 
 def confusion_comparison(pair: PublishedComparison) -> Table:
-    """Compare the study's Fig. 1 with ours: shares of the actual class."""
+    """Compare the study's confusion matrix (Fig. 1) with ours, as shares by row."""
     # The printed matrix counts calm as neutral, so it stands beside both of ours.
     rows = [(f"study, {_VARIANT.title}", STUDY_CONFUSION)]
     rows += [

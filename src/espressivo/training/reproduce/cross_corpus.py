@@ -54,19 +54,21 @@ def evaluate_cross_corpus(
     Args:
         trained: Result folder with the finished runs.
         fold: The fold of `trained` whose runs are evaluated.
-        source: The other corpus. It is only tested; it chooses nothing.
-        folder: Result folder to write, of the protocol `corpus`.
+        source: The other corpus, which is only tested.
+        folder: Result folder to write; its protocol is `corpus`.
         cache: Folder that keeps signals and the output of frozen layers.
-        skip_unreadable: Go on without recordings that cannot be read, and count them.
-        cautions: Sentences for every table of the result.
+        skip_unreadable: Whether recordings that cannot be read are left out and
+            counted instead of raising an error.
+        cautions: Sentences that are printed below every table of the result.
         on_loaded: Called after every recording.
 
     Returns:
-        Whether anything was predicted; False if the same weights had done so before.
+        Whether utterances were predicted; False if `folder` already has the predictions
+        of these weights.
 
     Raises:
-        CorpusError: A recording cannot be read, and none may be skipped.
-        TrainingError: No run is finished, or the corpus trained them.
+        CorpusError: A recording cannot be read, and `skip_unreadable` is False.
+        TrainingError: No run is finished, or the models were trained on the corpus.
     """
     # A corpus that trained or chose the epoch is no test of strangers.
     if source.name in {u.corpus for u in (*fold.train, *fold.validation)}:

@@ -1,6 +1,6 @@
-"""Estimated cost of a study: time from a few measured steps, disk from shapes.
+"""Cost estimate of a study: time from a few measured steps, disk from shapes.
 
-Nothing is written or fetched: weights are random, and clips are noise.
+Nothing is written or downloaded: weights are random, and clips are noise.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from espressivo.training.reproduce.studies import Stage
 
 ASSUMED_S = 3.58
-"""Median of IEMOCAP's recordings, for those whose length cannot be read."""
+"""Median duration of IEMOCAP's recordings, assumed where headers give none."""
 _ENOUGH_S = 3.0  # of measured steps
 _MOST_STEPS = 4
 
@@ -44,11 +44,11 @@ class NetworkCosts:
     """Measured cost of a network on this machine.
 
     Attributes:
-        front_s: Seconds per clip in the frozen layers.
-        vary_s: Seconds per clip in augmentation and frozen layers.
-        step_s: Seconds per training step, without the frozen layers.
-        head_s: Seconds per clip in the other layers, for prediction.
-        front_bytes: Size of the cached output of the frozen layers, per clip.
+        front_s: Seconds per clip in the front (frozen layers, or a spectrogram).
+        vary_s: Seconds per clip for augmentation and front.
+        step_s: Seconds per training step, without the front.
+        head_s: Seconds per clip in the layers after the front, for prediction.
+        front_bytes: Size of the cached output of a frozen front, per clip.
         state_bytes: Size of all weights.
         moment_bytes: Size of the optimizer's state.
     """
@@ -77,7 +77,7 @@ class CostEstimate:
         seconds: Time of all runs, one after the other, with all epochs.
         kept_bytes: Size of the weights and probabilities that remain.
         passing_bytes: Size of the checkpoint that exists during a run.
-        front_bytes: Size of the cached output of the frozen layers; 0 without a cache.
+        front_bytes: Size of the cached output of a frozen front; 0 without a cache.
     """
 
     name: str
@@ -131,18 +131,19 @@ def estimate_cross_corpus(
 
 
 def is_kept(config: ExperimentConfig) -> bool:
-    """Whether the output of the front recurs between epochs, so that it is cached."""
+    """Whether the front's output is the same in every epoch, and therefore cached."""
     changes = config.augmentation.varies or config.signal.crop_s > 0
     # New augmentations in every epoch would make every cached output useless.
     return not changes or config.augmentation.variants > 0
 
 
 def measure(config: ExperimentConfig, clip_s: float) -> NetworkCosts:
-    """Measure training and prediction of a batch of noise.
+    """Measure time and size of training and prediction on a batch of noise.
 
     Args:
         config: The experiment.
-        clip_s: Length of the clips, unless the network pads them to one length.
+        clip_s: Length of the clips in seconds, unless the network pads them to a fixed
+            length.
     """
     torch.set_num_threads(config.threads)
     weights = config.network.weights

@@ -1,4 +1,4 @@
-"""The cross-validations of each published study, with their published numbers."""
+"""Cross-validations that reproduce each published study, with published numbers."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from espressivo.training.reproduce.study_corpora import StudyCorpus
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-"""Holds `paper.toml`, `pepino.toml` and `light-sernet.toml`."""
+"""Folder of `paper.toml`, `pepino.toml` and `light-sernet.toml`."""
 
-# What a stage sets itself; another value makes another experiment.
+# Settings that a stage sets itself; other values would make another experiment.
 _SET_HERE = ("protocol", "corpora", "name", "seed")
-# What numbers do not depend on, up to the last digits.
+# Settings that change no result, except in the last digits.
 _NEUTRAL = ("threads", "workers", "device")
 
 
 @dataclass(frozen=True, slots=True)
 class StudyEntry:
-    """A published result, measured here or not.
+    """One result of a study, measured here or not.
 
     Attributes:
         name: Name of its result folder.
@@ -58,9 +58,9 @@ class Stage:
     """One cross-validation.
 
     Attributes:
-        entry: The result of the study that the stage reproduces.
-        config: The experiment.
-        folds: The folds.
+        entry: Entry of the study that the results belong to.
+        config: Configuration of the experiment.
+        folds: The folds, in order.
     """
 
     entry: StudyEntry
@@ -103,13 +103,13 @@ ENTRIES: dict[str, tuple[StudyEntry, ...]] = {
         StudyEntry("our-folds", "all", "our folds", None),
     ),
 }
-"""Study -> its results, in the order in which they are shown."""
+"""Name of a study -> its results, in the order of the tables."""
 
 
 def read_study_recipe(
     name: str, settings: Sequence[str] = (), weights: str = ""
 ) -> ExperimentConfig:
-    """Read the recipe of a study as a command line adapts it.
+    """Read the recipe of a study with the settings of the command line.
 
     Args:
         name: `paper`, `pepino` or `light-sernet`.
@@ -152,7 +152,7 @@ def changes(settings: Sequence[str]) -> str:
 
 
 def require_weights(stages: Sequence[Stage], out: Path, seeds: Sequence[int]) -> None:
-    """Load the pretrained encoder once, before hours of recordings are read for it.
+    """Load the pretrained encoder once, so that an error shows before corpora are read.
 
     Args:
         stages: All stages of one study, which have the same encoder.
@@ -184,7 +184,7 @@ def paper_stages(
     Args:
         config: The recipe `paper.toml`.
         sources: Corpora by name: `iemocap`, and optionally `crema-d`.
-        tables: Requested tables: `I`, `production` and `fig1`; the last two need the
+        tables: Requested tables: `I`, `production` and `fig1`, which tests the
             production model.
         frozen: Part of the encoder that is not trained.
     """
@@ -202,7 +202,8 @@ def paper_stages(
         with_more = replace(session, train_only=("crema-d",))
         planned.append(("with-crema-d", "iemocap-crema-d", with_more, both))
     if {"production", "fig1"} & set(tables):
-        # Two parts are published, and early stopping: the 5 % chooses the epoch.
+        # The study describes two parts and early stopping, so its 5 % test part must
+        # also have selected the epoch.
         random = ProtocolConfig("hold-out", share=0.05, select_on_test=True)
         planned.append(("production", "production", random, both))
     return [

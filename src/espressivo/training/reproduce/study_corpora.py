@@ -1,4 +1,4 @@
-"""Corpora that a study was published on, compared with those on this machine."""
+"""Corpora of a study, read and compared with their published content."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ _SESSIONS = {f"iemocap/Ses0{n}" for n in range(1, 6)}
 
 @dataclass(frozen=True, slots=True)
 class StudyCorpus:
-    """A corpus on this machine.
+    """A corpus on this machine that a study uses.
 
     Attributes:
         name: One of `CORPORA`.
-        root: Its folder, absolute.
+        root: Absolute path of the folder.
         utterances: Utterances of the four emotions, sorted by id.
-        caution: Difference from the published corpus; empty if there is none.
+        caution: Description of the difference from the published corpus; empty if
+            there is none.
     """
 
     name: str
@@ -40,16 +41,17 @@ class StudyCorpus:
 def read_study_corpus(
     name: str, root: Path, *, incomplete: bool = False
 ) -> StudyCorpus:
-    """Read a corpus and count it; nothing is decoded.
+    """Read a corpus and compare its counts with the published ones, without decoding.
 
     Args:
         name: One of `CORPORA`.
-        root: Its folder.
-        incomplete: Accept a corpus that is not as published, with a caution.
+        root: Folder of the corpus.
+        incomplete: Whether a corpus that differs from the published one is accepted,
+            with a caution.
 
     Raises:
-        CorpusError: It is not the published corpus and may not be incomplete, or it
-            is IEMOCAP and lacks a whole session.
+        CorpusError: The corpus differs and `incomplete` is False, or it is IEMOCAP and
+            lacks a whole session.
     """
     root = root.expanduser().absolute()
     utterances = read_labels(name, root)
@@ -68,10 +70,11 @@ def read_study_corpus(
 
 
 def read_labels(name: str, root: Path) -> tuple[Utterance, ...]:
-    """Read names and labels of the four emotions, whether recordings are there or not.
+    """Read labelled utterances of the four emotions; recordings may be absent.
 
     Raises:
-        CorpusError: Nothing of the corpus is there, or a session of IEMOCAP is not.
+        CorpusError: The folder has nothing of the corpus, or lacks a session of
+            IEMOCAP.
     """
     utterances = tuple(read_corpus(name, root))
     # Fewer sessions would give other folds than the published five.
@@ -85,7 +88,7 @@ def read_labels(name: str, root: Path) -> tuple[Utterance, ...]:
 
 
 def difference(check: CorpusCheck, name: str) -> str:
-    """Say in some words how a corpus differs from the published one.
+    """Describe in a few words how a corpus differs from the published one.
 
     >>> from pathlib import Path
     >>> from espressivo.training.corpora.check import CorpusCheck
@@ -111,7 +114,7 @@ def difference(check: CorpusCheck, name: str) -> str:
 
 
 def cautions_of(sources: Iterable[StudyCorpus]) -> list[str]:
-    """Say in one sentence, or none, which corpora are not as published."""
+    """Return one sentence on the corpora that are not as published, or none."""
     found = [source.caution for source in sources if source.caution]
     return [f"not the published corpora: {'; '.join(found)}."] if found else []
 

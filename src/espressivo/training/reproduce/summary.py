@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from espressivo.training.tables import Table
 
 SUMMARY = "summary.html"
-"""What the page with the published values is called."""
+"""File name of the page that compares published values with ours."""
 
 TABLE_TWO = "table-II.json"
-"""Table II, where it has been made."""
+"""File name of Table II, which only `espressivo reproduce paper` may have written."""
 
-# Group -> its title; the result that the others of the group are compared with.
+# Group -> stem and title of its tables, and the result that its others are compared
+# with.
 _GROUPS = {
     "I": ("table-I", "Table I", "iemocap-only"),
     "production": ("production", "Production model", ""),
@@ -45,19 +46,20 @@ _GROUPS = {
 
 
 def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
-    """Write a report of each table of a study, and one summary of all.
+    """Write a report for each table of a study, and one summary of all.
 
-    `out/report/TABLE/` has all tables and figures of its results, with intervals and
-    paired comparisons; `out/summary.html`, and `out/summary/` as Markdown, LaTeX and
-    CSV, compare published values with ours. Missing results are left out.
+    `out/report/TABLE/` has all tables and figures of the results of one table, with
+    intervals and paired comparisons. `out/summary.html`, and `out/summary/` as
+    Markdown, LaTeX and CSV, compare published values with ours. Missing results are
+    left out.
 
     Args:
         study: One of `ENTRIES`.
-        out: Holds the result folders.
+        out: Folder that contains the result folders.
 
     Returns:
-        The pages that were written, the summary first; and the summary's tables, but
-        for Table II.
+        The pages that were written, the summary first; and the summary's tables except
+        Table II.
 
     Raises:
         TrainingError: A result is broken, or the folder cannot be written.
@@ -102,7 +104,7 @@ def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
 
 
 def _has_answers(folder: Path) -> bool:
-    """Whether a result has a finished fold; a killed one may not have it gathered."""
+    """Whether a result has a finished fold, even if its predictions are not merged."""
     if not (folder / CARD).is_file():
         return False
     return any(folder.glob(PREDICTIONS)) or any(folder.glob(f"*/seed-*/{PREDICTIONS}"))

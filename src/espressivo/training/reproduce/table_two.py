@@ -1,4 +1,4 @@
-"""The study's Table II, from labels and file names alone: no audio is read.
+"""Table II of the study, computed from labels and file names; no audio is read.
 
 Source: Ismail (2025), arXiv 2512.23435, Table II: utterances of each class, and the
 class weights of the focal loss, averaged over the five folds.
@@ -35,9 +35,9 @@ class TableTwo:
     """Utterances of each class, and the weight of each in the loss.
 
     Attributes:
-        counts: `iemocap` and `crema-d` -> utterances of each emotion.
-        weights: N / (4 n) of the training part, averaged over the folds.
-        n_folds: How many folds those are.
+        counts: `iemocap` and `crema-d` -> number of utterances of each emotion.
+        weights: Class weights N / (4 n) of the training part, averaged over the folds.
+        n_folds: Number of folds.
     """
 
     counts: Mapping[str, Mapping[Emotion, int]]
@@ -46,19 +46,19 @@ class TableTwo:
 
     @property
     def as_published(self) -> bool:
-        """Whether every number is the study's, weights to its three decimals."""
+        """Whether every number equals the study's; weights to three decimals."""
         rounded = {emotion: round(w, 3) for emotion, w in self.weights.items()}
         return self.counts == STUDY_COUNTS and rounded == STUDY_WEIGHTS
 
     @property
     def verdict(self) -> str:
-        """Sentence that says whether the corpora are the published ones."""
+        """Sentence on whether the corpora are the published ones."""
         if self.as_published:
             return "Every number is the study's, to its last digit."
         return "Not the published corpora: some numbers are not the study's."
 
     def to_dict(self) -> dict[str, Any]:
-        """Return counts and weights as JSON values, with the study's."""
+        """Return counts and weights as JSON values, beside the study's."""
         return {
             "counts": {name: dict(row) for name, row in self.counts.items()},
             "weights": dict(self.weights),
@@ -95,14 +95,15 @@ class TableTwo:
 def table_two(iemocap: Sequence[Utterance], crema_d: Sequence[Utterance]) -> TableTwo:
     """Count classes and average their weights, as the study's Table II does.
 
-    Each session tests, the next validates, three train together with CREMA-D.
+    Each session is tested, the next validates, and the other three train together with
+    CREMA-D.
 
     Args:
-        iemocap: All its utterances of the four emotions.
-        crema_d: The same of CREMA-D, which trains only.
+        iemocap: All utterances of the four emotions in IEMOCAP.
+        crema_d: All utterances of the four emotions in CREMA-D, which only trains.
 
     Raises:
-        CorpusError: IEMOCAP's sessions are not five.
+        CorpusError: IEMOCAP does not have five sessions.
         SplitError: A training part lacks a class.
     """
     sessions = sorted({utterance.session for utterance in iemocap})

@@ -175,7 +175,7 @@ class CrossvalResults:
 
     @property
     def treatment(self) -> str:
-        """Table cell: are the variant's utterances included? Empty without a variant."""
+        """Table cell: the variant's utterances are included or not; may be empty."""
         if self.variant is None:
             return ""
         return self.variant.excluded if self.is_without else self.variant.included

@@ -1,4 +1,4 @@
-"""Tables of what cross-validation found."""
+"""Tables of cross-validation results: scores by system, fold, class and confusion."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def interval_table(results: Sequence[CrossvalResults]) -> Table:
 
 
 def fold_table(results: CrossvalResults) -> Table:
-    """Score each fold, each seed over all folds, and both together."""
+    """Return scores by fold, by seed over all folds, and over all folds and seeds."""
     rows = [_fold_row(results, fold) for fold in results.planned_folds]
     measures = (*SCORES, "ece")
     n, speakers = results.n_utterances, results.n_speakers
@@ -189,7 +189,7 @@ def confusion_table(results: CrossvalResults) -> Table:
 
 
 def bounded(results: CrossvalResults, measure: str) -> Bounded:
-    """Return a pooled measure with its interval over speakers."""
+    """Return a pooled measure with its 95 % interval over speakers."""
     value = results.pooled[measure]
     interval = results.intervals.get(measure)
     # With a single speaker there is nothing to resample, and so no interval.

@@ -39,7 +39,7 @@ _COMPARED = ("wa", "ua", "macro_f1", "ece")
 def comparison_table(
     results: Sequence[CrossvalResults], against: CrossvalResults
 ) -> Table:
-    """Compare each system with one other, on the utterances that both answered.
+    """Compare each system with one other, on the utterances that both predicted.
 
     Raises:
         CorpusError: A system tested none of the other's utterances.
@@ -92,10 +92,10 @@ def published_table(
     results: Sequence[CrossvalResults],
     published: Sequence[Published] = (*STUDY, *OTHERS),
 ) -> Table | None:
-    """List published results on the tested corpora with ours, which are bold.
+    """List published results on the tested corpora beside ours, which are bold.
 
     Returns:
-        None when nothing is published on these corpora.
+        The table; None if there are no published results on these corpora.
     """
     names = names_of(results)
     tested = {corpus for one in results for corpus in one.corpora}
@@ -158,7 +158,7 @@ def published_table(
 
 
 def _variant(published: Published) -> ScoringVariant | None:
-    """Return the variant whose utterances count in a published number, if any."""
+    """Return the scoring variant that a published number includes, if any."""
     # The study's confusion matrix gives its accuracy on RAVDESS only with calm.
     corpus = CORPORA.get(published.corpus)
     return corpus.variants[0] if corpus and corpus.variants else None
@@ -167,7 +167,7 @@ def _variant(published: Published) -> ScoringVariant | None:
 def _corrected(
     found: Sequence[tuple[str, CrossvalResults, Comparison]], measure: str
 ) -> list[float]:
-    """Apply Holm's correction to a measure, apart for results without a variant."""
+    """Apply Holm's correction to a measure, separately with and without variants."""
     # Holm's method over the systems of one measure. Scores without a variant are a
     # second analysis of the same systems, which must not make the first stricter.
     corrected = [0.0] * len(found)

@@ -19,17 +19,18 @@ _COLUMNS = ("name", "size_mb", "time_ms", "ua", "low", "high", "published")
 
 
 def read_points(path: Path, results: Sequence[CrossvalResults] = ()) -> list[Point]:
-    """Read a CSV of `name` and of `size_mb` or `time_ms` or both, a row a system.
+    """Read sizes and times of systems from a CSV with one row per system.
 
-    A row named as one of the results takes its UA and interval from there. Others say
-    `ua`, and may say `low` and `high`; `published` is not empty where UA is quoted.
+    Columns are `name`, and `size_mb` or `time_ms` or both. A row whose name is that of
+    a result takes UA and interval from the result. Other rows require `ua`; `low` and
+    `high` are optional, and any text in `published` marks a quoted UA.
 
     Args:
-        path: The CSV.
-        results: Systems that were measured.
+        path: Path of the CSV file.
+        results: Results whose UA was measured here.
 
     Raises:
-        CorpusError: The table cannot be read, or a row lacks what it needs.
+        CorpusError: The table cannot be read, or a row lacks a required value.
     """
     known = dict(zip(names_of(results), results, strict=True))
     try:

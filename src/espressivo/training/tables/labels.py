@@ -40,7 +40,7 @@ MEASURES = {
     **{f"recall_{emotion}": f"recall {emotion}" for emotion in Emotion},
     **{f"f1_{emotion}": f"F1 {emotion}" for emotion in Emotion},
 }
-"""What tables call the measures."""
+"""Names of the measures in tables."""
 
 
 def protocol_of(results: CrossvalResults) -> str:
@@ -81,7 +81,7 @@ def names_of(results: Sequence[CrossvalResults]) -> list[str]:
 def with_variants(
     results: Sequence[CrossvalResults], names: Sequence[str]
 ) -> Iterator[tuple[str, CrossvalResults]]:
-    """Name each of the results, and the same without its variant's utterances."""
+    """Yield each result with its name, then the same without its scoring variant."""
     for name, one in zip(names, results, strict=True):
         yield name, one
         if (rest := one.without_variant) is not None:
@@ -89,7 +89,7 @@ def with_variants(
 
 
 def variant_heading(variants: Iterable[ScoringVariant | None]) -> str:
-    """Return the heading of the column that says how variants' utterances count."""
+    """Return the heading of the column with the treatment of scoring variants."""
     return ", ".join(sorted({v.label for v in variants if v is not None}))
 
 

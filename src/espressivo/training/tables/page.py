@@ -1,4 +1,4 @@
-"""The page of a report: no script, no request, light or dark as the reader has it."""
+"""HTML template of a report: no scripts or requests; light and dark colours."""
 
 # Braces of CSS are doubled, since the page is a template of `str.format`. The policy
 # lets the browser load images from `data:` only, and makes it refuse all scripts.

@@ -1,6 +1,7 @@
-"""Results that others published on these corpora, none of them measured here.
+"""Published results on the supported corpora; none of them was measured here.
 
-Each has its source and its protocol, since protocols differ more than systems do.
+Each has its source and its protocol, since results of different protocols are not
+comparable.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ NOT_MEASURED = "published, not measured here"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One row of someone's table.
+    """One published result.
 
     Attributes:
-        system: The system that was scored.
-        source: The publication.
+        system: Name of the system.
+        source: Publication, with the table or figure.
         corpus: Name of the corpus that was tested.
-        protocol: The test protocol, and its flaws.
-        measures: Shares, named as in `pooled.measures`; the standard deviation is over
-            folds, NaN when not published.
-        size: Size of the network, as published.
+        protocol: Test protocol, and its flaws.
+        measures: Measure, named as in `pooled.measures` -> share, 0..1; the standard
+            deviation is over folds, and NaN if not published.
+        size: Size of the network in words, as published; may be empty.
     """
 
     system: str
@@ -104,7 +105,7 @@ STUDY = (
         "23 MB",
     ),
 )
-"""The study that this project reproduces."""
+"""Results of Ismail (2025), the study that this project reproduces."""
 
 OTHERS = (
     Published(
@@ -175,7 +176,7 @@ OTHERS = (
         "0.46M parameters",
     ),
 )
-"""Other systems on the same corpus, under protocols of their own."""
+"""Results of other systems on IEMOCAP, each under its own protocol."""
 
 # Two decimals as printed, so scores computed from it are not the exact published ones.
 STUDY_CONFUSION: NDArray[np.float64] = np.array(
@@ -186,4 +187,4 @@ STUDY_CONFUSION: NDArray[np.float64] = np.array(
         [0.05, 0.01, 0.30, 0.64],
     ]
 )
-"""Fig. 1 of the study [4, 4]: RAVDESS, its variant included; shares, rows actual."""
+"""Confusion matrix [4, 4] of RAVDESS with calm, Fig. 1 of the study; rows actual."""

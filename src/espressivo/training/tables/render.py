@@ -1,4 +1,4 @@
-"""A table as Markdown, LaTeX, CSV or HTML."""
+"""Rendering of a table as Markdown, LaTeX, CSV or HTML."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def to_markdown(table: Table) -> str:
-    """Write a table as GitHub's Markdown, notes below."""
+    """Return a table as GitHub's Markdown, with its notes below."""
     lines = [f"**{_markdown(table.heading)}**", ""]
     lines.append(_pipes([_markdown(column.name) for column in table.columns]))
     lines.append(
@@ -35,7 +35,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """Write a table as LaTeX, with booktabs; a wide one is scaled (graphicx)."""
+    """Return a table as LaTeX for booktabs; graphicx scales a wide one to fit."""
     columns = "".join("l" if words else "r" for words in table.of_words)
     # `table*` spans both columns of a two-column paper; the box scales to fit.
     wide = len(table.columns) > 8
@@ -105,7 +105,7 @@ def to_csv(table: Table) -> str:
 
 
 def to_html(table: Table) -> str:
-    """Write a table as HTML: a caption, headings with their scope, notes below."""
+    """Return a table as HTML: a caption, headings with their scope, notes below."""
     right = ' class="n"'
     lines = [
         (
@@ -143,7 +143,7 @@ FORMATS: dict[str, tuple[str, Callable[[Table], str]]] = {
     "latex": ("tex", to_latex),
     "csv": ("csv", to_csv),
 }
-"""Name -> ending of its files, and what writes it."""
+"""Name of a format -> ending of its files, and the function that renders it."""
 
 # In TeX's default font encoding, <, > and | in text print as other signs.
 _TEX = {
@@ -176,7 +176,7 @@ def _pipes(cells: list[str]) -> str:
 
 
 def _endings(cells: tuple[TableCell, ...]) -> tuple[str, ...]:
-    """Return what the columns are called that a column becomes in CSV."""
+    """Return the suffixes of the CSV columns that one column becomes."""
     kinds = {type(cell) for cell in cells}
     bounds = (" low", " high") if Bounded in kinds else ()
     return ("", *((" sd",) if Spread in kinds else ()), *bounds)

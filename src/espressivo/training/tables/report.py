@@ -1,4 +1,4 @@
-"""All tables and figures of some results, and one page that holds them all."""
+"""Report: all tables and figures of some results as files and as one page."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
     from espressivo.training.tables.table import Table
 
 REPORT = "report.html"
-"""What the page is called."""
+"""File name of the page."""
 
 _MOST_ABREAST = 6  # systems whose columns fit a screen
 
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """A figure: stem of its files, what it shows, and what draws it into a path."""
+    """A figure: stem of its files, caption, alternative text, and drawing function."""
 
     name: str
     caption: str
@@ -102,7 +102,7 @@ def write_report(
 def all_tables(
     results: Sequence[CrossvalResults], against: CrossvalResults | None = None
 ) -> list[Table]:
-    """Build every table, the most asked for first; no two have the same name."""
+    """Return every table under a unique name, the most important first."""
     found = [main_table(results), interval_table(results)]
     if against is not None:
         found.append(comparison_table(results, against))

@@ -11,7 +11,7 @@ from espressivo.training.scores.pooled import Spread
 
 @dataclass(frozen=True, slots=True)
 class Bounded:
-    """A value and its 95 % interval; the ends are NaN where there is none."""
+    """A value and its 95 % interval, whose ends are NaN if there is none."""
 
     value: float
     low: float = math.nan
@@ -19,12 +19,12 @@ class Bounded:
 
 
 TableCell: TypeAlias = str | int | float | Spread | Bounded | None
-"""None and NaN: not known, or not defined."""
+"""None and NaN stand for values that are not known or not defined."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A heading, and how the numbers below it are written."""
+    """A column's heading, and the format of its numbers."""
 
     name: str
     digits: int = 3
@@ -70,7 +70,7 @@ class Table:
 
     @property
     def heading(self) -> str:
-        """The title, and what holds for all rows."""
+        """The title, followed by the facts that hold for all rows."""
         return "; ".join([self.title, *(f"{n}: {v}" for n, v in self.about)])
 
     @property
@@ -124,7 +124,7 @@ def turned(table: Table) -> Table:
 
 
 def to_text(cell: TableCell, column: Column) -> str:
-    """Write one cell.
+    """Return one cell as text, in its column's number format.
 
     >>> to_text(Spread(0.595, 0.031), Column("WA"))
     '0.595 ± 0.031'
