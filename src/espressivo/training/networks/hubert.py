@@ -1,4 +1,4 @@
-"""DistilHuBERT, HuBERT and wav2vec 2.0 with a classifier; padding has no effect."""
+"""DistilHuBERT, HuBERT and wav2vec 2.0 with a classifier; padding is masked or fixed."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -49,16 +49,17 @@ _POOLINGS: dict[str, Callable[[int], _Pooling]] = {
 
 
 class HubertNetwork(EmotionNetwork):
-    """Convolutions over samples, transformer, states averaged, pooling, linear.
+    """Convolutions over samples, transformer, average of states, pooling, linear layer.
 
     The front returns samples if nothing is frozen, convolutional features (50 frames/s)
-    if the convolutions are, and hidden states if the whole encoder is. State 0 is the projected features with their positions, as in transformers.
+    if the convolutions are, and hidden states if the whole encoder is. State 0 is the
+    projected features with their positions, as in transformers.
 
-    With `valid` padding each clip goes through the convolutions alone, because their
-    first layer normalizes over all the time it is given, and nothing after them looks
-    beyond a clip's own frames. That layer also takes away level and offset, so that
-    samples need no normalization before it. Pepino's head sees each state dimension
-    in deviations from the training recordings' mean; no other head is standardized.
+    With `valid` padding each clip passes the convolutions on its own, because their
+    first layer normalizes over time; the later layers mask the padding. That layer also
+    removes level and offset, so that samples need no normalization before it. Only
+    Pepino's head standardizes its input, each state dimension by mean and deviation of
+    the training recordings.
     """
 
     def __init__(
