@@ -78,7 +78,7 @@ class Turn:
 def build_iemocap(
     root: Path, n: int | None = None, *, clip: Path | None = None
 ) -> Path:
-    """Build `IEMOCAP_full_release`; in half of the turns the listener wears the markers.
+    """Build `IEMOCAP_full_release`; in half of the turns the listener wears markers.
 
     Args:
         root: Parent of the folder.
@@ -230,7 +230,7 @@ def build_crema_d(
 
 
 def _crema_d_names(actor: str, n: int | None) -> Iterator[str]:
-    """Yield the names of an actor: one sentence at three levels, eleven without level."""
+    """Yield an actor's file names: one sentence at three levels, eleven without."""
     for label in CREMA_D_LABELS:
         takes = [f"{s}_{label}_XX" for s in CREMA_D_SENTENCES]
         if label != "NEU":
@@ -255,7 +255,7 @@ def build_savee(
 
     Args:
         root: Parent of the folder.
-        n: Clips per speaker and emotion, each with a voice; None for all, without audio.
+        n: Clips per speaker and emotion, each with a voice; None for all, empty.
         flat: Whether names are `DC_a01.wav` in one folder, or `AudioData/DC/a01.wav`.
         clip: Target of all links if n is None; None leaves the recordings empty.
     """
@@ -275,7 +275,7 @@ def build_savee(
 def build_ravdess(
     root: Path, actors: Iterable[int] = range(1, 25), n: int | None = None
 ) -> Path:
-    """Build `RAVDESS` of some actors: n clips of each of eight emotions, None for all."""
+    """Build `RAVDESS` of some actors: n clips of each of eight emotions (None: all)."""
     folder = root / "RAVDESS"
     for actor in actors:
         for emotion in range(1, 9):

@@ -12,7 +12,7 @@ SECONDS = 0.06  # 960 samples, which many shapes divide
 
 
 def graph(nodes, weights=(), *, opset=17, shape=("batch", "time"), kind=None):
-    """A model from `samples` to `y`."""
+    """Return a model with input `samples` and output `y`."""
     weights = dict(weights)
     for name, value in weights.items():
         if value.dtype == np.float64:
@@ -39,7 +39,7 @@ def graph(nodes, weights=(), *, opset=17, shape=("batch", "time"), kind=None):
 
 
 def node(kind, inputs, output, **attributes):
-    """One operator; its name is that of its output."""
+    """Return an operator that is named after its output."""
     return helper.make_node(kind, inputs, [output], name=output, **attributes)
 
 
@@ -48,12 +48,12 @@ def random(*shape):
 
 
 def shaped(*shape):
-    """The first node of a graph: samples as `x` of that shape."""
+    """Return a node that reshapes samples to `x`, and its constants."""
     return node("Reshape", ["samples", "shape"], "x"), {"shape": np.array(shape)}
 
 
 def convolution(channels, kernel, *, groups=1, size=(-1,), **attributes):
-    """A convolution of as many channels out as in, and a Relu."""
+    """Return a graph of a convolution with equal channels in and out, and a Relu."""
     first, constants = shaped(1, channels, *size)
     weight = random(channels, channels // groups, *kernel)
     return graph(

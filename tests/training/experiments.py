@@ -43,7 +43,7 @@ def write_clip(path: Path, hz: float, seed: int) -> None:
 
 
 def small_corpus(folder: Path, n_speakers: int = 3) -> list[Utterance]:
-    """Write four clips per speaker, one per emotion; the last speaker is a 2nd corpus."""
+    """Write a clip per speaker and emotion; the last speaker forms a second corpus."""
     found = []
     for n, emotion in enumerate(list(Emotion) * n_speakers):
         path = folder / f"{n}.wav"
