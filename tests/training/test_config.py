@@ -178,3 +178,11 @@ def test_missing_settings_are_named(tmp_path):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"no\.toml: cannot be read"):
         read_config(tmp_path / "no.toml")
+
+
+def test_a_corpus_of_any_name_is_written_and_read_back(tmp_path):
+    text = MINIMAL.replace("[corpora]", '[corpora]\n"été" = "corpora/ete"')
+    config = read_config(write(tmp_path, text))
+
+    assert "été" in config.corpora
+    assert read_config(write(tmp_path, to_toml(config))) == config

@@ -103,8 +103,9 @@ def build(kind: type, table: Mapping[str, Any], where: str, prefix: str = "") ->
 
 
 def _key(name: str) -> str:
-    # TOML's bare keys hold letters, digits, - and _; others need quotes.
-    return name if name.replace("-", "").replace("_", "").isalnum() else _literal(name)
+    # TOML's bare keys hold ASCII letters, digits, - and _; others need quotes.
+    plain = name.replace("-", "").replace("_", "")
+    return name if plain.isascii() and plain.isalnum() else _literal(name)
 
 
 def _literal(value: object) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from espressivo.cli.display.timeline import clock
 from espressivo.report import estimate_to_dict
-from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,14 +99,14 @@ class LiveView(_View):
         from rich.text import Text
 
         segment = estimate.segment
-        span = f"{_clock(segment.start_s)} to {_clock(segment.end_s)}  "
+        span = f"{clock(segment.start_s)} to {clock(segment.end_s)}  "
         return Text(span, style="dim").append_text(self._named(estimate))
 
     def _line(self, block: Signal, now_s: float) -> Text:
         from rich.text import Text
 
         n = round(_METER * loudness(block))
-        line = Text(f"{_clock(now_s)}  ")
+        line = Text(f"{clock(now_s)}  ")
         line.append("▮" * n, style="green").append("▯" * (_METER - n), style="dim")
         if self._newest is not None:
             line.append("  ").append_text(self._named(self._newest))
@@ -129,8 +129,3 @@ def loudness(block: Signal) -> float:
     # The floor avoids the logarithm of 0 in digital silence.
     db = 10 * math.log10(max(power, 1e-12))
     return min(1.0, max(0.0, 1 - db / _QUIETEST_DB))
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds * SAMPLE_RATE) / SAMPLE_RATE, 60)
-    return f"{int(minutes)}:{rest:04.1f}"
