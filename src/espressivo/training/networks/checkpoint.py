@@ -1,4 +1,4 @@
-"""Encoders of the HuBERT family as transformers keeps them: settings and weights.
+"""Checkpoints of the HuBERT family in the format of transformers.
 
 Nothing is unpickled: weights come from safetensors, or from `pytorch_model.bin` read as
 tensors only.
@@ -72,10 +72,10 @@ def kind_settings(kind: str) -> Settings:
 
 
 def read_settings(folder: Path, kind: str) -> Settings:
-    """Read a checkpoint's `config.json`: of any size, but of this kind of network.
+    """Read `config.json` of a checkpoint of this kind of network, of any size.
 
     Raises:
-        TrainingError: It is absent, no JSON, or of another network.
+        TrainingError: The file is absent, not JSON, or of another network.
     """
     path = folder / "config.json"
     try:
@@ -92,10 +92,10 @@ def read_settings(folder: Path, kind: str) -> Settings:
 
 
 def check_settings(found: Any, kind: str, where: str) -> Settings:
-    """Return the settings that a network of `kind` is built from, the rest left out.
+    """Return the settings that define a network of `kind`; others are left out.
 
     Raises:
-        TrainingError: They are another network's.
+        TrainingError: The settings belong to another network.
     """
     if not isinstance(found, Mapping):
         raise TrainingError(f"{where}: is no object of settings; fetch it again")
@@ -162,10 +162,10 @@ def load_encoder_weights(
 ) -> None:
     """Copy weights from a folder, or from the hub, into an encoder of these settings.
 
-    Blocks above those that `encoder` has, and heads, are left out.
+    Heads, and blocks above those of `encoder`, are left out.
 
     Raises:
-        TrainingError: They are absent, of another network, or not complete.
+        TrainingError: The weights are absent, incomplete, or of another network.
     """
     folder = _find(source)
     found = read_settings(folder, kind)
@@ -184,7 +184,7 @@ def load_encoder_weights(
 
 
 def _find(source: str) -> Path:
-    """Return the folder that `source` names, fetched from the hub if need be."""
+    """Return the folder of `source`, which is downloaded if it is a name on the hub."""
     if Path(source).is_dir():
         return Path(source)
     if not _HUB_NAME.fullmatch(source):
@@ -233,7 +233,7 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def _named(stored: dict[str, Tensor], model_type: str) -> dict[str, Tensor]:
-    """Return the encoder's own tensors under the names of today's transformers."""
+    """Return the encoder's tensors under the names of current transformers."""
     prefix = f"{model_type}."
     # Checkpoints with a head, such as those for CTC, put the encoder under a prefix.
     if any(name.startswith(prefix) for name in stored):

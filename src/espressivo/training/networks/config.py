@@ -1,4 +1,4 @@
-"""The `[network]` of an experiment, and the checks of it; imports no torch."""
+"""The `[network]` section of an experiment and its checks; imports no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Padding = Literal["valid", "fixed"]
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """Settings of a network; a kind that lacks a setting refuses it.
+    """Settings of a network; a kind rejects settings that it does not use.
 
     Attributes:
         kind: A name in `networks.NETWORKS`.
@@ -25,15 +25,17 @@ class NetworkConfig:
             transformers writes it, or a name on the hub. Random when empty.
         frozen: The part of the encoder that is not trained; convolutions are its
             lowest part.
-        n_frozen: Transformer blocks, from below, that are frozen with the convolutions.
-        n_layers: Transformer blocks kept, from below; all when 0.
-        states: Hidden states averaged, 0 being the input to the first block and -1 the
-            last block's output. All if empty.
+        n_frozen: Number of lowest transformer blocks that are frozen with the
+            convolutions.
+        n_layers: Number of lowest transformer blocks that are kept; all if 0.
+        states: Indices of the hidden states that are averaged; 0 is the input of the
+            first block, -1 the output of the last. All if empty.
         state_weights: Initial weights of the states; equal if empty.
         head: Pooling of frames to one vector: mean; mean and deviation; the same with
             attention; SUPERB's head; the head of Pepino et al.
-        padding: `valid`: padding changes nothing. `fixed`: every clip is cut or padded
-            to `window_s` and the network sees the padding, as in the study.
+        padding: Treatment of short clips. `valid`: padding is masked and affects
+            nothing. `fixed`: every clip is cut or padded to `window_s` and the padding
+            is not masked, as in the study.
         window_s: Length with fixed padding, in seconds; 3 or 7 for LIGHT-SERNET.
         dropout: Dropout before the classifier; in Pepino's head, after its two layers.
         encoder_dropout: Dropout inside the encoder.
@@ -54,10 +56,10 @@ class NetworkConfig:
 
 
 def require_choice(config: NetworkConfig, key: str, choices: Sequence[Any]) -> None:
-    """Refuse a value that a kind of network does not support.
+    """Raise an error for a value that a kind of network does not support.
 
     Raises:
-        ConfigError: Names the key, its value and what to choose.
+        ConfigError: The value is not among the choices.
     """
     value = getattr(config, key)
     if value not in choices:
@@ -68,7 +70,7 @@ def require_choice(config: NetworkConfig, key: str, choices: Sequence[Any]) -> N
 
 
 def require_plain(config: NetworkConfig) -> None:
-    """Refuse the settings of encoder and head, for a network that has neither.
+    """Raise an error for encoder or head settings of a network that has neither.
 
     Raises:
         ConfigError: One of these settings is not the default.

@@ -1,4 +1,4 @@
-"""From the encoder's hidden states to one vector per clip."""
+"""Weighted averages of hidden states, and pooling of frames to one vector."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""DistilHuBERT, HuBERT and wav2vec 2.0 with a classifier; padding is masked or fixed."""
+"""DistilHuBERT, HuBERT and wav2vec 2.0 with a classifier, and masks for padding."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -103,7 +103,7 @@ class HubertNetwork(EmotionNetwork):
         return Frames(values, frames.counts)
 
     def pooled(self, frames: Frames) -> Tensor:
-        """Return averaged states, pooled over frames."""
+        """Return the averaged states, pooled over frames [B, width]."""
         states, mask = self.hidden_states(frames)
         if self.activations is not None:
             states = self.activations(states)
@@ -113,7 +113,7 @@ class HubertNetwork(EmotionNetwork):
         return pooled
 
     def hidden_states(self, frames: Frames) -> tuple[Tensor, Tensor | None]:
-        """Return states [B, T, S, width], as many as are averaged; mask [B, T]."""
+        """Return the S states that are averaged [B, T, S, width], and a mask [B, T]."""
         # Features from the cache are float16.
         frames = Frames(frames.values.float(), frames.counts)
         if self.config.frozen == "all":
@@ -230,10 +230,10 @@ class HubertNetwork(EmotionNetwork):
 
 
 def load_weights(network: HubertNetwork, weights: str) -> None:
-    """Copy weights from a folder as transformers writes it, or from the hub.
+    """Copy weights from a folder in the format of transformers, or from the hub.
 
     Raises:
-        TrainingError: They are absent, of another network, or not complete.
+        TrainingError: The weights are absent, incomplete, or of another network.
     """
     settings = dict(network.encoder_settings)
     load_encoder_weights(network.encoder, network.config.kind, settings, weights)
@@ -288,7 +288,7 @@ def _tensor(output: Any) -> Tensor:
 
 
 def _require(config: NetworkConfig, n_layers: int, n_found: int) -> tuple[int, ...]:
-    """Return the states to average; refuse what these networks do not have."""
+    """Return the states to average; raise an error for unsupported settings."""
     if not 1 <= n_layers <= n_found:
         raise ConfigError(f"network.n_layers is {n_layers}, not 1 to {n_found}")
     if config.n_frozen and config.frozen != "convolutions":

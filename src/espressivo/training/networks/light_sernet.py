@@ -23,7 +23,7 @@ _WIDTH = 320
 class LightSernet(EmotionNetwork):
     """Three parallel convolutions, five in a row, mean over time and frequency.
 
-    Every clip is cut or padded to 3 or 7 s, and the padding is heard.
+    Every clip is cut or padded to 3 or 7 s, and the padding is not masked.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -44,7 +44,7 @@ class LightSernet(EmotionNetwork):
         self.apply(_initialize)
 
     def front(self, samples: Tensor, lengths: Tensor | None = None) -> Frames:
-        """Return coefficients [B, T, 40], 184 frames of 3 s or 434 of 7 s."""
+        """Return coefficients [B, T, 40]; T is 184 for 3 s and 434 for 7 s."""
         n_samples = round(self.config.window_s * SAMPLE_RATE)
         whole = [samples.shape[1]] * len(samples)
         counts = whole if lengths is None else lengths.tolist()
@@ -67,7 +67,7 @@ class LightSernet(EmotionNetwork):
         return {}
 
     def blocks(self) -> list[list[nn.Parameter]]:
-        """Return the parallel convolutions, then one by one those in a row."""
+        """Return the parallel convolutions as one block, then each of the others."""
         layers = [self.paths, *self.body]
         return [list(layer.parameters()) for layer in layers]
 
@@ -89,8 +89,8 @@ def _block(
 ) -> nn.Sequential:
     """Convolution, batch norm and ReLU over [B, channels, T, frequency], then pooling.
 
-    Keras pools with `same` padding, which counts no padding: the last mean may be over
-    one element less.
+    As in Keras, `same` padding is left out of the mean, so the last one may be over one
+    element less.
     """
     layers: list[nn.Module] = [
         nn.Conv2d(n_in, n_out, kernel, padding="same", bias=bias),
@@ -103,7 +103,7 @@ def _block(
 
 
 def _initialize(module: nn.Module) -> None:
-    """Start as Keras does: Glorot's uniform weights, no bias."""
+    """Initialize as Keras does: Glorot uniform weights, zero bias."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
@@ -111,7 +111,7 @@ def _initialize(module: nn.Module) -> None:
 
 
 def _require(config: NetworkConfig) -> None:
-    """Refuse what LIGHT-SERNET does not have."""
+    """Raise an error for settings that LIGHT-SERNET does not support."""
     require_plain(config)
     require_choice(config, "padding", ("fixed",))
     require_choice(config, "window_s", (3.0, 7.0))

@@ -1,4 +1,4 @@
-"""Whisper's log-mel spectrogram from raw samples, in operators every runtime has.
+"""Whisper's log-mel spectrogram, in operators that every ONNX runtime has.
 
 The short-time Fourier transform is a convolution with fixed kernels, because the ONNX
 operator STFT is missing from browsers and phones.
@@ -20,9 +20,9 @@ N_MELS = 80
 
 
 class LogMel(nn.Module):
-    """Samples at any level to log-mel frames as Whisper computes them.
+    """Log-mel frames as Whisper computes them, independent of the level of a clip.
 
-    Every clip is first scaled to the same peak, so that a gain changes nothing.
+    Every clip is first scaled to the same peak.
 
     Source: openai-whisper, `audio.log_mel_spectrogram`.
     """
@@ -44,8 +44,8 @@ class LogMel(nn.Module):
         """Return frames [B, 80, samples // 160], zero beyond each row's own frames.
 
         Args:
-            samples: float32 [B, samples] at 16 kHz, at least 201 of them.
-            lengths: int64 [B], samples that are valid in each row; all when None.
+            samples: float32 [B, samples] at 16 kHz, at least 201 samples long.
+            lengths: Number of valid samples per row, int64 [B]; all if None.
         """
         if lengths is not None:
             samples = samples * valid_mask(lengths, samples.shape[1])
@@ -87,7 +87,7 @@ def n_frames(lengths: Tensor) -> Tensor:
 
 
 def valid_mask(lengths: Tensor, width: int) -> Tensor:
-    """Float mask [B, width]: one below each length, zero from there."""
+    """Float mask [B, width]: 1 for indices below the length of a row, else 0."""
     positions = torch.arange(width, device=lengths.device)
     return (positions < lengths.unsqueeze(1)).to(torch.float32)
 

@@ -22,7 +22,7 @@ HIGHEST_HZ = 7600.0
 
 
 class Mfcc(nn.Module):
-    """Samples to the first 40 cepstral coefficients, each within +-10."""
+    """First 40 cepstral coefficients of each frame, clipped to +-10."""
 
     window: Tensor
     filters: Tensor

@@ -12,11 +12,11 @@ from espressivo.types import Emotion
 
 
 class Frames(NamedTuple):
-    """What a network's frozen front makes of a batch; kept on disk between epochs.
+    """Output of a network's front for a batch; cached on disk between epochs.
 
     Attributes:
-        values: float [B, T, ...], zero beyond each row's own frames.
-        counts: int64 [B], frames of each row that are valid; None: all.
+        values: Frames, float [B, T, ...]; zero beyond the valid frames of a row.
+        counts: Number of valid frames per row, int64 [B]; all if None.
     """
 
     values: Tensor
@@ -66,9 +66,8 @@ class Standardize(nn.Module):
 class EmotionNetwork(nn.Module, ABC):
     """Interface of all networks: `front`, then the trained layers.
 
-    `front` is the frozen layers, whose output is computed once per recording and
-    cached. Without frozen layers, `front` is a parameter-free transform such as a
-    spectrogram.
+    `front` has no trained parameters, so its output is computed once per recording and
+    cached. It is a transform such as a spectrogram, or frozen layers of the encoder.
     """
 
     encoder_settings: Mapping[str, Any]
@@ -88,7 +87,7 @@ class EmotionNetwork(nn.Module, ABC):
         Args:
             samples: float32 [B, samples] at 16 kHz, zero-padded on the right, at least
                 0.2 s.
-            lengths: int64 [B], valid samples of each row; all when None.
+            lengths: Number of valid samples per row, int64 [B]; all if None.
         """
         return self.logits(self.front(samples, lengths))
 
@@ -103,7 +102,7 @@ class EmotionNetwork(nn.Module, ABC):
         return self
 
     def logits(self, frames: Frames) -> Tensor:
-        """Return logits [B, 4] of what `front` returned."""
+        """Return logits [B, 4] of the output of `front`."""
         logits: Tensor = self.classify(self.dropout(self.embedding(frames)))
         return logits
 
@@ -114,7 +113,7 @@ class EmotionNetwork(nn.Module, ABC):
 
     @abstractmethod
     def front(self, samples: Tensor, lengths: Tensor | None = None) -> Frames:
-        """Return frames of `samples` as in `forward`; no parameter of it is trained."""
+        """Return frames of `samples` (see `forward`), without trained parameters."""
 
     @abstractmethod
     def pooled(self, frames: Frames) -> Tensor:
@@ -135,7 +134,7 @@ class EmotionNetwork(nn.Module, ABC):
 def count_parameters(network: EmotionNetwork) -> tuple[int, int]:
     """Return the number of parameters, and of those that are trained.
 
-    The running statistics of batch norm count among all, as in published counts.
+    The first number includes running statistics of batch norm, as published counts do.
     """
     running = sum(
         buffer.numel()

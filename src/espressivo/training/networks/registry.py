@@ -1,4 +1,4 @@
-"""The networks by name; an entry names code, which is imported when it is first used.
+"""Registry of networks by name; their code is imported when it is first used.
 
 Thus a configuration is read, and the kinds are listed, without importing torch.
 """
@@ -78,11 +78,11 @@ NETWORKS: dict[str, NetworkEntry] = {
         layers=f"{_NETWORKS}.statistics_network:layers",
     ),
 }
-"""Value of `network.kind` -> where its code is."""
+"""Value of `network.kind` -> functions of that kind."""
 
 
 def register_network(kind: str, entry: NetworkEntry) -> None:
-    """Add a network of one's own, before a configuration that names it is read.
+    """Register a network; a configuration that names it must be read afterwards.
 
     Raises:
         ConfigError: The name is taken by another network.
@@ -95,7 +95,7 @@ def find_network(kind: str) -> NetworkEntry:
     """Return the entry of a kind.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: The kind is not registered.
     """
     if kind not in NETWORKS:
         kinds = ", ".join(NETWORKS)
@@ -104,13 +104,13 @@ def find_network(kind: str) -> NetworkEntry:
 
 
 def entry_of(network: nn.Module) -> NetworkEntry | None:
-    """Return the entry that a network was built by; None for other torch modules."""
+    """Return the entry from which a network was built; None for other modules."""
     config = getattr(network, "config", None)
     return NETWORKS.get(getattr(config, "kind", ""))
 
 
 def resolve(reference: str) -> Any:
-    """Import what a `module:function` of an entry names."""
+    """Import and return the function that `module:function` names."""
     module, _, name = reference.partition(":")
     return getattr(import_module(module), name)
 
@@ -122,13 +122,13 @@ def build_network(
 
     Args:
         config: The network's settings.
-        settings: `encoder_settings` of the network that is built again; without them
-            they are read beside local weights. None or empty for kinds without.
+        settings: `encoder_settings` of the network that is built again; None reads
+            them beside local weights. None or empty for kinds without settings.
 
     Raises:
         ConfigError: The kind does not exist, or does not support a setting.
-        TrainingError: The encoder settings, or those beside the weights, are another
-            network's.
+        TrainingError: The encoder settings, or those beside the weights, belong to
+            another network.
     """
     entry = find_network(config.kind)
     if settings and not entry.has_settings:
@@ -141,7 +141,7 @@ def build_network(
 def encoder_settings(network: EmotionNetwork) -> dict[str, Any]:
     """Return the encoder's architecture as JSON values; empty for most kinds.
 
-    With it, `build_network` builds the network again without its pretrained weights.
+    `build_network` can build the network from it without its pretrained weights.
     """
     return dict(network.encoder_settings)
 
@@ -150,7 +150,7 @@ def load_pretrained(network: EmotionNetwork, config: NetworkConfig) -> None:
     """Copy the encoder's pretrained weights into `network`, if `config` names any.
 
     Raises:
-        TrainingError: They are absent, or another network's.
+        TrainingError: The weights are absent, or belong to another network.
     """
     if config.weights and (load := find_network(config.kind).load_weights):
         resolve(load)(network, config.weights)

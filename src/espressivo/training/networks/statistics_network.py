@@ -1,4 +1,4 @@
-"""The classical baseline: statistics of the log-mel spectrogram, then linear."""
+"""Classical baseline: a linear classifier of log-mel spectrogram statistics."""
 
 from collections.abc import Iterable, Mapping
 
@@ -17,11 +17,11 @@ N_STATISTICS = 5
 
 
 class StatisticsNetwork(EmotionNetwork):
-    """Five statistics of each mel band, standardized, then linear.
+    """Linear classifier of five standardized statistics of each mel band.
 
-    Mean, standard deviation, least, greatest, and mean absolute change from frame to
-    frame: 400 numbers a clip. Nothing but the classifier is trained, and padding of
-    any length changes nothing.
+    The statistics are mean, standard deviation, minimum, maximum, and mean absolute
+    change from frame to frame: 400 numbers per clip. Only the classifier is trained,
+    and padding is masked.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -31,14 +31,14 @@ class StatisticsNetwork(EmotionNetwork):
         self.logmel = LogMel()
 
     def front(self, samples: Tensor, lengths: Tensor | None = None) -> Frames:
-        """Return mel frames [B, T, 80], 100 a second."""
+        """Return mel frames [B, T, 80], 100 per second."""
         # Mel energies would lose range in float16, and digits in bfloat16.
         with torch.autocast(samples.device.type, enabled=False):
             mel = self.logmel(samples.float(), lengths).transpose(1, 2)
         return Frames(mel, None if lengths is None else n_frames(lengths))
 
     def pooled(self, frames: Frames) -> Tensor:
-        """Return the statistics, [B, 400], of at least two frames."""
+        """Return the statistics [B, 400]; clips need at least two frames."""
         values = frames.values.float()
         counts = frames.counts
         if counts is None:

@@ -1,4 +1,4 @@
-"""The encoder of OpenAI Whisper, returning every layer's output.
+"""Encoder of OpenAI Whisper that returns the output of every block.
 
 Source: openai-whisper, `model.AudioEncoder`; MIT licence.
 """
@@ -33,7 +33,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """Mix frames x [B, T, width]; bias [B, 1, 1, T] is -inf at padding."""
+        """Attend over frames x [B, T, width]; bias [B, 1, 1, T] is -inf at padding."""
         n_rows, n_frames, width = x.shape
         shape = (n_rows, n_frames, self.n_heads, width // self.n_heads)
         query, key, value = (
@@ -68,7 +68,7 @@ class Block(nn.Module):
 
 
 class WhisperEncoder(nn.Module):
-    """Whisper's audio encoder without its final norm, first `n_layers` blocks."""
+    """Whisper's audio encoder: the first `n_layers` blocks, without the final norm."""
 
     positions: Tensor
 
@@ -85,11 +85,11 @@ class WhisperEncoder(nn.Module):
         self.register_buffer("positions", sinusoids(LONGEST, width), persistent=False)
 
     def forward(self, mel: Tensor, frames: Tensor | None = None) -> list[Tensor]:
-        """Return the hidden states [B, ceil(T / 2), width], input to the blocks first.
+        """Return hidden states [B, ceil(T / 2), width]; the first is the blocks' input.
 
         Args:
-            mel: float32 [B, 80, T], zero beyond each row's frames.
-            frames: int64 [B], valid frames of each row; all when None.
+            mel: Log-mel frames, float32 [B, 80, T]; zero beyond the valid ones.
+            frames: Number of valid frames per row, int64 [B]; all if None.
         """
         x = functional.gelu(self.conv1(mel))
         if frames is not None:
@@ -111,7 +111,7 @@ class WhisperEncoder(nn.Module):
 
 
 def halved(frames: Tensor) -> Tensor:
-    """Encoder frames of 20 ms for `frames` mel frames of 10 ms, int64 [B]."""
+    """Number of encoder frames (20 ms) for `frames` mel frames (10 ms), int64 [B]."""
     # Rounded up: with stride 2 and padding 1 an odd last frame gets a place.
     return torch.div(frames + 1, 2, rounding_mode="floor")
 
@@ -125,12 +125,12 @@ def sinusoids(length: int, width: int) -> Tensor:
 
 
 def load_encoder(encoder: WhisperEncoder, path: Path) -> None:
-    """Copy pretrained weights from a safetensors file, names as in openai-whisper.
+    """Copy pretrained weights from a safetensors file with names of openai-whisper.
 
     Blocks that `encoder` does not have, and the final norm, are left out.
 
     Raises:
-        TrainingError: The file is absent, or lacks or misshapes a tensor we need.
+        TrainingError: The file is absent, or a tensor is missing or misshapen.
     """
     if not path.is_file():
         raise TrainingError(f"{path}: no such file; it should hold Whisper's encoder")

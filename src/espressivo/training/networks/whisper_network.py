@@ -1,4 +1,4 @@
-"""The network of `espressivo-tiny`: log-mel, Whisper's encoder, pooling, linear."""
+"""Network of `espressivo-tiny`: log-mel, Whisper's encoder, pooling, linear layer."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -37,10 +37,10 @@ _POOLINGS: dict[str, Callable[[int], _Pooling]] = {
 
 
 class WhisperNetwork(EmotionNetwork):
-    """Log-mel, Whisper encoder, average of its states, pooling over frames, linear.
+    """Log-mel, Whisper encoder, average of states, pooling over frames, linear layer.
 
-    Padding of any length changes nothing. The front is the spectrogram, or all of the
-    encoder where that is frozen.
+    Padding is masked. The front is the spectrogram; if the whole encoder is frozen, it
+    includes the encoder.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -57,7 +57,7 @@ class WhisperNetwork(EmotionNetwork):
         self._freeze(lowest[config.frozen])
 
     def front(self, samples: Tensor, lengths: Tensor | None = None) -> Frames:
-        """Return mel frames [B, T, 80], 100 a second; or states [B, T, S, 384], 50."""
+        """Return mel frames [B, T, 80] of 10 ms, or states [B, T, S, 384] of 20 ms."""
         mel = self.logmel(samples, lengths)
         counts = None if lengths is None else n_frames(lengths)
         if self.config.frozen != "all":
@@ -68,13 +68,13 @@ class WhisperNetwork(EmotionNetwork):
         )
 
     def pooled(self, frames: Frames) -> Tensor:
-        """Return averaged states, pooled over frames."""
+        """Return the averaged states, pooled over frames [B, width]."""
         average, mask = self.average_frames(frames)
         pooled: Tensor = self.pooling(average, mask)
         return pooled
 
     def average_frames(self, frames: Frames) -> tuple[Tensor, Tensor | None]:
-        """Return averaged states [B, T, 384], 50 a second, and their mask [B, T]."""
+        """Return averaged states [B, T, 384], 50 per second, and their mask [B, T]."""
         values, counts = frames
         if self.config.frozen == "all":
             states = list(values.unbind(2))
@@ -88,11 +88,11 @@ class WhisperNetwork(EmotionNetwork):
         return average, valid_mask(counts, average.shape[1])
 
     def front_state(self) -> Mapping[str, Tensor]:
-        """Return the encoder's weights where all of it is frozen."""
+        """Return the encoder's weights if the whole encoder is frozen, else nothing."""
         return self.encoder.state_dict() if self.config.frozen == "all" else {}
 
     def blocks(self) -> list[list[nn.Parameter]]:
-        """Return the convolutions, then block by block, without what is frozen."""
+        """Return the trained parameters: of the convolutions, then of each block."""
         convolutions = [*self.encoder.conv1.parameters()]
         convolutions += self.encoder.conv2.parameters()
         layers = [convolutions, *(list(b.parameters()) for b in self.encoder.blocks)]
@@ -109,7 +109,7 @@ class WhisperNetwork(EmotionNetwork):
         return [states[index] for index in self.states]
 
     def _freeze(self, n_blocks: int | None) -> None:
-        """Freeze the convolutions and the lowest blocks; nothing when None."""
+        """Freeze the convolutions and the `n_blocks` lowest blocks; nothing if None."""
         if n_blocks is None:
             return
         frozen: list[nn.Module] = [self.encoder.conv1, self.encoder.conv2]
@@ -121,7 +121,7 @@ def load_weights(network: WhisperNetwork, weights: str) -> None:
     """Copy the encoder's weights from a safetensors file.
 
     Raises:
-        TrainingError: It is absent, or another network's.
+        TrainingError: The file is absent, or belongs to another network.
     """
     load_encoder(network.encoder, Path(weights))
 
@@ -135,7 +135,7 @@ def layers(network: WhisperNetwork) -> dict[str, nn.Module]:
 
 
 def _require(config: NetworkConfig, n_layers: int) -> tuple[int, ...]:
-    """Return the states to average; refuse what Whisper's encoder does not have."""
+    """Return the states to average; raise an error for unsupported settings."""
     if not 1 <= n_layers <= N_LAYERS:
         raise ConfigError(f"network.n_layers is {n_layers}, not 1 to {N_LAYERS}")
     require_choice(config, "head", tuple(_POOLINGS))
