@@ -1,1 +1,1 @@
-"""Metrics of predictions, their confidence intervals, and the files that hold them."""
+"""Metrics of predictions, their confidence intervals, and the files they are in."""

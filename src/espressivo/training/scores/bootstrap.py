@@ -58,9 +58,9 @@ def intervals(
 ) -> dict[str, Interval]:
     """Return the 95 % interval of each metric in `SCALARS`.
 
-    Whole speakers are drawn with replacement: what varies from speaker to speaker is
-    the largest part of the uncertainty. Few speakers make the interval too narrow;
-    with one there is none, and the result is empty.
+    Whole speakers are drawn with replacement, since the variance between speakers is
+    the largest part of the uncertainty. With few speakers the interval is too narrow;
+    with a single one the result is empty.
 
     Args:
         labels: int [N].
@@ -85,8 +85,8 @@ def compare(
 ) -> dict[str, PairedDifference]:
     """Compare predictions b with a, metric by metric.
 
-    Both are resampled alike, so what is hard for both cancels out. The result is empty
-    with a single speaker.
+    The bootstrap is paired: a and b are resampled alike, so the difficulty that they
+    share cancels out. The result is empty with a single speaker.
 
     Args:
         labels: int [N].
@@ -113,8 +113,8 @@ def compare_sums(
     Args:
         a: float [S, K], see `sums_by_speaker`.
         b: float [S, K], of the same speakers in the same order.
-        times: float [R, S], how often each speaker counts in each resample.
-        n_classes: C, on which K depends.
+        times: float [R, S], number of times each speaker is drawn in each resample.
+        n_classes: Number of classes C, which determines K.
     """
 
     def differences(times: Floats) -> dict[str, Floats]:
@@ -161,7 +161,7 @@ def sums_by_speaker(sums: Floats, speakers: Sequence[str]) -> Floats:
 
 
 def resample_speakers(speakers: Sequence[str], seed: int) -> Floats | None:
-    """Draw how often each speaker counts [R, S]; None when there is only one."""
+    """Draw the number of times each speaker counts [R, S]; None for one speaker."""
     n = len(set(speakers))
     if n < 2:
         return None
@@ -172,7 +172,7 @@ def resample_speakers(speakers: Sequence[str], seed: int) -> Floats | None:
 
 
 def percentiles(values: Floats, at: Sequence[float]) -> Floats:
-    """Return percentiles [K, len(at)] of each column of [R, K], NaN left out."""
+    """Return percentiles [K, len(at)] of each column of [R, K]; NaN is left out."""
     # nanpercentile warns about columns that are NaN throughout.
     found: Floats = np.full((values.shape[1], len(at)), np.nan)
     some = ~np.isnan(values).all(0)
@@ -182,7 +182,7 @@ def percentiles(values: Floats, at: Sequence[float]) -> Floats:
 
 
 def percentile_interval(values: Floats) -> Interval:
-    """Return where 95 % of resampled values [R] lie, NaN left out."""
+    """Return the central 95 % interval of resampled values [R]; NaN is left out."""
     ((low, high),) = percentiles(values[:, None], _COVERAGE)
     return Interval(float(low), float(high))
 

@@ -23,7 +23,7 @@ def read_crossval_card(folder: Path) -> dict[str, Any]:
     """Read `crossval.json`.
 
     Raises:
-        TrainingError: It is not there, broken, or of another schema.
+        TrainingError: The file is absent, broken, or of another schema.
     """
     path = folder / CARD
     try:

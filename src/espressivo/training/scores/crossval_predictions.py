@@ -22,22 +22,23 @@ if TYPE_CHECKING:
     Names: TypeAlias = NDArray[np.str_]
 
 Run: TypeAlias = tuple[str, int]
-"""A fold's name, and a seed."""
+"""One run: the name of its fold, and its seed."""
 
 
 @dataclass(frozen=True, eq=False)
 class CrossvalPredictions:
-    """Predictions of all runs, a row a run and utterance.
+    """Predictions of all runs, one row per run and utterance.
 
     Attributes:
-        folds: [N], the fold of each run.
-        seeds: int [N], the seed of each run.
-        ids: [N], of the utterances.
-        corpora: [N].
-        speakers: [N].
-        originals: [N], the corpus's own labels.
-        labels: int [N], in the order of `Emotion`.
-        probabilities: float64 [N, 4], in the order of `Emotion`.
+        folds: Names of the runs' folds [N].
+        seeds: Seeds of the runs, int [N].
+        ids: Ids of the utterances [N].
+        corpora: Corpora of the utterances [N].
+        speakers: Speakers of the utterances [N].
+        originals: The corpora's own labels [N].
+        labels: Actual classes, int [N], in the order of `Emotion`.
+        probabilities: Predicted probabilities, float64 [N, 4], in the order of
+            `Emotion`.
     """
 
     folds: Names
@@ -50,13 +51,13 @@ class CrossvalPredictions:
     probabilities: NDArray[np.float64]
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> CrossvalPredictions:
-        """Return some rows, by mask, or by index in that order."""
+        """Return the rows of a mask, or of indices in their order."""
         columns = {name: column[rows] for name, column in vars(self).items()}
         return CrossvalPredictions(**columns)
 
     @property
     def pool(self) -> PooledPredictions:
-        """The predictions of all runs, each utterance counting once."""
+        """The predictions of all runs; each utterance counts once."""
         _, index, n_runs = np.unique(self.ids, return_inverse=True, return_counts=True)
         # Over all runs that tested it, be they seeds or folds.
         weights = 1 / n_runs[index]
@@ -66,7 +67,7 @@ class CrossvalPredictions:
 
 
 Columns: TypeAlias = dict[str, list[Any]]
-"""A table read from Parquet, column by column."""
+"""A table read from Parquet: column name -> values."""
 
 
 def read_prediction_rows(
@@ -100,7 +101,7 @@ def _part(rows: Columns, name: str) -> Columns:
 
 
 def _read_table(path: Path, fold: str = "", seed: int = 0) -> Columns:
-    """Read one table; that of a single run need not name its fold and seed."""
+    """Read one table; the table of a single run may lack columns of fold and seed."""
     import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
     from pyarrow import parquet  # noqa: PLC0415
 
@@ -145,7 +146,7 @@ def to_predictions(table: Columns, path: Path) -> CrossvalPredictions:
     """Turn rows read from `path` into arrays, sorted by utterance, fold and seed.
 
     Raises:
-        TrainingError: An emotion is none of ours.
+        TrainingError: An emotion is not one of the four.
     """
     order = {str(emotion): i for i, emotion in enumerate(Emotion)}
     if strange := set(table["emotion"]) - set(order):
@@ -178,8 +179,8 @@ def require_sound(
     """Raise an error for tables that would give wrong scores unnoticed.
 
     Raises:
-        TrainingError: A row is of no planned run, probabilities do not sum to 1, a run
-            tests an utterance twice, or two seeds test different utterances.
+        TrainingError: A row is of an unplanned run, probabilities do not sum to 1, a
+            run tests an utterance twice, or two seeds test different utterances.
     """
     a = predictions
     if strange := set(a.folds.tolist()) - set(folds):

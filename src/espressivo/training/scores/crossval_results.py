@@ -53,9 +53,9 @@ class Comparison:
     """Two results compared on the utterances that both predicted.
 
     Attributes:
-        differences: By metric; empty with a single speaker.
-        n_utterances: How many utterances both predicted.
-        n_speakers: How many speakers these have.
+        differences: Metric -> difference; empty with a single speaker.
+        n_utterances: Number of utterances that both predicted.
+        n_speakers: Number of speakers of these.
     """
 
     differences: dict[str, PairedDifference]
@@ -72,19 +72,19 @@ class CrossvalResults:
 
     Attributes:
         folder: The result folder.
-        name: Name of the system, as in tables.
+        name: Name of the system in tables.
         protocol: `session`, `speaker-group`, `corpus` or `random`.
         planned_folds: Names of all folds, in order; some may not have been run.
         planned_seeds: All seeds.
         network: Kind of the network.
-        n_parameters: Parameters of the network; None when not said.
-        n_trained: How many of them are trained; None when not said.
+        n_parameters: Number of parameters of the network; None if not recorded.
+        n_trained: Number of trained parameters; None if not recorded.
         unreadable: Clips left out because they could not be read.
         predictions: Predictions on the test parts.
         variant: The scoring variant whose utterances were tested, if there is one.
         is_without: Whether these utterances are left out of the test.
-        chosen_by_test: Whether a fold was validated on what it tests, so that its
-            scores flatter it.
+        chosen_by_test: Whether the test part of a fold also validated, so that its
+            scores are optimistic.
         validation: Predictions on the validation parts; None if there are none.
         card: The whole `crossval.json`.
     """
@@ -140,7 +140,7 @@ class CrossvalResults:
 
     @cached_property
     def pool(self) -> PooledPredictions:
-        """All test predictions, each utterance counting once however many seeds."""
+        """All test predictions; each utterance counts once, over all its seeds."""
         return self.predictions.pool
 
     @cached_property
@@ -155,12 +155,12 @@ class CrossvalResults:
 
     @property
     def n_utterances(self) -> int:
-        """How many utterances were tested."""
+        """Number of utterances that were tested."""
         return len(np.unique(self.predictions.ids))
 
     @property
     def n_speakers(self) -> int:
-        """How many speakers they have."""
+        """Number of speakers that were tested."""
         return len(np.unique(self.predictions.speakers))
 
     @property
@@ -191,9 +191,9 @@ class CrossvalResults:
         return replace(self, predictions=self.predictions.select(kept), is_without=True)
 
     def calibrated(self) -> CrossvalResults:
-        """Return the same, each run at the temperature fitted to its validation part.
+        """Return the results with a temperature per run, fitted to its validation part.
 
-        No predicted class changes, only its probability.
+        Temperature scaling changes probabilities, never the predicted class.
 
         Raises:
             CorpusError: A run has no validation part, or validates on its test part.
@@ -228,7 +228,7 @@ class CrossvalResults:
         """Compare this with `other`, on the utterances that both predicted.
 
         Raises:
-            CorpusError: They have no utterance in common, or one has two labels.
+            CorpusError: The two have no utterance in common, or one has two labels.
         """
         mine, theirs = self.predictions, other.predictions
         mine = mine.select(np.isin(mine.ids, theirs.ids))
@@ -261,11 +261,11 @@ def read_results(folder: Path) -> CrossvalResults:
     Folds and seeds that are missing are left out, and the tables say so.
 
     Args:
-        folder: Holds `crossval.json`, and `predictions.parquet` or, when the
-            cross-validation was stopped, that of some runs in `<fold>/seed-<n>/`.
+        folder: Folder with `crossval.json` and `predictions.parquet`; the latter may
+            be in `<fold>/seed-<n>/` for each run if the cross-validation was stopped.
 
     Raises:
-        TrainingError: It is no result folder, a table is broken, or no fold is
+        TrainingError: The folder has no results, a table is broken, or no fold is
             finished.
     """
     card = read_crossval_card(folder)

@@ -1,4 +1,4 @@
-"""An evaluation: the probabilities of every utterance, and the scores of them."""
+"""An evaluation: a model's probabilities for each utterance, and their scores."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Evaluation:
 
     Attributes:
         model: Name of the model.
-        model_version: Its version.
-        model_sha256: Hash of its graph.
-        protocol: `clips` (trimmed recordings) or `pipeline` (speech found first).
-        utterances: Those that got a prediction, in the corpus's order.
-        probabilities: float64 [N, 4], in the order of `Emotion`.
-        without_speech: Those where the pipeline found no speech: not scored.
-        failures: Those that could not be read: not scored.
+        model_version: Version of the model.
+        model_sha256: SHA-256 of the model's graph.
+        protocol: `clips` (trimmed recordings) or `pipeline` (with speech detection).
+        utterances: Utterances with a prediction, in the corpus's order.
+        probabilities: Predictions, float64 [N, 4], in the order of `Emotion`.
+        without_speech: Utterances in which the pipeline found no speech; not scored.
+        failures: Recordings that could not be read; not scored.
     """
 
     model: str
@@ -64,7 +64,7 @@ class Evaluation:
 
     @property
     def speakers(self) -> list[str]:
-        """Each utterance's speaker."""
+        """Speaker of each utterance."""
         return [u.speaker for u in self.utterances]
 
     @cached_property
@@ -72,7 +72,7 @@ class Evaluation:
         """Scores of all utterances together.
 
         Raises:
-            CorpusError: None got a prediction.
+            CorpusError: No utterance has a prediction.
         """
         if not self.utterances:
             raise CorpusError(
@@ -92,7 +92,7 @@ class Evaluation:
         return metrics.confusion_matrix(self.labels, self.probabilities)
 
     def select(self, wanted: Callable[[Utterance], bool]) -> Evaluation:
-        """Keep the utterances that are `wanted`; failures stay."""
+        """Return the evaluation of the `wanted` utterances only; failures stay."""
         kept = [wanted(u) for u in self.utterances]
         return replace(
             self,
@@ -102,13 +102,13 @@ class Evaluation:
         )
 
     def without(self, variant: ScoringVariant) -> Evaluation | None:
-        """Return the same without a variant's utterances; None if there are none."""
+        """Return it without the utterances of a variant; None if there are none."""
         rest = self.select(lambda u: u.original != variant.label)
         differs = 0 < len(rest.utterances) < len(self.utterances)
         return rest if differs else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return scores, and what was not scored, as JSON holds them."""
+        """Return the scores and the unscored recordings as JSON values."""
         without = {v.key_without: self.without(v) for v in scoring_variants()}
         return {
             "schema": SCHEMA,
@@ -141,9 +141,9 @@ class Evaluation:
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
 
     def write(self, folder: Path) -> None:
-        """Write `predictions.parquet`, a row an utterance, and `scores.json`.
+        """Write `predictions.parquet`, one row per utterance, and `scores.json`.
 
-        Every table made later is made from them, without running the model again.
+        Later tables are made from these files, without running the model again.
         """
         import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
         from pyarrow import parquet  # noqa: PLC0415
@@ -154,12 +154,12 @@ class Evaluation:
         (folder / "scores.json").write_text(self.to_json() + "\n", "utf-8")
 
     def compare(self, folder: Path) -> dict[str, PairedDifference]:
-        """Compare this with what was written to `folder`, metric by metric.
+        """Compare this evaluation with the one in `folder`, metric by metric.
 
         Only utterances that both predicted count; empty for a single speaker.
 
         Raises:
-            CorpusError: There are no predictions, or on other utterances only.
+            CorpusError: `folder` has no predictions, or only on other utterances.
         """
         written = read_predictions(folder)
         # The other evaluation may have failed on other recordings.
@@ -190,12 +190,12 @@ def to_columns(
 
 @dataclass(frozen=True, eq=False)  # compared by its arrays
 class Predictions:
-    """The predictions of an evaluation, as `Evaluation.write` keeps them.
+    """The predictions of an evaluation, as `Evaluation.write` stores them.
 
     Attributes:
         ids: Ids of the utterances.
-        labels: int [N], in the order of `Emotion`.
-        probabilities: float64 [N, 4], in the order of `Emotion`.
+        labels: Actual classes, int [N], in the order of `Emotion`.
+        probabilities: Predictions, float64 [N, 4], in the order of `Emotion`.
     """
 
     ids: tuple[str, ...]
@@ -204,7 +204,7 @@ class Predictions:
 
 
 def read_predictions(folder: Path) -> Predictions:
-    """Read what `Evaluation.write` wrote.
+    """Read the predictions that `Evaluation.write` wrote.
 
     Raises:
         CorpusError: There are no predictions.

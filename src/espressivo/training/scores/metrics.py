@@ -1,8 +1,8 @@
 """Metrics of predictions: accuracy, recall, F1, calibration error, Brier, log loss.
 
-Every metric is a ratio of sums over utterances. `utterance_sums` lays these sums out,
-one row an utterance, and `scores_from_sums` turns added-up rows into metrics. A
-bootstrap over speakers adds up rows again instead of scoring predictions again.
+Every metric is a ratio of sums over utterances. `utterance_sums` returns the summands,
+one row per utterance, and `scores_from_sums` turns sums of rows into metrics. A
+bootstrap over speakers only adds up rows again.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Labels: TypeAlias = NDArray[np.integer[Any]]
-"""[N], each the index of an emotion."""
+"""Index of an emotion for each utterance [N]."""
 Probabilities: TypeAlias = NDArray[np.floating[Any]]
-"""[N, C], rows sum to 1."""
+"""Probability of each class [N, C]; rows sum to 1."""
 Floats: TypeAlias = NDArray[np.float64]
 
 SCALARS = ("wa", "ua", "macro_f1", "ece", "brier", "log_loss")
-"""Names of the metrics that are one number each."""
+"""Names of the metrics that are a single number."""
 
 # As many as in the tables of Guo et al. (2017).
 N_BINS = 15
@@ -39,15 +39,16 @@ class Scores:
     """Metrics of the predictions on a set of utterances.
 
     Attributes:
-        wa: Weighted accuracy: the share of utterances that are right.
+        wa: Weighted accuracy: the share of utterances classified correctly.
         ua: Unweighted accuracy: the mean recall of the classes that occur.
         macro_f1: The mean F1 of the classes that occur or are predicted.
-        ece: Expected calibration error: how far the top probability is from the share
-            of right predictions, over 15 equal bins (Guo et al. 2017, eq. 3).
-        brier: Squared distance of the probabilities from the truth, 0..2.
-        log_loss: Mean of -ln(probability of the truth).
-        recall: One value a class; NaN for a class that does not occur.
-        f1: One value a class; NaN for a class that neither occurs nor is predicted.
+        ece: Expected calibration error: mean distance between confidence and accuracy
+            over 15 equal bins (Guo et al. 2017, eq. 3).
+        brier: Brier score: mean squared distance of the probabilities from the actual
+            class, 0..2.
+        log_loss: Mean of -ln(probability of the actual class).
+        recall: Recall of each class; NaN for a class that does not occur.
+        f1: F1 of each class; NaN for a class that neither occurs nor is predicted.
     """
 
     wa: float
@@ -68,7 +69,7 @@ def score(
     Args:
         labels: int [N], N > 0.
         probabilities: float [N, C].
-        weights: float [N], how much each counts; all the same when None.
+        weights: Weight of each utterance, float [N]; equal if None.
     """
     total = utterance_sums(labels, probabilities, weights).sum(0)[None]  # [1, K]
     values = scores_from_sums(total, probabilities.shape[1])
@@ -89,7 +90,7 @@ def confusion_matrix(labels: Labels, probabilities: Probabilities) -> NDArray[np
 def scores_to_dict(
     scores: Scores, emotions: Sequence[Emotion] = tuple(Emotion)
 ) -> dict[str, Any]:
-    """Return scores as JSON holds them: classes by name, None for what is undefined."""
+    """Return scores as JSON values: classes by name, None for undefined values."""
     plain = asdict(scores)
     for name in ("recall", "f1"):
         named = zip(emotions, plain[name], strict=True)
@@ -100,15 +101,16 @@ def scores_to_dict(
 def utterance_sums(
     labels: Labels, probabilities: Probabilities, weights: Floats | None = None
 ) -> Floats:
-    """Return one row an utterance of all that metrics sum, [N, C * C + 3 * bins + 2].
+    """Return the summands of all metrics, one row per utterance.
 
-    A row holds the confusion matrix; for each bin of confidence the count, the
-    confidence and whether the prediction is right; the squared distance; the log loss.
+    A row [C * C + 3 * bins + 2] has the confusion matrix; for each bin of confidence
+    the count, the confidence and whether the prediction is right; the squared distance;
+    and the log loss.
 
     Args:
         labels: int [N].
         probabilities: float [N, C].
-        weights: float [N], how much each row counts; all 1 when None.
+        weights: Weight of each row, float [N]; all 1 if None.
     """
     # Models give float32, in which sums over thousands of rows lose digits.
     p = np.asarray(probabilities, np.float64)
@@ -132,7 +134,7 @@ def utterance_sums(
 
 
 def scores_from_sums(sums: Floats, n_classes: int) -> dict[str, Floats]:
-    """Turn R rows of sums into metrics: [R] each, and [R, C] for those by class."""
+    """Turn R rows of sums into metrics, [R] each, or [R, C] for metrics by class."""
     confusion = confusions_from_sums(sums, n_classes)
     n, confidence, right = bins_from_sums(sums)
     total = confusion.sum((1, 2))
@@ -156,13 +158,13 @@ def scores_from_sums(sums: Floats, n_classes: int) -> dict[str, Floats]:
 
 
 def confusions_from_sums(sums: Floats, n_classes: int) -> Floats:
-    """Return the confusion matrices [R, C, C] within rows of sums."""
+    """Return the confusion matrices [R, C, C] that rows of sums contain."""
     cells = sums[:, : n_classes * n_classes]
     return cells.reshape(-1, n_classes, n_classes)
 
 
 def bins_from_sums(sums: Floats) -> Floats:
-    """Return count, summed confidence and number right [3, R, bins], by confidence."""
+    """Return count, summed confidence and number right per bin [3, R, bins]."""
     bins = sums[:, -2 - 3 * N_BINS : -2]
     return bins.reshape(-1, 3, N_BINS).swapaxes(0, 1)
 

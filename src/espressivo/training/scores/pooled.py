@@ -41,18 +41,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)  # compared by its arrays
 class PooledPredictions:
-    """Predictions of one run or several, in which each utterance counts once.
+    """Predictions of one or several runs; each utterance counts once.
 
-    Sums are averaged over runs, probabilities never: two seeds that disagree are not
-    an ensemble. WA, UA and recall are then the mean over runs; F1 and ECE are those of
-    all predictions together.
+    Sums are averaged over runs, not probabilities, which would be an ensemble. WA, UA
+    and recall are thus the mean over runs; F1 and ECE are those of all predictions
+    together.
 
     Attributes:
-        labels: int [N].
-        probabilities: float [N, C].
-        speakers: [N] names.
-        weights: float [N], 1 over the number of runs that predicted the utterance;
-            all 1 when None.
+        labels: Actual classes, int [N].
+        probabilities: Predictions, float [N, C].
+        speakers: Names of the speakers [N].
+        weights: One over the number of runs that predicted the utterance, float [N];
+            all 1 if None.
     """
 
     labels: Labels
@@ -62,7 +62,7 @@ class PooledPredictions:
 
     @property
     def sums(self) -> Floats:
-        """The sums that metrics are made of, by speaker [S, K]."""
+        """Sums from which metrics are computed, by speaker [S, K]."""
         rows = utterance_sums(self.labels, self.probabilities, self.weights)
         return sums_by_speaker(rows, self.speakers)
 
@@ -87,7 +87,7 @@ class PooledPredictions:
         return {name: percentile_interval(v) for name, v in _named(values).items()}
 
     def reliability(self, seed: int = 0) -> Reliability:
-        """Compare confidence with the share of right predictions, bin by bin."""
+        """Return accuracy against confidence, bin by bin."""
         sums = self.sums
         n, confidence, right = bins_from_sums(sums.sum(0)[None])[:, 0]
         low = high = np.full(len(n), np.nan)  # with one speaker there is no interval
@@ -105,11 +105,11 @@ class Reliability:
     """Reliability diagram, one value per confidence bin [bins]; NaN in empty bins.
 
     Attributes:
-        n: Utterances whose top probability lies in the bin.
-        confidence: Their mean top probability.
-        right: The share that is right.
+        n: Number of utterances whose confidence (top probability) is in the bin.
+        confidence: Mean confidence.
+        right: Accuracy: share of right predictions.
         low: Lower end of the 95 % interval of `right`, over speakers.
-        high: Its upper end.
+        high: Upper end of that interval.
     """
 
     n: Floats
@@ -150,7 +150,7 @@ def compare_pooled(
 ) -> dict[str, PairedDifference]:
     """Compare b with a, metric by metric; both predict the same utterances.
 
-    It works as `bootstrap.compare` does, for any number of runs on either side.
+    This is `bootstrap.compare` for any number of runs on either side.
 
     Raises:
         ValueError: The speakers differ.

@@ -1,7 +1,7 @@
 """Temperature scaling: softmax, the fit of a temperature, and `temperature.json`.
 
-A run folder holds its fitted temperature in `temperature.json`; `crossval`, `calibrate`
-and `export` write and read it here.
+The fitted temperature of a run is in `temperature.json` of its folder; `crossval`,
+`calibrate` and `export` write and read it here.
 
 Source: Guo et al. (2017), On calibration of modern neural networks, section 4.2.
 """
@@ -53,13 +53,13 @@ def fit_temperature(
     """Find the temperature whose softmax(logits / temperature) has the least log loss.
 
     Args:
-        logits: float [N, C], of speakers who were not trained on.
+        logits: Logits of speakers outside the training part, float [N, C].
         labels: int [N], N > 0.
-        weights: float [N], how much each counts; all the same when None.
+        weights: Weight of each utterance, float [N]; equal if None.
 
     Returns:
-        A temperature in 0.01..100, near the lower end when all predictions are right:
-        then no temperature has the least loss.
+        A temperature in 0.01..100; near the lower end if all predictions are right,
+        since the loss then has no minimum.
     """
     z = np.asarray(logits, np.float64)
     wanted = np.average(z[np.arange(len(z)), labels], weights=weights)
@@ -81,24 +81,25 @@ def fit_temperature(
 
 
 def write_temperature(run: Path, fitted: Mapping[str, Any]) -> None:
-    """Write `temperature.json` into a run folder, whole or not at all.
+    """Write `temperature.json` into a run folder, atomically.
 
     Args:
         run: The run folder.
-        fitted: Holds `temperature`, `fitted` (on what), and what else is known of it.
+        fitted: Content of the file: `temperature`, `fitted` (the data it was fitted
+            to), and further keys.
     """
     write_text(json.dumps(fitted, indent=2) + "\n", run / TEMPERATURE)
 
 
 def read_temperature(run: Path) -> dict[str, Any]:
-    """Read the temperature of a run folder, and what is known of it.
+    """Read `temperature.json` of a run folder.
 
     Returns:
-        The content of `temperature.json`; `temperature` is a float. It is 1 when the
-        run has no such file.
+        The content of the file; `temperature` is a float, and 1 if the run has no such
+        file.
 
     Raises:
-        TrainingError: The file holds no temperature.
+        TrainingError: The file contains no temperature.
     """
     path = run / TEMPERATURE
     if not path.is_file():
