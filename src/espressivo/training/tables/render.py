@@ -76,7 +76,7 @@ def to_latex(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Write a table as CSV: numbers in full, a column each, no notes.
+    """Return a table as CSV with unrounded numbers, one per column, and no notes.
 
     Values that hold for all rows get their own columns. A standard deviation follows
     its mean as `... sd`; an interval follows its value as `... low` and `... high`.

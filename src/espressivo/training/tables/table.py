@@ -48,7 +48,7 @@ class Table:
         title: Title.
         columns: Columns with their headings.
         rows: Rows with one cell per column; the first cell names the row.
-        notes: Notes below the table.
+        notes: Explanations and caveats, printed below the table.
         about: Values that hold for all rows, as (name, value): in the title of a
             printed table, a column each in CSV.
     """
