@@ -67,11 +67,11 @@ class CostEstimate:
     """Estimated cost of a stage.
 
     Attributes:
-        name: Name of its result folder.
+        name: Name of the stage's result folder.
         n_runs: Number of runs, folds times seeds.
-        n_train: Training utterances, mean over folds.
-        n_validation: Validation utterances, mean over folds.
-        n_test: Test utterances, mean over folds.
+        n_train: Number of training utterances, mean over folds.
+        n_validation: Number of validation utterances, mean over folds.
+        n_test: Number of test utterances, mean over folds.
         epochs: Largest number of epochs.
         step_s: Seconds of a training step, measured.
         seconds: Time of all runs, one after the other, with all epochs.
@@ -131,7 +131,7 @@ def estimate_cross_corpus(
 
 
 def is_kept(config: ExperimentConfig) -> bool:
-    """Whether the front's output is the same in every epoch, and therefore cached."""
+    """Return whether the front's output is constant over epochs, and so cached."""
     changes = config.augmentation.varies or config.signal.crop_s > 0
     # New augmentations in every epoch would make every cached output useless.
     return not changes or config.augmentation.variants > 0

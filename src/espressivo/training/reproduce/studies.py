@@ -41,7 +41,7 @@ class StudyEntry:
     """One result of a study, measured here or not.
 
     Attributes:
-        name: Name of its result folder.
+        name: Name of the result folder.
         table: The study's table that shows it.
         title: What is tested, in words.
         published: The published numbers; None if there are none under these folds.
@@ -114,7 +114,8 @@ def read_study_recipe(
     Args:
         name: `paper`, `pepino` or `light-sernet`.
         settings: Settings of the command line, `KEY=VALUE` each.
-        weights: Folder or hub's name of the pretrained encoder; the recipe's if empty.
+        weights: Pretrained encoder: a folder or a name on the hub; the recipe's if
+            empty.
 
     Raises:
         ConfigError: A setting is invalid, or is fixed by `reproduce`.
@@ -220,7 +221,8 @@ def paper_stages(
 def pepino_stages(config: ExperimentConfig, iemocap: StudyCorpus) -> list[Stage]:
     """Return Pepino's three stages.
 
-    They have per-speaker statistics, training statistics, and our folds.
+    The first standardizes by per-speaker statistics, the second by training statistics;
+    the third has our folds.
     """
     # The published number needs statistics of the test speakers, which a deployed
     # system lacks; hence the second stage.

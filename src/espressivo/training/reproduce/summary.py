@@ -104,7 +104,7 @@ def write_summary(study: str, out: Path) -> tuple[list[Path], list[Table]]:
 
 
 def _has_answers(folder: Path) -> bool:
-    """Whether a result has a finished fold, even if its predictions are not merged."""
+    """Return whether a fold is finished, even if predictions are not merged yet."""
     if not (folder / CARD).is_file():
         return False
     return any(folder.glob(PREDICTIONS)) or any(folder.glob(f"*/seed-*/{PREDICTIONS}"))

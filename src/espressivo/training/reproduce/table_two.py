@@ -52,7 +52,7 @@ class TableTwo:
 
     @property
     def verdict(self) -> str:
-        """Sentence on whether the corpora are the published ones."""
+        """Sentence that states whether the corpora are as published."""
         if self.as_published:
             return "Every number is the study's, to its last digit."
         return "Not the published corpora: some numbers are not the study's."
