@@ -57,8 +57,7 @@ def fold_class_weights(fold: Fold) -> dict[Emotion, float]:
         SplitError: The training part lacks a class.
     """
     counts = count_emotions(fold.train)
-    # A class without utterances has no finite weight N
-    # (4 n).
+    # A class without utterances has no finite weight N / (4 n).
     if absent := [emotion for emotion, n in counts.items() if n == 0]:
         raise SplitError(
             f"fold {fold.name}: no {', '.join(absent)} to train on "
