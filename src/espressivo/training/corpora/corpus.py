@@ -121,8 +121,8 @@ class Corpus:
             corpus; it returns none where they are not known.
         same_audio: Groups of names that the authors published with the same audio.
         broken: Names of recordings that the authors published empty or silent.
-        recordings: Function from the folder to all paths where recordings of this
-            corpus belong; the check reports those that `clips` did not recognise.
+        recordings: Function that finds the audio files of all utterances, misnamed ones
+            included; the check reports those that `clips` does not recognise.
         variants: Labels with and without which scores are reported.
     """
 

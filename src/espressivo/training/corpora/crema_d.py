@@ -80,9 +80,9 @@ def _demographics(root: Path) -> dict[str, tuple[str, int | None]]:
 
 
 def _votes(root: Path) -> dict[str, str]:
-    """Map clips to the emotion most listeners chose; empty if the table is absent.
+    """Map clips to the majority vote of listeners on the audio alone.
 
-    Tied votes are joined by a colon, as in "A:D".
+    Empty if the table is absent. Tied labels are joined by a colon: `A:D`.
     """
     table = _find(root, "processedResults/summaryTable.csv", "summaryTable.csv")
     rows = read_table(table, ("FileName", "VoiceVote")) if table else []

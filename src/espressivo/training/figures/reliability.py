@@ -31,9 +31,9 @@ _CHANCE = 0.25  # of four emotions: no top probability is lower
 def plot_reliability(pools: Mapping[str, PooledPredictions], path: Path) -> None:
     """Draw a reliability diagram for each system into `path`, three in a row.
 
-    The upper panel shows the share of right predictions against the mean top
-    probability of each bin, with 95 % intervals over speakers; a calibrated model is on
-    the diagonal. The lower panel shows the number of predictions in each bin.
+    The upper panel shows accuracy against mean confidence per bin, with 95 % intervals
+    over speakers; the diagonal is perfect calibration. The lower panel shows the number
+    of predictions per bin.
 
     Args:
         pools: Name of a system -> its predictions.

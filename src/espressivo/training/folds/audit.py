@@ -1,4 +1,4 @@
-"""Leak audit: what the parts of a fold share although they should not."""
+"""Audit of folds for leaks: speakers, recordings or audio in several parts."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def audit(
 def _decode(
     members: Members, progress: Progress | None
 ) -> tuple[dict[Path | None, str], list[Unreadable]]:
-    """Map paths to digests of their samples; list recordings that failed, and why."""
+    """Map paths to digests of their samples; list failed recordings with the reason."""
     names = {member.path: member.id for member in members if member.path}
     digests: dict[Path | None, str] = {}
     undecodable: list[Unreadable] = []

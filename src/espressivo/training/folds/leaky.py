@@ -1,7 +1,7 @@
-"""Folds whose parts share speakers, to reproduce published scores that used them.
+"""Folds with speakers in several parts, which reproduce published protocols.
 
-Such scores overestimate accuracy on new speakers. All these folds have the protocol
-`random`, and every table marks it.
+Their scores overestimate the accuracy on new speakers. All have the protocol `random`,
+and every table says so.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def leave_one_prefix_out(
 ) -> Iterator[Fold]:
     """Test each of IEMOCAP's ten name prefixes, which studies took for speakers.
 
-    Recordings of one prefix contain both talkers of the session, so the parts share
-    talkers. With `select_on_test` the tested prefix also validates, as published for
-    LIGHT-SERNET; otherwise the next prefix does.
+    Both talkers of a session occur under each of its prefixes, so talkers are in
+    several parts. With `select_on_test` the tested prefix also validates, as published
+    for LIGHT-SERNET; otherwise the next prefix validates.
 
     Raises:
         SplitError: A name is not IEMOCAP's, or there are fewer than three prefixes.
@@ -63,9 +63,9 @@ def leave_one_session_out_by_prefix(
 ) -> Iterator[Fold]:
     """Test each session, validate on one name prefix of the next, train on the rest.
 
-    These are the folds of Pepino et al. (2021): one "speaker" of the training sessions
-    validates, but a prefix is not a speaker, so both talkers of that session also
-    train. The study did not publish which prefix validated; here it is the first.
+    The protocol of Pepino et al. (2021): a prefix of one session validates. Both
+    talkers of that session also train, since a prefix does not identify a speaker. The
+    study's lists are not published; here the first prefix validates.
 
     Raises:
         SplitError: A name is not IEMOCAP's, or there are fewer than three sessions.
@@ -117,8 +117,9 @@ def random_hold_out(
 ) -> Fold:
     """Test a random share of the utterances, train on the others: the production model.
 
-    The validation part is a further share of all utterances, `validation_share`; with
-    `select_on_test` it is the test part, whose score is then optimistic.
+    `validation_share` is a share of all utterances, too; if it is 0, there is no
+    validation part. With `select_on_test` the test part also validates, so its score is
+    optimistic.
 
     Raises:
         SplitError: The shares leave a part without an utterance.

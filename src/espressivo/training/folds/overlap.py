@@ -1,7 +1,7 @@
-"""Overlap of the parts of a fold, and faults within one part.
+"""Overlap between the parts of a fold, and defects within a part.
 
-IEMOCAP's file names override the speaker column of a table, because prefixes of names
-have been taken for speakers: in `Ses01F_impro01_M003` the talker is M.
+Speakers of IEMOCAP are read from file names, not from a table's column, since studies
+took prefixes of names for speakers: in `Ses01F_impro01_M003` the talker is M.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ Kind = Literal[
 # Shared sessions and sentences are reported, but are no leaks: IEMOCAP's scripts
 # repeat across sessions, and CREMA-D has only 12 sentences.
 LEAKS: frozenset[Kind] = frozenset({"speakers", "recordings", "audio", "selection"})
-"""Kinds of finding that inflate the test score."""
+"""Kinds of finding that make a score too high."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One overlap between parts of a fold, or one fault within a part.
+    """A leak or another finding in one fold.
 
     Attributes:
-        kind: Kind of overlap or fault.
-        fold: Name of the fold; empty if the finding concerns every fold.
+        kind: Kind of finding.
+        fold: Name of the fold; empty if the finding holds for all.
         parts: The part or the two parts concerned.
         names: Speakers, sessions, sentences or ids concerned; for equal audio, groups
             of ids.
@@ -83,7 +83,7 @@ def talker_of(member: Member) -> str:
 
 
 def _session_of(member: Member) -> str:
-    """Return the recording session; empty where the session is the speaker alone."""
+    """Return the recording session; empty if each speaker is a session."""
     if named := _iemocap(member):
         return f"iemocap/{named[1][:-1]}"
     alone = member.session == member.speaker
@@ -115,7 +115,7 @@ def compare_parts(
     b: Members,
     digests: AudioDigests,
 ) -> Iterator[Finding]:
-    """Yield what two parts of a fold share; `pair` names the training part first."""
+    """Yield overlaps of two parts, named by `pair` in the order of `PARTS`."""
 
     def sharing(kind: Kind, key: Callable[[Member], str]) -> Iterator[Finding]:
         shared = ({key(m) for m in a} & {key(m) for m in b}) - {""}
@@ -154,7 +154,7 @@ def _same_recordings(a: Members, b: Members) -> list[Member]:
 
 
 def _same_audio(a: Members, b: Members, digests: AudioDigests) -> list[tuple[str, ...]]:
-    """Group ids in `a` and `b` that have equal audio but are different recordings."""
+    """Group ids of `a` and `b` with identical audio but different names."""
     groups: defaultdict[str, tuple[dict[str, None], dict[str, None]]]
     groups = defaultdict(lambda: ({}, {}))
     for side, members in enumerate((a, b)):
@@ -171,7 +171,7 @@ def _same_audio(a: Members, b: Members, digests: AudioDigests) -> list[tuple[str
 def find_twice(
     fold: str, part: str, members: Members, digests: AudioDigests
 ) -> Iterator[Finding]:
-    """Yield recordings or audio that occur twice within one part; no leak."""
+    """Yield ids and audio that occur twice within one part (not a leak)."""
     ids = Counter(m.id for m in members)
     groups: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for member in members:
@@ -186,7 +186,7 @@ def find_twice(
 
 
 def find_absent(fold: Fold | ListedFold) -> Iterator[Finding]:
-    """Yield classes of the fold that a part lacks, and an empty validation part."""
+    """Yield classes missing from a part, and the lack of a validation part."""
     # A table without emotions has empty ones, which are no class.
     labels = {m.emotion for p in PARTS for m in getattr(fold, p)} - {""}
     if not fold.validation:

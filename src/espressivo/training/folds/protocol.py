@@ -48,15 +48,15 @@ _SUCH_AS = {"n_groups": "6", "validation_share": "0.2", "test": '["ravdess/23"]'
 
 @dataclass(frozen=True, slots=True)
 class ProtocolConfig:
-    """Settings of the folds. Parts share no speaker, except in the random kinds.
+    """Settings of the folds.
 
     Attributes:
-        kind: Unit that is tested in turn while the next one validates: `session` (the
-            study's), `speaker-group`, `speaker`, or `corpus` (some speakers of the
-            other corpora validate). `held-out-speakers` makes one fold. Parts share
-            speakers in `random` (random parts), `hold-out` (production model), and
-            IEMOCAP's name `prefix` and `session-prefix` (a session is tested, a prefix
-            validates).
+        kind: Kind of fold. `session` (the study's), `speaker-group`, `speaker`: each is
+            tested once and the next one validates. `corpus`: each is tested and some
+            speakers of the others validate. `held-out-speakers`: one fold with the
+            named speakers. With speakers in several parts: `random` (random parts),
+            `hold-out` (one random part; production model), `prefix` (IEMOCAP's name
+            prefixes), `session-prefix` (sessions are tested, a prefix validates).
         scored: Corpora that validate and test; if empty, all but `train_only`.
         train_only: Corpora that train in every fold, and are never scored.
         n_groups: Number of groups of `speaker-group`, or of parts of `random`.
@@ -93,7 +93,7 @@ def make_folds(
     Raises:
         ConfigError: A setting is missing, does not belong to the kind, or names an
             unknown corpus.
-        SplitError: The utterances do not give such folds.
+        SplitError: The utterances do not suffice for such folds.
     """
     _check_settings(config)
     scored, train_only = _roles(config, utterances)
@@ -172,7 +172,7 @@ def _check_settings(config: ProtocolConfig) -> None:
 def _roles(
     config: ProtocolConfig, utterances: Sequence[Utterance]
 ) -> tuple[list[Utterance], list[Utterance]]:
-    """Split utterances into those that are scored and those that only train."""
+    """Split utterances into those that may be scored and those that only train."""
     corpora = Counter(u.corpus for u in utterances)
     for key, names in (("scored", config.scored), ("train_only", config.train_only)):
         for name in names:

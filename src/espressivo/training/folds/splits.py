@@ -29,7 +29,7 @@ Parts: TypeAlias = "dict[str, tuple[Utterance, ...]]"
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One train/validation/test split. No two parts share a speaker, unless random.
+    """One split into train, validation and test; speakers are in one part each.
 
     Attributes:
         train: Utterances that the weights are fitted to.
@@ -108,7 +108,7 @@ def leave_one_session_out(
     """Test each session, validate on the next, train on the rest and `train_only`.
 
     The first session validates when the last is tested. With CREMA-D in `train_only`
-    these are the folds of Ismail (2025): validation on the next session gives the
+    these are the folds of Ismail (2025); only validation on the next session gives the
     average class weights of its Table II.
 
     Raises:
@@ -126,11 +126,11 @@ def leave_one_speaker_group_out(
 ) -> Iterator[Fold]:
     """Group the speakers; test each group, validate on the next, train on the rest.
 
-    Groups are neighbours by name, so that each has both sexes where a corpus numbers
-    women and men alternately, as RAVDESS does.
+    A group is a run of speakers in order of name. Men and women are mixed if the
+    corpus numbers them alternately, as RAVDESS does.
 
     Raises:
-        SplitError: There are fewer than three groups, or fewer speakers than groups.
+        SplitError: `n_groups` is below three, or exceeds the number of speakers.
     """
     speakers = sorted(speakers_of(utterances))
     if not 3 <= n_groups <= len(speakers):
@@ -166,7 +166,7 @@ def hold_speakers_out(
 ) -> Fold:
     """Put the named speakers into validation and test, and train on all others.
 
-    Pepino et al. (2021) validate on RAVDESS's actors 21 and 22, and test 23 and 24.
+    Pepino et al. (2021) validate RAVDESS on actors 21 and 22, and test on 23 and 24.
 
     Raises:
         SplitError: A named speaker is absent, or is named for both parts.
@@ -195,8 +195,8 @@ def held_out_speakers(
         utterances: Utterances of any number of corpora.
         share: Share of each corpus's speakers, rounded; at least one where `share` is
             positive, but never a corpus's last one.
-        seed: Seed of the choice, which for each corpus is independent of the other
-            corpora.
+        seed: Seed of the choice. The choice within a corpus does not depend on the
+            other corpora.
 
     Returns:
         The kept and the held-out utterances, each in the given order.
@@ -253,8 +253,7 @@ def parts_by(
 def _names(keys: Sequence[str]) -> list[str]:
     """Make unique folder names from keys such as `iemocap/Ses01`.
 
-    The corpus is left out if all keys have the same one, unless a bare number would
-    remain.
+    The corpus is omitted if all keys share it and each rest begins with a letter.
     """
     corpora, names = zip(*(key.rpartition("/")[::2] for key in keys), strict=True)
     short = len(set(corpora)) == 1 and all(name[:1].isalpha() for name in names)

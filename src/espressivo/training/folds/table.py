@@ -1,8 +1,9 @@
-"""Table of folds with a row for each utterance of a fold, from any toolkit.
+"""Table of folds, one row per utterance and fold.
 
-Columns `fold`, `part` (train, validation or test), `id` and `speaker` are required;
-`path`, `session`, `corpus`, `emotion`, `original` and `text` are optional. Relative
-paths start at the table's folder.
+It may come from another project, and is then audited. Columns `fold`, `part` (train,
+validation or test), `id` and `speaker` are required; `path`, `session`, `corpus`,
+`emotion`, `original` and `text` are optional. Relative paths start at the table's
+folder.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ _OPTIONAL = ("path", "session", "corpus", "emotion", "text")
 
 @dataclass(frozen=True, slots=True)
 class ListedUtterance:
-    """An utterance as a table of folds states it; nothing in it is verified.
+    """An utterance as a foreign table lists it; nothing is verified.
 
     Attributes:
-        id: The id as written.
+        id: Id as written.
         path: Path of the recording; None if the table has none.
         speaker: Speaker as written.
         session: Session as written; empty if not given.
@@ -56,7 +57,7 @@ class ListedUtterance:
 
 @dataclass(frozen=True, slots=True)
 class ListedFold:
-    """A fold as a table states it; its parts may share anything."""
+    """A fold as a foreign table lists it; its parts may overlap."""
 
     name: str
     train: tuple[ListedUtterance, ...] = ()
@@ -130,8 +131,7 @@ def locate(
 ) -> list[ListedFold]:
     """Fill in paths and texts of listed utterances from a corpus on this machine.
 
-    Ids match with or without the corpus's name before them. Utterances that the corpus
-    does not contain stay as they were written.
+    Ids match with or without the corpus prefix; unknown ones stay unchanged.
     """
     known = {name: u for u in utterances for name in (u.id.rpartition("/")[2], u.id)}
 

@@ -1,4 +1,4 @@
-"""Balanced weights, by which classes, corpora or both count the same."""
+"""Class weights and other balanced weights: all groups have the same total weight."""
 
 from __future__ import annotations
 
