@@ -6,7 +6,7 @@ pytest.importorskip("onnx", reason="needs the extra 'train'")
 pytest.importorskip("transformers", reason="needs the extra 'train'")
 
 from espressivo.training.export import (
-    calibrate,
+    collect_activations,
     find_matmuls,
     to_onnx,
 )
@@ -42,7 +42,9 @@ def test_an_integer_convolution_keeps_its_mean(fp32, bursts, monkeypatch):
     """By a bias that the exact one has not."""
     monkeypatch.setattr(targets, "_LEAST_WEIGHTS", 0)
     (matmul,) = (m for m in find_matmuls(fp32) if m.name == "conv.2")
-    calibration = calibrate(fp32, targets.values_to_calibrate([matmul]), bursts)
+    calibration = collect_activations(
+        fp32, targets.values_to_calibrate([matmul]), bursts
+    )
 
     def moved():
         quantized = int8.quantize_matmuls(fp32, calibration, [matmul])

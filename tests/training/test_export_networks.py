@@ -11,7 +11,7 @@ from hypothesis import strategies as st  # noqa: E402
 from espressivo.training.clips.preprocess import condition  # noqa: E402
 from espressivo.training.config import SignalConfig  # noqa: E402
 from espressivo.training.export import (  # noqa: E402
-    calibrate,
+    collect_activations,
     find_matmuls,
     quantize,
     to_onnx,
@@ -118,7 +118,9 @@ def test_light_sernets_convolutions_are_quantized_and_its_spectrum_does_not(note
     matmuls = find_matmuls(exact)
     clips = [note[n : n + 48_000] for n in range(0, 336_000, 48_000)]
 
-    int8 = quantize(exact, calibrate(exact, values_to_calibrate(matmuls), clips[:4]))
+    int8 = quantize(
+        exact, collect_activations(exact, values_to_calibrate(matmuls), clips[:4])
+    )
 
     assert [p.name for p in matmuls] == [f"body.{i}" for i in range(5)]
     assert int8.ByteSize() < 0.6 * exact.ByteSize()

@@ -21,7 +21,7 @@ from espressivo.training.config import (  # noqa: E402
 from espressivo.training.corpora import read_corpus  # noqa: E402
 from espressivo.training.export import (  # noqa: E402
     ExportOptions,
-    calibrate,
+    collect_activations,
     export_run,
     exporter,
     recordings,
@@ -191,4 +191,4 @@ def test_what_is_refused_calibrates_nothing():
     model = to_onnx(make_network("statistics"))
 
     with pytest.raises(ExportError, match="none of them louder"):
-        calibrate(model, ["mel"], [np.zeros(SECOND, np.float32)])
+        collect_activations(model, ["mel"], [np.zeros(SECOND, np.float32)])
