@@ -85,7 +85,7 @@ def compress(
     options: ExportOptions,
     progress: StepProgress,
 ) -> tuple[onnx.ModelProto, Measured]:
-    """Return the graph in the precision asked for, and what a report says of it.
+    """Return the graph in the requested precision, and measurements for the report.
 
     Raises:
         ExportError: Its probabilities would change by more than `LARGEST_MEAN_CHANGE`.

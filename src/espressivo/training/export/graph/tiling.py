@@ -82,7 +82,7 @@ def _between(
 
 
 class _Tiles:
-    """The nodes that take a value apart and put the tiles' results together."""
+    """Nodes that split a value into tiles, and nodes that join the results."""
 
     def __init__(self, first: str, last: str, n_tiles: int) -> None:
         self._first, self._last, self._n = first, last, n_tiles
