@@ -129,3 +129,10 @@ def test_the_affinity_holds_where_the_quota_is_larger(cgroups, monkeypatch):
     cgroups("cgroup/cpu.max", "400000 100000")
 
     assert machine.n_cores() == 2
+
+
+def test_lines_of_another_form_cost_nothing(cgroups):
+    cgroups("proc", "nonsense\n0::/a\0b\n:\n0::/box")
+    cgroups("cgroup/box/cpu.max", "300000 100000")
+
+    assert machine.n_cores() == 3

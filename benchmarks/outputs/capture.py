@@ -59,7 +59,7 @@ VARIES = [
     (r'(?ms)^  "costs": \{.*?^  \}', '  "costs": "VARIES"'),
     # Figures: when they were drawn, and matplotlib's ids, made of memory addresses.
     (r"<dc:date>[^<]*</dc:date>", "<dc:date>VARIES</dc:date>"),
-    (r"\bp[0-9a-f]{10}\b", "pVARIES"),
+    (r"\b([mp])[0-9a-f]{10}\b", r"\1VARIES"),
     # `train` and `crossval`: what an epoch took.
     (r"(?m)^((?:\S+  )?\w+ \d+/\d+  loss .*)  \d+ s$", r"\1  N s"),
     # `archive`: how fast it was.

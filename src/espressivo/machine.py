@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _CPUINFO = Path("/proc/cpuinfo")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
-_CPU_MOUNTS = ("cpu", "cpu,cpuacct")  # of cgroup v1, below `_CGROUPS`
+_CPU_MOUNTS = ("cpu", "cpu,cpuacct", "cpuacct,cpu")  # of cgroup v1, below `_CGROUPS`
 _EIGHT_BITS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
 
@@ -36,7 +36,10 @@ def _cpu_quotas() -> Iterator[float]:
 
     Source: cgroups(7); Linux kernel, cgroup-v2 (`cpu.max`) and sched-bwc (`cpu.cfs_*`).
     """
-    for line in _read(_OWN_CGROUPS).splitlines():
+    for line in _read(_OWN_CGROUPS).split("\n"):
+        # A quota only lowers a count: a line of another form is not worth an error.
+        if line.count(":") < 2:
+            continue
         _, controllers, path = line.split(":", 2)
         # Without a cgroup namespace, the path is that of the host, which does not exist
         # inside the container; there its own cgroup is mounted at the root, so the walk
@@ -65,7 +68,7 @@ def _cores(quota: Sequence[str]) -> Iterator[float]:
 def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8", errors="replace")
-    except OSError:  # another system than Linux, or no such file
+    except (OSError, ValueError):  # no Linux, no such file, or no possible path
         return ""
 
 

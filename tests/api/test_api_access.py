@@ -61,7 +61,9 @@ def test_a_token_is_long_and_fits_a_header(analyzer, token):
         ApiServer(analyzer, port=0, token=token)
 
 
-@pytest.mark.parametrize("origin", ["app.example", "https://a/path", "ftp://a", ""])
+@pytest.mark.parametrize(
+    "origin", ["app.example", "https://a/path", "ftp://a", "", "http://["]
+)
 def test_an_origin_is_one(analyzer, origin):
     with pytest.raises(ServeError, match="is no origin"):
         ApiServer(analyzer, port=0, origins=[origin])
@@ -148,6 +150,7 @@ ORIGINS = [
     ("http://localhost.evil.example", False),
     ("http://localhost@evil.example", False),
     ("null", False),
+    ("http://[", False),
     ("file://", False),
     ("", False),
 ]

@@ -241,6 +241,12 @@ def test_metrics_count(analyzer, note):
     assert len(names) == text.count("# TYPE") == text.count("# HELP")
 
 
+def test_load_balancers_may_ask_with_head(url):
+    for target in ("/health", "/metrics", "/v1/openapi.json"):
+        answer = ask(url, target, "HEAD")
+        assert (answer.status, answer.body) == (200, b"")
+
+
 def test_health_says_which_model(url, analyzer):
     answer = ask(url, "/health")
 

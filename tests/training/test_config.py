@@ -186,3 +186,21 @@ def test_a_corpus_of_any_name_is_written_and_read_back(tmp_path):
 
     assert "été" in config.corpora
     assert read_config(write(tmp_path, to_toml(config))) == config
+
+
+def test_a_dollar_within_a_path_is_a_part_of_it(tmp_path):
+    text = MINIMAL.replace('"corpora/tess"', '"/pay$me/tess"')
+
+    assert read_config(write(tmp_path, text)).corpora["tess"] == Path("/pay$me/tess")
+
+
+def test_a_relative_variable_starts_at_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("ESPRESSIVO_DATA", "data")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipes").mkdir()
+    text = MINIMAL.replace('"corpora/tess"', '"$ESPRESSIVO_DATA/corpora/tess"')
+    text = text.replace("./encoder", "$ESPRESSIVO_DATA/encoder")
+    config = read_config(write(tmp_path / "recipes", text))
+
+    assert config.corpora["tess"] == tmp_path / "data" / "corpora" / "tess"
+    assert config.network.weights == str(tmp_path / "data" / "encoder.safetensors")

@@ -1,5 +1,14 @@
 """Audio input: recordings and microphone as blocks of mono 16 kHz float32 samples."""
 
 from espressivo.audio.recording import BLOCK_S, Recording, from_array, load_audio
+from espressivo.errors import AudioError
+from espressivo.types import SAMPLE_RATE
 
-__all__ = ["BLOCK_S", "Recording", "from_array", "load_audio"]
+__all__ = [
+    "BLOCK_S",
+    "SAMPLE_RATE",
+    "AudioError",
+    "Recording",
+    "from_array",
+    "load_audio",
+]

@@ -295,7 +295,7 @@ def _require_kind(kind: str, path: Path) -> None:
 
 
 def _expand(text: str, path: Path, key: str, remedy: str) -> str:
-    """Replace environment variables in a path."""
+    """Replace an environment variable at the start of a path by its absolute value."""
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
@@ -308,7 +308,10 @@ def _expand(text: str, path: Path, key: str, remedy: str) -> str:
             )
         return os.environ[name]
 
-    return _VARIABLE.sub(value, text)
+    # Only at the start: a run's own config.toml holds final paths, and `/a$b` is one.
+    if (match := _VARIABLE.match(text)) is None:
+        return text
+    return str(Path(value(match)).expanduser().absolute()) + text[match.end() :]
 
 
 def to_toml(config: ExperimentConfig) -> str:

@@ -139,6 +139,13 @@ class Api:
             response_class=PlainTextResponse,
             responses=counted | refusals(401),
         )
+        # FastAPI, unlike Starlette, adds no HEAD to GET; load balancers ask with it.
+        for path, endpoint in (
+            (guard.OPENAPI, self._openapi),
+            (guard.HEALTH, self._health),
+            (guard.METRICS, self._metrics),
+        ):
+            add(path, endpoint, methods=["HEAD"], include_in_schema=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to a request, or serve a stream."""

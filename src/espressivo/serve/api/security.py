@@ -73,7 +73,10 @@ class Security:
         )
 
     def _is_ours(self, origin: str, headers: Headers) -> bool:
-        page = urlsplit(origin)
+        try:
+            page = urlsplit(origin)
+        except ValueError:  # such as `http://[`
+            return False
         if page.scheme not in ("http", "https"):
             return False
         name = host_name([page.netloc])
@@ -141,7 +144,10 @@ def checked_origin(text: str) -> str:
     Raises:
         ServeError: The text is not an origin.
     """
-    page = urlsplit(text.lower())
+    try:
+        page = urlsplit(text.lower())
+    except ValueError:
+        page = urlsplit("")
     if page.scheme not in ("http", "https") or text.lower() != (
         f"{page.scheme}://{page.netloc}"
     ):

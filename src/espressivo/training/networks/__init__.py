@@ -1,4 +1,4 @@
-"""Networks that map samples to logits: one interface, one module and entry each.
+"""Networks from samples to logits; each has one module and one registry entry.
 
 Importing this package does not import torch; the networks' own modules do.
 """

@@ -73,7 +73,7 @@ def require_plain(config: NetworkConfig) -> None:
     """Raise an error for encoder or head settings of a network that has neither.
 
     Raises:
-        ConfigError: One of these settings is not the default.
+        ConfigError: One of these settings differs from its default.
     """
     plain = NetworkConfig(config.kind)
     for key in (

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class LayerAverage(nn.Module):
-    """Learned convex combination of hidden states: a softmax over their scores."""
+    """Learned convex combination of hidden states, with weights from a softmax."""
 
     def __init__(self, weights: Sequence[float]) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class AttentivePooling(nn.Module):
 
 
 class SuperbPooling(nn.Module):
-    """Linear to 256, then the mean over valid frames.
+    """Linear layer to 256 dimensions, then the mean over valid frames.
 
     Source: Yang et al. (2021), SUPERB, the head for utterances.
     """
@@ -110,7 +110,7 @@ class SuperbPooling(nn.Module):
 
 
 class PepinoPooling(nn.Module):
-    """Two pointwise layers of 128, then the mean over valid frames.
+    """Two pointwise layers of 128 units, then the mean over valid frames.
 
     Source: Pepino et al. (2021), section 2.3.
     """

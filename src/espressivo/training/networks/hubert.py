@@ -77,7 +77,7 @@ class HubertNetwork(EmotionNetwork):
         )
         super().__init__(config, pooling.width)
         if pepino:
-            self.dropout = nn.Dropout(0.0)  # it has its own
+            self.dropout = nn.Dropout(0.0)  # Pepino's head has its own
         self.encoder_settings = found
         self.states = states
         self.encoder = build_encoder(

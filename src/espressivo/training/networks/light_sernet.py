@@ -63,7 +63,7 @@ class LightSernet(EmotionNetwork):
         return mean
 
     def front_state(self) -> Mapping[str, Tensor]:
-        """Return nothing: the coefficients have no weights."""
+        """Return no weights: MFCCs have none."""
         return {}
 
     def blocks(self) -> list[list[nn.Parameter]]:

@@ -82,7 +82,7 @@ def _compress(energy: Tensor) -> Tensor:
 
 
 def n_frames(lengths: Tensor) -> Tensor:
-    """Mel frames of clips of `lengths` samples, int64 [B]."""
+    """Return the number of mel frames of clips of `lengths` samples, int64 [B]."""
     return torch.div(lengths, HOP, rounding_mode="floor")
 
 
@@ -93,7 +93,10 @@ def valid_mask(lengths: Tensor, width: int) -> Tensor:
 
 
 def fourier_kernels(n_fft: int) -> NDArray[np.float32]:
-    """Cosines then negative sines under a periodic Hann window, [n_fft + 2, n_fft]."""
+    """Return DFT kernels under a periodic Hann window, [n_fft + 2, n_fft].
+
+    The first half are cosines, the second half negative sines.
+    """
     # In float64: phases reach 1,250 rad, where float32 has steps of 1e-4.
     time = np.arange(n_fft)
     window = 0.5 - 0.5 * np.cos(2 * math.pi * time / n_fft)
@@ -103,7 +106,9 @@ def fourier_kernels(n_fft: int) -> NDArray[np.float32]:
 
 
 def mel_filters(rate_hz: int, n_fft: int, n_mels: int) -> NDArray[np.float32]:
-    """Triangles of equal area on the mel scale up to Nyquist, [n_mels, n_fft / 2 + 1].
+    """Return Slaney's mel filters up to Nyquist, [n_mels, n_fft / 2 + 1].
+
+    The triangles have equal area.
 
     Source: Slaney (1998), Auditory Toolbox; equals `librosa.filters.mel`.
     """

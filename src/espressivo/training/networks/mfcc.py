@@ -1,4 +1,4 @@
-"""Cepstral coefficients as LIGHT-SERNET computes them, with TensorFlow's definitions.
+"""MFCCs as LIGHT-SERNET computes them, with TensorFlow's definitions.
 
 Source: https://github.com/AryaAftab/LIGHT-SERNET, `dataio.py` and `utils/segment`.
 """
@@ -38,9 +38,10 @@ class Mfcc(nn.Module):
         self.register_buffer("cosines", cosines, persistent=False)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """Map [B, samples] at 16 kHz, at least 1024, to [B, T, 40], 62.5 a second.
+        """Map samples [B, samples] at 16 kHz to MFCCs [B, T, 40].
 
-        Frames start every 256 samples as long as they fit; nothing is padded.
+        At least 1024 samples are required. There are 62.5 frames per second: one starts
+        every 256 samples, and a last one that does not fit is dropped.
         """
         # float16 would lose weak bands: its normal numbers end above the floor of 1e-6.
         with torch.autocast(samples.device.type, enabled=False):
@@ -73,7 +74,7 @@ def normalize_window(samples: Tensor, n_samples: int) -> Tensor:
 
 
 def htk_filters() -> NDArray[np.float64]:
-    """Triangles on the mel scale of HTK, of height 1, [513, 128]; no weight at 0 Hz.
+    """Return HTK mel filters of height 1, [513, 128], with no weight at 0 Hz.
 
     Source: `tf.signal.linear_to_mel_weight_matrix`.
     """
@@ -93,7 +94,7 @@ def _hz_to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _cosines() -> NDArray[np.float64]:
-    """DCT-II with the scale of `tf.signal.mfccs_from_log_mel_spectrograms`."""
+    """Return a DCT-II with the scale of `tf.signal.mfccs_from_log_mel_spectrograms`."""
     phase = np.outer(2 * np.arange(N_MELS) + 1, np.arange(N_MFCC)) / (2 * N_MELS)
     cosines: NDArray[np.float64] = 2 * np.cos(math.pi * phase) / math.sqrt(2 * N_MELS)
     return cosines

@@ -1,4 +1,4 @@
-"""The interface of all networks, which training, caches and evaluation use."""
+"""Interface of all networks, for training, caches, evaluation and export."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -59,7 +59,7 @@ class Standardize(nn.Module):
         self.scale.copy_((squares / max(1, n - 1)).sqrt() + 1e-4)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Map [..., *shape] to the same shape."""
+        """Return standardized rows of the same shape [..., *shape]."""
         return (rows - self.mean) / self.scale
 
 

@@ -35,8 +35,8 @@ class NetworkEntry:
         layers: `(network) -> dict[str, nn.Module]`: for values of the ONNX graph, the
             module that computes the same, in the order of computation. The parity check
             uses it to name the first layer that differs. Empty: no layer is named.
-        has_settings: Whether the encoder's architecture is read from its weights, so
-            that `EmotionNetwork.encoder_settings` is needed to build it again.
+        has_settings: Whether the encoder's architecture is read from its weights, in
+            which case `EmotionNetwork.encoder_settings` is needed to rebuild it.
     """
 
     build: str

@@ -55,11 +55,11 @@ class StatisticsNetwork(EmotionNetwork):
         return torch.cat([mean, spread.sqrt(), least, greatest, change], 1)
 
     def front_state(self) -> Mapping[str, Tensor]:
-        """Return nothing: the spectrogram has no weights."""
+        """Return no weights: the spectrogram has none."""
         return {}
 
     def blocks(self) -> list[list[nn.Parameter]]:
-        """Return nothing: there is no encoder."""
+        """Return no blocks: there is no encoder."""
         return []
 
     @torch.no_grad()

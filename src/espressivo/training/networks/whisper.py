@@ -22,7 +22,7 @@ LONGEST = 1500  # frames of 20 ms that have a position
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; the key projection has no bias, as in Whisper."""
+    """Multi-head self-attention of Whisper, whose key projection has no bias."""
 
     def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block, named as in Whisper's state dict."""
+    """Pre-norm transformer block; its parameters have the names of openai-whisper."""
 
     def __init__(self, width: int, n_heads: int, dropout: float) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ def halved(frames: Tensor) -> Tensor:
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Position embedding [length, width]: sines, then cosines."""
+    """Return position embeddings [length, width]: sines, then cosines."""
     step = math.log(10_000) / (width // 2 - 1)
     rates = torch.exp(-step * torch.arange(width // 2))
     phase = torch.arange(length)[:, None] * rates[None, :]

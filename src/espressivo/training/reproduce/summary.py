@@ -33,7 +33,7 @@ SUMMARY = "summary.html"
 """File name of the page that compares published values with ours."""
 
 TABLE_TWO = "table-II.json"
-"""File name of Table II, which only `espressivo reproduce paper` may have written."""
+"""File name of Table II in the output folder of `espressivo reproduce paper`."""
 
 # Group -> stem and title of its tables, and the result that its others are compared
 # with.

@@ -152,7 +152,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def sums_by_speaker(sums: Floats, speakers: Sequence[str]) -> Floats:
-    """Add up each speaker's sums [S, K], speakers sorted by name."""
+    """Add up rows [N, K] by speaker; return [S, K], speakers sorted by name."""
     names, index = np.unique(np.asarray(speakers), return_inverse=True)
     total = np.zeros((len(names), sums.shape[1]))
     # Not `total[index] += sums`, which counts a repeated index once.

@@ -1,4 +1,4 @@
-"""`crossval.json`, which describes the runs of a cross-validation."""
+"""Reader of `crossval.json`, which describes the runs of a cross-validation."""
 
 from __future__ import annotations
 

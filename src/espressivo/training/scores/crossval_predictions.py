@@ -1,4 +1,4 @@
-"""The predictions of a cross-validation, read back from its folder and checked."""
+"""Predictions of a cross-validation, read from its result folder and checked."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ Columns: TypeAlias = dict[str, list[Any]]
 def read_prediction_rows(
     folder: Path, folds: tuple[str, ...], seeds: tuple[int, ...]
 ) -> tuple[Columns, Columns]:
-    """Read the rows of the test and of the validation parts.
+    """Read the rows of the test parts, and those of the validation parts.
 
     Raises:
         TrainingError: A table is broken, or no fold is finished.
@@ -143,7 +143,7 @@ def chosen_by_test(test: Columns, validation: Columns) -> bool:
 
 
 def to_predictions(table: Columns, path: Path) -> CrossvalPredictions:
-    """Turn rows read from `path` into arrays, sorted by utterance, fold and seed.
+    """Convert rows to arrays that are sorted by utterance, fold and seed.
 
     Raises:
         TrainingError: An emotion is not one of the four.

@@ -1,4 +1,4 @@
-"""Results of a cross-validation, finished or not: every prediction, and its scores.
+"""Results of a cross-validation, finished or not: predictions and scores.
 
 `read_results` reads them from the folder that `espressivo crossval` wrote.
 """
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
     from espressivo.training.scores.bootstrap import Interval, PairedDifference
 
 FEW_SPEAKERS = 20
-"""With fewer speakers, a bootstrap over them gives too narrow an interval."""
+"""Number of speakers below which a bootstrap over them gives too narrow intervals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two results compared on the utterances that both predicted.
+    """Comparison of two results on the utterances that both predicted.
 
     Attributes:
         differences: Metric -> difference; empty with a single speaker.
@@ -67,8 +67,9 @@ class Comparison:
 class CrossvalResults:
     """The predictions in a result folder, and the scores that follow from them.
 
-    A fold's score is the mean over its seeds; means and standard deviations are over
-    these, never over folds times seeds. `pool` resamples speakers over all folds.
+    The score of a fold is the mean over its seeds. Means and standard deviations are
+    over folds, never over folds times seeds, since seeds of one fold are not
+    independent. Intervals resample the speakers of all folds.
 
     Attributes:
         folder: The result folder.
@@ -119,7 +120,7 @@ class CrossvalResults:
 
     @property
     def folds(self) -> list[str]:
-        """The folds of which at least one seed is finished, in order."""
+        """The folds with at least one finished seed, in order."""
         return list(dict.fromkeys(fold for fold, _ in self.by_run))
 
     def in_fold(self, fold: str, measure: str) -> Spread:
@@ -127,11 +128,11 @@ class CrossvalResults:
         return spread([m[measure] for run, m in self.by_run.items() if run[0] == fold])
 
     def over_folds(self, measure: str) -> Spread:
-        """Mean and standard deviation over folds, each being the mean of its seeds."""
+        """Mean and standard deviation over folds of the means over their seeds."""
         return spread([self.in_fold(fold, measure).mean for fold in self.folds])
 
     def by_seed(self, measure: str) -> dict[int, float]:
-        """Mean over folds for each seed that finished all of `folds`."""
+        """Mean over folds of each seed that has finished all of `folds`."""
         return {
             seed: spread([self.by_run[fold, seed][measure] for fold in self.folds]).mean
             for seed in self.planned_seeds
@@ -225,7 +226,7 @@ class CrossvalResults:
         )
 
     def compare(self, other: CrossvalResults) -> Comparison:
-        """Compare this with `other`, on the utterances that both predicted.
+        """Compare these results with `other` on the utterances that both predicted.
 
         Raises:
             CorpusError: The two have no utterance in common, or one has two labels.

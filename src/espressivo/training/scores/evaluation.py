@@ -58,7 +58,7 @@ class Evaluation:
 
     @property
     def labels(self) -> NDArray[np.intp]:
-        """Index of each utterance's emotion, int [N]."""
+        """Index of each utterance's emotion in `Emotion`, int [N]."""
         order = list(Emotion)
         return np.array([order.index(u.emotion) for u in self.utterances], np.intp)
 
@@ -88,7 +88,7 @@ class Evaluation:
 
     @property
     def confusion(self) -> NDArray[np.int64]:
-        """Count utterances [4, 4]: rows actual, columns predicted."""
+        """Confusion matrix in utterances, [4, 4]: rows actual, columns predicted."""
         return metrics.confusion_matrix(self.labels, self.probabilities)
 
     def select(self, wanted: Callable[[Utterance], bool]) -> Evaluation:
@@ -207,7 +207,7 @@ def read_predictions(folder: Path) -> Predictions:
     """Read the predictions that `Evaluation.write` wrote.
 
     Raises:
-        CorpusError: There are no predictions.
+        CorpusError: The folder has no readable predictions.
     """
     import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
     from pyarrow import parquet  # noqa: PLC0415

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def read_learning_curves(results: CrossvalResults) -> dict[Run, list[float]]:
-    """Read the validation UA of each epoch, of the runs that logged several.
+    """Read the validation UA of each epoch, for runs that logged at least two epochs.
 
     A run of one epoch, such as a classifier in closed form, has no curve.
     """

@@ -170,6 +170,6 @@ def bins_from_sums(sums: Floats) -> Floats:
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:
-    """Divide; NaN where `whole` is 0."""
+    """Return `part / whole`, and NaN where `whole` is 0."""
     quotient: Floats = np.full(part.shape, np.nan)
     return np.divide(part, whole, out=quotient, where=whole > 0)

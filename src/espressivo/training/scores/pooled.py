@@ -1,7 +1,7 @@
-"""Predictions of several runs on the same utterances, pooled and scored as one.
+"""Pooled scores: predictions of several runs, weighted and scored together.
 
-Every row is one run's prediction for one utterance. Rows are weighted such that each
-utterance counts once, however many seeds predicted it.
+Every row is one run's prediction for one utterance. The weights make each utterance
+count once, independent of the number of runs that predicted it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class PooledPredictions:
 
     @property
     def confusion(self) -> Floats:
-        """Count utterances by class [C, C]: rows actual, columns predicted."""
+        """Confusion matrix of weighted rows, [C, C]: rows actual, columns predicted."""
         whole = self.sums.sum(0)[None]
         confusion: Floats = confusions_from_sums(whole, self.probabilities.shape[1])[0]
         return confusion
@@ -134,7 +134,7 @@ def measures(scores: Scores) -> dict[str, float]:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Return mean and deviation; NaN values (a class absent from a fold) are left out.
+    """Return mean and standard deviation, ignoring NaN (classes absent from a fold).
 
     >>> spread([0.25, 0.5, 0.75])
     Spread(mean=0.5, sd=0.25)

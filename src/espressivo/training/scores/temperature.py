@@ -1,4 +1,4 @@
-"""Temperature scaling: softmax, the fit of a temperature, and `temperature.json`.
+"""Temperature scaling: softmax, fit of a temperature, and `temperature.json`.
 
 The fitted temperature of a run is in `temperature.json` of its folder; `crossval`,
 `calibrate` and `export` write and read it here.
@@ -30,7 +30,7 @@ _HOTTEST = 100.0
 
 
 def softmax(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> Floats:
-    """Turn logits [N, C] into probabilities [N, C]."""
+    """Return the probabilities [N, C] of logits [N, C] divided by a temperature."""
     scaled = np.asarray(logits, np.float64) / temperature
     # Without the shift, exp would overflow at low temperatures.
     powers = np.exp(scaled - scaled.max(1, keepdims=True))
@@ -50,7 +50,7 @@ def fit_temperature(
     labels: Labels,
     weights: NDArray[np.floating[Any]] | None = None,
 ) -> float:
-    """Find the temperature whose softmax(logits / temperature) has the least log loss.
+    """Return the temperature at which softmax(logits / temperature) has least log loss.
 
     Args:
         logits: Logits of speakers outside the training part, float [N, C].
