@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import add_model, port_number
+from espressivo.cli.arguments import add_address, add_model
 from espressivo.errors import ServeError
 from espressivo.serve.api.limits import Limits
 
@@ -49,19 +49,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        metavar="ADDRESS",
-        help="where to listen (default: %(default)s, which only this machine reaches; "
-        "0.0.0.0: its network too, with a token)",
-    )
-    parser.add_argument(
-        "--port",
-        type=port_number,
-        default=_PORT,
-        help="0 to 65535 (default: %(default)s; 0: any that is free)",
-    )
+    add_address(parser, _PORT, network="its network too, with a token")
     add_model(parser)
     parser.add_argument(
         "--token-file",

@@ -32,6 +32,23 @@ def port_number(text: str) -> int:
     return int(text)
 
 
+def add_address(parser: argparse.ArgumentParser, port: int, *, network: str) -> None:
+    """Add `--host` and `--port` of a server; `network` says who else may reach it."""
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen (default: %(default)s, which only this machine reaches; "
+        f"0.0.0.0: {network})",
+    )
+    parser.add_argument(
+        "--port",
+        type=port_number,
+        default=port,
+        help="0 to 65535 (default: %(default)s; 0: any that is free)",
+    )
+
+
 def add_named_folders(parser: argparse.ArgumentParser, option: str, text: str) -> None:
     """Add a repeatable option that takes `NAME=DIR`."""
     parser.add_argument(

@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from espressivo.cli.arguments import port_number
+from espressivo.cli.arguments import add_address
 
 if TYPE_CHECKING:
     from espressivo.serve.app_server import AppServer
@@ -54,19 +54,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        metavar="ADDRESS",
-        help="where to listen (default: %(default)s, which only this machine reaches; "
-        "0.0.0.0: its network too)",
-    )
-    parser.add_argument(
-        "--port",
-        type=port_number,
-        default=_PORT,
-        help="0 to 65535 (default: %(default)s; 0: any that is free)",
-    )
+    add_address(parser, _PORT, network="its network too")
     parser.add_argument("--open", action="store_true", help="open it in your browser")
     parser.add_argument(
         "--verbose", action="store_true", help="print each request on stderr"
