@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from espressivo.model.speaker_statistics import SpeakerStatistics
+    from espressivo.speech.quality import Quality
+    from espressivo.types import Earlier
 
 SCHEMA = "espressivo.report/1"
 """Name and version of the JSON schema of `Report.to_dict`."""
@@ -67,52 +69,6 @@ class ProfileUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
-    """Sums over a stream's older windows, which the report no longer lists.
-
-    Attributes:
-        n_windows: Number of windows in the sums.
-        n_speech: Speech before the report's first segment, in samples.
-        until: End of the last window in the sums, in samples.
-        n_classified: Total length of the windows in the sums, in samples.
-        sums: Sums of probability times length in samples, one per emotion.
-        sums_without: The same sums without the profile; empty without one.
-    """
-
-    n_windows: int = 0
-    n_speech: int = 0
-    until: int = 0
-    n_classified: int = 0
-    sums: tuple[float, ...] = ()
-    sums_without: tuple[float, ...] = ()
-
-    def with_window(self, window: Estimate, without: Estimate | None) -> Earlier:
-        """Return the sums with one more window.
-
-        Args:
-            window: Estimate of the next window in order.
-            without: Estimate of the same window without the profile; None without one.
-        """
-        n = window.segment.n_samples
-        plain = without and _added(self.sums_without, without.probabilities, n)
-        return replace(
-            self,
-            n_windows=self.n_windows + 1,
-            until=window.segment.end,
-            n_classified=self.n_classified + n,
-            sums=_added(self.sums, window.probabilities, n),
-            sums_without=plain or (),
-        )
-
-
-def _added(
-    sums: tuple[float, ...], probabilities: tuple[float, ...], n_samples: int
-) -> tuple[float, ...]:
-    sums = sums or (0.0,) * len(probabilities)
-    return tuple(s + p * n_samples for s, p in zip(sums, probabilities, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """Emotion of one recording, overall and over time.
 
@@ -125,11 +81,18 @@ class Report:
         duration_s: Duration of the decoded recording, in seconds.
         segments: Segments of speech, in order.
         estimates: Estimates of the windows inside the segments, in order.
-        warnings: Non-fatal faults.
+        warnings: Non-fatal faults, and properties of the sound that make the estimates
+            unreliable.
         profile: Effect of the speaker's profile; None without one.
         speaker_statistics: Statistics for updating a profile; None if the recording was
             analysed without one.
         earlier: Sums over the older windows of a long stream; None otherwise.
+        track: Number of the file's audio track that was decoded, from 1; None for
+            arrays and streams.
+        channels: How the channels became one: `mono`, `mixed` (their mean), or the one
+            that was chosen (`left`, `right`, `channel 3`).
+        gaps: Holes in the file's time stamps, which were filled with silence.
+        quality: Properties of the sound that limit the estimates; None if unknown.
     """
 
     recording: str
@@ -146,6 +109,10 @@ class Report:
         default=None, compare=False, repr=False
     )
     earlier: Earlier | None = None
+    track: int | None = None
+    channels: str = "mono"
+    gaps: tuple[Segment, ...] = ()
+    quality: Quality | None = None
 
     @property
     def speech_s(self) -> float:
@@ -207,6 +174,9 @@ class Report:
                 "sha256": self.model_sha256,
             },
             "duration_s": round(self.duration_s, 3),
+            "track": self.track,
+            "channels": self.channels,
+            "gaps": [_span(s) for s in self.gaps],
             "speech_s": round(self.speech_s, 3),
             "speech_share": round(self.speech_share, _DECIMALS),
             "emotion": self.emotion,
@@ -220,6 +190,7 @@ class Report:
                 }
                 for e in self.estimates
             ],
+            "quality": self.quality and self.quality.to_dict(),
             "warnings": list(self.warnings),
             "profile": self._use(),
             **self._before(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -69,6 +69,52 @@ class Estimate:
     segment: Segment
     probabilities: tuple[float, ...]
     provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Sums over a stream's older windows, which the report no longer lists.
+
+    Attributes:
+        n_windows: Number of windows in the sums.
+        n_speech: Speech before the report's first segment, in samples.
+        until: End of the last window in the sums, in samples.
+        n_classified: Total length of the windows in the sums, in samples.
+        sums: Sums of probability times length in samples, one per emotion.
+        sums_without: The same sums without the profile; empty without one.
+    """
+
+    n_windows: int = 0
+    n_speech: int = 0
+    until: int = 0
+    n_classified: int = 0
+    sums: tuple[float, ...] = ()
+    sums_without: tuple[float, ...] = ()
+
+    def with_window(self, window: Estimate, without: Estimate | None) -> Earlier:
+        """Return the sums with one more window.
+
+        Args:
+            window: Estimate of the next window in order.
+            without: Estimate of the same window without the profile; None without one.
+        """
+        n = window.segment.n_samples
+        plain = without and _added(self.sums_without, without.probabilities, n)
+        return replace(
+            self,
+            n_windows=self.n_windows + 1,
+            until=window.segment.end,
+            n_classified=self.n_classified + n,
+            sums=_added(self.sums, window.probabilities, n),
+            sums_without=plain or (),
+        )
+
+
+def _added(
+    sums: tuple[float, ...], probabilities: tuple[float, ...], n_samples: int
+) -> tuple[float, ...]:
+    sums = sums or (0.0,) * len(probabilities)
+    return tuple(s + p * n_samples for s, p in zip(sums, probabilities, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,9 @@ async function listened(
     recording: "note",
     model: { name, version, sha256 },
     emotions,
+    track: null,
+    channels: "mono",
+    gaps: [],
     warnings: [],
   });
   return { report, heard };

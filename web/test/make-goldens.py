@@ -16,7 +16,7 @@ import os
 import sys
 import tempfile
 import wave
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,7 @@ from espressivo.profile.store import (
 )
 from espressivo.report import ProfileUse, Report, round_to_one
 from espressivo.speech.detector import FRAME, SpeechDetector
+from espressivo.speech.quality import Quality
 from espressivo.speech.segments import SpeechOptions, find_segments
 from espressivo.speech.windows import plan_windows
 from espressivo.types import SAMPLE_RATE, Emotion, Estimate, Segment
@@ -362,7 +363,26 @@ def report(
         estimates=estimates(rng, segments),
         warnings=("it is truncated", 'by "ü"') if rng.random() < 0.3 else (),
         profile=use,
+        **sound(rng, bounds),
     )
+
+
+def sound(rng: np.random.Generator, bounds: list[int]) -> dict[str, Any]:
+    """Draw how a file was decoded, and the quality of its sound."""
+    quality = None
+    if rng.random() < 0.7:
+        quality = Quality(
+            bandwidth_hz=int(rng.integers(8_001)),
+            level_db=-90 * rng.random(),
+            clipped=rng.random() ** 4,
+            snr_db=None if rng.random() < 0.3 else 40 * rng.random() - 5,
+        )
+    return {
+        "track": None if rng.random() < 0.3 else int(rng.integers(1, 4)),
+        "channels": str(rng.choice(["mono", "mixed", "left", "channel 3"])),
+        "gaps": (Segment(*bounds[1:3]),) if len(bounds) > 2 else (),
+        "quality": quality,
+    }
 
 
 def estimates(
@@ -397,6 +417,10 @@ def fields(whole: Report) -> dict[str, Any]:
         "duration_s": whole.duration_s,
         "segments": [span(s) for s in whole.segments],
         "estimates": [estimate(e) for e in whole.estimates],
+        "track": whole.track,
+        "channels": whole.channels,
+        "gaps": [span(s) for s in whole.gaps],
+        "quality": whole.quality and asdict(whole.quality),
         "warnings": whole.warnings,
         "profile": use
         and {

@@ -13,9 +13,10 @@ import { estimateOf, golden, type PackedEstimate, type Span, segmentOf } from ".
 import { Random } from "./random";
 
 interface Written {
-  readonly fields: Omit<ReportFields, "segments" | "estimates" | "profile"> & {
+  readonly fields: Omit<ReportFields, "segments" | "estimates" | "gaps" | "profile"> & {
     readonly segments: readonly Span[];
     readonly estimates: readonly PackedEstimate[];
+    readonly gaps: readonly Span[];
     readonly profile: ReportFields["profile"] & { without: readonly PackedEstimate[] };
   };
   readonly dict: Record<string, unknown>;
@@ -29,6 +30,7 @@ const written = golden<Written[]>("reports").map(({ fields, ...rest }) => {
     ...fields,
     segments: fields.segments.map(segmentOf),
     estimates: fields.estimates.map(estimateOf),
+    gaps: fields.gaps.map(segmentOf),
     profile: profile && { ...profile, without: profile.without.map(estimateOf) },
     speakerStatistics: null,
   });
@@ -130,6 +132,10 @@ describe("a report", () => {
       { segment: speech(0, 3), probabilities: [0.7, 0.1, 0.1, 0.1] },
       { segment: speech(4, 5), probabilities: [0.1, 0.1, 0.1, 0.7] },
     ],
+    track: null,
+    channels: "mono",
+    gaps: [],
+    quality: null,
     warnings: [],
     profile: null,
     speakerStatistics: null,

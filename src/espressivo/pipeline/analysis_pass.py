@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from espressivo.profile.profile import Profile
     from espressivo.speech.segments import SpeechOptions
     from espressivo.speech.windows import Window
+    from espressivo.types import Segment
 
 
 class AnalysisPass:
@@ -139,12 +140,23 @@ class AnalysisPass:
             n_speech = self._earlier.n_speech + gone.n_samples
             self._earlier = replace(self._earlier, n_speech=n_speech)
 
-    def report(self, name: str, warnings: Sequence[str] = ()) -> Report:
+    def report(
+        self,
+        name: str,
+        warnings: Sequence[str] = (),
+        *,
+        track: int | None = None,
+        channels: str = "mono",
+        gaps: Sequence[Segment] = (),
+    ) -> Report:
         """Return the report of a finished pass.
 
         Args:
             name: Name of the recording in the report.
             warnings: Non-fatal faults of the decoding.
+            track: Number of the decoded audio track, from 1; None: not from a file.
+            channels: How the channels became one, as in the report.
+            gaps: Holes in the time stamps, filled with silence.
         """
         card, statistics, use = self._card, self._speaker_statistics, None
         if statistics is not None:
@@ -165,6 +177,9 @@ class AnalysisPass:
             profile=use,
             speaker_statistics=statistics,
             earlier=self._earlier if self._earlier.n_windows else None,
+            track=track,
+            channels=channels,
+            gaps=tuple(gaps),
         )
 
     def _require_same(self, state: StreamState) -> None:

@@ -12,12 +12,11 @@ import numpy as np
 
 from espressivo.errors import StateError
 from espressivo.model.speaker_statistics import SpeakerStatistics
-from espressivo.report import Earlier
 from espressivo.speech.chunker import ChunkerState
 from espressivo.speech.detector import DetectorState
 from espressivo.speech.segments import SegmenterState
 from espressivo.speech.windows import WindowerState
-from espressivo.types import Estimate, Segment, Signal
+from espressivo.types import Earlier, Estimate, Segment, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -79,7 +79,10 @@ export class AnalysisPass {
 
   /** Process the end of the recording; return the remaining content of the report. */
   async finish(): Promise<
-    Omit<ReportFields, "recording" | "model" | "emotions" | "warnings">
+    Omit<
+      ReportFields,
+      "recording" | "model" | "emotions" | "warnings" | "track" | "channels" | "gaps"
+    >
   > {
     const n = this.windower.nSamples;
     const closed = this.segmenter.push(await this.detector.finish());
@@ -90,6 +93,7 @@ export class AnalysisPass {
       duration_s: n / SAMPLE_RATE,
       segments: this.segments,
       estimates: this.estimates,
+      quality: null,
       profile: await this.profileUse(),
       speakerStatistics: this.speakerStatistics,
     };

@@ -1,5 +1,6 @@
 /** The report of an analysis, and its JSON (`espressivo.report/1`) and CSV, as in Python. */
 
+import type { Quality } from "./quality";
 import type { SpeakerStatistics } from "./speaker-statistics";
 import { type Emotion, type Estimate, SAMPLE_RATE, type Segment, samplesIn } from "./types";
 import { VERSION } from "./version";
@@ -40,6 +41,14 @@ export interface ReportFields {
   readonly duration_s: number;
   readonly segments: readonly Segment[];
   readonly estimates: readonly Estimate[];
+  /** Number of the file's audio track that was decoded, from 1; null for arrays and streams. */
+  readonly track: number | null;
+  /** How the channels became one: "mono", "mixed", or the one that was chosen. */
+  readonly channels: string;
+  /** Holes in the file's time stamps, which were filled with silence. */
+  readonly gaps: readonly Segment[];
+  /** Properties of the sound that limit the estimates; null if unknown. */
+  readonly quality: Quality | null;
   readonly warnings: readonly string[];
   readonly profile: ProfileUse | null;
   /** Statistics for the profile; null if the recording was analysed without one. */
@@ -110,6 +119,9 @@ export class Report {
       recording: this.recording,
       model: this.model,
       duration_s: roundTo(this.duration_s, 3),
+      track: this.track,
+      channels: this.channels,
+      gaps: this.gaps.map(span),
       speech_s: roundTo(this.speech_s, 3),
       speech_share: roundTo(this.speechShare, DECIMALS),
       emotion: this.emotion,
@@ -120,6 +132,7 @@ export class Report {
         emotion: this.emotionOf(estimate),
         probabilities: this.named(estimate.probabilities),
       })),
+      quality: this.measured(),
       warnings: [...this.warnings],
       profile: this.use(),
     };
@@ -183,6 +196,17 @@ export class Report {
       change: roundTo(this.change, DECIMALS),
       emotion_without: this.likeliest(before),
       probabilities_without: before && this.named(Object.values(before)),
+    };
+  }
+
+  private measured(): Record<string, number | null> | null {
+    if (!this.quality) return null;
+    const { bandwidth_hz, level_db, clipped, snr_db } = this.quality;
+    return {
+      bandwidth_hz,
+      level_db: level_db === null ? null : roundTo(level_db, 1),
+      clipped: clipped === null ? null : roundTo(clipped, DECIMALS),
+      snr_db: snr_db === null ? null : roundTo(snr_db, 1),
     };
   }
 

@@ -122,6 +122,9 @@ class ModelWorker {
         recording: pass.name,
         model: { name: card.name, version: card.version, sha256: card.sha256 },
         emotions: card.emotions,
+        track: null,
+        channels: "mono",
+        gaps: [],
         warnings,
       };
     } finally {
