@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from espressivo.errors import EspressivoError
-from espressivo.types import Emotion
+from espressivo.types import SAMPLE_RATE, Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,7 @@ COLOURS = {
 """Colour of each emotion, distinct in the common kinds of colour blindness (after Okabe
 and Ito, 2008)."""
 
+_ROOM = 0.1  # share of the width that the label of a hole takes
 _FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -74,6 +75,9 @@ def _timeline(ax: Axes, report: Report) -> None:
             linewidth=0.6,
             label=emotion,
         )
+    for gap in report.gaps:
+        ax.axvspan(gap.start_s, gap.end_s, fc="none", ec="#bbbbbb", hatch="///", lw=0)
+    _label_widest(ax, report)
     whole = report.probabilities
     if whole is None or report.emotion is None:
         verdict = "no speech found"
@@ -84,3 +88,20 @@ def _timeline(ax: Axes, report: Report) -> None:
     ax.set(xlim=(0, max(report.duration_s, 0.001)), ylim=(0, 1), ylabel="probability")
     ax.set_yticks([0, 0.5, 1])
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def _label_widest(ax: Axes, report: Report) -> None:
+    """Say in the widest hole what its hatching means, where there is room for it."""
+    gap = max(report.gaps, key=lambda each: each.n_samples, default=None)
+    if gap is None or gap.n_samples < _ROOM * report.duration_s * SAMPLE_RATE:
+        return
+    ax.text(
+        (gap.start_s + gap.end_s) / 2,
+        0.5,
+        "no sound\nin the file",
+        ha="center",
+        va="center",
+        fontsize=8,
+        color="#555555",
+        bbox={"color": "white", "pad": 1.5},
+    )

@@ -1,6 +1,6 @@
 /** Timeline of a recording's windows, each of which can be selected and played. */
 
-import { type Estimate, type Report, SAMPLE_RATE } from "../espressivo";
+import { type Estimate, type Report, SAMPLE_RATE, type Segment } from "../espressivo";
 import { make } from "./elements";
 import { clock, percent } from "./words";
 
@@ -28,11 +28,17 @@ export class Timeline {
     this.boxes = report.estimates.map((estimate) => this.box(estimate));
     this.head.hidden = true;
     this.lane.style.setProperty("--for", String(this.length_s));
-    this.lane.append(make("div", { class: "rail" }), this.marks, ...this.boxes, this.head);
+    const rail = make("div", { class: "rail" });
+    this.lane.append(rail, this.marks, ...report.gaps.map(hole), ...this.boxes, this.head);
     this.scroll.append(this.lane);
     const legend = report.emotions.map((emotion) =>
       make("span", {}, make("i", { class: `of-${emotion}` }), emotion),
     );
+    if (report.gaps.length) {
+      legend.push(
+        make("span", {}, make("i", { class: "of-hole" }), "no sound in the file"),
+      );
+    }
     place.replaceChildren(this.scroll, make("p", { class: "legend" }, ...legend));
     this.scroll.addEventListener("keydown", (event) => this.onKey(event));
     new ResizeObserver(() => this.fit()).observe(this.scroll);
@@ -94,4 +100,18 @@ export class Timeline {
     event.preventDefault();
     this.boxes[now + step]?.focus();
   }
+}
+
+function hole({ start, end }: Segment): HTMLElement {
+  const [start_s, end_s] = [start / SAMPLE_RATE, end / SAMPLE_RATE];
+  const title = `${clock(start_s)} to ${clock(end_s)}: no sound in the file`;
+  const box = make("div", {
+    class: "hole of-hole",
+    role: "img",
+    title,
+    "aria-label": title,
+  });
+  box.style.setProperty("--from", String(start_s));
+  box.style.setProperty("--for", String(end_s - start_s));
+  return box;
 }

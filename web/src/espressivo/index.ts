@@ -21,6 +21,7 @@ export {
 export type { ModelCard, ProfileHeadCard } from "./card";
 export { AudioError, EspressivoError, ModelError, ProfileError } from "./errors";
 export { Profile } from "./profile";
+export type { Quality } from "./quality";
 export {
   type Distribution,
   type ModelName,

@@ -14,11 +14,15 @@ from espressivo.figures.timeline import COLOURS
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from espressivo.report import Report
-    from espressivo.types import Emotion
+    from espressivo.types import Emotion, Segment
 
 _BAR_WIDTH = 28
-_MANY = 40  # windows listed; more would scroll the result off the screen
+_MANY = 40  # rows listed; more would scroll the result off the screen
+_FEW = 10  # holes listed; the summary gives the sum of more
+_HOLE = "no sound in the file here"
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
@@ -31,6 +35,8 @@ def print_report(report: Report, console: Console | None = None) -> None:
     console.print(Group(*parts))
     if not report.estimates:
         console.print("  no speech found, so no emotion is given")
+        for gap in _holes(report):
+            console.print(f"  {_span(gap)}: {_HOLE}")
         return
     console.print(Padding(_table(report), (0, 0, 0, 2)))
     if report.profile is not None:
@@ -52,9 +58,13 @@ def clock(seconds: float) -> str:
 
 
 def _summary(report: Report) -> str:
+    holes = ""
+    if (n := len(report.gaps)) > _FEW:
+        missing_s = sum(gap.n_samples for gap in report.gaps) / SAMPLE_RATE
+        holes = f"{n} holes of {clock(missing_s)} in all; "
     return (
         f"{clock(report.duration_s)} long, {clock(report.speech_s)} of speech "
-        f"({report.speech_share:.0%}); {report.model} {report.model_version}"
+        f"({report.speech_share:.0%}); {holes}{report.model} {report.model_version}"
     )
 
 
@@ -74,15 +84,19 @@ def _profile(report: Report) -> Text:
 
 
 def _strip(report: Report, width: int) -> Text:
-    """Return the recording as one line: coloured by emotion, with dots for pauses."""
+    """Return the recording as one line: emotions, `·` for pauses, `/` for holes."""
     cells: list[tuple[str, str]] = [("·", "dim")] * width
     # At least one sample per cell, since a recording can have fewer samples than cells.
     per_cell = max(1.0, report.duration_s * SAMPLE_RATE / width)
-    for e in report.estimates:
-        first = int(e.segment.start / per_cell)
-        last = max(first + 1, round(e.segment.end / per_cell))
+    spans = [(gap, ("/", "dim")) for gap in report.gaps]
+    spans += [
+        (e.segment, ("█", COLOURS[report.emotion_of(e)])) for e in report.estimates
+    ]
+    for span, cell in spans:
+        first = int(span.start / per_cell)
+        last = max(first + 1, round(span.end / per_cell))
         for i in range(first, min(last, width)):
-            cells[i] = ("█", COLOURS[report.emotion_of(e)])
+            cells[i] = cell
     strip = Text("  ")
     for character, style in cells:
         strip.append(character, style=style)
@@ -91,11 +105,18 @@ def _strip(report: Report, width: int) -> Text:
 
 def _table(report: Report) -> Table:
     table = Table.grid(padding=(0, 2))
-    for e in report.estimates[:_MANY]:
-        span = f"{clock(e.segment.start_s)} - {clock(e.segment.end_s)}"
-        table.add_row(span, *_row(report.emotion_of(e), max(e.probabilities)))
-    if (n_more := len(report.estimates) - _MANY) > 0:
-        table.add_row(f"and {n_more} more", "--csv lists them all")
+    rows: list[tuple[Segment, tuple[RenderableType, ...]]] = [
+        (gap, ("", Text(_HOLE, style="dim"))) for gap in _holes(report)
+    ]
+    rows += [
+        (e.segment, _row(report.emotion_of(e), max(e.probabilities)))
+        for e in report.estimates
+    ]
+    rows.sort(key=lambda row: row[0])
+    for span, cells in rows[:_MANY]:
+        table.add_row(_span(span), *cells)
+    if (n_more := len(rows) - _MANY) > 0:
+        table.add_row(f"and {n_more} more", "--json lists them all")
     table.add_row()
     whole = report.probabilities or {}
     heading: Text | str = Text("whole recording", style="bold")
@@ -103,6 +124,15 @@ def _table(report: Report) -> Table:
         table.add_row(heading, *_row(emotion, probability))
         heading = ""
     return table
+
+
+def _holes(report: Report) -> tuple[Segment, ...]:
+    """Return the holes to list: none if they are many, as in a call with a bad line."""
+    return report.gaps if len(report.gaps) <= _FEW else ()
+
+
+def _span(segment: Segment) -> str:
+    return f"{clock(segment.start_s)} - {clock(segment.end_s)}"
 
 
 def _row(emotion: Emotion, probability: float) -> tuple[Text, Bar, Text]:
