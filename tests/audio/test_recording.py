@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 import sys
@@ -149,7 +150,7 @@ def _playlist(folder):
 
 def _nan_samples(folder):
     broken = TONE.copy()
-    broken[9_000] = np.nan
+    broken[9_000:10_000] = np.nan
     return encode(folder / "nan.mka", broken)
 
 
@@ -174,6 +175,19 @@ def test_a_bad_file_is_one_clear_line(tmp_path, make):
 
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_few_samples_that_are_not_finite_become_silence(tmp_path):
+    broken = TONE.copy()
+    broken[[9_000, 9_001, 12_000]] = np.nan, np.inf, -np.inf
+    recording = Recording(encode(tmp_path / "nan.mka", broken))
+
+    signal = np.concatenate(list(recording.blocks()))
+
+    assert np.isfinite(signal).all()
+    assert re.search(
+        r": 3 samples are NaN or infinite.* 0\.562 s", recording.warnings[0]
+    )
 
 
 def test_integers_are_full_scale_pcm():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from espressivo.audio.ffmpeg import second
 from espressivo.speech.detector import SpeechDetector
 from espressivo.types import SAMPLE_RATE, Signal
 
@@ -65,8 +66,7 @@ class ChannelMixer:
 
     def __init__(self, n_channels: int, sample_rate: int) -> None:
         self._n, self._rate = n_channels, sample_rate
-        # Damaged headers declare rates of a few Hz; spans must not become that short.
-        self._length = max(sample_rate, 4_000)
+        self._length = second(sample_rate)
         self._rest = np.zeros((n_channels, 0), np.float32)
         self._held: list[NDArray[np.float32]] = []
         self._evidence = _Evidence(n_channels, sample_rate)
@@ -92,7 +92,8 @@ class ChannelMixer:
         """
         if self._n == 1:
             self._used[MONO] += block.shape[1]
-            return block[0]
+            only: Signal = block[0]
+            return only
         whole = np.concatenate([self._rest, block], axis=1)
         bounds = range(0, whole.shape[1] + 1, self._length)
         done = [whole[:, a:b] for a, b in pairwise(bounds)]
@@ -234,7 +235,8 @@ class _Evidence:
         if most == 0:
             return audible
         enough = (self._speech >= _SPEECH_SHARE * most) | (now >= least)
-        return audible[enough[audible]]
+        found: NDArray[np.intp] = audible[enough[audible]]
+        return found
 
     def _choose(
         self,
@@ -270,11 +272,12 @@ def _at_16_khz(channel: Signal, rate: int, step: int) -> Signal:
     n = len(channel) // step
     slow = channel[: n * step].reshape(n, step).mean(axis=1)
     at = np.arange(round(n * step * SAMPLE_RATE / rate)) * (rate / step / SAMPLE_RATE)
-    return np.interp(at, np.arange(n), slow).astype(np.float32)
+    rough: Signal = np.interp(at, np.arange(n), slow).astype(np.float32)
+    return rough
 
 
 def _mean(span: NDArray[np.float32], choice: tuple[int, ...]) -> Signal:
-    total = span[choice[0]].copy()
+    total: Signal = span[choice[0]].copy()
     for i in choice[1:]:
         total += span[i]
     return total if len(choice) == 1 else total / np.float32(len(choice))

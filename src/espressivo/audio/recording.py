@@ -1,7 +1,7 @@
 """Decoding of recordings to blocks of mono 16 kHz float32, in constant memory.
 
-FFmpeg, through PyAV, decodes, takes the mean over channels and resamples. A damaged
-packet is skipped with a warning; the rest of the recording is still decoded.
+FFmpeg, through PyAV, decodes and resamples. Time stamps are kept: a hole becomes
+silence. A damaged packet is skipped with a warning; the rest is still decoded.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ import av
 import av.error
 import numpy as np
 
-from espressivo.audio.containers import missing_end
-from espressivo.audio.ffmpeg import (
-    drain,
-    resample,
-    resampling_graph,
-)
+from espressivo.audio.containers import declares_duration, missing_end
+from espressivo.audio.conversion import Converter
+from espressivo.audio.ffmpeg import resample
+from espressivo.audio.timeline import Timeline
+from espressivo.audio.tracks import choose_track
 from espressivo.errors import AudioError
-from espressivo.types import SAMPLE_RATE, Signal
+from espressivo.types import SAMPLE_RATE, Segment, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
-    from av.filter import Graph
+    from av.packet import Packet
 
 BLOCK_S = 30.0
 """Default length of a decoded block, in seconds."""
@@ -39,30 +38,68 @@ BLOCK_S = 30.0
 _FULL_SCALE = {("i", 2): (0, 2**15), ("i", 4): (0, 2**31), ("u", 1): (128, 2**7)}
 # Float audio may overshoot -1..1 somewhat; a larger peak means unscaled integers.
 _LOUDEST = 32.0
+_MOST_BAD = 0.01  # share of samples that may be NaN or infinite
+# What a channel is left out for, as a warning says it.
+_REASONS = {
+    "cancel": "the channels cancel or blur each other when they are mixed (inverted "
+    "phase or a delay)",
+    "speech": "only one channel holds speech",
+}
 
 
 class Recording:
     """An opened audio file, decoded once by iterating over `blocks`.
 
+    Args:
+        path: Path of the file.
+        name: Name of the recording in messages; None: the path.
+        track: Number of the audio track, from 1; None: the default track.
+
     Attributes:
         path: Path of the file.
-        name: Name of the recording in messages; by default the path.
+        name: Name of the recording in messages.
+        track: Number of the audio track that is decoded, from 1.
         duration_s: Duration that the container declares, in seconds; None: undeclared.
         warnings: Non-fatal faults; the list is complete after the last block.
+        gaps: Holes in the time stamps, which are silence; complete likewise.
+        channels: Channels in most of the recording (mono, mixed, left, right, channel
+            3, ...); final likewise.
 
     Raises:
         AudioError: The file is missing, empty, or contains no readable audio stream.
     """
 
-    def __init__(self, path: Path | str, name: str | None = None) -> None:
+    def __init__(
+        self, path: Path | str, name: str | None = None, *, track: int | None = None
+    ) -> None:
         self.path = Path(path)
         self.name = name if name is not None else str(path)
-        self.warnings: list[str] = []
         self._container = self._open()
-        self._stream: AudioStream = self._container.streams.audio[0]
+        try:
+            self.track, self.warnings = choose_track(self._container, self.name, track)
+        except AudioError:
+            self._container.close()
+            self._file.close()
+            raise
+        self._stream: AudioStream = self._container.streams.audio[self.track - 1]
         self._decoder = self._decoder_of(self._stream)
         duration = self._container.duration
         self.duration_s = duration / av.time_base if duration else None
+        start = self._container.start_time
+        start_s = None if start is None else start / av.time_base
+        self._timeline = Timeline(start_s, self.duration_s)
+        self._converter = Converter(self._timeline)
+        self._n_broken = self._n_frames = 0
+        self._fault = ""
+        self._format = self._container.format.name
+
+    @property
+    def gaps(self) -> list[Segment]:  # noqa: D102  # described above
+        return self._converter.gaps
+
+    @property
+    def channels(self) -> str:  # noqa: D102  # described above
+        return self._converter.channels
 
     def _open(self) -> InputContainer:
         self._require_content()
@@ -78,6 +115,8 @@ class Recording:
             container = av.open(
                 "fd:",
                 "r",
+                # Every second old MP3 has a Latin-1 title.
+                metadata_errors="replace",
                 options={
                     "fd": str(self._file.fileno()),
                     "protocol_whitelist": "fd",
@@ -129,15 +168,7 @@ class Recording:
         Browsers decode Opus with libopus, so both give the same samples. With FFmpeg's
         native Opus decoder, probabilities differ by up to 0.024.
         """
-        usual: AudioCodecContext | None = stream.codec_context
-        if usual is None:
-            self._container.close()
-            self._file.close()
-            raise AudioError(
-                f"{self.name}: its sound is in a codec that FFmpeg does not know; "
-                "pass an undamaged recording, or convert it",
-                "damaged",
-            )
+        usual = stream.codec_context
         if usual.name != "opus" or "libopus" not in av.codecs_available:
             return usual
         decoder = av.codec.Codec("libopus", "r").create("audio")
@@ -151,15 +182,14 @@ class Recording:
         The last block may be shorter. A recording without samples yields no block.
 
         Raises:
-            AudioError: Samples are NaN or infinite, or nothing could be decoded.
+            AudioError: Too many samples are NaN or infinite, or nothing could be
+                decoded.
         """
         size = max(1, round(block_s * SAMPLE_RATE))
         held: list[Signal] = []
-        n_held = n_read = 0
+        n_held = 0
         with self._file, self._container:
             for piece in self._pieces():
-                self._require_finite(piece, n_read)
-                n_read += len(piece)
                 held.append(piece)
                 n_held += len(piece)
                 if n_held >= size:
@@ -168,46 +198,13 @@ class Recording:
                     yield from np.split(signal[:n_whole], n_whole // size)
                     held = [signal[n_whole:]]
                     n_held = len(held[0])
-            missing = missing_end(self._file) if self._file.seekable() else None
-        if n_held:
-            yield np.concatenate(held)
-        if missing is not None:
-            self.warnings.append(f"{self.name}: truncated: holds {missing}")
-        else:
-            self._compare_durations(n_read)
+            if n_held:
+                yield np.concatenate(held)
+            self._warn()
 
     def _pieces(self) -> Iterator[Signal]:
-        """Yield resampled signals of the lengths that the filter graph returns."""
-        graph: Graph | None = None
-        shape: tuple[Any, ...] | None = None
-        for frame in self._frames():
-            now = (frame.sample_rate, frame.format.name, frame.layout.name)
-            # Rate and channels may change inside a stream; a graph takes one format.
-            if graph is None or now != shape:
-                if graph is not None:
-                    yield from drain(graph, flush=True)
-                graph, shape = self._graph(frame), now
-            frame.pts = None  # gaps in the time stamps must not become samples
-            graph.push(frame)
-            yield from drain(graph)
-        if graph is not None:
-            yield from drain(graph, flush=True)
-
-    def _graph(self, frame: AudioFrame) -> Graph:
-        try:
-            return resampling_graph(frame)
-        except av.error.FFmpegError as error:
-            raise AudioError(
-                f"{self.name}: {frame.layout.nb_channels} channels at "
-                f"{frame.sample_rate} Hz cannot be brought to one at {SAMPLE_RATE} Hz "
-                f"({_reason(error)}); pass an undamaged recording",
-                "damaged",
-            ) from error
-
-    def _frames(self) -> Iterator[AudioFrame]:
-        n_broken = n_frames = 0
+        """Yield signals of the lengths that the conversion returns."""
         packets = self._container.demux(self._stream)
-        last = ""
         while True:
             try:
                 packet = next(packets)
@@ -216,43 +213,95 @@ class Recording:
             except (av.error.FFmpegError, OSError) as error:
                 self.warnings.append(f"{self.name}: stopped early ({_reason(error)})")
                 break
-            try:
-                frames = self._decoder.decode(packet)
-            except (av.error.FFmpegError, OSError) as error:
-                n_broken += 1
-                last = _reason(error)
-                continue
-            n_frames += len(frames)
-            yield from frames
-        if n_frames == 0:
+            for frame in self._decoded(packet):
+                yield from self._converted(frame)
+        if self._n_frames == 0:
             raise AudioError(
-                f"{self.name}: no audio could be decoded "
-                f"({last or 'the stream is empty'}); pass an undamaged recording",
+                f"{self.name}: no audio could be decoded ("
+                f"{self._fault or 'the stream is empty'}); pass an undamaged recording",
                 "damaged",
             )
-        if n_broken:
-            self.warnings.append(
-                f"{self.name}: {n_broken} damaged packets skipped ({last})"
-            )
+        yield from self._converter.finish()
+        self._require_finite(final=True)
 
-    def _require_finite(self, piece: Signal, n_before: int) -> None:
-        if not np.isfinite(piece).all():
-            bad = n_before + int(np.argmin(np.isfinite(piece)))
+    def _decoded(self, packet: Packet[Any]) -> list[AudioFrame]:
+        if self._decoder is not self._stream.codec_context and packet.has_sidedata(
+            "new_extradata"
+        ):  # another part of a chained Ogg file, whose channels may differ
+            self._decoder = self._decoder_of(self._stream)
+        try:
+            frames = self._decoder.decode(packet)
+        except (av.error.FFmpegError, OSError) as error:
+            if not _is_tag(packet):
+                self._n_broken += 1
+                self._fault = _reason(error)
+            return []
+        self._n_frames += len(frames)
+        return frames
+
+    def _converted(self, frame: AudioFrame) -> list[Signal]:
+        rate, n_channels = frame.sample_rate, frame.layout.nb_channels
+        try:
+            pieces = self._converter.push(frame)
+        except av.error.FFmpegError as error:
             raise AudioError(
-                f"{self.name}: holds NaN or infinite samples near "
-                f"{bad / SAMPLE_RATE:.3f} s; repair the recording",
+                f"{self.name}: {n_channels} channels at {rate} Hz cannot be brought "
+                f"to one at {SAMPLE_RATE} Hz ({_reason(error)}); pass an undamaged "
+                "recording",
+                "damaged",
+            ) from error
+        self._require_finite()
+        return pieces
+
+    def _require_finite(self, *, final: bool = False) -> None:
+        """Refuse a recording of which too much is not finite; wait for 10 s of it."""
+        bad = self._converter
+        if not bad.n_bad or (bad.n_samples < 10 * SAMPLE_RATE and not final):
+            return
+        if bad.n_bad > _MOST_BAD * bad.n_samples:
+            raise AudioError(
+                f"{self.name}: holds NaN or infinite samples near {bad.bad_s:.3f} s, "
+                f"{bad.n_bad} of {bad.n_samples}; repair the recording",
                 "not finite",
             )
 
-    def _compare_durations(self, n_samples: int) -> None:
+    def _warn(self) -> None:
+        """Add the warnings that only the end of the recording allows."""
+        self.warnings += [f"{self.name}: {text}" for text in self._faults()]
+
+    def _faults(self) -> Iterator[str]:
+        if self._n_broken:
+            yield f"{self._n_broken} damaged packets skipped ({self._fault})"
+        bad, total = self._converter, self._converter.used.total()
+        if bad.n_bad:
+            yield (
+                f"{bad.n_bad} samples are NaN or infinite, the first near "
+                f"{bad.bad_s:.3f} s; they were taken as silence"
+            )
+        for reason, n in bad.reasons.items():
+            if n >= total / 2:
+                yield f"{_REASONS[reason]}; analysed: {self.channels}"
+        if cut := self._cut():
+            yield f"truncated: {cut}"
+
+    def _cut(self) -> str | None:
+        """Return what is missing of the end; None if the recording is complete."""
+        seekable = self._file.seekable()
+        if seekable and (missing := missing_end(self._file)):
+            return f"holds {missing}"
+        stream, read_s = self._stream, self._timeline.position_s
+        exact = declares_duration(self._file if seekable else None, self._format)
+        if not exact or not stream.duration or stream.time_base is None:
+            return None
+        # The sound may begin after the picture, and end before it.
+        begin = (stream.start_time or 0) * stream.time_base
+        start = (self._container.start_time or 0) / av.time_base
+        wanted_s = float(begin + stream.duration * stream.time_base) - start
         # Declared durations are inexact (rounding, padding of the encoder), hence the
         # tolerance of 2 % plus 0.1 s.
-        read_s = n_samples / SAMPLE_RATE
-        if self.duration_s is not None and read_s < 0.98 * self.duration_s - 0.1:
-            self.warnings.append(
-                f"{self.name}: truncated: {read_s:.1f} s decode of the "
-                f"{self.duration_s:.1f} s that it announces"
-            )
+        if read_s < 0.98 * wanted_s - 0.1:
+            return f"{read_s:.1f} s decode of the {wanted_s:.1f} s that it announces"
+        return None
 
 
 def load_audio(path: Path | str) -> Signal:
@@ -313,6 +362,11 @@ def _float_signal(samples: np.typing.NDArray[Any]) -> Signal:
             "divide by the full scale (32768 for 16-bit audio)"
         )
     return samples.astype(np.float32)
+
+
+def _is_tag(packet: Packet[Any]) -> bool:
+    """Return whether a packet is a tag between two MP3s that were put together."""
+    return bytes(packet)[:3] in (b"ID3", b"TAG", b"APE", b"LYR")
 
 
 def _reason(error: Exception) -> str:

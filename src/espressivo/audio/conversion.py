@@ -1,0 +1,163 @@
+"""Conversion of decoded frames to one signal: time stamps, channels, sample rate."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+
+from espressivo.audio.channels import MIXED, ChannelMixer
+from espressivo.audio.ffmpeg import Planes, drain, resampling_graph
+from espressivo.types import SAMPLE_RATE, Segment, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from av.audio.frame import AudioFrame
+    from numpy.typing import NDArray
+
+    from espressivo.audio.timeline import Timeline
+
+_MOST_GAPS = 1000  # in the report; damaged time stamps have one for each packet
+
+
+class Converter:
+    """One mono signal at 16 kHz from the frames of a recording, in order.
+
+    The rate, the format and the channels may change inside a recording.
+
+    Args:
+        timeline: Clock that places the frames.
+
+    Attributes:
+        gaps: Holes in the time stamps, which are silence in the signal, in order.
+        used: Number of samples by channels: mono, mixed, left, right, ...
+        reasons: Number of samples by the reason for leaving channels out.
+        n_samples: Number of decoded samples, at the recording's own rate.
+        n_bad: Number of samples that were NaN or infinite, and are 0.
+        bad_s: Position of the first of them, in seconds.
+    """
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.gaps: list[Segment] = []
+        self.used: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.n_samples = self.n_bad = 0
+        self.bad_s = 0.0
+        self._timeline = timeline
+        self._converted_s = 0.0
+        self._rate = SAMPLE_RATE
+        self._shape: tuple[int, str, str] | None = None
+        self._planes: Planes | None = None
+        self._mixer: ChannelMixer | None = None
+        self._resampler: _Resampler | None = None
+
+    def push(self, frame: AudioFrame) -> list[Signal]:
+        """Return the signals that a frame completes.
+
+        Raises:
+            av.error.FFmpegError: FFmpeg cannot convert the format of the frame.
+        """
+        shape = (frame.sample_rate, frame.format.name, frame.layout.name)
+        done: list[Signal] = []
+        if shape != self._shape:
+            done += self.finish()
+            self._shape, self._planes = shape, Planes(frame)
+            self._rate = frame.sample_rate
+            self._mixer = ChannelMixer(frame.layout.nb_channels, frame.sample_rate)
+            self._resampler = _Resampler(frame.sample_rate)
+        stamp_s = None
+        if frame.pts is not None and frame.time_base is not None:
+            stamp_s = float(frame.pts * frame.time_base)
+        rate, n = frame.sample_rate, frame.samples
+        self.n_samples += n
+        begin_s = self._timeline.position_s
+        placement = self._timeline.place(stamp_s, n / rate)
+        assert self._planes is not None
+        if not placement.silence_s and not placement.skip_s:
+            return done + self._through(self._planes.push(frame))
+        done += self._through(self._planes.finish())
+        if placement.silence_s:
+            done += self._silence(begin_s, placement.silence_s, frame)
+        skipped = round(placement.skip_s * rate)
+        alone = Planes(frame)
+        rest = [*alone.push(frame), *alone.finish()]
+        done += self._through([np.concatenate(rest, axis=1)[:, skipped:]])
+        self._planes = Planes(frame)
+        return done
+
+    def finish(self) -> list[Signal]:
+        """Return the signals that the end of the recording completes."""
+        if self._planes is None or self._mixer is None or self._resampler is None:
+            return []
+        done = self._through(self._planes.finish())
+        done += self._resampler.push(self._mixer.finish())
+        done += self._resampler.finish()
+        self.used += self._mixer.used
+        self.reasons += self._mixer.reasons
+        self._planes = self._mixer = self._resampler = None
+        return done
+
+    @property
+    def channels(self) -> str:
+        """Channels in most of the signal: mono, mixed, left, right, channel 3, ..."""
+        return max(self.used, key=lambda name: self.used[name], default=MIXED)
+
+    def _silence(
+        self, begin_s: float, silence_s: float, frame: AudioFrame
+    ) -> Iterator[Signal]:
+        begin, end = (round(t * SAMPLE_RATE) for t in (begin_s, begin_s + silence_s))
+        if len(self.gaps) < _MOST_GAPS:
+            self.gaps.append(Segment(begin, end))
+        n, rate = round(silence_s * frame.sample_rate), frame.sample_rate
+        second = np.zeros((frame.layout.nb_channels, rate), np.float32)
+        for at in range(0, n, rate):
+            yield from self._through([second[:, : n - at]])
+
+    def _through(self, planes: Iterable[NDArray[np.float32]]) -> list[Signal]:
+        assert self._mixer is not None
+        assert self._resampler is not None
+        done: list[Signal] = []
+        for each in planes:
+            done += self._resampler.push(self._mixer.push(self._finite(each)))
+            self._converted_s += each.shape[1] / self._rate
+        return done
+
+    def _finite(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        finite = np.isfinite(planes)
+        if finite.all():
+            return planes
+        if not self.n_bad:
+            first = int(finite.all(axis=0).argmin())
+            self.bad_s = self._converted_s + first / self._rate
+        self.n_bad += int((~finite).any(axis=0).sum())
+        return np.where(finite, planes, np.float32(0))
+
+
+class _Resampler:
+    """Signal at another rate to 16 kHz; at 16 kHz, the samples pass untouched."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._graph: av.filter.Graph | None = None
+        if rate != SAMPLE_RATE:
+            first = av.AudioFrame("flt", "mono", 1)
+            first.sample_rate = rate
+            self._graph = resampling_graph(first)
+
+    def push(self, signal: Signal) -> list[Signal]:
+        if not len(signal):
+            return []
+        if self._graph is None:
+            return [signal]
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(signal[None]), format="flt", layout="mono"
+        )
+        frame.sample_rate = self._rate
+        self._graph.push(frame)
+        return list(drain(self._graph))
+
+    def finish(self) -> list[Signal]:
+        return [] if self._graph is None else list(drain(self._graph, flush=True))

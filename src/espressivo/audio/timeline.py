@@ -1,0 +1,94 @@
+"""Time stamps of decoded frames: where a hole becomes silence, and what overlaps.
+
+Source: FFmpeg's `aresample=async=1` (libswresample), which fills and trims likewise. A
+jump backwards is different here: it begins another part (recordings put together), and
+all of it is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_TOLERANCE_S = 0.1  # stamps in milliseconds jitter, and decoders delay
+_ROUNDING_S = 1.0  # declared durations are rounded
+_LONGEST_HOLES_S = 24 * 3600.0  # damaged stamps claim years
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What comes before a frame, in seconds.
+
+    Attributes:
+        silence_s: Hole before the frame.
+        skip_s: Beginning of the frame that lies before the end of the last one.
+    """
+
+    silence_s: float = 0.0
+    skip_s: float = 0.0
+
+
+_NEXT = Placement()
+
+
+class Timeline:
+    """Clock of a recording, which compares its samples with its time stamps.
+
+    Args:
+        start_s: Time stamp that is second 0 of the report; None: that of the first
+            frame.
+        duration_s: Declared duration, within which holes are believed; None: unknown.
+
+    Attributes:
+        position_s: Length of what was placed so far.
+    """
+
+    def __init__(self, start_s: float | None, duration_s: float | None) -> None:
+        self.position_s = 0.0
+        self._start_s, self._duration_s = start_s, duration_s
+        self._shift_s = 0.0  # of the parts of a recording that was put together
+        self._stamp_s: float | None = None  # expected stamp of the next frame
+        self._holes_s = 0.0
+
+    def place(self, stamp_s: float | None, length_s: float) -> Placement:
+        """Return what comes before the next frame, and advance the clock.
+
+        Args:
+            stamp_s: Time stamp of the frame; None: it follows the last one.
+            length_s: Length of the frame.
+        """
+        placement = _NEXT if stamp_s is None else self._compare(stamp_s)
+        skip_s = min(placement.skip_s, length_s)
+        self.position_s += placement.silence_s + length_s - skip_s
+        if stamp_s is not None:
+            self._stamp_s = stamp_s
+        if self._stamp_s is not None:
+            self._stamp_s += length_s
+        return placement
+
+    def _compare(self, stamp_s: float) -> Placement:
+        if self._start_s is None:
+            self._start_s = stamp_s
+        if self._stamp_s is not None and stamp_s < self._stamp_s - _TOLERANCE_S:
+            self._follow(stamp_s)
+        late_s = stamp_s - self._start_s + self._shift_s - self.position_s
+        if late_s > _TOLERANCE_S:
+            if self._is_hole(late_s, stamp_s - self._start_s):
+                self._holes_s += late_s
+                return Placement(silence_s=late_s)
+            self._follow(stamp_s)
+        elif late_s < -_TOLERANCE_S:
+            if self._stamp_s is None:  # sound before second 0
+                self._follow(stamp_s)
+            else:
+                return Placement(skip_s=-late_s)
+        return _NEXT
+
+    def _follow(self, stamp_s: float) -> None:
+        """Let the next frame follow the last one, whatever its stamp says."""
+        assert self._start_s is not None
+        self._shift_s = self.position_s - (stamp_s - self._start_s)
+
+    def _is_hole(self, late_s: float, end_s: float) -> bool:
+        if self._holes_s + late_s > _LONGEST_HOLES_S:
+            return False
+        return self._duration_s is None or end_s < self._duration_s + _ROUNDING_S
