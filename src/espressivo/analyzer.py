@@ -129,6 +129,7 @@ class Analyzer:
         *,
         sample_rate: int = SAMPLE_RATE,
         name: str | None = None,
+        track: int | None = None,
         block_s: float = BLOCK_S,
         progress: Progress | None = None,
     ) -> Report:
@@ -142,14 +143,16 @@ class Analyzer:
             recording: Path, or samples [samples]: floats in -1..1 or PCM integers.
             sample_rate: Sample rate of an array, in Hz; files declare their own.
             name: Name of the recording in the report; by default its path.
+            track: Number of the audio track of a file, from 1; None: the default track.
             block_s: Length of decoded blocks, in seconds; it affects memory only.
             progress: Callback after every block, in seconds of audio.
 
         Raises:
             AudioError: The recording cannot be read, or the array is not audio.
         """
+        opened: Recording | None = None
         if isinstance(recording, str | Path):
-            opened = Recording(recording, name)
+            opened = Recording(recording, name, track=track)
             blocks, warnings = opened.blocks(block_s), opened.warnings
             label, total_s = opened.name, opened.duration_s
         else:
@@ -168,7 +171,15 @@ class Analyzer:
                 threads=self.threads,
                 batch_size=self.batch_size,
             )
-        return analysis.report(label, warnings)
+        if opened is None:
+            return analysis.report(label, warnings)
+        return analysis.report(
+            label,
+            warnings,
+            track=opened.track,
+            channels=opened.channels,
+            gaps=opened.gaps,
+        )
 
 
 def _counted(

@@ -72,6 +72,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="also draw the timelines (.png, .svg or .pdf; needs espressivo[plot])",
     )
     parser.add_argument(
+        "--track",
+        type=whole_number,
+        metavar="N",
+        help="audio track of a file with several, from 1 (default: as players choose)",
+    )
+    parser.add_argument(
         "--threads",
         type=whole_number,
         metavar="N",
@@ -97,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     n_failed = 0
     for given in args.recordings:
         try:
-            report = _analyze(analyzer, given)
+            report = _analyze(analyzer, given, args.track)
         except EspressivoError as error:
             print(error, file=sys.stderr)
             n_failed += 1
@@ -163,16 +169,18 @@ def _learned(speaker: str, report: Report, given: str) -> Profile:
     return learn(speaker, report)
 
 
-def _analyze(analyzer: Analyzer, given: str) -> Report:
+def _analyze(analyzer: Analyzer, given: str, track: int | None) -> Report:
     with recording_bar(given) as progress:
         if given != "-":
-            return analyzer.analyze(given, progress=progress)
+            return analyzer.analyze(given, track=track, progress=progress)
         # Standard input is copied to a file, since some containers (m4a) need seeking.
         with tempfile.NamedTemporaryFile(prefix="espressivo-") as copy:
             shutil.copyfileobj(sys.stdin.buffer, copy)
             # FFmpeg opens the copy by its name, and would miss what is buffered.
             copy.flush()
-            return analyzer.analyze(copy.name, name="stdin", progress=progress)
+            return analyzer.analyze(
+                copy.name, name="stdin", track=track, progress=progress
+            )
 
 
 def _print(report: Report, args: argparse.Namespace, *, first: bool) -> None:
