@@ -159,6 +159,9 @@ class _Evidence:
 
     def add(self, span: NDArray[np.float32]) -> bool:
         """Add one second [channels, samples]; return whether the choice is clear."""
+        if (span[1:] == span[0]).all():  # most stereo files: one sound, twice
+            self._cancels = np.maximum(self._cancels - 1, 0)
+            return bool(span.any())
         sharp = _sharp(span, self._step)
         gram = (sharp @ sharp.T).astype(np.float64) / max(1, sharp.shape[1])
         power = np.diag(gram)

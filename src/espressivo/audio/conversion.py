@@ -48,7 +48,7 @@ class Converter:
         self.bad_s = 0.0
         self._timeline = timeline
         self._converted_s = 0.0
-        self._rate = SAMPLE_RATE
+        self._rate, self._tick_s = SAMPLE_RATE, 0.0
         self._shape: tuple[int, str, str] | None = None
         self._planes: Planes | None = None
         self._mixer: ChannelMixer | None = None
@@ -65,12 +65,12 @@ class Converter:
         if shape != self._shape:
             done += self.finish()
             self._shape, self._planes = shape, Planes(frame)
-            self._rate = frame.sample_rate
+            self._rate, self._tick_s = frame.sample_rate, float(frame.time_base or 0)
             self._mixer = ChannelMixer(frame.layout.nb_channels, frame.sample_rate)
             self._resampler = _Resampler(frame.sample_rate)
-        stamp_s = None
-        if frame.pts is not None and frame.time_base is not None:
-            stamp_s = float(frame.pts * frame.time_base)
+        # A frame's own time base is a new Fraction each time, which costs more than all
+        # else here.
+        stamp_s = None if frame.pts is None else frame.pts * self._tick_s
         rate, n = frame.sample_rate, frame.samples
         self.n_samples += n
         begin_s = self._timeline.position_s
