@@ -172,12 +172,18 @@ class _Evidence:
         self._weight = _MEMORY * self._weight + 1
         share = np.maximum(self._power / self._power.max(), power / power.max())
         audible = np.flatnonzero(share >= _AUDIBLE)
+        if len(self.choice) == 1:
+            self._main = self.choice[0]
         if power[self._main] * _LOUDER < power.max():
             self._main = int(power.argmax())
         with_speech, known = audible, True
+        self._cancels = np.maximum(self._cancels - 1, 0)
         if self._differ(sharp, gram, audible):
             with_speech = self._with_speech(span, audible, power)
             known = bool(self._speech.any())
+            if self._main not in with_speech:
+                self._main = int(with_speech[power[with_speech].argmax()])
+                self._differ(sharp, gram, with_speech)
         self._choose(audible, with_speech, share)
         return known
 
@@ -188,7 +194,6 @@ class _Evidence:
         audible: NDArray[np.intp],
     ) -> bool:
         """Compare channels with the main one; return whether some hold other sounds."""
-        self._cancels = np.maximum(self._cancels - 1, 0)
         scale = np.sqrt(np.maximum(np.diag(gram), 1e-30))
         main = self._main
         others = [
@@ -247,10 +252,7 @@ class _Evidence:
         with_speech: NDArray[np.intp],
         share: NDArray[np.float64],
     ) -> None:
-        main = self._main
-        if main not in with_speech:
-            main = int(with_speech[share[with_speech].argmax()])
-        kept = [int(i) for i in with_speech if not self._cancels[main, i]]
+        kept = [int(i) for i in with_speech if not self._cancels[self._main, i]]
         self.choice, self.reason = tuple(kept), ""
         for left_out, reason in ((with_speech, "cancel"), (audible, "speech")):
             if any(i not in kept and share[i] >= _LOUD for i in left_out):

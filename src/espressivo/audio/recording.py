@@ -280,7 +280,8 @@ class Recording:
             )
         for reason, n in bad.reasons.items():
             if n >= total / 2:
-                yield f"{_REASONS[reason]}; analysed: {self.channels}"
+                names = [c for c, m in bad.used.most_common() if m >= total / 10]
+                yield f"{_REASONS[reason]}; analysed: {' or '.join(names)}"
         if cut := self._cut():
             yield f"truncated: {cut}"
 
