@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from numpy.typing import NDArray
 
-    from espressivo.audio.timeline import Timeline
+    from espressivo.audio.clock import Clock
 
 _MOST_GAPS = 1000  # in the report; damaged time stamps have one for each packet
 
@@ -29,7 +29,7 @@ class Converter:
     The rate, the format and the channels may change inside a recording.
 
     Args:
-        timeline: Clock that places the frames.
+        clock: Clock that places the frames.
 
     Attributes:
         gaps: Holes in the time stamps, which are silence in the signal, in order.
@@ -40,13 +40,13 @@ class Converter:
         bad_s: Position of the first of them, in seconds.
     """
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.gaps: list[Segment] = []
         self.used: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.n_samples = self.n_bad = 0
         self.bad_s = 0.0
-        self._timeline = timeline
+        self._clock = clock
         self._converted_s = 0.0
         self._rate, self._tick_s = SAMPLE_RATE, 0.0
         self._shape: tuple[int, str, str] | None = None
@@ -73,8 +73,8 @@ class Converter:
         stamp_s = None if frame.pts is None else frame.pts * self._tick_s
         rate, n = frame.sample_rate, frame.samples
         self.n_samples += n
-        begin_s = self._timeline.position_s
-        placement = self._timeline.place(stamp_s, n / rate)
+        begin_s = self._clock.position_s
+        placement = self._clock.place(stamp_s, n / rate)
         assert self._planes is not None
         if not placement.silence_s and not placement.skip_s:
             return done + self._through(self._planes.push(frame))

@@ -14,10 +14,10 @@ import av
 import av.error
 import numpy as np
 
+from espressivo.audio.clock import Clock
 from espressivo.audio.containers import declares_duration, missing_end
 from espressivo.audio.conversion import Converter
 from espressivo.audio.ffmpeg import resample
-from espressivo.audio.timeline import Timeline
 from espressivo.audio.tracks import choose_track
 from espressivo.errors import AudioError
 from espressivo.types import SAMPLE_RATE, Segment, Signal
@@ -87,8 +87,8 @@ class Recording:
         self.duration_s = duration / av.time_base if duration else None
         start = self._container.start_time
         start_s = None if start is None else start / av.time_base
-        self._timeline = Timeline(start_s, self.duration_s)
-        self._converter = Converter(self._timeline)
+        self._clock = Clock(start_s, self.duration_s)
+        self._converter = Converter(self._clock)
         self._n_broken = self._n_frames = 0
         self._fault = ""
         self._format = self._container.format.name
@@ -290,7 +290,7 @@ class Recording:
         seekable = self._file.seekable()
         if seekable and (missing := missing_end(self._file)):
             return f"holds {missing}"
-        stream, read_s = self._stream, self._timeline.position_s
+        stream, read_s = self._stream, self._clock.position_s
         exact = declares_duration(self._file if seekable else None, self._format)
         if not exact or not stream.duration or stream.time_base is None:
             return None

@@ -30,8 +30,8 @@ class Placement:
 _NEXT = Placement()
 
 
-class Timeline:
-    """Clock of a recording, which compares its samples with its time stamps.
+class Clock:
+    """Clock of a recording: it compares its samples with its time stamps.
 
     Args:
         start_s: Time stamp that is second 0 of the report; None: that of the first
