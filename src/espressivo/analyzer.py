@@ -6,7 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from espressivo.audio.recording import BLOCK_S, Recording, from_array
+from espressivo.audio.arrays import from_array
+from espressivo.audio.recording import BLOCK_S, Recording
 from espressivo.machine import n_cores
 from espressivo.model.classifier import Classifier, load_classifier
 from espressivo.model.find import DEFAULT, find_model

@@ -12,11 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from espressivo.audio.recording import (
-    Recording,
-    from_array,
-    load_audio,
-)
+from espressivo.audio.arrays import from_array
+from espressivo.audio.recording import Recording, load_audio
 from espressivo.errors import AudioError
 from tests.recordings import ENCODERS, encode, encode_picture
 

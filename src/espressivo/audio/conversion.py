@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 
 from espressivo.audio.channels import MIXED, ChannelMixer
-from espressivo.audio.ffmpeg import Planes, drain, resampling_graph
+from espressivo.audio.ffmpeg import Planes, Resampler
 from espressivo.types import SAMPLE_RATE, Segment, Signal
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Converter:
         self._shape: tuple[int, str, str] | None = None
         self._planes: Planes | None = None
         self._mixer: ChannelMixer | None = None
-        self._resampler: _Resampler | None = None
+        self._resampler: Resampler | None = None
 
     def push(self, frame: AudioFrame) -> list[Signal]:
         """Return the signals that a frame completes.
@@ -67,7 +66,7 @@ class Converter:
             self._shape, self._planes = shape, Planes(frame)
             self._rate, self._tick_s = frame.sample_rate, float(frame.time_base or 0)
             self._mixer = ChannelMixer(frame.layout.nb_channels, frame.sample_rate)
-            self._resampler = _Resampler(frame.sample_rate)
+            self._resampler = Resampler(frame.sample_rate)
         # A frame's own time base is a new Fraction each time, which costs more than all
         # else here.
         stamp_s = None if frame.pts is None else frame.pts * self._tick_s
@@ -134,30 +133,3 @@ class Converter:
             self.bad_s = self._converted_s + first / self._rate
         self.n_bad += int((~finite).any(axis=0).sum())
         return np.where(finite, planes, np.float32(0))
-
-
-class _Resampler:
-    """Signal at another rate to 16 kHz; at 16 kHz, the samples pass untouched."""
-
-    def __init__(self, rate: int) -> None:
-        self._rate = rate
-        self._graph: av.filter.Graph | None = None
-        if rate != SAMPLE_RATE:
-            first = av.AudioFrame("flt", "mono", 1)
-            first.sample_rate = rate
-            self._graph = resampling_graph(first)
-
-    def push(self, signal: Signal) -> list[Signal]:
-        if not len(signal):
-            return []
-        if self._graph is None:
-            return [signal]
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(signal[None]), format="flt", layout="mono"
-        )
-        frame.sample_rate = self._rate
-        self._graph.push(frame)
-        return list(drain(self._graph))
-
-    def finish(self) -> list[Signal]:
-        return [] if self._graph is None else list(drain(self._graph, flush=True))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # A damaged header can request gigabytes, and FFmpeg would allocate them. No audio
 # packet comes near this limit.
 _LARGEST_BYTES = 256 * 2**20
+_FILTER = 32  # taps of FFmpeg's resampling filter at the lower rate
+_EMPTY = (np.zeros(0, np.float32),)  # concatenate needs one array
 
 
 def _cap_ffmpeg() -> None:
@@ -40,22 +42,74 @@ def _cap_ffmpeg() -> None:
 _cap_ffmpeg()
 
 
-def resample(signal: Signal, sample_rate: int) -> Signal:
-    """Resample a signal from `sample_rate` Hz to 16 kHz, as `Recording` does.
+class Resampler:
+    """A mono signal at another rate, in pieces, to 16 kHz.
+
+    A signal at 16 kHz passes untouched.
+
+    Args:
+        sample_rate: Sample rate of the signal, in Hz.
 
     Raises:
-        AudioError: The sample rate is not a positive whole number.
+        av.error.FFmpegError: FFmpeg cannot convert this rate to 16 kHz.
     """
-    if sample_rate <= 0 or int(sample_rate) != sample_rate:
-        raise AudioError(f"array: sample rate is {sample_rate} Hz; pass a whole number")
-    if not len(signal):
-        return signal  # FFmpeg cannot build an empty frame
-    frame = av.AudioFrame.from_ndarray(signal[None], format="flt", layout="mono")
-    frame.sample_rate = int(sample_rate)
-    graph = resampling_graph(frame)
-    graph.push(frame)
-    pieces = list(drain(graph, flush=True))
-    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+    def __init__(self, sample_rate: int) -> None:
+        self._rate = sample_rate
+        self._n_in = self._n_out = 0
+        self._graph: av.filter.Graph | None = None
+        if sample_rate != SAMPLE_RATE:
+            first = av.AudioFrame("flt", "mono", 1)
+            first.sample_rate = sample_rate
+            self._graph = resampling_graph(first)
+
+    def push(self, signal: Signal) -> list[Signal]:
+        """Return the signals at 16 kHz that the next piece completes.
+
+        Args:
+            signal: float32 [samples]. FFmpeg fails on 2**25 samples or more.
+        """
+        if not len(signal):
+            return []
+        if self._graph is None:
+            return [signal]
+        self._n_in += len(signal)
+        self._feed(self._graph, signal)
+        done = list(drain(self._graph))
+        self._n_out += sum(map(len, done))
+        return done
+
+    def finish(self) -> list[Signal]:
+        """Return the signals that the end completes; no piece can follow.
+
+        Raises:
+            AudioError: The length of the whole does not fit the rates.
+        """
+        if self._graph is None or not self._n_in:
+            return []
+        wanted = round(self._n_in * SAMPLE_RATE / self._rate)
+        shortest = round(_FILTER * max(1, self._rate / SAMPLE_RATE))
+        if padding := max(0, shortest - self._n_in):
+            # FFmpeg returns nothing of a signal that is shorter than its filter.
+            self._feed(self._graph, np.zeros(padding, np.float32))
+        rest = np.concatenate([*_EMPTY, *drain(self._graph, flush=True)])
+        if padding:
+            rest = rest[: wanted - self._n_out]
+        self._n_out += len(rest)
+        if abs(self._n_out - wanted) > 1:
+            raise AudioError(
+                f"resampling: {self._n_in} samples at {self._rate} Hz became "
+                f"{self._n_out} at {SAMPLE_RATE} Hz instead of {wanted}; "
+                "pass the sound at 16000 Hz"
+            )
+        return [rest]
+
+    def _feed(self, graph: av.filter.Graph, signal: Signal) -> None:
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(signal[None]), format="flt", layout="mono"
+        )
+        frame.sample_rate = self._rate
+        graph.push(frame)
 
 
 def resampling_graph(frame: AudioFrame) -> av.filter.Graph:

@@ -11,10 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from espressivo.audio.recording import (
-    Recording,
-    from_array,
-)
+from espressivo.audio.arrays import from_array
+from espressivo.audio.recording import Recording
 from espressivo.errors import AudioError
 from espressivo.types import SAMPLE_RATE, Signal
 

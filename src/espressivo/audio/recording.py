@@ -17,7 +17,6 @@ import numpy as np
 from espressivo.audio.clock import Clock
 from espressivo.audio.containers import declares_duration, missing_end
 from espressivo.audio.conversion import Converter
-from espressivo.audio.ffmpeg import resample
 from espressivo.audio.tracks import choose_track
 from espressivo.errors import AudioError
 from espressivo.types import SAMPLE_RATE, Segment, Signal
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
 BLOCK_S = 30.0
 """Default length of a decoded block, in seconds."""
 
-# Zero level and full scale of integer PCM, as scipy and soundfile return it.
-_FULL_SCALE = {("i", 2): (0, 2**15), ("i", 4): (0, 2**31), ("u", 1): (128, 2**7)}
-# Float audio may overshoot -1..1 somewhat; a larger peak means unscaled integers.
-_LOUDEST = 32.0
 _MOST_BAD = 0.01  # share of samples that may be NaN or infinite
 # What a channel is left out for, as a warning says it.
 _REASONS = {
@@ -316,53 +311,6 @@ def load_audio(path: Path | str) -> Signal:
     """
     signals = list(Recording(path).blocks())
     return np.concatenate(signals) if signals else np.zeros(0, np.float32)
-
-
-def from_array(samples: np.typing.NDArray[Any], sample_rate: int) -> Signal:
-    """Check an array of samples and convert it to mono float32 at 16 kHz.
-
-    Args:
-        samples: [samples], floats in -1..1 or PCM of type int16, int32 or uint8.
-        sample_rate: Sample rate of the array, in Hz.
-
-    Raises:
-        AudioError: The shape or type is wrong, samples are NaN or infinite, or floats
-            are not scaled to -1..1.
-    """
-    samples = np.asarray(samples)
-    if samples.ndim != 1:
-        raise AudioError(
-            f"array: shape is {samples.shape}, not [samples]; "
-            "pass one channel, or the mean over channels"
-        )
-    kind = samples.dtype.kind, samples.dtype.itemsize
-    if kind in _FULL_SCALE:
-        middle, scale = _FULL_SCALE[kind]
-        # float32 represents 16-bit integers exactly and is faster, which streams need;
-        # 32-bit integers need float64.
-        exact: np.typing.NDArray[Any] = samples.astype("f4" if kind[1] <= 2 else "f8")
-        signal = ((exact - middle) / scale).astype(np.float32)
-    elif kind[0] == "f":
-        signal = _float_signal(samples)
-    else:
-        raise AudioError(
-            f"array: type is {samples.dtype.name}, whose full scale is unknown; "
-            "pass float32 in -1..1, or PCM as int16, int32 or uint8"
-        )
-    return signal if sample_rate == SAMPLE_RATE else resample(signal, sample_rate)
-
-
-def _float_signal(samples: np.typing.NDArray[Any]) -> Signal:
-    if not np.isfinite(samples).all():
-        at = int(np.argmin(np.isfinite(samples)))
-        raise AudioError(f"array: sample {at} is NaN or infinite; repair the signal")
-    loudest = float(np.abs(samples).max(initial=0.0))
-    if loudest > _LOUDEST:
-        raise AudioError(
-            f"array: the largest sample is {loudest:g}, not within -1..1; "
-            "divide by the full scale (32768 for 16-bit audio)"
-        )
-    return samples.astype(np.float32)
 
 
 def _is_tag(packet: Packet[Any]) -> bool:

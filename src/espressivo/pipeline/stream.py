@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from espressivo.audio.recording import from_array
+from espressivo.audio.arrays import from_array
 from espressivo.errors import StateError
 from espressivo.pipeline.analysis_pass import AnalysisPass
 from espressivo.speech.detector import FRAME
