@@ -280,8 +280,10 @@ def _adts_frame(head: bytes) -> int:
     return length if length > 7 else 0
 
 
-_AC3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448)
-_AC3_KBITS += (512, 576, 640)
+_AC3_KBITS = (
+    *(32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512),
+    *(576, 640),
+)
 
 
 def _ac3_frame(head: bytes) -> int:
