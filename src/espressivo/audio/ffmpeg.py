@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import threading
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -15,7 +18,8 @@ from espressivo.errors import AudioError
 from espressivo.types import SAMPLE_RATE, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from av.audio.frame import AudioFrame
     from numpy.typing import NDArray
@@ -23,23 +27,69 @@ if TYPE_CHECKING:
 # A damaged header can request gigabytes, and FFmpeg would allocate them. No audio
 # packet comes near this limit.
 _LARGEST_BYTES = 256 * 2**20
+_UNLIMITED = 2**31 - 1  # FFmpeg's default
 _FILTER = 32  # taps of FFmpeg's resampling filter at the lower rate
 _EMPTY = (np.zeros(0, np.float32),)  # concatenate needs one array
 
 
-def _cap_ffmpeg() -> None:
-    """Make FFmpeg refuse any single allocation above `_LARGEST_BYTES`.
+class _Cap:
+    """Limit of one allocation by FFmpeg, while any thread is inside."""
 
-    PyAV does not expose `av_max_alloc`, so the libavutil inside its wheel is called.
+    def __init__(self) -> None:
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._release)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._n_inside += 1
+            if self._n_inside == 1:
+                _limit_allocations(_LARGEST_BYTES)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                _limit_allocations(_UNLIMITED)
+
+    def _begin(self) -> None:
+        # A signal handler may decode too, in the thread that holds the lock.
+        self._lock = threading.RLock()
+        self._n_inside = 0
+
+    def _release(self) -> None:
+        """Forget the threads inside, which a forked process does not have."""
+        was_inside = self._n_inside > 0
+        self._begin()
+        if was_inside:
+            _limit_allocations(_UNLIMITED)
+
+
+_CAP = _Cap()
+
+
+def capped() -> AbstractContextManager[None]:
+    """Return a context in which FFmpeg refuses any allocation above 256 MiB.
+
+    The limit holds for the whole process, so other users of PyAV feel it too, in all
+    threads. Hence a generator must not yield inside.
     """
+    return _CAP
+
+
+def _limit_allocations(n_bytes: int) -> None:
+    for set_limit in _limits():
+        set_limit(ctypes.c_size_t(n_bytes))
+
+
+@cache
+def _limits() -> tuple[Callable[[ctypes.c_size_t], object], ...]:
+    """Return `av_max_alloc` of PyAV's libavutil; PyAV does not expose it."""
     # Wheels keep their libraries in `av.libs` (Linux, Windows) or `.dylibs` (macOS).
     home = Path(av.__file__).parent
-    for folder in (home.with_name("av.libs"), home / ".dylibs"):
-        for library in folder.glob("*avutil*"):
-            ctypes.CDLL(str(library)).av_max_alloc(ctypes.c_size_t(_LARGEST_BYTES))
-
-
-_cap_ffmpeg()
+    folders = (home.with_name("av.libs"), home / ".dylibs")
+    found = [path for folder in folders for path in folder.glob("*avutil*")]
+    return tuple(ctypes.CDLL(str(path)).av_max_alloc for path in found)
 
 
 class Resampler:

@@ -17,6 +17,7 @@ import numpy as np
 from espressivo.audio.clock import Clock
 from espressivo.audio.containers import declares_duration, missing_end
 from espressivo.audio.conversion import Converter
+from espressivo.audio.ffmpeg import capped
 from espressivo.audio.tracks import choose_track
 from espressivo.errors import AudioError
 from espressivo.types import SAMPLE_RATE, Segment, Signal
@@ -107,16 +108,17 @@ class Recording:
             # else: a playlist must not make it read other files or the network.
             # A Python file object would serve too, but PyAV takes an interrupt inside
             # its read callback for the end of the file.
-            container = av.open(
-                "fd:",
-                "r",
-                # Every second old MP3 has a Latin-1 title.
-                metadata_errors="replace",
-                options={
-                    "fd": str(self._file.fileno()),
-                    "protocol_whitelist": "fd",
-                },
-            )
+            with capped():
+                container = av.open(
+                    "fd:",
+                    "r",
+                    # Every second old MP3 has a Latin-1 title.
+                    metadata_errors="replace",
+                    options={
+                        "fd": str(self._file.fileno()),
+                        "protocol_whitelist": "fd",
+                    },
+                )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self._file.close()
             raise AudioError(
@@ -180,21 +182,19 @@ class Recording:
             AudioError: Too many samples are NaN or infinite, or nothing could be
                 decoded.
         """
+        pieces, rest = self._pieces(), np.zeros(0, np.float32)
         size = max(1, round(block_s * SAMPLE_RATE))
-        held: list[Signal] = []
-        n_held = 0
         with self._file, self._container:
-            for piece in self._pieces():
-                held.append(piece)
-                n_held += len(piece)
-                if n_held >= size:
-                    signal = np.concatenate(held)
-                    n_whole = len(signal) // size * size
-                    yield from np.split(signal[:n_whole], n_whole // size)
-                    held = [signal[n_whole:]]
-                    n_held = len(held[0])
-            if n_held:
-                yield np.concatenate(held)
+            while True:
+                with capped():
+                    gathered = _gathered(pieces, rest, size)
+                n_whole = len(gathered) // size * size
+                rest = gathered[n_whole:]
+                if not n_whole:
+                    break
+                yield from np.split(gathered[:n_whole], n_whole // size)
+            if len(rest):
+                yield rest
             self._warn()
 
     def _pieces(self) -> Iterator[Signal]:
@@ -311,6 +311,15 @@ def load_audio(path: Path | str) -> Signal:
     """
     signals = list(Recording(path).blocks())
     return np.concatenate(signals) if signals else np.zeros(0, np.float32)
+
+
+def _gathered(pieces: Iterator[Signal], rest: Signal, size: int) -> Signal:
+    """Return `rest` and the next pieces, until they hold `size` samples or end."""
+    held, n_held = [rest], len(rest)
+    while n_held < size and (piece := next(pieces, None)) is not None:
+        held.append(piece)
+        n_held += len(piece)
+    return np.concatenate(held)
 
 
 def _is_tag(packet: Packet[Any]) -> bool:
