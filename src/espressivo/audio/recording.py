@@ -6,9 +6,9 @@ silence. A damaged packet is skipped with a warning; the rest is still decoded.
 
 from __future__ import annotations
 
-import stat
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 import av
 import av.error
@@ -18,8 +18,10 @@ from espressivo.audio.clock import Clock
 from espressivo.audio.containers import declares_duration, missing_end
 from espressivo.audio.conversion import Converter
 from espressivo.audio.ffmpeg import capped
+from espressivo.audio.inputs import open_recording
 from espressivo.audio.tracks import choose_track
 from espressivo.errors import AudioError
+from espressivo.text import reason_of, to_unicode
 from espressivo.types import SAMPLE_RATE, Segment, Signal
 
 if TYPE_CHECKING:
@@ -47,13 +49,13 @@ class Recording:
     """An opened audio file, decoded once by iterating over `blocks`.
 
     Args:
-        path: Path of the file.
+        source: Path of the file, or an open binary file with a descriptor, such as a
+            pipe; it is closed after the last block.
         name: Name of the recording in messages; None: the path.
         track: Number of the audio track, from 1; None: the default track.
 
     Attributes:
-        path: Path of the file.
-        name: Name of the recording in messages.
+        name: Name of the recording in messages; bytes that are no UTF-8 are escaped.
         track: Number of the audio track that is decoded, from 1.
         duration_s: Duration that the container declares, in seconds; None: undeclared.
         warnings: Non-fatal faults; the list is complete after the last block.
@@ -66,10 +68,18 @@ class Recording:
     """
 
     def __init__(
-        self, path: Path | str, name: str | None = None, *, track: int | None = None
+        self,
+        source: str | os.PathLike[str] | IO[bytes],
+        name: str | None = None,
+        *,
+        track: int | None = None,
     ) -> None:
-        self.path = Path(path)
-        self.name = name if name is not None else str(path)
+        if isinstance(source, str | os.PathLike):
+            self.name = to_unicode(os.fspath(source) if name is None else name)
+            self._file = open_recording(Path(source), self.name)
+        else:
+            self.name = to_unicode(name or "stream")
+            self._file = cast("BinaryIO", source)
         self._container = self._open()
         try:
             self.track, self.warnings = choose_track(self._container, self.name, track)
@@ -98,11 +108,6 @@ class Recording:
         return self._converter.channels
 
     def _open(self) -> InputContainer:
-        self._require_content()
-        try:
-            self._file = self.path.open("rb")
-        except OSError as error:
-            raise self._not_opened(error) from error
         try:
             # FFmpeg receives an open descriptor and is not allowed to open anything
             # else: a playlist must not make it read other files or the network.
@@ -122,7 +127,7 @@ class Recording:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self._file.close()
             raise AudioError(
-                f"{self.name}: cannot be read as a recording ({_reason(error)}); "
+                f"{self.name}: cannot be read as a recording ({reason_of(error)}); "
                 "pass wav, flac, mp3, ogg, opus, m4a, amr, webm or mp4 with sound"
             ) from error
         if not container.streams.audio:
@@ -135,29 +140,6 @@ class Recording:
                 "no sound",
             )
         return container
-
-    def _require_content(self) -> None:
-        try:
-            found = self.path.stat()
-        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-            raise AudioError(
-                f"{self.name}: no such file; pass a recording", "missing"
-            ) from error
-        except OSError as error:  # such as a cyclic link or a folder without access
-            raise self._not_opened(error) from error
-        if stat.S_ISDIR(found.st_mode):
-            raise AudioError(
-                f"{self.name}: is a directory, not a recording; pass the files in it",
-                "directory",
-            )
-        if stat.S_ISREG(found.st_mode) and found.st_size == 0:
-            raise AudioError(
-                f"{self.name}: the file is empty; pass a recording", "empty"
-            )
-
-    def _not_opened(self, error: OSError) -> AudioError:
-        text = f"{self.name}: cannot be opened ({_reason(error)})"
-        return AudioError(text, "not opened")
 
     def _decoder_of(self, stream: AudioStream) -> AudioCodecContext:
         """Return the decoder of a stream: libopus for Opus, otherwise FFmpeg's default.
@@ -206,7 +188,7 @@ class Recording:
             except StopIteration:
                 break
             except (av.error.FFmpegError, OSError) as error:
-                self.warnings.append(f"{self.name}: stopped early ({_reason(error)})")
+                self.warnings.append(f"{self.name}: stopped early ({reason_of(error)})")
                 break
             for frame in self._decoded(packet):
                 yield from self._converted(frame)
@@ -229,7 +211,7 @@ class Recording:
         except (av.error.FFmpegError, OSError) as error:
             if not _is_tag(packet):
                 self._n_broken += 1
-                self._fault = _reason(error)
+                self._fault = reason_of(error)
             return []
         self._n_frames += len(frames)
         return frames
@@ -241,7 +223,7 @@ class Recording:
         except av.error.FFmpegError as error:
             raise AudioError(
                 f"{self.name}: {n_channels} channels at {rate} Hz cannot be brought "
-                f"to one at {SAMPLE_RATE} Hz ({_reason(error)}); pass an undamaged "
+                f"to one at {SAMPLE_RATE} Hz ({reason_of(error)}); pass an undamaged "
                 "recording",
                 "damaged",
             ) from error
@@ -325,8 +307,3 @@ def _gathered(pieces: Iterator[Signal], rest: Signal, size: int) -> Signal:
 def _is_tag(packet: Packet[Any]) -> bool:
     """Return whether a packet is a tag between two MP3s that were put together."""
     return bytes(packet)[:3] in (b"ID3", b"TAG", b"APE", b"LYR")
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return text[0].lower() + text[1:] if text else type(error).__name__

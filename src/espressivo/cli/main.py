@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from importlib import import_module
+from typing import NoReturn
 
+from espressivo.cli.display.printing import tell
+from espressivo.cli.interrupts import exit_code, stopping_as_interrupts
+from espressivo.cli.streams import fault_of_output, standard_streams
 from espressivo.errors import EspressivoError
+from espressivo.text import reason_of, to_line
 from espressivo.version import __version__
 
 _COMMANDS = (
@@ -62,12 +68,20 @@ examples:
 
 exit codes:
   0 done, 1 the input is at fault, 2 the command line is, 3 some of many inputs
-  failed (each is listed on stderr) or an audit found a leak, 130 interrupted"""
+  failed (each is listed on stderr) or an audit found a leak, 130 interrupted by
+  Ctrl-C (143 by SIGTERM, 129 by SIGHUP: 128 and the signal's number)"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Parser whose messages, which quote what was given, are one line each."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(to_line(message))
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """Return the parser of the whole command line, or of a single command."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         "espressivo",
         description=_DESCRIPTION,
         epilog=_EPILOG,
@@ -85,33 +99,61 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     given = sys.argv[1:] if argv is None else argv
-    args = build_parser(given[0] if given else None).parse_args(given)
+    with standard_streams():
+        try:
+            with stopping_as_interrupts():
+                try:
+                    return _run(given)
+                finally:
+                    sys.stdout.flush()
+        except EspressivoError as error:
+            tell(error)
+        except KeyboardInterrupt as interrupt:
+            tell("interrupted")
+            return exit_code(interrupt)
+        except OSError as error:
+            return _failed(error)
+        except MemoryError:
+            tell("there is not enough memory; give a shorter input, or free some")
+    return 1
+
+
+def _run(given: list[str]) -> int:
     try:
+        args = build_parser(given[0] if given else None).parse_args(given)
         return int(args.run(args))
-    except EspressivoError as error:
-        print(error, file=sys.stderr)
-        return 1
     except ModuleNotFoundError as error:
         # Only packages of extras can be missing by the user's choice; any other missing
         # module is a bug, and its traceback is shown.
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRA:
             raise
-        print(
+        tell(
             f"{missing} is not installed, which this command needs; "
-            f'run: pip install "espressivo[{_EXTRA[missing]}]"',
-            file=sys.stderr,
+            f'run: pip install "espressivo[{_EXTRA[missing]}]"'
         )
         return 1
-    # 130 is what shells report of a process that SIGINT ended: 128 + 2.
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # In `espressivo ... | head`, head has closed the pipe. Standard output must be
-        # replaced, or Python fails again when it flushes it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _failed(error: OSError) -> int:
+    """Say what could not be read or written, and return the exit code."""
+    fault = fault_of_output()
+    # In `espressivo ... | head`, head has closed the pipe; EINVAL is Windows's word.
+    if isinstance(fault, BrokenPipeError) or (
+        os.name == "nt" and fault is not None and fault.errno == errno.EINVAL
+    ):
         return 0
+    if fault is not None:
+        tell(
+            f"standard output: cannot be written ({reason_of(fault)}); "
+            "send it to a file or a pipe that takes it"
+        )
+    else:
+        tell(
+            f"{error.filename or 'a file'}: cannot be read or written "
+            f"({reason_of(error)}); make room, or name another"
+        )
+    return 1
 
 
 if __name__ == "__main__":

@@ -1,0 +1,154 @@
+"""Opening of what a recording is read from: a file, a named pipe, a stream."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import tempfile
+from contextlib import suppress
+from threading import Thread
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+from espressivo.errors import AudioError
+from espressivo.text import reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PATIENCE_S = 5.0  # until a named pipe that nobody writes to is given up
+_PIECE_BYTES = 2**20
+
+
+def open_recording(path: Path, name: str) -> BinaryIO:
+    """Return the opened file; a named pipe is copied to an unnamed file first.
+
+    Args:
+        path: Path of the recording.
+        name: Name of the recording in messages.
+
+    Raises:
+        AudioError: There is no such file, it cannot be opened, or it is empty, a
+            folder, a device, a socket, or a pipe that nobody writes to.
+    """
+    try:
+        found = path.stat()
+        if stat.S_ISFIFO(found.st_mode):
+            with _opened_pipe(path, name) as pipe:
+                return copied(pipe, name)
+        require_content(found, name)
+        return path.open("rb")
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise AudioError(
+            f"{name}: no such file; pass a recording", "missing"
+        ) from error
+    except OSError as error:  # such as a cyclic link or a folder without access
+        text = f"{name}: cannot be opened ({reason_of(error)})"
+        raise AudioError(text, "not opened") from error
+
+
+def require_content(found: os.stat_result, name: str) -> None:
+    """Refuse what no recording can be read from, or only for ever.
+
+    Raises:
+        AudioError: It is an empty file, a folder, a device or a bound socket.
+    """
+    mode = found.st_mode
+    if stat.S_ISDIR(mode):
+        raise AudioError(
+            f"{name}: is a directory, not a recording; pass the files in it",
+            "directory",
+        )
+    if stat.S_ISREG(mode) and found.st_size == 0:
+        raise AudioError(f"{name}: the file is empty; pass a recording", "empty")
+    # Reading from a device can be without end, such as /dev/zero.
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise AudioError(
+            f"{name}: is a device, not a recording; pass a file or a pipe", "no file"
+        )
+
+
+def copied(stream: IO[bytes], name: str) -> BinaryIO:
+    """Return a copy of a stream in an unnamed temporary file, at its beginning.
+
+    Some containers (m4a) need seeking. The file has no name, so that nothing of it is
+    left however the process ends.
+
+    Args:
+        stream: Stream to read to its end.
+        name: Name of the recording in messages.
+
+    Raises:
+        AudioError: It cannot be read, or there is no room for the copy.
+    """
+    try:
+        copy = tempfile.TemporaryFile(prefix="espressivo-")  # noqa: SIM115 - returned
+    except OSError as error:
+        raise _no_room(name, error) from error
+    try:
+        for piece in pieces_of(stream):
+            copy.write(piece)
+        copy.flush()
+    except OSError as error:
+        with suppress(OSError):  # it tries to write the rest again
+            copy.close()
+        raise _no_room(name, error) from error
+    except BaseException:
+        copy.close()
+        raise
+    copy.seek(0)
+    return cast("BinaryIO", copy)
+
+
+def pieces_of(stream: IO[bytes], size: int = _PIECE_BYTES) -> Iterator[bytes]:
+    """Yield what can be read of a stream as it comes, until its end.
+
+    Args:
+        stream: Binary stream with a file descriptor: a file, a pipe or a socket.
+        size: Length of the largest piece, in bytes.
+    """
+    descriptor = stream.fileno()
+    while True:
+        try:
+            # os.read returns the bytes available; stream.read waits for all of `size`.
+            piece = os.read(descriptor, size)
+        except BlockingIOError:  # whoever started us has made it non-blocking
+            select.select([descriptor], [], [])
+            continue
+        if not piece:
+            return
+        yield piece
+
+
+def _opened_pipe(path: Path, name: str) -> IO[bytes]:
+    """Return a named pipe, once somebody has opened it for writing."""
+    opened: list[int] = []
+    # Opening blocks until then, so it is done elsewhere.
+    opening = Thread(
+        target=lambda: opened.append(os.open(path, os.O_RDONLY)), daemon=True
+    )
+    opening.start()
+    opening.join(_PATIENCE_S)
+    if opening.is_alive():
+        # As a writer that leaves at once, this releases the thread.
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        opening.join()
+        os.close(opened[0])
+        raise AudioError(
+            f"{name}: is a named pipe that nobody writes to; start the writer first, "
+            "or pass a file",
+            "no file",
+        )
+    if not opened:  # the error that the thread met
+        return path.open("rb")
+    return os.fdopen(opened[0], "rb")
+
+
+def _no_room(name: str, error: OSError) -> AudioError:
+    place = os.environ.get("TMPDIR") or tempfile.gettempdir()
+    return AudioError(
+        f"{name}: cannot be copied to a temporary file in {place} "
+        f"({reason_of(error)}); make room there, or set TMPDIR to a folder that has it",
+        "no room",
+    )

@@ -1,0 +1,143 @@
+"""Standard streams as shells, services and other programs hand them over.
+
+They can be closed, full, a socket, or in an encoding that lacks most characters.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import stat
+import sys
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, TextIO
+
+from espressivo.errors import AudioError
+from espressivo.text import escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What reports, tables and bars are drawn with, where an encoding lacks it. Letters of
+# names are escaped instead, so that names stay apart.
+_ASCII = {
+    **dict.fromkeys("█▉▊▋▌▮", "#"),
+    **dict.fromkeys("▍▎▏", " "),
+    **dict.fromkeys("▯━─╸╺", "-"),
+    "·": ".",
+    "…": "...",
+    "±": "+-",
+}
+_HANDLER = "espressivo"  # name of `_to_ascii` among Python's handlers of such errors
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Make standard output take any text, and standard error never fail."""
+    codecs.register_error(_HANDLER, _to_ascii)
+    _open_closed()
+    before = sys.stderr
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=_HANDLER)
+    sys.stderr = _Forgiving(sys.stderr)
+    try:
+        yield
+    finally:
+        sys.stderr = before
+
+
+def standard_input() -> IO[bytes]:
+    """Return standard input, as bytes.
+
+    Raises:
+        AudioError: It is closed, a terminal, or anything else that is no recording.
+    """
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, OSError, ValueError) as error:  # None if it is closed
+        raise AudioError(
+            "stdin: is closed; pipe a recording in, or name a file", "no file"
+        ) from error
+    if sys.stdin.isatty():
+        raise AudioError(
+            "stdin: is a terminal; pipe a recording in, or name a file", "no file"
+        )
+    # /dev/zero and others have no end.
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise AudioError(
+            "stdin: is a device, not a recording; pipe one in, or name a file",
+            "no file",
+        )
+    if stat.S_ISDIR(mode):
+        raise AudioError(
+            "stdin: is a directory, not a recording; name the files in it", "directory"
+        )
+    return sys.stdin.buffer
+
+
+def fault_of_output() -> OSError | None:
+    """Flush standard output; return the error, after which it takes no more."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _drop(sys.stdout)
+        return error
+    return None
+
+
+class _Forgiving:
+    """Text stream whose faults are ignored, since there is nowhere to report them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:  # a full disk, or a terminal that was closed
+            _drop(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            _drop(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _drop(stream: TextIO) -> None:
+    """Send what a stream still holds, and what is written from now on, nowhere."""
+    # Otherwise Python fails again when it flushes the stream at exit.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _open_closed() -> None:
+    """Give closed streams a descriptor, which the next opened file would get else."""
+    # Reading from 0, and writing to 1, are errors as before.
+    for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, flags)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            os.set_inheritable(number, True)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def _to_ascii(error: UnicodeError) -> tuple[str, int]:
+    """Return ASCII in place of what an encoding lacks, and where to go on."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_ASCII.get(c) or escaped(c) for c in lacking), error.end
