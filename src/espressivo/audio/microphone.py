@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import queue
+from threading import Thread
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from espressivo.audio.arrays import from_array
+from espressivo.audio.inputs import pieces_of
 from espressivo.audio.recording import Recording
 from espressivo.errors import AudioError
 from espressivo.types import SAMPLE_RATE, Signal
@@ -25,6 +27,7 @@ CHUNK_S = 0.1
 # In chunks, which is one minute. When the queue is full, new chunks are dropped, since
 # the audio callback must not block; `n_lost` counts them.
 _LONGEST_QUEUE = 600
+_LONGEST_DECODED = 60  # in seconds, when decoding is faster than the analysis
 
 
 class Microphone:
@@ -89,22 +92,39 @@ def pcm_blocks(pipe: IO[bytes]) -> Iterator[Signal]:
     """
     size = round(2 * CHUNK_S * SAMPLE_RATE)
     held = b""
-    # os.read returns the bytes available; pipe.read would wait for a full chunk.
-    while piece := os.read(pipe.fileno(), size):
+    for piece in pieces_of(pipe, size):
         held += piece
         n = len(held) // 2 * 2  # a read may end inside a 16-bit sample
         yield from_array(np.frombuffer(held[:n], "<i2").astype(np.int16), SAMPLE_RATE)
         held = held[n:]
 
 
-def recording_blocks(path: str, name: str) -> Iterator[Signal]:
-    """Yield blocks of one second that FFmpeg decodes from a pipe or file.
+def recording_blocks(pipe: IO[bytes], name: str) -> Iterator[Signal]:
+    """Yield blocks of one second that FFmpeg decodes from a pipe, socket or file.
 
     Args:
-        path: Path that FFmpeg can read, such as `/dev/stdin`.
+        pipe: Binary stream with a file descriptor; it is read until its end.
         name: Name of the recording in messages.
 
     Raises:
         AudioError: The input cannot be read as a recording.
     """
-    return Recording(path, name).blocks(1.0)
+    decoded: queue.Queue[Signal | BaseException | None] = queue.Queue(_LONGEST_DECODED)
+
+    def decode() -> None:
+        try:
+            # The caller's stream stays open.
+            source = os.fdopen(os.dup(pipe.fileno()), "rb")
+            for block in Recording(source, name).blocks(1.0):
+                decoded.put(block)
+            decoded.put(None)
+        except BaseException as error:  # noqa: BLE001 - raised in the other thread
+            decoded.put(error)
+
+    # FFmpeg waits for the pipe in C, where no signal interrupts it; this thread does
+    # not, and the other one ends with the process.
+    Thread(target=decode, daemon=True).start()
+    while (block := decoded.get()) is not None:
+        if isinstance(block, BaseException):
+            raise block
+        yield block

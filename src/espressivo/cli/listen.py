@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_model, add_speaker
+from espressivo.cli.display.printing import print_csv, print_json, tell
+from espressivo.cli.streams import standard_input
 from espressivo.errors import AudioError
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Listen to the microphone or to a pipe, and show the emotion of the speech while it goes
-on. Ctrl-C, or the end of the pipe, prints the report of the whole recording. Nothing is
-sent anywhere, and no audio is stored."""
+on. Ctrl-C (or SIGTERM), or the end of the pipe, prints the report of the whole
+recording. Nothing is sent anywhere, and no audio is stored."""
 
 _EPILOG = """\
 examples:
@@ -104,7 +105,7 @@ def _listen(args: argparse.Namespace) -> int:
     if failed is not None and not report.duration_s:
         raise failed
     if failed is not None:
-        print(failed, file=sys.stderr)
+        tell(failed)
     _print(report, args)
     return 0 if failed is None else 1
 
@@ -138,20 +139,19 @@ def _blocks(args: argparse.Namespace) -> Iterator[Signal]:
 
     if args.source is None:
         return Microphone().blocks()
-    if args.raw:
-        return pcm_blocks(sys.stdin.buffer)
-    return recording_blocks("/dev/stdin", "stdin")
+    pipe = standard_input()
+    return pcm_blocks(pipe) if args.raw else recording_blocks(pipe, "stdin")
 
 
 def _print(report: Report, args: argparse.Namespace) -> None:
     for warning in report.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        tell(f"warning: {warning}")
     if args.lines:
         return
     if args.json:
-        print(report.to_json())
+        print_json(report.to_json())
     elif args.csv:
-        print(report.to_csv(), end="")
+        print_csv(report.to_csv())
     else:
         from espressivo.cli.display.timeline import print_report
 
