@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from espressivo.machine import n_cores
+from espressivo.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,11 +33,11 @@ def map_recordings(
         items: The recordings.
         on_done: Progress callback with the number of finished items and the total.
     """
-    pool = ThreadPoolExecutor(min(_MOST_THREADS, n_cores()), "recording")
-    try:
-        for n_done, result in enumerate(pool.map(work, items), start=1):
+    threads: Threads[_Result] = Threads(min(_MOST_THREADS, n_cores()), "recording")
+    with threads:  # an interrupt drops items that are not yet started
+        futures = deque(threads.submit(partial(work, item)) for item in items)
+        for n_done in range(1, len(items) + 1):
+            result = futures.popleft().result()
             if on_done is not None:
                 on_done(n_done, len(items))
             yield result
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interrupt drops items not yet started

@@ -1,18 +1,21 @@
-"""Analysis of a whole recording with a thread pool, in constant memory.
+"""Analysis of a whole recording with a few threads, in constant memory.
 
-The calling thread decodes and detects speech while the pool classifies windows, one
+The calling thread decodes and detects speech while they classify windows, one
 batch per thread. The caller waits when too many batches are queued (backpressure).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from espressivo.threads import Threads
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from concurrent.futures import Future
 
     from espressivo.pipeline.analysis_pass import AnalysisPass
     from espressivo.pipeline.window_classifier import Prediction
@@ -33,9 +36,9 @@ def run_recording(
         threads: Number of batches that are classified in parallel.
         batch_size: Number of windows per call of the model.
     """
-    pool = ThreadPoolExecutor(threads, "classify")
-    batches = _Batches(analysis, pool, batch_size)
-    try:
+    pool: Threads[list[Prediction]] = Threads(threads, "classify")
+    with pool:
+        batches = _Batches(analysis, pool, batch_size)
         for block in blocks:
             batches.submit(analysis.push(block))
             # Backpressure: two batches per thread keep all threads busy while few
@@ -44,17 +47,15 @@ def run_recording(
         batches.submit(analysis.finish(), whole=True)
         batches.collect(n_left=0)
         batches.add()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 class _Batches:
-    """Batches of windows in the thread pool; results are added in order."""
+    """Batches of windows in the threads; results are added in order."""
 
     def __init__(
-        self, analysis: AnalysisPass, pool: ThreadPoolExecutor, batch_size: int
+        self, analysis: AnalysisPass, threads: Threads[list[Prediction]], size: int
     ) -> None:
-        self._analysis, self._pool, self._size = analysis, pool, batch_size
+        self._analysis, self._threads, self._size = analysis, threads, size
         self._waiting: list[Window] = []
         self._running: deque[Future[list[Prediction]]] = deque()
         self._done: list[Prediction] = []
@@ -74,9 +75,8 @@ class _Batches:
             equal = list(group)
             for i in range(0, len(equal), self._size):
                 batch = equal[i : i + self._size]
-                self._running.append(
-                    self._pool.submit(self._analysis.windows.predict, batch)
-                )
+                predict = partial(self._analysis.windows.predict, batch)
+                self._running.append(self._threads.submit(predict))
         self._waiting = []
 
     def collect(self, n_left: int) -> None:
