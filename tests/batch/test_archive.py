@@ -11,12 +11,12 @@ from espressivo.batch import (
     find_entries,
     read_summary,
 )
-from espressivo.batch.entries import SUFFIXES
 from espressivo.batch.folder import opened
 from espressivo.batch.plan import (
     Plan,
     usual_shard_size,
 )
+from espressivo.batch.selection import SUFFIXES
 from espressivo.errors import ArchiveError, ModelError
 from espressivo.types import Emotion
 from tests.archives import KINDS, TABLES, contents, rows

@@ -141,6 +141,7 @@ _OTHERS_AT_0 = {
     b"\x00\x05\x16\x07": "AppleDouble",
     b"\x00\x05\x16\x00": "AppleDouble",
 }
+_LENGTHS = sorted({len(magic) for magic in (*_MEDIA_AT_0, *_OTHERS_AT_0)}, reverse=True)
 _OTHERS = (
     (8, b"WEBPVP8", "picture"),
     (8, b"RMIDdata", "MIDI"),
@@ -184,7 +185,7 @@ def is_text(head: bytes) -> bool:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return _is_utf16(head)
     # Control characters other than tab, line feed, form feed, return and escape.
-    if any(byte in head for byte in _NO_TEXT):
+    if len(head.translate(None, _NO_TEXT)) < len(head):
         return False
     try:
         head.decode("utf-8")
@@ -207,7 +208,7 @@ def _is_utf16(head: bytes) -> bool:
 
 
 def _starting(magics: dict[bytes, str], head: bytes) -> str | None:
-    for length in range(20, 1, -1):
+    for length in _LENGTHS:
         if (name := magics.get(head[:length])) is not None:
             return name
     return None

@@ -5,25 +5,18 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from espressivo.batch.selection import LeftOut, why_left_out
 from espressivo.batch.store import fetched, is_remote
 from espressivo.errors import ArchiveError
 from espressivo.files.tables import iter_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-SUFFIXES = frozenset(
-    (
-        *(".aac", ".aif", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".m4b"),
-        *(".mka", ".mkv", ".mov", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav"),
-        *(".webm", ".wma", ".3gp"),
-    )
-)
-"""Lower-case suffixes of the files in a folder that count as recordings."""
+    from collections.abc import Iterable, Iterator, Sequence
 
 _TABLES = (".csv", ".parquet")
 
@@ -40,6 +33,19 @@ class Entry(NamedTuple):
     path: str
 
 
+class Listing(NamedTuple):
+    """What a source holds.
+
+    Attributes:
+        entries: Its recordings, sorted by id.
+        left_out: What else is in a folder, sorted by path; of a pattern and a manifest,
+            nothing is left out.
+    """
+
+    entries: list[Entry]
+    left_out: list[LeftOut]
+
+
 def find_entries(source: str | Path) -> list[Entry]:
     """Return the recordings of a folder, a pattern or a manifest, sorted by id.
 
@@ -53,20 +59,48 @@ def find_entries(source: str | Path) -> list[Entry]:
         ArchiveError: No recording is found, a folder or table cannot be read, or an id
             occurs twice.
     """
+    return list_source(source).entries
+
+
+def list_source(source: str | Path, out: str | Path | None = None) -> Listing:
+    """Return the recordings of a source as `find_entries`, and what is left out.
+
+    Args:
+        source: Folder, pattern or manifest, as for `find_entries`.
+        out: Folder of the tables, which is not searched; None: there is none.
+
+    Raises:
+        ArchiveError: As for `find_entries`.
+    """
+    left_out: list[LeftOut] = []
     try:
-        found = sorted(_find(source))
+        found = sorted(_find(source, left_out, out))
     except OSError as error:
         where = error.filename or source
         raise ArchiveError(
             f"{where}: cannot be read ({error.strerror or error}); make it readable"
         ) from error
+    left_out.sort()
     if not found:
+        rest = f" ({described(left_out)})" if left_out else ""
         raise ArchiveError(
-            f"{source}: holds no recording ({', '.join(sorted(SUFFIXES))}); pass a "
-            "folder, a pattern or a manifest of some"
+            f"{source}: holds no recording{rest}; pass a folder, a pattern or a "
+            "manifest of some"
         )
     _require_unique(source, found)
-    return found
+    return Listing(found, left_out)
+
+
+def described(left_out: Sequence[LeftOut]) -> str:
+    """Return the counts of what is left out by kind, with an example of each.
+
+    >>> described([LeftOut("a.txt", "text"), LeftOut("b.txt", "text")])
+    'left out: 2 text, such as a.txt'
+    """
+    counts = Counter(item.kind for item in left_out)
+    first = {item.kind: item.path for item in reversed(left_out)}
+    kinds = [f"{n:,} {kind}, such as {first[kind]}" for kind, n in counts.most_common()]
+    return f"left out: {'; '.join(kinds)}"
 
 
 def digest_of(entries: Iterable[Entry]) -> str:
@@ -85,12 +119,15 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _find(source: str | Path) -> Iterator[Entry]:
+def _find(
+    source: str | Path, left_out: list[LeftOut], out: str | Path | None
+) -> Iterator[Entry]:
     if is_remote(source):
         return _in_remote_manifest(str(source))
     place = Path(source).expanduser()
     if place.is_dir():
-        return _in_folder(place)
+        skipped = None if out is None or is_remote(out) else os.path.realpath(out)
+        return _in_folder(place, left_out, skipped)
     if place.suffix.lower() in _TABLES and place.is_file():
         return _in_manifest(place, str(place.absolute().parent))
     if glob.has_magic(str(place)):
@@ -102,18 +139,47 @@ def _find(source: str | Path) -> Iterator[Entry]:
     )
 
 
-def _in_folder(folder: Path) -> Iterator[Entry]:
-    """Yield the recordings below a folder; skip hidden files and links to folders."""
+def _in_folder(
+    folder: Path, left_out: list[LeftOut], skipped: str | None
+) -> Iterator[Entry]:
+    """Yield the recordings below a folder; add what else is there to a list.
 
-    def stop(error: OSError) -> None:  # by default `walk` ignores unreadable folders
-        raise error
+    Links to folders are not followed, since they can form a cycle.
 
-    for parent, folders, names in os.walk(folder, onerror=stop):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(parent, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield _entry(path, folder)
+    Args:
+        folder: The folder.
+        left_out: List of what is left out, which grows.
+        skipped: Path of a folder to ignore.
+    """
+    # No Path for each file: a folder can hold millions of them.
+    root = str(folder.absolute())
+    n_root = len(root.rstrip(os.sep)) + 1
+    waiting = [root]
+    while waiting:
+        with os.scandir(waiting.pop()) as found:
+            for entry in found:
+                is_folder = _is_folder(entry)
+                why = (_why_not_searched if is_folder else why_left_out)(entry)
+                id_ = printable(entry.path[n_root:].replace(os.sep, "/"))
+                if why is not None:
+                    left_out.append(LeftOut(id_, why))
+                elif not is_folder:
+                    yield Entry(id_, entry.path)
+                elif skipped is None or os.path.realpath(entry.path) != skipped:
+                    waiting.append(entry.path)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # such as a link to itself
+        return False
+
+
+def _why_not_searched(folder: os.DirEntry[str]) -> str | None:
+    if folder.name.startswith("."):
+        return "hidden folder"
+    return "link to a folder" if folder.is_symlink() else None
 
 
 def _matching(pattern: Path) -> Iterator[Entry]:

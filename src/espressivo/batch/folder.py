@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 
 from espressivo.batch.plan import Plan
 from espressivo.batch.store import store_at
-from espressivo.batch.tables import TABLES
+from espressivo.batch.tables import TABLES, left_out_table
 from espressivo.errors import ArchiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from espressivo.batch.selection import LeftOut
     from espressivo.batch.store import Store
 
 _PLAN = "archive.json"
+_LEFT_OUT = "left-out.parquet"
 
 
 class ArchiveFolder:
@@ -54,6 +56,21 @@ class ArchiveFolder:
         with _explained(self.place):
             for table in TABLES:
                 self._store.write(f"{table}/{_part(shard)}", files[table])
+
+    def write_left_out(self, left_out: Sequence[LeftOut]) -> None:
+        """Write the list of what is no recording, or replace it.
+
+        Raises:
+            ArchiveError: The disk is full, or the folder is not writable.
+        """
+        with _explained(self.place):
+            self._store.write(_LEFT_OUT, left_out_table(left_out))
+
+    def read_left_out(self) -> bytes | None:
+        """Return the content of the list of what was left out; None: there is none."""
+        with _explained(self.place):
+            there = _LEFT_OUT in self._store.names()
+            return self._store.read(_LEFT_OUT) if there else None
 
     def read(self, shard: int, table: str) -> bytes:
         """Return the content of a finished shard's Parquet file in one table."""

@@ -48,7 +48,8 @@ def run_local(
             scratch = Path(stack.enter_context(folder))
         model = find_model(job.model).absolute()
         # No more processes than recordings, since each one loads the model.
-        workers = WorkerPool(model, plan.model_sha256, min(n_workers, n_left), scratch)
+        n_workers = min(n_workers, n_left)
+        workers = WorkerPool(model, plan.model_sha256, n_workers, scratch, plan.format)
         stack.enter_context(workers)
         for outcome in workers.analyze(entries):
             buffer.add(outcome)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SCHEMA = "espressivo.archive/1"
 """Name and version of `archive.json` and of the tables beside it."""
 
+_LISTED_BY = "content"
+"""How folders are searched; archives that do not say it were searched by ending."""
+
 _SMALLEST_SHARD, _LARGEST_SHARD = 32, 1000
 _ENOUGH_SHARDS = 4096  # folders with many more files are slow to list and to read
 
@@ -42,6 +45,8 @@ class Plan:
         emotions: Emotions, in the order of the probability columns.
         shard_size: Recordings per shard; the last one may have fewer.
         version: Version of espressivo.
+        format: Format of the recordings without a header; None: by their names.
+        listed_by: How folders were searched, `content` or `ending`.
     """
 
     n_recordings: int
@@ -52,12 +57,18 @@ class Plan:
     emotions: tuple[Emotion, ...]
     shard_size: int
     version: str = __version__
+    format: str | None = None
+    listed_by: str = _LISTED_BY
 
     @classmethod
     def of(
-        cls, entries: Sequence[Entry], card: ModelCard, shard_size: int | None
+        cls,
+        entries: Sequence[Entry],
+        card: ModelCard,
+        shard_size: int | None,
+        headerless: str | None = None,
     ) -> Self:
-        """Return the plan for recordings, a model and a shard size (None: default)."""
+        """Return the plan for recordings, a model and options (None: defaults)."""
         return cls(
             n_recordings=len(entries),
             input_sha256=digest_of(entries),
@@ -66,6 +77,7 @@ class Plan:
             model_sha256=card.sha256,
             emotions=card.emotions,
             shard_size=shard_size or usual_shard_size(len(entries)),
+            format=headerless,
         )
 
     @property
@@ -79,27 +91,40 @@ class Plan:
 
     def differences(self, other: Plan) -> list[str]:
         """Return the differences from an earlier plan, such as `X is A, was B`."""
-        return [
+        found = [
             f"{name} is {now}, was {before}"
             for (name, now), before in zip(
                 self._compared().items(), other._compared().values(), strict=True
             )
             if now != before
         ]
+        if (
+            self.input_sha256 != other.input_sha256
+            and self.listed_by != other.listed_by
+        ):
+            found.append(
+                "folders are searched by content, were searched by ending, so that "
+                "more recordings are found"
+            )
+        return found
 
     def to_json(self) -> str:
         """Return the text of `archive.json`."""
         document = {
             "schema": SCHEMA,
             "espressivo": self.version,
-            "input": {"n_recordings": self.n_recordings, "sha256": self.input_sha256},
+            "input": {
+                "n_recordings": self.n_recordings,
+                "sha256": self.input_sha256,
+                "listed_by": self.listed_by,
+            },
             "model": {
                 "name": self.model,
                 "version": self.model_version,
                 "sha256": self.model_sha256,
                 "emotions": self.emotions,
             },
-            "options": {"shard_size": self.shard_size},
+            "options": {"shard_size": self.shard_size, "format": self.format},
             "n_parts": self.n_shards,
         }
         return json.dumps(document, indent=2) + "\n"
@@ -123,6 +148,8 @@ class Plan:
                 model_sha256=str(document["model"]["sha256"]),
                 emotions=tuple(map(Emotion, document["model"]["emotions"])),
                 shard_size=int(document["options"]["shard_size"]),
+                format=document["options"].get("format"),
+                listed_by=str(document["input"].get("listed_by", "ending")),
                 version=str(document["espressivo"]),
             )
         except json.JSONDecodeError as error:
@@ -138,5 +165,6 @@ class Plan:
             "the model": model,
             "the order of emotions": ", ".join(self.emotions),
             "the shard size": str(self.shard_size),
+            "the format": self.format or "that of each name",
             "espressivo": self.version,
         }

@@ -61,7 +61,8 @@ def _do_shard(shard: _Shard) -> DoneCount:
     outcomes = []
     try:
         model = find_model(shard.model).absolute()
-        workers = _workers(model, shard.archive.plan.model_sha256)
+        plan = shard.archive.plan
+        workers = _workers(model, plan.model_sha256, plan.format)
         for outcome in workers.analyze(buffer.open_shard(shard.number, shard.entries)):
             buffer.add(outcome)
             outcomes.append(outcome)
@@ -72,10 +73,10 @@ def _do_shard(shard: _Shard) -> DoneCount:
 
 
 @lru_cache(maxsize=1)
-def _workers(model: Path, sha256: str) -> WorkerPool:
+def _workers(model: Path, sha256: str, headerless: str | None) -> WorkerPool:
     """Return a pool of one process that keeps its model loaded between tasks.
 
     A recording that crashes the process therefore does not crash the Ray worker, and
     the pool can identify the recording.
     """
-    return WorkerPool(model, sha256, n_workers=1)
+    return WorkerPool(model, sha256, n_workers=1, headerless=headerless)

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from espressivo.batch.entries import find_entries
+from espressivo.audio.headerless import parse_format
+from espressivo.batch.entries import list_source
 from espressivo.batch.folder import opened
 from espressivo.batch.local_engine import run_local
 from espressivo.batch.plan import Plan
@@ -30,7 +31,7 @@ _Run: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class ArchiveOptions:
-    """Options of a batch run; only `shard_size` affects the tables.
+    """Options of a batch run; only `shard_size` and `format` affect the tables.
 
     Attributes:
         engine: `local` for processes on this machine, `ray` for tasks on a Ray cluster
@@ -39,14 +40,19 @@ class ArchiveOptions:
         shard_size: Number of recordings per part of the tables; None: 32, growing up to
             1,000 for more than 131,072 recordings.
         restart: Delete an existing archive instead of resuming it.
+        format: Format of the recordings without a header, such as `mulaw` or
+            `s16le:8000`; None: by the ending of their names.
     """
 
     engine: Engine = "local"
     workers: int | None = None
     shard_size: int | None = None
     restart: bool = False
+    format: str | None = None
 
     def __post_init__(self) -> None:
+        if self.format is not None:
+            parse_format(self.format)  # its faults are told before hours of work
         for name, value in (("workers", self.workers), ("shard_size", self.shard_size)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; wanted 1 or more")
@@ -105,6 +111,7 @@ def analyze_archive(
     Raises:
         ArchiveError: There is nothing to analyse, `out` contains an archive of another
             plan or other files, or it cannot be written.
+        AudioError: The options' format is unknown.
         ModelError: There is no such model, or its files do not match its card.
     """
     # Missing extras are reported here, before hours of work.
@@ -112,12 +119,12 @@ def analyze_archive(
 
     options = options or ArchiveOptions()
     run_engine = _engine(options)
-    entries = find_entries(source)
+    entries, left_out = list_source(source, out)
     if any(is_remote(entry.path) for entry in entries):
         import fsspec  # noqa: F401, PLC0415
     folder = find_model(model).absolute()
     card = read_card(folder)
-    plan = Plan.of(entries, card, options.shard_size)
+    plan = Plan.of(entries, card, options.shard_size, options.format)
     place = out if is_remote(out) else Path(out).absolute()
     with opened(place, plan, restart=options.restart) as archive:
         # A bundled model is passed by name, since its path differs between the machines
@@ -125,6 +132,7 @@ def analyze_archive(
         job = ArchiveJob(
             archive, entries, model if model in bundled_models() else folder
         )
+        archive.write_left_out(left_out)
         left = sorted({*range(plan.n_shards)} - archive.finished())
         n_left = sum(map(plan.size_of, left))
         progress = ArchiveProgress(len(entries), len(entries) - n_left)

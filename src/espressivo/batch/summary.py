@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from espressivo.batch.folder import read_archive
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from espressivo.batch.folder import ArchiveFolder
     from espressivo.types import Emotion
+
+_N_EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,9 @@ class Summary:
             speech.
         duration_s: Total duration of the analysed recordings, in seconds.
         speech_s: Total duration of the speech in them, in seconds.
+        left_out: Number of files and folders that were taken for no recordings, by
+            kind, the most frequent kind first.
+        left_out_examples: Up to three paths of each kind.
     """
 
     n_planned: int
@@ -37,6 +42,8 @@ class Summary:
     emotions: dict[Emotion, int]
     duration_s: float
     speech_s: float
+    left_out: dict[str, int] = field(default_factory=dict)
+    left_out_examples: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def n_failed(self) -> int:
@@ -73,27 +80,50 @@ def read_summary(place: str | Path) -> Summary:
     failures: Counter[str] = Counter()
     for (kinds,) in _columns(archive, "failures", ("kind",)):
         failures.update(kinds)
+    left_out, examples = _left_out(archive)
     return Summary(
         n_planned=plan.n_recordings,
         n_analysed=n_analysed,
-        failures=dict(sorted(failures.items(), key=lambda kind: (-kind[1], kind[0]))),
+        failures=_most_first(failures),
         emotions={emotion: found[emotion] for emotion in plan.emotions},
         duration_s=duration_s,
         speech_s=speech_s,
+        left_out=left_out,
+        left_out_examples=examples,
     )
+
+
+def _left_out(archive: ArchiveFolder) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """Return the counts of what was left out by kind, and a few paths of each kind."""
+    counts: Counter[str] = Counter()
+    examples: dict[str, list[str]] = {}
+    content = archive.read_left_out()
+    if content is not None:  # archives of the first versions have no such list
+        for path, kind in zip(*_read(content, ("path", "kind")), strict=True):
+            counts[kind] += 1
+            if counts[kind] <= _N_EXAMPLES:
+                examples.setdefault(kind, []).append(path)
+    return _most_first(counts), examples
+
+
+def _most_first(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda kind: (-kind[1], kind[0])))
 
 
 def _columns(
     archive: ArchiveFolder, table: str, names: Sequence[str]
 ) -> Iterator[list[list[Any]]]:
     """Yield columns of a table part by part, so that memory stays constant."""
+    for shard in sorted(archive.finished()):
+        yield _read(archive.read(shard, table), names)
+
+
+def _read(content: bytes, names: Sequence[str]) -> list[list[Any]]:
     import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
     from pyarrow import parquet  # noqa: PLC0415
 
-    for shard in sorted(archive.finished()):
-        file = pa.BufferReader(archive.read(shard, table))
-        # On this thread alone: Arrow's own threads may free Python's bytes while the
-        # interpreter ends, which aborts the process when all is done.
-        with parquet.ParquetFile(file, pre_buffer=False) as part:
-            rows = part.read(columns=list(names), use_threads=False)
-        yield [rows[name].to_pylist() for name in names]
+    # On this thread alone: Arrow's own threads may free Python's bytes while the
+    # interpreter ends, which aborts the process when all is done.
+    with parquet.ParquetFile(pa.BufferReader(content), pre_buffer=False) as part:
+        rows = part.read(columns=list(names), use_threads=False)
+    return [rows[name].to_pylist() for name in names]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from espressivo.batch.outcome import Outcome
+    from espressivo.batch.selection import LeftOut
     from espressivo.types import Emotion
 
     _Row = dict[str, Any]
@@ -47,6 +48,18 @@ def parts_of(
         )
         files[table] = sink.getvalue().to_pybytes()
     return files
+
+
+def left_out_table(left_out: Iterable[LeftOut]) -> bytes:
+    """Return the content of the Parquet file that lists what was left out."""
+    import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
+    from pyarrow import parquet  # noqa: PLC0415
+
+    schema = pa.schema([(name, pa.string()) for name in ("path", "kind")])
+    rows = [item._asdict() for item in left_out]
+    sink = pa.BufferOutputStream()
+    parquet.write_table(pa.Table.from_pylist(rows, schema), sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def _recording(outcome: Outcome, report: _Row, emotions: Sequence[Emotion]) -> _Row:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from espressivo.analyzer import Analyzer
 from espressivo.batch.outcome import Outcome
@@ -38,7 +38,11 @@ _COPIES_AT_ONCE = 2
 
 
 def analyze_entries(
-    pipe: Connection, model: Path, sha256: str, scratch: Path | None
+    pipe: Connection,
+    model: Path,
+    sha256: str,
+    scratch: Path | None,
+    headerless: str | None = None,
 ) -> None:
     """Analyse the entries received through a pipe, until it is closed.
 
@@ -51,6 +55,7 @@ def analyze_entries(
         sha256: SHA-256 of the model's graph at the start of the run.
         scratch: Folder for copies of remote recordings; None: the system's temporary
             folder.
+        headerless: Format of recordings without a header; None: by their names.
     """
     # Ctrl-C reaches all processes of the terminal; the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -64,7 +69,7 @@ def analyze_entries(
         pipe.send(None)
         with ThreadPoolExecutor(_COPIES_AT_ONCE, "copy") as pool:
             for entry, copy in receive_entries(pipe, pool, scratch):
-                pipe.send(_outcome(analyzer, entry, copy))
+                pipe.send(_outcome(analyzer, entry, copy, headerless))
 
 
 def receive_entries(
@@ -97,10 +102,12 @@ def _copied(address: str, scratch: Path | None) -> tuple[Path, ExitStack]:
         return path, stack.pop_all()
 
 
-def _outcome(analyzer: Analyzer, entry: Entry, copy: Copy | None) -> Outcome:
+def _outcome(
+    analyzer: Analyzer, entry: Entry, copy: Copy | None, headerless: str | None
+) -> Outcome:
     """Return the outcome of one recording; any fault in it becomes a failure."""
     try:
-        report = _analyze(analyzer, entry, copy).to_dict()
+        report = _analyze(analyzer, entry, copy, headerless).to_dict()
     except AudioError as error:
         return failed(entry, error.kind, str(error))
     except (OSError, ArchiveError) as error:  # such as a folder without permission
@@ -131,7 +138,10 @@ def _load(model: Path, sha256: str) -> Analyzer:
     return Analyzer(classifier, threads=1)
 
 
-def _analyze(analyzer: Analyzer, entry: Entry, copy: Copy | None) -> Report:
+def _analyze(
+    analyzer: Analyzer, entry: Entry, copy: Copy | None, headerless: str | None
+) -> Report:
+    options: dict[str, Any] = {} if headerless is None else {"format": headerless}
     if copy is not None:
         try:
             path, deleting = copy.result()
@@ -140,14 +150,14 @@ def _analyze(analyzer: Analyzer, entry: Entry, copy: Copy | None) -> Report:
                 f"{entry.id}: no such file; pass a recording", "missing"
             ) from error
         with deleting:
-            return analyzer.analyze(path, name=entry.id)
+            return analyzer.analyze(path, name=entry.id, **options)
     path = Path(entry.path)
     # Reading a named pipe or a device can block for ever.
     if path.exists() and not path.is_file() and not path.is_dir():
         raise AudioError(
             f"{entry.id}: is a pipe or a device; pass a recording", "no file"
         )
-    return analyzer.analyze(path, name=entry.id)
+    return analyzer.analyze(path, name=entry.id, **options)
 
 
 def _exit_with_parent() -> None:

@@ -44,12 +44,18 @@ class WorkerPool:
         n_workers: Number of processes.
         scratch: Folder for copies of remote recordings; None: the system's temporary
             folder, where killed processes leave their copies.
+        headerless: Format of recordings without a header; None: by their names.
     """
 
     def __init__(
-        self, model: Path, sha256: str, n_workers: int, scratch: Path | None = None
+        self,
+        model: Path,
+        sha256: str,
+        n_workers: int,
+        scratch: Path | None = None,
+        headerless: str | None = None,
     ) -> None:
-        self._worker_args = model, sha256, scratch
+        self._worker_args = model, sha256, scratch, headerless
         self._n_workers = n_workers
         self._workers: list[_Worker] = []
         self._to_retry: deque[Entry] = deque()
@@ -89,7 +95,7 @@ class WorkerPool:
     def _dispatch(self, waiting: Iterator[Entry]) -> bool:
         """Fill every worker's queue, and return whether any worker has work."""
         while len(self._workers) < self._n_workers:
-            self._workers.append(_Worker(*self._worker_args))
+            self._workers.append(_Worker(self._worker_args))
         # Queues are filled in rounds, so that the last entries are spread over all
         # workers.
         for n in range(_PREFETCH):
@@ -146,12 +152,12 @@ class WorkerPool:
 class _Worker:
     """A worker process, and its queue of entries without an outcome, in order."""
 
-    def __init__(self, model: Path, sha256: str, scratch: Path | None) -> None:
+    def __init__(self, args: tuple[Path, str, Path | None, str | None]) -> None:
         # "spawn", since forked children inherit locks that other threads hold.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
-            target=analyze_entries, args=(theirs, model, sha256, scratch), daemon=True
+            target=analyze_entries, args=(theirs, *args), daemon=True
         )
         with _sigint_blocked():
             self.process.start()
