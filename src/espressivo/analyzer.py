@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from espressivo.audio.arrays import from_array
-from espressivo.audio.recording import BLOCK_S, Recording
+from espressivo.audio.arrays import ArrayRecording
+from espressivo.audio.blocks import BLOCK_S
+from espressivo.audio.recording import Recording
+from espressivo.audio.sources import is_content, opened
+from espressivo.errors import AudioError
 from espressivo.machine import n_cores
 from espressivo.model.classifier import Classifier, load_classifier
 from espressivo.model.find import DEFAULT, find_model
@@ -19,9 +22,11 @@ from espressivo.types import SAMPLE_RATE, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike
 
+    from espressivo.audio.sources import Content
     from espressivo.pipeline.state import StreamState
     from espressivo.profile.profile import Profile
     from espressivo.report import Report
@@ -126,7 +131,7 @@ class Analyzer:
 
     def analyze(
         self,
-        recording: str | Path | NDArray[Any],
+        recording: str | os.PathLike[Any] | Content | ArrayLike,
         *,
         sample_rate: int = SAMPLE_RATE,
         name: str | None = None,
@@ -134,16 +139,18 @@ class Analyzer:
         block_s: float = BLOCK_S,
         progress: Progress | None = None,
     ) -> Report:
-        """Return the report of a file or an array of any length.
+        """Return the report of a recording of any length.
 
         The profile is not updated by the analysis: every window is adapted to the same
         statistics. `Profile.merged` or `profile.learn` adds the report's
         `speaker_statistics` to it.
 
         Args:
-            recording: Path, or samples [samples]: floats in -1..1 or PCM integers.
+            recording: Path; an open binary file, or the bytes of a file; or an array
+                [samples], [samples, channels] or [channels, samples]: floats in -1..1,
+                or PCM of type int16, int32 or uint8.
             sample_rate: Sample rate of an array, in Hz; files declare their own.
-            name: Name of the recording in the report; by default its path.
+            name: Name of the recording in the report; None: its path.
             track: Number of the audio track of a file, from 1; None: the default track.
             block_s: Length of decoded blocks, in seconds; it affects memory only.
             progress: Callback after every block, in seconds of audio.
@@ -151,36 +158,39 @@ class Analyzer:
         Raises:
             AudioError: The recording cannot be read, or the array is not audio.
         """
-        opened: Recording | None = None
-        if isinstance(recording, str | Path):
-            opened = Recording(recording, name, track=track)
-            blocks, warnings = opened.blocks(block_s), opened.warnings
-            label, total_s = opened.name, opened.duration_s
-        else:
-            signal = from_array(recording, sample_rate)
-            # Arrays are cut into blocks like files, so that windows are classified in
-            # parallel with the speech detection of later blocks.
-            size = max(1, round(block_s * SAMPLE_RATE))
-            blocks = (signal[i : i + size] for i in range(0, len(signal), size))
-            label, total_s = name or "array", len(signal) / SAMPLE_RATE
-            warnings = []
+        source = _opened(recording, sample_rate, name, track)
+        blocks = source.blocks(block_s)
         analysis = AnalysisPass(self.classifier, self.speech, self.profile)
         with closing(blocks):  # also closes the file if the analysis is aborted
             run_recording(
                 analysis,
-                _counted(blocks, total_s, progress),
+                _counted(blocks, source.duration_s, progress),
                 threads=self.threads,
                 batch_size=self.batch_size,
             )
-        if opened is None:
-            return analysis.report(label, warnings)
         return analysis.report(
-            label,
-            warnings,
-            track=opened.track,
-            channels=opened.channels,
-            gaps=opened.gaps,
+            source.name,
+            source.warnings,
+            track=source.track,
+            channels=source.channels,
+            gaps=source.gaps,
         )
+
+
+def _opened(
+    recording: Any, sample_rate: int, name: str | None, track: int | None
+) -> Recording | ArrayRecording:
+    if isinstance(recording, str | os.PathLike):
+        return Recording(os.fsdecode(recording), name, track=track)
+    if is_content(recording):
+        file, found = opened(recording, name)
+        return Recording(file, found, track=track)
+    if track is not None:
+        raise AudioError(
+            f"{name or 'array'}: an array has no tracks; leave `track` out, or pass a "
+            "file"
+        )
+    return ArrayRecording(recording, sample_rate, name or "array")
 
 
 def _counted(

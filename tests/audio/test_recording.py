@@ -226,7 +226,7 @@ def test_an_array_is_a_signal_or_an_audio_error(samples):
     except AudioError:
         return
     assert signal.dtype == np.float32
-    assert signal.shape == samples.shape
+    assert signal.shape == (samples.size,)  # two axes: one of them has one channel
     assert np.isfinite(signal).all()
 
 

@@ -170,10 +170,32 @@ def test_pcm_is_taken_as_it_is(analyzer, note, whole):
     assert report.emotion == whole[1].emotion
 
 
+@pytest.mark.parametrize("size", [700, 16_000, 392_192])
+def test_a_few_samples_that_are_not_finite_are_silence(analyzer, note, size):
+    broken = note.copy()
+    broken[[90_000, 90_001, 300_000]] = np.nan, np.inf, -np.inf
+    stream = analyzer.stream(hop_s=0)
+    for at in range(0, len(broken), size):
+        stream.push(broken[at : at + size])
+
+    report = stream.finish()
+
+    whole = analyzer.analyze(broken)
+    assert report.segments == whole.segments
+    np.testing.assert_allclose(
+        [e.probabilities for e in report.estimates],
+        [e.probabilities for e in whole.estimates],
+        atol=1e-5,
+    )
+    for found in (report, whole):
+        (warning,) = found.warnings
+        assert "sample 90000 is NaN or infinite (3 of 392192 are)" in warning
+
+
 def test_what_is_no_audio_is_refused_and_costs_nothing(analyzer, note, whole):
     stream = analyzer.stream()
     stream.push(note[:100_000])
-    for wrong in (np.zeros((2, 3)), np.array([np.nan]), np.array([1e6]), ["a"]):
+    for wrong in (np.zeros((2, 3)), np.full(99_000, np.nan), np.array([1e6]), ["a"]):
         with pytest.raises(AudioError):
             stream.push(wrong)
     stream.push(note[100_000:])

@@ -1,89 +1,257 @@
-"""Arrays of samples: checked, and converted to mono 16 kHz float32 block by block."""
+"""Arrays of samples: checked, and read block by block as mono 16 kHz float32."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import av.error
 import numpy as np
 
+from espressivo.audio.blocks import BLOCK_S, blocks_of
+from espressivo.audio.channels import MONO, ChannelMixer, left_out
 from espressivo.audio.ffmpeg import Resampler, second
 from espressivo.errors import AudioError
-from espressivo.types import SAMPLE_RATE, Signal
+from espressivo.text import reason_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Generator, Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from espressivo.types import Segment, Signal
 
 # Zero level and full scale of integer PCM, as scipy and soundfile return it.
 _FULL_SCALE = {("i", 2): (0, 2**15), ("i", 4): (0, 2**31), ("u", 1): (128, 2**7)}
 # Float audio may overshoot -1..1 somewhat; a larger peak means unscaled integers.
 _LOUDEST = 32.0
+MOST_BAD = 0.01
+"""Share of samples that may be NaN or infinite; they are taken as silence."""
+
+_LEAST_HZ = 1000  # a lower rate is one in kHz
+_MOST_CHANNELS = 32
+_TIMES_LONGER = 100  # what makes an axis the samples and the other the channels
 
 
-def from_array(samples: NDArray[Any], sample_rate: int) -> Signal:
+class ArrayRecording:
+    """Samples in memory, read like a `Recording`: once, block by block.
+
+    Constant memory beside the array: it is neither copied nor modified.
+
+    Args:
+        samples: Floats in -1..1, or PCM of type int16, int32 or uint8: [samples],
+            [samples, channels] or [channels, samples]; anything of which numpy makes
+            such an array.
+        sample_rate: Sample rate of the array, in Hz.
+        name: Name of the recording in messages.
+
+    Attributes:
+        name: Name of the recording in messages.
+        track: None; arrays have no tracks.
+        duration_s: Duration, in seconds.
+        warnings: Non-fatal faults; the list is complete after the last block.
+        gaps: Empty; arrays have no time stamps.
+
+    Raises:
+        AudioError: The shape, type or rate is wrong, more than 1 % of the samples are
+            NaN or infinite, or floats are not scaled to -1..1.
+    """
+
+    def __init__(
+        self, samples: ArrayLike, sample_rate: int, name: str = "array"
+    ) -> None:
+        self.name = name
+        self.track = None
+        self.gaps: list[Segment] = []
+        self.warnings: list[str] = []
+        self._planes = _planes_of(_array_of(samples, name), name)
+        rate = _checked_rate(sample_rate, name)
+        self._length = second(rate)
+        self._resampler = _resampler(rate, name)
+        n_channels, n = self._planes.shape
+        self._mixer = ChannelMixer(n_channels, rate)
+        self.duration_s = n / rate
+        self._n_bad, first = _not_finite(self._planes, self._length, name)
+        if self._n_bad:
+            found = f"sample {first} is NaN or infinite ({self._n_bad} of {n} are)"
+            if self._n_bad > MOST_BAD * n:
+                raise AudioError(f"{name}: {found}; repair the signal", "not finite")
+            self.warnings.append(f"{name}: {found}; they were taken as silence")
+
+    @property
+    def channels(self) -> str:
+        """Channels in most of the array: mono, mixed, left, ...; final likewise."""
+        used = self._mixer.used
+        return max(used, key=lambda name: used[name], default=MONO)
+
+    def blocks(self, block_s: float = BLOCK_S) -> Generator[Signal, None, None]:
+        """Yield the samples as consecutive signals of `block_s` seconds at 16 kHz.
+
+        The last block may be shorter. An array without samples yields no block.
+        """
+        yield from blocks_of(self._pieces(), block_s)
+
+    def _pieces(self) -> Iterator[Signal]:
+        for piece in _spans(self._planes, self._length):
+            mono = self._mixer.push(_floats(piece, holes=self._n_bad > 0))
+            yield from self._resampler.push(mono)
+        yield from self._resampler.push(self._mixer.finish())
+        yield from self._resampler.finish()
+        reasons = left_out(self._mixer.used, self._mixer.reasons)
+        self.warnings += [f"{self.name}: {text}" for text in reasons]
+
+
+def from_array(samples: ArrayLike, sample_rate: int) -> Signal:
     """Check an array of samples and convert it to mono float32 at 16 kHz.
 
     Args:
-        samples: [samples], floats in -1..1 or PCM of type int16, int32 or uint8.
+        samples: Floats in -1..1, or PCM of type int16, int32 or uint8: [samples],
+            [samples, channels] or [channels, samples].
         sample_rate: Sample rate of the array, in Hz.
 
+    Returns:
+        A new array [samples]. A few samples that are NaN or infinite are 0 in it, and
+        Python warns of them (`RuntimeWarning`).
+
     Raises:
-        AudioError: The shape or type is wrong, samples are NaN or infinite, or floats
-            are not scaled to -1..1.
+        AudioError: As for `ArrayRecording`.
     """
-    samples = np.asarray(samples)
-    if samples.ndim != 1:
-        raise AudioError(
-            f"array: shape is {samples.shape}, not [samples]; "
-            "pass one channel, or the mean over channels"
-        )
-    kind = samples.dtype.kind, samples.dtype.itemsize
-    if kind in _FULL_SCALE:
-        middle, scale = _FULL_SCALE[kind]
-        # float32 represents 16-bit integers exactly and is faster, which streams need;
-        # 32-bit integers need float64.
-        exact: NDArray[Any] = samples.astype("f4" if kind[1] <= 2 else "f8")
-        signal = ((exact - middle) / scale).astype(np.float32)
-    elif kind[0] == "f":
-        signal = _float_signal(samples)
-    else:
-        raise AudioError(
-            f"array: type is {samples.dtype.name}, whose full scale is unknown; "
-            "pass float32 in -1..1, or PCM as int16, int32 or uint8"
-        )
-    return signal if sample_rate == SAMPLE_RATE else _resample(signal, sample_rate)
+    recording = ArrayRecording(samples, sample_rate)
+    for warning in recording.warnings:
+        warnings.warn(warning, RuntimeWarning, stacklevel=2)
+    return np.concatenate([np.zeros(0, np.float32), *recording.blocks()])
 
 
-def _float_signal(samples: NDArray[Any]) -> Signal:
-    if not np.isfinite(samples).all():
-        at = int(np.argmin(np.isfinite(samples)))
-        raise AudioError(f"array: sample {at} is NaN or infinite; repair the signal")
-    loudest = float(np.abs(samples).max(initial=0.0))
+def from_chunk(chunk: ArrayLike) -> tuple[Signal, int, int]:
+    """Convert a chunk of a stream, one channel at 16 kHz, as `from_array` does.
+
+    Returns:
+        A signal that may share memory with the chunk, the number of its samples that
+        are NaN or infinite (they are 0 in it), and the index of the first of them.
+
+    Raises:
+        AudioError: The shape, type or scale is wrong.
+    """
+    planes = _planes_of(_array_of(chunk, "array"), "array")
+    if len(planes) > 1:
+        raise AudioError(
+            f"array: holds {len(planes)} channels, and a stream is one; pass one "
+            "channel, or the mean over channels"
+        )
+    n_bad, first = _not_finite(planes, max(1, planes.shape[1]), "array")
+    return _floats(planes, holes=n_bad > 0)[0], n_bad, first
+
+
+def _spans(planes: NDArray[Any], length: int) -> Iterator[NDArray[Any]]:
+    """Yield consecutive views [channels, `length`]; the last may be shorter."""
+    for at in range(0, planes.shape[1], length):
+        yield planes[:, at : at + length]
+
+
+def _floats(piece: NDArray[Any], *, holes: bool) -> NDArray[np.float32]:
+    """Return samples as floats in rows, where `holes` says that some are not finite."""
+    kind = piece.dtype.kind, piece.dtype.itemsize
+    if kind not in _FULL_SCALE:
+        floats = np.ascontiguousarray(piece, np.float32)
+        return np.where(np.isfinite(floats), floats, np.float32(0)) if holes else floats
+    middle, scale = _FULL_SCALE[kind]
+    # float32 represents 16-bit integers exactly and is faster, which streams need;
+    # 32-bit integers need float64.
+    exact: NDArray[Any] = piece.astype("f4" if kind[1] <= 2 else "f8", order="C")
+    return ((exact - middle) / scale).astype(np.float32, copy=False)
+
+
+def _not_finite(planes: NDArray[Any], length: int, name: str) -> tuple[int, int]:
+    """Return how many samples are NaN or infinite, and the index of the first.
+
+    Raises:
+        AudioError: The others are not scaled to -1..1.
+    """
+    n_bad = first = 0
+    loudest = 0.0
+    if planes.dtype.kind != "f":
+        return 0, 0
+    for i, piece in enumerate(_spans(planes, length)):
+        peak = max(float(piece.max()), -float(piece.min()))
+        if not math.isfinite(peak):
+            finite = np.isfinite(piece)
+            whole = finite.all(axis=0)
+            if not n_bad:
+                first = i * length + int(whole.argmin())
+            n_bad += int((~whole).sum())
+            peak = float(np.abs(piece[finite]).max(initial=0.0))
+        loudest = max(loudest, peak)
     if loudest > _LOUDEST:
         raise AudioError(
-            f"array: the largest sample is {loudest:g}, not within -1..1; "
+            f"{name}: the largest sample is {loudest:g}, not within -1..1; "
             "divide by the full scale (32768 for 16-bit audio)"
         )
-    return samples.astype(np.float32)
+    return n_bad, first
 
 
-def _resample(signal: Signal, sample_rate: int) -> Signal:
-    whole = isinstance(sample_rate, Real) and math.isfinite(sample_rate)
-    if not whole or sample_rate <= 0 or int(sample_rate) != sample_rate:
-        raise AudioError(f"array: sample rate is {sample_rate} Hz; pass a whole number")
-    rate = int(sample_rate)
+def _array_of(samples: ArrayLike, name: str) -> NDArray[Any]:
     try:
-        resampler = Resampler(rate)
-    except (av.error.FFmpegError, OverflowError) as error:
+        array = np.asarray(samples)
+    except Exception as error:  # ragged lists; tensors on a GPU or with a gradient
         raise AudioError(
-            f"array: FFmpeg cannot resample from {rate} Hz; pass 16000 Hz"
+            f"{name}: {type(samples).__name__} cannot be made an array "
+            f"({reason_of(error)}); {_WANTED}"
         ) from error
-    size = second(rate)
-    pieces = [
-        piece
-        for at in range(0, len(signal), size)
-        for piece in resampler.push(signal[at : at + size])
-    ]
-    return np.concatenate([np.zeros(0, np.float32), *pieces, *resampler.finish()])
+    kind = array.dtype.kind, array.dtype.itemsize
+    if array.ndim == 0 or kind[0] == "O":
+        shape = "" if array.ndim else ", whose shape is ()"
+        raise AudioError(f"{name}: is {type(samples).__name__}{shape}; {_WANTED}")
+    if kind in _FULL_SCALE or kind[0] == "f":
+        return array
+    raise AudioError(
+        f"{name}: type is {array.dtype.name}, whose full scale is unknown; "
+        "pass float32 in -1..1, or PCM as int16, int32 or uint8"
+    )
+
+
+_WANTED = (
+    "pass a path, bytes, an open binary file, or an array of samples: floats in "
+    "-1..1, or PCM as int16, int32 or uint8"
+)
+
+
+def _planes_of(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return an array as a view [channels, samples]."""
+    if array.ndim == 1:
+        return array[None]
+    if array.ndim == 2:
+        for planes in (array, array.T):
+            n_channels, n = planes.shape
+            if n_channels == 1:
+                return planes
+            if 1 < n_channels <= _MOST_CHANNELS and (
+                n == 0 or n >= _TIMES_LONGER * n_channels
+            ):
+                return planes
+    raise AudioError(
+        f"{name}: shape is {array.shape}, not [samples], [samples, channels] or "
+        f"[channels, samples] with at most {_MOST_CHANNELS} channels and "
+        f"{_TIMES_LONGER} times as many samples; pass one channel"
+    )
+
+
+def _checked_rate(sample_rate: Any, name: str) -> int:
+    whole = isinstance(sample_rate, Real) and math.isfinite(sample_rate)
+    if not whole or int(sample_rate) != sample_rate or sample_rate < _LEAST_HZ:
+        raise AudioError(
+            f"{name}: sample rate is {sample_rate!r}; pass a whole number in Hz, such "
+            "as 44100"
+        )
+    return int(sample_rate)
+
+
+def _resampler(rate: int, name: str) -> Resampler:
+    try:
+        return Resampler(rate)
+    except (av.error.FFmpegError, OverflowError, ValueError) as error:
+        raise AudioError(
+            f"{name}: sample rate is {rate} Hz, from which FFmpeg cannot resample; "
+            "pass the sound at 16000 Hz"
+        ) from error

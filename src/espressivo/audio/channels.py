@@ -19,7 +19,7 @@ from espressivo.speech.detector import SpeechDetector
 from espressivo.types import SAMPLE_RATE, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -45,6 +45,12 @@ _FIRST_S, _LATER_S = 30, 10
 _SPEECH_MEMORY = 0.9
 _LEAST_SPEECH = 8  # frames of one second
 _SPEECH_SHARE = 0.5  # of the channel with the most speech
+# What channels are left out for, as a warning says it.
+_REASONS = {
+    "cancel": "the channels cancel or blur each other when they are mixed (inverted "
+    "phase or a delay)",
+    "speech": "only one channel holds speech",
+}
 
 
 def channel_name(index: int, n_channels: int) -> str:
@@ -54,6 +60,20 @@ def channel_name(index: int, n_channels: int) -> str:
     if n_channels == 2:
         return ("left", "right")[index]
     return f"channel {index + 1}"
+
+
+def left_out(used: Counter[str], reasons: Counter[str]) -> Iterator[str]:
+    """Yield why channels were left out, if they were of most of a recording.
+
+    Args:
+        used: `ChannelMixer.used` of all parts of the recording.
+        reasons: `ChannelMixer.reasons` of the same.
+    """
+    total = used.total()
+    for reason, n in reasons.items():
+        if n >= total / 2:
+            names = [c for c, m in used.most_common() if m >= total / 10]
+            yield f"{_REASONS[reason]}; analysed: {' or '.join(names)}"
 
 
 class ChannelMixer:

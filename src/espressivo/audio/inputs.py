@@ -14,7 +14,7 @@ from espressivo.errors import AudioError
 from espressivo.text import reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _PATIENCE_S = 5.0  # until a named pipe that nobody writes to is given up
@@ -70,24 +70,37 @@ def require_content(found: os.stat_result, name: str) -> None:
 
 
 def copied(stream: IO[bytes], name: str) -> BinaryIO:
-    """Return a copy of a stream in an unnamed temporary file, at its beginning.
+    """Return a copy of a stream, as `stored` makes it.
+
+    Args:
+        stream: Stream with a file descriptor, to read to its end.
+        name: Name of the recording in messages.
+
+    Raises:
+        AudioError: It cannot be read, or there is no room for the copy.
+    """
+    return stored(pieces_of(stream), name)
+
+
+def stored(pieces: Iterable[bytes | bytearray | memoryview], name: str) -> BinaryIO:
+    """Return bytes in an unnamed temporary file, at its beginning.
 
     Some containers (m4a) need seeking. The file has no name, so that nothing of it is
     left however the process ends.
 
     Args:
-        stream: Stream to read to its end.
+        pieces: The bytes, in order.
         name: Name of the recording in messages.
 
     Raises:
-        AudioError: It cannot be read, or there is no room for the copy.
+        AudioError: They cannot be read, or there is no room for them.
     """
     try:
         copy = tempfile.TemporaryFile(prefix="espressivo-")  # noqa: SIM115 - returned
     except OSError as error:
         raise _no_room(name, error) from error
     try:
-        for piece in pieces_of(stream):
+        for piece in pieces:
             copy.write(piece)
         copy.flush()
     except OSError as error:

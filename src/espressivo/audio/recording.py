@@ -14,6 +14,9 @@ import av
 import av.error
 import numpy as np
 
+from espressivo.audio.arrays import MOST_BAD
+from espressivo.audio.blocks import BLOCK_S, blocks_of
+from espressivo.audio.channels import left_out
 from espressivo.audio.clock import Clock
 from espressivo.audio.containers import declares_duration, missing_end
 from espressivo.audio.conversion import Converter
@@ -32,17 +35,6 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
-
-BLOCK_S = 30.0
-"""Default length of a decoded block, in seconds."""
-
-_MOST_BAD = 0.01  # share of samples that may be NaN or infinite
-# What a channel is left out for, as a warning says it.
-_REASONS = {
-    "cancel": "the channels cancel or blur each other when they are mixed (inverted "
-    "phase or a delay)",
-    "speech": "only one channel holds speech",
-}
 
 
 class Recording:
@@ -164,19 +156,14 @@ class Recording:
             AudioError: Too many samples are NaN or infinite, or nothing could be
                 decoded.
         """
-        pieces, rest = self._pieces(), np.zeros(0, np.float32)
-        size = max(1, round(block_s * SAMPLE_RATE))
+        blocks = blocks_of(self._pieces(), block_s)
         with self._file, self._container:
             while True:
                 with capped():
-                    gathered = _gathered(pieces, rest, size)
-                n_whole = len(gathered) // size * size
-                rest = gathered[n_whole:]
-                if not n_whole:
+                    block = next(blocks, None)
+                if block is None:
                     break
-                yield from np.split(gathered[:n_whole], n_whole // size)
-            if len(rest):
-                yield rest
+                yield block
             self._warn()
 
     def _pieces(self) -> Iterator[Signal]:
@@ -235,7 +222,7 @@ class Recording:
         bad = self._converter
         if not bad.n_bad or (bad.n_samples < 10 * SAMPLE_RATE and not final):
             return
-        if bad.n_bad > _MOST_BAD * bad.n_samples:
+        if bad.n_bad > MOST_BAD * bad.n_samples:
             raise AudioError(
                 f"{self.name}: holds NaN or infinite samples near {bad.bad_s:.3f} s, "
                 f"{bad.n_bad} of {bad.n_samples}; repair the recording",
@@ -249,16 +236,13 @@ class Recording:
     def _faults(self) -> Iterator[str]:
         if self._n_broken:
             yield f"{self._n_broken} damaged packets skipped ({self._fault})"
-        bad, total = self._converter, self._converter.used.total()
+        bad = self._converter
         if bad.n_bad:
             yield (
                 f"{bad.n_bad} samples are NaN or infinite, the first near "
                 f"{bad.bad_s:.3f} s; they were taken as silence"
             )
-        for reason, n in bad.reasons.items():
-            if n >= total / 2:
-                names = [c for c, m in bad.used.most_common() if m >= total / 10]
-                yield f"{_REASONS[reason]}; analysed: {' or '.join(names)}"
+        yield from left_out(bad.used, bad.reasons)
         if cut := self._cut():
             yield f"truncated: {cut}"
 
@@ -293,15 +277,6 @@ def load_audio(path: Path | str) -> Signal:
     """
     signals = list(Recording(path).blocks())
     return np.concatenate(signals) if signals else np.zeros(0, np.float32)
-
-
-def _gathered(pieces: Iterator[Signal], rest: Signal, size: int) -> Signal:
-    """Return `rest` and the next pieces, until they hold `size` samples or end."""
-    held, n_held = [rest], len(rest)
-    while n_held < size and (piece := next(pieces, None)) is not None:
-        held.append(piece)
-        n_held += len(piece)
-    return np.concatenate(held)
 
 
 def _is_tag(packet: Packet[Any]) -> bool:

@@ -7,20 +7,20 @@ processes frames of 32 ms and makes provisional estimates at fixed times.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espressivo.audio.arrays import from_array
-from espressivo.errors import StateError
+from espressivo.audio.arrays import MOST_BAD, from_chunk
+from espressivo.errors import AudioError, StateError
 from espressivo.pipeline.analysis_pass import AnalysisPass
 from espressivo.speech.detector import FRAME
-from espressivo.types import SAMPLE_RATE, Estimate
+from espressivo.types import SAMPLE_RATE, Estimate, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike
 
     from espressivo.model.classifier import Classifier
     from espressivo.pipeline.state import StreamState
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from espressivo.speech.windows import Window
 
 _LEAST = SAMPLE_RATE  # a provisional estimate of less than 1 s of speech is unreliable
+_PATIENCE = 10 * SAMPLE_RATE  # before it is judged how many samples are not finite
 _BLOCK = 900 * FRAME  # longer chunks are processed in blocks of this size (28.8 s)
 
 
@@ -70,6 +71,7 @@ class Stream:
         self._hop = max(1, round(hop_s * SAMPLE_RATE / FRAME)) * FRAME if hop_s else 0
         self._history = history
         self._finished = False
+        self._n_bad = self._first_bad = 0
 
     @property
     def state(self) -> StreamState:
@@ -81,7 +83,7 @@ class Stream:
         """Length of the signal so far, in seconds."""
         return (self._analysis.n_samples + len(self._pending)) / SAMPLE_RATE
 
-    def push(self, chunk: NDArray[Any]) -> list[Estimate]:
+    def push(self, chunk: ArrayLike) -> list[Estimate]:
         """Add samples and return the estimates that they complete, oldest first.
 
         Estimates of open segments are marked `provisional`; a later estimate covers
@@ -89,13 +91,16 @@ class Stream:
 
         Args:
             chunk: [samples] at 16 kHz, of any length: floats in -1..1 or PCM integers.
+                Samples that are NaN or infinite are taken as silence; the report warns
+                of them.
 
         Raises:
-            AudioError: The chunk is not audio; the stream is unchanged.
+            AudioError: The chunk is not audio, or after 10 s more than 1 % of the
+                samples are NaN or infinite; the stream is unchanged.
             StateError: The stream is finished.
         """
         self._require_open()
-        signal = from_array(chunk, SAMPLE_RATE)
+        signal = self._checked(chunk)
         pending = np.concatenate([self._pending, signal])
         estimates: list[Estimate] = []
         # An index, not slicing off the front: a chunk may be an hour long, and the rest
@@ -125,7 +130,33 @@ class Stream:
         self._classify(self._analysis.push(self._pending))
         self._classify(self._analysis.finish())
         self._analysis.forget(self._history)
-        return self._analysis.report(name)
+        return self._analysis.report(name, self._warnings(name))
+
+    def _warnings(self, name: str) -> list[str]:
+        if not self._n_bad:
+            return []
+        warning = (
+            f"{name}: sample {self._first_bad} is NaN or infinite ({self._n_bad} of "
+            f"{self._analysis.n_samples} are); they were taken as silence"
+        )
+        return [warning]
+
+    def _checked(self, chunk: ArrayLike) -> Signal:
+        signal, n_bad, first = from_chunk(chunk)
+        if not n_bad:
+            return signal
+        before = self._analysis.n_samples + len(self._pending)
+        n, n_bad = before + len(signal), self._n_bad + n_bad
+        if n >= _PATIENCE and n_bad > MOST_BAD * n:
+            raise AudioError(
+                f"stream: sample {before + first} is NaN or infinite ({n_bad} of {n} "
+                "are); repair the signal",
+                "not finite",
+            )
+        if not self._n_bad:
+            self._first_bad = before + first
+        self._n_bad = n_bad
+        return signal
 
     def _require_open(self) -> None:
         if self._finished:
