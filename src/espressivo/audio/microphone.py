@@ -14,6 +14,7 @@ import numpy as np
 
 from espressivo.audio.arrays import from_array
 from espressivo.audio.inputs import pieces_of
+from espressivo.audio.pcm import PcmCheck
 from espressivo.audio.recording import Recording
 from espressivo.errors import AudioError
 from espressivo.types import SAMPLE_RATE, Signal
@@ -89,10 +90,18 @@ def pcm_blocks(pipe: IO[bytes]) -> Iterator[Signal]:
 
     Args:
         pipe: Binary stream with a file descriptor; it is read until its end.
+
+    Raises:
+        AudioError: The stream is something else, such as a file with a header.
     """
+    check = PcmCheck("give a recording with a header without --raw")
     size = round(2 * CHUNK_S * SAMPLE_RATE)
     held = b""
     for piece in pieces_of(pipe, size):
+        try:
+            check.push(piece)
+        except AudioError as error:
+            raise AudioError(f"stdin: {error}", error.kind) from error
         held += piece
         n = len(held) // 2 * 2  # a read may end inside a 16-bit sample
         yield from_array(np.frombuffer(held[:n], "<i2").astype(np.int16), SAMPLE_RATE)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from starlette.websockets import WebSocketDisconnect
 
+from espressivo.audio.pcm import PcmCheck
+from espressivo.errors import AudioError
 from espressivo.report import estimate_to_dict
 from espressivo.serve.api.backlog import (
     Backlog,
@@ -109,13 +111,14 @@ class StreamSession:
 
     async def _read(self) -> None:
         n_bytes = 0
+        check = PcmCheck("send a recording with a header to /v1/analyze")
         most = self._limits.max_duration_s * SAMPLE_RATE * _BYTES_A_SAMPLE
         try:
             while not self._ended_by:
                 await self._backlog.room()
                 async with asyncio.timeout(self._limits.idle_s):
                     message = await self._socket.receive()
-                if (pcm := _pcm_of(message)) is None:
+                if (pcm := _pcm_of(message, check)) is None:
                     self._backlog.end()
                     return
                 n_bytes += len(pcm)
@@ -186,7 +189,7 @@ class StreamSession:
             pass  # the client reads nothing, or closed the socket first
 
 
-def _pcm_of(message: MutableMapping[str, Any]) -> bytes | None:
+def _pcm_of(message: MutableMapping[str, Any], check: PcmCheck) -> bytes | None:
     """Return the PCM of a message; None for the message that ends the stream.
 
     Raises:
@@ -199,6 +202,10 @@ def _pcm_of(message: MutableMapping[str, Any]) -> bytes | None:
     if pcm is None:
         _require_end(message.get("text") or "")
         return None
+    try:
+        check.push(pcm)
+    except AudioError as error:
+        raise Refused(Reason.GARBAGE, str(error)) from error
     if len(pcm) % _BYTES_A_SAMPLE:
         raise Refused(
             Reason.GARBAGE,
