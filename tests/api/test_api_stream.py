@@ -4,12 +4,12 @@ import asyncio
 import base64
 import os
 import socket
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from espressivo.report import estimate_to_dict
 from espressivo.serve.api.backlog import (
@@ -31,6 +31,7 @@ from tests.api.clients import (
     send_until_closed,
     stream_of,
 )
+from tests.recordings import encode
 from tests.waiting import PATIENCE_S, until
 
 SECOND = 32_000  # bytes
@@ -153,6 +154,35 @@ def test_garbage_ends_the_stream_with_the_reason(url, analyzer, pcm, garbage, me
     assert error["type"] == "error"
     assert error["reason"] == "garbage"
     assert message in error["message"]
+    assert stream.close_code == 1007
+    assert message in stream.close_reason
+
+
+@pytest.mark.parametrize(
+    ("suffix", "message"),
+    [
+        ("webm", "begins as Matroska or WebM, not raw PCM"),
+        ("ogg", "begins as Ogg, not raw PCM"),
+        ("wav", "begins as WAV, not raw PCM"),
+        ("mp3", "begins as MP3, not raw PCM"),
+        ("m4a", "begins as MP4 or QuickTime, not raw PCM"),
+        (None, "holds floating-point numbers, not raw PCM"),
+    ],
+)
+def test_what_is_no_pcm_says_what_is_wanted(url, tmp_path, note, suffix, message):
+    if suffix is None:
+        content = note.astype("<f4").tobytes()
+    else:
+        content = encode(tmp_path / f"note.{suffix}", note).read_bytes()
+    with stream_of(url) as stream:
+        with suppress(ConnectionClosed):
+            # MediaRecorder's messages are of any length.
+            send_all(stream, content, 4096 if suffix is None else 4095)
+        (error,) = rest_of(stream)
+
+    assert (error["type"], error["reason"]) == ("error", "garbage")
+    assert message in error["message"]
+    assert "16 kHz, 16 bit, little-endian, one channel; " in error["message"]
     assert stream.close_code == 1007
     assert message in stream.close_reason
 
