@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import stat
 import tempfile
 from contextlib import suppress
@@ -121,16 +120,8 @@ def pieces_of(stream: IO[bytes], size: int = _PIECE_BYTES) -> Iterator[bytes]:
         stream: Binary stream with a file descriptor: a file, a pipe or a socket.
         size: Length of the largest piece, in bytes.
     """
-    descriptor = stream.fileno()
-    while True:
-        try:
-            # os.read returns the bytes available; stream.read waits for all of `size`.
-            piece = os.read(descriptor, size)
-        except BlockingIOError:  # whoever started us has made it non-blocking
-            select.select([descriptor], [], [])
-            continue
-        if not piece:
-            return
+    # os.read returns the bytes available; stream.read waits for all of `size`.
+    while piece := os.read(stream.fileno(), size):
         yield piece
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_model, add_speaker, whole_number
-from espressivo.cli.display.progress import recording_bar
+from espressivo.cli.display.printing import print_json, print_lines, say, tell
+from espressivo.cli.recordings import analyze_recording
 from espressivo.errors import EspressivoError
 
 if TYPE_CHECKING:
@@ -103,13 +102,13 @@ def run(args: argparse.Namespace) -> int:
     n_failed = 0
     for given in args.recordings:
         try:
-            report = _analyze(analyzer, given, args.track)
+            report = analyze_recording(analyzer, given, args.track)
         except EspressivoError as error:
-            print(error, file=sys.stderr)
+            tell(error)
             n_failed += 1
             continue
         for warning in report.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
+            tell(f"warning: {warning}")
         _print(report, args, first=not reports)
         reports.append(report)  # kept for --plot, which draws all in one figure
         if args.speaker is not None and not args.no_update:
@@ -120,9 +119,7 @@ def run(args: argparse.Namespace) -> int:
 
         plot_timelines(reports, args.plot)
     if n_failed and len(args.recordings) > 1:
-        print(
-            f"{n_failed} of {len(args.recordings)} recordings failed", file=sys.stderr
-        )
+        tell(f"{n_failed} of {len(args.recordings)} recordings failed")
     if n_failed:
         # 3: scripts can tell some failed inputs from none that could be read.
         return 3 if reports else 1
@@ -142,7 +139,7 @@ def _learn(
     try:
         return analyzer.with_profile(_learned(speaker, report, given)), False
     except EspressivoError as error:  # the profile was deleted, or the disk is full
-        print(error, file=sys.stderr)
+        tell(error)
         return analyzer, True
 
 
@@ -159,40 +156,25 @@ def _learned(speaker: str, report: Report, given: str) -> Profile:
         return Profile.load(speaker)
     # A profile must not learn from another voice; only the user can overrule this.
     if report.profile.fits is False:
-        print(
+        tell(
             f"profile '{report.profile.speaker}' did not learn from it; if it is the "
             f"same voice: espressivo profile update {speaker} "
-            + ("RECORDING" if given == "-" else given),
-            file=sys.stderr,
+            + ("RECORDING" if given == "-" else given)
         )
         return Profile.load(speaker)
     return learn(speaker, report)
 
 
-def _analyze(analyzer: Analyzer, given: str, track: int | None) -> Report:
-    with recording_bar(given) as progress:
-        if given != "-":
-            return analyzer.analyze(given, track=track, progress=progress)
-        # Standard input is copied to a file, since some containers (m4a) need seeking.
-        with tempfile.NamedTemporaryFile(prefix="espressivo-") as copy:
-            shutil.copyfileobj(sys.stdin.buffer, copy)
-            # FFmpeg opens the copy by its name, and would miss what is buffered.
-            copy.flush()
-            return analyzer.analyze(
-                copy.name, name="stdin", track=track, progress=progress
-            )
-
-
 def _print(report: Report, args: argparse.Namespace, *, first: bool) -> None:
     if args.json:
         # Several reports are printed as JSON Lines, one object per line.
-        print(report.to_json(indent=2 if len(args.recordings) == 1 else None))
+        print_json(report.to_json(indent=2 if len(args.recordings) == 1 else None))
     elif args.csv:
-        print(report.to_csv(header=first), end="")
+        print_lines(report.to_csv(header=first))
     else:
         from espressivo.cli.display.timeline import print_report
 
         if not first:
-            print()
+            say()
         print_report(report)
     sys.stdout.flush()  # a reader of a pipe gets each report as soon as it is ready

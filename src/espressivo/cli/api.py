@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_address, add_model
+from espressivo.cli.display.printing import say
 from espressivo.errors import ServeError
 from espressivo.serve.api.limits import Limits
 
@@ -30,7 +31,8 @@ examples:
                                       to the network; put a proxy with TLS in front
 
 exit codes:
-  0 stopped (Ctrl-C or SIGTERM; it first finishes what runs), 1 it cannot be served
+  0 stopped (Ctrl-C, SIGTERM or SIGHUP; it first finishes what runs), 1 it cannot be
+  served
 """
 
 _PORT = 8766
@@ -103,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         origins=args.allow_origin,
         proxy=args.proxy,
     )
-    print(f"espressivo answers at {server.url} (Ctrl-C stops it)", flush=True)
+    say(f"espressivo answers at {server.url} (Ctrl-C stops it)")
     server.run()
     return 0
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_model, whole_number
+from espressivo.cli.display.printing import tell
+from espressivo.cli.interrupts import exit_code
 
 if TYPE_CHECKING:
     from espressivo.batch import Summary
@@ -119,12 +120,9 @@ def run(args: argparse.Namespace) -> int:
                 options=options,
                 on_progress=bar,
             )
-    except KeyboardInterrupt:
-        print(
-            f"interrupted; the same command, without --restart, goes on in {args.out}",
-            file=sys.stderr,
-        )
-        return 130
+    except KeyboardInterrupt as interrupt:
+        tell(f"interrupted; the same command, without --restart, goes on in {args.out}")
+        return exit_code(interrupt)
     print_summary(summary, args.out, bar)
     if args.plot is not None:
         from espressivo.batch.figure import plot_summary

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_named_folders
+from espressivo.cli.display.printing import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,9 +68,8 @@ def run(args: argparse.Namespace) -> int:
     """Audit the folds and print the findings; return 0, or 3 if there is a leak."""
     import json
 
-    from rich.console import Console
-
     from espressivo.cli.display.audit_findings import counted, print_audit
+    from espressivo.cli.display.console import PlainConsole
     from espressivo.cli.display.progress import counting_bar
     from espressivo.training.folds.audit import audit
 
@@ -79,11 +79,11 @@ def run(args: argparse.Namespace) -> int:
     with counting_bar("listening") as progress:
         found = audit(folds, decode=not args.quick, progress=progress)
     if args.json:
-        print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+        print_json(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
     else:
         n_folds = counted(len(folds), "fold")
         title = f"{args.source}: {n_folds}{_protocol(args.source, folds)}"
-        print_audit(found, title, Console(highlight=False, soft_wrap=True))
+        print_audit(found, title, PlainConsole(soft_wrap=True))
     return _LEAK if found.leaks else 0
 
 

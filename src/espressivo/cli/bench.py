@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import whole_number
+from espressivo.cli.display.printing import print_json
 from espressivo.model.find import DEFAULT
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         import json
 
         whole = report.to_dict(profiles=args.profile)
-        print(json.dumps(whole, indent=2, ensure_ascii=False))
+        print_json(json.dumps(whole, indent=2, ensure_ascii=False))
     else:
         _print(report, len(report.models[0].times_s), profiles=args.profile)
     if args.plot is not None:
@@ -125,11 +126,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(report: BenchReport, rounds: int, *, profiles: bool) -> None:
-    from rich.console import Console
-
     from espressivo.bench.tables import cost_table, node_table, operator_table
+    from espressivo.cli.display.console import PlainConsole
 
-    console = Console(highlight=False)
+    console = PlainConsole()
     console.print(cost_table(report))
     machine = report.machine
     able = f" ({', '.join(machine.eight_bit_instructions)})"

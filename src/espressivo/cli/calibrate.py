@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from espressivo.cli.display.printing import say
+
 _DESCRIPTION = """\
 Fit the temperature that a model's logits are divided by, on predictions for unseen
 speakers. The predictions come from models of the same recipe that were each trained
@@ -51,9 +53,9 @@ def run(args: argparse.Namespace) -> int:
     fitted = calibrate(args.predictions)
     fitted.write(args.folder)
     for part in fitted.left_out:
-        print(
+        say(
             f"{part.predictions}: {part.n_utterances} utterances, "
             f"ECE {part.ece_before:.3f} before, {part.ece_after:.3f} after"
         )
-    print(f"temperature {fitted.temperature:.3f}, in {args.folder}/temperature.json")
+    say(f"temperature {fitted.temperature:.3f}, in {args.folder}/temperature.json")
     return 0

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from espressivo.cli.display.printing import say
 from espressivo.cli.recipe import add_recipe_arguments, read_recipe
 
 if TYPE_CHECKING:
@@ -105,24 +106,23 @@ def run(args: argparse.Namespace) -> int:
     folds = make_folds(config.protocol, utterances, config.seed)
     try:
         run_crossval(config, folds, args.out, args)
-    except KeyboardInterrupt:
-        return interrupted(args.out)
+    except KeyboardInterrupt as interrupt:
+        return interrupted(args.out, interrupt)
     _show(args.out)
     return 0
 
 
 def _show(out: Path) -> None:
     """Print the main table, and write all tables."""
-    from rich.console import Console
-
+    from espressivo.cli.display.console import PlainConsole
     from espressivo.cli.display.tables import print_table
     from espressivo.training.scores.crossval_results import read_results
     from espressivo.training.tables import main_table, write_report
 
     results = [read_results(out)]
-    print_table(Console(highlight=False), main_table(results))
-    print(f"wrote {write_report(results, out / 'report')}")
-    print(f"to compare it with another: espressivo tables {out} --against OTHER")
+    print_table(PlainConsole(), main_table(results))
+    say(f"wrote {write_report(results, out / 'report')}")
+    say(f"to compare it with another: espressivo tables {out} --against OTHER")
 
 
 def run_crossval(

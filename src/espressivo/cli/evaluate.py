@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from espressivo.cli.display.printing import print_json, tell
 
 if TYPE_CHECKING:
     from espressivo.training.scores.bootstrap import PairedDifference
@@ -109,15 +110,14 @@ def run(args: argparse.Namespace) -> int:
             folder, utterances, pipeline=args.pipeline, progress=progress
         )
     for failure in evaluation.failures:
-        print(failure.reason, file=sys.stderr)
+        tell(failure.reason)
     # Before anything is written: a result that cannot be compared stops here.
     differences = evaluation.compare(args.against) if args.against else {}
     _report(evaluation, differences, args)
     if evaluation.failures:
-        print(
+        tell(
             f"{len(evaluation.failures)} of {len(utterances)} recordings could not be "
-            "read; they are not scored",
-            file=sys.stderr,
+            "read; they are not scored"
         )
         return 3
     return 0
@@ -154,13 +154,12 @@ def _report(
 
         against = {name: asdict(value) for name, value in differences.items()}
         whole = evaluation.to_dict() | ({"against": against} if against else {})
-        print(json.dumps(whole, indent=2, ensure_ascii=False))
+        print_json(json.dumps(whole, indent=2, ensure_ascii=False))
         return
-    from rich.console import Console
-
+    from espressivo.cli.display.console import PlainConsole
     from espressivo.cli.display.scores import print_differences, print_evaluation
 
-    console = Console(highlight=False)
+    console = PlainConsole()
     print_evaluation(console, args.corpus, evaluation)
     if differences:
         print_differences(console, args.against, differences)

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_named_folders, whole_number
+from espressivo.cli.display.printing import tell
+from espressivo.cli.interrupts import exit_code
+from espressivo.text import to_line
 
 if TYPE_CHECKING:
     from espressivo.training.export import ExportReport
@@ -170,31 +173,35 @@ def run(args: argparse.Namespace) -> int:
     try:
         with steps_bar() as progress:
             report = export_run(args.training_run, args.out, options, progress)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         kept = f"; what was measured is kept in {args.cache}" if args.cache else ""
         # A model folder is put in place whole, at the end.
-        print(f"interrupted: nothing was written{kept}", file=sys.stderr)
-        return 130
+        tell(f"interrupted: nothing was written{kept}")
+        return exit_code(interrupt)
     _print(report, args.out)
     return 0
 
 
 def _print(report: ExportReport, out: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from espressivo.cli.display.console import PlainConsole
     from espressivo.training.export.report_text import rows_of
 
-    console = Console(highlight=False)
+    console = PlainConsole()
     console.print(f"{report.name} {report.version}: {out}", style="bold")
     table = Table(box=None, pad_edge=False, show_header=False)
     for key, value in rows_of(report):
-        table.add_row(key, f"[cyan]{value}[/]")
+        table.add_row(key, Text(to_line(value), style="cyan"))
     for found in report.held_out:
         table.add_row(
             f"{found.corpus}, {found.agreement.n} held out",
-            f"[cyan]UA {found.ua:.2%}, fp32 {found.ua_fp32:.2%}; "
-            f"top-1 {found.agreement.top1:.1%}[/]",
+            Text(
+                f"UA {found.ua:.2%}, fp32 {found.ua_fp32:.2%}; "
+                f"top-1 {found.agreement.top1:.1%}",
+                style="cyan",
+            ),
         )
     console.print(table)
     for target in report.sites[:_N_SHOWN]:

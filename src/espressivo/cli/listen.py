@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_model, add_speaker
-from espressivo.cli.display.printing import print_csv, print_json, tell
+from espressivo.cli.display.printing import print_json, print_lines, tell
 from espressivo.cli.streams import standard_input
 from espressivo.errors import AudioError
 
@@ -151,7 +151,7 @@ def _print(report: Report, args: argparse.Namespace) -> None:
     if args.json:
         print_json(report.to_json())
     elif args.csv:
-        print_csv(report.to_csv())
+        print_lines(report.to_csv())
     else:
         from espressivo.cli.display.timeline import print_report
 

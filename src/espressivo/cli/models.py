@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from espressivo.cli.display.printing import print_json, say
+
 if TYPE_CHECKING:
     import argparse
+
+    from espressivo.model.classifier import ModelCard
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,6 +29,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     ):
         action = actions.add_parser(name, help=text, description=text)
         action.add_argument("model", metavar="NAME|DIR")
+        if name == "show":
+            action.add_argument(
+                "--terms",
+                action="store_true",
+                help="print only what the model may be used for, and the licence of "
+                "each corpus, as text (default: the whole card as JSON)",
+            )
         action.set_defaults(run=run)
 
 
@@ -39,7 +50,7 @@ def _list(_: argparse.Namespace) -> int:
         folder = find_model(name)
         card = read_card(folder)
         size = (folder / "model.onnx").stat().st_size / 1e6
-        print(f"{name} {card.version}  {size:.1f} MB  {', '.join(card.emotions)}")
+        say(f"{name} {card.version}  {size:.1f} MB  {', '.join(card.emotions)}")
     return 0
 
 
@@ -49,9 +60,41 @@ def _show(args: argparse.Namespace) -> int:
     from espressivo.model.classifier import read_card
     from espressivo.model.find import find_model
 
-    details = read_card(find_model(args.model)).details
-    print(json.dumps(details, indent=2, ensure_ascii=False))
+    from espressivo.training.corpora.use import permitted_use, sources_of_card
+
+    card = read_card(find_model(args.model))
+    if args.terms:
+        _print_terms(card)
+        return 0
+    # Cards of espressivo 0.1 lack it: it is computed from the corpora they name.
+    computed = {"use": permitted_use(sources_of_card(card.details))}
+    details = {**card.details, **computed}
+    print_json(json.dumps(details, indent=2, ensure_ascii=False))
     return 0
+
+
+def _print_terms(card: ModelCard) -> None:
+    from rich.table import Table
+
+    from espressivo.cli.display.console import PlainConsole
+    from espressivo.text import to_line
+    from espressivo.training.corpora.use import (
+        permitted_use,
+        sources_of_card,
+        use_text,
+    )
+
+    sources = sources_of_card(card.details)
+    say(f"{to_line(card.name)} {to_line(card.version)}: {use_text(sources)}")
+    say(f"commercial use: {permitted_use(sources)['commercial']}")
+    table = Table(box=None, pad_edge=False)
+    for column in ("made from", "licence", "commercial", "terms"):
+        table.add_column(column, overflow="fold")
+    for source in sources:
+        licence = source.licence
+        row = (source.title, str(licence), licence.commercial, licence.url)
+        table.add_row(*map(to_line, row))
+    PlainConsole().print(table)
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -62,5 +105,5 @@ def _verify(args: argparse.Namespace) -> int:
     card = classifier.card
     if card.profile_head is not None:
         classifier.require_profile_head()
-    print(f"{card.name} {card.version}: intact (sha256 {card.sha256})")
+    say(f"{card.name} {card.version}: intact (sha256 {card.sha256})")
     return 0

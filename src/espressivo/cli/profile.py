@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_model
+from espressivo.cli.display.printing import print_json, say, tell
+from espressivo.cli.recordings import analyze_recording
 from espressivo.errors import EspressivoError
 
 if TYPE_CHECKING:
@@ -97,12 +98,12 @@ def _list(_: argparse.Namespace) -> int:
 
     names = profile_names()
     if not names:
-        print(f"no profiles in {profiles_folder()}; see `espressivo profile create -h`")
+        say(f"no profiles in {profiles_folder()}; see `espressivo profile create -h`")
     for name in names:
         try:
-            print(f"{name}: {_summary(Profile.load(name))}")
+            say(f"{name}: {_summary(Profile.load(name))}")
         except EspressivoError as error:
-            print(error, file=sys.stderr)
+            tell(error)
     return 0
 
 
@@ -125,7 +126,7 @@ def _create(args: argparse.Namespace) -> int:
         return 1
     made = empty.merged(*reports)
     create(made, path)
-    print(f"{path}: {_summary(made)}")
+    say(f"{path}: {_summary(made)}")
     return 3 if n_failed else 0
 
 
@@ -141,7 +142,7 @@ def _update(args: argparse.Namespace) -> int:
     if not reports:
         return 1
     # The profile is updated once, after all analyses: an interrupt changes nothing.
-    print(f"{args.speaker}: {_summary(learn(args.speaker, *reports))}")
+    say(f"{args.speaker}: {_summary(learn(args.speaker, *reports))}")
     return 3 if n_failed else 0
 
 
@@ -152,7 +153,7 @@ def _merge(args: argparse.Namespace) -> int:
     )
 
     others = [Profile.load(other) for other in args.others]
-    print(f"{args.speaker}: {_summary(learn(args.speaker, *others))}")
+    say(f"{args.speaker}: {_summary(learn(args.speaker, *others))}")
     return 0
 
 
@@ -164,21 +165,21 @@ def _show(args: argparse.Namespace) -> int:
     if args.json:
         import json
 
-        print(json.dumps(profile.to_dict(), indent=1))
+        print_json(json.dumps(profile.to_dict(), indent=1))
         return 0
     path = profile_path(args.speaker)
-    print(f"{path}: {path.stat().st_size / 1000:.1f} kB")
-    print(f"  speaker     {profile.speaker}")
-    print(f"  model       {profile.model} {profile.model_version}")
-    print(f"              sha256 {profile.model_sha256}")
-    print(f"  heard       {_summary(profile)}")
+    say(f"{path}: {path.stat().st_size / 1000:.1f} kB")
+    say(f"  speaker     {profile.speaker}")
+    say(f"  model       {profile.model} {profile.model_version}")
+    say(f"              sha256 {profile.model_sha256}")
+    say(f"  heard       {_summary(profile)}")
     return 0
 
 
 def _delete(args: argparse.Namespace) -> int:
     from espressivo.profile.profile import delete
 
-    print(f"{delete(args.speaker)}: deleted")
+    say(f"{delete(args.speaker)}: deleted")
     return 0
 
 
@@ -186,20 +187,17 @@ def _analyze_all(
     analyzer: Analyzer, recordings: Sequence[str]
 ) -> tuple[list[Report], int]:
     """Return the reports with speech, and the number of unreadable recordings."""
-    from espressivo.cli.display.progress import recording_bar
-
     reports: list[Report] = []
     n_failed = 0
     for given in recordings:
         try:
-            with recording_bar(given) as progress:
-                report = analyzer.analyze(given, progress=progress)
+            report = analyze_recording(analyzer, given)
         except EspressivoError as error:
-            print(error, file=sys.stderr)
+            tell(error)
             n_failed += 1
             continue
         if report.speaker_statistics is None or not report.speaker_statistics.n_windows:
-            print(f"{given}: no speech found, nothing learned", file=sys.stderr)
+            tell(f"{given}: no speech found, nothing learned")
         else:
             reports.append(report)
         _warn(given, report.warnings)
@@ -208,7 +206,7 @@ def _analyze_all(
 
 def _warn(given: str, warnings: Sequence[str]) -> None:
     for warning in warnings:
-        print(f"warning: {given}: {warning}", file=sys.stderr)
+        tell(f"warning: {given}: {warning}")
 
 
 def _summary(profile: Profile) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from espressivo.cli.crossval import run_crossval
+from espressivo.cli.display.printing import print_lines, say, tell
 from espressivo.cli.reproduce_arguments import PAPER_TABLES, add_studies
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def run(args: argparse.Namespace) -> int:
         require_weights(stages, args.out, args.seeds)
         for stage in stages:
             _run_stage(args, sources, stage)
-    except KeyboardInterrupt:
-        return interrupted(args.out)
+    except KeyboardInterrupt as interrupt:
+        return interrupted(args.out, interrupt)
     _report(args)
     return 0
 
@@ -117,7 +117,7 @@ def _wanted(args: argparse.Namespace) -> list[str]:
         if lacking and args.table:
             raise EspressivoError(f"--table {name} needs {options}; say where it is")
         if lacking:
-            print(f"{name} is left out: it needs {options}", file=sys.stderr)
+            tell(f"{name} is left out: it needs {options}")
         else:
             kept.append(name)
     return kept
@@ -135,7 +135,9 @@ def _table_two(args: argparse.Namespace) -> None:
         read_labels("crema-d", args.crema_d.expanduser()),
     )
     text, verdict = table.to_markdown(), table.verdict
-    print(f"Table II: utterances and average class weights\n\n{text}\n{verdict}\n")
+    print_lines(
+        f"Table II: utterances and average class weights\n\n{text}\n{verdict}\n\n"
+    )
     if args.out is not None and not args.dry_run:
         plain = json.dumps(table.to_dict(), indent=2)
         with _writing(args.out):
@@ -163,7 +165,7 @@ def _read_sources(
         if root is not None
     }
     for caution in cautions_of(sources.values()):
-        print(f"warning: {caution}", file=sys.stderr)
+        tell(f"warning: {caution}")
     return sources
 
 
@@ -199,7 +201,7 @@ def _cautions(
 def _run_stage(
     args: argparse.Namespace, sources: Mapping[str, StudyCorpus], stage: Stage
 ) -> None:
-    print(f"{stage.entry.name}: {stage.entry.title}", file=sys.stderr)
+    tell(f"{stage.entry.name}: {stage.entry.title}")
     cautions = _cautions(args, sources, list(stage.config.corpora))
     run_crossval(stage.config, stage.folds, args.out / stage.entry.name, args, cautions)
     if stage.entry.table == "production" and "ravdess" in sources:
@@ -213,7 +215,7 @@ def _run_elsewhere(
     from espressivo.training.reproduce.cross_corpus import evaluate_cross_corpus
 
     name = stage.entry.name.replace("production", "ravdess")
-    print(f"{name}: {stage.entry.title} on RAVDESS", file=sys.stderr)
+    tell(f"{name}: {stage.entry.title} on RAVDESS")
     with _writing(args.out), counting_bar("reading RAVDESS") as on_loaded:
         evaluate_cross_corpus(
             args.out.absolute() / stage.entry.name,
@@ -229,13 +231,12 @@ def _run_elsewhere(
 
 def _report(args: argparse.Namespace) -> None:
     """Write reports and the summary of all finished experiments; print the summary."""
-    from rich.console import Console
-
+    from espressivo.cli.display.console import PlainConsole
     from espressivo.cli.display.tables import print_tables
     from espressivo.training.reproduce.summary import write_summary
 
     with _writing(args.out):
         written, tables = write_summary(args.study, args.out)
-    print_tables(Console(highlight=False), tables)
+    print_tables(PlainConsole(), tables)
     for path in written:
-        print(f"wrote {path}")
+        say(f"wrote {path}")

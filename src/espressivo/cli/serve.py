@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_address
+from espressivo.cli.display.printing import say, tell
 
 if TYPE_CHECKING:
     from espressivo.serve.app_server import AppServer
@@ -38,7 +37,8 @@ In a checkout, the first run builds the app; this needs Node.js 20.19 or newer, 
 downloads npm packages. A wheel contains the built app.
 
 exit codes:
-  0 stopped (Ctrl-C or SIGTERM), 1 it cannot be served, 130 interrupted while building
+  0 stopped (Ctrl-C, SIGTERM or SIGHUP), 1 it cannot be served, 130 interrupted while
+  building (143 by SIGTERM, 129 by SIGHUP)
 """
 
 
@@ -70,8 +70,6 @@ def _serve(args: argparse.Namespace) -> int:
         newer_source,
     )
 
-    # SIGTERM raises KeyboardInterrupt, so that a running npm is ended as by Ctrl-C.
-    signal.signal(signal.SIGTERM, _interrupt)
     app = find_app() or build_app(_tell)
     if newer := newer_source(app):
         _tell(
@@ -95,7 +93,7 @@ def _announce(server: AppServer, args: argparse.Namespace) -> None:
             "the microphone, and check the model's hash, only over https: put a proxy "
             "with TLS in front, or see espressivo serve -h for other ways"
         )
-    print(f"espressivo runs at {server.url} (Ctrl-C stops it)", flush=True)
+    say(f"espressivo runs at {server.url} (Ctrl-C stops it)")
     if args.open:
         from threading import Thread
 
@@ -111,8 +109,5 @@ def _open(url: str) -> None:
 
 
 def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
+    for line in text.split("\n"):  # the output of npm has many
+        tell(line)

@@ -36,15 +36,16 @@ def standard_streams() -> Iterator[None]:
     """Make standard output take any text, and standard error never fail."""
     codecs.register_error(_HANDLER, _to_ascii)
     _open_closed()
-    before = sys.stderr
-    for stream in (sys.stdout, sys.stderr):
+    before = sys.stdout, sys.stderr
+    for stream in before:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=_HANDLER)
-    sys.stderr = _Forgiving(sys.stderr)
+    sys.stdout = _Output(sys.stdout)
+    sys.stderr = _Output(sys.stderr, forgiving=True)
     try:
         yield
     finally:
-        sys.stderr = before
+        sys.stdout, sys.stderr = before
 
 
 def standard_input() -> IO[bytes]:
@@ -73,40 +74,58 @@ def standard_input() -> IO[bytes]:
         raise AudioError(
             "stdin: is a directory, not a recording; name the files in it", "directory"
         )
+    # Whoever started us can have made it non-blocking: reads would come up short.
+    if hasattr(os, "set_blocking"):  # Windows has it since Python 3.12
+        os.set_blocking(sys.stdin.fileno(), True)
     return sys.stdin.buffer
 
 
 def fault_of_output() -> OSError | None:
-    """Flush standard output; return the error, after which it takes no more."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        _drop(sys.stdout)
-        return error
-    return None
+    """Return the error after which standard output takes no more, if there was one."""
+    fault: OSError | None = getattr(sys.stdout, "fault", None)
+    return fault
 
 
-class _Forgiving:
-    """Text stream whose faults are ignored, since there is nowhere to report them."""
+class _Output:
+    """Text stream that remembers its first fault.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    Args:
+        stream: The stream.
+        forgiving: Whether faults are ignored, since there is nowhere to report them.
+
+    Attributes:
+        fault: The error, such as a full disk or a terminal that was closed.
+    """
+
+    def __init__(self, stream: TextIO, *, forgiving: bool = False) -> None:
+        self.fault: OSError | None = None
+        self._stream, self._forgiving = stream, forgiving
 
     def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except OSError:  # a full disk, or a terminal that was closed
-            _drop(self._stream)
-            return len(text)
+        with self._noting():
+            self._stream.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        try:
+        with self._noting():
+            # Libraries ignore errors of writing, and the text is lost then.
+            if self.fault is not None and not self._forgiving:
+                raise self.fault
             self._stream.flush()
-        except OSError:
-            _drop(self._stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if self.fault is None:
+                self.fault = error
+                _drop(self._stream)
+            if not self._forgiving:
+                raise
 
 
 def _drop(stream: TextIO) -> None:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from espressivo.cli.display.printing import print_lines, say
+
 if TYPE_CHECKING:
     from espressivo.training.tables import Table
 
@@ -130,19 +132,18 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.format is not None:
         _, write = FORMATS[args.format]
-        print("\n".join(write(table) for table in shown), end="")
+        print_lines("\n".join(write(table) for table in shown))
     else:
-        from rich.console import Console
-
+        from espressivo.cli.display.console import PlainConsole
         from espressivo.cli.display.tables import print_table
 
-        console = Console(highlight=False)
+        console = PlainConsole()
         for table in shown:
             print_table(console, table)
     if args.out is not None:
         page = write_report(results, args.out, against, points)
         if args.format is None:
-            print(f"wrote {page}")
+            say(f"wrote {page}")
     return 0
 
 

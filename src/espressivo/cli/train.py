@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from espressivo.cli.display.printing import say, tell
 from espressivo.cli.recipe import add_recipe_arguments, read_recipe
 
 if TYPE_CHECKING:
@@ -100,9 +100,9 @@ def run(args: argparse.Namespace) -> int:
                 cache=args.cache,
                 on_epoch=on_epoch,
             )
-    except KeyboardInterrupt:
-        return interrupted(args.out)
-    print(f"{args.out}: trained; next: espressivo export {args.out} --out DIR")
+    except KeyboardInterrupt as interrupt:
+        return interrupted(args.out, interrupt)
+    say(f"{args.out}: trained; next: espressivo export {args.out} --out DIR")
     return 0
 
 
@@ -133,5 +133,5 @@ def _load(
     # With --skip-unreadable, failures are still listed, since they could also mean a
     # missing disk.
     for skipped in unreadable:
-        print(f"skipped: {skipped.reason}", file=sys.stderr)
+        tell(f"skipped: {skipped.reason}")
     return clips

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from espressivo.cli.display.printing import tell
 from espressivo.cli.display.progress import progress_bar
 from espressivo.cli.display.timeline import clock
 
@@ -53,7 +53,7 @@ class ArchiveBar:
         # Without a terminal, rich draws nothing, and a log needs lines.
         if self._bar.disable and time.monotonic() > self._printed + _LINE_EVERY_S:
             self._printed = time.monotonic()
-            print(self._line(progress), file=sys.stderr)
+            tell(self._line(progress))
 
     def _rate(self, progress: ArchiveProgress) -> str:
         # The first recordings may be done before the clock has moved.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.bar import Bar
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from espressivo.cli.display.console import PlainConsole
 from espressivo.cli.display.timeline import clock
 from espressivo.figures.timeline import COLOURS
 
@@ -22,16 +22,22 @@ _BAR_WIDTH = 28
 
 def print_summary(summary: Summary, out: str, bar: ArchiveBar) -> None:
     """Print counts, failures by kind, shares of emotions, hours and speed."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = PlainConsole(soft_wrap=True)
 
     def show(text: str, style: str = "") -> None:
-        console.print(Text(text, style))
+        console.print(text, style=style)
 
     show(f"{summary.n_analysed:,} of {summary.n_planned:,} recordings analysed", "bold")
     if summary.n_failed:
         show(f"{summary.n_failed:,} failed, each with its reason in {out}/failures:")
         for kind, n in summary.failures.items():
             show(f"  {n:>9,}  {kind}")
+    if summary.left_out:
+        n = sum(summary.left_out.values())
+        show(f"{n:,} left out as no recordings, listed in {out}/left-out.parquet:")
+        for kind, n in summary.left_out.items():
+            some = ", ".join(summary.left_out_examples[kind])
+            show(f"  {n:>9,}  {kind} ({some}{', ...' if n > 3 else ''})")
     silent = summary.n_analysed - summary.n_with_speech
     show(f"{summary.n_with_speech:,} with speech, {silent:,} without")
     if summary.n_with_speech:

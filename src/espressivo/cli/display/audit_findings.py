@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from espressivo.training.folds.audit import Audit
     from espressivo.training.folds.overlap import Finding, Kind
@@ -44,7 +45,8 @@ def print_audit(found: Audit, title: str, console: Console) -> None:
     for broken in found.undecodable[:_N_NAMED]:
         _line(console, "yellow", f"not compared: {broken.path}: {broken.reason}")
     _more(console, len(found.undecodable) - _N_NAMED, "recording")
-    console.print("", _verdict(found, n_folds), sep="\n")
+    console.print()
+    console.print(_verdict(found, n_folds))
 
 
 def _gravity(group: tuple[Kind, tuple[str, ...]]) -> tuple[int, bool, tuple[str, ...]]:
@@ -53,12 +55,12 @@ def _gravity(group: tuple[Kind, tuple[str, ...]]) -> tuple[int, bool, tuple[str,
 
 
 def _print_counts(found: Audit, title: str, console: Console) -> None:
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     labels = list(dict.fromkeys(name for c in found.counts for name in c.labels))
     table = Table(
-        title=escape(f"{title}, {counted(found.n_recordings, 'recording')}"),
+        title=f"{title}, {counted(found.n_recordings, 'recording')}",
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -67,7 +69,7 @@ def _print_counts(found: Audit, title: str, console: Console) -> None:
     table.add_column("fold", overflow="fold")
     table.add_column("part", no_wrap=True)
     for name in (*(label or "unlabelled" for label in labels), "all", "speakers"):
-        table.add_column(escape(name), justify="right")
+        table.add_column(name, justify="right")
     table.add_column("in train", justify="right")
     shown = list(dict.fromkeys(count.fold for count in found.counts))[:_N_FOLDS]
     for count in found.counts:
@@ -75,12 +77,12 @@ def _print_counts(found: Audit, title: str, console: Console) -> None:
             continue
         crossing = str(count.n_speakers_trained) if count.part != "train" else ""
         table.add_row(
-            escape(count.fold) if count.part == "train" else "",
+            count.fold if count.part == "train" else "",
             count.part,
             *(str(count.labels.get(label, 0)) for label in labels),
             str(sum(count.labels.values())),
             str(count.n_speakers),
-            f"[red]{crossing}[/]" if count.n_speakers_trained else crossing,
+            Text(crossing, style="red" if count.n_speakers_trained else ""),
             end_section=count.part == "test",
         )
     console.print(table)
@@ -131,7 +133,9 @@ def _size(findings: list[Finding]) -> str:
     return f" ({few}{n}, {low}{high} % of {part})"
 
 
-def _verdict(found: Audit, n_folds: int) -> str:
+def _verdict(found: Audit, n_folds: int) -> Text:
+    from rich.text import Text
+
     n_mute = found.n_recordings - found.n_decoded
     unsure = ""
     if not found.decoded:
@@ -141,15 +145,15 @@ def _verdict(found: Audit, n_folds: int) -> str:
         unsure = f" (the audio of {n_mute:,} of {all_} could not be compared)"
     if found.leaks:
         n_leaking = len({finding.fold for finding in found.leaks})
-        return f"[bold red]leak[/] in {n_leaking} of {counted(n_folds, 'fold')}{unsure}"
+        where = f" in {n_leaking} of {counted(n_folds, 'fold')}{unsure}"
+        return Text.assemble(("leak", "bold red"), where)
     compared = "speaker" if n_mute == found.n_recordings else "speaker, no audio"
-    return f"[bold green]no leak[/]: no {compared} is in two parts of a fold{unsure}"
+    where = f": no {compared} is in two parts of a fold{unsure}"
+    return Text.assemble(("no leak", "bold green"), where)
 
 
 def _line(console: Console, style: str, text: str) -> None:
-    from rich.text import Text
-
-    console.print(Text(text, style=style))
+    console.print(text, style=style)
 
 
 def _more(console: Console, n: int, what: str) -> None:

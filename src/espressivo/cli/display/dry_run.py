@@ -50,13 +50,13 @@ def print_estimates(
             assumed to be the median.
         config: Configuration whose training step was timed.
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from espressivo.cli.display.console import PlainConsole
     from espressivo.training.runs.folder import pick_device
     from espressivo.types import SAMPLE_RATE
 
-    console = Console(highlight=False)
+    console = PlainConsole()
     grid = Table(box=None, pad_edge=False)
     grid.add_column("result", overflow="fold")
     for name in ("runs", "train", "validate", "test", "epochs", "at most"):
@@ -92,7 +92,7 @@ def print_estimates(
     ]
     console.print()
     for line in lines:
-        console.print(f"- {line}", markup=False)
+        console.print(f"- {line}")
 
 
 def _of_time(step_s: float, config: ExperimentConfig, device: str) -> str:

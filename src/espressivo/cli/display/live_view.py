@@ -63,11 +63,12 @@ class LiveView(_View):
     """View that redraws one line on stderr, and prints final estimates above it."""
 
     def __init__(self, analyzer: Analyzer) -> None:
-        from rich.console import Console
         from rich.live import Live
 
+        from espressivo.cli.display.console import PlainConsole
+
         super().__init__(analyzer)
-        self._console = Console(stderr=True)
+        self._console = PlainConsole(stderr=True)
         self._live = Live(console=self._console, refresh_per_second=10, transient=True)
         self._newest: Estimate | None = None
 

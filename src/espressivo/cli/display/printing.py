@@ -18,7 +18,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 def say(text: object = "") -> None:
     """Print one line on standard output."""
-    print(to_line(text))
+    print(to_line(text), flush=True)
 
 
 def tell(text: object) -> None:
@@ -26,8 +26,8 @@ def tell(text: object) -> None:
     print(to_line(text), file=sys.stderr, flush=True)
 
 
-def print_csv(text: str) -> None:
-    """Print a table of comma-separated values, which ends with a newline."""
+def print_lines(text: str) -> None:
+    """Print text of several lines, the last of which ends with a newline."""
     print(to_lines(text), end="")
 
 

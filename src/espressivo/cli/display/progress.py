@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from espressivo.text import to_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,14 +27,18 @@ def progress_bar(*columns: str | ProgressColumn, soft_wrap: bool = False) -> Bar
             such as `{task.fields[rate]}`.
         soft_wrap: Let the terminal wrap the lines printed above the bar.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
+    from espressivo.cli.display.console import PlainConsole
+
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        *(TextColumn(one) if isinstance(one, str) else one for one in columns),
-        console=Console(stderr=True, highlight=False, soft_wrap=soft_wrap),
+        *(
+            TextColumn(one, markup=False) if isinstance(one, str) else one
+            for one in columns
+        ),
+        console=PlainConsole(stderr=True, soft_wrap=soft_wrap),
         # Removed at the end, so that only results remain on the screen.
         transient=True,
         disable=not sys.stderr.isatty(),
@@ -53,7 +59,7 @@ def counting_bar(description: str) -> Iterator[Progress | None]:
         yield None
         return
     with count_bar() as bar:
-        task = bar.add_task(description, total=None)
+        task = bar.add_task(to_line(description), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -94,7 +100,7 @@ class RecordingBar:
             from rich.progress import TaskProgressColumn, TimeRemainingColumn
 
             self.bar = progress_bar(TaskProgressColumn(), TimeRemainingColumn())
-            self._task = self.bar.add_task(Path(self._name).name, total=None)
+            self._task = self.bar.add_task(to_line(Path(self._name).name), total=None)
             self.bar.start()
         assert self._task is not None  # created together with the bar
         self.bar.update(self._task, completed=done_s, total=total_s)

@@ -25,7 +25,7 @@ def print_table(console: Console, table: Table) -> None:
     """Print a table with its notes below."""
     from espressivo.training.tables import turned
 
-    console.print(table.heading, style="bold", markup=False)
+    console.print(table.heading, style="bold")
     if table.name in ("main", "intervals"):
         # Wide tables with few rows are transposed, with as many systems as fit.
         # The labels take about 14 characters, and each system 26.
@@ -35,20 +35,19 @@ def print_table(console: Console, table: Table) -> None:
     else:
         _print_grid(console, table)
     for note in table.notes:
-        console.print(f"- {note}", style="dim", markup=False)
+        console.print(f"- {note}", style="dim")
     console.print()
 
 
 def _print_grid(console: Console, table: Table) -> None:
     from rich import table as rich_table
-    from rich.text import Text
 
     grid = rich_table.Table(box=None, pad_edge=False)
     for column, words in zip(table.columns, table.of_words, strict=True):
         grid.add_column(
-            Text(column.name), justify="left" if words else "right", overflow="fold"
+            column.name, justify="left" if words else "right", overflow="fold"
         )
     for row, texts in zip(table.rows, table.texts, strict=True):
-        grid.add_row(*map(Text, texts), style="bold" if row.strong else None)
+        grid.add_row(*texts, style="bold" if row.strong else None)
     console.print(grid)
     console.print()

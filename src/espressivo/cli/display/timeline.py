@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.bar import Bar
-from rich.console import Console, Group
+from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from espressivo.cli.display.console import PlainConsole
 from espressivo.figures.timeline import COLOURS
+from espressivo.text import to_line
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from espressivo.report import Report
     from espressivo.types import Emotion, Segment
@@ -27,8 +29,9 @@ _HOLE = "no sound in the file here"
 
 def print_report(report: Report, console: Console | None = None) -> None:
     """Print the timeline, and the probabilities of the whole recording."""
-    console = console or Console(highlight=False)
-    parts = [Text(report.recording, style="bold"), Text(_summary(report), style="dim")]
+    console = console or PlainConsole()
+    parts = [Text(to_line(report.recording), style="bold")]
+    parts.append(Text(to_line(_summary(report)), style="dim"))
     if report.estimates:
         width = min(console.width, 80) - 4
         parts += [Text(), _strip(report, width), Text()]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from espressivo.cli.display.printing import tell
 from espressivo.cli.display.progress import count_bar, progress_bar
+from espressivo.cli.interrupts import exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,14 +93,10 @@ class RunsBar:
         self._bar.update(self._epochs, completed=0)
 
 
-def interrupted(out: Path) -> int:
-    """Print how to resume after Ctrl-C, and return the exit code."""
-    print(
-        f"interrupted; the same command goes on after the last epoch in {out}",
-        file=sys.stderr,
-    )
-    # The exit code of shells for an interrupt, as in `main`.
-    return 130
+def interrupted(out: Path, interrupt: KeyboardInterrupt) -> int:
+    """Print how to resume after Ctrl-C or another signal, and return the exit code."""
+    tell(f"interrupted; the same command goes on after the last epoch in {out}")
+    return exit_code(interrupt)
 
 
 def epoch_line(report: EpochReport) -> str:

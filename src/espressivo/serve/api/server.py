@@ -84,7 +84,7 @@ class ApiServer:
         return self.address.url
 
     def run(self) -> None:
-        """Respond until SIGINT, SIGTERM or `stop`, then shut down gracefully."""
+        """Respond until SIGINT, SIGTERM, SIGHUP or `stop`; shut down gracefully."""
         try:
             self._server.run([self.socket])
         finally:
@@ -162,7 +162,11 @@ class _Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        # Windows has no SIGHUP, and `nohup` has it ignored.
+        hangup = getattr(signal, "SIGHUP", None)
+        if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
+            numbers.append(hangup)
         before = {n: signal.signal(n, self.handle_exit) for n in numbers}
         try:
             yield

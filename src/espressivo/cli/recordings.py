@@ -1,0 +1,45 @@
+"""Analysis of one recording of the command line, with a progress bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from espressivo.cli.display.progress import recording_bar
+from espressivo.cli.streams import standard_input
+from espressivo.errors import AudioError
+from espressivo.text import reason_of
+
+if TYPE_CHECKING:
+    from espressivo.analyzer import Analyzer
+    from espressivo.report import Report
+
+
+def analyze_recording(
+    analyzer: Analyzer, given: str, track: int | None = None
+) -> Report:
+    """Return the report of a recording.
+
+    Args:
+        analyzer: The analyzer.
+        given: Path of the recording; - for standard input.
+        track: Number of the audio track, from 1; None: the default track.
+
+    Raises:
+        AudioError: It cannot be read, for whatever reason: one bad recording must not
+            stop the rest.
+    """
+    is_stdin = given == "-"
+    source = standard_input() if is_stdin else given
+    name = "stdin" if is_stdin else given
+    try:
+        with recording_bar(name) as progress:
+            return analyzer.analyze(source, name=name, track=track, progress=progress)
+    except OSError as error:  # such as a disk that fails
+        raise AudioError(
+            f"{name}: cannot be read ({reason_of(error)}); pass an undamaged recording"
+        ) from error
+    except MemoryError as error:
+        raise AudioError(
+            f"{name}: does not fit into memory; cut it, or use fewer --threads",
+            "memory",
+        ) from error
