@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { mp3Extent, WHOLE } from "../src/espressivo/gapless";
+import { mp3Extent, WHOLE } from "../src/espressivo/audio/gapless";
 import { needsPython, python, ROOT, scratch } from "./python";
 
 /** Encode an MP3, and print how many samples FFmpeg decodes of it. */

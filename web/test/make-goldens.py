@@ -26,7 +26,7 @@ import numpy as np
 from damaged_graphs import damaged_graphs
 
 import espressivo
-from espressivo.audio.ffmpeg import resample
+from espressivo.audio.arrays import from_array
 from espressivo.audio.recording import load_audio
 from espressivo.errors import ProfileError
 from espressivo.model.speaker_statistics import (
@@ -138,7 +138,7 @@ def span(segment: Segment) -> list[int]:
 def resamplings() -> list[dict[str, Any]]:
     """Return noise at many rates, some of it very short, brought to 16 kHz."""
     return [
-        {"rate": rate, "n": n, "seed": n, "out": floats(resample(noise(n, n), rate))}
+        {"rate": rate, "n": n, "seed": n, "out": floats(from_array(noise(n, n), rate))}
         for rate in RATES
         for n in sorted({*LENGTHS, shortest(rate) - 1, shortest(rate)})
     ]
@@ -146,7 +146,7 @@ def resamplings() -> list[dict[str, Any]]:
 
 def shortest(rate: int) -> int:
     """Return of how many samples FFmpeg makes any at all."""
-    return next(n for n in range(1, 1_000) if len(resample(noise(n, n), rate)))
+    return next(n for n in range(1, 1_000) if len(from_array(noise(n, n), rate)))
 
 
 def windows() -> list[dict[str, Any]]:

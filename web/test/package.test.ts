@@ -2,7 +2,6 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import * as espressivo from "../src/espressivo";
-import { mixed } from "../src/espressivo/decode";
 import { revived } from "../src/espressivo/errors";
 import { ROOT } from "./python";
 
@@ -69,32 +68,5 @@ describe("errors", () => {
     for (const error of [new RangeError("x"), "text", undefined, null]) {
       expect(revived(error)).toBe(error);
     }
-  });
-});
-
-describe("channels", () => {
-  test("are mixed to their mean, and left as they were", () => {
-    const channels = [Float32Array.of(1, 0, 0.5), Float32Array.of(0, -1, 0.5)];
-    expect(mixed(channels, "x.wav")).toEqual(Float32Array.of(0.5, -0.5, 0.5));
-    expect(channels[0]).toEqual(Float32Array.of(1, 0, 0.5));
-    const three = [1, 0, 0].map((x) => Float32Array.of(x));
-    expect(mixed(three, "x.wav")[0]).toBeCloseTo(1 / 3, 6);
-  });
-
-  test("one channel stays as it is", () => {
-    const one = Float32Array.of(0.1, 1.5, -0.3);
-    expect(mixed([one], "x.wav")).toEqual(one);
-  });
-
-  test.each([Number.NaN, Number.POSITIVE_INFINITY])("with %f are refused", (bad) => {
-    const channels = [Float32Array.of(0, 0), Float32Array.of(0, bad)];
-    expect(() => mixed(channels, "x.wav")).toThrow(espressivo.AudioError);
-    expect(() => mixed(channels, "x.wav")).toThrow(
-      "x.wav: holds NaN or infinite samples; repair the recording",
-    );
-  });
-
-  test("none at all are refused", () => {
-    expect(() => mixed([], "x.wav")).toThrow("x.wav: has no channels");
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { Resampler } from "../src/espressivo/audio/resample";
 import { AudioError } from "../src/espressivo/errors";
-import { Resampler } from "../src/espressivo/resample";
 import { floats, golden, note, type Packed } from "./goldens";
 import { cut, cutEvery, joined, noise, Random } from "./random";
 

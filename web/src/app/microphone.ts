@@ -1,6 +1,6 @@
 /** The microphone as a stream of mono 16 kHz chunks. */
 
-import { Resampler } from "../espressivo/resample";
+import { Resampler } from "../espressivo/audio/resample";
 import captureUrl from "./capture.worklet.ts?worker&url";
 
 /** Reason why the microphone cannot be used. */

@@ -2,24 +2,47 @@
 
 import * as Comlink from "comlink";
 import type { KnownSpeaker } from "./analysis";
+import { requireTrack } from "./audio/tracks";
 import type { ModelCard } from "./card";
-import { AudioError, revived } from "./errors";
+import { AudioError, EspressivoError, revived } from "./errors";
+import {
+  floatsOf,
+  fromBuffer,
+  type RecordingInput,
+  requireChannels,
+  requireRate,
+  type Samples,
+  type Sound,
+  soundOf,
+} from "./inputs";
+import type { ModelSource } from "./model-files";
 import type { Profile } from "./profile";
 import { Report } from "./report";
 import { type Backend, SAMPLE_RATE, type StreamUpdate } from "./types";
 import vadUrl from "./vad";
-import type { ModelSource, ModelWorker } from "./worker";
+import { type Limits, timeoutOf, within } from "./waits";
+import { WatchedWorker } from "./watched-worker";
 
 export interface LoadOptions {
   /** "wasm" (default) runs everywhere; "webgpu" fetches another 27 MB of runtime. */
   backend?: Backend;
   /** Threads of WebAssembly; more than 1 requires a cross-origin isolated page. */
   threads?: number;
+  /**
+   * Seconds without progress (default 20) after which a wait ends with an error: for a
+   * download, for the browser's decoder. A worker that shows no sign of life is given
+   * three times as long, and the start of the runtime ten times.
+   */
+  timeout_s?: number;
+  /** Signal that cancels the loading; the promise is then rejected with its reason. */
+  signal?: AbortSignal;
 }
 
 export interface AnalyzeOptions {
-  /** Sample rate of a Float32Array in Hz; files and AudioBuffers have their own. */
+  /** Sample rate of arrays in Hz, 16,000 by default; files and AudioBuffers have their own. */
   sampleRate?: number;
+  /** Number of the file's audio track, from 1; by default the track that players take. */
+  track?: number;
   /** Name of the recording in the report. */
   name?: string;
   /** Profile of the speaker, which must have been made with the same model. */
@@ -38,6 +61,7 @@ export interface StreamOptions {
 }
 
 const BLOCK_S = 5;
+const SLOWEST_DECODER = 1e6; // bytes per second, of a decoder that tells no progress
 // `decodeAudioData` decodes a file as a whole, and holds all of it in memory.
 const LARGEST_WHOLE_BYTES = 500e6;
 
@@ -45,7 +69,8 @@ const LARGEST_WHOLE_BYTES = 500e6;
  * Load a model folder (`model.json`, `model.onnx`) into a worker and verify it.
  *
  * @param source URL of the folder, or its files as the user selected them.
- * @throws ModelError The folder is missing, or a file differs from its card.
+ * @throws ModelError The folder is missing, a file differs from its card, or nothing
+ *   arrives for `timeout_s`.
  */
 export async function loadModel(
   source: string | URL | readonly File[],
@@ -55,20 +80,18 @@ export async function loadModel(
   const threads = globalThis.crossOriginIsolated
     ? (options.threads ?? defaultThreads())
     : 1;
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-  const gone = new AbortController();
-  worker.onerror = ({ message }) =>
-    gone.abort(new Error(`the worker has failed (${message || "it cannot start"})`));
-  const remote = Comlink.wrap<ModelWorker>(worker);
+  const timeout_s = timeoutOf(options.timeout_s);
+  options.signal?.throwIfAborted();
   const from: ModelSource = isFiles(source)
     ? source
     : new URL(source, document.baseURI).href;
+  const worker = new WatchedWorker(timeout_s);
   try {
-    const settings = { source: from, vadUrl, backend, threads };
-    const card = await unless(gone.signal, remote.load(settings));
-    return new Analyzer(card, backend, worker, remote, gone);
+    const settings = { source: from, vadUrl, backend, threads, timeout_s };
+    const card = await worker.reply(worker.remote.load(settings), options.signal);
+    return new Analyzer(card, backend, worker);
   } catch (error) {
-    worker.terminate();
+    worker.end(new EspressivoError("the model was not loaded"));
     throw revived(error);
   }
 }
@@ -79,49 +102,42 @@ export class Analyzer {
   constructor(
     readonly card: ModelCard,
     readonly backend: Backend,
-    private readonly worker: Worker,
-    private readonly remote: Comlink.Remote<ModelWorker>,
-    private readonly gone: AbortController,
+    private readonly worker: WatchedWorker,
   ) {}
 
   /**
    * Analyse a recording of any length.
    *
-   * @param recording File, AudioBuffer, or samples in -1..1.
-   * @throws AudioError The recording cannot be read as audio.
+   * @param recording File, Blob, bytes, Response or URL of an encoded recording; an
+   *   AudioBuffer; or samples in -1..1, one array or one per channel.
+   * @throws TypeError The input is none of these.
+   * @throws AudioError The recording cannot be read as audio, or the decoder or the server
+   *   gives nothing for `timeout_s`.
    */
-  async analyze(
-    recording: Blob | AudioBuffer | Float32Array,
-    options: AnalyzeOptions = {},
-  ): Promise<Report> {
-    const name = options.name ?? (recording instanceof File ? recording.name : "array");
-    const { signal, profile = null, onProgress } = options;
+  async analyze(recording: RecordingInput, options: AnalyzeOptions = {}): Promise<Report> {
+    const { signal, profile = null, onProgress, track = null } = options;
     const known = this.known(profile);
     signal?.throwIfAborted();
-    let id = await this.reply(this.remote.open({ name, known, hop_s: 0 }));
-    const cancel = () => void this.remote.cancel(id);
-    signal?.addEventListener("abort", cancel);
+    const limits = { timeout_s: this.worker.timeout_s, signal };
+    const sound = await soundOf(recording, options.sampleRate, limits);
+    const name = options.name ?? sound.name;
+    const { remote } = this.worker;
+    const reply = <T>(asked: Promise<T>) => this.worker.reply(asked, signal);
+    const opened = () => reply(remote.open({ name, known, hop_s: 0 }));
+    let id = await opened();
     try {
-      if (recording instanceof Blob) {
-        const tell = Comlink.proxy(onProgress ?? (() => {}));
-        const fields = await this.reply(this.remote.analyzeFile(id, recording, tell));
-        if (fields) return finished(new Report(fields));
-        const decoded = await decodeWhole(recording, name);
-        signal?.throwIfAborted();
-        cancel();
-        id = await this.reply(this.remote.open({ name, known, hop_s: 0 }));
-        return await this.analyzeChannels(id, decoded, onProgress);
-      }
-      const rate = options.sampleRate ?? SAMPLE_RATE;
-      const whole = isBuffer(recording)
-        ? fromBuffer(recording)
-        : { channels: [recording], rate };
-      return await this.analyzeChannels(id, whole, onProgress);
+      if (!("file" in sound)) return await this.analyzeSamples(id, sound, options, null);
+      const tell = Comlink.proxy(onProgress ?? (() => {}));
+      const fields = await reply(remote.analyzeFile(id, sound.file, track, tell));
+      if (fields) return finished(new Report(fields));
+      if (track !== null) requireTrack(track, 1, name); // only one is decoded below
+      const decoded = await decodeWhole(sound.file, name, limits);
+      void remote.cancel(id);
+      id = await opened();
+      return await this.analyzeSamples(id, decoded, options, 1);
     } catch (error) {
-      cancel();
+      void remote.cancel(id);
       throw signal?.aborted ? signal.reason : revived(error);
-    } finally {
-      signal?.removeEventListener("abort", cancel);
     }
   }
 
@@ -133,23 +149,18 @@ export class Analyzer {
   stream(options: StreamOptions = {}): Stream {
     const { name = "stream", profile = null, hop_s = 2 } = options;
     const known = this.known(profile);
-    const id = this.reply(this.remote.open({ name, known, hop_s }));
-    return new Stream(this.remote, id, this.gone.signal);
+    const id = this.worker.reply(this.worker.remote.open({ name, known, hop_s }));
+    return new Stream(this.worker, id);
   }
 
   /** Classify one window and time it, to compare backends. */
   probe(signal: Float32Array): Promise<{ probabilities: readonly number[]; ms: number }> {
-    return this.reply(this.remote.probe(signal));
+    return this.worker.reply(this.worker.remote.probe(signal));
   }
 
   /** Release the model and its memory; running analyses are rejected with an AbortError. */
   close(): void {
-    this.worker.terminate();
-    this.gone.abort(new DOMException("the analyzer was closed", "AbortError"));
-  }
-
-  private reply<T>(asked: Promise<T>): Promise<T> {
-    return unless(this.gone.signal, asked);
+    this.worker.end(new DOMException("the analyzer was closed", "AbortError"));
   }
 
   private known(profile: Profile | null): KnownSpeaker | null {
@@ -159,19 +170,22 @@ export class Analyzer {
     );
   }
 
-  private async analyzeChannels(
+  private async analyzeSamples(
     id: number,
-    { channels, rate }: { channels: readonly Float32Array[]; rate: number },
-    onProgress: AnalyzeOptions["onProgress"],
+    { channels, rate }: Extract<Sound, { rate: number }>,
+    { signal, onProgress }: AnalyzeOptions,
+    track: number | null,
   ): Promise<Report> {
-    const n = channels[0]?.length ?? 0;
+    const { worker } = this;
+    const n = channels[0].length;
     const size = Math.max(1, Math.round(BLOCK_S * rate));
     for (let at = 0; at < n; at += size) {
-      const block = channels.map((channel) => channel.slice(at, at + size));
-      const update = await this.reply(this.remote.push(id, moved(block), rate));
-      onProgress?.(update, n / rate);
+      const block = channels.map((channel) => floatsOf(channel, at, at + size));
+      const pushed = worker.remote.push(id, moved(block), rate);
+      onProgress?.(await worker.reply(pushed, signal), n / rate);
     }
-    return finished(new Report(await this.reply(this.remote.finish(id, []))));
+    const fields = await worker.reply(worker.remote.finish(id, track), signal);
+    return finished(new Report(fields));
   }
 }
 
@@ -181,54 +195,50 @@ export class Stream {
 
   /** @internal */
   constructor(
-    private readonly remote: Comlink.Remote<ModelWorker>,
+    private readonly worker: WatchedWorker,
     private readonly id: Promise<number>,
-    private readonly gone: AbortSignal,
-  ) {}
+  ) {
+    id.catch(() => undefined); // told by the first call
+  }
 
   /**
    * Add any number of samples; calls are processed in order.
    *
-   * @param samples Mono samples in -1..1; the array is copied.
+   * @param samples Mono samples in -1..1, or PCM; the array is copied.
    * @param sampleRate Sample rate in Hz.
    * @returns The estimates of completed windows, and that of the open segment.
+   * @throws TypeError The samples are of another type.
+   * @throws AudioError Samples are NaN or infinite, or the rate is no rate.
    */
-  push(samples: Float32Array, sampleRate = SAMPLE_RATE): Promise<StreamUpdate> {
-    const block = samples.slice();
+  async push(samples: Samples, sampleRate = SAMPLE_RATE): Promise<StreamUpdate> {
+    requireChannels([samples]);
+    requireRate(sampleRate);
+    const block = floatsOf(samples);
     return this.next(async () =>
-      this.remote.push(await this.id, moved([block]), sampleRate),
+      this.worker.remote.push(await this.id, moved([block]), sampleRate),
     );
   }
 
   /** End the stream and return the report. */
   finish(): Promise<Report> {
     return this.next(async () =>
-      finished(new Report(await this.remote.finish(await this.id, []))),
+      finished(new Report(await this.worker.remote.finish(await this.id))),
     );
   }
 
   /** Cancel the stream and discard its results. */
   cancel(): void {
-    void this.id.then((id) => this.remote.cancel(id));
+    void this.id.then((id) => this.worker.remote.cancel(id)).catch(() => undefined);
   }
 
   private next<T>(step: () => Promise<T>): Promise<T> {
-    const done = unless(this.gone, this.work.then(step)).catch((error) => {
+    const before = this.work;
+    const done = this.worker.reply(before.then(step)).catch((error) => {
       throw revived(error);
     });
     this.work = done.catch(() => undefined);
     return done;
   }
-}
-
-/** Wait for a result of the worker; reject when the worker fails or is closed. */
-function unless<T>(gone: AbortSignal, reply: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const end = () => reject(gone.reason);
-    if (gone.aborted) end();
-    gone.addEventListener("abort", end);
-    reply.then(resolve, reject).finally(() => gone.removeEventListener("abort", end));
-  });
 }
 
 /** Add a warning to the report when the voice does not fit the profile. */
@@ -243,7 +253,7 @@ function finished(report: Report): Report {
 }
 
 /** Decode a whole file with `decodeAudioData`, for formats that WebCodecs lacks. */
-async function decodeWhole(file: Blob, name: string) {
+async function decodeWhole(file: Blob, name: string, limits: Limits) {
   if (file.size > LARGEST_WHOLE_BYTES) {
     throw new AudioError(
       `${name}: is no recording that this browser can decode in pieces, and ` +
@@ -252,21 +262,21 @@ async function decodeWhole(file: Blob, name: string) {
     );
   }
   const context = new OfflineAudioContext(1, 1, SAMPLE_RATE);
-  try {
-    return fromBuffer(await context.decodeAudioData(await file.arrayBuffer()));
-  } catch {
+  const timeout_s = limits.timeout_s + file.size / SLOWEST_DECODER;
+  const late = () =>
+    new AudioError(
+      `${name}: the browser has not decoded it in ${Math.round(timeout_s)} s; convert it ` +
+        "to wav or flac",
+    );
+  const decoded = file.arrayBuffer().then((bytes) => context.decodeAudioData(bytes));
+  const answer = within(decoded, { ...limits, timeout_s }, late);
+  return answer.then(fromBuffer, (error) => {
+    if (limits.signal?.aborted || error instanceof AudioError) throw error;
     throw new AudioError(
       `${name}: is no recording that this browser can decode; ` +
         "pass wav, flac, mp3, ogg, opus, m4a, webm or mp4 with sound",
     );
-  }
-}
-
-function fromBuffer(buffer: AudioBuffer): { channels: Float32Array[]; rate: number } {
-  const channels = Array.from({ length: buffer.numberOfChannels }, (_, i) =>
-    buffer.getChannelData(i),
-  );
-  return { channels, rate: buffer.sampleRate };
+  });
 }
 
 /** Transfer arrays to the worker instead of copying them. */
@@ -279,10 +289,6 @@ function moved(channels: Float32Array[]): Float32Array[] {
 
 function isFiles(source: string | URL | readonly File[]): source is readonly File[] {
   return Array.isArray(source);
-}
-
-function isBuffer(recording: AudioBuffer | Float32Array): recording is AudioBuffer {
-  return "getChannelData" in recording;
 }
 
 function defaultThreads(): number {

@@ -8,6 +8,9 @@ export class AudioError extends EspressivoError {
   override readonly name = "AudioError";
 }
 
+/** Error for a file that WebCodecs cannot decode, while `decodeAudioData` may. */
+export class NotDecodable extends AudioError {}
+
 /** Error for a model folder that is missing, altered, or not in our format. */
 export class ModelError extends EspressivoError {
   override readonly name = "ModelError";

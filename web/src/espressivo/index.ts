@@ -20,6 +20,7 @@ export {
 } from "./analyzer";
 export type { ModelCard, ProfileHeadCard } from "./card";
 export { AudioError, EspressivoError, ModelError, ProfileError } from "./errors";
+export type { RecordingInput, Samples } from "./inputs";
 export { Profile } from "./profile";
 export type { Quality } from "./quality";
 export {

@@ -2,23 +2,27 @@
 
 import * as Comlink from "comlink";
 import { AnalysisPass, type KnownSpeaker } from "./analysis";
+import { joined } from "./audio/channels";
+import { Converter } from "./audio/conversion";
+import { openRecording } from "./audio/decode";
 import { type ModelCard, readCard } from "./card";
 import { Classifier, ProfileHead } from "./classifier";
-import { mixed, NotDecodable, openRecording } from "./decode";
-import { ModelError } from "./errors";
+import { ModelError, NotDecodable } from "./errors";
+import { requireScaled } from "./inputs";
+import { fetchedFile, folderOf, type ModelSource, modelFile } from "./model-files";
 import type { ReportFields } from "./report";
-import { Resampler } from "./resample";
 import { type Graph, loadRuntime, openGraph } from "./session";
-import { type Backend, SAMPLE_RATE, type StreamUpdate } from "./types";
-
-/** A model folder: its URL, or its files as the user selected them. */
-export type ModelSource = string | readonly File[];
+import { SpeechDetector } from "./speech";
+import type { Backend, Segment, StreamUpdate } from "./types";
+import { PING, PONG, within } from "./waits";
 
 export interface LoadSettings {
   readonly source: ModelSource;
   readonly vadUrl: string;
   readonly backend: Backend;
   readonly threads: number;
+  /** Seconds without progress after which a wait ends with an error. */
+  readonly timeout_s: number;
 }
 
 export interface Settings {
@@ -33,12 +37,22 @@ export type OnProgress = (update: StreamUpdate, total_s: number | null) => void;
 // SHA-256 of the detector inside the package, which is not part of a model folder.
 const VAD_SHA256 = "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85";
 
+// The runtime (14 MB, or 27 MB for WebGPU) is fetched without telling its progress.
+const RUNTIME_PATIENCE = 10;
+
 interface Pass {
   readonly analysis: AnalysisPass;
+  readonly converter: Converter; // for samples that the page pushes
   readonly name: string;
-  resampler: Resampler | null;
-  rate: number;
-  cancelled: boolean;
+  readonly gone: AbortController;
+}
+
+/** What a report says of the recording itself. */
+interface Heard {
+  readonly track: number | null;
+  readonly channels: string;
+  readonly gaps: readonly Segment[];
+  readonly warnings: readonly string[];
 }
 
 class ModelWorker {
@@ -46,28 +60,33 @@ class ModelWorker {
   private classifier: Classifier | null = null;
   private readonly passes = new Map<number, Pass>();
   private nextId = 0;
+  private timeout_s = 0;
 
   /** Load and verify a model folder. */
-  async load({ source, vadUrl, backend, threads }: LoadSettings): Promise<ModelCard> {
-    const folder = typeof source === "string" ? source.replace(/\/?$/, "/") : "";
-    const read = (name: string) =>
-      typeof source === "string" ? fetched(folder + name) : picked(source, name);
+  async load(settings: LoadSettings): Promise<ModelCard> {
+    const { source, vadUrl, backend, threads } = settings;
+    this.timeout_s = settings.timeout_s;
+    const limits = { timeout_s: this.timeout_s };
+    const folder = folderOf(source);
+    const read = (name: string) => modelFile(source, name, limits);
     const card = readCard(
       new TextDecoder().decode(await read("model.json")),
       `${folder}model.json`,
     );
     const [ort, vad, model, profile] = await Promise.all([
-      loadRuntime(backend, threads),
-      fetched(vadUrl),
+      this.started(loadRuntime(backend, threads)),
+      fetchedFile(vadUrl, limits),
       read("model.onnx"),
       card.profileHead ? read("profile.onnx") : null,
     ]);
-    this.vad = await openGraph(ort, vad, VAD_SHA256, "silero_vad.onnx", "wasm");
-    const graph = await openGraph(ort, model, card.sha256, `${folder}model.onnx`, backend);
+    const open = (...[bytes, sha256, name, on]: GraphSettings) =>
+      this.started(openGraph(ort, bytes, sha256, name, on));
+    this.vad = await open(vad, VAD_SHA256, "silero_vad.onnx", "wasm");
+    const graph = await open(model, card.sha256, `${folder}model.onnx`, backend);
     let profileHead: ProfileHead | null = null;
     if (card.profileHead && profile) {
       const { sha256 } = card.profileHead;
-      const head = await openGraph(ort, profile, sha256, `${folder}profile.onnx`, "wasm");
+      const head = await open(profile, sha256, `${folder}profile.onnx`, "wasm");
       profileHead = new ProfileHead(card.profileHead, head);
     }
     this.classifier = new Classifier(card, graph, profileHead);
@@ -76,15 +95,15 @@ class ModelWorker {
 
   /** Open an analysis pass; `push` and `finish`, or `cancel`, follow. */
   open(settings: Settings): number {
-    if (!this.classifier || !this.vad) throw new ModelError("no model is loaded");
+    const { vad } = this;
+    if (!this.classifier || !vad) throw new ModelError("no model is loaded");
     const { name, known, hop_s } = settings;
     const id = this.nextId++;
     const pass: Pass = {
       name,
-      resampler: null,
-      rate: 0,
-      cancelled: false,
-      analysis: new AnalysisPass(this.classifier, this.vad, {
+      gone: new AbortController(),
+      converter: new Converter(name, null, (signal) => speechIn(vad, signal)),
+      analysis: new AnalysisPass(this.classifier, vad, {
         known,
         hop_s,
         yield: () => turn(pass),
@@ -101,65 +120,87 @@ class ModelWorker {
     rate: number,
   ): Promise<StreamUpdate> {
     const pass = this.pass(id);
-    if (rate !== pass.rate) {
-      if (pass.resampler) await pass.analysis.push(pass.resampler.finish());
-      pass.rate = rate;
-      pass.resampler = new Resampler(rate);
-    }
+    requireScaled(channels);
     await turn(pass);
-    const signal = mixed(channels, pass.name);
-    return pass.analysis.push(pass.resampler?.push(signal) ?? signal);
+    const signals: Float32Array[] = [];
+    const piece = { stamp_s: 0, rate, channels };
+    for await (const signal of pass.converter.push(piece)) signals.push(signal);
+    return pass.analysis.push(joined(signals));
   }
 
-  /** Process the end of the recording and return the report's content. */
-  async finish(id: number, warnings: readonly string[]): Promise<ReportFields> {
+  /**
+   * Process the end of the recording and return the report's content.
+   *
+   * @param track Number of the file's audio track, or null for samples.
+   */
+  async finish(id: number, track: number | null = null): Promise<ReportFields> {
     const pass = this.pass(id);
-    try {
-      if (pass.resampler) await pass.analysis.push(pass.resampler.finish());
-      const { card } = this.classifier as Classifier;
-      return {
-        ...(await pass.analysis.finish()),
-        recording: pass.name,
-        model: { name: card.name, version: card.version, sha256: card.sha256 },
-        emotions: card.emotions,
-        track: null,
-        channels: "mono",
-        gaps: [],
-        warnings,
-      };
-    } finally {
-      this.passes.delete(id);
-    }
+    const { analysis, converter } = pass;
+    await analysis.push(await converter.finish());
+    const warnings = converter.warnings();
+    return this.report(id, { track, channels: converter.channels, gaps: [], warnings });
   }
 
   /**
    * Analyse a file block by block in an open pass.
    *
+   * @param track Number of the audio track, from 1; null for the default track.
    * @returns The report's content; null if WebCodecs cannot decode the file.
    */
   async analyzeFile(
     id: number,
     file: Blob,
+    track: number | null,
     tell: OnProgress,
   ): Promise<ReportFields | null> {
-    const pass = this.pass(id);
+    const { name, gone, analysis } = this.pass(id);
+    const { vad } = this;
+    if (!vad) throw new ModelError("no model is loaded");
+    const limits = { timeout_s: this.timeout_s, signal: gone.signal };
+    const findSpeech = (signal: Float32Array) => speechIn(vad, signal);
     try {
-      const { blocks, total_s, warnings } = await openRecording(file, pass.name);
-      for await (const block of blocks) {
-        await turn(pass);
-        tell(await this.push(id, [block], SAMPLE_RATE), total_s);
+      const heard = await openRecording(file, { name, track, limits, findSpeech });
+      for await (const block of heard.blocks) {
+        await turn(this.pass(id));
+        tell(await analysis.push(block), heard.total_s);
       }
-      return await this.finish(id, warnings);
+      const { warnings, gaps } = heard;
+      const channels = heard.channels();
+      return await this.report(id, { track: heard.track, channels, gaps, warnings });
     } catch (error) {
       if (error instanceof NotDecodable) return null;
       throw error;
     }
   }
 
+  private async report(id: number, heard: Heard): Promise<ReportFields> {
+    const pass = this.pass(id);
+    try {
+      const { card } = this.classifier as Classifier;
+      return {
+        ...(await pass.analysis.finish()),
+        ...heard,
+        recording: pass.name,
+        model: { name: card.name, version: card.version, sha256: card.sha256 },
+        emotions: card.emotions,
+      };
+    } finally {
+      this.passes.delete(id);
+    }
+  }
+
+  /** Wait for the runtime, or for a graph to be compiled. */
+  private started<T>(asked: Promise<T>): Promise<T> {
+    const timeout_s = RUNTIME_PATIENCE * this.timeout_s;
+    const late = () =>
+      new ModelError(`the runtime (onnxruntime-web) has not started for ${timeout_s} s`);
+    return within(asked, { timeout_s }, late);
+  }
+
   /** Cancel a pass: its analysis stops within one window, with an AbortError. */
   cancel(id: number): void {
     const pass = this.passes.get(id);
-    if (pass) pass.cancelled = true;
+    pass?.gone.abort(aborted());
     this.passes.delete(id);
   }
 
@@ -181,6 +222,8 @@ class ModelWorker {
   }
 }
 
+type GraphSettings = [Uint8Array<ArrayBuffer>, string, string, Backend];
+
 export type { ModelWorker };
 
 const bell = new MessageChannel();
@@ -193,40 +236,20 @@ async function turn(pass: Pass): Promise<void> {
     waiting.push(resolve);
     bell.port2.postMessage(null);
   });
-  if (pass.cancelled) throw aborted();
+  pass.gone.signal.throwIfAborted();
+}
+
+async function speechIn(vad: Graph, signal: Float32Array): Promise<Float32Array> {
+  return new SpeechDetector(vad).push(signal);
 }
 
 function aborted(): DOMException {
   return new DOMException("the analysis was cancelled", "AbortError");
 }
 
-async function fetched(url: string): Promise<Uint8Array<ArrayBuffer>> {
-  let response: Response;
-  try {
-    response = await fetch(url, { credentials: "same-origin" });
-  } catch {
-    throw new ModelError(`${url}: cannot be fetched; is the device offline?`);
-  }
-  if (!response.ok) {
-    throw new ModelError(
-      `${url}: the server says ${response.status}; put a complete model folder there`,
-    );
-  }
-  return new Uint8Array(await response.arrayBuffer());
-}
-
-async function picked(
-  files: readonly File[],
-  name: string,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const file = files.find((each) => each.name === name);
-  if (!file) {
-    const found = files.map((each) => each.name).join(", ") || "nothing";
-    throw new ModelError(
-      `the folder holds no ${name} (it holds: ${found}); choose a complete model folder`,
-    );
-  }
-  return new Uint8Array(await file.arrayBuffer());
-}
+// The page asks for a sign of life while it waits.
+addEventListener("message", ({ data }) => {
+  if (data === PING) postMessage(PONG);
+});
 
 Comlink.expose(new ModelWorker());

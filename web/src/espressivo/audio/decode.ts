@@ -1,183 +1,220 @@
 /**
  * Decode a file into blocks of mono samples at 16 kHz, in constant memory.
  *
- * Mediabunny reads the container and the browser's WebCodecs decode. As in Python, the
- * signal is the mean over channels, and gaps in the timestamps are not filled.
+ * Mediabunny reads the container and the browser's WebCodecs decode. As in Python, time
+ * stamps are kept: a hole becomes silence.
  */
 
+import { OGG } from "mediabunny";
+import { AudioError, EspressivoError, NotDecodable } from "../errors";
+import { SAMPLE_RATE, type Segment } from "../types";
+import { type FindSpeech, joined } from "./channels";
+import { Clock } from "./clock";
+import { Converter } from "./conversion";
+import { between, decoded, type Piece, waited } from "./decoder";
+import type { Edit } from "./edit-list";
+import { missingEnd } from "./ending";
 import {
-  ALL_FORMATS,
-  type AudioSample,
-  AudioSampleSink,
-  BlobSource,
-  Input,
-  type InputAudioTrack,
-} from "mediabunny";
-import { AudioError } from "./errors";
-import { type Extent, mp3Extent, WHOLE } from "./gapless";
-import { Resampler } from "./resample";
-import { SAMPLE_RATE } from "./types";
+  announcedBy,
+  isMatroska,
+  isMp4,
+  type Named,
+  opened,
+  type Part,
+  type Piecemeal,
+  partsOf,
+} from "./parts";
 
 const BLOCK = 5 * SAMPLE_RATE;
+const SKIPPED_S = 10; // between edits; where more is skipped, the file is sought
 
-/** Error for a file that WebCodecs cannot decode, while `decodeAudioData` may. */
-export class NotDecodable extends AudioError {}
+export interface OpenOptions extends Named {
+  /** Number of the audio track, from 1; null for the default track. */
+  readonly track: number | null;
+  readonly findSpeech: FindSpeech;
+}
 
+/** A recording that is being decoded; what is found is complete after the last block. */
 export interface Decoding {
   /** Duration in seconds as stated by the container; null where it states none. */
   readonly total_s: number | null;
+  /** Number of the audio track, from 1. */
+  readonly track: number;
   readonly blocks: AsyncGenerator<Float32Array>;
-  /** Problems that are not fatal; complete after the last block. */
+  /** Problems that are not fatal. */
   readonly warnings: string[];
+  /** Holes in the time stamps, which are silence in the signal. */
+  readonly gaps: readonly Segment[];
+  /** How the channels became one. */
+  readonly channels: () => string;
 }
 
 /**
  * Open a recording.
  *
  * @throws NotDecodable The container or the codec is not supported by WebCodecs.
- * @throws AudioError The file holds no audio stream.
+ * @throws AudioError The file holds no audio stream, or not the track.
  */
-export async function openRecording(file: Blob, name: string): Promise<Decoding> {
+export async function openRecording(file: Blob, options: OpenOptions): Promise<Decoding> {
+  const { name, findSpeech } = options;
   if (file.size === 0) throw new AudioError(`${name}: the file is empty; pass a recording`);
-  const source = new BlobSource(await withRoom(file));
-  const input = new Input({ source, formats: ALL_FORMATS });
-  const track = await audioTrack(input, name);
-  const metadata = await track.getDurationFromMetadata().catch(() => null);
-  const warnings: string[] = [];
-  return { total_s: metadata, blocks: blocks(track, file, name, warnings), warnings };
-}
-
-/**
- * Append 16 bytes to a FLAC file.
- *
- * Mediabunny 1.61 drops a last frame that is shorter than that, such as one of digital
- * silence. Decoders ignore bytes after the last frame.
- */
-async function withRoom(file: Blob): Promise<Blob> {
-  const isFlac = (await file.slice(0, 4).text()) === "fLaC";
-  return isFlac ? new Blob([file, new Uint8Array(16)]) : file;
-}
-
-async function audioTrack(input: Input, name: string): Promise<InputAudioTrack> {
   if (typeof AudioDecoder === "undefined") throw new NotDecodable("no WebCodecs");
-  let track: InputAudioTrack | null;
   try {
-    track = await input.getPrimaryAudioTrack();
+    const files = await partsOf(file, options);
+    const first = await opened(files[0], options, options.track);
+    const isOne = files.length === 1;
+    const total_s = isOne
+      ? await waited(options, first.input.getDurationFromMetadata())
+      : null;
+    const begin_s = await waited(options, first.input.getFirstTimestamp());
+    const start_s = Math.max(0, begin_s); // what comes before 0 is not played
+    const clock = new Clock(start_s, total_s);
+    const converter = new Converter(name, clock, findSpeech);
+    const warnings = [...first.warnings];
+    const announced_s = isOne ? await announcedBy(first, options) : null;
+    const heard = heardIn(files, first, options, converter, warnings);
+    return {
+      total_s,
+      track: first.number,
+      warnings,
+      gaps: converter.gaps,
+      channels: () => converter.channels,
+      blocks: gathered(heard, async () => {
+        warnings.push(...converter.warnings());
+        const missing =
+          (await missingEnd(file)) ??
+          (announced_s && shortOf(announced_s - start_s, clock.position_s));
+        if (missing) warnings.push(`${name}: truncated: ${missing}`);
+      }),
+    };
   } catch (error) {
-    throw new NotDecodable(`${name}: ${(error as Error).message}`);
+    throw readable(error, options);
   }
-  if (!track) {
-    throw new AudioError(`${name}: holds no audio stream; pass a recording with sound`);
-  }
-  if (!(await track.canDecode())) {
-    throw new NotDecodable(`${name}: this browser decodes no ${await track.getCodec()}`);
-  }
-  return track;
 }
 
-async function* blocks(
-  track: InputAudioTrack,
-  file: Blob,
-  name: string,
+/** Yield the 16 kHz samples of all parts. */
+async function* heardIn(
+  files: readonly Piecemeal[],
+  first: Part,
+  options: OpenOptions,
+  converter: Converter,
   warnings: string[],
 ): AsyncGenerator<Float32Array> {
-  let resampler: Resampler | null = null;
-  let rate = 0;
-  let nDecoded = 0;
-  const held = new Held();
-  try {
-    const extent = await extentOf(track, file);
-    for await (const sample of new AudioSampleSink(track).samples()) {
-      const signal = monoOf(sample, extent, name);
-      if (!resampler || sample.sampleRate !== rate) {
-        if (resampler) held.push(resampler.finish()); // the rate may change within a stream
-        rate = sample.sampleRate;
-        resampler = new Resampler(rate);
+  let nHeard = 0;
+  for (const [i, file] of files.entries()) {
+    try {
+      const part = i === 0 ? first : await opened(file, options, null);
+      for await (const piece of piecesOf(part, options, warnings)) {
+        nHeard += piece.channels[0].length;
+        yield* converter.push(piece);
       }
-      nDecoded += signal.length;
-      sample.close();
-      held.push(resampler.push(signal));
-      if (held.n >= BLOCK) yield held.take();
+      part.input.dispose();
+    } catch (error) {
+      if (nHeard === 0 || isFinal(error, options)) throw readable(error, options);
+      const where = files.length > 1 ? ` in part ${i + 1} of ${files.length}` : "";
+      warnings.push(`${options.name}: stopped early${where} (${(error as Error).message})`);
     }
-  } catch (error) {
-    if (error instanceof AudioError) throw error;
-    if (nDecoded === 0) throw new NotDecodable(`${name}: ${(error as Error).message}`);
-    warnings.push(`${name}: stopped early (${(error as Error).message})`);
   }
-  if (nDecoded === 0) throw new NotDecodable(`${name}: no audio could be decoded`);
-  if (resampler) held.push(resampler.finish());
-  if (held.n) yield held.take();
+  if (nHeard === 0) throw new NotDecodable(`${options.name}: no audio could be decoded`);
+  yield await converter.finish();
 }
 
-/** Return the range of decoded samples without encoder delay and padding. */
-async function extentOf(track: InputAudioTrack, file: Blob): Promise<Extent> {
-  const codec = await track.getCodec();
-  // Opus pads its last packet; samples before time 0 are encoder delay, as in AAC.
-  if (codec === "opus") return { start_s: 0, end_s: await track.computeDuration() };
-  return codec === "mp3" ? mp3Extent(file, await track.getSampleRate()) : WHOLE;
-}
-
-/** Queue of decoded signals that are not yet a full block. */
-class Held {
-  private pieces: Float32Array[] = [];
-  n = 0;
-
-  push(piece: Float32Array): void {
-    this.pieces.push(piece);
-    this.n += piece.length;
-  }
-
-  take(): Float32Array {
-    const whole = new Float32Array(this.n);
-    let at = 0;
-    for (const piece of this.pieces) {
-      whole.set(piece, at);
-      at += piece.length;
+/** Yield what of a part is played, with the time stamps at which it is. */
+async function* piecesOf(
+  part: Part,
+  { name, limits }: OpenOptions,
+  warnings: string[],
+): AsyncGenerator<Piece> {
+  const { track, format, silence_s, padding_s } = part;
+  const source = {
+    track,
+    name,
+    limits,
+    isTrimmed: format === OGG,
+    isMatroska: isMatroska(format),
+    padding_s,
+  };
+  let [nBroken, nPieces] = [0, 0];
+  for (const edits of passesOf(part.edits)) {
+    const samples = decoded(source, edits[0].from_s);
+    const end_s = edits[edits.length - 1].to_s;
+    try {
+      for (;;) {
+        const { done, value } = await samples.next();
+        if (done) nBroken += value;
+        if (done || value.stamp_s >= end_s) break;
+        for (const { from_s, to_s, at_s } of edits) {
+          if (value.stamp_s >= to_s) continue;
+          // An edit of an MP4 file ends with a whole packet, as in FFmpeg.
+          const heard = between(
+            value,
+            from_s,
+            isMp4(format) ? Number.POSITIVE_INFINITY : to_s,
+          );
+          const stamp_s = at_s + heard.stamp_s - from_s;
+          if (heard.channels[0].length === 0) continue;
+          if (silence_s && !nPieces++) yield silentBefore(heard, silence_s);
+          yield { ...heard, stamp_s };
+        }
+      }
+    } finally {
+      await samples.return(0);
     }
-    this.pieces = [];
-    this.n = 0;
-    return whole;
   }
+  if (nBroken) warnings.push(`${name}: ${nBroken} damaged packets skipped`);
 }
 
-function monoOf(sample: AudioSample, extent: Extent, name: string): Float32Array {
-  const { timestamp, sampleRate, numberOfFrames } = sample;
-  const at = (time_s: number) =>
-    Math.min(numberOfFrames, Math.max(0, Math.round((time_s - timestamp) * sampleRate)));
-  const [from, to] = [at(extent.start_s), at(extent.end_s)];
-  const channels = Array.from({ length: sample.numberOfChannels }, (_, i) =>
-    planeOf(sample, i).subarray(from, to),
-  );
-  return mixed(channels, name);
+/** Return silence of the same form as a piece. */
+function silentBefore({ rate, channels }: Piece, length_s: number): Piece {
+  const n = Math.round(length_s * rate);
+  return { stamp_s: 0, rate, channels: channels.map(() => new Float32Array(n)) };
 }
 
-/** Return the samples of one channel, with full scale 1. */
-function planeOf(sample: AudioSample, planeIndex: number): Float32Array {
-  const plane = new Float32Array(sample.numberOfFrames);
-  if (!sample.format.startsWith("s16")) {
-    sample.copyTo(plane, { planeIndex, format: "f32-planar" });
-    return plane;
+/** Divide edits into groups that one pass over the packets serves. */
+function passesOf(edits: readonly Edit[]): Edit[][] {
+  const passes: Edit[][] = [];
+  for (const edit of edits) {
+    const last = passes.at(-1)?.at(-1);
+    const ahead_s = last ? edit.from_s - last.to_s : -1;
+    if (ahead_s >= 0 && ahead_s < SKIPPED_S) passes.at(-1)?.push(edit);
+    else passes.push([edit]);
   }
-  // Chromium divides positive samples by 32767; Python and FFmpeg divide by 32768.
-  const pcm = new Int16Array(sample.numberOfFrames);
-  sample.copyTo(pcm, { planeIndex, format: "s16-planar" });
-  for (let i = 0; i < pcm.length; i++) plane[i] = pcm[i] / 32768;
-  return plane;
+  return passes;
 }
 
-/**
- * Return the mean over channels.
- *
- * @throws AudioError A sample is NaN or infinite.
- */
-export function mixed(channels: readonly Float32Array[], name: string): Float32Array {
-  const [first, ...others] = channels;
-  if (!first) throw new AudioError(`${name}: has no channels; pass a recording with sound`);
-  const mean = Float32Array.from(first);
-  for (const other of others) for (let i = 0; i < mean.length; i++) mean[i] += other[i];
-  if (others.length) for (let i = 0; i < mean.length; i++) mean[i] /= channels.length;
-  if (!mean.every(Number.isFinite)) {
-    throw new AudioError(`${name}: holds NaN or infinite samples; repair the recording`);
+/** Gather signals into blocks; `finish` is called after the last. */
+async function* gathered(
+  signals: AsyncGenerator<Float32Array>,
+  finish: () => Promise<void>,
+): AsyncGenerator<Float32Array> {
+  let held: Float32Array[] = [];
+  let n = 0;
+  for await (const signal of signals) {
+    held.push(signal);
+    n += signal.length;
+    if (n < BLOCK) continue;
+    yield joined(held);
+    [held, n] = [[], 0];
   }
-  return mean;
+  if (n) yield joined(held);
+  await finish();
+}
+
+function shortOf(announced_s: number, read_s: number): string | null {
+  // Declared durations are inexact (rounding, padding of the encoder), hence the
+  // tolerance of 2 % plus 0.1 s.
+  if (read_s >= 0.98 * announced_s - 0.1) return null;
+  return `${read_s.toFixed(1)} s decode of the ${announced_s.toFixed(1)} s that it announces`;
+}
+
+/** Return whether an error ends the analysis, even after something was decoded. */
+function isFinal(error: unknown, { limits }: OpenOptions): boolean {
+  if (limits.signal?.aborted) return true;
+  return error instanceof EspressivoError && !(error instanceof NotDecodable);
+}
+
+/** Let the page try `decodeAudioData` after any error that is not ours. */
+function readable(error: unknown, options: OpenOptions): unknown {
+  if (isFinal(error, options) || error instanceof NotDecodable) return error;
+  return new NotDecodable(`${options.name}: ${(error as Error).message}`);
 }

@@ -11,9 +11,12 @@ const ENCODERS = ["LAME", "Lavf", "Lavc"]; // encoders that write delay and padd
 export interface Extent {
   readonly start_s: number;
   readonly end_s: number;
+  /** Length of the decoded signal that the tag counts, in seconds. */
+  readonly total_s: number;
 }
 
-export const WHOLE: Extent = { start_s: 0, end_s: Number.POSITIVE_INFINITY };
+const ENDLESS = Number.POSITIVE_INFINITY;
+export const WHOLE: Extent = { start_s: 0, end_s: ENDLESS, total_s: ENDLESS };
 
 /** Read the LAME tag of an MP3. */
 export async function mp3Extent(file: Blob, sampleRate: number): Promise<Extent> {
@@ -32,6 +35,7 @@ export async function mp3Extent(file: Blob, sampleRate: number): Promise<Extent>
   return {
     start_s: (delay + DECODER_DELAY) / sampleRate,
     end_s: (nSamples - padding + DECODER_DELAY) / sampleRate,
+    total_s: nSamples / sampleRate,
   };
 }
 

@@ -3,12 +3,12 @@
  *
  * Python resamples with FFmpeg, so both compute the same samples of a recording.
  * Source: libswresample/resample.c (polyphase, Kaiser window with beta 9, 32 taps at the
- * lower rate, cutoff at 0.97 of Nyquist; the signal is mirrored at both ends, and a signal
- * shorter than about two thirds of a filter gives no samples).
+ * lower rate, cutoff at 0.97 of Nyquist; the signal is mirrored at both ends). A signal
+ * shorter than the filter, of which FFmpeg makes nothing, is followed by zeros, as in Python.
  */
 
-import { AudioError } from "./errors";
-import { SAMPLE_RATE } from "./types";
+import { AudioError } from "../errors";
+import { SAMPLE_RATE } from "../types";
 
 const TAPS = 32;
 const CUTOFF = 0.97;
@@ -22,6 +22,7 @@ export class Resampler {
   private readonly center: number;
   private buffer: Float32Array = new Float32Array(0);
   private offset = 0; // start of the buffer in the input; negative in the mirrored part
+  private nIn = 0;
   private nOut = 0;
   private begun = false;
 
@@ -49,13 +50,20 @@ export class Resampler {
   /** Return the 16 kHz samples that `block` completes. */
   push(block: Float32Array): Float32Array {
     if (this.isCopy) return block;
+    this.nIn += block.length;
     this.buffer = joined(this.buffer, block);
     return this.begin() ? this.convolve() : new Float32Array(0);
   }
 
   /** Return the samples that remain at the end of the input. */
   finish(): Float32Array {
-    if (this.isCopy || this.buffer.length === 0) return new Float32Array(0);
+    if (this.isCopy || this.nIn === 0) return new Float32Array(0);
+    const shortest = toEven(TAPS * Math.max(1, this.down / this.up));
+    if (this.nIn < shortest) {
+      const wanted = toEven((this.nIn * this.up) / this.down) - this.nOut;
+      const padded = this.push(new Float32Array(shortest - this.nIn));
+      return joined(padded, this.finish()).slice(0, wanted);
+    }
     const left = this.buffer.length; // shorter than a filter; half a filter is appended, mirrored
     const mirrored = this.buffer.slice(Math.floor(left / 2)).reverse();
     this.buffer = joined(this.buffer, mirrored);
@@ -123,6 +131,12 @@ function bessel(x: number): number {
     sum += term;
   }
   return sum;
+}
+
+/** Round to a whole number; ties go to the even one, as in Python. */
+export function toEven(value: number): number {
+  const up = Math.round(value);
+  return up - value === 0.5 && up % 2 ? up - 1 : up;
 }
 
 function gcd(a: number, b: number): number {

@@ -1,0 +1,74 @@
+/**
+ * Time stamps of decoded samples: where a hole becomes silence, and what overlaps.
+ *
+ * As in Python (`audio/clock.py`): holes are filled, overlaps are skipped, and a jump
+ * backwards begins another part, all of which is kept.
+ */
+
+const TOLERANCE_S = 0.1; // stamps in milliseconds jitter, and decoders delay
+const ROUNDING_S = 1; // declared durations are rounded
+const LONGEST_HOLES_S = 24 * 3600; // damaged stamps claim years
+
+/** What comes before a piece, in seconds. */
+export interface Placement {
+  /** Hole before the piece. */
+  readonly silence_s: number;
+  /** Beginning of the piece that lies before the end of the last one. */
+  readonly skip_s: number;
+}
+
+const NEXT: Placement = { silence_s: 0, skip_s: 0 };
+
+export class Clock {
+  /** Length of what was placed so far, in seconds. */
+  position_s = 0;
+  private shift_s = 0; // of the parts of a recording that was put together
+  private stamp_s: number | null = null; // expected stamp of the next piece
+  private holes_s = 0;
+
+  /**
+   * @param start_s Time stamp that is second 0 of the report; null: the first piece's.
+   * @param duration_s Declared duration, within which holes are believed, or null.
+   */
+  constructor(
+    private start_s: number | null,
+    private readonly duration_s: number | null,
+  ) {}
+
+  /** Return what comes before the next piece, and advance. */
+  place(stamp_s: number | null, length_s: number): Placement {
+    const placement = stamp_s === null ? NEXT : this.compared(stamp_s);
+    const skip_s = Math.min(placement.skip_s, length_s);
+    this.position_s += placement.silence_s + length_s - skip_s;
+    if (stamp_s !== null) this.stamp_s = stamp_s;
+    if (this.stamp_s !== null) this.stamp_s += length_s;
+    return placement;
+  }
+
+  private compared(stamp_s: number): Placement {
+    this.start_s ??= stamp_s;
+    if (this.stamp_s !== null && stamp_s < this.stamp_s - TOLERANCE_S) this.follow(stamp_s);
+    const late_s = stamp_s - this.start_s + this.shift_s - this.position_s;
+    if (late_s > TOLERANCE_S) {
+      if (this.isHole(late_s, stamp_s - this.start_s)) {
+        this.holes_s += late_s;
+        return { silence_s: late_s, skip_s: 0 };
+      }
+      this.follow(stamp_s);
+    } else if (late_s < -TOLERANCE_S) {
+      if (this.stamp_s !== null) return { silence_s: 0, skip_s: -late_s };
+      this.follow(stamp_s); // sound before second 0
+    }
+    return NEXT;
+  }
+
+  /** Let the next piece follow the last one, whatever its stamp says. */
+  private follow(stamp_s: number): void {
+    this.shift_s = this.position_s - (stamp_s - (this.start_s ?? stamp_s));
+  }
+
+  private isHole(late_s: number, end_s: number): boolean {
+    if (this.holes_s + late_s > LONGEST_HOLES_S) return false;
+    return this.duration_s === null || end_s < this.duration_s + ROUNDING_S;
+  }
+}

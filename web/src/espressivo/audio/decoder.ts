@@ -1,0 +1,352 @@
+/**
+ * The samples of one track, with their time stamps.
+ *
+ * The packets are mediabunny's; WebCodecs decodes them. Chromium ignores the time stamps
+ * of packets after the first, so samples are counted here, and the decoder is emptied
+ * where the packets have a hole.
+ */
+
+import {
+  type AudioSample,
+  AudioSampleSink,
+  type EncodedPacket,
+  EncodedPacketSink,
+  type InputAudioTrack,
+  AudioSample as Sample,
+} from "mediabunny";
+import { AudioError } from "../errors";
+import { type Limits, within } from "../waits";
+
+/** Decoded samples. */
+export interface Piece {
+  /** Time stamp of the first sample, in the track's time. */
+  readonly stamp_s: number;
+  readonly rate: number;
+  readonly channels: readonly Float32Array[];
+}
+
+export interface Source {
+  readonly track: InputAudioTrack;
+  /** Name of the recording in messages. */
+  readonly name: string;
+  readonly limits: Limits;
+  /** Whether the last packet says how much of it is sound, as in Ogg. */
+  readonly isTrimmed: boolean;
+  readonly isMatroska: boolean;
+  /** Padding after the sound, in seconds. */
+  readonly padding_s: number;
+}
+
+const HOLE_S = 0.1;
+const QUEUE = 32; // packets inside the decoder
+const OPUS_RATE = 48_000;
+const PRE_SKIP = 10; // where an Opus header holds it, two bytes
+const MOST_BROKEN = 3; // packets at the start
+const PRE_ROLL_S = 0.5; // after which a decoder gives what it gives from the start
+
+/** Decode a track from shortly before `from_s`; return the number of damaged packets. */
+export async function* decoded(
+  source: Source,
+  from_s: number,
+): AsyncGenerator<Piece, number> {
+  const config = await source.track.getDecoderConfig();
+  if (!config) throw new AudioError(`${source.name}: its codec is unknown`);
+  if (/^(pcm|ulaw|alaw)/.test(config.codec)) {
+    yield* uncompressed(source, from_s);
+    return 0;
+  }
+  const pump = new Pump(source, config);
+  try {
+    yield* withoutEnd(pump.pieces(from_s), source.padding_s);
+    return pump.nBroken;
+  } finally {
+    pump.close();
+  }
+}
+
+async function* uncompressed(source: Source, from_s: number): AsyncGenerator<Piece> {
+  const samples = new AudioSampleSink(source.track).samples(
+    from_s > PRE_ROLL_S ? from_s - PRE_ROLL_S : undefined,
+  );
+  try {
+    for (;;) {
+      const { done, value } = await waited(source, samples.next());
+      if (done) return;
+      yield pieceOf(value, value.timestamp);
+      value.close();
+    }
+  } finally {
+    void samples.return();
+  }
+}
+
+/** Decoder of one track, which a damaged packet does not end. */
+class Pump {
+  nBroken = 0;
+  private decoder: AudioDecoder | null = null;
+  private outputs: AudioData[] = [];
+  private inside: EncodedPacket[] = []; // packets that were not answered yet
+  private failure: Error | null = null;
+  private wake = () => {};
+  private readonly preSkip_s: number;
+  private readonly config: AudioDecoderConfig;
+  // The run: packets without a hole.
+  private start_s = 0;
+  private least_s = Number.NEGATIVE_INFINITY; // samples before it are dropped
+  private most_s = Number.POSITIVE_INFINITY; // and after it
+  private nSamples = 0;
+  private rate = 0;
+  private packet_s = 0; // length of the last packet
+
+  constructor(
+    private readonly source: Source,
+    config: AudioDecoderConfig,
+  ) {
+    [this.config, this.preSkip_s] = withoutPreSkip(config, source.isMatroska);
+  }
+
+  async *pieces(from_s: number): AsyncGenerator<Piece> {
+    const sink = new EncodedPacketSink(this.source.track);
+    const read = (packet: Promise<EncodedPacket | null>) => waited(this.source, packet);
+    let packet =
+      from_s > PRE_ROLL_S ? await read(sink.getPacket(from_s - PRE_ROLL_S)) : null;
+    packet ??= await read(sink.getFirstPacket());
+    if (packet) this.begin(packet);
+    while (packet) {
+      const next = await read(sink.getNextPacket(packet));
+      if (this.source.isTrimmed && !next) this.most_s = packet.timestamp + packet.duration;
+      if (this.isBeyond(packet)) yield* this.emptied(packet);
+      yield* this.fed(packet);
+      packet = next;
+    }
+    yield* this.flushed();
+  }
+
+  close(): void {
+    for (const output of this.outputs) output.close();
+    this.outputs = [];
+    if (this.decoder && this.decoder.state !== "closed") this.decoder.close();
+  }
+
+  private begin(packet: EncodedPacket): void {
+    // Stamps below 0 are those of the pre-skip; otherwise it comes before the first stamp.
+    const isBefore = packet.timestamp < 0;
+    this.start_s = packet.timestamp - (isBefore ? 0 : this.preSkip_s);
+    this.least_s = packet.timestamp;
+    this.nSamples = 0;
+  }
+
+  /** Return whether a packet seems to come after a hole. */
+  private isBeyond(packet: EncodedPacket): boolean {
+    if (!this.rate || packet.timestamp <= this.least_s) return false;
+    const heard_s = this.start_s + this.nSamples / this.rate;
+    const expected_s = heard_s + this.inside.length * this.packet_s;
+    return this.stampOf(packet) > expected_s + HOLE_S;
+  }
+
+  /** Let the decoder finish what comes before a hole, if it is one. */
+  private async *emptied(packet: EncodedPacket): AsyncGenerator<Piece> {
+    while (this.decoder?.decodeQueueSize) {
+      await this.change();
+      yield* this.taken();
+    }
+    if (!this.isBeyond(packet)) return;
+    yield* this.flushed();
+    this.resume(packet);
+  }
+
+  /** Begin another run with a packet. */
+  private resume(packet: EncodedPacket): void {
+    this.start_s = this.least_s = this.stampOf(packet);
+    this.nSamples = 0;
+  }
+
+  /** Return a packet's time stamp; those of Matroska include the pre-skip. */
+  private stampOf(packet: EncodedPacket): number {
+    return packet.timestamp - (this.source.isMatroska ? this.preSkip_s : 0);
+  }
+
+  private async *fed(packet: EncodedPacket): AsyncGenerator<Piece> {
+    yield* this.taken(); // a decoder that has failed takes no packet
+    this.feed(packet);
+    // The first answers tell how long a packet is.
+    const isNew = !this.rate && this.inside.length < 4;
+    if (isNew) await Promise.race([this.change(), pause()]);
+    yield* this.taken();
+    while ((this.decoder?.decodeQueueSize ?? 0) > QUEUE) {
+      await this.change();
+      yield* this.taken();
+    }
+  }
+
+  private feed(packet: EncodedPacket): void {
+    this.decoder ??= this.opened();
+    this.inside.push(packet);
+    this.decoder.decode(packet.toEncodedAudioChunk());
+  }
+
+  private opened(): AudioDecoder {
+    const decoder = new AudioDecoder({
+      output: (data) => {
+        this.outputs.push(data);
+        this.wake();
+      },
+      error: (error) => {
+        this.failure = error;
+        this.wake();
+      },
+    });
+    decoder.ondequeue = () => this.wake();
+    decoder.configure(this.config);
+    return decoder;
+  }
+
+  private async *flushed(): AsyncGenerator<Piece> {
+    while (this.decoder && this.inside.length) {
+      // A failure is told to `error` too, and is treated in `taken`.
+      await waited(this.source, this.decoder.flush()).catch((error) => {
+        if (error instanceof AudioError || this.source.limits.signal?.aborted) throw error;
+        this.failure ??= error;
+      });
+      const failed = this.failure !== null;
+      yield* this.taken();
+      if (!failed) this.inside = [];
+    }
+  }
+
+  /** Yield what was decoded, and begin again after a damaged packet. */
+  private async *taken(): AsyncGenerator<Piece> {
+    for (let data = this.outputs.shift(); data; data = this.outputs.shift()) {
+      this.inside.shift();
+      if (data.numberOfFrames) yield* this.cut(new Sample(data));
+      else data.close();
+    }
+    if (this.failure) this.restart(this.failure);
+  }
+
+  private *cut(sample: AudioSample): Generator<Piece> {
+    const stamp_s = this.start_s + this.nSamples / sample.sampleRate;
+    this.rate = sample.sampleRate;
+    this.packet_s = sample.numberOfFrames / this.rate;
+    this.nSamples += sample.numberOfFrames;
+    const piece = pieceOf(sample, stamp_s);
+    sample.close();
+    const cut = between(piece, this.least_s, this.most_s);
+    if (cut.channels[0].length) yield cut;
+  }
+
+  private restart(failure: Error): void {
+    this.failure = null;
+    this.decoder = null;
+    this.inside.shift();
+    this.nBroken += 1;
+    if (!this.rate && this.nBroken >= MOST_BROKEN) throw failure;
+    const again = this.inside;
+    this.inside = [];
+    if (again.length) this.resume(again[0]);
+    for (const packet of again) this.feed(packet);
+  }
+
+  /** Wait until the decoder has taken a packet, given samples or failed. */
+  private change(): Promise<void> {
+    if (this.outputs.length || this.failure) return Promise.resolve();
+    const changed = new Promise<void>((resolve) => {
+      this.wake = resolve;
+    });
+    return waited(this.source, changed);
+  }
+}
+
+/** Leave out the last seconds. */
+async function* withoutEnd(
+  pieces: AsyncGenerator<Piece>,
+  length_s: number,
+): AsyncGenerator<Piece> {
+  const held: Piece[] = [];
+  const lengthOf = ({ channels, rate }: Piece) => channels[0].length / rate;
+  for await (const piece of pieces) {
+    held.push(piece);
+    let held_s = held.reduce((sum, each) => sum + lengthOf(each), 0);
+    while (held.length && held_s - lengthOf(held[0]) >= length_s) {
+      held_s -= lengthOf(held[0]);
+      yield held.shift() as Piece;
+    }
+  }
+  let rest_s = held.reduce((sum, each) => sum + lengthOf(each), 0) - length_s;
+  for (const piece of held) {
+    const kept = between(piece, piece.stamp_s, piece.stamp_s + Math.max(0, rest_s));
+    if (kept.channels[0].length) yield kept;
+    rest_s -= lengthOf(piece);
+  }
+}
+
+/** Return the part of a piece between two times. */
+export function between(piece: Piece, from_s: number, to_s: number): Piece {
+  const { stamp_s, rate, channels } = piece;
+  const n = channels[0].length;
+  const at = (time_s: number) =>
+    Math.min(n, Math.max(0, Math.round((time_s - stamp_s) * rate)));
+  const [from, to] = [at(from_s), at(to_s)];
+  if (from === 0 && to === n) return piece;
+  const cut = channels.map((each) => each.subarray(from, Math.max(from, to)));
+  return { stamp_s: stamp_s + from / rate, rate, channels: cut };
+}
+
+/** Wait for something of the decoder or of the file, within limits. */
+export function waited<T>(
+  { name, limits }: Pick<Source, "name" | "limits">,
+  promise: Promise<T>,
+): Promise<T> {
+  const silent = () =>
+    new AudioError(
+      `${name}: the browser's decoder has given nothing for ${limits.timeout_s} s; ` +
+        "convert the recording to wav or flac",
+    );
+  return within(promise, limits, silent);
+}
+
+/** Set the pre-skip of an Opus header to 0, since browsers differ in what they skip. */
+function withoutPreSkip(
+  config: AudioDecoderConfig,
+  isMatroska: boolean,
+): [AudioDecoderConfig, number] {
+  const { codec, description } = config;
+  if (codec !== "opus" || !description) return [config, 0];
+  const header = ArrayBuffer.isView(description)
+    ? new Uint8Array(description.buffer, description.byteOffset, description.byteLength)
+    : new Uint8Array(description);
+  const without = header.slice();
+  const view = new DataView(without.buffer);
+  if (view.byteLength < PRE_SKIP + 6) return [config, 0];
+  const preSkip = view.getUint16(PRE_SKIP, true);
+  view.setUint16(PRE_SKIP, 0, true);
+  // FFmpeg counts the delay of a Matroska track at the rate of the track.
+  const rate = (isMatroska && view.getUint32(PRE_SKIP + 2, true)) || OPUS_RATE;
+  const skipped = Math.round((preSkip * Math.min(rate, OPUS_RATE)) / OPUS_RATE);
+  return [{ ...config, description: without }, skipped / OPUS_RATE];
+}
+
+function pieceOf(sample: AudioSample, stamp_s: number): Piece {
+  const channels = Array.from({ length: sample.numberOfChannels }, (_, i) =>
+    planeOf(sample, i),
+  );
+  return { stamp_s, rate: sample.sampleRate, channels };
+}
+
+/** Return the samples of one channel, with full scale 1. */
+function planeOf(sample: AudioSample, planeIndex: number): Float32Array {
+  const plane = new Float32Array(sample.numberOfFrames);
+  if (!sample.format.startsWith("s16")) {
+    sample.copyTo(plane, { planeIndex, format: "f32-planar" });
+    return plane;
+  }
+  // Chromium divides positive samples by 32767; Python and FFmpeg divide by 32768.
+  const pcm = new Int16Array(sample.numberOfFrames);
+  sample.copyTo(pcm, { planeIndex, format: "s16-planar" });
+  for (let i = 0; i < pcm.length; i++) plane[i] = pcm[i] / 32768;
+  return plane;
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 100));
+}

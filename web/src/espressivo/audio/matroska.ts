@@ -1,0 +1,130 @@
+/**
+ * The end of a Matroska or WebM file: what encoders padded, and a cluster that was cut.
+ *
+ * Mediabunny 1.61 does not tell how much of the last packet is padding, and it drops a
+ * cluster that is longer than the file. Source: RFC 9559, sections 5.1.3 and 12.
+ */
+
+import { Bytes } from "./bytes";
+
+const TAIL = 2 ** 23; // bytes in which the last cluster is looked for
+const CLUSTER = 0x1f43b675;
+const [TIMESTAMP, SIMPLE_BLOCK, GROUP, BLOCK, PADDING] = [0xe7, 0xa3, 0xa0, 0xa1, 0x75a2];
+const CLUSTER_CHILDREN = [TIMESTAMP, SIMPLE_BLOCK, GROUP, 0xa7, 0xab, 0xbf, 0xec];
+
+export interface MatroskaEnd {
+  /** The file, of which the last cluster ends with its last whole block. */
+  readonly file: Blob;
+  /** Padding after the sound of each track, by the number of the track, in seconds. */
+  readonly padding_s: ReadonlyMap<number, number>;
+}
+
+interface Element {
+  readonly id: number;
+  /** Where the size is stated, and in how many bytes. */
+  readonly sizeAt: number;
+  readonly width: number;
+  readonly from: number;
+  /** End as stated; null if it is unknown. */
+  readonly to: number | null;
+}
+
+/** Read the end of a Matroska file, and repair it if it was cut. */
+export async function matroskaEnd(file: Blob): Promise<MatroskaEnd> {
+  const start = Math.max(0, file.size - TAIL);
+  const tail = await new Bytes(file).at(start, TAIL);
+  const cluster = lastCluster(tail);
+  const padding_s = new Map<number, number>();
+  if (!cluster) return { file, padding_s };
+  let at = cluster.from;
+  const end = cluster.to ?? tail.length;
+  while (at < end) {
+    const child = elementAt(tail, at);
+    if (!child || child.to === null || child.to > tail.length) break;
+    notePadding(tail, child, padding_s);
+    at = child.to;
+  }
+  if (cluster.to === null || cluster.to <= tail.length) return { file, padding_s };
+  const size = sizeOf(at - cluster.from, cluster.width);
+  const sizeAt = start + cluster.sizeAt;
+  const rest = file.slice(sizeAt + cluster.width, start + at);
+  return { file: new Blob([file.slice(0, sizeAt), size, rest]), padding_s };
+}
+
+function lastCluster(tail: Uint8Array): Element | null {
+  for (let at = tail.length - 5; at >= 0; at--) {
+    if (tail[at] !== 0x1f) continue;
+    const found = elementAt(tail, at);
+    if (found?.id !== CLUSTER) continue;
+    const child = elementAt(tail, found.from);
+    if (child && CLUSTER_CHILDREN.includes(child.id)) return found;
+  }
+  return null;
+}
+
+/** Note the padding of a block, which counts if it is the last of its track. */
+function notePadding(
+  tail: Uint8Array,
+  block: Element,
+  padding_s: Map<number, number>,
+): void {
+  if (block.id === SIMPLE_BLOCK) padding_s.delete(trackOf(tail, block));
+  if (block.id !== GROUP || block.to === null) return;
+  let track = 0;
+  let padding = 0;
+  for (let at = block.from; at < block.to; ) {
+    const child = elementAt(tail, at);
+    if (!child || child.to === null) break;
+    if (child.id === BLOCK) track = trackOf(tail, child);
+    if (child.id === PADDING) padding = signed(tail.subarray(child.from, child.to));
+    at = child.to;
+  }
+  padding_s.set(track, Math.max(0, padding / 1e9));
+}
+
+function trackOf(tail: Uint8Array, block: Element): number {
+  return variable(tail, block.from)?.value ?? 0;
+}
+
+function elementAt(bytes: Uint8Array, at: number): Element | null {
+  const width = Math.clz32(bytes[at] ?? 0) - 23;
+  if (width > 4) return null;
+  const id = bytes.subarray(at, at + width).reduce((sum, byte) => sum * 256 + byte, 0);
+  const size = variable(bytes, at + width);
+  if (!size) return null;
+  const from = at + width + size.width;
+  const to = size.value === null ? null : from + size.value;
+  return { id, sizeAt: at + width, width: size.width, from, to };
+}
+
+/** Read an integer of variable length; its value is null if it means "unknown". */
+export function variable(
+  bytes: Uint8Array,
+  at: number,
+): { value: number | null; width: number } | null {
+  const first = bytes[at];
+  if (!first) return null;
+  const width = Math.clz32(first) - 23;
+  if (at + width > bytes.length) return null;
+  const low = bytes.subarray(at + 1, at + width);
+  const all = 0xff >> width;
+  const isUnknown = (first & all) === all && low.every((byte) => byte === 0xff);
+  const value = low.reduce((sum, byte) => sum * 256 + byte, first & all);
+  return { value: isUnknown ? null : value, width };
+}
+
+function sizeOf(value: number, width: number): Uint8Array<ArrayBuffer> {
+  const size = new Uint8Array(width);
+  let rest = value;
+  for (let i = width - 1; i >= 0; i--) {
+    size[i] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+  size[0] |= 0x80 >> (width - 1);
+  return size;
+}
+
+function signed(bytes: Uint8Array): number {
+  const value = bytes.reduce((sum, byte) => sum * 256 + byte, 0);
+  return bytes[0] & 0x80 ? value - 256 ** bytes.length : value;
+}

@@ -1,0 +1,80 @@
+/**
+ * The links of a chained Ogg file, and where each ends.
+ *
+ * Source: RFC 3533, section 6; a link begins with pages that are flagged as beginnings of
+ * streams (BOS), and a BOS page after another page begins the next link.
+ */
+
+import { Bytes, latin1 } from "./bytes";
+
+const CONTINUED = 1;
+const BEGINS = 2;
+const ENDS = 4;
+const LARGEST_PAGE = 65_307; // bytes: 27 + 255 + 255 * 255
+
+export interface OggLink {
+  /** Range of the link in the file, in bytes. */
+  readonly from: number;
+  readonly to: number;
+  /** Whether the last page of the first stream is whole, and its flag of the end is set. */
+  readonly isWhole: boolean;
+  readonly isFlagged: boolean;
+}
+
+interface Page {
+  readonly flags: number;
+  readonly nBytes: number;
+}
+
+/** Find the links of an Ogg file; none if the file is not Ogg. */
+export async function oggLinks(file: Blob): Promise<OggLink[]> {
+  const bytes = new Bytes(file);
+  if (latin1(await bytes.at(0, 4)) !== "OggS") return [];
+  const links: OggLink[] = [];
+  let from = 0;
+  let onlyBeginnings = true;
+  let isFlagged = false;
+  let isWhole = true;
+  let at = 0;
+  while (at >= 0 && at < bytes.size) {
+    const page = await pageAt(bytes, at);
+    if (!page) {
+      isWhole = false;
+      at = await bytes.find("OggS", at + 1);
+      continue;
+    }
+    const begins = (page.flags & BEGINS) !== 0 && !(page.flags & CONTINUED);
+    if (begins && !onlyBeginnings) {
+      links.push({ from, to: at, isWhole, isFlagged });
+      [from, isFlagged] = [at, false];
+    }
+    onlyBeginnings = begins;
+    isWhole = at + page.nBytes <= bytes.size;
+    isFlagged ||= (page.flags & ENDS) !== 0;
+    at += page.nBytes;
+  }
+  links.push({ from, to: bytes.size, isWhole, isFlagged });
+  return links;
+}
+
+/** Leave out a last page that was cut, as FFmpeg does; mediabunny 1.61 fails there. */
+export async function withoutCutPage(file: Blob): Promise<Blob> {
+  const from = Math.max(0, file.size - 2 * LARGEST_PAGE);
+  const tail = new Uint8Array(await file.slice(from).arrayBuffer());
+  let at = tail.length - 4;
+  while (at >= 0 && latin1(tail.subarray(at, at + 4)) !== "OggS") at--;
+  if (at < 0) return file;
+  const [nSizes] = tail.subarray(at + 26, at + 27);
+  const sizes = tail.subarray(at + 27, at + 27 + (nSizes ?? 0));
+  const end = at + 27 + sizes.reduce((sum, size) => sum + size, 0) + sizes.length;
+  const isWhole = sizes.length === nSizes && end <= tail.length;
+  return isWhole ? file : file.slice(0, from + at);
+}
+
+async function pageAt(bytes: Bytes, at: number): Promise<Page | null> {
+  const head = await bytes.at(at, 27 + 255);
+  if (head.length < 27 || latin1(head.subarray(0, 4)) !== "OggS") return null;
+  const sizes = head.subarray(27, 27 + head[26]);
+  const nBytes = 27 + head[26] + sizes.reduce((sum, size) => sum + size, 0);
+  return { flags: head[5], nBytes };
+}
