@@ -136,3 +136,14 @@ def test_lines_of_another_form_cost_nothing(cgroups):
     cgroups("cgroup/box/cpu.max", "300000 100000")
 
     assert machine.n_cores() == 3
+
+
+@pytest.mark.parametrize(
+    ("stated", "n"), [("3", 3), ("64", 64), ("default", 2), ("0", 2), ("", 2), ("x", 2)]
+)
+def test_the_number_that_python_is_told_comes_first(cgroups, monkeypatch, stated, n):
+    cgroups("proc", "0::/")
+    cgroups("cgroup/cpu.max", "200000 100000")
+    monkeypatch.setenv("PYTHON_CPU_COUNT", stated)
+
+    assert machine.n_cores() == n

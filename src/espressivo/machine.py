@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import sys
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,25 @@ def n_cores() -> int:
     """Return the number of cores that this process is allowed to use, at least 1.
 
     Containers and batch systems allot fewer cores than the machine has, either by CPU
-    affinity or by a cgroup's CPU quota. A fractional quota is rounded up.
+    affinity or by a cgroup's CPU quota. A fractional quota is rounded up. The number
+    that Python is told to assume (`PYTHON_CPU_COUNT`, `-X cpu_count`) comes first.
     """
+    if (stated := _stated_cores()) is not None:
+        return stated
     if hasattr(os, "sched_getaffinity"):
         n = len(os.sched_getaffinity(0))
     else:
         n = os.cpu_count() or 1
     return min([n, *(max(1, math.ceil(quota)) for quota in _cpu_quotas())])
+
+
+def _stated_cores() -> int | None:
+    # Python 3.13 reads both; before, we do it alone.
+    number = str(sys._xoptions.get("cpu_count", ""))  # noqa: SLF001  # documented
+    if not number and not sys.flags.ignore_environment:
+        number = os.environ.get("PYTHON_CPU_COUNT", "")
+    # Otherwise it is `default`, or not a number.
+    return (int(number) or None) if number.isascii() and number.isdecimal() else None
 
 
 def _cpu_quotas() -> Iterator[float]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from espressivo.errors import ModelError
+from espressivo.model.find import find_model, place_of
 from espressivo.model.profile_head import (
     ProfileHead,
     ProfileHeadCard,
@@ -71,16 +71,19 @@ class ModelCard:
 
 
 class Classifier:
-    """A loaded model that classifies batches of windows; thread-safe."""
+    """A loaded model that classifies batches of windows; thread-safe.
+
+    A pickled classifier is its folder's place: it is opened and verified again where
+    it is loaded. A copy is the classifier itself, since nothing in it changes.
+    """
 
     def __init__(
         self, card: ModelCard, session: ort.InferenceSession, folder: Path
     ) -> None:
         self.card = card
         self._session = session
-        self._folder = folder
+        self._folder = folder.absolute()  # the working directory may change
         self._profile_head: ProfileHead | None = None
-        self._loading = Lock()
 
     def __call__(self, signals: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map [B, samples] at 16 kHz to probabilities [B, emotions].
@@ -108,6 +111,15 @@ class Classifier:
         name = self.card.name
         return finite(rows, name), finite(embeddings, name)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load_same, (place_of(self._folder), self.card.sha256)
+
+    def __copy__(self) -> Classifier:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Classifier:
+        return self
+
     def require_profile_head(self) -> ProfileHead:
         """Return the profile head, which is loaded and verified on the first call.
 
@@ -120,13 +132,13 @@ class Classifier:
                 f"{self.card.name} {self.card.version}: takes no speaker's profile; "
                 "train it with profile.fit = true, or use another model"
             )
-        # Loaded lazily, since few users have a profile. The lock makes concurrent
-        # callers load it only once.
-        with self._loading:
-            if self._profile_head is None:
-                n_emotions = len(self.card.emotions)
-                self._profile_head = load_profile_head(self._folder, card, n_emotions)
-            return self._profile_head
+        # Loaded lazily, since few users have a profile. Two threads may both load it;
+        # a lock that is held during a fork would cost more than that.
+        if (head := self._profile_head) is None:
+            n_emotions = len(self.card.emotions)
+            head = load_profile_head(self._folder, card, n_emotions)
+            self._profile_head = head
+        return head
 
 
 def load_classifier(folder: Path) -> Classifier:
@@ -150,6 +162,17 @@ def load_classifier(folder: Path) -> Classifier:
                 "model.json says it does; export the model again"
             )
     return Classifier(card, session, folder)
+
+
+def _load_same(place: str | Path, sha256: str) -> Classifier:
+    """Load the model that was pickled, and not what has taken its place since."""
+    classifier = load_classifier(find_model(place))
+    if (found := classifier.card.sha256) != sha256:
+        raise ModelError(
+            f"{place}: holds another model (sha256 {found[:12]}...) than when it was "
+            f"pickled ({sha256[:12]}...); load it again with load_model"
+        )
+    return classifier
 
 
 def read_card(folder: Path) -> ModelCard:

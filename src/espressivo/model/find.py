@@ -32,3 +32,12 @@ def find_model(model: str | Path) -> Path:
         f"{model}: is neither a folder nor a bundled model "
         f"(bundled: {', '.join(bundled_models()) or 'none'}); see `espressivo models`"
     )
+
+
+def place_of(folder: Path) -> str | Path:
+    """Return what `find_model` finds a folder by, in any process and on any machine.
+
+    That is the name of a bundled model, and the absolute path of another one.
+    """
+    absolute = folder.absolute()
+    return absolute.name if absolute.parent == _BUNDLED.absolute() else absolute

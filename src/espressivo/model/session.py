@@ -9,11 +9,29 @@ import numpy as np
 import onnxruntime as ort
 
 from espressivo.errors import ModelError
+from espressivo.model.forking import ForkGate
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+
+_GATE = ForkGate()
+
+
+class Session(ort.InferenceSession):  # type: ignore[misc]  # it has no types
+    """A session that a fork of the process finds idle, so that the child can use it."""
+
+    def __init__(self, graph: bytes | Path, options: ort.SessionOptions) -> None:
+        with _GATE:
+            super().__init__(graph, options, providers=["CPUExecutionProvider"])
+
+    def run(self, *args: Any, **options: Any) -> list[Any]:
+        """Run the graph; arguments and results are those of onnxruntime."""
+        with _GATE:
+            found: list[Any] = super().run(*args, **options)
+        return found
 
 
 def session_options(threads: int = 1) -> ort.SessionOptions:
@@ -47,8 +65,7 @@ def open_session(
         Exception: onnxruntime cannot load the graph. It has no public exception types,
             so the caller translates the error.
     """
-    options = session_options() if options is None else options
-    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return Session(graph, session_options() if options is None else options)
 
 
 def open_verified(path: Path, sha256: str) -> ort.InferenceSession:
