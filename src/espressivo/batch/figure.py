@@ -8,6 +8,7 @@ from espressivo.figures.style import (
     bare,
     canvas,
     headline,
+    literal_text,
     save,
 )
 from espressivo.figures.timeline import COLOURS
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from espressivo.batch.summary import Summary
 
 
+@literal_text()
 def plot_summary(summary: Summary, path: Path) -> None:
     """Write a bar chart of each emotion's share of the recordings with speech."""
     figure = canvas(6.4, 2.8)

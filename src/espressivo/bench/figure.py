@@ -16,6 +16,7 @@ from espressivo.figures.style import (
     INK,
     bare,
     canvas,
+    literal_text,
     save,
 )
 
@@ -38,6 +39,7 @@ class Mark:
     y: float
 
 
+@literal_text()
 def plot_costs(report: BenchReport, path: Path) -> None:
     """Write a figure of time against size, with the Pareto front.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from espressivo.figures.style import PALE
+from espressivo.text import to_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ _PLACES = tuple(
 def add_label(ax: Axes, text: str, at: tuple[float, float]) -> Annotation:
     """Add a label joined to its mark by a thin line; `separate` moves it later."""
     label = ax.annotate(
-        text,
+        to_lines(text),
         at,
         (0, 0),
         textcoords="offset points",

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import textwrap
+import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from espressivo.text import to_lines
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -18,6 +24,26 @@ PALE = "#8c8c8c"
 common kinds of colour blindness and in greyscale print (after Okabe and Ito, 2008)."""
 ACCENT = "#d55e00"
 """Vermilion, for highlighted results."""
+
+
+@contextmanager
+def literal_text() -> Iterator[None]:
+    """Draw names as they are inside the `with` block, or in a function that it wraps.
+
+    matplotlib takes what is between dollar signs for formulas, and warns of characters
+    that no font has (they become boxes) and of a missing home folder.
+    """
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        import matplotlib as mpl  # noqa: PLC0415  # slow
+
+        with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def canvas(width: float, height: float) -> Figure:
@@ -45,7 +71,10 @@ def panels(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as .png, .svg or .pdf; equal figures give equal bytes."""
     import matplotlib as mpl  # noqa: PLC0415  # slow
+    from matplotlib.text import Text  # noqa: PLC0415  # slow
 
+    for text in figure.findobj(Text):
+        text.set_text(to_lines(text.get_text()))
     # Creation dates and the random ids of SVG would change the bytes at every run.
     dates: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with mpl.rc_context({"svg.hashsalt": "espressivo"}):
@@ -54,7 +83,7 @@ def save(figure: Figure, path: Path) -> None:
 
 def wrapped(text: str, width: int) -> str:
     """Return text with lines wrapped at `width` characters."""
-    return "\n".join(textwrap.fill(line, width) for line in text.split("\n"))
+    return "\n".join(textwrap.fill(line, width) for line in to_lines(text).split("\n"))
 
 
 def headline(ax: Axes, text: str, width: int) -> None:

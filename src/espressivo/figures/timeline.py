@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from espressivo.errors import EspressivoError
+from espressivo.figures.style import canvas, literal_text, save
+from espressivo.text import to_line
 from espressivo.types import SAMPLE_RATE, Emotion
 
 if TYPE_CHECKING:
@@ -41,14 +43,14 @@ def require_format(path: Path) -> None:
         )
     if not path.absolute().parent.is_dir():
         raise EspressivoError(f"{path}: there is no folder {path.parent}; make it")
-    import matplotlib as mpl  # noqa: F401, PLC0415  # fails early if not installed
+    with literal_text():  # fails early if matplotlib is not installed
+        pass
 
 
+@literal_text()
 def plot_timelines(reports: Sequence[Report], path: Path) -> None:
     """Write a figure with one timeline of stacked probabilities per recording."""
-    from matplotlib.figure import Figure  # noqa: PLC0415  # no pyplot: no display
-
-    figure = Figure(figsize=(9, 0.9 + 1.7 * len(reports)), layout="constrained")
+    figure = canvas(9, 0.9 + 1.7 * len(reports))
     axes = figure.subplots(len(reports), 1, squeeze=False)[:, 0]
     for ax, report in zip(axes, reports, strict=True):
         _timeline(ax, report)
@@ -59,7 +61,7 @@ def plot_timelines(reports: Sequence[Report], path: Path) -> None:
         ncols=len(COLOURS),
         frameon=False,
     )
-    figure.savefig(path, dpi=150)
+    save(figure, path)
 
 
 def _timeline(ax: Axes, report: Report) -> None:
@@ -83,7 +85,8 @@ def _timeline(ax: Axes, report: Report) -> None:
         verdict = "no speech found"
     else:
         verdict = f"{report.emotion} {whole[report.emotion]:.0%}"
-    ax.set_title(f"{report.recording}: {verdict}", loc="left", fontsize=10)
+    name = to_line(report.recording)
+    ax.set_title(f"{name}: {verdict}", loc="left", fontsize=10)
     # matplotlib warns of limits that are equal, as of an empty recording.
     ax.set(xlim=(0, max(report.duration_s, 0.001)), ylim=(0, 1), ylabel="probability")
     ax.set_yticks([0, 0.5, 1])

@@ -10,6 +10,7 @@ import numpy as np
 from espressivo.figures.style import (
     canvas,
     headline,
+    literal_text,
     save,
     wrapped,
 )
@@ -57,6 +58,7 @@ def plot_confusion(
     plot_confusions([Confusion(confusion, title)], path, emotions)
 
 
+@literal_text()
 def plot_confusions(
     confusions: Sequence[Confusion],
     path: Path,

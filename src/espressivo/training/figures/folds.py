@@ -12,6 +12,7 @@ from espressivo.figures.style import (
     PALE,
     bare,
     headline,
+    literal_text,
     panels,
     save,
 )
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _CHANCE = 0.25
 
 
+@literal_text()
 def plot_folds(results: Mapping[str, CrossvalResults], path: Path) -> None:
     """Draw the UA of each fold and speaker into `path`, one panel per system.
 
@@ -91,6 +93,7 @@ def _dots(ax: Axes, name: str, one: CrossvalResults) -> None:
     bare(ax)
 
 
+@literal_text()
 def plot_curves(results: Mapping[str, CrossvalResults], path: Path) -> None:
     """Draw the validation UA of each epoch into `path`, one panel per system.
 

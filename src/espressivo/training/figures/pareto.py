@@ -17,6 +17,7 @@ from espressivo.figures.style import (
     PALE,
     bare,
     canvas,
+    literal_text,
     save,
 )
 
@@ -68,6 +69,7 @@ def measured_front(points: Sequence[Point], cost: Cost) -> list[Point]:
     return pareto_front(known, lambda p: (getattr(p, cost), p.ua), high_is_good=True)
 
 
+@literal_text()
 def plot_pareto(points: Sequence[Point], path: Path, title: str = "") -> None:
     """Plot UA against size and against time, each with its Pareto front, and save it.
 

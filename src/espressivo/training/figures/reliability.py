@@ -13,6 +13,7 @@ from espressivo.figures.style import (
     bare,
     canvas,
     headline,
+    literal_text,
     save,
 )
 from espressivo.training.scores.metrics import N_BINS
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _CHANCE = 0.25  # of four emotions: no top probability is lower
 
 
+@literal_text()
 def plot_reliability(pools: Mapping[str, PooledPredictions], path: Path) -> None:
     """Draw a reliability diagram for each system into `path`, three in a row.
 
