@@ -62,7 +62,8 @@ def test_the_corpus_is_read_and_complete(printed):
 
 def test_the_network_is_trained_exported_and_scored(printed, folder):
     card = json.loads((folder / "models/tones/model.json").read_text("utf-8"))
-    assert card["training_corpora"][0]["license"] == "CC0 (docs/extending.md)"
+    assert card["training_corpora"][0]["license"] == "CC0 1.0 (docs/extending.md)"
+    assert card["use"]["commercial"] == "yes"
     assert card["training_corpora"][0]["n_utterances"] == 32
     assert "WA" in printed["evaluate"]
 

@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 from espressivo.errors import ConfigError
 from espressivo.training import toml
+from espressivo.training.corpora.licence import find_licence
 from espressivo.training.folds.protocol import ProtocolConfig
 from espressivo.training.networks import NETWORKS, NetworkConfig
 
@@ -220,6 +221,9 @@ class ExperimentConfig:
         training: Settings of the optimizer and its schedule.
         classifier: Settings of the last layer.
         profile: Settings of the classifier for speakers with a profile.
+        licences: Corpus -> its licence as the trainer states it, see
+            `corpora.licence.find_licence`; `manifest` is for all tables of one's own.
+            Corpora that declare a licence need none.
     """
 
     name: str
@@ -237,6 +241,7 @@ class ExperimentConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     profile: ProfileConfig = field(default_factory=ProfileConfig)
+    licences: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_config(
@@ -265,6 +270,7 @@ def read_config(
     config = cast("ExperimentConfig", toml.build(ExperimentConfig, table, str(path)))
     # Not a `Literal`, since networks can be registered from outside.
     _require_kind(config.network.kind, path)
+    _require_licences(config.licences, path)
     folder = path.resolve().parent
     roots = dict(corpora or {})
     for name, root in config.corpora.items():
@@ -292,6 +298,15 @@ def _require_kind(kind: str, path: Path) -> None:
         raise ConfigError(
             f"{path}: 'network.kind' is {kind!r}; it should be one of {kinds}"
         )
+
+
+def _require_licences(licences: Mapping[str, str], path: Path) -> None:
+    """Refuse a stated licence that is not known, before anything is trained."""
+    for name, identifier in licences.items():
+        try:
+            find_licence(identifier)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: 'licences.{name}' is {error}") from None
 
 
 def _expand(text: str, path: Path, key: str, remedy: str) -> str:

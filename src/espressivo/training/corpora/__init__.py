@@ -8,12 +8,17 @@ from espressivo.errors import CorpusError
 from espressivo.training.corpora.corpus import Corpus, ScoringVariant
 from espressivo.training.corpora.crema_d import CREMA_D
 from espressivo.training.corpora.emodb import EMODB
+from espressivo.training.corpora.emotiontts import EMOTIONTTS
+from espressivo.training.corpora.emovo import EMOVO
 from espressivo.training.corpora.iemocap import IEMOCAP
+from espressivo.training.corpora.librispeech import LIBRISPEECH
+from espressivo.training.corpora.licence import Licence
 from espressivo.training.corpora.manifest import read_manifest
 from espressivo.training.corpora.nemo import NEMO
 from espressivo.training.corpora.ravdess import RAVDESS
 from espressivo.training.corpora.savee import SAVEE
 from espressivo.training.corpora.tess import TESS
+from espressivo.training.corpora.urdu import URDU
 from espressivo.training.corpora.utterance import Utterance
 
 if TYPE_CHECKING:
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CORPORA",
     "Corpus",
+    "Licence",
     "ScoringVariant",
     "Utterance",
     "find_corpus",
@@ -35,11 +41,15 @@ __all__ = [
 CORPORA: dict[str, Corpus] = {
     "crema-d": CREMA_D,
     "emodb": EMODB,
+    "emotiontts": EMOTIONTTS,
+    "emovo": EMOVO,
     "iemocap": IEMOCAP,
+    "librispeech": LIBRISPEECH,
     "nemo": NEMO,
     "ravdess": RAVDESS,
     "savee": SAVEE,
     "tess": TESS,
+    "urdu": URDU,
 }
 
 
@@ -72,8 +82,13 @@ def register_corpus(corpus: Corpus) -> None:
     """Add a corpus to the registry, so that all commands accept its name.
 
     Raises:
-        CorpusError: The name is taken.
+        CorpusError: The name is taken, or the licence is only a text.
     """
+    if not isinstance(corpus.license, Licence):
+        raise CorpusError(
+            f"corpus '{corpus.name}': its license is {corpus.license!r}, not a Licence;"
+            " pass one, as from find_licence('CC-BY-4.0', source='Doe 2020')"
+        )
     taken = corpus.name == "manifest" or CORPORA.get(corpus.name, corpus) != corpus
     if taken:
         raise CorpusError(f"corpus '{corpus.name}' exists already; choose another name")

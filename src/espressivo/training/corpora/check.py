@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from espressivo.training.corpora.utterance import UNLABELLED, Clip
 from espressivo.types import SAMPLE_RATE, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from espressivo.training.corpora.corpus import Corpus
@@ -49,7 +49,9 @@ class CorpusDifference:
     def __str__(self) -> str:
         # "ang" is clear without a heading; "12" needs "speaker" before it.
         where = ", ".join(
-            v if k == "label" else f"{k} {v}" for k, v in self.where.items()
+            v if k in {"label", "part"} else f"{k} {v}"
+            for k, v in self.where.items()
+            if v
         )
         return f"{where}: {self.found} of {self.published}"
 
@@ -63,6 +65,10 @@ class CorpusCheck:
         root: Folder of the corpus.
         found: Label -> number of recordings on disk.
         published: Label -> published number, for the labels that are compared.
+        left_out: Part of the corpus of which nothing is there -> published number. It
+            is published, or kept, by itself, so the check takes it for left out.
+        selection: Number of recordings in no published part of a corpus that is
+            published in parts. There is nothing to compare them with.
         differing: Numbers that differ from the published ones.
         absent: Speakers without any recording.
         missing: Names of missing recordings, where all names are known.
@@ -81,6 +87,8 @@ class CorpusCheck:
     root: Path
     found: Mapping[str, int]
     published: Mapping[str, int]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    selection: int = 0
     differing: tuple[CorpusDifference, ...] = ()
     absent: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -95,7 +103,10 @@ class CorpusCheck:
 
     @property
     def complete(self) -> bool:
-        """Whether every published recording is present once and none is broken."""
+        """Whether every published recording is present once and none is broken.
+
+        Parts that are left out as a whole do not count.
+        """
         return not (
             self.differing
             or self.absent
@@ -121,6 +132,8 @@ class CorpusCheck:
                 name: {"found": found, "published": published}
                 for name, (found, published) in self.by_label().items()
             },
+            "left_out": dict(self.left_out),
+            "selection": self.selection,
             "differing": [
                 {**d.where, "found": d.found, "published": d.published}
                 for d in self.differing
@@ -162,13 +175,16 @@ def check_corpus(
     listed = corpus.inventory(root)
     # A corpus with label sheets lists recordings that may not be there.
     clips = [clip for clip in listed if clip.path.is_file()]
+    # The unnamed part cannot be left out.
+    here = {"", *(clip.part for clip in clips)} & corpus.parts.keys()
     # The other labels are not compared: users may keep only the four emotions.
-    compared = corpus.published_labels
-    names = {clip.name for clip in clips if clip.label in compared}
-    wanted = corpus.names(root)
+    compared = corpus.labels_of(here)
+    placed = [c for c in listed if c.label in compared and c.part in here]
+    names = {clip.name for clip in placed if clip.path.is_file()}
+    wanted = {n for n in corpus.names(root) if corpus.part_of(n) in {"", *here}}
     others = set(corpus.recordings(root)) - {clip.path for clip in clips}
     # Recordings that the sheets list, but that are not on disk.
-    silent = {clip.name for clip in listed if clip.label in compared} - names
+    silent = {clip.name for clip in placed} - names
     return _check(
         corpus.title,
         root,
@@ -178,7 +194,9 @@ def check_corpus(
         known=corpus.same_audio,
         known_broken=corpus.broken,
         published=compared,
-        differing=tuple(_differences(corpus, clips)),
+        left_out={p: n for p, n in corpus.parts.items() if p not in here},
+        selection=sum(clip.part not in corpus.parts for clip in clips),
+        differing=tuple(_differences(corpus, clips, here)),
         absent=tuple(sorted(corpus.speakers - {clip.speaker for clip in clips})),
         missing=tuple(sorted((wanted - names) | silent)),
         # Where names follow no rule, no name is unexpected.
@@ -188,11 +206,15 @@ def check_corpus(
     )
 
 
-def _differences(corpus: Corpus, clips: Sequence[Clip]) -> Iterator[CorpusDifference]:
+def _differences(
+    corpus: Corpus, clips: Sequence[Clip], parts: Container[str]
+) -> Iterator[CorpusDifference]:
     for table in corpus.published:
         found = table.count(clips, corpus.emotions)
         for key, wanted in sorted(table.counts.items()):
-            if found[key] != wanted:
+            # A table that is not by parts is compared whichever parts are there.
+            counted = "part" not in table.of or table.part(key) in parts
+            if counted and found[key] != wanted:
                 where = dict(zip(table.of, key, strict=True))
                 yield CorpusDifference(where, found[key], wanted)
 

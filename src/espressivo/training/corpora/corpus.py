@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from espressivo.training.corpora.licence import Licence
     from espressivo.types import Emotion
 
 
@@ -68,7 +69,8 @@ class PublishedCounts:
 
     Attributes:
         of: Grouping attributes of `Clip`, such as `("speaker", "label")`. Unless
-            `label` is among them, only recordings of the four emotions are counted.
+            `label` is among them, only recordings of the four emotions are counted. A
+            part (`part`) of which nothing is present is left out, not missing.
         counts: Values of these attributes -> number of recordings.
     """
 
@@ -91,6 +93,10 @@ class PublishedCounts:
             if "label" in self.of or clip.label in kept
         )
 
+    def part(self, group: tuple[str, ...]) -> str:
+        """Return the part of the corpus that a group is in; empty if not by parts."""
+        return group[self.of.index("part")] if "part" in self.of else ""
+
 
 def by_speaker_and_label(
     counts: Mapping[tuple[str, str], int],
@@ -105,6 +111,11 @@ def no_names(_root: Path) -> frozenset[str]:
     return frozenset()
 
 
+def no_part(_name: str) -> str:
+    """Return the unnamed part: for corpora that are published as one."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
     """One corpus: how it is read, and its content when complete.
@@ -112,41 +123,68 @@ class Corpus:
     Attributes:
         name: Name in commands.
         title: Title in tables.
-        license: Short name of the licence, and the source to cite.
+        license: Terms of the recordings, with the source to cite.
         emotions: The corpus's label -> emotion, for the labels that are used.
         clips: Function from a folder to its recordings of all labels.
-        speakers: All speakers of the complete corpus.
+        speakers: All speakers of the complete corpus; empty where they are too many
+            to be listed, and `speaker_count` says how many.
         published: Numbers of recordings, from the authors or from later counts.
         names: Function from the folder to the names of all recordings of the complete
             corpus; it returns none where they are not known.
+        part_of: Function from such a name to the part of the corpus that it is in.
         same_audio: Groups of names that the authors published with the same audio.
         broken: Names of recordings that the authors published empty or silent.
         recordings: Function that finds the audio files of all utterances, misnamed ones
             included; the check reports those that `clips` does not recognise.
         variants: Labels with and without which scores are reported.
+        speaker_count: Number of speakers, where `speakers` does not list them.
     """
 
     name: str
     title: str
-    license: str
+    license: Licence
     emotions: Mapping[str, Emotion]
     clips: Callable[[Path], list[Clip]]
     speakers: frozenset[str]
     published: tuple[PublishedCounts, ...]
     names: Callable[[Path], frozenset[str]] = no_names
+    part_of: Callable[[str], str] = no_part
     same_audio: frozenset[frozenset[str]] = frozenset()
     broken: frozenset[str] = frozenset()
     recordings: Callable[[Path], list[Path]] = find_recordings
     variants: tuple[ScoringVariant, ...] = ()
+    speaker_count: int = 0
+
+    @property
+    def n_speakers(self) -> int:
+        """Number of speakers of the complete corpus."""
+        return len(self.speakers) or self.speaker_count
 
     @property
     def published_labels(self) -> dict[str, int]:
         """Map each label whose number of recordings was published to that number."""
-        table = next(p for p in self.published if "label" in p.of)
+        return self.labels_of(self.parts)
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Map each part to its number of recordings; one, unnamed, if undivided."""
+        table = self._by_label()
         totals: Counter[str] = Counter()
         for key, count in table.counts.items():
-            totals[key[table.of.index("label")]] += count
+            totals[table.part(key)] += count
         return dict(totals)
+
+    def labels_of(self, parts: Iterable[str]) -> dict[str, int]:
+        """Map each label to its published number of recordings in some parts."""
+        table, kept = self._by_label(), frozenset(parts)
+        totals: Counter[str] = Counter()
+        for key, count in table.counts.items():
+            if table.part(key) in kept:
+                totals[key[table.of.index("label")]] += count
+        return dict(totals)
+
+    def _by_label(self) -> PublishedCounts:
+        return next(p for p in self.published if "label" in p.of)
 
     def read(self, root: Path) -> list[Utterance]:
         """Read the utterances of the four emotions, sorted by id.

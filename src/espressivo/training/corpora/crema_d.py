@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from espressivo.training.corpora.corpus import Corpus, PublishedCounts
 from espressivo.training.corpora.files import find_named
+from espressivo.training.corpora.licence import find_licence
 from espressivo.training.corpora.tables import find_table, read_table, to_age
 from espressivo.training.corpora.utterance import Clip
 from espressivo.types import Emotion
@@ -102,7 +103,11 @@ def _find(root: Path, *names: str) -> Path | None:
 CREMA_D = Corpus(
     name="crema-d",
     title="CREMA-D",
-    license="ODbL 1.0 (Cao et al. 2014)",
+    license=find_licence(
+        "ODbL-1.0",
+        source="Cao et al. 2014",
+        url="https://github.com/CheyneyComputerScience/CREMA-D",
+    ),
     emotions=_EMOTIONS,
     clips=_clips,
     speakers=frozenset(_ACTORS),

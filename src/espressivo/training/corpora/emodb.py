@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from espressivo.training.corpora.corpus import Corpus, by_speaker_and_label
 from espressivo.training.corpora.files import find_named
+from espressivo.training.corpora.licence import Licence
 from espressivo.training.corpora.utterance import Clip
 from espressivo.types import Emotion
 
@@ -95,7 +96,16 @@ def _clips(root: Path) -> list[Clip]:
 EMODB = Corpus(
     name="emodb",
     title="EmoDB",
-    license="free to use (Burkhardt et al. 2005)",
+    license=Licence(
+        name="free to use",
+        id="LicenseRef-EmoDB",
+        # Its page asks for a citation in research, and says no more.
+        commercial="unclear",
+        derivatives="unclear",
+        redistribution="unclear",
+        source="Burkhardt et al. 2005",
+        url="http://emodb.bilderbar.info",
+    ),
     emotions=_EMOTIONS,
     clips=_clips,
     speakers=frozenset(_SPEAKERS),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from espressivo.errors import CorpusError
 from espressivo.training.corpora.corpus import Corpus, PublishedCounts
 from espressivo.training.corpora.files import find_recordings, require_folder
+from espressivo.training.corpora.licence import Licence
 from espressivo.training.corpora.utterance import (
     UNLABELLED,
     Affect,
@@ -198,7 +199,15 @@ def _lines(sheet: Path) -> list[str]:
 IEMOCAP = Corpus(
     name="iemocap",
     title="IEMOCAP",
-    license="research use, by agreement with its owner (Busso et al. 2008)",
+    license=Licence(
+        name="research use, by agreement with its owner",
+        id="LicenseRef-IEMOCAP",
+        commercial="no",
+        derivatives="unclear",
+        redistribution="no",
+        source="Busso et al. 2008",
+        url="https://sail.usc.edu/iemocap/",
+    ),
     emotions=_EMOTIONS,
     clips=_clips,
     recordings=_all_recordings,  # whole dialogues are no utterances

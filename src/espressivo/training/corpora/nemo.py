@@ -11,6 +11,7 @@ from pathlib import Path
 
 from espressivo.training.corpora.corpus import Corpus, by_speaker_and_label
 from espressivo.training.corpora.files import find_named
+from espressivo.training.corpora.licence import find_licence
 from espressivo.training.corpora.tables import find_table, read_table, to_age
 from espressivo.training.corpora.utterance import Clip
 from espressivo.types import Emotion
@@ -77,7 +78,11 @@ def _names(root: Path) -> frozenset[str]:
 NEMO = Corpus(
     name="nemo",
     title="nEMO",
-    license="CC BY-NC-SA 4.0 (Christop 2024)",
+    license=find_licence(
+        "CC-BY-NC-SA-4.0",
+        source="Christop 2024",
+        url="https://github.com/amu-cai/nEMO",
+    ),
     emotions=_EMOTIONS,
     clips=_clips,
     speakers=frozenset(_SPEAKERS),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from espressivo.training.corpora.corpus import (
     by_speaker_and_label,
 )
 from espressivo.training.corpora.files import find_named
+from espressivo.training.corpora.licence import find_licence
 from espressivo.training.corpora.utterance import Clip
 from espressivo.types import Emotion
 
@@ -74,7 +76,14 @@ CALM = ScoringVariant("calm", Emotion.NEUTRAL)
 RAVDESS = Corpus(
     name="ravdess",
     title="RAVDESS",
-    license="CC BY-NC-SA 4.0 (Livingstone & Russo 2018)",
+    license=replace(
+        find_licence(
+            "CC-BY-NC-SA-4.0",
+            source="Livingstone & Russo 2018",
+            url="https://doi.org/10.5281/zenodo.1188976",
+        ),
+        note="The authors sell licences for commercial use.",
+    ),
     emotions={
         "angry": Emotion.ANGER,
         "happy": Emotion.HAPPINESS,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from espressivo.training.corpora.corpus import Corpus, by_speaker_and_label
 from espressivo.training.corpora.files import find_named
+from espressivo.training.corpora.licence import Licence
 from espressivo.training.corpora.utterance import Clip
 from espressivo.types import Emotion
 
@@ -61,7 +62,15 @@ _NAMES = {
 SAVEE = Corpus(
     name="savee",
     title="SAVEE",
-    license="research use, on registration with its authors (Haq & Jackson 2009)",
+    license=Licence(
+        name="research use, on registration with its authors",
+        id="LicenseRef-SAVEE",
+        commercial="no",
+        derivatives="unclear",
+        redistribution="no",
+        source="Haq & Jackson 2009",
+        url="http://kahlan.eps.surrey.ac.uk/savee/",
+    ),
     emotions={
         "anger": Emotion.ANGER,
         "happiness": Emotion.HAPPINESS,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from espressivo.training.corpora.corpus import Corpus, by_speaker_and_label
 from espressivo.training.corpora.files import find_named
+from espressivo.training.corpora.licence import find_licence
 from espressivo.training.corpora.utterance import Clip
 from espressivo.types import Emotion
 
@@ -73,7 +74,11 @@ _NAMES = frozenset(
 TESS = Corpus(
     name="tess",
     title="TESS",
-    license="CC BY-NC-ND 4.0 (Pichora-Fuller & Dupuis 2020)",
+    license=find_licence(
+        "CC-BY-NC-ND-4.0",
+        source="Pichora-Fuller & Dupuis 2020",
+        url="https://doi.org/10.5683/SP2/E8H2MF",
+    ),
     emotions=_EMOTIONS,
     clips=_clips,
     speakers=frozenset(_AGES),

@@ -75,7 +75,9 @@ class Clip:
     """One recording of a corpus, with any label, in the corpus's own words.
 
     The attributes are those of `Utterance`, except that `label` is any label of the
-    corpus, and speaker and session are unique only within the corpus.
+    corpus, and speaker and session are unique only within the corpus. `part` is the
+    part of the corpus that it belongs to, where parts are published, or kept, by
+    themselves.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Clip:
     age: int | None = None
     affect: Affect | None = None
     vote: str = ""
+    part: str = ""
 
 
 def require_unique(named: Iterable[tuple[str, Path]]) -> None:

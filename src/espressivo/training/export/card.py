@@ -15,14 +15,21 @@ import onnxruntime as ort
 import torch
 
 from espressivo.errors import ExportError, TrainingError
-from espressivo.training.corpora import CORPORA
-from espressivo.training.export.folder import UNKNOWN_LICENCE, allowed_use
+from espressivo.training.corpora.licence import UNSTATED, find_licence
+from espressivo.training.corpora.use import (
+    Source,
+    permitted_use,
+    source_of_corpus,
+    to_terms,
+    use_text,
+)
+from espressivo.training.export.folder import UNKNOWN_LICENCE
 from espressivo.training.scores.temperature import read_temperature
 from espressivo.types import SAMPLE_RATE, Emotion
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.networks import NetworkConfig
@@ -75,8 +82,15 @@ def choose_temperature(run: Path, given: float | None) -> dict[str, Any]:
         raise ExportError(str(error)) from error
 
 
-def trained_corpora(run: dict[str, Any]) -> list[dict[str, Any]]:
-    """List the training corpora of a run, with licences and counts."""
+def trained_corpora(
+    run: dict[str, Any], stated: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """List the training corpora of a run, with licences and counts.
+
+    Args:
+        run: Its `run.json`.
+        stated: `licences` of its configuration.
+    """
     counts: Counter[str] = Counter()
     emotions: dict[str, dict[str, int]] = {}
     for key, n in run["utterances"].items():
@@ -87,13 +101,32 @@ def trained_corpora(run: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "title": CORPORA[name].title if name in CORPORA else name,
-            "license": CORPORA[name].license if name in CORPORA else UNKNOWN_LICENCE,
+            "title": source.title,
+            "license": str(source.licence),
+            "terms": to_terms(source.licence),
             "n_utterances": n,
             "emotions": emotions[name],
         }
         for name, n in sorted(counts.items())
+        for source in [source_of_corpus(name, stated or {})]
     ]
+
+
+def sources_of(config: ExperimentConfig, corpora: Iterable[str]) -> list[Source]:
+    """Return what a model is made from: its corpora, then its starting weights.
+
+    Args:
+        config: Configuration of the run.
+        corpora: Names of the corpora that it trains on.
+    """
+    names = sorted(set(corpora))
+    sources = [source_of_corpus(name, config.licences) for name in names]
+    start = starting_weights(config.network, {})
+    if start["license"] is None:
+        return sources
+    known = start["license"] != UNKNOWN_LICENCE
+    terms = find_licence(start["license"]) if known else UNSTATED
+    return [*sources, Source(start["name"], terms)]
 
 
 def read_evaluations(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -132,7 +165,8 @@ def build_card(
         made_by: Command, seed, precision and quantization.
         results: Scores that `espressivo evaluate` wrote.
     """
-    corpora, start = trained_corpora(run), starting_weights(config.network, run)
+    corpora = trained_corpora(run, config.licences)
+    sources = sources_of(config, (corpus["name"] for corpus in corpora))
     window_s = longest_s(config.network)
     fixed = config.network.padding == "fixed"
     return {
@@ -146,9 +180,10 @@ def build_card(
             f"{window_s:g} s" + (", cut or padded to that" if fixed else "")
         ),
         "output": "probabilities: float32 [batch, emotions], rows sum to 1",
-        "allowed_use": allowed_use(corpora, start),
+        "allowed_use": use_text(sources),
+        "use": permitted_use(sources),
         "training_corpora": corpora,
-        "starting_weights": start,
+        "starting_weights": starting_weights(config.network, run),
         "calibration_of_probabilities": fitted,
         "results": results,
         "made_by": made_by

@@ -16,6 +16,7 @@ import numpy as np
 from espressivo.errors import ExportError
 from espressivo.model.classifier import load_classifier
 from espressivo.model.profile_head import FILE as PROFILE_FILE
+from espressivo.training.corpora.licence import UNSTATED
 from espressivo.training.export.graph.profile_head import with_embedding
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from espressivo.training.export.profile_part import ProfilePart
 
 
-UNKNOWN_LICENCE = "not known to espressivo"
+UNKNOWN_LICENCE = UNSTATED.name
 
 _LICENCE_TEXTS = {"MIT": "whisper-LICENSE.txt", "Apache-2.0": "apache-2.0-LICENSE.txt"}
 
@@ -180,49 +181,24 @@ def write_licences(stage: Path, card: dict[str, Any]) -> None:
         origin = (
             f"The encoder started from {start['name']} ({start['license']}, {name})."
         )
-    rows = [f"| {c['title']} | {c['license']} | {c['n_utterances']} |" for c in corpora]
+    rows = [
+        f"| {c['title']} | {c['license']} | {c['terms']['commercial']} "
+        f"| {c['n_utterances']} |"
+        for c in corpora
+    ]
     table = [
         "# What these weights were made from",
         "",
         origin,
         "They learned from recordings of these corpora, none of which is here:",
         "",
-        "| corpus | licence and source | recordings |",
-        "|---|---|---|",
+        "| corpus | licence and source | commercial use | recordings |",
+        "|---|---|---|---|",
         *rows,
         "",
         card["allowed_use"],
     ]
     (folder / "TRAINING-DATA.md").write_text("\n".join(table) + "\n", "utf-8")
-
-
-def allowed_use(corpora: list[dict[str, Any]], start: dict[str, Any]) -> str:
-    """Return what the weights may be used for, by the licences they derive from.
-
-    Args:
-        corpora: Titles and licences of the training corpora.
-        start: Name and licence of the encoder's starting weights.
-    """
-    sources = [(c["title"], c["license"]) for c in corpora]
-    sources += [(start["name"], start["license"] or "")]
-
-    def titles(mark: str) -> str:
-        return " and ".join(title for title, terms in sources if mark in terms)
-
-    sentences = []
-    if forbidding := titles("-NC"):
-        sentences.append(
-            f"Research and other non-commercial use: the terms of {forbidding} forbid "
-            "commercial use."
-        )
-    if fixed := titles("-ND"):
-        sentences.append(
-            f"Those of {fixed} forbid sharing adaptations; whether trained weights are "
-            "one is not settled."
-        )
-    if unknown := titles(UNKNOWN_LICENCE):
-        sentences.append(f"The terms of {unknown} are for you to know and to add.")
-    return " ".join([*sentences, "Cite the corpora."])
 
 
 def write_json(path: Path, table: dict[str, Any]) -> None:
