@@ -59,7 +59,6 @@ def _show(args: argparse.Namespace) -> int:
 
     from espressivo.model.classifier import read_card
     from espressivo.model.find import find_model
-
     from espressivo.training.corpora.use import permitted_use, sources_of_card
 
     card = read_card(find_model(args.model))
@@ -85,14 +84,13 @@ def _print_terms(card: ModelCard) -> None:
     )
 
     sources = sources_of_card(card.details)
-    say(f"{to_line(card.name)} {to_line(card.version)}: {use_text(sources)}")
+    say(f"{card.name} {card.version}: {use_text(sources)}")
     say(f"commercial use: {permitted_use(sources)['commercial']}")
     table = Table(box=None, pad_edge=False)
-    for column in ("made from", "licence", "commercial", "terms"):
+    for column in ("made from", "licence", "commercial"):
         table.add_column(column, overflow="fold")
     for source in sources:
-        licence = source.licence
-        row = (source.title, str(licence), licence.commercial, licence.url)
+        row = (source.title, str(source.licence), source.licence.commercial)
         table.add_row(*map(to_line, row))
     PlainConsole().print(table)
 

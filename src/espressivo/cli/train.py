@@ -22,7 +22,11 @@ even a killed one, after its last finished epoch, and ends with the same weights
 
 With --leave-out, a corpus is not trained on but scored after every epoch: it shows how
 well the model does on an unseen corpus. Nothing is selected by that score. To train
-and test on the folds of a protocol, use `espressivo crossval`."""
+and test on the folds of a protocol, use `espressivo crossval`.
+
+With --licence commercial, training is refused if the terms of a corpus, or of the
+starting weights, forbid commercial use or leave it open; all such are named. Terms of
+your own recordings are stated as `licences.manifest` (CC-BY-4.0, CC0-1.0, own, ...)."""
 
 _EPILOG = """\
 examples:
@@ -30,6 +34,8 @@ examples:
   espressivo train recipes/espressivo-tiny.toml --out runs/no-tess --leave-out tess
   espressivo train mine.toml --out runs/mine --corpus ravdess=~/corpora/ravdess
   espressivo train mine.toml --out runs/mine --set training.epochs=5
+  espressivo train mine.toml --out runs/sold --licence commercial \
+    --set licences.manifest=own
 
 exit codes:
   0 done, 1 the configuration or a corpus is at fault, 130 interrupted (resumable)"""
@@ -71,6 +77,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="go on without recordings that cannot be read (default: stop)",
     )
+    parser.add_argument(
+        "--licence",
+        choices=("commercial",),
+        help="refuse corpora and weights that do not allow this use (default: take "
+        "all; the model's card says what they forbid)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -88,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
     if args.seed is not None:
         config = replace(config, seed=args.seed)
     utterances, validation = _read(config, args.leave_out)
+    if args.licence == "commercial":
+        _require_commercial(config, utterances)
     clips = _load([*utterances, *validation], config, args)
     trained_on = {utterance.id for utterance in utterances}
     try:
@@ -118,6 +132,13 @@ def _read(
         part = validation if name == left_out else utterances
         part += read_corpus(name, root)
     return utterances, validation
+
+
+def _require_commercial(config: ExperimentConfig, utterances: list[Utterance]) -> None:
+    from espressivo.training.corpora.use import require_commercial
+    from espressivo.training.export.card import sources_of
+
+    require_commercial(sources_of(config, (u.corpus for u in utterances)))
 
 
 def _load(
