@@ -113,6 +113,11 @@ def main(argv: list[str] | None = None) -> int:
             return exit_code(interrupt)
         except OSError as error:
             return _failed(error)
+        except RuntimeError as error:
+            # What pathlib raises of ~ if neither HOME nor a user's entry says where.
+            if "home directory" not in str(error):
+                raise
+            tell("~: this user has no home folder; set HOME, or write paths in full")
         except MemoryError:
             tell("there is not enough memory; give a shorter input, or free some")
     return 1

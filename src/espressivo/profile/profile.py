@@ -16,6 +16,7 @@ from espressivo.profile.store import (
     decode_numbers,
     encode_numbers,
     held,
+    normal_name,
     profile_path,
     read_content,
     with_checksum,
@@ -87,7 +88,9 @@ class Profile:
             classifier.card,
             SpeakerStatistics.empty(_n_features(classifier)),
         )
-        return Profile(speaker, card.name, card.version, card.sha256, statistics)
+        return Profile(
+            normal_name(speaker), card.name, card.version, card.sha256, statistics
+        )
 
     @staticmethod
     def load(speaker: str | Path) -> Profile:
@@ -273,7 +276,7 @@ def _profile(content: dict[str, Any]) -> Profile:
     if len(mean) != len(squares) or min(counts.values()) < 0 or squares.min() < 0:
         raise ValueError("counts or sums that cannot be")
     return Profile(
-        speaker=str(content["speaker"]),
+        speaker=normal_name(str(content["speaker"])),
         model=str(model["name"]),
         model_version=str(model["version"]),
         model_sha256=str(model["sha256"]),

@@ -7,9 +7,9 @@ import binascii
 import hashlib
 import json
 import os
-import re
 import sys
-from contextlib import contextmanager
+import unicodedata
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +33,7 @@ FOLDER_VARIABLE = "ESPRESSIVO_PROFILES"
 
 SUFFIX = ".json"
 _PATIENCE_S = 60.0
-# The name becomes a file name: no separators, and no dot that would hide the file.
-_NAME = re.compile(r"[^\W_][\w -]{0,63}")
+_LONGEST_NAME = 64
 
 
 def profiles_folder() -> Path:
@@ -56,7 +55,13 @@ def _user_data() -> Path:
         given, usual = None, "Library/Application Support"
     else:
         given, usual = os.environ.get("XDG_DATA_HOME"), ".local/share"
-    return Path(given) if given else Path.home() / usual
+    try:
+        return Path(given) if given else Path.home() / usual
+    except RuntimeError as error:  # neither HOME nor an entry among the users
+        raise ProfileError(
+            "profiles: this user has no home folder to keep them in; set "
+            f"{FOLDER_VARIABLE} to a folder"
+        ) from error
 
 
 def profile_path(speaker: str | Path) -> Path:
@@ -68,21 +73,49 @@ def profile_path(speaker: str | Path) -> Path:
     # A name cannot contain a dot, so the suffix tells paths from names.
     if isinstance(speaker, Path) or speaker.endswith(SUFFIX):
         return Path(speaker)
-    if not _NAME.fullmatch(speaker):
+    if not _is_name(name := normal_name(speaker)):
         raise ProfileError(
             f"{speaker!r} is no name for a profile; take letters, digits, spaces, - "
             f"and _, at most 64, or a path ending in {SUFFIX}"
         )
-    return profiles_folder() / f"{speaker}{SUFFIX}"
+    folder = profiles_folder()
+    path = folder / f"{name}{SUFFIX}"
+    with suppress(OSError):  # reading or writing the profile will say what is wrong
+        if not path.exists():
+            # One whose file is spelled otherwise, such as a copy from macOS.
+            spelled = (p for p in _stored(folder) if normal_name(p.stem) == name)
+            return next(spelled, path)
+    return path
+
+
+def normal_name(name: str) -> str:
+    """Return a profile's name with its accents composed (NFC).
+
+    macOS hands over names decomposed (NFD): they look the same, and compare unequal.
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def profile_names() -> list[str]:
     """Return the names of the profiles on this machine, sorted."""
-    return sorted(
-        path.stem
-        for path in profiles_folder().glob(f"*{SUFFIX}")
+    return sorted({normal_name(path.stem) for path in _stored(profiles_folder())})
+
+
+def _stored(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in sorted(folder.glob(f"*{SUFFIX}"))
         # A file of another name could not be loaded by name.
-        if _NAME.fullmatch(path.stem)
+        if _is_name(normal_name(path.stem))
+    ]
+
+
+def _is_name(text: str) -> bool:
+    # It becomes a file name: no separators, and no dot that would hide the file.
+    return 0 < len(text) <= _LONGEST_NAME and all(
+        # Marks are the vowels of some scripts, and accents that nothing is composed of.
+        c.isalnum() or (i and (c in " -_" or unicodedata.category(c).startswith("M")))
+        for i, c in enumerate(text)
     )
 
 
