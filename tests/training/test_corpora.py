@@ -289,10 +289,10 @@ def test_a_file_listed_twice_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("calls.txt", b"path\n", "ends in '.txt'; pass a .csv or .parquet"),
+        ("calls.xlsx", b"path\n", "ends in '.xlsx'; pass a .csv or .parquet"),
         ("calls.csv", b"", "has no column path, emotion, speaker"),
         ("calls.csv", b"path,emotion,speaker\n", "has no rows"),
-        ("calls.csv", b"\xff\xfe\x00path", "is no CSV in UTF-8"),
+        ("calls.csv", b"\xff\xfe\x00path", "is no CSV in UTF-16"),
         ("calls.parquet", b"not parquet", "is no Parquet file"),
         ("calls.parquet", b"", "is no Parquet file"),
     ],

@@ -116,9 +116,13 @@ def test_anybodys_csv_is_read_whatever_leaks(tmp_path):
             f"{HEADER}\n1,dev,a,x",
             "part is 'dev', not one of train, validation",
         ),
-        ("f.csv", "\xff\xfe", "is no CSV in UTF-8"),
+        (
+            "f.csv",
+            f"{HEADER}\n1,train,caf\xe9,x",
+            "line 2, byte 0xe9: is no CSV in UTF-8",
+        ),
         ("f.parquet", "no", "is no Parquet file"),
-        ("f.txt", "no", "ends in '.txt'; pass"),
+        ("f.doc", "no", "ends in '.doc'; pass"),
     ],
 )
 def test_a_table_that_cannot_be_read_says_why(tmp_path, name, text, message):

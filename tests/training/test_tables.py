@@ -421,7 +421,7 @@ def test_points_that_say_too_little_are_refused(made, tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(CorpusError, match=message):
         read_points(path, [made("good")])
-    with pytest.raises(CorpusError, match="cannot be read as CSV"):
+    with pytest.raises(CorpusError, match=r"nowhere.csv: cannot be read \("):
         read_points(tmp_path / "nowhere.csv")
 
 

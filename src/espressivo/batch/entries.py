@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from espressivo.batch.selection import LeftOut, why_left_out
 from espressivo.batch.store import fetched, is_remote
 from espressivo.errors import ArchiveError
-from espressivo.files.tables import iter_rows
+from espressivo.files.tables import TABLE_SUFFIXES, iter_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-_TABLES = (".csv", ".parquet")
 
 
 class Entry(NamedTuple):
@@ -128,7 +126,7 @@ def _find(
     if place.is_dir():
         skipped = None if out is None or is_remote(out) else os.path.realpath(out)
         return _in_folder(place, left_out, skipped)
-    if place.suffix.lower() in _TABLES and place.is_file():
+    if place.suffix.lower() in TABLE_SUFFIXES and place.is_file():
         return _in_manifest(place, str(place.absolute().parent))
     if glob.has_magic(str(place)):
         return _matching(place)
@@ -198,7 +196,7 @@ def _entry(path: Path, folder: Path) -> Entry:
 
 
 def _in_remote_manifest(address: str) -> Iterator[Entry]:
-    if not address.lower().endswith(_TABLES):
+    if not address.lower().endswith(TABLE_SUFFIXES):
         raise ArchiveError(
             f"{address}: is no manifest; from a remote store, pass a .csv or .parquet "
             "table that names the recordings"

@@ -1,10 +1,18 @@
-"""Reading of user tables (.csv or .parquet), with each row's place in the file."""
+"""Reading of user tables (.csv or .parquet), with each row's place in the file.
+
+Tables come from spreadsheet programs of any language, from pandas and from R. What can
+be told for certain is taken: the separator, byte order marks, the case of names. The
+rest is refused with the place and the remedy.
+"""
 
 from __future__ import annotations
 
 import csv
-from itertools import chain
-from typing import TYPE_CHECKING
+import math
+from collections import Counter
+from io import StringIO
+from itertools import chain, count, repeat
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +21,44 @@ if TYPE_CHECKING:
     from espressivo.errors import EspressivoError
 
     Row = tuple[str, dict[str, str]]
+
+CSV_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+"""Suffixes of text tables; Excel's "Unicode text" ends in .txt."""
+
+TABLE_SUFFIXES = (*CSV_SUFFIXES, ".parquet")
+"""Suffixes of all tables that `iter_rows` reads."""
+
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_HEAD_LETTERS = 2**16
+_BOMS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_NO_TEXT = {
+    b"PK\x03\x04": "is an Excel workbook or a zip file",
+    b"\xd0\xcf\x11\xe0": "is an old Excel workbook",
+    b"PAR1": "is a Parquet file; end its name in .parquet",
+}
+# How pandas, numpy, R and Excel write that there is no value.
+_EMPTY = frozenset(
+    (
+        "",
+        "nan",
+        "NaN",
+        "NAN",
+        "None",
+        "null",
+        "NULL",
+        "<NA>",
+        "NaT",
+        "NA",
+        "N/A",
+        "#N/A",
+    )
+)
 
 
 def read_rows(
@@ -35,10 +81,15 @@ def iter_rows(
 ) -> Iterator[Row]:
     """Yield the rows of a table as stripped text; empty cells are empty strings.
 
+    Names of columns are compared without case and outer spaces; rows without any value
+    are left out. NaN and None are empty, whole floats of Parquet lose their `.0`.
+
     Args:
-        table: Path of a UTF-8 `.csv` or a `.parquet`; other columns are allowed.
+        table: Path of a `.csv` or a `.parquet`; other columns are allowed. CSV is UTF-8
+            or UTF-16, separated by commas, semicolons, tabs or bars, as its first line
+            shows.
         what: Kind of the table in messages, such as `manifest`.
-        required: Names of columns that must be present.
+        required: Names of columns that must be present, in lower case.
         optional: Names of columns that are read if present.
         error: Exception type to raise if the table is unreadable or lacks a column.
 
@@ -46,67 +97,211 @@ def iter_rows(
         Place of the row (`line 3`, `row 2`), and its cells by column name.
     """
     suffix = table.suffix.lower()
-    if suffix == ".csv":
-        yield from _csv_rows(table, required, error)
-    elif suffix == ".parquet":
-        yield from _parquet_rows(table, required, optional, error)
-    else:
+    if suffix not in TABLE_SUFFIXES:
         raise error(
             f"{table}: ends in '{table.suffix}'; pass a .csv or .parquet {what}"
         )
-
-
-def _csv_rows(
-    table: Path, required: Sequence[str], error: type[EspressivoError]
-) -> Iterator[Row]:
+    wanted = _Columns(table, required, optional, error)
     try:
-        # Spreadsheet programs write a byte order mark, which `utf-8-sig` skips.
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            _require_columns(table, reader.fieldnames or (), required, error)
-            for row in reader:
-                # DictReader fills short rows with None and collects surplus cells under
-                # the key None.
-                found = {k: (v or "").strip() for k, v in row.items() if k}
-                yield f"line {reader.line_num}", found
-    except (UnicodeDecodeError, csv.Error) as cause:
+        if suffix == ".parquet":
+            yield from _parquet_rows(table, wanted, error)
+        else:
+            yield from _csv_rows(table, wanted, error)
+    except OSError as cause:
         raise error(
-            f"{table}: is no CSV in UTF-8 ({cause}); save it as such"
+            f"{table}: cannot be read ({cause.strerror or cause}); make it readable"
         ) from cause
 
 
+class _Columns:
+    """The columns that a table should have, and their places in the one it has."""
+
+    def __init__(
+        self,
+        table: Path,
+        required: Sequence[str],
+        optional: Sequence[str],
+        error: type[EspressivoError],
+    ) -> None:
+        self.table, self.error = table, error
+        self.required, self.names = required, (*required, *optional)
+
+    def n_found(self, header: Iterable[str]) -> int:
+        """Return how many of the columns a header names."""
+        return len({_plain(name) for name in header} & set(self.names))
+
+    def places(self, header: Sequence[str], separated: str = "") -> dict[str, int]:
+        """Return the place of each named column; other columns keep their names.
+
+        Args:
+            header: Names as written.
+            separated: How the table is separated, for the message.
+        """
+        exact = {name.strip(): place for place, name in enumerate(header)}
+        places: dict[str, int] = {}
+        counts = Counter(_plain(name) for name in header)
+        for place, name in enumerate(header):
+            plain = _plain(name)
+            if plain in self.names and counts[plain] > 1:
+                n_exact = sum(other.strip() == plain for other in header)
+                if n_exact != 1:
+                    raise self.error(
+                        f"{self.table}: has the column {plain} {counts[plain]} times; "
+                        "rename all but one"
+                    )
+                places[plain] = exact[plain]
+            elif plain:
+                places[plain if plain in self.names else name.strip()] = place
+        if missing := [name for name in self.required if name not in places]:
+            found = ", ".join(filter(None, map(str.strip, header))) or "none"
+            raise self.error(
+                f"{self.table}: has no column {', '.join(missing)} "
+                f"(it has: {found}){separated}; add it, or rename one"
+            )
+        return places
+
+
+def _plain(name: str) -> str:
+    # Also without the marks that spreadsheets and copied text leave.
+    return name.strip(" \t\r\n\v\f\ufeff\u200b\u00a0'\"").lower()
+
+
+def _csv_rows(
+    table: Path, columns: _Columns, error: type[EspressivoError]
+) -> Iterator[Row]:
+    encoding = _encoding_of(table, error)
+    try:
+        with table.open(encoding=encoding, newline="") as file:
+            separator = _separator_of(file.read(_HEAD_LETTERS), columns)
+            file.seek(0)
+            rows = _numbered(csv.reader(file, delimiter=separator, strict=True))
+            header = next((row for _, row in rows if _is_header(row)), [])
+            places = columns.places(
+                header, f", separated by {_SEPARATORS[separator]}" if header else ""
+            )
+            for line, row in rows:
+                cells = [_cell(text) for text in row]
+                if any(cells[len(header) :]):
+                    raise error(
+                        f"{table}, line {line}: has {len(row)} cells, the first line "
+                        f"{len(header)}; put cells that hold a separator "
+                        f"({separator!r}) into quotation marks"
+                    )
+                if any(cells):
+                    cells += [""] * (len(header) - len(cells))
+                    yield f"line {line}", {k: cells[i] for k, i in places.items()}
+    except UnicodeError:
+        _raise_no_unicode(table, encoding, error)
+    except csv.Error as cause:
+        raise error(
+            f"{table}: is no CSV ({cause}); close each quotation mark, or save the "
+            "table anew"
+        ) from cause
+
+
+def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows with the lines on which they begin, from 1."""
+    line = 1
+    for row in reader:
+        yield line, row
+        line = reader.line_num + 1
+
+
+def _is_header(row: list[str]) -> bool:
+    """Return whether a row names columns: it is neither empty nor Excel's `sep=;`."""
+    if row and row[0].lower().startswith("sep=") and not any(row[1:]):
+        return False
+    return any(cell.strip() for cell in row)
+
+
+def _separator_of(head: str, columns: _Columns) -> str:
+    """Return the separator with which the first line names most of the columns."""
+    best, separator = (-1, -1), ","
+    for candidate in _SEPARATORS:
+        reader = csv.reader(StringIO(head, newline=""), delimiter=candidate)
+        header = next((row for row in reader if _is_header(row)), [])
+        score = columns.n_found(header), len(header)
+        if score > best:
+            best, separator = score, candidate
+    return separator
+
+
+def _encoding_of(table: Path, error: type[EspressivoError]) -> str:
+    with table.open("rb") as file:
+        head = file.read(4096)
+    for magic, what in _NO_TEXT.items():
+        if head.startswith(magic):
+            raise error(f"{table}: {what}, not CSV; save it as 'CSV UTF-8'")
+    for bom, encoding in _BOMS:
+        if head.startswith(bom):
+            return encoding
+    # UTF-16 without its mark: every second byte of Latin letters is zero.
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        zeros = head[first::2]
+        if len(head) > 3 and 2 * zeros.count(0) > len(zeros):
+            return encoding
+    return "utf-8"
+
+
+def _raise_no_unicode(
+    table: Path, encoding: str, error: type[EspressivoError]
+) -> NoReturn:
+    kind, where = "UTF-16" if "16" in encoding else "UTF-32", ""
+    if encoding.startswith("utf-8"):
+        kind = "UTF-8"
+        with table.open("rb") as file:
+            where = next(
+                filter(None, map(_fault, count(1), file, repeat(encoding))), ""
+            )
+    raise error(
+        f"{table}{where}: is no CSV in {kind}; save it as 'CSV UTF-8' (if it is of "
+        "Windows: iconv -f WINDOWS-1252 -t UTF-8)"
+    )
+
+
+def _fault(n: int, line: bytes, encoding: str) -> str:
+    """Return the place and value of a line's first byte that is no text, if any."""
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError as bad:
+        n += line[: bad.start].count(b"\r")  # the lines of old Macs end so
+        return f", line {n}, byte {line[bad.start]:#x}"
+    return ""
+
+
+def _cell(text: str) -> str:
+    text = text.strip()
+    return "" if text in _EMPTY else text
+
+
 def _parquet_rows(
-    table: Path,
-    required: Sequence[str],
-    optional: Sequence[str],
-    error: type[EspressivoError],
+    table: Path, columns: _Columns, error: type[EspressivoError]
 ) -> Iterator[Row]:
     import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
     from pyarrow import parquet  # noqa: PLC0415
 
     try:
         with parquet.ParquetFile(table) as file:
-            found = list(file.schema_arrow.names)
-            _require_columns(table, found, required, error)
-            wanted = [name for name in (*required, *optional) if name in found]
-            batches = (b.to_pylist() for b in file.iter_batches(columns=wanted))
+            header = list(file.schema_arrow.names)
+            places = columns.places(header)
+            names = {header[i]: k for k, i in places.items() if k in columns.names}
+            batches = (b.to_pylist() for b in file.iter_batches(columns=[*names]))
             for n, row in enumerate(chain.from_iterable(batches), start=1):
-                texts = {k: "" if v is None else str(v) for k, v in row.items()}
-                yield f"row {n}", {k: text.strip() for k, text in texts.items()}
-    except pa.ArrowInvalid as cause:
+                yield f"row {n}", {names[k]: _text(v) for k, v in row.items()}
+    except pa.ArrowException as cause:
         raise error(
             f"{table}: is no Parquet file ({cause}); write it again, or as .csv"
         ) from cause
 
 
-def _require_columns(
-    table: Path,
-    found: Iterable[str],
-    required: Iterable[str],
-    error: type[EspressivoError],
-) -> None:
-    if missing := [column for column in required if column not in found]:
-        raise error(
-            f"{table}: has no column {', '.join(missing)} "
-            f"(it has: {', '.join(found) or 'none'}); add it"
-        )
+def _text(value: Any) -> str:
+    """Return a value of a Parquet table as text; empty if there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, float):  # pandas makes floats of whole numbers beside NaN
+        if math.isnan(value):
+            return ""
+        return str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, bytes):
+        return _cell(value.decode("utf-8", "surrogateescape"))
+    return _cell(str(value))

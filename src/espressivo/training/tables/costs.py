@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING
 
 from espressivo.errors import CorpusError
+from espressivo.files.tables import read_rows
 from espressivo.training.figures import Point
 from espressivo.training.tables.labels import names_of
 
@@ -33,27 +33,19 @@ def read_points(path: Path, results: Sequence[CrossvalResults] = ()) -> list[Poi
         CorpusError: The table cannot be read, or a row lacks a required value.
     """
     known = dict(zip(names_of(results), results, strict=True))
-    try:
-        # "-sig" drops the byte-order mark with which spreadsheets save UTF-8.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path}: cannot be read as CSV ({error})") from error
-    # Line 1 holds the column names.
-    for n, row in enumerate(rows, 2):
+    rows = read_rows(path, "table of costs", _COLUMNS[:1], _COLUMNS[1:], CorpusError)
+    for where, row in rows:
         if strange := [name for name in row if name not in _COLUMNS]:
             raise CorpusError(
-                f"{path}, line {n}: {strange[0]} is no column of it; "
+                f"{path}, {where}: {strange[0]} is no column of it; "
                 f"the columns are {', '.join(_COLUMNS)}"
             )
-    return [_point(row, known, f"{path}, line {n}") for n, row in enumerate(rows, 2)]
+    return [_point(row, known, f"{path}, {where}") for where, row in rows]
 
 
-def _point(
-    row: dict[str, str | None], known: dict[str, CrossvalResults], where: str
-) -> Point:
-    name = (row.get("name") or "").strip()
-    numbers = {key: _number(row.get(key), key, where) for key in _COLUMNS[1:-1]}
+def _point(row: dict[str, str], known: dict[str, CrossvalResults], where: str) -> Point:
+    name = row["name"]
+    numbers = {key: _number(row.get(key, ""), key, where) for key in _COLUMNS[1:-1]}
     one = known.get(name)
     if one is not None:
         interval = one.intervals.get("ua")
@@ -70,15 +62,13 @@ def _point(
         )
     if numbers["size_mb"] is None and numbers["time_ms"] is None:
         raise CorpusError(f"{where}: {name} has neither size_mb nor time_ms; add one")
-    return Point(
-        name, ua, **numbers, published=bool((row.get("published") or "").strip())
-    )
+    return Point(name, ua, **numbers, published=bool(row.get("published")))
 
 
-def _number(text: str | None, key: str, where: str) -> float | None:
-    if not (text or "").strip():
+def _number(text: str, key: str, where: str) -> float | None:
+    if not text:
         return None
     try:
-        return float(str(text))
+        return float(text)
     except ValueError:
         raise CorpusError(f"{where}: {key} is {text!r}, not a number") from None
