@@ -270,13 +270,15 @@ async function decodeWhole(file: Blob, name: string, limits: Limits) {
     );
   const decoded = file.arrayBuffer().then((bytes) => context.decodeAudioData(bytes));
   const answer = within(decoded, { ...limits, timeout_s }, late);
-  return answer.then(fromBuffer, (error) => {
-    if (limits.signal?.aborted || error instanceof AudioError) throw error;
-    throw new AudioError(
-      `${name}: is no recording that this browser can decode; ` +
-        "pass wav, flac, mp3, ogg, opus, m4a, webm or mp4 with sound",
-    );
+  const foreign = new AudioError(
+    `${name}: is no recording that this browser can decode; ` +
+      "pass wav, flac, mp3, ogg, opus, m4a, webm or mp4 with sound",
+  );
+  const buffer = await answer.catch((error) => {
+    throw limits.signal?.aborted || error instanceof AudioError ? error : foreign;
   });
+  if (buffer.length === 0) throw foreign; // Chromium, of FLAC in Ogg
+  return fromBuffer(buffer);
 }
 
 /** Transfer arrays to the worker instead of copying them. */

@@ -16,7 +16,6 @@ import type { Edit } from "./edit-list";
 import { missingEnd } from "./ending";
 import {
   announcedBy,
-  isMatroska,
   isMp4,
   type Named,
   opened,
@@ -125,14 +124,15 @@ async function* piecesOf(
   { name, limits }: OpenOptions,
   warnings: string[],
 ): AsyncGenerator<Piece> {
-  const { track, format, silence_s, padding_s } = part;
+  const { track, format, silence_s, padding_s, delay_s, stamps_s } = part;
   const source = {
     track,
     name,
     limits,
     isTrimmed: format === OGG,
-    isMatroska: isMatroska(format),
+    delay_s,
     padding_s,
+    stamps_s,
   };
   let [nBroken, nPieces] = [0, 0];
   for (const edits of passesOf(part.edits)) {

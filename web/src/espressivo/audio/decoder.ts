@@ -32,9 +32,12 @@ export interface Source {
   readonly limits: Limits;
   /** Whether the last packet says how much of it is sound, as in Ogg. */
   readonly isTrimmed: boolean;
-  readonly isMatroska: boolean;
+  /** Time that a decoder gives before the sound, which stamps include; null if unknown. */
+  readonly delay_s: number | null;
   /** Padding after the sound, in seconds. */
   readonly padding_s: number;
+  /** Time stamps that overrule those of packets, by their index. */
+  readonly stamps_s: ReadonlyMap<number, number>;
 }
 
 const HOLE_S = 0.1;
@@ -88,8 +91,10 @@ class Pump {
   private inside: EncodedPacket[] = []; // packets that were not answered yet
   private failure: Error | null = null;
   private wake = () => {};
-  private readonly preSkip_s: number;
   private readonly config: AudioDecoderConfig;
+  private readonly preSkip_s: number;
+  private readonly delay_s: number; // of the stamps
+  private ahead_s = 0; // of the stamps of Ogg pages
   // The run: packets without a hole.
   private start_s = 0;
   private least_s = Number.NEGATIVE_INFINITY; // samples before it are dropped
@@ -102,7 +107,9 @@ class Pump {
     private readonly source: Source,
     config: AudioDecoderConfig,
   ) {
-    [this.config, this.preSkip_s] = withoutPreSkip(config, source.isMatroska);
+    this.config = withoutPreSkip(config);
+    this.preSkip_s = source.delay_s ?? preSkipOf(config) / OPUS_RATE;
+    this.delay_s = source.delay_s ?? 0;
   }
 
   async *pieces(from_s: number): AsyncGenerator<Piece> {
@@ -112,9 +119,14 @@ class Pump {
       from_s > PRE_ROLL_S ? await read(sink.getPacket(from_s - PRE_ROLL_S)) : null;
     packet ??= await read(sink.getFirstPacket());
     if (packet) this.begin(packet);
+    let index = 0;
     while (packet) {
       const next = await read(sink.getNextPacket(packet));
-      if (this.source.isTrimmed && !next) this.most_s = packet.timestamp + packet.duration;
+      if (this.source.isTrimmed && !next) {
+        this.most_s = packet.timestamp + this.ahead_s + packet.duration;
+      }
+      const stamp_s = this.source.stamps_s.get(index++);
+      if (stamp_s !== undefined) this.ahead_s = stamp_s - packet.timestamp;
       if (this.isBeyond(packet)) yield* this.emptied(packet);
       yield* this.fed(packet);
       packet = next;
@@ -146,12 +158,15 @@ class Pump {
 
   /** Let the decoder finish what comes before a hole, if it is one. */
   private async *emptied(packet: EncodedPacket): AsyncGenerator<Piece> {
-    while (this.decoder?.decodeQueueSize) {
-      await this.change();
+    let nBefore = -1;
+    while (this.inside.length && this.inside.length !== nBefore) {
+      nBefore = this.decoder?.decodeQueueSize ? -1 : this.inside.length;
+      await Promise.race([this.change(), pause()]);
       yield* this.taken();
     }
     if (!this.isBeyond(packet)) return;
-    yield* this.flushed();
+    // A decoder that has answered all packets needs no flush, which would reset it.
+    if (this.inside.length) yield* this.flushed();
     this.resume(packet);
   }
 
@@ -163,7 +178,7 @@ class Pump {
 
   /** Return a packet's time stamp; those of Matroska include the pre-skip. */
   private stampOf(packet: EncodedPacket): number {
-    return packet.timestamp - (this.source.isMatroska ? this.preSkip_s : 0);
+    return packet.timestamp + this.ahead_s - this.delay_s;
   }
 
   private async *fed(packet: EncodedPacket): AsyncGenerator<Piece> {
@@ -305,25 +320,25 @@ export function waited<T>(
   return within(promise, limits, silent);
 }
 
+/** Return the number of samples before the sound, as an Opus header states it. */
+export function preSkipOf({ codec, description }: AudioDecoderConfig): number {
+  const header = codec === "opus" && description ? viewOf(description) : null;
+  return header && header.byteLength >= PRE_SKIP + 2 ? header.getUint16(PRE_SKIP, true) : 0;
+}
+
 /** Set the pre-skip of an Opus header to 0, since browsers differ in what they skip. */
-function withoutPreSkip(
-  config: AudioDecoderConfig,
-  isMatroska: boolean,
-): [AudioDecoderConfig, number] {
-  const { codec, description } = config;
-  if (codec !== "opus" || !description) return [config, 0];
-  const header = ArrayBuffer.isView(description)
-    ? new Uint8Array(description.buffer, description.byteOffset, description.byteLength)
-    : new Uint8Array(description);
-  const without = header.slice();
-  const view = new DataView(without.buffer);
-  if (view.byteLength < PRE_SKIP + 6) return [config, 0];
-  const preSkip = view.getUint16(PRE_SKIP, true);
-  view.setUint16(PRE_SKIP, 0, true);
-  // FFmpeg counts the delay of a Matroska track at the rate of the track.
-  const rate = (isMatroska && view.getUint32(PRE_SKIP + 2, true)) || OPUS_RATE;
-  const skipped = Math.round((preSkip * Math.min(rate, OPUS_RATE)) / OPUS_RATE);
-  return [{ ...config, description: without }, skipped / OPUS_RATE];
+function withoutPreSkip(config: AudioDecoderConfig): AudioDecoderConfig {
+  if (!preSkipOf(config) || !config.description) return config;
+  const { buffer, byteOffset, byteLength } = viewOf(config.description);
+  const header = new Uint8Array(buffer, byteOffset, byteLength).slice();
+  header[PRE_SKIP] = header[PRE_SKIP + 1] = 0;
+  return { ...config, description: header };
+}
+
+function viewOf(description: AllowSharedBufferSource): DataView {
+  return ArrayBuffer.isView(description)
+    ? new DataView(description.buffer, description.byteOffset, description.byteLength)
+    : new DataView(description);
 }
 
 function pieceOf(sample: AudioSample, stamp_s: number): Piece {

@@ -1,8 +1,8 @@
 /**
- * The end of a Matroska or WebM file: what encoders padded, and a cluster that was cut.
+ * Matroska and WebM files: delay and padding of encoders, and a cluster that was cut.
  *
- * Mediabunny 1.61 does not tell how much of the last packet is padding, and it drops a
- * cluster that is longer than the file. Source: RFC 9559, sections 5.1.3 and 12.
+ * Mediabunny 1.61 tells neither, and it drops a cluster that is longer than the file.
+ * Source: RFC 9559, sections 5.1.3, 5.1.4 and 12.
  */
 
 import { Bytes } from "./bytes";
@@ -11,6 +11,10 @@ const TAIL = 2 ** 23; // bytes in which the last cluster is looked for
 const CLUSTER = 0x1f43b675;
 const [TIMESTAMP, SIMPLE_BLOCK, GROUP, BLOCK, PADDING] = [0xe7, 0xa3, 0xa0, 0xa1, 0x75a2];
 const CLUSTER_CHILDREN = [TIMESTAMP, SIMPLE_BLOCK, GROUP, 0xa7, 0xab, 0xbf, 0xec];
+
+const [SEGMENT, TRACKS, ENTRY] = [0x18538067, 0x1654ae6b, 0xae];
+const [NUMBER, DELAY] = [0xd7, 0x56aa];
+const MOST_BEFORE_TRACKS = 100; // elements
 
 export interface MatroskaEnd {
   /** The file, of which the last cluster ends with its last whole block. */
@@ -27,6 +31,54 @@ interface Element {
   readonly from: number;
   /** End as stated; null if it is unknown. */
   readonly to: number | null;
+}
+
+/** Return the time that a decoder gives before the sound of a track, in seconds. */
+export async function matroskaDelay(file: Blob, trackNumber: number): Promise<number> {
+  const bytes = new Bytes(file);
+  let at = 0;
+  for (let i = 0; i < MOST_BEFORE_TRACKS; i++) {
+    const found = elementAt(await bytes.at(at, 12), 0);
+    if (!found || found.id === CLUSTER) break;
+    const length = found.to === null ? 0 : found.to - found.from;
+    if (found.id === TRACKS) {
+      const tracks = await bytes.at(at + found.from, length);
+      for (const entry of childrenOf(tracks, 0, length, ENTRY)) {
+        const delay = delayOf(tracks, entry, trackNumber);
+        if (delay !== null) return delay;
+      }
+      break;
+    }
+    // The segment holds all else.
+    at += found.from + (found.id === SEGMENT ? 0 : length);
+  }
+  return 0;
+}
+
+function delayOf(tracks: Uint8Array, entry: Element, trackNumber: number): number | null {
+  const contentOf = (id: number, parent: Element) => {
+    const [found] = childrenOf(tracks, parent.from, parent.to ?? 0, id);
+    return found && tracks.subarray(found.from, found.to ?? 0);
+  };
+  const number = contentOf(NUMBER, entry);
+  if (!number || unsigned(number) !== trackNumber) return null;
+  const delay = contentOf(DELAY, entry);
+  return delay ? unsigned(delay) / 1e9 : 0;
+}
+
+function childrenOf(bytes: Uint8Array, from: number, to: number, id: number): Element[] {
+  const found: Element[] = [];
+  for (let at = from; at < to; ) {
+    const child = elementAt(bytes, at);
+    if (!child || child.to === null || child.to > to) break;
+    if (child.id === id) found.push(child);
+    at = child.to;
+  }
+  return found;
+}
+
+function unsigned(bytes: Uint8Array): number {
+  return bytes.reduce((sum, byte) => sum * 256 + byte, 0);
 }
 
 /** Read the end of a Matroska file, and repair it if it was cut. */
@@ -89,7 +141,7 @@ function trackOf(tail: Uint8Array, block: Element): number {
 function elementAt(bytes: Uint8Array, at: number): Element | null {
   const width = Math.clz32(bytes[at] ?? 0) - 23;
   if (width > 4) return null;
-  const id = bytes.subarray(at, at + width).reduce((sum, byte) => sum * 256 + byte, 0);
+  const id = unsigned(bytes.subarray(at, at + width));
   const size = variable(bytes, at + width);
   if (!size) return null;
   const from = at + width + size.width;
@@ -125,6 +177,6 @@ function sizeOf(value: number, width: number): Uint8Array<ArrayBuffer> {
 }
 
 function signed(bytes: Uint8Array): number {
-  const value = bytes.reduce((sum, byte) => sum * 256 + byte, 0);
+  const value = unsigned(bytes);
   return bytes[0] & 0x80 ? value - 256 ** bytes.length : value;
 }

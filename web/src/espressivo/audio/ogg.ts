@@ -23,6 +23,9 @@ export interface OggLink {
 
 interface Page {
   readonly flags: number;
+  readonly serial: number;
+  readonly granule: number; // position after the last packet, or -1
+  readonly nPackets: number; // that end in the page
   readonly nBytes: number;
 }
 
@@ -71,10 +74,45 @@ export async function withoutCutPage(file: Blob): Promise<Blob> {
   return isWhole ? file : file.slice(0, from + at);
 }
 
+/**
+ * Return the time stamps that the pages of one stream state, by the index of the packet
+ * that follows each page; header packets are counted.
+ *
+ * Mediabunny 1.61 takes packets to follow one another, whatever the pages say.
+ *
+ * @param serial Serial number of the stream.
+ * @returns Granule positions, in samples.
+ */
+export async function oggStamps(file: Blob, serial: number): Promise<Map<number, number>> {
+  const bytes = new Bytes(file);
+  const stamps = new Map<number, number>();
+  let nPackets = 0;
+  for (let at = 0; at >= 0 && at < bytes.size; ) {
+    const page = await pageAt(bytes, at);
+    if (!page) {
+      at = await bytes.find("OggS", at + 1);
+      continue;
+    }
+    if (page.serial === serial) {
+      nPackets += page.nPackets;
+      if (page.granule >= 0) stamps.set(nPackets, page.granule);
+    }
+    at += page.nBytes;
+  }
+  return stamps;
+}
+
 async function pageAt(bytes: Bytes, at: number): Promise<Page | null> {
   const head = await bytes.at(at, 27 + 255);
   if (head.length < 27 || latin1(head.subarray(0, 4)) !== "OggS") return null;
   const sizes = head.subarray(27, 27 + head[26]);
   const nBytes = 27 + head[26] + sizes.reduce((sum, size) => sum + size, 0);
-  return { flags: head[5], nBytes };
+  const view = new DataView(head.buffer, head.byteOffset);
+  return {
+    flags: head[5],
+    serial: view.getUint32(14, true),
+    granule: Number(view.getBigInt64(6, true)),
+    nPackets: sizes.filter((size) => size < 255).length,
+    nBytes,
+  };
 }

@@ -21,14 +21,14 @@ import {
   WAVE,
   WEBM,
 } from "mediabunny";
-import { AudioError } from "../errors";
+import { AudioError, NotDecodable } from "../errors";
 import type { Limits } from "../waits";
-import { waited } from "./decoder";
+import { preSkipOf, waited } from "./decoder";
 import { type Edit, editsOf } from "./edit-list";
 import { mp3Extent } from "./gapless";
-import { matroskaEnd } from "./matroska";
+import { matroskaDelay, matroskaEnd } from "./matroska";
 import { mp3Parts } from "./mp3";
-import { oggLinks, withoutCutPage } from "./ogg";
+import { oggLinks, oggStamps, withoutCutPage } from "./ogg";
 import { chosenTrack, factsOf } from "./tracks";
 
 // All but playlists, which would have the browser fetch other files.
@@ -63,6 +63,10 @@ export interface Part {
   /** Silence before the part, and padding after it, in seconds. */
   readonly silence_s: number;
   readonly padding_s: number;
+  /** Time that a decoder gives before the sound, in seconds; null if the packets say. */
+  readonly delay_s: number | null;
+  /** Time stamps of Ogg pages, by the index of the packet after each. */
+  readonly stamps_s: ReadonlyMap<number, number>;
 }
 
 /** Name of the recording in messages, and limits of all waits. */
@@ -111,10 +115,12 @@ export async function opened(
   const input = inputOf(file);
   const { name } = named;
   const tracks = await waited(named, input.getAudioTracks());
-  if (tracks.length === 0) {
-    throw new AudioError(`${name}: holds no audio stream; pass a recording with sound`);
-  }
   const format = await input.getFormat();
+  if (tracks.length === 0) {
+    // Mediabunny lists no track of a codec of Ogg or of a transport stream that it lacks.
+    const Kind = format === OGG || format === MPEG_TS ? NotDecodable : AudioError;
+    throw new Kind(`${name}: holds no audio stream; pass a recording with sound`);
+  }
   const facts = await waited(named, Promise.all(tracks.map(factsOf)));
   const { number, warnings } = chosenTrack(facts, name, wanted, isMp4(format));
   const track = tracks[number - 1];
@@ -122,7 +128,20 @@ export async function opened(
   if (format === MP3) edits = await mp3Edits(file, await track.getSampleRate(), trims);
   if (edits.length === 0) edits = [WHOLE];
   const padding_s = rest.padding_s.get(track.id) ?? 0;
-  return { ...rest, input, format, track, number, warnings, edits, padding_s };
+  const delay_s = isMatroska(format) ? await matroskaDelay(file, track.id) : null;
+  const stamps_s = format === OGG ? await oggStampsOf(file, track) : NONE;
+  return {
+    ...rest,
+    input,
+    format,
+    track,
+    number,
+    warnings,
+    edits,
+    padding_s,
+    delay_s,
+    stamps_s,
+  };
 }
 
 /** Return when the sound ends as the file declares it, in seconds; null: estimated. */
@@ -132,6 +151,22 @@ export async function announcedBy(part: Part, named: Named): Promise<number | nu
   if (isOne && to_s !== ENDLESS) return at_s + to_s - from_s;
   if (!isMp4(part.format) && part.format !== FLAC) return null;
   return waited(named, part.track.getDurationFromMetadata());
+}
+
+/** Return the time stamps that pages state, by the index of the audio packet after each. */
+async function oggStampsOf(
+  file: Blob,
+  track: InputAudioTrack,
+): Promise<ReadonlyMap<number, number>> {
+  const config = await track.getDecoderConfig();
+  if (!config) return NONE;
+  const nHeaders = config.codec === "opus" ? 2 : 3;
+  const before = preSkipOf(config);
+  const stamps = await oggStamps(file, track.id);
+  const inSeconds = [...stamps].map(
+    ([i, granule]) => [i - nHeaders, (granule - before) / config.sampleRate] as const,
+  );
+  return new Map(inSeconds.filter(([i]) => i > 0));
 }
 
 export function isMp4(format: InputFormat): boolean {
