@@ -117,7 +117,7 @@ class Resampler:
         """Return the signals at 16 kHz that the next piece completes.
 
         Args:
-            signal: float32 [samples]. FFmpeg fails on 2**25 samples or more.
+            signal: float32 [samples], some seconds at most: FFmpeg makes copies of it.
         """
         if not len(signal):
             return []

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from espressivo.errors import ModelError
-from espressivo.model.forking import ForkGate
+from espressivo.model.gate import Gate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_GATE = ForkGate()
+_GATE = Gate()
 
 
 class Session(ort.InferenceSession):  # type: ignore[misc]  # it has no types
-    """A session that a fork of the process finds idle, so that the child can use it."""
+    """A session that a fork and the end of the process find idle."""
 
     def __init__(self, graph: bytes | Path, options: ort.SessionOptions) -> None:
         with _GATE:
