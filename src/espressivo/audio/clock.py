@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_TOLERANCE_S = 0.1  # stamps in milliseconds jitter, and decoders delay
+TOLERANCE_S = 0.1
+"""Largest difference that is no hole: stamps in milliseconds jitter, decoders delay."""
+
+_FIRST_S = 0.001  # the same, before the first frame
 _ROUNDING_S = 1.0  # declared durations are rounded
 _LONGEST_HOLES_S = 24 * 3600.0  # damaged stamps claim years
 
@@ -33,21 +36,26 @@ _NEXT = Placement()
 class Clock:
     """Clock of a recording: it compares its samples with its time stamps.
 
-    Args:
-        start_s: Time stamp that is second 0 of the report; None: that of the first
-            frame.
-        duration_s: Declared duration, within which holes are believed; None: unknown.
-
     Attributes:
         position_s: Length of what was placed so far.
     """
 
-    def __init__(self, start_s: float | None, duration_s: float | None) -> None:
+    def __init__(self) -> None:
         self.position_s = 0.0
-        self._start_s, self._duration_s = start_s, duration_s
-        self._shift_s = 0.0  # of the parts of a recording that was put together
-        self._stamp_s: float | None = None  # expected stamp of the next frame
+        self.begin(None, None)
         self._holes_s = 0.0
+
+    def begin(self, start_s: float | None, duration_s: float | None) -> None:
+        """Begin a container, which follows the one before.
+
+        Args:
+            start_s: Time stamp of its beginning; None: that of the first frame.
+            duration_s: Declared duration, within which holes are believed; None:
+                unknown.
+        """
+        self._start_s, self._duration_s = start_s, duration_s
+        self._shift_s = self.position_s
+        self._stamp_s: float | None = None  # expected stamp of the next frame
 
     def place(self, stamp_s: float | None, length_s: float) -> Placement:
         """Return what comes before the next frame, and advance the clock.
@@ -68,16 +76,18 @@ class Clock:
     def _compare(self, stamp_s: float) -> Placement:
         if self._start_s is None:
             self._start_s = stamp_s
-        if self._stamp_s is not None and stamp_s < self._stamp_s - _TOLERANCE_S:
+        is_first = self._stamp_s is None
+        if self._stamp_s is not None and stamp_s < self._stamp_s - TOLERANCE_S:
             self._follow(stamp_s)
         late_s = stamp_s - self._start_s + self._shift_s - self.position_s
-        if late_s > _TOLERANCE_S:
+        # The beginning has no jitter: a tenth of a second there would move all.
+        if late_s > (_FIRST_S if is_first else TOLERANCE_S):
             if self._is_hole(late_s, stamp_s - self._start_s):
                 self._holes_s += late_s
                 return Placement(silence_s=late_s)
             self._follow(stamp_s)
-        elif late_s < -_TOLERANCE_S:
-            if self._stamp_s is None:  # sound before second 0
+        elif late_s < -TOLERANCE_S:
+            if is_first:  # sound before second 0
                 self._follow(stamp_s)
             else:
                 return Placement(skip_s=-late_s)

@@ -19,7 +19,7 @@ _OGG_PAGE = 65_307  # bytes of the longest page: 27 + 255 + 255 * 255 (RFC 3533)
 _ENDLESS = 0x7FFF_0000
 _MOST_CHUNKS = 10_000  # more are damage
 # Formats whose streams declare an exact duration, as FFmpeg names them.
-_EXACT = {"flac", "aiff", "au", "caf", "avi", "wv", "tta", "ape", "w64"}
+_EXACT = {"flac", "aiff", "au", "caf", "wv", "tta", "ape", "w64"}
 
 
 def missing_end(file: BinaryIO) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espressivo.audio.channels import MIXED, ChannelMixer
+from espressivo.audio.clock import TOLERANCE_S
 from espressivo.audio.ffmpeg import Planes, Resampler
 from espressivo.types import SAMPLE_RATE, Segment, Signal
 
@@ -108,7 +109,7 @@ class Converter:
         self, begin_s: float, silence_s: float, frame: AudioFrame
     ) -> Iterator[Signal]:
         begin, end = (round(t * SAMPLE_RATE) for t in (begin_s, begin_s + silence_s))
-        if len(self.gaps) < _MOST_GAPS:
+        if silence_s > TOLERANCE_S and len(self.gaps) < _MOST_GAPS:
             self.gaps.append(Segment(begin, end))
         n, rate = round(silence_s * frame.sample_rate), frame.sample_rate
         second = np.zeros((frame.layout.nb_channels, rate), np.float32)

@@ -1,0 +1,199 @@
+"""One container as FFmpeg opens it: its audio track, and the frames of that track."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import av
+import av.error
+
+from espressivo.audio.ffmpeg import capped
+from espressivo.audio.headerless import raw_format
+from espressivo.audio.tracks import choose_track
+from espressivo.errors import AudioError
+from espressivo.text import reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from av.audio.codeccontext import AudioCodecContext
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+
+_HEAD_BYTES = 4096  # enough to tell a container from sound without a header
+# Streams of frames without time stamps, as FFmpeg names them: it counts frames, and
+# counts them wrongly after a change of rate.
+_COUNTED = {"aac", "ac3", "eac3", "mp3", "dts", "loas"}
+
+
+# Every second old MP3 has a Latin-1 title; PyAV 19 needs no word on it.
+_TAGS: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+
+
+class Demuxer:
+    """One container, whose frames are decoded once by iterating over `frames`.
+
+    Args:
+        file: The opened file; it stays open.
+        name: Name of the recording in messages.
+        track: Number of the audio track, from 1; None: the default track.
+        hint: Path whose suffix says what sound without a header is.
+        headerless: Format of such sound, from the user; None: by the suffix.
+        span: First and last byte (exclusive) of the container; None: the whole file.
+
+    Attributes:
+        track: Number of the audio track that is decoded, from 1.
+        format: FFmpeg's name of the container format.
+        stream: The audio track.
+        start_s: Earliest start of all tracks, in seconds; None: undeclared.
+        duration_s: Declared duration, in seconds; None: undeclared.
+        warnings: Non-fatal faults; the list is complete after the last frame.
+        n_frames: Number of frames decoded so far.
+
+    Raises:
+        AudioError: It contains no readable audio stream.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        name: str,
+        *,
+        hint: Path,
+        track: int | None = None,
+        headerless: str | None = None,
+        span: tuple[int, int] | None = None,
+    ) -> None:
+        self.name = name
+        self._container = self._open(file, hint, headerless, span)
+        try:
+            self.track, self.warnings = choose_track(self._container, name, track)
+        except AudioError:
+            self._container.close()
+            raise
+        self.format = self._container.format.name
+        self.stream: AudioStream = self._container.streams.audio[self.track - 1]
+        duration, start = self._container.duration, self._container.start_time
+        self.duration_s = duration / av.time_base if duration else None
+        self.start_s: float | None = None if start is None else start / av.time_base
+        self.n_frames = 0
+        self._decoder = self._decoder_of(self.stream)
+        self._rate = self.stream.codec_context.sample_rate
+        # FFmpeg stamps the first page of FLAC in Ogg 0, wherever the stream was cut.
+        self._unstamped = 0
+        if (self.format, self._decoder.name) == ("ogg", "flac"):
+            self._unstamped, self.start_s = 2 * self._rate, None
+        self._n_broken = 0
+        self._fault = ""
+
+    def _open(
+        self,
+        file: BinaryIO,
+        hint: Path,
+        given: str | None,
+        span: tuple[int, int] | None,
+    ) -> InputContainer:
+        try:
+            head = file.read(_HEAD_BYTES) if file.seekable() else b""
+            if head:
+                file.seek(0)
+            said = raw_format(hint, head, given)
+            # FFmpeg receives an open descriptor and is not allowed to open anything
+            # else: a playlist must not make it read other files or the network.
+            # A Python file object would serve too, but PyAV takes an interrupt inside
+            # its read callback for the end of the file.
+            part = "" if span is None else f"subfile,,start,{span[0]},end,{span[1]},,:"
+            options = {
+                "fd": str(file.fileno()),
+                "protocol_whitelist": "subfile,fd" if part else "fd",
+                **(said.options if said else {}),
+            }
+            with capped():
+                container: InputContainer = av.open(
+                    f"{part}fd:",
+                    "r",
+                    format=said.name if said else None,
+                    options=options,
+                    **_TAGS,
+                )
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise AudioError(
+                f"{self.name}: cannot be read as a recording ({reason_of(error)}); "
+                "pass wav, flac, mp3, ogg, opus, m4a, amr, webm or mp4 with sound"
+            ) from error
+        if not container.streams.audio:
+            kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+            container.close()
+            raise AudioError(
+                f"{self.name}: holds no audio stream (it holds: {kinds}); "
+                "pass a recording with sound",
+                "no sound",
+            )
+        return container
+
+    def _decoder_of(self, stream: AudioStream) -> AudioCodecContext:
+        """Return the decoder of a stream: libopus for Opus, otherwise FFmpeg's default.
+
+        Browsers decode Opus with libopus, so both give the same samples. With FFmpeg's
+        native Opus decoder, probabilities differ by up to 0.024.
+        """
+        usual = stream.codec_context
+        if usual.name != "opus" or "libopus" not in av.codecs_available:
+            return usual
+        decoder = av.codec.Codec("libopus", "r").create("audio")
+        decoder.extradata = usual.extradata
+        decoder.sample_rate, decoder.layout = usual.sample_rate, usual.layout
+        return decoder
+
+    def frames(self) -> Iterator[AudioFrame]:
+        """Yield the decoded frames, in order; damaged packets are left out."""
+        packets = self._container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except (av.error.FFmpegError, OSError) as error:
+                self.warnings.append(f"{self.name}: stopped early ({reason_of(error)})")
+                break
+            yield from self._decoded(packet)
+        if not self.n_frames:
+            raise AudioError(
+                f"{self.name}: no audio could be decoded ("
+                f"{self._fault or 'the stream is empty'}); pass an undamaged recording",
+                "damaged",
+            )
+        if self._n_broken:
+            self.warnings.append(
+                f"{self.name}: {self._n_broken} damaged packets skipped ({self._fault})"
+            )
+
+    def _decoded(self, packet: Packet[Any]) -> list[AudioFrame]:
+        try:
+            frames = self._decoder.decode(packet)
+        except (av.error.FFmpegError, OSError) as error:
+            if not _is_tag(packet):
+                self._n_broken += 1
+                self._fault = reason_of(error)
+            return []
+        self.n_frames += len(frames)
+        for frame in frames:
+            counted = self.format in _COUNTED and frame.sample_rate != self._rate
+            if counted or self._unstamped > 0:
+                frame.pts = None
+                self._unstamped -= frame.samples
+        return frames
+
+    def close(self) -> None:
+        """Close the container, but not the file."""
+        self._container.close()
+
+
+def _is_tag(packet: Packet[Any]) -> bool:
+    """Return whether a packet is a tag between two MP3s that were put together."""
+    return bytes(packet)[:3] in (b"ID3", b"TAG", b"APE", b"LYR")
