@@ -40,8 +40,11 @@ def to_lines(text: str) -> str:
 
 def reason_of(error: Exception) -> str:
     """Return what an error says, in the middle of a sentence."""
-    text = getattr(error, "strerror", None) or str(error)
-    return text[0].lower() + text[1:] if text else type(error).__name__
+    text = str(getattr(error, "strerror", None) or error).rstrip(".")
+    if not text:
+        return type(error).__name__
+    # "No such file", but "I/O operation".
+    return text[0].lower() + text[1:] if text[1:2].islower() else text
 
 
 def escaped(character: str) -> str:
