@@ -136,6 +136,7 @@ class Analyzer:
         sample_rate: int = SAMPLE_RATE,
         name: str | None = None,
         track: int | None = None,
+        headerless: str | None = None,
         block_s: float = BLOCK_S,
         progress: Progress | None = None,
     ) -> Report:
@@ -152,13 +153,15 @@ class Analyzer:
             sample_rate: Sample rate of an array, in Hz; files declare their own.
             name: Name of the recording in the report; None: its path.
             track: Number of the audio track of a file, from 1; None: the default track.
+            headerless: Format of a file without a header, such as `g722` or
+                `s16le:8000`; None: by the ending of its name.
             block_s: Length of decoded blocks, in seconds; it affects memory only.
             progress: Callback after every block, in seconds of audio.
 
         Raises:
             AudioError: The recording cannot be read, or the array is not audio.
         """
-        source = _opened(recording, sample_rate, name, track)
+        source = _opened(recording, sample_rate, name, track, headerless)
         blocks = source.blocks(block_s)
         analysis = AnalysisPass(self.classifier, self.speech, self.profile)
         with closing(blocks):  # also closes the file if the analysis is aborted
@@ -178,13 +181,18 @@ class Analyzer:
 
 
 def _opened(
-    recording: Any, sample_rate: int, name: str | None, track: int | None
+    recording: Any,
+    sample_rate: int,
+    name: str | None,
+    track: int | None,
+    headerless: str | None,
 ) -> Recording | ArrayRecording:
     if isinstance(recording, str | os.PathLike):
-        return Recording(os.fsdecode(recording), name, track=track)
+        path = os.fsdecode(recording)
+        return Recording(path, name, track=track, headerless=headerless)
     if is_content(recording):
         file, found = opened(recording, name)
-        return Recording(file, found, track=track)
+        return Recording(file, found, track=track, headerless=headerless)
     if track is not None:
         raise AudioError(
             f"{name or 'array'}: an array has no tracks; leave `track` out, or pass a "

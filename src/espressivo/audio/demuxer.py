@@ -8,7 +8,7 @@ import av
 import av.error
 
 from espressivo.audio.ffmpeg import capped
-from espressivo.audio.headerless import raw_format
+from espressivo.audio.headerless import raw_format, remedy
 from espressivo.audio.tracks import choose_track
 from espressivo.errors import AudioError
 from espressivo.text import reason_of
@@ -124,7 +124,7 @@ class Demuxer:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise AudioError(
                 f"{self.name}: cannot be read as a recording ({reason_of(error)}); "
-                "pass wav, flac, mp3, ogg, opus, m4a, amr, webm or mp4 with sound"
+                f"{remedy(hint)}"
             ) from error
         if not container.streams.audio:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"

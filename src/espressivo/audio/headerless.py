@@ -52,6 +52,11 @@ _BY_ENDING = {
     **{f"sln{kilo}": f"s16le:{hertz}" for kilo, hertz in _SLIN_HZ.items()},
     **{f"slin{kilo}": f"s16le:{hertz}" for kilo, hertz in _SLIN_HZ.items()},
 }
+# Raw samples of any rate and width, or anything else.
+_AMBIGUOUS = frozenset(
+    f".{ending}"
+    for ending in ("raw", "pcm", "lpcm", "s16", "s16le", "sw", "sb", "ub", "uw", "f32")
+)
 HEADERLESS_SUFFIXES = frozenset(f".{ending}" for ending in _BY_ENDING)
 """Lower-case suffixes of the files that are known to have no header."""
 
@@ -97,6 +102,19 @@ def raw_format(path: Path, head: bytes, given: str | None = None) -> RawFormat |
         kbits = int(ending.partition("-")[2] or 32)
         return RawFormat("g726le", {"code_size": str(kbits // 8)})
     return by_name
+
+
+def remedy(path: Path) -> str:
+    """Return what can be done with a file that FFmpeg cannot read, by its suffix."""
+    suffix = path.suffix.lower()
+    if suffix in _AMBIGUOUS:
+        return (
+            f"what {suffix} means, its name does not say: pass the format of its "
+            "samples with --format, such as s16le:8000"
+        )
+    if suffix == ".vox":
+        return "FFmpeg reads no Dialogic ADPCM; convert it: sox -r 8000 x.vox x.wav"
+    return "pass wav, flac, mp3, ogg, opus, m4a, amr, webm or mp4 with sound"
 
 
 def parse_format(text: str) -> RawFormat:

@@ -83,7 +83,7 @@ class Recording:
                 Demuxer,
                 self._file,
                 self.name,
-                hint=named if named.suffix else path,
+                hint=path if path.suffix else named,
                 track=track,
                 headerless=headerless,
             )

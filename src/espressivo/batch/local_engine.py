@@ -49,7 +49,9 @@ def run_local(
         model = find_model(job.model).absolute()
         # No more processes than recordings, since each one loads the model.
         n_workers = min(n_workers, n_left)
-        workers = WorkerPool(model, plan.model_sha256, n_workers, scratch, plan.format)
+        workers = WorkerPool(
+            model, plan.model_sha256, n_workers, scratch, plan.headerless
+        )
         stack.enter_context(workers)
         for outcome in workers.analyze(entries):
             buffer.add(outcome)

@@ -45,7 +45,7 @@ class Plan:
         emotions: Emotions, in the order of the probability columns.
         shard_size: Recordings per shard; the last one may have fewer.
         version: Version of espressivo.
-        format: Format of the recordings without a header; None: by their names.
+        headerless: Format of the recordings without a header; None: by their names.
         listed_by: How folders were searched, `content` or `ending`.
     """
 
@@ -57,7 +57,7 @@ class Plan:
     emotions: tuple[Emotion, ...]
     shard_size: int
     version: str = __version__
-    format: str | None = None
+    headerless: str | None = None
     listed_by: str = _LISTED_BY
 
     @classmethod
@@ -77,7 +77,7 @@ class Plan:
             model_sha256=card.sha256,
             emotions=card.emotions,
             shard_size=shard_size or usual_shard_size(len(entries)),
-            format=headerless,
+            headerless=headerless,
         )
 
     @property
@@ -124,7 +124,7 @@ class Plan:
                 "sha256": self.model_sha256,
                 "emotions": self.emotions,
             },
-            "options": {"shard_size": self.shard_size, "format": self.format},
+            "options": {"shard_size": self.shard_size, "format": self.headerless},
             "n_parts": self.n_shards,
         }
         return json.dumps(document, indent=2) + "\n"
@@ -148,7 +148,7 @@ class Plan:
                 model_sha256=str(document["model"]["sha256"]),
                 emotions=tuple(map(Emotion, document["model"]["emotions"])),
                 shard_size=int(document["options"]["shard_size"]),
-                format=document["options"].get("format"),
+                headerless=document["options"].get("format"),
                 listed_by=str(document["input"].get("listed_by", "ending")),
                 version=str(document["espressivo"]),
             )
@@ -165,6 +165,6 @@ class Plan:
             "the model": model,
             "the order of emotions": ", ".join(self.emotions),
             "the shard size": str(self.shard_size),
-            "the format": self.format or "that of each name",
+            "the format": self.headerless or "that of each name",
             "espressivo": self.version,
         }

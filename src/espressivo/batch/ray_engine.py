@@ -62,7 +62,7 @@ def _do_shard(shard: _Shard) -> DoneCount:
     try:
         model = find_model(shard.model).absolute()
         plan = shard.archive.plan
-        workers = _workers(model, plan.model_sha256, plan.format)
+        workers = _workers(model, plan.model_sha256, plan.headerless)
         for outcome in workers.analyze(buffer.open_shard(shard.number, shard.entries)):
             buffer.add(outcome)
             outcomes.append(outcome)

@@ -31,7 +31,7 @@ _Run: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class ArchiveOptions:
-    """Options of a batch run; only `shard_size` and `format` affect the tables.
+    """Options of a batch run; only `shard_size` and `headerless` affect the tables.
 
     Attributes:
         engine: `local` for processes on this machine, `ray` for tasks on a Ray cluster
@@ -40,7 +40,7 @@ class ArchiveOptions:
         shard_size: Number of recordings per part of the tables; None: 32, growing up to
             1,000 for more than 131,072 recordings.
         restart: Delete an existing archive instead of resuming it.
-        format: Format of the recordings without a header, such as `mulaw` or
+        headerless: Format of the recordings without a header, such as `mulaw` or
             `s16le:8000`; None: by the ending of their names.
     """
 
@@ -48,11 +48,11 @@ class ArchiveOptions:
     workers: int | None = None
     shard_size: int | None = None
     restart: bool = False
-    format: str | None = None
+    headerless: str | None = None
 
     def __post_init__(self) -> None:
-        if self.format is not None:
-            parse_format(self.format)  # its faults are told before hours of work
+        if self.headerless is not None:
+            parse_format(self.headerless)  # its faults are told before hours of work
         for name, value in (("workers", self.workers), ("shard_size", self.shard_size)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; wanted 1 or more")
@@ -124,7 +124,7 @@ def analyze_archive(
         import fsspec  # noqa: F401, PLC0415
     folder = find_model(model).absolute()
     card = read_card(folder)
-    plan = Plan.of(entries, card, options.shard_size, options.format)
+    plan = Plan.of(entries, card, options.shard_size, options.headerless)
     place = out if is_remote(out) else Path(out).absolute()
     with opened(place, plan, restart=options.restart) as archive:
         # A bundled model is passed by name, since its path differs between the machines

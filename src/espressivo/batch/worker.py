@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from espressivo.analyzer import Analyzer
 from espressivo.batch.outcome import Outcome
@@ -141,7 +141,6 @@ def _load(model: Path, sha256: str) -> Analyzer:
 def _analyze(
     analyzer: Analyzer, entry: Entry, copy: Copy | None, headerless: str | None
 ) -> Report:
-    options: dict[str, Any] = {} if headerless is None else {"format": headerless}
     if copy is not None:
         try:
             path, deleting = copy.result()
@@ -150,14 +149,14 @@ def _analyze(
                 f"{entry.id}: no such file; pass a recording", "missing"
             ) from error
         with deleting:
-            return analyzer.analyze(path, name=entry.id, **options)
+            return analyzer.analyze(path, name=entry.id, headerless=headerless)
     path = Path(entry.path)
     # Reading a named pipe or a device can block for ever.
     if path.exists() and not path.is_file() and not path.is_dir():
         raise AudioError(
             f"{entry.id}: is a pipe or a device; pass a recording", "no file"
         )
-    return analyzer.analyze(path, name=entry.id, **options)
+    return analyzer.analyze(path, name=entry.id, headerless=headerless)
 
 
 def _exit_with_parent() -> None:

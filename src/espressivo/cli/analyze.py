@@ -7,8 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import add_model, add_speaker, whole_number
-from espressivo.cli.display.printing import print_json, print_lines, say, tell
+from espressivo.cli.arguments import (
+    add_excel,
+    add_format,
+    add_model,
+    add_speaker,
+    whole_number,
+)
+from espressivo.cli.display.printing import print_csv, print_json, say, tell
 from espressivo.cli.recordings import analyze_recording
 from espressivo.errors import EspressivoError
 
@@ -64,6 +70,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     form.add_argument(
         "--csv", action="store_true", help="print one row a window and one a recording"
     )
+    add_excel(parser)
     parser.add_argument(
         "--plot",
         type=Path,
@@ -76,6 +83,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="audio track of a file with several, from 1 (default: as players choose)",
     )
+    add_format(parser)
     parser.add_argument(
         "--threads",
         type=whole_number,
@@ -89,20 +97,14 @@ def run(args: argparse.Namespace) -> int:
     """Analyse every recording; print failures on stderr and continue."""
     from espressivo.analyzer import load_model  # slow: keep `--help` fast
 
-    # A wrong suffix is reported before the analysis, which can take long.
-    if args.plot is not None:
-        from espressivo.figures.timeline import require_format
-
-        require_format(args.plot)
-    if args.no_update and args.speaker is None:
-        args.error("--no-update is about a profile; name it with --speaker")
+    _require_sense(args)
     profile = None if args.speaker is None else _load_profile(args.speaker)
     analyzer = load_model(args.model, threads=args.threads, profile=profile)
     reports: list[Report] = []
     n_failed = 0
     for given in args.recordings:
         try:
-            report = analyze_recording(analyzer, given, args.track)
+            report = analyze_recording(analyzer, given, args.track, args.format)
         except EspressivoError as error:
             tell(error)
             n_failed += 1
@@ -124,6 +126,18 @@ def run(args: argparse.Namespace) -> int:
         # 3: scripts can tell some failed inputs from none that could be read.
         return 3 if reports else 1
     return 0
+
+
+def _require_sense(args: argparse.Namespace) -> None:
+    """Report faults of the command line before the analysis, which can take long."""
+    if args.plot is not None:
+        from espressivo.figures.timeline import require_format
+
+        require_format(args.plot)
+    if args.excel and args.json:
+        args.error("--excel is a form of CSV; leave --json out")
+    if args.no_update and args.speaker is None:
+        args.error("--no-update is about a profile; name it with --speaker")
 
 
 def _load_profile(speaker: str) -> Profile:
@@ -169,8 +183,8 @@ def _print(report: Report, args: argparse.Namespace, *, first: bool) -> None:
     if args.json:
         # Several reports are printed as JSON Lines, one object per line.
         print_json(report.to_json(indent=2 if len(args.recordings) == 1 else None))
-    elif args.csv:
-        print_lines(report.to_csv(header=first))
+    elif args.csv or args.excel:
+        print_csv(report.to_csv(header=first), excel=args.excel, first=first)
     else:
         from espressivo.cli.display.timeline import print_report
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import add_model, whole_number
+from espressivo.cli.arguments import add_format, add_model, whole_number
 from espressivo.cli.display.printing import tell
 from espressivo.cli.interrupts import exit_code
 
@@ -18,8 +18,9 @@ Analyse many recordings, on all cores, into three Parquet tables: recordings, wi
 and recordings that could not be analysed, with the reason.
 
 IN is a folder, including its subfolders; a pattern in quotes; or a manifest, a .csv or
-.parquet table with columns id and path. The same command resumes an archive that was
-interrupted by Ctrl-C, kill -9, a full disk or a power cut."""
+.parquet table with columns id and path. In a folder, every file that is a recording is
+taken, by content; what is left out is counted and listed. The same command resumes an
+archive that was interrupted by Ctrl-C, kill -9, a full disk or a power cut."""
 
 _EPILOG = """\
 examples:
@@ -53,6 +54,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_model(parser)
     _add_running_arguments(parser)
+    add_format(parser)
     parser.add_argument(
         "--plot",
         type=Path,
@@ -110,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         shard_size=args.shard_size,
         restart=args.restart,
+        headerless=args.format,
     )
     try:
         with archive_bar() as bar:

@@ -71,6 +71,40 @@ def add_model(parser: argparse._ActionsContainer, *, default: str = DEFAULT) -> 
     )
 
 
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add `--format`, what sound without a header is."""
+    parser.add_argument(
+        "--format",
+        type=headerless_format,
+        metavar="FORMAT",
+        help="what recordings without a header are, as FFmpeg names it: mulaw, alaw, "
+        "g722, gsm, ..., or samples with their rate, s16le:8000 (default: as the "
+        "file's name ends)",
+    )
+
+
+def headerless_format(text: str) -> str:
+    """Return the text if it names a format of sound without a header."""
+    from espressivo.audio.headerless import parse_format  # slow: keep `--help` fast
+    from espressivo.errors import AudioError
+
+    try:
+        parse_format(text)
+    except AudioError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def add_excel(parser: argparse.ArgumentParser) -> None:
+    """Add `--excel`, the form of CSV for a double click; see `excel_wanted`."""
+    parser.add_argument(
+        "--excel",
+        action="store_true",
+        help="as --csv, for Excel: with a byte order mark, and with formulas in names "
+        "made text",
+    )
+
+
 def add_speaker(parser: argparse.ArgumentParser, *, learns: bool) -> None:
     """Add `--speaker`; `learns`: whether its help promises to update the profile."""
     effect = (

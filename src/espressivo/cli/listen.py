@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import add_model, add_speaker
-from espressivo.cli.display.printing import print_json, print_lines, tell
+from espressivo.cli.arguments import add_excel, add_model, add_speaker
+from espressivo.cli.display.printing import print_csv, print_json, tell
 from espressivo.cli.streams import standard_input
 from espressivo.errors import AudioError
 
@@ -74,6 +74,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="print each estimate as a line of JSON when it comes, and no report",
     )
+    add_excel(parser)
     parser.set_defaults(run=_listen, error=parser.error)
 
 
@@ -93,6 +94,8 @@ def _listen(args: argparse.Namespace) -> int:
     from espressivo.analyzer import load_model
     from espressivo.profile.profile import Profile
 
+    if args.excel and (args.json or args.lines):
+        args.error("--excel is a form of CSV; leave --json and --lines out")
     if args.raw and args.source is None:
         args.error("--raw is about standard input; give - as well")
     profile = None if args.speaker is None else Profile.load(args.speaker)
@@ -150,8 +153,8 @@ def _print(report: Report, args: argparse.Namespace) -> None:
         return
     if args.json:
         print_json(report.to_json())
-    elif args.csv:
-        print_lines(report.to_csv())
+    elif args.csv or args.excel:
+        print_csv(report.to_csv(), excel=args.excel)
     else:
         from espressivo.cli.display.timeline import print_report
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def analyze_recording(
-    analyzer: Analyzer, given: str, track: int | None = None
+    analyzer: Analyzer,
+    given: str,
+    track: int | None = None,
+    headerless: str | None = None,
 ) -> Report:
     """Return the report of a recording.
 
@@ -23,6 +26,7 @@ def analyze_recording(
         analyzer: The analyzer.
         given: Path of the recording; - for standard input.
         track: Number of the audio track, from 1; None: the default track.
+        headerless: Format of a recording without a header; None: by its name.
 
     Raises:
         AudioError: It cannot be read, for whatever reason: one bad recording must not
@@ -33,7 +37,13 @@ def analyze_recording(
     name = "stdin" if is_stdin else given
     try:
         with recording_bar(name) as progress:
-            return analyzer.analyze(source, name=name, track=track, progress=progress)
+            return analyzer.analyze(
+                source,
+                name=name,
+                track=track,
+                headerless=headerless,
+                progress=progress,
+            )
     except OSError as error:  # such as a disk that fails
         raise AudioError(
             f"{name}: cannot be read ({reason_of(error)}); pass an undamaged recording"

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.display.printing import print_lines, say
+from espressivo.cli.arguments import add_excel
+from espressivo.cli.display.printing import print_csv, print_lines, say
 
 if TYPE_CHECKING:
     from espressivo.training.tables import Table
@@ -100,7 +101,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             const=form,
             help=f"the same as --format {form}",
         )
-    parser.set_defaults(run=run)
+    add_excel(parser)
+    parser.set_defaults(run=run, error=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -114,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
         write_report,
     )
 
+    form = _form(args)
     if args.costs is not None and args.out is None:
         raise EspressivoError("--costs is for a figure; name its folder with --out")
     results = [read_results(folder) for folder in args.results]
@@ -130,9 +133,13 @@ def run(args: argparse.Namespace) -> int:
             f"there is no table {' or '.join(wanted)} here; comparison needs "
             "--against, and published a corpus that others published on"
         )
-    if args.format is not None:
-        _, write = FORMATS[args.format]
-        print_lines("\n".join(write(table) for table in shown))
+    if form is not None:
+        _, write = FORMATS[form]
+        text = "\n".join(write(table) for table in shown)
+        if form == "csv":
+            print_csv(text, excel=args.excel)
+        else:
+            print_lines(text)
     else:
         from espressivo.cli.display.console import PlainConsole
         from espressivo.cli.display.tables import print_table
@@ -141,10 +148,18 @@ def run(args: argparse.Namespace) -> int:
         for table in shown:
             print_table(console, table)
     if args.out is not None:
-        page = write_report(results, args.out, against, points)
-        if args.format is None:
+        page = write_report(results, args.out, against, points, excel=args.excel)
+        if form is None:
             say(f"wrote {page}")
     return 0
+
+
+def _form(args: argparse.Namespace) -> str | None:
+    """Return the name of the form to print in; None: for a terminal."""
+    form: str | None = args.format
+    if args.excel and form not in (None, "csv"):
+        args.error(f"--excel is a form of CSV; leave --{form} out")
+    return "csv" if args.excel and args.out is None else form
 
 
 def _is(table: Table, name: str) -> bool:

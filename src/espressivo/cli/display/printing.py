@@ -6,6 +6,7 @@ import json
 import re
 import sys
 
+from espressivo.files.excel import to_excel
 from espressivo.text import to_line, to_lines
 
 # What JSON may hold as it is, but a terminal or a parser must not get: control
@@ -29,6 +30,24 @@ def tell(text: object) -> None:
 def print_lines(text: str) -> None:
     """Print text of several lines, the last of which ends with a newline."""
     print(to_lines(text), end="")
+
+
+def print_csv(text: str, *, excel: bool, first: bool = True) -> None:
+    """Print CSV, with `excel` in the form and the encoding that Excel opens.
+
+    Args:
+        text: The CSV.
+        excel: Whether it is for Excel.
+        first: Whether nothing was printed before it.
+    """
+    if not excel:
+        print_lines(text)
+        return
+    marked = to_excel(to_lines(text), first=first)
+    sys.stdout.flush()
+    # The mark says UTF-8, whatever the encoding of standard output.
+    sys.stdout.buffer.write(marked.encode("utf-8"))
+    sys.stdout.flush()
 
 
 def print_json(text: str) -> None:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from espressivo.errors import TrainingError
+from espressivo.files.excel import to_excel
 from espressivo.training import figures
 from espressivo.training.corpora.ravdess import RAVDESS
 from espressivo.training.scores.learning_curves import read_learning_curves
@@ -60,6 +61,8 @@ def write_report(
     folder: Path,
     against: CrossvalResults | None = None,
     points: Sequence[Point] = (),
+    *,
+    excel: bool = False,
 ) -> Path:
     """Write `report.html`, and each table and figure as a file, into `folder`.
 
@@ -71,6 +74,7 @@ def write_report(
         folder: Folder of the report; created if it does not exist.
         against: System that each is compared with, on the same utterances.
         points: Points of the figure of UA against size and time; no figure if empty.
+        excel: Write the CSV files in the form that Excel opens.
 
     Returns:
         The path of the page.
@@ -85,7 +89,7 @@ def write_report(
         # In the same folder, so that `replace` is a rename within one file system.
         with TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
             new = Path(temporary)
-            _write(new, tables, list(_pictures(results, points)))
+            _write(new, tables, list(_pictures(results, points)), excel=excel)
             # The page comes last, so that it never stands beside older tables.
             for path in [*sorted(new.glob("*/*")), new / REPORT]:
                 target = folder / path.relative_to(new)
@@ -126,13 +130,21 @@ def _apart(tables: Iterable[Table]) -> Iterator[Table]:
         yield replace(table, name=name)
 
 
-def _write(folder: Path, tables: Sequence[Table], pictures: Sequence[_Picture]) -> None:
+def _write(
+    folder: Path,
+    tables: Sequence[Table],
+    pictures: Sequence[_Picture],
+    *,
+    excel: bool,
+) -> None:
     for name in ("tables", "figures"):
         (folder / name).mkdir()
     for table in tables:
         for ending, write in FORMATS.values():
             path = folder / "tables" / f"{table.name}.{ending}"
-            path.write_text(write(table), "utf-8")
+            is_excel = excel and ending == "csv"
+            text = to_excel(write(table)) if is_excel else write(table)
+            path.write_text(text, "utf-8", newline="")
     shown = []
     for picture in pictures:
         path = folder / "figures" / f"{picture.name}.svg"
