@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from espressivo.cli.main import main
+from espressivo.training.corpora import CORPORA
 from tests.recordings import encode
 from tests.trees import build_iemocap
 
@@ -13,7 +14,7 @@ from tests.trees import build_iemocap
 def test_every_corpus_is_listed_with_its_licence(capsys):
     assert main(["corpora", "list"]) == 0
     text = capsys.readouterr().out
-    for name in ("iemocap", "savee", "ravdess", "tess", "nemo", "emodb"):
+    for name in CORPORA:
         assert f"\n{name} " in text
     assert "CC BY-NC-SA" in text
 
@@ -79,3 +80,23 @@ def test_what_cannot_be_checked_is_one_line_and_exit_1(args, message, capsys):
     assert out == ""
     assert err.startswith(message)
     assert err.count("\n") == 1
+
+
+def test_parts_that_are_left_out_are_told(shared, capsys):
+    folder = str(shared / "corpora/emotiontts")
+    assert main(["corpora", "check", "emotiontts", folder, "--quick"]) == 0
+    out = capsys.readouterr().out
+    assert "\nparts left out:\n  given on request: 5700\n" in out
+    assert out.endswith("complete (by names alone: nothing was decoded)\n")
+
+    assert main(["corpora", "check", "emotiontts", folder, "--quick", "--json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert plain["left_out"] == {"given on request": 5700}
+
+
+def test_a_selection_is_told_as_one(shared, capsys):
+    assert main(["corpora", "check", "librispeech", str(shared / "speech")]) == 0
+    out = capsys.readouterr().out
+    assert "in none of its published parts, so not compared: 60\n" in out
+    assert "left out" not in out
+    assert out.endswith("/speech: a selection, intact\n")

@@ -102,3 +102,80 @@ def test_a_malformed_corpus_is_the_command_lines_fault(config, capsys):
         main(["train", str(config), "--out", "run", "--corpus", "emodb"])
     assert stopped.value.code == 2
     assert "'emodb' is not NAME=DIR" in capsys.readouterr().err
+
+
+@pytest.fixture
+def free(tmp_path, note):
+    """A configuration of free corpora: LibriSpeech, and a table of one's own."""
+    for name in ("libri/84-121123-0000", "calls/1"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        encode(tmp_path / f"{name}.wav", note[:8_000])
+    (tmp_path / "calls/calls.csv").write_text("path,emotion,speaker\n1.wav,anger,ann\n")
+    (tmp_path / "free.toml").write_text(
+        'name = "free"\n[corpora]\n'
+        'librispeech = "libri"\nmanifest = "calls/calls.csv"\n'
+    )
+    return tmp_path / "free.toml"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaints"),
+    [
+        ([], ["calls states no licence"]),
+        (["--set", "licences.manifest=research"], ["calls (research use only, as its"]),
+        (
+            [
+                *("--set", "licences.manifest=own", "--set", "network.kind=hubert"),
+                *("--set", "network.weights=somebody/tuned"),
+            ],
+            ["somebody/tuned states no licence"],
+        ),
+    ],
+)
+def test_a_model_to_be_sold_needs_terms_that_allow_it(
+    free, trained, options, complaints, capsys
+):
+    pytest.importorskip("onnx", reason="needs the extra 'train'")
+    args = ["train", str(free), "--out", "run", "--licence", "commercial", *options]
+    assert main(args) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("--licence commercial: ")
+    assert err.count("\n") == 1
+    for complaint in complaints:
+        assert complaint in err
+    assert "LibriSpeech" not in err
+    assert trained == []
+
+
+@pytest.mark.parametrize("stated", ["own", "CC-BY-4.0", "CC0-1.0"])
+def test_a_model_of_free_corpora_is_trained(free, trained, stated):
+    pytest.importorskip("onnx", reason="needs the extra 'train'")
+    stated = f"licences.manifest={stated}"
+    args = ["train", str(free), "--out", "run", "--licence", "commercial"]
+    assert main([*args, "--set", stated]) == 0
+    assert len(trained) == 1
+
+
+def test_corpora_that_forbid_a_sale_are_named_unless_left_out(
+    config, trained, tmp_path, capsys
+):
+    pytest.importorskip("onnx", reason="needs the extra 'train'")
+    tess = f"tess={tmp_path / 'my-tess'}"
+    args = ["train", str(config), "--out", "run", "--corpus", tess]
+    args += ["--licence", "commercial"]
+
+    assert main(args) == 1
+    err = capsys.readouterr().err
+    assert "TESS (CC BY-NC-ND 4.0, Pichora-Fuller & Dupuis 2020) forbids" in err
+    assert "EmoDB (free to use, Burkhardt et al. 2005) does not say" in err
+
+    # A corpus that only scores the model is no part of it.
+    assert main([*args, "--leave-out", "tess", "--set", "licences.emodb=own"]) == 0
+    assert len(trained) == 1
+
+
+def test_another_licence_than_commercial_is_the_command_lines_fault(config, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", str(config), "--out", "run", "--licence", "mit"])
+    assert stopped.value.code == 2
+    assert "--licence" in capsys.readouterr().err

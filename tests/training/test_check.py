@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from espressivo.errors import CorpusError
+from espressivo.training.corpora import CORPORA
 from espressivo.training.corpora.check import check_corpus, decode_digest
 from tests.recordings import encode
 
@@ -21,10 +22,19 @@ def link(source, target, leave_out=()):
     return target
 
 
-@pytest.mark.parametrize("name", ["ravdess", "tess", "nemo", "emodb"])
+HERE = ["ravdess", "tess", "nemo", "emodb", "emovo", "urdu", "emotiontts"]
+LEFT_OUT = {
+    "emovo": {"disgust, fear and surprise": 252},
+    "emotiontts": {"given on request": 5700},
+}
+
+
+@pytest.mark.parametrize("name", HERE)
 def test_real_corpora_are_complete(shared, name):
     check = check_corpus(name, shared / "corpora" / name, decode=False)
     assert check.complete
+    assert check.left_out == LEFT_OUT.get(name, {})
+    assert check.selection == 0
     assert all(found == wanted for found, wanted in check.by_label().values())
 
 
@@ -62,6 +72,9 @@ def test_the_pair_that_was_published_alike_is_no_fault(shared, tmp_path):
         ("ravdess", "03-01-05-02-01-01-12", ("12", "angry")),
         ("tess", "OA_bite_neutral", ("OAF", "neutral")),
         ("nemo", "KS0_anger_17", ("KS0", "anger")),
+        ("emovo", "tri-m1-l4", ("", "m1", "sadness")),
+        ("urdu", "SM5_F72_N0100", ("SM5", "Neutral")),
+        ("emotiontts", "neo00305", ("public sample", "neo", "anger")),
     ],
 )
 def test_what_is_missing_is_named(shared, tmp_path, name, stem, cell):
@@ -88,6 +101,45 @@ def test_emotions_that_are_not_used_are_not_compared(shared, tmp_path):
     check = check_corpus("emodb", root, decode=False)
     assert check.complete
     assert check.by_label()["boredom"] == (1, None)
+
+
+def test_a_part_of_which_anything_is_there_is_compared(shared, tmp_path):
+    root = link(shared / "corpora/emovo", tmp_path)
+    (root / "f1/pau-f1-b1.wav").touch()
+
+    check = check_corpus("emovo", root, decode=False)
+
+    assert not check.complete
+    assert check.left_out == {}
+    assert len(check.missing) == 251
+    assert "pau-f1-b2" in check.missing
+    assert check.by_label()["fear"] == (1, 84)
+    cell = "disgust, fear and surprise, speaker f1, fear: 1 of 14"
+    assert cell in map(str, check.differing)
+
+
+def test_the_whole_of_emovo_is_complete(tmp_path):
+    for name in CORPORA["emovo"].names(tmp_path):
+        (tmp_path / f"{name}.wav").touch()
+    check = check_corpus("emovo", tmp_path, decode=False)
+    assert check.complete
+    assert check.left_out == {}
+    assert set(check.by_label().values()) == {(84, 84)}
+
+
+def test_emovo_without_its_main_emotions_lacks_them(tmp_path):
+    (tmp_path / "pau-f1-b1.wav").touch()
+    check = check_corpus("emovo", tmp_path, decode=False)
+    assert check.left_out == {}
+    assert len(check.missing) == 587
+
+
+def test_the_whole_of_emotiontts_is_complete(tmp_path):
+    for name in CORPORA["emotiontts"].names(tmp_path):
+        (tmp_path / f"{name}.wav").touch()
+    check = check_corpus("emotiontts", tmp_path, decode=False)
+    assert check.complete
+    assert check.by_label()["sadness"] == (1500, 1500)
 
 
 def test_a_word_that_tess_does_not_have_is_unexpected(shared, tmp_path):

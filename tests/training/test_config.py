@@ -50,8 +50,22 @@ def test_what_is_written_reads_back(tmp_path):
         network=replace(config.network, states=(1, 2)),
         protocol=replace(config.protocol, train_only=("crema-d",)),
         corpora={**config.corpora, "crema-d": Path("/a b/ü")},
+        licences={"manifest": "CC-BY-4.0", "my calls": "own"},
     )
     assert read_config(write(tmp_path, to_toml(config))) == config
+
+
+def test_a_licence_that_is_not_known_is_named(tmp_path):
+    text = MINIMAL + '[licences]\nmanifest = "CC-BY4.0"\n'
+    message = r"experiment.toml: 'licences.manifest' is 'CC-BY4.0', no licence known"
+    with pytest.raises(ConfigError, match=message):
+        read_config(write(tmp_path, text))
+
+
+def test_a_licence_is_stated_by_an_option(tmp_path):
+    config = read_config(write(tmp_path, MINIMAL), ["licences.manifest=CC-BY-4.0"])
+    assert config.licences == {"manifest": "CC-BY-4.0"}
+    assert read_config(write(tmp_path, MINIMAL)).licences == {}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

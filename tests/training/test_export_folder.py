@@ -130,6 +130,33 @@ def test_the_card_says_what_the_encoder_started_from(config, network, name, lice
     assert "/home" not in json.dumps(found)
 
 
+@pytest.mark.parametrize(
+    ("stated", "commercial"),
+    [({}, "unclear"), ({"manifest": "own"}, "yes"), ({"mine": "CC-BY-NC-4.0"}, "no")],
+)
+def test_the_card_computes_what_the_model_may_be_used_for(config, stated, commercial):
+    found = card_of(replace(config, licences=stated), NetworkConfig())
+
+    assert found["use"]["commercial"] == commercial
+    assert found["training_corpora"][0]["terms"]["commercial"] == commercial
+    sold = "Any use, commercial use and sale included" in found["allowed_use"]
+    assert sold == (commercial == "yes")
+    assert found["made_by"]["recipe"]["licences"] == stated
+
+
+def test_one_corpus_that_forbids_a_sale_binds_the_model(config, tmp_path):
+    counts = {"mine/anger": 3, "librispeech/neutral": 60, "ravdess/sadness": 5}
+    stated = replace(config, licences={"manifest": "CC0-1.0"})
+    found = card_of(stated, NetworkConfig(), {"utterances": counts})
+
+    assert found["use"]["forbids"] == {"commercial use": ["RAVDESS"]}
+    folder.write_licences(tmp_path, found)
+    told = (tmp_path / "LICENSES" / "TRAINING-DATA.md").read_text()
+    assert "| LibriSpeech | CC BY 4.0 (Panayotov et al. 2015) | yes | 60 |" in told
+    assert "| mine | CC0 1.0 (as its trainer states) | yes | 3 |" in told
+    assert "the terms of RAVDESS forbid commercial use" in told
+
+
 def test_apaches_licence_is_told_and_given(config, tmp_path):
     network = NetworkConfig("distilhubert", weights="ntu-spml/distilhubert")
 

@@ -153,10 +153,12 @@ def _print(check: CorpusCheck, console: Console) -> None:
     known = [" = ".join(group) for group in check.known_same_audio]
     _name(console, "identical audio, published so", known, style="dim")
     whole = check.complete
-    verdict = ("complete", "green") if whole else ("not complete", "red")
-    if whole and not check.published and check.selection:
-        verdict = ("a selection", "green")
-    intact = " and intact" if whole and check.decoded else ""
+    selected = whole and check.selection and not check.published
+    words = "a selection" if selected else "complete" if whole else "not complete"
+    verdict = (words, "green" if whole else "red")
+    intact = ", intact" if selected else " and intact"
+    if not (whole and check.decoded):
+        intact = ""
     note = "" if check.decoded else " (by names alone: nothing was decoded)"
     console.print(Text.assemble(to_line(f"{check.root}: "), verdict, intact, note))
 
