@@ -75,22 +75,21 @@ class Clock:
 
     def _compare(self, stamp_s: float) -> Placement:
         if self._start_s is None:
-            self._start_s = stamp_s
+            # Frames before this one had no stamps.
+            self._start_s = stamp_s - (self.position_s - self._shift_s)
         is_first = self._stamp_s is None
         if self._stamp_s is not None and stamp_s < self._stamp_s - TOLERANCE_S:
             self._follow(stamp_s)
         late_s = stamp_s - self._start_s + self._shift_s - self.position_s
         # The beginning has no jitter: a tenth of a second there would move all.
-        if late_s > (_FIRST_S if is_first else TOLERANCE_S):
+        tolerance_s = _FIRST_S if is_first else TOLERANCE_S
+        if late_s > tolerance_s:
             if self._is_hole(late_s, stamp_s - self._start_s):
                 self._holes_s += late_s
                 return Placement(silence_s=late_s)
             self._follow(stamp_s)
-        elif late_s < -TOLERANCE_S:
-            if is_first:  # sound before second 0
-                self._follow(stamp_s)
-            else:
-                return Placement(skip_s=-late_s)
+        elif late_s < -tolerance_s:
+            return Placement(skip_s=-late_s)
         return _NEXT
 
     def _follow(self, stamp_s: float) -> None:

@@ -19,7 +19,7 @@ _OGG_PAGE = 65_307  # bytes of the longest page: 27 + 255 + 255 * 255 (RFC 3533)
 _ENDLESS = 0x7FFF_0000
 _MOST_CHUNKS = 10_000  # more are damage
 # Formats whose streams declare an exact duration, as FFmpeg names them.
-_EXACT = {"flac", "aiff", "au", "caf", "wv", "tta", "ape", "w64"}
+_EXACT = {"flac", "aiff", "caf", "wv", "tta", "ape"}
 
 
 def missing_end(file: BinaryIO) -> str | None:
@@ -100,6 +100,33 @@ def _missing_aiff(file: BinaryIO, n_bytes: int) -> str | None:
     return _compared(n_bytes, 8 + size) if 0 < size < _ENDLESS else None
 
 
+def _missing_w64(file: BinaryIO, n_bytes: int) -> str | None:
+    file.seek(16)  # after the GUID `riff`
+    size = int.from_bytes(file.read(8), "little")
+    return _compared(n_bytes, size) if 0 < size < 2**63 else None
+
+
+def _missing_au(file: BinaryIO, n_bytes: int) -> str | None:
+    file.seek(4)
+    begin, size = (int.from_bytes(file.read(4), "big") for _ in range(2))
+    return _compared(n_bytes, begin + size) if 0 < size < _ENDLESS else None
+
+
+def _missing_caf(file: BinaryIO, n_bytes: int) -> str | None:
+    """Walk the chunks (Apple Core Audio Format specification)."""
+    at = 8
+    for _ in range(_MOST_CHUNKS):
+        file.seek(at)
+        head = file.read(12)
+        size = int.from_bytes(head[4:], "big", signed=True)
+        if len(head) < 12 or size < 0:  # -1: the chunk reaches to the end
+            return None
+        at += 12 + size
+        if at > n_bytes:
+            return _compared(n_bytes, at)
+    return None
+
+
 def _missing_mp4(file: BinaryIO, n_bytes: int) -> str | None:
     """Walk the boxes of the top level (ISO/IEC 14496-12, section 4.2)."""
     at = 0
@@ -178,6 +205,9 @@ _FORMATS: list[tuple[bytes, int, Callable[[BinaryIO, int], str | None]]] = [
     (b"RF64", 0, _missing_riff),
     (b"OggS", 0, _missing_ogg),
     (b"FORM", 0, _missing_aiff),
+    (b"riff\x2e\x91\xcf\x11", 0, _missing_w64),
+    (b".snd", 0, _missing_au),
+    (b"caff", 0, _missing_caf),
     (b"ftyp", 4, _missing_mp4),
     (b"\x1a\x45\xdf\xa3", 0, _missing_matroska),
     (bytes.fromhex("3026B2758E66CF11"), 0, _missing_asf),

@@ -85,9 +85,10 @@ class Demuxer:
         self._decoder = self._decoder_of(self.stream)
         self._rate = self.stream.codec_context.sample_rate
         # FFmpeg stamps the first page of FLAC in Ogg 0, wherever the stream was cut.
-        self._unstamped = 0
-        if (self.format, self._decoder.name) == ("ogg", "flac"):
-            self._unstamped, self.start_s = 2 * self._rate, None
+        self._is_unsure = (self.format, self._decoder.name) == ("ogg", "flac")
+        if self._is_unsure:
+            self.start_s = None
+        self._first_page: int | None = None
         self._n_broken = 0
         self._fault = ""
 
@@ -181,13 +182,27 @@ class Demuxer:
                 self._n_broken += 1
                 self._fault = reason_of(error)
             return []
-        self.n_frames += len(frames)
+        if self._is_unsure and frames:
+            self._first_page = self._first_page or packet.pos
+            self._is_unsure = packet.pos == self._first_page
         for frame in frames:
             counted = self.format in _COUNTED and frame.sample_rate != self._rate
-            if counted or self._unstamped > 0:
+            if counted or self._is_unsure:
                 frame.pts = None
-                self._unstamped -= frame.samples
+        if frames and not self.n_frames:
+            self._move_first(frames[0], packet)
+        self.n_frames += len(frames)
         return frames
+
+    def _move_first(self, frame: AudioFrame, packet: Packet[Any]) -> None:
+        """Move the stamp of the first frame by the samples that the decoder skipped.
+
+        FFmpeg does so itself in the decoder that a stream brings, but not in ours.
+        """
+        is_ours = self._decoder is not self.stream.codec_context
+        if is_ours and packet.duration and frame.pts is not None:
+            ticks = frame.samples / (frame.sample_rate * float(packet.time_base))
+            frame.pts += max(0, packet.duration - round(ticks))
 
     def close(self) -> None:
         """Close the container, but not the file."""

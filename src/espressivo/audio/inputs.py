@@ -66,6 +66,10 @@ def require_content(found: os.stat_result, name: str) -> None:
         raise AudioError(
             f"{name}: is a device, not a recording; pass a file or a pipe", "no file"
         )
+    if stat.S_ISSOCK(mode):
+        raise AudioError(
+            f"{name}: is a socket, not a recording; pass a file or a pipe", "no file"
+        )
 
 
 def copied(stream: IO[bytes], name: str) -> BinaryIO:

@@ -43,8 +43,8 @@ class Recording:
             pipe; it is closed after the last block.
         name: Name of the recording in messages; None: the path.
         track: Number of the audio track, from 1; None: the default track.
-        headerless: Format of sound without a header, as `headerless.parse_format` takes it;
-            None: by the name.
+        headerless: Format of sound without a header, as for `parse_format`; None: by
+            the name.
 
     Attributes:
         name: Name of the recording in messages; bytes that are no UTF-8 are escaped.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from av.stream import Disposition
 
 from espressivo.errors import AudioError
+from espressivo.text import to_line
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -73,7 +74,8 @@ def _described(stream: AudioStream, index: int) -> str:
     language = stream.metadata.get("language", "und")
     title = stream.metadata.get("title", "")
     words = [codec, *([language] if language != "und" else [])]
-    return f"track {index + 1} ({', '.join([*words, *([title] if title else [])])})"
+    named = to_line(", ".join([*words, *([title] if title else [])]))
+    return f"track {index + 1} ({named})"
 
 
 def _unknown_codec(name: str, what: str) -> AudioError:
