@@ -5,7 +5,10 @@
  * backwards begins another part, all of which is kept.
  */
 
-const TOLERANCE_S = 0.1; // stamps in milliseconds jitter, and decoders delay
+/** Largest difference that is no hole: stamps in milliseconds jitter, decoders delay. */
+export const TOLERANCE_S = 0.1;
+
+const FIRST_S = 0.001; // the same, before the first piece
 const ROUNDING_S = 1; // declared durations are rounded
 const LONGEST_HOLES_S = 24 * 3600; // damaged stamps claim years
 
@@ -22,18 +25,24 @@ const NEXT: Placement = { silence_s: 0, skip_s: 0 };
 export class Clock {
   /** Length of what was placed so far, in seconds. */
   position_s = 0;
-  private shift_s = 0; // of the parts of a recording that was put together
+  private start_s: number | null = null;
+  private duration_s: number | null = null;
+  private shift_s = 0;
   private stamp_s: number | null = null; // expected stamp of the next piece
   private holes_s = 0;
 
   /**
-   * @param start_s Time stamp that is second 0 of the report; null: the first piece's.
+   * Begin a file, which follows the one before.
+   *
+   * @param start_s Time stamp of its beginning; null for that of the first piece.
    * @param duration_s Declared duration, within which holes are believed, or null.
    */
-  constructor(
-    private start_s: number | null,
-    private readonly duration_s: number | null,
-  ) {}
+  begin(start_s: number | null, duration_s: number | null): void {
+    this.start_s = start_s;
+    this.duration_s = duration_s;
+    this.shift_s = this.position_s;
+    this.stamp_s = null;
+  }
 
   /** Return what comes before the next piece, and advance. */
   place(stamp_s: number | null, length_s: number): Placement {
@@ -47,16 +56,18 @@ export class Clock {
 
   private compared(stamp_s: number): Placement {
     this.start_s ??= stamp_s;
+    const isFirst = this.stamp_s === null;
     if (this.stamp_s !== null && stamp_s < this.stamp_s - TOLERANCE_S) this.follow(stamp_s);
     const late_s = stamp_s - this.start_s + this.shift_s - this.position_s;
-    if (late_s > TOLERANCE_S) {
+    // The beginning has no jitter: a tenth of a second there would move all.
+    if (late_s > (isFirst ? FIRST_S : TOLERANCE_S)) {
       if (this.isHole(late_s, stamp_s - this.start_s)) {
         this.holes_s += late_s;
         return { silence_s: late_s, skip_s: 0 };
       }
       this.follow(stamp_s);
     } else if (late_s < -TOLERANCE_S) {
-      if (this.stamp_s !== null) return { silence_s: 0, skip_s: -late_s };
+      if (!isFirst) return { silence_s: 0, skip_s: -late_s };
       this.follow(stamp_s); // sound before second 0
     }
     return NEXT;

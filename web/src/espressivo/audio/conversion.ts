@@ -15,7 +15,7 @@ import {
   MONO,
   secondOf,
 } from "./channels";
-import type { Clock } from "./clock";
+import { type Clock, TOLERANCE_S } from "./clock";
 import { between, type Piece } from "./decoder";
 import { Resampler } from "./resample";
 
@@ -120,7 +120,7 @@ export class Converter {
   }
 
   private noteGap(begin_s: number, silence_s: number): void {
-    if (this.gaps.length >= MOST_GAPS) return;
+    if (silence_s <= TOLERANCE_S || this.gaps.length >= MOST_GAPS) return;
     const [start, end] = [begin_s, begin_s + silence_s].map((time_s) =>
       Math.round(time_s * SAMPLE_RATE),
     );

@@ -5,13 +5,12 @@
  * stamps are kept: a hole becomes silence.
  */
 
-import { OGG } from "mediabunny";
 import { AudioError, EspressivoError, NotDecodable } from "../errors";
 import { SAMPLE_RATE, type Segment } from "../types";
 import { type FindSpeech, joined } from "./channels";
 import { Clock } from "./clock";
 import { Converter } from "./conversion";
-import { between, decoded, type Piece, waited } from "./decoder";
+import { between, decoded, type Piece } from "./decoder";
 import type { Edit } from "./edit-list";
 import { missingEnd } from "./ending";
 import {
@@ -62,18 +61,13 @@ export async function openRecording(file: Blob, options: OpenOptions): Promise<D
     const files = await partsOf(file, options);
     const first = await opened(files[0], options, options.track);
     const isOne = files.length === 1;
-    const total_s = isOne
-      ? await waited(options, first.input.getDurationFromMetadata())
-      : null;
-    const begin_s = await waited(options, first.input.getFirstTimestamp());
-    const start_s = Math.max(0, begin_s); // what comes before 0 is not played
-    const clock = new Clock(start_s, total_s);
+    const clock = new Clock();
     const converter = new Converter(name, clock, findSpeech);
     const warnings = [...first.warnings];
     const announced_s = isOne ? await announcedBy(first, options) : null;
-    const heard = heardIn(files, first, options, converter, warnings);
+    const heard = heardIn(files, first, options, { clock, converter, warnings });
     return {
-      total_s,
+      total_s: isOne ? first.duration_s : null,
       track: first.number,
       warnings,
       gaps: converter.gaps,
@@ -82,7 +76,7 @@ export async function openRecording(file: Blob, options: OpenOptions): Promise<D
         warnings.push(...converter.warnings());
         const missing =
           (await missingEnd(file)) ??
-          (announced_s && shortOf(announced_s - start_s, clock.position_s));
+          (announced_s && shortOf(announced_s - first.start_s, clock.position_s));
         if (missing) warnings.push(`${name}: truncated: ${missing}`);
       }),
     };
@@ -96,13 +90,14 @@ async function* heardIn(
   files: readonly Piecemeal[],
   first: Part,
   options: OpenOptions,
-  converter: Converter,
-  warnings: string[],
+  into: { clock: Clock; converter: Converter; warnings: string[] },
 ): AsyncGenerator<Float32Array> {
+  const { clock, converter, warnings } = into;
   let nHeard = 0;
   for (const [i, file] of files.entries()) {
     try {
       const part = i === 0 ? first : await opened(file, options, null);
+      clock.begin(part.start_s, part.duration_s);
       for await (const piece of piecesOf(part, options, warnings)) {
         nHeard += piece.channels[0].length;
         yield* converter.push(piece);
@@ -124,16 +119,8 @@ async function* piecesOf(
   { name, limits }: OpenOptions,
   warnings: string[],
 ): AsyncGenerator<Piece> {
-  const { track, format, silence_s, padding_s, delay_s, stamps_s } = part;
-  const source = {
-    track,
-    name,
-    limits,
-    isTrimmed: format === OGG,
-    delay_s,
-    padding_s,
-    stamps_s,
-  };
+  const { format, silence_s } = part;
+  const source = { ...part, name, limits };
   let [nBroken, nPieces] = [0, 0];
   for (const edits of passesOf(part.edits)) {
     const samples = decoded(source, edits[0].from_s);

@@ -30,14 +30,14 @@ export interface Source {
   /** Name of the recording in messages. */
   readonly name: string;
   readonly limits: Limits;
-  /** Whether the last packet says how much of it is sound, as in Ogg. */
-  readonly isTrimmed: boolean;
   /** Time that a decoder gives before the sound, which stamps include; null if unknown. */
   readonly delay_s: number | null;
   /** Padding after the sound, in seconds. */
   readonly padding_s: number;
   /** Time stamps that overrule those of packets, by their index. */
   readonly stamps_s: ReadonlyMap<number, number>;
+  /** End of the sound within the last packet, in seconds; null where it is not stated. */
+  readonly end_s: number | null;
 }
 
 const HOLE_S = 0.1;
@@ -89,6 +89,7 @@ class Pump {
   private decoder: AudioDecoder | null = null;
   private outputs: AudioData[] = [];
   private inside: EncodedPacket[] = []; // packets that were not answered yet
+  private isSilent = false; // whether the first packet may give nothing
   private failure: Error | null = null;
   private wake = () => {};
   private readonly config: AudioDecoderConfig;
@@ -108,8 +109,11 @@ class Pump {
     config: AudioDecoderConfig,
   ) {
     this.config = withoutPreSkip(config);
-    this.preSkip_s = source.delay_s ?? preSkipOf(config) / OPUS_RATE;
-    this.delay_s = source.delay_s ?? 0;
+    const delay_s = source.delay_s ?? preSkipOf(config) / OPUS_RATE;
+    // The first packet of Vorbis gives nothing, instead of samples before the sound.
+    this.preSkip_s = config.codec === "vorbis" ? 0 : delay_s;
+    // The stamps of Matroska are in milliseconds.
+    this.delay_s = Math.round(1000 * (source.delay_s ?? 0)) / 1000;
   }
 
   async *pieces(from_s: number): AsyncGenerator<Piece> {
@@ -119,14 +123,13 @@ class Pump {
       from_s > PRE_ROLL_S ? await read(sink.getPacket(from_s - PRE_ROLL_S)) : null;
     packet ??= await read(sink.getFirstPacket());
     if (packet) this.begin(packet);
+    const { stamps_s, end_s } = this.source;
     let index = 0;
     while (packet) {
       const next = await read(sink.getNextPacket(packet));
-      if (this.source.isTrimmed && !next) {
-        this.most_s = packet.timestamp + this.ahead_s + packet.duration;
-      }
-      const stamp_s = this.source.stamps_s.get(index++);
+      const stamp_s = stamps_s.get(index++);
       if (stamp_s !== undefined) this.ahead_s = stamp_s - packet.timestamp;
+      if (end_s !== null && !next) this.most_s = Math.max(end_s, this.stampOf(packet));
       if (this.isBeyond(packet)) yield* this.emptied(packet);
       yield* this.fed(packet);
       packet = next;
@@ -213,6 +216,7 @@ class Pump {
     });
     decoder.ondequeue = () => this.wake();
     decoder.configure(this.config);
+    this.isSilent = this.config.codec === "vorbis";
     return decoder;
   }
 
@@ -233,6 +237,8 @@ class Pump {
   private async *taken(): AsyncGenerator<Piece> {
     for (let data = this.outputs.shift(); data; data = this.outputs.shift()) {
       this.inside.shift();
+      if (this.isSilent && data.numberOfFrames) this.inside.shift();
+      this.isSilent = false;
       if (data.numberOfFrames) yield* this.cut(new Sample(data));
       else data.close();
     }

@@ -10,15 +10,21 @@ import { Bytes, latin1 } from "./bytes";
 const CONTINUED = 1;
 const BEGINS = 2;
 const ENDS = 4;
+const MOST_LINKS = 1000; // more are damage
 const LARGEST_PAGE = 65_307; // bytes: 27 + 255 + 255 * 255
 
 export interface OggLink {
   /** Range of the link in the file, in bytes. */
   readonly from: number;
   readonly to: number;
-  /** Whether the last page of the first stream is whole, and its flag of the end is set. */
-  readonly isWhole: boolean;
-  readonly isFlagged: boolean;
+}
+
+/** Granule positions of one stream, in samples. */
+export interface OggStamps {
+  /** What each page states, by the index of the packet after it. */
+  readonly after: ReadonlyMap<number, number>;
+  /** What the last page states, if it is flagged as such. */
+  readonly end: number | null;
 }
 
 interface Page {
@@ -36,28 +42,23 @@ export async function oggLinks(file: Blob): Promise<OggLink[]> {
   const links: OggLink[] = [];
   let from = 0;
   let onlyBeginnings = true;
-  let isFlagged = false;
-  let isWhole = true;
   let at = 0;
   while (at >= 0 && at < bytes.size) {
     const page = await pageAt(bytes, at);
     if (!page) {
-      isWhole = false;
       at = await bytes.find("OggS", at + 1);
       continue;
     }
     const begins = (page.flags & BEGINS) !== 0 && !(page.flags & CONTINUED);
     if (begins && !onlyBeginnings) {
-      links.push({ from, to: at, isWhole, isFlagged });
-      [from, isFlagged] = [at, false];
+      links.push({ from, to: at });
+      from = at;
     }
     onlyBeginnings = begins;
-    isWhole = at + page.nBytes <= bytes.size;
-    isFlagged ||= (page.flags & ENDS) !== 0;
     at += page.nBytes;
   }
-  links.push({ from, to: bytes.size, isWhole, isFlagged });
-  return links;
+  links.push({ from, to: bytes.size });
+  return links.length > MOST_LINKS ? [] : links;
 }
 
 /** Leave out a last page that was cut, as FFmpeg does; mediabunny 1.61 fails there. */
@@ -81,11 +82,11 @@ export async function withoutCutPage(file: Blob): Promise<Blob> {
  * Mediabunny 1.61 takes packets to follow one another, whatever the pages say.
  *
  * @param serial Serial number of the stream.
- * @returns Granule positions, in samples.
  */
-export async function oggStamps(file: Blob, serial: number): Promise<Map<number, number>> {
+export async function oggStamps(file: Blob, serial: number): Promise<OggStamps> {
   const bytes = new Bytes(file);
-  const stamps = new Map<number, number>();
+  const after = new Map<number, number>();
+  let end: number | null = null;
   let nPackets = 0;
   for (let at = 0; at >= 0 && at < bytes.size; ) {
     const page = await pageAt(bytes, at);
@@ -95,11 +96,12 @@ export async function oggStamps(file: Blob, serial: number): Promise<Map<number,
     }
     if (page.serial === serial) {
       nPackets += page.nPackets;
-      if (page.granule >= 0) stamps.set(nPackets, page.granule);
+      if (page.granule >= 0) after.set(nPackets, page.granule);
+      if (page.flags & ENDS) end = page.granule;
     }
     at += page.nBytes;
   }
-  return stamps;
+  return { after, end };
 }
 
 async function pageAt(bytes: Bytes, at: number): Promise<Page | null> {

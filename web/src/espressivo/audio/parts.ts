@@ -36,6 +36,7 @@ const FORMATS = [MP4, QTFF, MATROSKA, WEBM, WAVE, OGG, FLAC, MP3, ADTS, MPEG_TS]
 const ENDLESS = Number.POSITIVE_INFINITY;
 const WHOLE: Edit = { from_s: 0, to_s: ENDLESS, at_s: 0 };
 const NONE: ReadonlyMap<number, number> = new Map();
+const UNSTAMPED = { stamps_s: NONE, end_s: null };
 // FFmpeg distrusts what an MP3 says of its length if more than this share follows.
 const FOLLOWING = 1 / 16;
 
@@ -58,6 +59,10 @@ export interface Part {
   /** Number of the track, from 1. */
   readonly number: number;
   readonly warnings: readonly string[];
+  /** Time stamp at which the first of all tracks begins, in seconds. */
+  readonly start_s: number;
+  /** Duration as the container states it, in seconds, or null. */
+  readonly duration_s: number | null;
   /** What of the track is played, and when. */
   readonly edits: readonly Edit[];
   /** Silence before the part, and padding after it, in seconds. */
@@ -67,6 +72,8 @@ export interface Part {
   readonly delay_s: number | null;
   /** Time stamps of Ogg pages, by the index of the packet after each. */
   readonly stamps_s: ReadonlyMap<number, number>;
+  /** End of the sound within the last packet, in seconds; null where it is not stated. */
+  readonly end_s: number | null;
 }
 
 /** Name of the recording in messages, and limits of all waits. */
@@ -83,9 +90,9 @@ export async function partsOf(file: Blob, named: Named): Promise<Piecemeal[]> {
   const only = { trims: "both", silence_s: 0, padding_s: NONE } as const;
   if (format === OGG) {
     const whole = await withoutCutPage(file);
-    return (await oggLinks(whole)).map(({ from, to }) => {
-      return { ...only, file: whole.slice(from, to) };
-    });
+    const links = await oggLinks(whole);
+    if (links.length < 2) return [{ ...only, file: whole }];
+    return links.map(({ from, to }) => ({ ...only, file: whole.slice(from, to) }));
   }
   if (isMatroska(format)) return [{ ...only, ...(await matroskaEnd(file)) }];
   const whole = withRoom(file, format);
@@ -127,9 +134,13 @@ export async function opened(
   let edits = isMp4(format) ? await editsOf(file, track.id) : [];
   if (format === MP3) edits = await mp3Edits(file, await track.getSampleRate(), trims);
   if (edits.length === 0) edits = [WHOLE];
+  const begin_s = await waited(named, input.getFirstTimestamp());
+  // What comes before 0 is not played.
+  const start_s = format === MP3 ? edits[0].at_s : Math.max(0, begin_s);
+  const duration_s = await waited(named, input.getDurationFromMetadata());
   const padding_s = rest.padding_s.get(track.id) ?? 0;
   const delay_s = isMatroska(format) ? await matroskaDelay(file, track.id) : null;
-  const stamps_s = format === OGG ? await oggStampsOf(file, track) : NONE;
+  const stamps = format === OGG ? await oggTimes(file, track) : UNSTAMPED;
   return {
     ...rest,
     input,
@@ -137,10 +148,12 @@ export async function opened(
     track,
     number,
     warnings,
+    start_s,
+    duration_s,
     edits,
     padding_s,
     delay_s,
-    stamps_s,
+    ...stamps,
   };
 }
 
@@ -153,20 +166,21 @@ export async function announcedBy(part: Part, named: Named): Promise<number | nu
   return waited(named, part.track.getDurationFromMetadata());
 }
 
-/** Return the time stamps that pages state, by the index of the audio packet after each. */
-async function oggStampsOf(
+/** Return the times that the pages of Ogg state. */
+async function oggTimes(
   file: Blob,
   track: InputAudioTrack,
-): Promise<ReadonlyMap<number, number>> {
+): Promise<Pick<Part, "stamps_s" | "end_s">> {
   const config = await track.getDecoderConfig();
-  if (!config) return NONE;
+  if (!config) return UNSTAMPED;
   const nHeaders = config.codec === "opus" ? 2 : 3;
   const before = preSkipOf(config);
-  const stamps = await oggStamps(file, track.id);
-  const inSeconds = [...stamps].map(
-    ([i, granule]) => [i - nHeaders, (granule - before) / config.sampleRate] as const,
+  const { after, end } = await oggStamps(file, track.id);
+  const inSeconds = (granule: number) => (granule - before) / config.sampleRate;
+  const stamps_s = [...after].flatMap(([i, granule]) =>
+    i > nHeaders ? [[i - nHeaders, inSeconds(granule)] as const] : [],
   );
-  return new Map(inSeconds.filter(([i]) => i > 0));
+  return { stamps_s: new Map(stamps_s), end_s: end === null ? null : inSeconds(end) };
 }
 
 export function isMp4(format: InputFormat): boolean {
