@@ -6,6 +6,7 @@ analysis finds out. Other files are looked into, at a constant cost.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import NamedTuple
@@ -83,8 +84,8 @@ def why_left_out(entry: os.DirEntry[str]) -> str | None:
 def _by_content(path: str, suffix: str) -> str | None:
     try:
         head = _head(path)
-    except OSError:  # the analysis says why it cannot be opened
-        head = b""
+    except OSError as error:  # the analysis says why it cannot be opened
+        head = _SPECIAL if error.errno == errno.ENXIO else b""  # a socket
     if isinstance(head, str):
         return head
     found = signature_of(head)
@@ -102,10 +103,11 @@ def _head(path: str) -> bytes | str:
         return "broken link"
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return "pipe or device"
+            return _SPECIAL
         return os.read(descriptor, HEAD_BYTES) or "empty"
     finally:
         os.close(descriptor)
 
 
+_SPECIAL = "pipe, device or socket"
 _NOT_BLOCKING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
