@@ -61,7 +61,7 @@ def _decoded(
 def _by_libopus(
     path: Path, track: int, stamped: list[av.AudioFrame]
 ) -> list[av.AudioFrame]:
-    """Return the samples that browsers decode, on the stamps of FFmpeg's own decoder."""
+    """Return the samples that browsers decode, on the stamps of FFmpeg's decoder."""
     with av.open(str(path), metadata_errors="replace") as container:
         stream = container.streams.audio[track - 1]
         decoder = av.codec.Codec("libopus", "r").create("audio")

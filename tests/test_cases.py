@@ -30,7 +30,7 @@ class Case:
         channels: What the report calls the channels.
         track: Number of the track in the report.
         gaps: Holes: begin and end, in seconds.
-        warning: Part of the only warning; empty: none.
+        warning: Part of the only warning about the file; empty: none.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Case:
 CASES = [
     Case(
         "second-track-default.mkv",
-        decode=(("track", 2), ("clock", False)),
+        decode=(("track", 2),),
         duration_s=5.0,
         cut_s=(0.0, 5.0),
         track=2,
@@ -126,11 +126,13 @@ def test_an_odd_recording_is_heard_as_a_player_plays_it(
     assert report.track == case.track
     found = [t for gap in report.gaps for t in (gap.start_s, gap.end_s)]
     assert found == pytest.approx(np.ravel(case.gaps).tolist(), abs=0.01)
+    # Warnings about the sound, such as a narrow band, do not name the file.
+    warnings = [w for w in report.warnings if case.name in w]
     if case.warning:
-        (warning,) = report.warnings
+        (warning,) = warnings
         assert case.warning in warning
     else:
-        assert report.warnings == ()
+        assert warnings == []
 
 
 @pytest.mark.parametrize(
