@@ -80,6 +80,10 @@ class Demuxer:
         self.stream: AudioStream = self._container.streams.audio[self.track - 1]
         duration, start = self._container.duration, self._container.start_time
         self.duration_s = duration / av.time_base if duration else None
+        rate, size = self.stream.codec_context.bit_rate, self._container.size
+        if self.duration_s and self.format == "wav" and rate and size > 0:
+            # Writers to a pipe announce hours that never came.
+            self.duration_s = min(self.duration_s, 8 * size / rate)
         self.start_s: float | None = None if start is None else start / av.time_base
         self.n_frames = 0
         self._decoder = self._decoder_of(self.stream)
