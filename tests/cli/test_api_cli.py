@@ -62,7 +62,7 @@ def refuses_connections(url):
     return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_lets_what_runs_finish(number, note, analyzer):
     with serving() as (process, url), closing(connection_to(url)) as kept:
         assert ask_on(kept, "/health").json["status"] == "ok"

@@ -50,8 +50,10 @@ def programs(tmp_path):
 def ctrl_c_is_not_ignored():
     """A process keeps ignoring it when its parent does, as in `nohup make test &`."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGHUP, hangup)
 
 
 def start(checkout, programs, *options, **environment):
@@ -88,7 +90,7 @@ def fetch(line, target="/"):
     return connection, connection.getresponse().read()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_serves_until_it_is_stopped(checkout, programs, number):
     with serving(checkout, programs) as (process, line):
         assert line.startswith("espressivo runs at http://127.0.0.1:")

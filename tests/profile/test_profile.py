@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import unicodedata
 from dataclasses import replace
 
 import numpy as np
@@ -156,12 +157,44 @@ def test_a_name_is_never_a_path(name):
         profile_path(name)
 
 
-@pytest.mark.parametrize("name", ["me", "Anna-2", "José", "speaker 07", "李"])
+@pytest.mark.parametrize(
+    "name",
+    ["me", "Anna-2", "José", "speaker 07", "李", "สมศรี", "हिन्दी", "M\u0308n\u0304"],
+)
 def test_names_of_people_are_names(name, folder):
     some_profile(speaker=name).save()
 
     assert profile_names() == [name]
     assert Profile.load(name).speaker == name
+
+
+# The same for people; macOS hands over the second.
+COMPOSED, DECOMPOSED = "Zoë", unicodedata.normalize("NFD", "Zoë")
+
+
+@pytest.mark.parametrize("made", [COMPOSED, DECOMPOSED])
+@pytest.mark.parametrize("asked", [COMPOSED, DECOMPOSED])
+def test_two_spellings_are_one_profile(made, asked):
+    path = create(some_profile(speaker=made), made)
+
+    assert profile_names() == [COMPOSED]
+    assert profile_path(asked) == path
+    assert learn(asked, some_profile()).speaker_statistics.n_windows == 10
+    with pytest.raises(ProfileError, match="exists"):
+        create(some_profile(speaker=asked), asked)
+    assert delete(asked) == path
+    assert profile_names() == []
+
+
+@pytest.mark.parametrize("asked", [COMPOSED, DECOMPOSED])
+def test_a_file_that_is_spelled_otherwise_is_found(asked, folder):
+    path = some_profile(speaker=COMPOSED).save()
+    other = path.rename(path.with_name(f"{DECOMPOSED}.json"))
+
+    assert profile_names() == [COMPOSED]
+    assert Profile.load(asked).speaker == COMPOSED
+    learn(asked, some_profile())
+    assert [*path.parent.glob("*.json")] == [other]
 
 
 @given(cut=st.integers(0, 600))

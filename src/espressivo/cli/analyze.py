@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from espressivo.profile.profile import Profile
     from espressivo.report import Report
 
+_MOST_DRAWN = 200  # a PNG of matplotlib is at most 65,536 pixels high
+
 _DESCRIPTION = """\
 Print what emotion is in a recording, and when.
 
@@ -134,6 +136,8 @@ def _require_sense(args: argparse.Namespace) -> None:
         from espressivo.figures.timeline import require_format
 
         require_format(args.plot)
+        if len(args.recordings) > _MOST_DRAWN:
+            args.error(f"--plot draws {_MOST_DRAWN} recordings at most, in one figure")
     if args.excel and args.json:
         args.error("--excel is a form of CSV; leave --json out")
     if args.no_update and args.speaker is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
+
+_REPEATS_S = 5.0
+# A closed terminal sends SIGHUP twice, through the kernel and through the shell, and a
+# service manager SIGTERM and SIGHUP. The second must not interrupt the handling of the
+# first, such as the report that `listen` then prints.
+_newest_s = [-_REPEATS_S]  # when such a signal was heeded last
 
 
 class Stopped(KeyboardInterrupt):
@@ -88,9 +95,25 @@ def _other_signals() -> list[int]:
 def _handling(handler: Callable[[int, Any], None], *numbers: int) -> Iterator[None]:
     # Only the main thread may set handlers.
     is_main = threading.current_thread() is threading.main_thread()
-    before = {n: signal.signal(n, handler) for n in numbers if is_main}
+    before = {n: signal.signal(n, _first(handler)) for n in numbers if is_main}
     try:
         yield
     finally:
         for number, old in before.items():
-            signal.signal(number, old)
+            # Whoever was asked to end is about to, and not to be killed meanwhile.
+            is_ending = old == signal.SIG_DFL and _newest_s[0] > 0
+            signal.signal(number, signal.SIG_IGN if is_ending else old)
+
+
+def _first(handler: Callable[[int, Any], None]) -> Callable[[int, Any], None]:
+    """Return a handler that passes over what follows a signal at once."""
+
+    def heed(number: int, frame: Any) -> None:
+        if number != signal.SIGINT:  # a second Ctrl-C means that it lasts too long
+            now_s = time.monotonic()
+            if now_s - _newest_s[0] < _REPEATS_S:
+                return
+            _newest_s[0] = now_s
+        handler(number, frame)
+
+    return heed

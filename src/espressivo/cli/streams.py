@@ -9,11 +9,12 @@ import codecs
 import os
 import stat
 import sys
+import warnings
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from espressivo.errors import AudioError
-from espressivo.text import escaped
+from espressivo.text import escaped, to_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,16 +37,18 @@ def standard_streams() -> Iterator[None]:
     """Make standard output take any text, and standard error never fail."""
     codecs.register_error(_HANDLER, _to_ascii)
     _open_closed()
-    before = sys.stdout, sys.stderr
+    before, warn = (sys.stdout, sys.stderr), warnings.showwarning
     for stream in before:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=_HANDLER)
     sys.stdout = _Output(sys.stdout)
     sys.stderr = _Output(sys.stderr, forgiving=True)
+    warnings.showwarning = _show_warning
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
+        warnings.showwarning = warn
 
 
 def standard_input() -> IO[bytes]:
@@ -152,6 +155,11 @@ def _open_closed() -> None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a library's warning as one line, without the source that raised it."""
+    print(f"warning: {to_line(message)}", file=sys.stderr)
 
 
 def _to_ascii(error: UnicodeError) -> tuple[str, int]:
