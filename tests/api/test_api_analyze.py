@@ -28,6 +28,7 @@ from tests.api.clients import (
     silence,
     stream_of,
 )
+from tests.audio.test_headerless import encode_headerless
 from tests.conftest import NOTE, ROOT
 from tests.waiting import until
 
@@ -53,6 +54,51 @@ def test_the_report_is_the_analyzers(url, analyzer, type_):
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
     assert answer.json == analyzer.analyze(NOTE, name="recording").to_dict()
+
+
+@pytest.mark.parametrize("how", ["query", "name", "file name"])
+def test_a_recording_without_a_header(url, analyzer, note, tmp_path, how):
+    path = tmp_path / "call.al"
+    encode_headerless(path, note[:80_000], "pcm_alaw", "alaw", 8000)
+    expected = analyzer.analyze(path).to_dict()
+    body, type_, query = path.read_bytes(), "", ""
+    if how == "file name":
+        body, type_ = form(("call.al", body))
+    else:
+        query = "?format=alaw" if how == "query" else "?name=call.al"
+
+    answer = analyze(url, body, f"/v1/analyze{query}", Content_Type=type_)
+
+    assert answer.status == 200
+    assert answer.json["windows"] == expected["windows"]
+    assert answer.json["duration_s"] == 5
+
+
+def test_a_track_is_chosen(url, analyzer, shared):
+    path = shared / "cases" / "second-track-default.mkv"
+    for track in (1, 2):
+        answer = analyze(url, path.read_bytes(), f"/v1/analyze?track={track}")
+        expected = analyzer.analyze(path, name="recording", track=track)
+        assert answer.json == expected.to_dict()
+    answer = analyze(url, path.read_bytes(), "/v1/analyze?track=3")
+    assert (answer.status, answer.reason) == (422, "unreadable")
+    assert "has no track 3" in answer.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("format=mp3", "is none of the headerless formats"),
+        ("format=s16le", "needs its rate in Hz"),
+        ("track=two", "track is 'two', not a number from 1"),
+        ("track=-1", "track is '-1'"),
+    ],
+)
+def test_a_query_that_makes_no_sense_is_refused(url, query, message):
+    answer = analyze(url, CONTENT, f"/v1/analyze?{query}")
+
+    assert (answer.status, answer.reason) == (400, "bad_request")
+    assert message in answer.json["message"]
 
 
 def test_a_form_is_as_good(url, analyzer):

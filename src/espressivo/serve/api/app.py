@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from starlette.websockets import WebSocket  # noqa: TC002 - as above
 from espressivo.machine import n_cores
 from espressivo.serve.api import descriptions, guard
 from espressivo.serve.api.guard import Guard
-from espressivo.serve.api.limits import DEFAULT_HOP_S, LEAST_HOP_S, RateLimit
+from espressivo.serve.api.limits import RateLimit
 from espressivo.serve.api.metrics import CONTENT_TYPE, Metrics
 from espressivo.serve.api.openapi import (
     Responses,
@@ -27,17 +26,16 @@ from espressivo.serve.api.openapi import (
     refusals,
     response,
 )
+from espressivo.serve.api.queries import decoding_of, hop_of
 from espressivo.serve.api.recordings import Recordings
 from espressivo.serve.api.refusals import Reason, Refused
 from espressivo.serve.api.security import SUBPROTOCOL, subprotocols
 from espressivo.serve.api.stream_session import StreamSession
-from espressivo.types import SAMPLE_RATE
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.datastructures import QueryParams
     from starlette.types import Receive, Scope, Send
 
     from espressivo.analyzer import Analyzer
@@ -94,7 +92,7 @@ class Api:
             responses=analyzed
             | refusals(400, 401, 403, 408, 413, 421, 422, 429, 503, 507),
             openapi_extra={
-                "parameters": [descriptions.NAME],
+                "parameters": [*descriptions.RECORDING],
                 "requestBody": descriptions.BODY,
             },
         )
@@ -181,13 +179,14 @@ class Api:
         return bool(self._sessions or self._recordings.n_running)
 
     async def _analyze(self, request: Request) -> Response:
+        decoding = decoding_of(request.query_params)
         with self._recordings.admitted():
             upload = await self._recordings.receive(request)
-            report = await self._recordings.analyze(upload, request)
+            report = await self._recordings.analyze(upload, request, decoding)
         return Response() if report is None else JSONResponse(report.to_dict())
 
     async def _stream(self, socket: WebSocket) -> None:
-        hop_s = _hop_of(socket.query_params)
+        hop_s = hop_of(socket.query_params)
         if self.metrics.open_streams >= self._limits.max_streams:
             raise Refused(
                 Reason.BUSY, "as many streams as may be are open; try again later", 5
@@ -245,28 +244,3 @@ async def _plain(_: Request, error: Exception) -> Response:
     """Return a routing error (unknown path or method) as plain text."""
     assert isinstance(error, HTTPException)
     return PlainTextResponse(error.detail, error.status_code, error.headers)
-
-
-def _hop_of(query: QueryParams) -> float:
-    """Return the interval of provisional estimates in a query, in seconds; 0: none.
-
-    Raises:
-        Refused: The sample rate or the interval is not supported.
-    """
-    rate = query.get("rate", str(SAMPLE_RATE))
-    if rate != str(SAMPLE_RATE):
-        raise Refused(
-            Reason.BAD_REQUEST,
-            f"rate is {rate[:20]!r}, not {SAMPLE_RATE}; resample before sending",
-        )
-    text = query.get("hop", str(DEFAULT_HOP_S))
-    try:
-        hop_s = float(text)
-    except ValueError:
-        hop_s = math.nan
-    if not (hop_s == 0 or LEAST_HOP_S <= hop_s <= 3600):
-        raise Refused(
-            Reason.BAD_REQUEST,
-            f"hop is {text[:20]!r}, not 0 or {LEAST_HOP_S:g} to 3600 seconds",
-        )
-    return hop_s

@@ -7,13 +7,30 @@ from typing import Any
 from espressivo.serve.api.limits import DEFAULT_HOP_S, LEAST_HOP_S
 from espressivo.types import SAMPLE_RATE
 
-NAME: dict[str, Any] = {
-    "name": "name",
-    "in": "query",
-    "description": "What the report calls the recording; by default a form's file "
-    "name, or `recording`. At most 200 letters count.",
-    "schema": {"type": "string"},
-}
+RECORDING: list[dict[str, Any]] = [
+    {
+        "name": "name",
+        "in": "query",
+        "description": "What the report calls the recording; by default a form's file "
+        "name, or `recording`. At most 200 letters count.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "track",
+        "in": "query",
+        "description": "Number of the audio track, from 1; by default the track that "
+        "players choose.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    {
+        "name": "format",
+        "in": "query",
+        "description": "What a recording without a header is, as FFmpeg names it: "
+        "`mulaw`, `alaw`, `g722`, `gsm`, or samples with their rate, `s16le:8000`; "
+        "by default as its name ends.",
+        "schema": {"type": "string"},
+    },
+]
 BODY = {
     "required": True,
     "description": "The recording's bytes, of any content type, or a form with one "

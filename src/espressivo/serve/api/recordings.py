@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from espressivo.report import Report
     from espressivo.serve.api.limits import Limits
     from espressivo.serve.api.metrics import Metrics
+    from espressivo.serve.api.queries import Decoding
     from espressivo.serve.api.uploads import Upload
 
 _RETRY_S = 5.0
@@ -92,19 +93,22 @@ class Recordings:
         finally:
             self._receiving.discard(receiving)
 
-    async def analyze(self, upload: Upload, request: Request) -> Report | None:
+    async def analyze(
+        self, upload: Upload, request: Request, decoding: Decoding
+    ) -> Report | None:
         """Return the report of a recording; None if the client disconnected.
 
         Args:
             upload: The recording; it is closed in any case.
             request: The request, whose body has been received completely.
+            decoding: Its track, and its format if it has no header.
 
         Raises:
             Refused: The recording is unreadable or too long, or the server is stopping.
         """
         cancelled = threading.Event()
         self._cancelled.add(cancelled)
-        job = self._pool.submit(self._analyze, upload, cancelled)
+        job = self._pool.submit(self._analyze, upload, decoding, cancelled)
         # The file is closed with the job, which can outlive a cancelled request.
         job.add_done_callback(lambda _: upload.file.close())
         gone = asyncio.create_task(_until_gone(request))
@@ -133,7 +137,9 @@ class Recordings:
         if not job.cancel():
             await asyncio.wait({asyncio.wrap_future(job)})
 
-    def _analyze(self, upload: Upload, cancelled: threading.Event) -> Report:
+    def _analyze(
+        self, upload: Upload, decoding: Decoding, cancelled: threading.Event
+    ) -> Report:
         most = self._limits.max_duration_s
 
         # An exception in the callback ends the analysis between two blocks. The limit
@@ -149,7 +155,13 @@ class Recordings:
                 )
 
         with path_of(upload.file) as path:
-            return self._analyzer.analyze(path, name=upload.name, progress=progress)
+            return self._analyzer.analyze(
+                path,
+                name=upload.name,
+                track=decoding.track,
+                headerless=decoding.headerless,
+                progress=progress,
+            )
 
     def cancel(self) -> None:
         """Cancel all uploads and analyses; these end at their next block."""
