@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema  # type: ignore[import-untyped]
 import numpy as np
 from damaged_graphs import damaged_graphs
+from golden_channels import channels, clocks
 
 import espressivo
 from espressivo.audio.arrays import from_array
@@ -73,6 +74,8 @@ def main() -> None:
     write_wav(folder / "note.wav", note)
     contents = {
         "resample": resamplings(),
+        "channels": channels(note, noise),
+        "clocks": clocks(),
         "windows": windows(),
         "speech": speech(note),
         "analysis": analyses(note),

@@ -55,21 +55,20 @@ export class Clock {
   }
 
   private compared(stamp_s: number): Placement {
-    this.start_s ??= stamp_s;
+    // Pieces before this one had no stamps.
+    this.start_s ??= stamp_s - (this.position_s - this.shift_s);
     const isFirst = this.stamp_s === null;
     if (this.stamp_s !== null && stamp_s < this.stamp_s - TOLERANCE_S) this.follow(stamp_s);
     const late_s = stamp_s - this.start_s + this.shift_s - this.position_s;
     // The beginning has no jitter: a tenth of a second there would move all.
-    if (late_s > (isFirst ? FIRST_S : TOLERANCE_S)) {
-      if (this.isHole(late_s, stamp_s - this.start_s)) {
-        this.holes_s += late_s;
-        return { silence_s: late_s, skip_s: 0 };
-      }
-      this.follow(stamp_s);
-    } else if (late_s < -TOLERANCE_S) {
-      if (!isFirst) return { silence_s: 0, skip_s: -late_s };
-      this.follow(stamp_s); // sound before second 0
+    const tolerance_s = isFirst ? FIRST_S : TOLERANCE_S;
+    if (late_s < -tolerance_s) return { silence_s: 0, skip_s: -late_s };
+    if (late_s <= tolerance_s) return NEXT;
+    if (this.isHole(late_s, stamp_s - this.start_s)) {
+      this.holes_s += late_s;
+      return { silence_s: late_s, skip_s: 0 };
     }
+    this.follow(stamp_s);
     return NEXT;
   }
 
