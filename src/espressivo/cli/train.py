@@ -34,8 +34,7 @@ examples:
   espressivo train recipes/espressivo-tiny.toml --out runs/no-tess --leave-out tess
   espressivo train mine.toml --out runs/mine --corpus ravdess=~/corpora/ravdess
   espressivo train mine.toml --out runs/mine --set training.epochs=5
-  espressivo train mine.toml --out runs/sold --licence commercial \
-    --set licences.manifest=own
+  espressivo train mine.toml --out runs/sold --licence commercial
 
 exit codes:
   0 done, 1 the configuration or a corpus is at fault, 130 interrupted (resumable)"""
