@@ -127,6 +127,11 @@ def recording_blocks(pipe: IO[bytes], name: str) -> Iterator[Signal]:
             for block in Recording(source, name).blocks(1.0):
                 decoded.put(block)
             decoded.put(None)
+        except AudioError as error:
+            # Most m4a files have their index at the end, which is out of reach.
+            is_late = error.kind == "damaged" and not pipe.seekable()
+            hint = "; if it is an m4a file: espressivo analyze -" * is_late
+            decoded.put(AudioError(f"{error}{hint}", error.kind))
         except BaseException as error:  # noqa: BLE001 - raised in the other thread
             decoded.put(error)
 

@@ -14,6 +14,7 @@ from espressivo.batch.selection import LeftOut, why_left_out
 from espressivo.batch.store import fetched, is_remote
 from espressivo.errors import ArchiveError
 from espressivo.files.tables import TABLE_SUFFIXES, iter_rows
+from espressivo.text import to_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -112,11 +113,6 @@ def digest_of(entries: Iterable[Entry]) -> str:
     return sha256.hexdigest()
 
 
-def printable(text: str) -> str:
-    """Return text with non-Unicode bytes escaped; file names can contain them."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _find(
     source: str | Path, left_out: list[LeftOut], out: str | Path | None
 ) -> Iterator[Entry]:
@@ -158,7 +154,7 @@ def _in_folder(
             for entry in found:
                 is_folder = _is_folder(entry)
                 why = (_why_not_searched if is_folder else why_left_out)(entry)
-                id_ = printable(entry.path[n_root:].replace(os.sep, "/"))
+                id_ = to_unicode(entry.path[n_root:].replace(os.sep, "/"))
                 if why is not None:
                     left_out.append(LeftOut(id_, why))
                 elif not is_folder:
@@ -191,7 +187,7 @@ def _matching(pattern: Path) -> Iterator[Entry]:
 
 
 def _entry(path: Path, folder: Path) -> Entry:
-    id_ = printable(path.relative_to(folder).as_posix())
+    id_ = to_unicode(path.relative_to(folder).as_posix())
     return Entry(id_, str(path.absolute()))
 
 

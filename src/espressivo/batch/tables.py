@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from espressivo.batch.entries import printable
+from espressivo.text import to_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -66,12 +66,12 @@ def _recording(outcome: Outcome, report: _Row, emotions: Sequence[Emotion]) -> _
     values = ("duration_s", "speech_s", "speech_share", "emotion")
     return {
         "id": outcome.entry.id,
-        "path": printable(outcome.entry.path),
+        "path": to_unicode(outcome.entry.path),
         # Without speech, emotion and probabilities are null.
         **{name: report[name] for name in values},
         **(report["probabilities"] or dict.fromkeys(emotions)),
         "n_windows": len(report["windows"]),
-        "warnings": [printable(warning) for warning in report["warnings"]],
+        "warnings": [to_unicode(warning) for warning in report["warnings"]],
         "model": report["model"]["name"],
         "model_version": report["model"]["version"],
         "model_sha256": report["model"]["sha256"],
@@ -93,9 +93,9 @@ def _failure(outcome: Outcome) -> _Row:
     assert outcome.failure is not None  # there is no report
     return {
         "id": outcome.entry.id,
-        "path": printable(outcome.entry.path),
+        "path": to_unicode(outcome.entry.path),
         "kind": outcome.failure.kind,
-        "reason": printable(outcome.failure.reason),
+        "reason": to_unicode(outcome.failure.reason),
     }
 
 
