@@ -134,7 +134,7 @@ def check_places(signal, sound, place, *, alike=0.8, tolerance_s=FRAME_S):
     """Find each piece of `sound` again in `signal`, where `place` puts its time."""
     n = round(_PIECE_S * SAMPLE_RATE)
     n_checked = 0
-    for begin in range(0, len(sound) - n, n // 2):
+    for begin in range(0, len(sound) - n + 1, n):
         begin_s = begin / SAMPLE_RATE
         # A hole begins and ends with a whole packet.
         around = [place(begin_s + t) for t in np.linspace(-0.1, _PIECE_S + 0.1, 11)]

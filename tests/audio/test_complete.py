@@ -1,0 +1,309 @@
+""" "Truncated" is said of recordings that were cut, and of no others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from espressivo.errors import AudioError
+from espressivo.types import SAMPLE_RATE
+from tests.odd_bytes import drop_end_flag, state_size, substitute
+from tests.odd_recordings import Track, write
+from tests.players import check_places, heard
+
+FAST = {"movflags": "+faststart"}
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov", "frag_duration": "500000"}
+VBR = {"flags": "+qscale", "global_quality": "590"}
+
+# codec, suffix, options of the muxer: the format announces its length.
+TELLING = [
+    ("s16", "wav", {}),
+    ("f32", "wav", {}),
+    ("s24", "wav", {}),
+    ("mulaw", "wav", {}),
+    ("s16", "wav", {"rf64": "always"}),
+    ("s16", "w64", {}),
+    ("s16be", "aiff", {}),
+    ("s16be", "au", {}),
+    ("s16", "caf", {}),
+    ("s16", "avi", {}),
+    ("mp3", "avi", {}),
+    ("flac", "flac", {}),
+    ("mp3", "mp3", {}),
+    ("aac", "m4a", FAST),
+    ("aac", "mp4", FRAGMENTS),
+    ("alac", "mov", FAST),
+    ("amr", "3gp", FAST),
+    ("opus", "mkv", {}),
+    ("opus", "webm", {}),
+    ("opus", "ogg", {}),
+    ("vorbis", "ogg", {}),
+    ("flac", "ogg", {}),
+    ("wma", "wma", {}),
+]
+# The same, but nothing says how long it is to be.
+SILENT = [
+    ("aac", "aac", {}),
+    ("mp3", "mp3", {"write_xing": "0"}),
+    ("mp2", "mp2", {}),
+    ("ac3", "ac3", {}),
+    ("amr", "amr", {}),
+    ("aac", "ts", {}),
+    ("mp2", "mpg", {}),
+    ("opus", "webm", {"live": "1"}),
+]
+# WavPack is left out above, since its blocks are too long for a cut of so little.
+_BOTH = [*TELLING, *SILENT, ("wavpack", "wv", {})]
+_IDS = ["-".join([codec, suffix, *options]) for codec, suffix, options in _BOTH]
+
+
+@pytest.fixture(scope="module")
+def quiet_first(note):
+    """3 s of silence, then 3.5 s of speech: an estimate from the start is far off."""
+    return np.concatenate([np.zeros(48_000, np.float32), note[2_000:58_000]])
+
+
+def _write(path, sound, codec, options, **encoder):
+    container = "adts" if path.suffix == ".aac" else None
+    track = Track(sound, codec, options=encoder)
+    return write(path, track, container=container, options=options)
+
+
+def _cut(path, share):
+    content = path.read_bytes()
+    path.write_bytes(content[: round(len(content) * share)])
+    return path
+
+
+@pytest.mark.parametrize("row", _BOTH, ids=_IDS)
+def test_a_complete_recording_gives_no_warning(tmp_path, quiet_first, row):
+    codec, suffix, options = row
+    path = _write(tmp_path / f"item.{suffix}", quiet_first, codec, options)
+
+    signal, recording = heard(path)
+
+    assert recording.warnings == []
+    assert len(signal) == pytest.approx(len(quiet_first), abs=0.1 * SAMPLE_RATE)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.89])
+@pytest.mark.parametrize("row", TELLING, ids=_IDS[: len(TELLING)])
+def test_a_cut_is_told_where_the_format_can_tell(tmp_path, speech, row, share):
+    codec, suffix, options = row
+    path = _cut(_write(tmp_path / f"item.{suffix}", speech, codec, options), share)
+
+    signal, recording = heard(path)
+
+    assert any("truncated" in warning for warning in recording.warnings)
+    n_heard = round((share - 0.2) * len(speech))
+    assert n_heard <= len(signal) <= 1.02 * len(speech)
+    # FFmpeg's encoder of WMA states no delay.
+    check_places(
+        signal, speech[: max(n_heard, 17_000)], float, alike=0.6, tolerance_s=0.05
+    )
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("row", SILENT, ids=_IDS[len(TELLING) : -1])
+def test_a_cut_that_nothing_tells_is_analysed(tmp_path, speech, row, share):
+    codec, suffix, options = row
+    path = _cut(_write(tmp_path / f"item.{suffix}", speech, codec, options), share)
+
+    signal, recording = heard(path)
+
+    assert len(signal) / len(speech) == pytest.approx(share, abs=0.1)
+    assert not any("announces" in warning for warning in recording.warnings)
+
+
+@pytest.mark.parametrize("row", TELLING, ids=_IDS[: len(TELLING)])
+def test_a_tenth_is_analysed_or_refused(tmp_path, speech, row):
+    codec, suffix, options = row
+    path = _cut(_write(tmp_path / f"item.{suffix}", speech, codec, options), 0.1)
+
+    try:
+        signal, recording = heard(path)
+    except AudioError:
+        return
+    assert len(signal) < 0.6 * len(speech)
+    assert any("truncated" in warning for warning in recording.warnings)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_without_its_index_an_mp4_file_is_refused(tmp_path, speech, share):
+    path = _cut(_write(tmp_path / "item.m4a", speech, "aac", {}), share)
+
+    with pytest.raises(AudioError, match="cannot be read as a recording"):
+        heard(path)
+
+
+_ENDLESS = 0xFFFF_FFFF
+# Sizes of the whole and of the sound that writers leave in WAV files.
+SIZES = {
+    "none": (0, 0),
+    "endless": (_ENDLESS, _ENDLESS),
+    "endless, and 36 more": (_ENDLESS, _ENDLESS - 36),
+    "sox to a pipe": (0x7FFF_FFFF, 0x7FFF_FFDB),
+    "signed": (0x8000_0024, 0x8000_0000),
+    "whole too large": (10_000_000, None),
+    "whole too small": (100, None),
+    "whole none": (0, None),
+    "sound none": (None, 0),
+    "sound endless": (None, _ENDLESS),
+}
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("codec", ["s16", "f32", "mulaw", "u8"])
+def test_sizes_that_writers_to_a_pipe_leave(tmp_path, speech, codec, sizes):
+    path = _write(tmp_path / "item.wav", speech, codec, {})
+    whole, sound = sizes
+
+    signal, recording = heard(state_size(path, riff=whole, sound=sound))
+
+    assert recording.warnings == []
+    assert len(signal) == pytest.approx(len(speech), abs=0.01 * SAMPLE_RATE)
+
+
+@pytest.mark.parametrize("n_samples", [8_000, 8_001])
+@pytest.mark.parametrize("padding", [b"", b"\0", b"LIST\4\0\0\0INFO"])
+def test_odd_sizes_and_what_follows_the_sound(tmp_path, speech, n_samples, padding):
+    path = _write(tmp_path / "item.wav", speech[:n_samples], "u8", {})
+    content = path.read_bytes()
+    end = content.index(b"data") + 8 + n_samples
+    path.write_bytes(content[:end] + padding)
+
+    signal, recording = heard(path)
+
+    assert recording.warnings == []
+    assert len(signal) == n_samples
+
+
+@pytest.mark.parametrize("codec", ["opus", "vorbis", "flac"])
+def test_a_missing_end_flag_is_harmless(tmp_path, quiet_first, codec):
+    path = write(tmp_path / "item.ogg", Track(quiet_first, codec))
+
+    signal, recording = heard(drop_end_flag(path))
+
+    assert recording.warnings == []
+    assert len(signal) == pytest.approx(len(quiet_first), abs=0.1 * SAMPLE_RATE)
+
+
+@pytest.mark.parametrize("xing", ["0", "1"])
+@pytest.mark.parametrize("tag", ["0", "3", "4"])
+def test_a_variable_bit_rate(tmp_path, quiet_first, xing, tag):
+    options = {"write_xing": xing, "id3v2_version": tag, "write_id3v1": "1"}
+    path = _write(tmp_path / "item.mp3", quiet_first, "mp3", options, **VBR)
+
+    signal, recording = heard(path)
+
+    assert recording.warnings == []
+    assert len(signal) == pytest.approx(len(quiet_first), abs=0.1 * SAMPLE_RATE)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [("aac", "mp4"), ("alac", "mov"), ("opus", "mkv"), ("mp3", "avi"), ("aac", "ts")],
+)
+def test_a_picture_that_outlasts_the_sound(tmp_path, speech, codec, suffix):
+    path = tmp_path / f"film.{suffix}"
+
+    signal, recording = heard(write(path, Track(speech, codec), picture=(0, 30)))
+
+    assert recording.warnings == []
+    assert len(signal) == pytest.approx(len(speech), abs=0.1 * SAMPLE_RATE)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("mp3", "mp3"), ("aac", "mp4"), ("flac", "flac")]
+)
+def test_an_attached_picture(tmp_path, speech, codec, suffix):
+    path = tmp_path / f"item.{suffix}"
+
+    signal, recording = heard(write(path, Track(speech, codec), cover=True))
+
+    assert recording.warnings == []
+    check_places(signal, speech, float)
+
+
+_TITLE = "EIGHTEEN-LETTERS-X"
+# Bytes that are no UTF-8: other encodings, garbage, half a character; and controls.
+_FOREIGN = {
+    "Latin-1": "Bj\xf6rk \xe5 l'\xe9t\xe9".encode("latin-1"),
+    "UTF-16": "\ufeffM\xfcller".encode("utf-16-le"),
+    "Shift JIS": "\u97f3\u58f0\u306e\u8a18\u9332".encode("shift-jis"),
+    "garbage": bytes(range(0xEE, 0x100)),
+    "cut": b"A title that ends\xe2",
+    "control": b"a\x1b[31mred\n\r\x07\x08\x85",
+}
+_FOREIGN = {name: title.ljust(18, b".") for name, title in _FOREIGN.items()}
+
+
+# Codec, suffix, options of the muxer: each has another kind of tag.
+TAGGED = [
+    ("opus", "ogg", {}),
+    ("vorbis", "ogg", {}),
+    ("flac", "flac", {}),
+    ("mp3", "mp3", {"id3v2_version": "3", "write_id3v1": "1"}),
+    ("mp3", "mp3", {"id3v2_version": "4"}),
+    ("aac", "m4a", {}),
+    ("aac", "mov", {}),
+    ("s16", "wav", {}),
+    ("s16be", "aiff", {}),
+    ("s16", "caf", {}),
+    ("s16", "avi", {}),
+    ("opus", "mkv", {"write_crc32": "0"}),
+    ("wma", "wma", {}),
+    ("aac", "flv", {}),
+    ("aac", "ts", {}),
+    ("s16be", "au", {}),
+]
+
+
+@pytest.mark.parametrize("title", _FOREIGN.values(), ids=_FOREIGN)
+@pytest.mark.parametrize(
+    "row", TAGGED, ids=["-".join([c, s, *o]) for c, s, o in TAGGED]
+)
+def test_any_metadata(tmp_path, tone, row, title):
+    codec, suffix, options = row
+    path = tmp_path / f"item.{suffix}"
+    write(
+        path,
+        Track(tone, codec),
+        options=options,
+        tags={"title": _TITLE, "artist": _TITLE, "service_name": _TITLE},
+    )
+    content = path.read_bytes()
+    if _TITLE.encode() in content:
+        substitute(path, _TITLE.encode(), title)
+    else:
+        substitute(path, _TITLE.encode("utf-16-le"), 2 * title)
+
+    signal, recording = heard(path)
+
+    assert recording.warnings == []
+    assert len(signal) == pytest.approx(len(tone), abs=0.15 * SAMPLE_RATE)
+
+
+@pytest.fixture(scope="module")
+def tone():
+    """Half a second of a tone [samples]."""
+    return (0.3 * np.sin(np.arange(8_000) / 5)).astype(np.float32)
+
+
+@pytest.mark.parametrize("title", _FOREIGN.values(), ids=_FOREIGN)
+def test_the_name_of_a_track_is_printed_on_one_line(tmp_path, tone, title):
+    path = tmp_path / "item.mkv"
+    tags = {"title": _TITLE, "language": "ger"}
+    write(
+        path,
+        Track(tone, "opus"),
+        Track(tone, "opus", tags=tags),
+        options={"write_crc32": "0"},
+    )
+    substitute(path, _TITLE.encode(), title)
+
+    _, recording = heard(path)
+
+    (warning,) = recording.warnings
+    assert "track 2 (opus, ger" in warning
+    assert warning.isprintable()
