@@ -177,7 +177,7 @@ async function respondedBy(response: Response, limits: Limits): Promise<Sound> {
 
 async function fetchedFrom(text: string, limits: Limits): Promise<Sound> {
   const base = globalThis.document?.baseURI ?? globalThis.location?.href;
-  if (!URL.canParse(text, base)) {
+  if (!text.trim() || !URL.canParse(text, base)) {
     throw new TypeError(`a recording cannot be the text '${text.slice(0, 60)}'; ${WANTED}`);
   }
   const { href } = new URL(text, base);
@@ -207,5 +207,5 @@ function told(value: unknown, type: string): string {
   if (value === null || value === undefined) return String(value);
   if (type === "Promise") return "a Promise (await it first)";
   if (type === "MediaStream") return "a MediaStream (which is live: use stream())";
-  return /^[AEIOU]/.test(type) ? `an ${type}` : `a ${type}`;
+  return /^[AEIO]/.test(type) ? `an ${type}` : `a ${type}`;
 }
