@@ -83,6 +83,25 @@ def test_a_name_tells_what_ffmpeg_must_be_told(tmp_path, note, suffix, how):
     assert max(found[0, 1] for found in lags) > 0.8
 
 
+@pytest.mark.parametrize(
+    ("suffix", "name", "n_bytes", "begin"),
+    [("gsm", "gsm", 33, 0xD0), ("g729", "g729", 10, 0), ("g728", "g728", 5, 0)],
+)
+def test_frames_that_ffmpeg_cannot_write_are_read_as_it_does(
+    tmp_path, suffix, name, n_bytes, begin
+):
+    frames = np.random.default_rng(2).integers(0, 256, (150, n_bytes), np.uint8)
+    frames[:, 0] = begin | frames[:, 0] & 0x0F
+    path = tmp_path / f"call.{suffix}"
+    path.write_bytes(frames.tobytes())
+
+    signal = load_audio(path)
+
+    expected = decoded(path, name, {})
+    assert len(signal) > 1000
+    np.testing.assert_allclose(signal, expected[: len(signal)], atol=2e-4)
+
+
 def test_the_case_of_asterisk(shared):
     path = shared / "cases" / "headerless.g722"
 

@@ -11,6 +11,10 @@ HEAD_BYTES = 4096
 """Number of first bytes that `signature_of` looks at."""
 
 
+_LEAST_TEXT = 64  # bytes; fewer can be the text at the start of a header
+_ENOUGH_FRAMES = 4
+
+
 class Signature(NamedTuple):
     """Kind of a file.
 
@@ -29,11 +33,13 @@ def signature_of(head: bytes) -> Signature | None:
     Args:
         head: First `HEAD_BYTES` bytes of the file, or fewer.
     """
-    if (name := _media(head)) is not None:
+    name = _media(head)
+    # Text can begin with the letters of a magic number ("MAC address"), but no format
+    # of sound has as many bytes of text.
+    if name is not None and not (len(head) >= _LEAST_TEXT and is_text(head)):
         return Signature(name, is_media=True)
-    if (name := _other(head)) is not None:
-        return Signature(name, is_media=False)
-    return None
+    name = _other(head)
+    return None if name is None else Signature(name, is_media=False)
 
 
 # By place of the magic number; the longer of two comes first.
@@ -236,10 +242,10 @@ def _frames(head: bytes) -> str | None:
         ("AC-3", _ac3_frame),
     ):
         at, n = 0, 0
-        while n < 3 and (length := length_of(head[at : at + 8])):
+        while n < _ENOUGH_FRAMES and (length := length_of(head[at : at + 8])):
             n, at = n + 1, at + length
-        # One sync word may be chance, two frames that follow each other are none.
-        if n >= 2 or (n == 1 and at == len(head)):
+        # A sync word may be chance, so that frames have to follow each other.
+        if n == _ENOUGH_FRAMES or (n >= 2 and at > HEAD_BYTES - 8):
             return name
     return None
 

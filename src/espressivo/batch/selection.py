@@ -29,6 +29,8 @@ _OTHERS = {
     "program": "pyc pyo o obj class dll so dylib lib jar exe msi apk",
     "database": "db db-wal db-shm ldb mdb accdb sqlite-journal",
     "table": "npy npz pkl pickle feather parquet rds rdata mat dta sav arrow",
+    "project of an editor": "ptx ptf cpr npr flp veg logic band sesx aup aup3 als rpp",
+    "index of a disc or camera": "ifo bup bdm cpi mpl clpi mpls ind moff",
     "waveform of an editor": "sfk pkf pek reapeaks asd ovw wfm peak peaks gpk cfa mrk",
     "picture": "ico icns tga heic heif avif webp cr2 nef arw dng svgz",
     "document": "doc xls ppt pages numbers one",
