@@ -34,7 +34,7 @@ MUXERS = {
     "mpeg": ("mp2", "MPEG video"),
     "mpegts": ("aac", "MPEG transport stream"),
     "mxf_opatom": ("pcm_s16le", "MXF"),
-    "ogg": ("flac", "Ogg"),
+    "ogg": ("libopus", "Ogg"),
     "opus": ("libopus", "Ogg"),
     "rm": ("ac3", "RealMedia"),
     "tta": ("tta", "TTA"),
