@@ -15,6 +15,7 @@ from espressivo.pipeline.state import StreamState
 from espressivo.pipeline.window_classifier import WindowClassifier
 from espressivo.report import Report
 from espressivo.speech.chunker import Chunker
+from espressivo.speech.quality import Quality
 from espressivo.types import SAMPLE_RATE, Estimate, Signal
 
 if TYPE_CHECKING:
@@ -164,6 +165,9 @@ class AnalysisPass:
             if statistics.n_windows:
                 statistics = replace(statistics, n_recordings=1)
             use = self.windows.profile_use(statistics, self._without)
+        any_speech = bool(self._segments or self._earlier.n_speech)
+        quality = self._chunker.measure() if any_speech else Quality()
+        voice = (use.warning,) if use and use.warning else ()
         return Report(
             recording=name,
             model=card.name,
@@ -173,13 +177,14 @@ class AnalysisPass:
             duration_s=self.n_samples / SAMPLE_RATE,
             segments=tuple(self._segments),
             estimates=tuple(self._estimates),
-            warnings=(*warnings, use.warning) if use and use.warning else (*warnings,),
+            warnings=(*warnings, *quality.warnings, *voice),
             profile=use,
             speaker_statistics=statistics,
             earlier=self._earlier if self._earlier.n_windows else None,
             track=track,
             channels=channels,
             gaps=tuple(gaps),
+            quality=quality,
         )
 
     def _require_same(self, state: StreamState) -> None:

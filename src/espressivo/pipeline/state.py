@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from espressivo.errors import StateError
 from espressivo.model.speaker_statistics import SpeakerStatistics
 from espressivo.speech.chunker import ChunkerState
 from espressivo.speech.detector import DetectorState
+from espressivo.speech.quality import QualityState
 from espressivo.speech.segments import SegmenterState
 from espressivo.speech.windows import WindowerState
 from espressivo.types import Earlier, Estimate, Segment, Signal
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = "espressivo.stream/"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_READABLE = (f"{FORMAT}1", f"{FORMAT}{FORMAT_VERSION}")  # 1 has no quality
+_QUALITY = tuple(each.name for each in fields(QualityState))
 # Exceptions that numpy, zipfile and json raise for damaged content.
 _UNREADABLE = (
     *(EOFError, OSError, ValueError, KeyError, TypeError),
@@ -41,7 +44,8 @@ class StreamState:
     Attributes:
         model_sha256: SHA-256 of the model's graph.
         speaker: Speaker of the profile in use; None without a profile.
-        chunker: State of detector, segmenter and windower; None at the beginning.
+        chunker: State of detector, segmenter, windower and quality; None at the
+            beginning.
         pending: Samples of an incomplete frame.
         segments: Segments to list in the report, in order.
         estimates: Estimates of the windows to list in the report, in order.
@@ -82,6 +86,8 @@ class StreamState:
                 "tail": detector.tail,
                 "buffer": windower.buffer,
             }
+            quality = chunker.quality
+            arrays |= {f"quality_{n}": getattr(quality, n) for n in _QUALITY}
             # Keys of format 1 keep their old names, so that saved streams stay valid.
             details["cutter"] = {
                 "loudest": detector.loudest,
@@ -115,10 +121,10 @@ class StreamState:
             raise StateError(
                 f"the saved stream is damaged, or is none ({error}); begin a new one"
             ) from error
-        if schema != f"{FORMAT}{FORMAT_VERSION}":
+        if schema not in _READABLE:
             raise StateError(
                 f"the saved stream is {schema}, and this version reads "
-                f"{FORMAT}{FORMAT_VERSION}; restore it with the version that saved it"
+                f"{' and '.join(_READABLE)}; restore it with the version that saved it"
             )
         try:
             return _state(details, arrays)
@@ -136,6 +142,7 @@ def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamSt
             DetectorState(arrays["network"], arrays["tail"], float(known["loudest"])),
             SegmenterState(**known["segmenter"]),
             WindowerState(arrays["buffer"], *at),
+            _quality(details, arrays),
         )
     if (counts := details.get("voice")) is not None:
         n_windows, n_recordings, n_samples = map(int, counts)
@@ -159,6 +166,13 @@ def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamSt
         earlier=Earlier(**earlier),
         speaker_statistics=speaker_statistics,
     )
+
+
+def _quality(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> QualityState:
+    # A stream of format 1 continues; its quality is that of what follows.
+    if details["schema"] == _READABLE[0]:
+        return QualityState.new()
+    return QualityState(**{n: arrays[f"quality_{n}"] for n in _QUALITY})
 
 
 def _spans(segments: Sequence[Segment]) -> NDArray[np.int64]:

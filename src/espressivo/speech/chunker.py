@@ -1,5 +1,7 @@
 """Chunker: blocks of a signal to windows of speech (VAD, hysteresis, windowing).
 
+It measures the quality of the sound on the way.
+
 The state between two blocks is an explicit value, `ChunkerState`: a chunker that is
 constructed from it continues where the other stopped.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from espressivo.speech.detector import DetectorState, SpeechDetector
+from espressivo.speech.quality import Quality, QualityMeter, QualityState
 from espressivo.speech.segments import Segmenter, SegmenterState, SpeechOptions
 from espressivo.speech.windows import Window, Windower, WindowerState
 from espressivo.types import Segment, Signal
@@ -16,11 +19,12 @@ from espressivo.types import Segment, Signal
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkerState:
-    """State of a chunker between two blocks: that of its three stages."""
+    """State of a chunker between two blocks: that of its stages."""
 
     detector: DetectorState
     segmenter: SegmenterState
     windower: WindowerState
+    quality: QualityState
 
 
 class Chunker:
@@ -43,12 +47,16 @@ class Chunker:
         self._detector = SpeechDetector(state.detector if state else None)
         self._segmenter = Segmenter(speech, state.segmenter if state else None)
         self._windower = Windower(window, minimum, state.windower if state else None)
+        self._meter = QualityMeter(state.quality if state else None)
 
     @property
     def state(self) -> ChunkerState:
         """Current state; valid until the next block is pushed."""
         return ChunkerState(
-            self._detector.state, self._segmenter.state, self._windower.state
+            self._detector.state,
+            self._segmenter.state,
+            self._windower.state,
+            self._meter.state,
         )
 
     @property
@@ -59,7 +67,9 @@ class Chunker:
     def push(self, block: Signal) -> tuple[list[Segment], list[Window]]:
         """Return the segments and the windows that `block` completes, in order."""
         self._windower.push(block)
-        found = self._cut(self._segmenter.push(self._detector.push(block)))
+        probabilities = self._detector.push(block)
+        self._meter.push(block, probabilities)
+        found = self._cut(self._segmenter.push(probabilities))
         if (segment := self._segmenter.open) is not None:
             found[1].extend(self._windower.cut_open(segment))
         self._windower.forget(self._segmenter.unsettled_from)
@@ -69,6 +79,10 @@ class Chunker:
         """Return the segments and windows that the recording's end completes."""
         closed = self._segmenter.push(self._detector.finish())
         return self._cut([*closed, *self._segmenter.finish(self.n_samples)])
+
+    def measure(self) -> Quality:
+        """Return the quality of the speech so far."""
+        return self._meter.measure()
 
     def peek(self, least: int) -> Window | None:
         """Return a provisional window of the newest speech of an open segment.
