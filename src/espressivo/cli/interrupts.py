@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
 import time
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
 T = TypeVar("T")
 
+_AGAIN_S = 0.02
 _REPEATS_S = 5.0
 # A closed terminal sends SIGHUP twice, through the kernel and through the shell, and a
 # service manager SIGTERM and SIGHUP. The second must not interrupt the handling of the
@@ -50,9 +53,11 @@ def stopping_as_interrupts() -> Iterator[None]:
     """
 
     def stop(number: int, _: Any) -> None:
-        raise Stopped(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
 
-    with _handling(stop, *_other_signals()):
+    # A shell's background jobs ignore Ctrl-C, which must stay so.
+    ours = signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    with _handling(stop, *[signal.SIGINT] * ours, *_other_signals()):
         yield
 
 
@@ -108,7 +113,13 @@ def _handling(handler: Callable[[int, Any], None], *numbers: int) -> Iterator[No
 def _first(handler: Callable[[int, Any], None]) -> Callable[[int, Any], None]:
     """Return a handler that passes over what follows a signal at once."""
 
-    def heed(number: int, frame: Any) -> None:
+    def heed(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):
+            # Libraries in C crash, or take it for a bad installation.
+            later = threading.Timer(_AGAIN_S, _thread.interrupt_main, [number])
+            later.daemon = True
+            later.start()
+            return
         if number != signal.SIGINT:  # a second Ctrl-C means that it lasts too long
             now_s = time.monotonic()
             if now_s - _newest_s[0] < _REPEATS_S:
@@ -117,3 +128,11 @@ def _first(handler: Callable[[int, Any], None]) -> Callable[[int, Any], None]:
         handler(number, frame)
 
     return heed
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
