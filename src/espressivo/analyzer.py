@@ -193,10 +193,10 @@ def _opened(
     if is_content(recording):
         file, found = opened(recording, name)
         return Recording(file, found, track=track, headerless=headerless)
-    if track is not None:
+    if track is not None or headerless is not None:
         raise AudioError(
-            f"{name or 'array'}: an array has no tracks; leave `track` out, or pass a "
-            "file"
+            f"{name or 'array'}: an array has no tracks and no format; leave `track` "
+            "and `headerless` out, or pass a file"
         )
     return ArrayRecording(recording, sample_rate, name or "array")
 
