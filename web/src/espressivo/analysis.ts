@@ -1,6 +1,7 @@
 /** The analysis pass over one recording: blocks -> speech -> windows -> estimates. */
 
 import { type Classifier, featuresOf, type Prediction } from "./classifier";
+import { QualityMeter, UNKNOWN } from "./quality";
 import type { ProfileUse, ReportFields } from "./report";
 import type { Graph } from "./session";
 import { emptyStatistics, type SpeakerStatistics, withWindow } from "./speaker-statistics";
@@ -36,6 +37,7 @@ const LEAST_PROVISIONAL = SAMPLE_RATE; // below one second, estimates are unreli
 export class AnalysisPass {
   private readonly detector: SpeechDetector;
   private readonly segmenter = new Segmenter();
+  private readonly meter = new QualityMeter();
   private readonly windower: Windower;
   private readonly segments: Segment[] = [];
   private readonly estimates: Estimate[] = [];
@@ -67,7 +69,9 @@ export class AnalysisPass {
   /** Process the next samples of the recording, at 16 kHz. */
   async push(block: Float32Array): Promise<StreamUpdate> {
     this.windower.push(block);
-    const windows = this.cut(this.segmenter.push(await this.detector.push(block)));
+    const probabilities = await this.detector.push(block);
+    this.meter.push(block, probabilities);
+    const windows = this.cut(this.segmenter.push(probabilities));
     const open = this.segmenter.open;
     if (open) windows.push(...this.windower.cutOpen(open));
     const estimates = await this.judge(windows);
@@ -93,7 +97,7 @@ export class AnalysisPass {
       duration_s: n / SAMPLE_RATE,
       segments: this.segments,
       estimates: this.estimates,
-      quality: null,
+      quality: this.segments.length ? this.meter.measure() : UNKNOWN,
       profile: await this.profileUse(),
       speakerStatistics: this.speakerStatistics,
     };

@@ -182,7 +182,8 @@ export class Analyzer {
     for (let at = 0; at < n; at += size) {
       const block = channels.map((channel) => floatsOf(channel, at, at + size));
       const pushed = worker.remote.push(id, moved(block), rate);
-      onProgress?.(await worker.reply(pushed, signal), n / rate);
+      const update = await worker.reply(pushed, signal);
+      onProgress?.(update, n / rate);
     }
     const fields = await worker.reply(worker.remote.finish(id, track), signal);
     return finished(new Report(fields));

@@ -10,6 +10,7 @@ import { Classifier, ProfileHead } from "./classifier";
 import { ModelError, NotDecodable } from "./errors";
 import { requireScaled } from "./inputs";
 import { fetchedFile, folderOf, type ModelSource, modelFile } from "./model-files";
+import { warningsOf } from "./quality";
 import type { ReportFields } from "./report";
 import { type Graph, loadRuntime, openGraph } from "./session";
 import { SpeechDetector } from "./speech";
@@ -177,9 +178,11 @@ class ModelWorker {
     const pass = this.pass(id);
     try {
       const { card } = this.classifier as Classifier;
+      const found = await pass.analysis.finish();
       return {
-        ...(await pass.analysis.finish()),
+        ...found,
         ...heard,
+        warnings: [...heard.warnings, ...warningsOf(found.quality)],
         recording: pass.name,
         model: { name: card.name, version: card.version, sha256: card.sha256 },
         emotions: card.emotions,

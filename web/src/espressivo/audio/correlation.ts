@@ -32,7 +32,7 @@ export function crossCorrelation(
 }
 
 /** Transform in place (radix 2, decimation in time); the length is a power of 2. */
-function transform(re: Float64Array, im: Float64Array): void {
+export function transform(re: Float64Array, im: Float64Array): void {
   const n = re.length;
   for (let i = 1, j = 0; i < n; i++) {
     let bit = n >> 1;

@@ -153,10 +153,11 @@ class Pump {
 
   /** Return whether a packet seems to come after a hole. */
   private isBeyond(packet: EncodedPacket): boolean {
-    if (!this.rate || packet.timestamp <= this.least_s) return false;
+    const stamp_s = this.stampOf(packet);
+    // Packets of the pre-skip all have the stamp of the beginning.
+    if (!this.rate || stamp_s <= this.least_s) return false;
     const heard_s = this.start_s + this.nSamples / this.rate;
-    const expected_s = heard_s + this.inside.length * this.packet_s;
-    return this.stampOf(packet) > expected_s + HOLE_S;
+    return stamp_s > heard_s + this.inside.length * this.packet_s + HOLE_S;
   }
 
   /** Let the decoder finish what comes before a hole, if it is one. */
@@ -229,7 +230,9 @@ class Pump {
       });
       const failed = this.failure !== null;
       yield* this.taken();
-      if (!failed) this.inside = [];
+      if (failed) continue;
+      this.inside = [];
+      this.isSilent = this.config.codec === "vorbis";
     }
   }
 
