@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
     Stamp = Callable[[float], float | None]
 
-# name -> encoder, rate (Hz), sample format, options
+# name -> encoder, rate (Hz), sample format, options, the fastest that are good enough
 CODECS: dict[str, tuple[str, int, str, dict[str, str]]] = {
-    "aac": ("aac", 44_100, "fltp", {}),
+    "aac": ("aac", 44_100, "fltp", {"aac_coder": "fast"}),
     "ac3": ("ac3", 48_000, "fltp", {}),
     "alac": ("alac", 44_100, "s16p", {}),
     "amr": ("libopencore_amrnb", 8_000, "s16", {}),
     "flac": ("flac", 16_000, "s16", {}),
     "mp2": ("mp2", 48_000, "s16", {}),
-    "mp3": ("libmp3lame", 44_100, "fltp", {}),
-    "opus": ("libopus", 48_000, "flt", {}),
+    "mp3": ("libmp3lame", 44_100, "fltp", {"compression_level": "9"}),
+    "opus": ("libopus", 48_000, "flt", {"compression_level": "0"}),
     "vorbis": ("vorbis", 44_100, "fltp", {"strict": "experimental"}),
     "wma": ("wmav2", 44_100, "fltp", {}),
     "wavpack": ("wavpack", 16_000, "s16p", {}),

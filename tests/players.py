@@ -130,6 +130,11 @@ def _position(signal, piece, around_s):
     return (begin + at) / SAMPLE_RATE, float(alike[at])
 
 
+def later(seconds):
+    """Return the function that says of each second of a sound where it is."""
+    return lambda t: t + seconds
+
+
 def check_places(signal, sound, place, *, alike=0.8, tolerance_s=FRAME_S):
     """Find each piece of `sound` again in `signal`, where `place` puts its time."""
     n = round(_PIECE_S * SAMPLE_RATE)

@@ -8,13 +8,18 @@ second of it again.
 from __future__ import annotations
 
 import av
-import numpy as np
 import pytest
 
 from espressivo.types import SAMPLE_RATE
-from tests.odd_bytes import cut_ogg, disable, edit, join, ogg_pages, rewrite_ogg
 from tests.odd_recordings import Track, write
-from tests.players import FRAME_S, check_places, envelopes_agree, heard, played
+from tests.players import (
+    FRAME_S,
+    check_places,
+    envelopes_agree,
+    heard,
+    later,
+    played,
+)
 
 
 def _gap(at_s, length_s):
@@ -108,268 +113,6 @@ def test_time_stamps_are_kept(tmp_path, speech, row):
     assert envelopes_agree(signal, reference)
 
 
-def _later(seconds):
-    return lambda t: t + seconds
-
-
-# Container, codec of the sound: with a picture, or a second audio track, from 0 on.
-_FILMS = [
-    ("aac", "mp4"),
-    ("aac", "mov"),
-    ("opus", "mkv"),
-    ("aac", "ts"),
-    ("mp2", "mpg"),
-]
-
-
-@pytest.mark.parametrize(("codec", "suffix"), _FILMS)
-@pytest.mark.parametrize("late_s", [0.08, 3.0])
-def test_sound_that_begins_after_the_picture(tmp_path, speech, codec, suffix, late_s):
-    path = tmp_path / f"film.{suffix}"
-    write(path, Track(speech, codec, _later(late_s)), picture=(0, 9))
-
-    signal, recording = heard(path)
-
-    assert recording.warnings == []
-    check_places(signal, speech, _later(late_s))
-    assert len(signal) == pytest.approx(len(played(path)), abs=0.02 * SAMPLE_RATE)
-    if late_s > 0.1:
-        assert recording.gaps[0].start == 0
-
-
-@pytest.mark.parametrize(("codec", "suffix"), _FILMS)
-def test_a_picture_that_begins_after_the_sound(tmp_path, speech, codec, suffix):
-    path = tmp_path / f"film.{suffix}"
-    write(path, Track(speech, codec), picture=(2, 5))
-
-    signal, recording = heard(path)
-
-    assert recording.warnings == []
-    assert recording.gaps == []
-    check_places(signal, speech, float)
-
-
-@pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov", "ts"])
-def test_a_track_that_begins_after_another(tmp_path, speech, suffix):
-    path = tmp_path / f"item.{suffix}"
-    tracks = Track(speech[::-1], "aac"), Track(speech, "aac", _later(1.5))
-    write(path, *tracks)
-
-    signal, recording = heard(path, track=2)
-
-    assert recording.track == 2
-    check_places(signal, speech, _later(1.5))
-    assert envelopes_agree(signal, played(path, track=2))
-
-
-# Flags "default" of the tracks, and the number of the one that is played.
-_FLAGS = [
-    ((False, False, False), 1),
-    ((True, False, False), 1),
-    ((False, True, False), 2),
-    ((False, False, True), 3),
-    ((False, True, True), 2),
-    ((True, True, True), 1),
-]
-
-
-@pytest.mark.parametrize(("flags", "wanted"), _FLAGS)
-@pytest.mark.parametrize("suffix", ["mkv", "webm", "mp4", "nut"])
-def test_the_default_track_is_heard(tmp_path, speech, suffix, flags, wanted):
-    sounds = [speech[:40_000], speech[40_000:80_000], 0 * speech[:40_000]]
-    path = tmp_path / f"item.{suffix}"
-    codec = "opus" if suffix != "nut" else "s16"
-    write(
-        path,
-        *(
-            Track(sound, codec, default=flag)
-            for sound, flag in zip(sounds, flags, strict=True)
-        ),
-        # Without it, Matroska's muxer flags a track of its own choice.
-        options={"default_mode": "passthrough"} if suffix in ("mkv", "webm") else {},
-    )
-    if suffix == "mp4":
-        disable(path, *(i + 1 for i, flag in enumerate(flags) if not flag))
-
-    signal, recording = heard(path)
-
-    assert recording.track == wanted
-    if wanted == 3:
-        assert not np.abs(signal).max() > 1e-3
-    else:
-        check_places(signal, sounds[wanted - 1], float)
-    if suffix != "mp4":
-        (warning,) = recording.warnings
-        assert "holds 3 audio tracks" in warning
-        for other in {1, 2, 3} - {wanted}:
-            assert f"track {other} (" in warning
-
-
-@pytest.mark.parametrize("track", [1, 2, 3])
-@pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
-def test_any_track_can_be_chosen(tmp_path, speech, suffix, track):
-    sounds = [speech[:40_000], speech[40_000:80_000], speech[20_000:60_000]]
-    path = tmp_path / f"item.{suffix}"
-    write(path, *(Track(sound, "aac") for sound in sounds))
-
-    signal, recording = heard(path, track=track)
-
-    assert recording.track == track
-    assert recording.warnings == []
-    check_places(signal, sounds[track - 1], float)
-
-
-# Samples that FFmpeg's encoder of AAC puts before the sound, in seconds.
-_PRIMING_S = 1024 / 44_100
-
-
-@pytest.mark.parametrize(
-    "pieces",
-    [
-        [(1.0, 5.5)],
-        [(0.0, 3.0)],
-        [(1.0, 4.0)],
-        [(0.5, 2.0), (3.0, 5.0)],
-        [(3.0, 5.0), (0.5, 2.0)],
-        [(1.0, 3.0), (1.0, 3.0)],
-    ],
-    ids=["start", "end", "both", "cut inside", "reordered", "twice"],
-)
-@pytest.mark.parametrize(
-    "encoder", [("aac", _PRIMING_S, 1024 / 44_100), ("alac", 0.0, 4096 / 44_100)]
-)
-def test_edit_lists_are_obeyed(tmp_path, speech, encoder, pieces):
-    codec, delay_s, frame_s = encoder
-    path = write(tmp_path / "item.m4a", Track(speech, codec))
-    edit(path, *((end - begin, begin + delay_s) for begin, end in pieces))
-
-    signal, recording = heard(path)
-
-    assert recording.warnings == []
-    at_s = 0.0
-    for begin, end in pieces:
-        piece = speech[round(begin * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
-        check_places(signal, piece, _later(at_s), tolerance_s=1.01 * frame_s)
-        at_s += end - begin
-    # FFmpeg, and so most players, end each piece with a whole frame.
-    assert len(signal) / SAMPLE_RATE == pytest.approx(
-        at_s, abs=1.01 * len(pieces) * frame_s
-    )
-
-
-@pytest.mark.parametrize("pre_skip", [0, 312, 3840, 48_000])
-def test_the_pre_skip_of_opus_is_not_heard(tmp_path, speech, pre_skip):
-    path = rewrite_ogg(
-        write(tmp_path / "item.ogg", Track(speech, "opus")), pre_skip=pre_skip
-    )
-
-    signal, recording = heard(path)
-
-    assert recording.warnings == []
-    n_skipped = round((pre_skip - 312) / 3)
-    assert len(signal) == pytest.approx(len(speech) - n_skipped, abs=2)
-    check_places(
-        signal, speech[max(0, n_skipped) :], _later(max(0, -n_skipped) / 16_000)
-    )
-
-
-@pytest.mark.parametrize("shift", [480, 48_000, 3600 * 48_000])
-@pytest.mark.parametrize("codec", ["opus", "vorbis"])
-def test_an_ogg_file_that_begins_at_an_offset(tmp_path, speech, codec, shift):
-    path = write(
-        tmp_path / "item.ogg",
-        Track(speech, codec),
-        options={"page_duration": "200000"},
-    )
-    rewrite_ogg(path, shift=shift)
-
-    signal, recording = heard(path)
-
-    assert recording.warnings == []
-    assert recording.gaps == []
-    assert len(signal) == pytest.approx(len(speech), abs=0.03 * SAMPLE_RATE)
-    check_places(signal, speech, float)
-
-
-@pytest.mark.parametrize("n_dropped", [1, 3, 12])
-@pytest.mark.parametrize(
-    "encoder", [("opus", 48_000, 312), ("vorbis", 44_100, 0), ("flac", 16_000, 0)]
-)
-def test_a_listener_who_joins_an_ogg_stream_late(tmp_path, speech, encoder, n_dropped):
-    codec, rate, delay = encoder
-    path = write(
-        tmp_path / "item.ogg",
-        Track(speech, codec),
-        options={"page_duration": "200000"},
-    )
-    sound_pages = [p for p in ogg_pages(path.read_bytes()) if p.granule]
-    missing_s = (sound_pages[n_dropped - 1].granule - delay) / rate
-
-    signal, recording = heard(cut_ogg(path, n_dropped))
-
-    assert recording.warnings == []
-    assert recording.gaps == []
-    n_missing = round(missing_s * SAMPLE_RATE)
-    assert len(signal) == pytest.approx(len(speech) - n_missing, abs=0.03 * SAMPLE_RATE)
-    # A decoder needs some packets before it gives the same samples.
-    check_places(signal, speech[n_missing + 3200 :], _later(0.2))
-
-
-_RAW = {"write_xing": "0", "id3v2_version": "0"}
-# Two files put together: codec and rate of each, channels of the second, suffix and
-# options of both.
-_JOINED = [
-    ("mp3", None, "mp3", None, 1, "mp3", {}),
-    ("mp3", None, "mp3", None, 1, "mp3", _RAW),
-    ("mp3", None, "mp3", 22_050, 2, "mp3", {}),
-    ("mp3", None, "mp3", 48_000, 2, "mp3", _RAW),
-    ("mp2", None, "mp2", 44_100, 2, "mp2", {}),
-    ("ac3", None, "ac3", 44_100, 2, "ac3", {}),
-    ("aac", None, "aac", None, 1, "aac", {}),
-    ("aac", None, "aac", 32_000, 2, "aac", {}),
-    ("aac", 48_000, "aac", 24_000, 2, "aac", {}),
-    ("aac", None, "aac", None, 1, "ts", {}),
-    ("aac", None, "aac", 32_000, 2, "ts", {}),
-    ("mp2", None, "mp2", 44_100, 2, "mpg", {}),
-    ("opus", None, "opus", None, 1, "webm", {}),
-    ("opus", None, "opus", None, 1, "webm", {"live": "1"}),
-    ("opus", None, "opus", None, 2, "mkv", {}),
-    ("opus", None, "opus", None, 1, "ogg", {}),
-    ("opus", None, "opus", None, 2, "ogg", {}),
-    ("vorbis", None, "vorbis", 32_000, 2, "ogg", {}),
-    ("flac", None, "flac", 44_100, 2, "ogg", {}),
-    ("opus", None, "vorbis", None, 2, "ogg", {}),
-    ("vorbis", None, "opus", None, 1, "ogg", {}),
-    ("flac", None, "opus", None, 1, "ogg", {}),
-    ("flac", None, "flac", None, 1, "flac", {}),
-]
-
-
-@pytest.mark.parametrize(
-    "row", _JOINED, ids=["-".join(map(str, [*row[:-1], *row[-1]])) for row in _JOINED]
-)
-def test_recordings_put_together_are_heard_to_the_end(tmp_path, speech, row):
-    first, rate, second, second_rate, n_channels, suffix, options = row
-    a, b = speech[:48_000], speech[48_000:]
-    container = "adts" if suffix == "aac" else None
-    wide = np.stack([b] * n_channels) if n_channels > 1 else b
-    parts = [
-        write(tmp_path / f"{i}.{suffix}", track, container=container, options=options)
-        for i, track in enumerate(
-            [Track(a, first, rate=rate), Track(wide, second, rate=second_rate)]
-        )
-    ]
-
-    signal, recording = heard(join(tmp_path / f"both.{suffix}", *parts))
-
-    assert recording.warnings == []
-    assert recording.gaps == []
-    check_places(signal, a, float)
-    # Each part has the delay and the padding of its encoder.
-    check_places(signal, b, _later(3.0), tolerance_s=0.1)
-    assert 5.49 <= len(signal) / SAMPLE_RATE <= 5.7
-
-
 def _jitter(step_s, most_s):
     return lambda t: t + most_s * (-1) ** round(t / step_s)
 
@@ -453,7 +196,7 @@ def test_a_part_agrees_with_its_place_in_the_whole(
     assert len(recording.gaps) == 1
     n = round((_start_s(part) - _start_s(whole)) * SAMPLE_RATE)
     assert len(short) == pytest.approx(len(long) - n, abs=0.01 * SAMPLE_RATE)
-    check_places(short, long[n + 3200 :], _later(0.2), tolerance_s=0.01)
+    check_places(short, long[n + 3200 :], later(0.2), tolerance_s=0.01)
 
 
 def _start_s(path):
