@@ -15,7 +15,6 @@ import sys
 import textwrap
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from pathlib import Path
 
 import av
 import numpy as np
@@ -373,6 +372,10 @@ def test_joblib_takes_an_analyzer(analyzer, expected):
 
 
 @pytest.mark.skipif(not HAS_FORK, reason="this system does not fork")
+@pytest.mark.skipif(
+    sys.version_info[:3] == (3, 12, 1),
+    reason="in this version, Python's own threads hang in children that are forked so",
+)
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # since 3.12
 def test_a_fork_during_an_analysis_does_not_hang(analyzer, note):
     # A lock of onnxruntime that another thread holds would never be released.
@@ -446,11 +449,21 @@ def test_an_interrupted_analysis_leaves_nothing_behind(analyzer, note, expected)
     assert _same(analyzer.analyze(NOTE), expected)
 
 
-def test_the_cases_that_users_reported(shared, expected):
-    cases = Path(shared) / "cases"
-    for name in ("pyav-beside.py", "thread-after-main.py"):
-        done = subprocess.run(
-            [sys.executable, cases / name], capture_output=True, check=True, text=True
-        )
-        assert "Error" not in done.stdout + done.stderr
-        assert done.stdout
+def _run_case(shared, name):
+    done = subprocess.run(
+        [sys.executable, shared / "cases" / name],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_the_cases_that_users_reported(shared):
+    assert _run_case(shared, "pyav-beside.py") == ["before: ok", "after: ok"]
+    assert _run_case(shared, "thread-after-main.py") == ["anger"]
+    lengths = [
+        line.partition(" gives ")[2] for line in _run_case(shared, "long-array.py")
+    ]
+    assert lengths == [f"{60 * n}.0 s; wanted {60 * n}" for n in (11, 12, 24)]
