@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import av
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from espressivo.types import SAMPLE_RATE
 from tests.odd_recordings import Track, write
@@ -202,3 +204,38 @@ def test_a_part_agrees_with_its_place_in_the_whole(
 def _start_s(path):
     with av.open(str(path)) as container:
         return container.start_time / av.time_base
+
+
+@settings(max_examples=15)
+@given(
+    encoder=st.sampled_from(
+        [
+            ("opus", "webm"),
+            ("aac", "ts"),
+            ("aac", "mp4"),
+            ("s16", "mkv"),
+            ("mp3", "flv"),
+        ]
+    ),
+    holes=st.lists(
+        st.tuples(st.floats(0.3, 5.0), st.floats(0.15, 5.0)), min_size=1, max_size=4
+    ),
+    start_s=st.floats(0.0, 10_000.0),
+)
+def test_any_holes(tmp_path_factory, speech, encoder, holes, start_s):
+    codec, suffix = encoder
+
+    def stamp(t):
+        return t + sum(length_s for at_s, length_s in holes if t >= at_s)
+
+    path = tmp_path_factory.mktemp("holes") / f"item.{suffix}"
+    write(path, Track(speech, codec, lambda t: stamp(t) + start_s))
+
+    signal, recording = heard(path)
+
+    assert recording.warnings == []
+    lost_s = sum(gap.end_s - gap.start_s for gap in recording.gaps)
+    wanted_s = sum(length_s for _, length_s in holes)
+    assert lost_s == pytest.approx(wanted_s, abs=0.1)
+    assert len(signal) == pytest.approx(len(played(path)), abs=0.02 * SAMPLE_RATE)
+    check_places(signal, speech, stamp)
