@@ -12,6 +12,7 @@ export const LEVELS_A_DB = 2;
 export const N_STEPS = 504;
 export const STEPS_A_DB = 4;
 
+const LEAST_HEARD = 30; // frames, silenced ones not counted
 const LEAST_PAUSES = 30; // frames from which pauses are preferred to faint speech
 const GATED_DB = 60; // pauses this far below the speech are silenced, not recorded
 
@@ -25,6 +26,8 @@ const FULL_HZ = SAMPLE_RATE / 2;
 const HEAP = 2; // density of magnitudes at a peak, relative to just below it
 const FAINT_HEAP = 1.3;
 const FLAT_DB = 7.5; // a crest factor so low makes a faint heap enough
+// Peaks below -54 dB: the few steps of 16 bits make heaps of their own.
+const COARSE_STEP = (-54 - BOTTOM_DB) * STEPS_A_DB;
 
 /**
  * Return the frequency below the steepest cliff, if it is steeper than any voice.
@@ -64,6 +67,7 @@ export function clippedShare(counts: Float64Array): number {
   const n = sum(counts);
   if (n === 0) return 0;
   const top = counts.findLastIndex((count) => count > 0);
+  if (top < COARSE_STEP) return 0;
   const below = sum(counts.subarray(Math.max(top - 8, 0), top)) / 8; // 2 dB
   const isExact = counts[top] >= 0.001 * n && counts[top] > 2.5 * below + 3;
   return Math.max(isExact ? (counts[top] - below) / n : 0, heapShare(counts, n));
@@ -87,7 +91,8 @@ function heapShare(counts: Float64Array, n: number): number {
 }
 
 /**
- * Return the speech's mean power, less the noise, relative to the noise's, in dB.
+ * Return the speech's mean power, less the noise, relative to the noise's, in dB;
+ * null if less than a second is heard.
  *
  * @param speech Number of frames of speech at each level.
  * @param others Number of other frames at each level.
@@ -97,26 +102,26 @@ export function snrDb(
   speech: Float64Array,
   others: Float64Array,
   pauses: Float64Array,
-): number {
+): number | null {
   const power = meanPower(speech);
   const silent = Math.max(
     1,
     Math.trunc((decibelsOf(power) - GATED_DB - BOTTOM_DB) * LEVELS_A_DB),
   );
-  const heard = pauses.slice().fill(0, 0, silent);
-  let noise: number;
-  if (sum(heard) < LEAST_PAUSES) {
-    const all = others.slice().fill(0, 0, silent);
-    noise = percentile(
-      all.map((count, i) => count + speech[i]),
-      0.05,
-    );
-  } else {
-    // The middle of three: the mean counts sounds that are no noise, the median
-    // ignores intermittent noise, and speech has its own faint frames.
-    const floors = [percentile(speech, 0.05), percentile(heard, 0.5), meanPower(heard)];
-    noise = floors.sort((a, b) => a - b)[1];
-  }
+  const still = pauses.slice().fill(0, 0, silent);
+  const heard = others.slice().fill(0, 0, silent);
+  speech.forEach((count, level) => {
+    heard[level] += count;
+  });
+  if (sum(heard) < LEAST_HEARD) return null;
+  // The middle of three: the mean counts sounds that are no noise, the median ignores
+  // intermittent noise, and speech has its own faint frames.
+  const noise =
+    sum(still) < LEAST_PAUSES
+      ? percentile(heard, 0.05)
+      : [percentile(speech, 0.05), percentile(still, 0.5), meanPower(still)].sort(
+          (a, b) => a - b,
+        )[1];
   return decibelsOf(Math.max(power - noise, power / 10) / noise);
 }
 

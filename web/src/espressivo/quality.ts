@@ -66,7 +66,7 @@ export function warningsOf(quality: Quality | null): string[] {
     );
   if (clipped !== null && clipped >= CLIPPED)
     found.push(
-      `clipped: about ${Math.round(100 * clipped)}% of the speech is cut off at the ` +
+      `clipped: about ${Math.round(100 * clipped)} % of the speech is cut off at the ` +
         "peaks; anger may be overstated",
     );
   if (snr_db !== null && snr_db < NOISY_DB)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Bytes } from "../../src/espressivo/audio/bytes";
 import { editsOf } from "../../src/espressivo/audio/edit-list";
-import { matroskaDelay, matroskaEnd } from "../../src/espressivo/audio/matroska";
+import { matroskaEnd, matroskaTimes } from "../../src/espressivo/audio/matroska";
 import { mp3Frame, mp3Parts } from "../../src/espressivo/audio/mp3";
 import { oggLinks, oggStamps, withoutCutPage } from "../../src/espressivo/audio/ogg";
 import { big, blob, box, concatenated, element, mp3, page, repeat, text } from "./bytes";
@@ -218,7 +218,11 @@ describe("Matroska", () => {
   const entry = (number: number, delay: number[]) =>
     element(
       ENTRY,
-      concatenated(element(NUMBER, [number], 1), delay.length ? element(DELAY, delay) : []),
+      concatenated(
+        element(NUMBER, [number], 1),
+        delay.length ? element(DELAY, delay) : [],
+        delay.length ? element(0xe1, element(0xb5, [0x46, 0x7a, 0, 0])) : [],
+      ),
     );
   const head = concatenated(
     element(EBML, new Uint8Array(20)),
@@ -229,12 +233,13 @@ describe("Matroska", () => {
   const cluster = (...blocks: Uint8Array[]) =>
     element(CLUSTER, concatenated(element(TIMESTAMP, [0], 1), ...blocks));
 
-  test("states the delay of each track", async () => {
+  test("states the delay and the rate of each track", async () => {
     const file = blob(head, cluster(block(1, SIMPLE)));
-    expect(await matroskaDelay(file, 1)).toBe(0);
-    expect(await matroskaDelay(file, 2)).toBe(0.0065);
-    expect(await matroskaDelay(file, 3)).toBe(0);
-    expect(await matroskaDelay(blob(text("RIFF")), 1)).toBe(0);
+    const unknown = { delay_s: 0, rate: 0 };
+    expect(await matroskaTimes(file, 1)).toEqual(unknown);
+    expect(await matroskaTimes(file, 2)).toEqual({ delay_s: 0.0065, rate: 16_000 });
+    expect(await matroskaTimes(file, 3)).toEqual(unknown);
+    expect(await matroskaTimes(blob(text("RIFF")), 1)).toEqual(unknown);
   });
 
   test("states the padding of the last block of each track", async () => {

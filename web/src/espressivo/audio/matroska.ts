@@ -12,8 +12,9 @@ const CLUSTER = 0x1f43b675;
 const [TIMESTAMP, SIMPLE_BLOCK, GROUP, BLOCK, PADDING] = [0xe7, 0xa3, 0xa0, 0xa1, 0x75a2];
 const CLUSTER_CHILDREN = [TIMESTAMP, SIMPLE_BLOCK, GROUP, 0xa7, 0xab, 0xbf, 0xec];
 
-const [SEGMENT, TRACKS, ENTRY] = [0x18538067, 0x1654ae6b, 0xae];
-const [NUMBER, DELAY] = [0xd7, 0x56aa];
+const [SEGMENT, TRACKS, ENTRY, AUDIO] = [0x18538067, 0x1654ae6b, 0xae, 0xe1];
+const [NUMBER, DELAY, RATE] = [0xd7, 0x56aa, 0xb5];
+const UNTIMED = { delay_s: 0, rate: 0 };
 const MOST_BEFORE_TRACKS = 100; // elements
 
 export interface MatroskaEnd {
@@ -33,8 +34,15 @@ interface Element {
   readonly to: number | null;
 }
 
-/** Return the time that a decoder gives before the sound of a track, in seconds. */
-export async function matroskaDelay(file: Blob, trackNumber: number): Promise<number> {
+export interface TrackTimes {
+  /** Time that a decoder gives before the sound, in seconds. */
+  readonly delay_s: number;
+  /** Sample rate that the track states, in Hz; 0 without any. */
+  readonly rate: number;
+}
+
+/** Return what a track states of its delay. */
+export async function matroskaTimes(file: Blob, trackNumber: number): Promise<TrackTimes> {
   const bytes = new Bytes(file);
   let at = 0;
   for (let i = 0; i < MOST_BEFORE_TRACKS; i++) {
@@ -43,19 +51,21 @@ export async function matroskaDelay(file: Blob, trackNumber: number): Promise<nu
     const length = found.to === null ? 0 : found.to - found.from;
     if (found.id === TRACKS) {
       const tracks = await bytes.at(at + found.from, length);
-      for (const entry of childrenOf(tracks, 0, length, ENTRY)) {
-        const delay = delayOf(tracks, entry, trackNumber);
-        if (delay !== null) return delay;
-      }
-      break;
+      const entries = childrenOf(tracks, 0, length, ENTRY);
+      const times = entries.map((entry) => timesOf(tracks, entry, trackNumber));
+      return times.find((each) => each !== null) ?? UNTIMED;
     }
     // The segment holds all else.
     at += found.from + (found.id === SEGMENT ? 0 : length);
   }
-  return 0;
+  return UNTIMED;
 }
 
-function delayOf(tracks: Uint8Array, entry: Element, trackNumber: number): number | null {
+function timesOf(
+  tracks: Uint8Array,
+  entry: Element,
+  trackNumber: number,
+): TrackTimes | null {
   const contentOf = (id: number, parent: Element) => {
     const [found] = childrenOf(tracks, parent.from, parent.to ?? 0, id);
     return found && tracks.subarray(found.from, found.to ?? 0);
@@ -63,7 +73,13 @@ function delayOf(tracks: Uint8Array, entry: Element, trackNumber: number): numbe
   const number = contentOf(NUMBER, entry);
   if (!number || unsigned(number) !== trackNumber) return null;
   const delay = contentOf(DELAY, entry);
-  return delay ? unsigned(delay) / 1e9 : 0;
+  const [audio] = childrenOf(tracks, entry.from, entry.to ?? 0, AUDIO);
+  const rate = audio && contentOf(RATE, audio);
+  const view = rate && new DataView(rate.buffer, rate.byteOffset, rate.length);
+  return {
+    delay_s: delay ? unsigned(delay) / 1e9 : 0,
+    rate: (view && (view.byteLength === 8 ? view.getFloat64(0) : view.getFloat32(0))) || 0,
+  };
 }
 
 function childrenOf(bytes: Uint8Array, from: number, to: number, id: number): Element[] {

@@ -26,7 +26,7 @@ import type { Limits } from "../waits";
 import { preSkipOf, waited } from "./decoder";
 import { type Edit, editsOf } from "./edit-list";
 import { mp3Extent } from "./gapless";
-import { matroskaDelay, matroskaEnd } from "./matroska";
+import { matroskaEnd, matroskaTimes } from "./matroska";
 import { mp3Parts } from "./mp3";
 import { oggLinks, oggStamps, withoutCutPage } from "./ogg";
 import { chosenTrack, factsOf } from "./tracks";
@@ -134,12 +134,11 @@ export async function opened(
   let edits = isMp4(format) ? await editsOf(file, track.id) : [];
   if (format === MP3) edits = await mp3Edits(file, await track.getSampleRate(), trims);
   if (edits.length === 0) edits = [WHOLE];
-  const begin_s = await waited(named, input.getFirstTimestamp());
-  // What comes before 0 is not played.
-  const start_s = format === MP3 ? edits[0].at_s : Math.max(0, begin_s);
+  const begin_s = await waited(named, startOf(file, input));
+  const start_s = format === MP3 ? edits[0].at_s : begin_s;
   const duration_s = await waited(named, input.getDurationFromMetadata());
   const padding_s = rest.padding_s.get(track.id) ?? 0;
-  const delay_s = isMatroska(format) ? await matroskaDelay(file, track.id) : null;
+  const delay_s = isMatroska(format) ? (await matroskaTimes(file, track.id)).delay_s : null;
   const stamps = format === OGG ? await oggTimes(file, track) : UNSTAMPED;
   return {
     ...rest,
@@ -155,6 +154,21 @@ export async function opened(
     delay_s,
     ...stamps,
   };
+}
+
+/** Return the time stamp at which the first of all tracks begins, as FFmpeg counts it. */
+async function startOf(file: Blob, input: Input): Promise<number> {
+  const tracks = await input.getTracks();
+  const isInMatroska = isMatroska(await input.getFormat());
+  const starts = tracks.map(async (track) => {
+    const start_s = Math.max(0, await input.getFirstTimestamp([track]));
+    if (!isInMatroska || (await track.getCodec()) !== "opus") return start_s;
+    // FFmpeg counts the delay of Opus, which is in samples at 48 kHz, at the track's rate.
+    const { delay_s, rate } = await matroskaTimes(file, track.id);
+    const counted_s = rate ? (delay_s * 48_000) / rate : delay_s;
+    return start_s + (Math.round(1000 * counted_s) - Math.round(1000 * delay_s)) / 1000;
+  });
+  return Math.min(...(await Promise.all(starts)));
 }
 
 /** Return when the sound ends as the file declares it, in seconds; null: estimated. */
