@@ -236,6 +236,11 @@ def test_emotiontts_takes_texts_from_the_scripts_beside(shared, tmp_path):
     (utterance,) = read_corpus("emotiontts", tmp_path)
     assert utterance.text is None
 
+    touch(tmp_path, "ema/transcript/ema00001.txt")
+    (tmp_path / "ema/transcript/ema00001.txt").write_text("\ufeff안녕", "utf-8")
+    (utterance,) = read_corpus("emotiontts", tmp_path)
+    assert utterance.text == "안녕"
+
 
 @pytest.mark.parametrize(
     ("name", "stem"),

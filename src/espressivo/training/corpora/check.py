@@ -175,16 +175,6 @@ def check_corpus(
     listed = corpus.inventory(root)
     # A corpus with label sheets lists recordings that may not be there.
     clips = [clip for clip in listed if clip.path.is_file()]
-    # The unnamed part cannot be left out.
-    here = {"", *(clip.part for clip in clips)} & corpus.parts.keys()
-    # The other labels are not compared: users may keep only the four emotions.
-    compared = corpus.labels_of(here)
-    placed = [c for c in listed if c.label in compared and c.part in here]
-    names = {clip.name for clip in placed if clip.path.is_file()}
-    wanted = {n for n in corpus.names(root) if corpus.part_of(n) in {"", *here}}
-    others = set(corpus.recordings(root)) - {clip.path for clip in clips}
-    # Recordings that the sheets list, but that are not on disk.
-    silent = {clip.name for clip in placed} - names
     return _check(
         corpus.title,
         root,
@@ -193,17 +183,41 @@ def check_corpus(
         progress,
         known=corpus.same_audio,
         known_broken=corpus.broken,
-        published=compared,
-        left_out={p: n for p, n in corpus.parts.items() if p not in here},
-        selection=sum(clip.part not in corpus.parts for clip in clips),
-        differing=tuple(_differences(corpus, clips, here)),
-        absent=tuple(sorted(corpus.speakers - {clip.speaker for clip in clips})),
-        missing=tuple(sorted((wanted - names) | silent)),
-        # Where names follow no rule, no name is unexpected.
-        unexpected=tuple(sorted(names - wanted)) if wanted else (),
-        unlabelled=tuple(clip.name for clip in clips if clip.label == UNLABELLED),
-        ignored=tuple(sorted(str(path.relative_to(root)) for path in others)),
+        ignored=_ignored(corpus, root, clips),
+        **_compared(corpus, root, listed, clips),
     )
+
+
+def _ignored(corpus: Corpus, root: Path, clips: Sequence[Clip]) -> tuple[str, ...]:
+    others = set(corpus.recordings(root)) - {clip.path for clip in clips}
+    return tuple(sorted(str(path.relative_to(root)) for path in others))
+
+
+def _compared(
+    corpus: Corpus, root: Path, listed: Sequence[Clip], clips: Sequence[Clip]
+) -> dict[str, Any]:
+    """Compare counts and names: those of the parts of which anything is there."""
+    parts = corpus.parts
+    # The unnamed part cannot be left out.
+    here = {"", *(clip.part for clip in clips)} & parts.keys()
+    # The other labels are not compared: users may keep only the four emotions.
+    compared = corpus.labels_of(here)
+    placed = [c for c in listed if c.label in compared and c.part in here]
+    names = {clip.name for clip in placed if clip.path.is_file()}
+    wanted = {n for n in corpus.names(root) if corpus.part_of(n) in {"", *here}}
+    # Recordings that the sheets list, but that are not on disk.
+    silent = {clip.name for clip in placed} - names
+    return {
+        "published": compared,
+        "left_out": {part: n for part, n in parts.items() if part not in here},
+        "selection": sum(clip.part not in parts for clip in clips),
+        "differing": tuple(_differences(corpus, clips, here)),
+        "absent": tuple(sorted(corpus.speakers - {clip.speaker for clip in clips})),
+        "missing": tuple(sorted((wanted - names) | silent)),
+        # Where names follow no rule, no name is unexpected.
+        "unexpected": tuple(sorted(names - wanted)) if wanted else (),
+        "unlabelled": tuple(clip.name for clip in clips if clip.label == UNLABELLED),
+    }
 
 
 def _differences(

@@ -64,12 +64,15 @@ def _clips(root: Path) -> list[Clip]:
 
 
 def _text(path: Path) -> str | None:
-    """Return the script of a recording; None where it is not beside `wav`."""
-    script = path.parent.parent / "script" / f"{path.stem}.txt"
-    try:
-        return script.read_text("utf-8-sig").strip() or None
-    except (OSError, UnicodeDecodeError):
-        return None  # a text is worth less than the recording
+    """Return the text of a recording; None where none is beside the folder `wav`."""
+    for kind in ("script", "transcript"):
+        sheet = path.parent.parent / kind / f"{path.stem}.txt"
+        try:
+            if text := sheet.read_text("utf-8-sig").strip():
+                return text
+        except (OSError, UnicodeDecodeError):
+            continue  # a text is worth less than the recording
+    return None
 
 
 def _part(name: str) -> str:
