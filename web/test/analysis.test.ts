@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type AnalysisOptions, AnalysisPass } from "../src/espressivo/analysis";
 import type { Classifier } from "../src/espressivo/classifier";
 import { Profile } from "../src/espressivo/profile";
+import { warningsOf } from "../src/espressivo/quality";
 import { Report } from "../src/espressivo/report";
 import type { Graph } from "../src/espressivo/session";
 import { emptyStatistics, merged } from "../src/espressivo/speaker-statistics";
@@ -52,15 +53,16 @@ async function listened(
   const heard: StreamUpdate[] = [];
   for (const piece of pieces) heard.push(await analysis.push(piece));
   const { name, version, sha256, emotions } = classifier.card;
+  const found = await analysis.finish();
   const report = new Report({
-    ...(await analysis.finish()),
+    ...found,
     recording: "note",
     model: { name, version, sha256 },
     emotions,
     track: null,
     channels: "mono",
     gaps: [],
-    warnings: [],
+    warnings: warningsOf(found.quality),
   });
   return { report, heard };
 }

@@ -42,7 +42,7 @@ from espressivo.profile.store import (
 )
 from espressivo.report import ProfileUse, Report, round_to_one
 from espressivo.speech.detector import FRAME, SpeechDetector
-from espressivo.speech.quality import Quality
+from espressivo.speech.quality import Quality, QualityMeter
 from espressivo.speech.segments import SpeechOptions, find_segments
 from espressivo.speech.windows import plan_windows
 from espressivo.types import SAMPLE_RATE, Emotion, Estimate, Segment
@@ -78,6 +78,7 @@ def main() -> None:
         "clocks": clocks(),
         "windows": windows(),
         "speech": speech(note),
+        "quality": qualities(note),
         "analysis": analyses(note),
         "rounding": roundings(),
         "reports": reports(),
@@ -204,6 +205,34 @@ def detected(signal: Signal) -> NDArray[np.float32]:
     """Return the speech probability of each frame."""
     detector = SpeechDetector()
     return np.concatenate([detector.push(signal), detector.finish()])
+
+
+def qualities(note: Signal) -> dict[str, Any]:
+    """Return the quality of a note as it is and spoilt (as quality.test.ts does)."""
+    # Whole frames, so that a tiled note has tiled probabilities: those in speech.json.
+    probabilities = detected(note)[:-1]
+    note = note[: len(probabilities) * FRAME]
+    # A low-pass filter of 401 taps at 3 kHz.
+    n = np.arange(-200, 201)
+    taps = np.sinc(n * 3 / 8) * 3 / 8 * (0.5 + 0.5 * np.cos(np.pi * n / 200))
+    signals = {
+        "note": note,
+        "three": np.tile(note, 3),
+        "noisy": note + 0.2 * noise(len(note), 1),
+        "clipped": np.clip(30 * note, -1, 1),
+        "cut off above": np.minimum(note, 0.05),
+        "faint": np.round(note * 32) / 32_768,
+        "narrow": np.convolve(np.tile(note, 2), taps, "same"),
+        "silence": np.zeros(len(note)),
+    }
+    found = {}
+    for name, each in signals.items():
+        meter = QualityMeter()
+        tiled = np.tile(probabilities, len(each) // len(note))
+        meter.push(each.astype(np.float32), tiled)
+        quality = meter.measure()
+        found[name] = {"quality": asdict(quality), "warnings": quality.warnings}
+    return found
 
 
 def analyses(note: Signal) -> dict[str, Any]:

@@ -16,6 +16,7 @@ BOTTOM_DB = -120.0  # lowest level and magnitude
 N_LEVELS, LEVELS_A_DB = 252, 2  # histogram of frames' levels, up to 6 dB
 N_STEPS, STEPS_A_DB = 504, 4  # histogram of samples' magnitudes, up to 6 dB
 
+_LEAST_HEARD = 30  # frames (0.96 s), silenced ones not counted
 _LEAST_PAUSES = 30  # frames (0.96 s) from which pauses are preferred to faint speech
 _GATED_DB = 60  # pauses this far below the speech are silenced, not recorded
 
@@ -27,6 +28,8 @@ _FULL_HZ = SAMPLE_RATE // 2
 
 _HEAP = 2.0  # density of magnitudes at a peak, relative to just below it
 _FAINT_HEAP, _FLAT_DB = 1.3, 7.5  # the same together with a low crest factor
+# Peaks below -54 dB: the few steps of 16 bits make heaps of their own.
+_COARSE_STEP = (-54 - BOTTOM_DB) * STEPS_A_DB
 
 
 def bandwidth_hz(spectrum: NDArray[np.float64], n_speech: int) -> int:
@@ -69,6 +72,8 @@ def clipped_share(counts: NDArray[np.int64]) -> float:
     if not n:
         return 0.0
     top = int(np.flatnonzero(counts)[-1])
+    if top < _COARSE_STEP:
+        return 0.0
     below = counts[max(top - 8, 0) : top].sum() / 8  # 2 dB
     if counts[top] >= 0.001 * n and counts[top] > 2.5 * below + 3:
         exact = float(counts[top] - below) / n
@@ -97,8 +102,10 @@ def _heap_share(counts: NDArray[np.int64], n: int) -> float:
 
 def snr_db(
     speech: NDArray[np.int64], others: NDArray[np.int64], pauses: NDArray[np.int64]
-) -> float:
-    """Return the speech's mean power, less the noise, relative to the noise's.
+) -> float | None:
+    """Return the speech's mean power, less the noise, relative to the noise's, in dB.
+
+    None if less than a second is heard.
 
     Args:
         speech: Number of frames of speech at each level.
@@ -109,8 +116,11 @@ def snr_db(
     silent = max(1, int((decibels_of(power) - _GATED_DB - BOTTOM_DB) * LEVELS_A_DB))
     others, pauses = others.copy(), pauses.copy()
     others[:silent] = pauses[:silent] = 0
+    heard = speech + others
+    if heard.sum() < _LEAST_HEARD:
+        return None
     if pauses.sum() < _LEAST_PAUSES:
-        noise = _percentile(speech + others, 0.05)
+        noise = _percentile(heard, 0.05)
     else:
         # The middle of three: the mean counts sounds that are no noise, the median
         # ignores intermittent noise, and speech has its own faint frames.

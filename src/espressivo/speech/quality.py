@@ -52,7 +52,7 @@ class Quality:
         clipped: Estimated share of the samples of the speech that are cut off, 0 to 1;
             None without speech.
         snr_db: Estimated ratio of speech to noise in dB; a lower bound above some 20 dB
-            where there are few pauses. None without speech.
+            where there are few pauses. None without a second of sound.
     """
 
     bandwidth_hz: int | None = None
@@ -71,17 +71,17 @@ class Quality:
             )
         if self.level_db is not None and self.level_db < _QUIET_DB:
             found.append(
-                f"very quiet: the speech is at {self.level_db:.0f} dB re full scale, "
-                "where 16 bits leave it a few steps; anger may be overstated"
+                f"very quiet: the speech is at {round(self.level_db)} dB re full "
+                "scale, where 16 bits leave it a few steps; anger may be overstated"
             )
         if self.clipped is not None and self.clipped >= _CLIPPED:
             found.append(
-                f"clipped: about {self.clipped:.0%} of the speech is cut off at the "
-                "peaks; anger may be overstated"
+                f"clipped: about {round(100 * self.clipped)} % of the speech is cut "
+                "off at the peaks; anger may be overstated"
             )
         if self.snr_db is not None and self.snr_db < _NOISY_DB:
             found.append(
-                f"noisy: the speech is about {self.snr_db:.0f} dB above the noise; "
+                f"noisy: the speech is about {round(self.snr_db)} dB above the noise; "
                 "anger may be overstated"
             )
         return tuple(found)
