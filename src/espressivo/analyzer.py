@@ -188,7 +188,8 @@ def _opened(
     headerless: str | None,
 ) -> Recording | ArrayRecording:
     if isinstance(recording, str | os.PathLike):
-        path = os.fsdecode(recording)
+        if not (path := os.fsdecode(recording)):
+            raise AudioError("'': is no path; pass a recording", "missing")
         return Recording(path, name, track=track, headerless=headerless)
     if is_content(recording):
         file, found = opened(recording, name)

@@ -233,6 +233,7 @@ class Late:
 
 
 BAD = {
+    "no path": ("", "'': is no path"),
     "nothing": (None, r"is NoneType.*pass a path, bytes, an open binary file, or an"),
     "number": (3, "is int.*pass a path"),
     "dictionary": ({"array": [0.0]}, "is dict.*pass a path"),
@@ -268,6 +269,21 @@ def test_a_file_that_is_open_as_text(analyzer):
         pytest.raises(AudioError, match="is open as text"),
     ):
         analyzer.analyze(file)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no /dev/zero")
+def test_a_device_without_an_end_is_not_read(analyzer):
+    with (
+        Path("/dev/zero").open("rb") as file,
+        pytest.raises(AudioError, match="is a device"),
+    ):
+        analyzer.analyze(file)
+
+
+@pytest.mark.parametrize("chunk", [b"\0" * 100, None, "a.wav"])
+def test_a_stream_says_what_it_takes(analyzer, chunk):
+    with pytest.raises(AudioError, match=r"pass an array of samples.*np\.frombuffer"):
+        analyzer.stream().push(chunk)
 
 
 def test_a_track_of_an_array(analyzer, note):

@@ -30,6 +30,7 @@ _LOUDEST = 32.0
 MOST_BAD = 0.01
 """Share of samples that may be NaN or infinite; they are taken as silence."""
 
+_SAMPLES = "an array of samples: floats in -1..1, or PCM as int16, int32 or uint8"
 _LEAST_HZ = 1000  # a lower rate is one in kHz
 _MOST_CHANNELS = 32
 _TIMES_LONGER = 100  # what makes an axis the samples and the other the channels
@@ -66,7 +67,8 @@ class ArrayRecording:
         self.track = None
         self.gaps: list[Segment] = []
         self.warnings: list[str] = []
-        self._planes = _planes_of(_array_of(samples, name), name)
+        wanted = f"pass a path, bytes, an open binary file, or {_SAMPLES}"
+        self._planes = _planes_of(_array_of(samples, name, wanted), name)
         rate = _checked_rate(sample_rate, name)
         self._length = second(rate)
         self._resampler = _resampler(rate, name)
@@ -134,7 +136,8 @@ def from_chunk(chunk: ArrayLike) -> tuple[Signal, int, int]:
     Raises:
         AudioError: The shape, type or scale is wrong.
     """
-    planes = _planes_of(_array_of(chunk, "array"), "array")
+    wanted = f"pass {_SAMPLES}; bytes of PCM become one by np.frombuffer"
+    planes = _planes_of(_array_of(chunk, "array", wanted), "array")
     if len(planes) > 1:
         raise AudioError(
             f"array: holds {len(planes)} channels, and a stream is one; pass one "
@@ -191,30 +194,24 @@ def _not_finite(planes: NDArray[Any], length: int, name: str) -> tuple[int, int]
     return n_bad, first
 
 
-def _array_of(samples: ArrayLike, name: str) -> NDArray[Any]:
+def _array_of(samples: ArrayLike, name: str, wanted: str) -> NDArray[Any]:
     try:
         array = np.asarray(samples)
     except Exception as error:  # ragged lists; tensors on a GPU or with a gradient
         raise AudioError(
             f"{name}: {type(samples).__name__} cannot be made an array "
-            f"({reason_of(error)}); {_WANTED}"
+            f"({reason_of(error)}); {wanted}"
         ) from error
     kind = array.dtype.kind, array.dtype.itemsize
     if array.ndim == 0 or kind[0] == "O":
         shape = "" if array.ndim else ", whose shape is ()"
-        raise AudioError(f"{name}: is {type(samples).__name__}{shape}; {_WANTED}")
+        raise AudioError(f"{name}: is {type(samples).__name__}{shape}; {wanted}")
     if kind in _FULL_SCALE or kind[0] == "f":
         return array
     raise AudioError(
         f"{name}: type is {array.dtype.name}, whose full scale is unknown; "
         "pass float32 in -1..1, or PCM as int16, int32 or uint8"
     )
-
-
-_WANTED = (
-    "pass a path, bytes, an open binary file, or an array of samples: floats in "
-    "-1..1, or PCM as int16, int32 or uint8"
-)
 
 
 def _planes_of(array: NDArray[Any], name: str) -> NDArray[Any]:

@@ -8,7 +8,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, TypeGuard, cast
 
-from espressivo.audio.inputs import stored
+from espressivo.audio.inputs import require_content, stored
 from espressivo.errors import AudioError
 from espressivo.text import reason_of
 
@@ -48,7 +48,8 @@ def opened(content: Content, name: str | None) -> tuple[BinaryIO, str]:
         name: Name in messages; None: the file's, if it has one.
 
     Raises:
-        AudioError: The file is open as text, closed, at its end, or cannot be read.
+        AudioError: The file is open as text, closed, at its end, or a device, or it
+            cannot be read.
     """
     if isinstance(content, bytes | bytearray | memoryview):
         name = name or "bytes"
@@ -57,7 +58,7 @@ def opened(content: Content, name: str | None) -> tuple[BinaryIO, str]:
             raise AudioError(f"{name}: are empty; pass a whole recording", "empty")
         return stored([view if view.contiguous else bytes(view)], name), name
     name = name or _name_of(content)
-    if (again := _opened_again(content)) is not None:
+    if (again := _opened_again(content, name)) is not None:
         return again, name
     begin = _position(content)
     copy = stored(_pieces(content, name), name)
@@ -76,24 +77,26 @@ def _name_of(content: Readable) -> str:
     return name if isinstance(name, str) and name else "stream"
 
 
-def _opened_again(content: Any) -> BinaryIO | None:
+def _opened_again(content: Any, name: str) -> BinaryIO | None:
     """Return the same file on disk, opened again; None if that cannot be."""
     inner = getattr(content, "file", content)  # of a named temporary file
-    file = getattr(inner, "raw", inner)
+    raw = getattr(inner, "raw", inner)
     # Not by `fileno`: that of a decompressing file is the compressed one's.
     kinds = (io.FileIO, io.BufferedReader, io.BufferedRandom)
-    if type(inner) not in kinds or type(file) is not io.FileIO:
+    if type(inner) not in kinds or type(raw) is not io.FileIO or raw.closed:
+        return None
+    found = os.fstat(raw.fileno())
+    if not stat.S_ISREG(found.st_mode):
+        require_content(found, name)
         return None
     with suppress(OSError, ValueError):
-        found = os.fstat(file.fileno())
-        if stat.S_ISREG(found.st_mode) and isinstance(file.name, str | bytes):
-            if inner.tell() or not inner.readable():
-                return None
-            inner.flush()
-            again = open(file.name, "rb")  # noqa: PTH123, SIM115  # returned
-            if os.path.samestat(found, os.fstat(again.fileno())) and found.st_size:
-                return again
-            again.close()
+        if inner.tell() or not inner.readable() or not isinstance(raw.name, str):
+            return None
+        inner.flush()
+        again = open(raw.name, "rb")  # noqa: PTH123, SIM115  # returned
+        if os.path.samestat(found, os.fstat(again.fileno())) and found.st_size:
+            return again
+        again.close()
     return None
 
 
