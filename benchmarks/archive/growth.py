@@ -2,7 +2,8 @@
 
     python benchmarks/archive/growth.py
 
-Measured are time and memory of a list of a million recordings; the processor time per
+Measured are time and memory of a list of a million recordings; the time to search
+folders, where no file or every second one must be looked into; the processor time per
 recording of the process that hands out recordings and writes tables; the size of the
 tables; and the time of decoding by codec.
 """
@@ -24,6 +25,7 @@ from espressivo.batch import (
     analyze_archive,
     find_entries,
 )
+from espressivo.batch.entries import list_source
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # finds the package `benchmarks`
 
@@ -34,6 +36,7 @@ from benchmarks.recordings import RATE, read_speech, write_m4a
 from benchmarks.shared import shared_path
 
 _MANY = 1_000_000
+_FILES = 100_000
 _MINUTES = 5.0
 _TIMES = 3
 
@@ -52,6 +55,8 @@ def main() -> None:
     with TemporaryDirectory(prefix="espressivo-archive-") as name:
         folder = Path(name)
         _list_many(folder / "many.csv")
+        for suffixes in ((".ogg", ".mp3"), (".ogg", ".json")):
+            _search(folder / suffixes[1][1:], suffixes)
         _hand_out(args, folder)
         _decode(args.speech, folder)
 
@@ -67,6 +72,21 @@ def _list_many(manifest: Path) -> None:
     took_s = time.perf_counter() - begun
     grew = resident_bytes(os.getpid()) - before
     print(f"a list of {len(entries):,}: {took_s:.1f} s, {grew / 1e6:.0f} MB")
+
+
+def _search(folder: Path, suffixes: tuple[str, ...]) -> None:
+    """Print the processor time to find recordings in folders of a thousand files."""
+    for i in range(_FILES):
+        path = folder / f"{i // 1000:03}" / f"{i // 2:06}{suffixes[i % 2]}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"speaker": "x"}\n' * 30)
+    before = _own_cpu_s()
+    listing = list_source(folder)
+    each_us = 1e6 * (_own_cpu_s() - before) / _FILES
+    print(
+        f"searching folders of {' and '.join(suffixes)}: {each_us:.1f} core us a file, "
+        f"{len(listing.entries):,} taken, {len(listing.left_out):,} left out"
+    )
 
 
 def _hand_out(args: argparse.Namespace, folder: Path) -> None:
