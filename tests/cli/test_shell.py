@@ -438,6 +438,34 @@ def unread(process):
 
 
 @pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_waits_for_an_import(number, tmp_path):
+    # Libraries in C crash else, or blame the installation.
+    (tmp_path / "slow.py").write_text(
+        f"import os\nos.kill(os.getpid(), {int(number)})\nprint(sum(range(100)))\n"
+    )
+    code = (
+        "import time\n"
+        "from espressivo.cli.interrupts import *\n"
+        "try:\n"
+        "    with stopping_as_interrupts():\n"
+        "        import slow\n"
+        "        time.sleep(60)\n"
+        "except KeyboardInterrupt as interrupt:\n"
+        "    print(exit_code(interrupt))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        timeout=PATIENCE_S,
+        check=True,
+        preexec_fn=lambda: signal.signal(number, signal.default_int_handler),
+    )
+
+    assert done.stdout.split() == [b"4950", str(128 + number).encode()]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("options", [["--raw"], []], ids=["raw", "recording"])
 def test_listen_reports_what_it_has_heard(number, options, note, pcm, tmp_path):
     content = pcm if options else encode(tmp_path / "a.wav", note).read_bytes()

@@ -116,7 +116,7 @@ def _first(handler: Callable[[int, Any], None]) -> Callable[[int, Any], None]:
     def heed(number: int, frame: FrameType | None) -> None:
         if _is_importing(frame):
             # Libraries in C crash, or take it for a bad installation.
-            later = threading.Timer(_AGAIN_S, _thread.interrupt_main, [number])
+            later = threading.Timer(_AGAIN_S, _send, [number])
             later.daemon = True
             later.start()
             return
@@ -128,6 +128,14 @@ def _first(handler: Callable[[int, Any], None]) -> Callable[[int, Any], None]:
         handler(number, frame)
 
     return heed
+
+
+def _send(number: int) -> None:
+    """Send a signal to the main thread, and end what it waits for."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:  # Windows
+        _thread.interrupt_main(signal.Signals(number))
 
 
 def _is_importing(frame: FrameType | None) -> bool:
