@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from espressivo.types import SAMPLE_RATE
 from tests.odd_bytes import substitute
@@ -62,6 +64,38 @@ def test_any_metadata(tmp_path, tone, row, title):
         substitute(path, _TITLE.encode(), title)
     else:
         substitute(path, _TITLE.encode("utf-16-le"), 2 * title)
+
+    signal, recording = heard(path)
+
+    assert recording.warnings == []
+    assert len(signal) == pytest.approx(len(tone), abs=0.15 * SAMPLE_RATE)
+
+
+@settings(max_examples=40)
+@given(
+    row=st.sampled_from(TAGGED),
+    title=st.binary(min_size=18, max_size=18),
+    encoding=st.integers(0, 4),
+)
+def test_any_bytes_in_a_tag(tmp_path_factory, tone, row, title, encoding):
+    codec, suffix, options = row
+    path = tmp_path_factory.mktemp("tags") / f"item.{suffix}"
+    write(
+        path,
+        Track(tone, codec),
+        options=options,
+        tags={"title": _TITLE, "service_name": _TITLE},
+    )
+    content = path.read_bytes()
+    for old, new in (
+        # The byte before the text of an ID3 tag names its encoding.
+        (b"\x03" + _TITLE.encode(), bytes([encoding]) + title),
+        (_TITLE.encode(), title),
+        (_TITLE.encode("utf-16-le"), 2 * title),
+    ):
+        if old in content:
+            substitute(path, old, new)
+            break
 
     signal, recording = heard(path)
 
