@@ -237,6 +237,7 @@ def test_opus_is_decoded_by_libopus_as_browsers_do(tmp_path, note):
         libopus = av.codec.Codec("libopus", "r").create("audio")
         libopus.extradata = stream.codec_context.extradata
         libopus.sample_rate, libopus.layout = 48_000, "mono"
+        libopus.options = {"request_sample_fmt": "flt"}  # as browsers do
         frames = [f for p in container.demux(stream) for f in libopus.decode(p)]
     pcm = np.concatenate([frame.to_ndarray()[0] for frame in frames])
 

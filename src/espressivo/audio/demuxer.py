@@ -153,6 +153,7 @@ class Demuxer:
         decoder = av.codec.Codec("libopus", "r").create("audio")
         decoder.extradata = usual.extradata
         decoder.sample_rate, decoder.layout = usual.sample_rate, usual.layout
+        decoder.options = {"request_sample_fmt": "flt"}  # not rounded to 16 bits
         return decoder
 
     def frames(self) -> Iterator[AudioFrame]:
