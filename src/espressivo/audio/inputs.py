@@ -37,6 +37,11 @@ def open_recording(path: Path, name: str) -> BinaryIO:
             with _opened_pipe(path, name) as pipe:
                 return copied(pipe, name)
         require_content(found, name)
+        if stat.S_ISSOCK(found.st_mode):  # one that is open would do, but not a path
+            raise AudioError(
+                f"{name}: is a socket, not a recording; pass a file or a pipe",
+                "no file",
+            )
         return path.open("rb")
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise AudioError(
@@ -51,7 +56,7 @@ def require_content(found: os.stat_result, name: str) -> None:
     """Refuse what no recording can be read from, or only for ever.
 
     Raises:
-        AudioError: It is an empty file, a folder, a device or a bound socket.
+        AudioError: It is an empty file, a folder or a device.
     """
     mode = found.st_mode
     if stat.S_ISDIR(mode):
@@ -65,10 +70,6 @@ def require_content(found: os.stat_result, name: str) -> None:
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise AudioError(
             f"{name}: is a device, not a recording; pass a file or a pipe", "no file"
-        )
-    if stat.S_ISSOCK(mode):
-        raise AudioError(
-            f"{name}: is a socket, not a recording; pass a file or a pipe", "no file"
         )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import stat
 import sys
 import warnings
 from contextlib import contextmanager
@@ -57,8 +56,10 @@ def standard_input() -> IO[bytes]:
     Raises:
         AudioError: It is closed, a terminal, or anything else that is no recording.
     """
+    from espressivo.audio.inputs import require_content
+
     try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
+        found = os.fstat(sys.stdin.fileno())
     except (AttributeError, OSError, ValueError) as error:  # None if it is closed
         raise AudioError(
             "stdin: is closed; pipe a recording in, or name a file", "no file"
@@ -67,16 +68,7 @@ def standard_input() -> IO[bytes]:
         raise AudioError(
             "stdin: is a terminal; pipe a recording in, or name a file", "no file"
         )
-    # /dev/zero and others have no end.
-    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        raise AudioError(
-            "stdin: is a device, not a recording; pipe one in, or name a file",
-            "no file",
-        )
-    if stat.S_ISDIR(mode):
-        raise AudioError(
-            "stdin: is a directory, not a recording; name the files in it", "directory"
-        )
+    require_content(found, "stdin")
     # Whoever started us can have made it non-blocking: reads would come up short.
     if hasattr(os, "set_blocking"):  # Windows has it since Python 3.12
         os.set_blocking(sys.stdin.fileno(), True)
