@@ -61,10 +61,27 @@ def declares_duration(file: BinaryIO | None, format_name: str) -> bool:
                 n_tag = 10 + sum(b << 7 * i for i, b in enumerate(head[9:5:-1]))
             file.seek(n_tag)
             frame = file.read(256)
+            n_bytes = file.seek(0, os.SEEK_END)
         finally:
             file.seek(position)
-        return any(tag in frame for tag in (b"Xing", b"Info", b"VBRI"))
+        if b"VBRI" in frame:
+            return True
+        at = max(frame.find(b"Xing"), frame.find(b"Info"))
+        return at >= 0 and not _is_followed(frame[at:], n_bytes - n_tag)
     return "mp4" in format_name or format_name in _EXACT
+
+
+def _is_followed(note: bytes, n_bytes: int) -> bool:
+    """Return whether an MP3 is longer than its note says: others were put after it.
+
+    FFmpeg then estimates the duration (libavformat/mp3dec.c, `mp3_parse_info_tag`).
+    """
+    flags = int.from_bytes(note[4:8], "big")
+    if not flags & 2:
+        return False
+    at = 12 if flags & 1 else 8
+    size = int.from_bytes(note[at : at + 4], "big")
+    return n_bytes - size > size / 16
 
 
 def _missing_riff(file: BinaryIO, n_bytes: int) -> str | None:
