@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -101,12 +100,6 @@ def test_any_bytes_in_a_tag(tmp_path_factory, tone, row, title, encoding):
 
     assert recording.warnings == []
     assert len(signal) == pytest.approx(len(tone), abs=0.15 * SAMPLE_RATE)
-
-
-@pytest.fixture(scope="module")
-def tone():
-    """Half a second of a tone [samples]."""
-    return (0.3 * np.sin(np.arange(8_000) / 5)).astype(np.float32)
 
 
 @pytest.mark.parametrize("title", _FOREIGN.values(), ids=_FOREIGN)
