@@ -61,6 +61,17 @@ export function withoutCorpora() {
     : "needs ../shared, which is absent";
 }
 
+/** Odd recordings of ../shared/cases, by name. */
+export function cases(names) {
+  return names.map((name) => path.join(SHARED, "cases", name));
+}
+
+/** Why tests on odd recordings cannot run here; false: they can. */
+export function withoutCases() {
+  if (missing()) return missing();
+  return existsSync(path.join(SHARED, "cases")) ? false : "needs ../shared/cases";
+}
+
 /** A folder of this test run, removed at its end. */
 export function scratch() {
   const folder = mkdtempSync(path.join(tmpdir(), "espressivo-web-"));
@@ -297,6 +308,26 @@ export function requireSame(found, expected, name) {
     }
   }
   return furthest;
+}
+
+/**
+ * The same track, channels and holes; a cut is told by both or by neither.
+ */
+export function requireSameSound(found, expected, name) {
+  assert.equal(found.track, expected.track, `${name}: track`);
+  assert.equal(found.channels, expected.channels, `${name}: channels`);
+  assert.equal(found.gaps.length, expected.gaps.length, `${name}: number of gaps`);
+  for (const [i, gap] of found.gaps.entries()) {
+    for (const end of ["start_s", "end_s"]) {
+      near(gap[end], expected.gaps[i][end], FRAME_S, `${name}: gap ${i} ${end}`);
+    }
+  }
+  for (const kind of ["truncated", "audio tracks", "cancel or blur"]) {
+    const [here, there] = [found, expected].map(({ warnings }) =>
+      warnings.some((warning) => warning.includes(kind)),
+    );
+    assert.equal(here, there, `${name}: warns of '${kind}'`);
+  }
 }
 
 function near(a, b, tolerance, name) {

@@ -16,7 +16,7 @@ import {
   secondOf,
 } from "./channels";
 import { type Clock, TOLERANCE_S } from "./clock";
-import { between, type Piece } from "./decoder";
+import { between, type Piece } from "./pieces";
 import { Resampler } from "./resample";
 
 const MOST_GAPS = 1000; // in the report; damaged time stamps have one for each packet

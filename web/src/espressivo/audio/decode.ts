@@ -10,18 +10,12 @@ import { SAMPLE_RATE, type Segment } from "../types";
 import { type FindSpeech, joined } from "./channels";
 import { Clock } from "./clock";
 import { Converter } from "./conversion";
-import { between, decoded, type Piece } from "./decoder";
+import { decoded } from "./decoder";
 import type { Edit } from "./edit-list";
 import { missingEnd } from "./ending";
-import {
-  announcedBy,
-  isMp4,
-  type Named,
-  opened,
-  type Part,
-  type Piecemeal,
-  partsOf,
-} from "./parts";
+import { announcedBy, opened, type Part } from "./parts";
+import { between, type Piece } from "./pieces";
+import { isMp4, type Named, type Piecemeal, partsOf } from "./splitting";
 
 const BLOCK = 5 * SAMPLE_RATE;
 const SKIPPED_S = 10; // between edits; where more is skipped, the file is sought

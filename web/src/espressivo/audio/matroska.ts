@@ -12,7 +12,8 @@ const CLUSTER = 0x1f43b675;
 const [TIMESTAMP, SIMPLE_BLOCK, GROUP, BLOCK, PADDING] = [0xe7, 0xa3, 0xa0, 0xa1, 0x75a2];
 const CLUSTER_CHILDREN = [TIMESTAMP, SIMPLE_BLOCK, GROUP, 0xa7, 0xab, 0xbf, 0xec];
 
-const [SEGMENT, TRACKS, ENTRY, AUDIO] = [0x18538067, 0x1654ae6b, 0xae, 0xe1];
+const [EBML, SEGMENT, VOID] = [0x1a45dfa3, 0x18538067, 0xec];
+const [TRACKS, ENTRY, AUDIO] = [0x1654ae6b, 0xae, 0xe1];
 const [NUMBER, DELAY, RATE] = [0xd7, 0x56aa, 0xb5];
 const UNTIMED = { delay_s: 0, rate: 0 };
 const MOST_BEFORE_TRACKS = 100; // elements
@@ -32,6 +33,21 @@ interface Element {
   readonly from: number;
   /** End as stated; null if it is unknown. */
   readonly to: number | null;
+}
+
+/** Split files that were put together, of which all but the last state their size. */
+export async function matroskaParts(file: Blob): Promise<Blob[]> {
+  const bytes = new Bytes(file);
+  const starts: number[] = [];
+  for (let at = 0; at < file.size; ) {
+    const found = elementAt(await bytes.at(at, 12), 0);
+    if (found?.id === EBML) starts.push(at);
+    if (!found || found.to === null || ![EBML, SEGMENT, VOID].includes(found.id)) break;
+    at += found.to;
+  }
+  return starts.length > 1
+    ? starts.map((from, i) => file.slice(from, starts[i + 1] ?? file.size))
+    : [file];
 }
 
 export interface TrackTimes {

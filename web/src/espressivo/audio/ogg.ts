@@ -32,6 +32,7 @@ interface Page {
   readonly serial: number;
   readonly granule: number; // position after the last packet, or -1
   readonly nPackets: number; // that end in the page
+  readonly dataAt: number; // from its start
   readonly nBytes: number;
 }
 
@@ -104,6 +105,26 @@ export async function oggStamps(file: Blob, serial: number): Promise<OggStamps> 
   return { after, end };
 }
 
+/**
+ * Return the FLAC file whose packets are in a link, which mediabunny 1.61 does not read;
+ * null if the link holds no FLAC. Source: RFC 9639, section 10.1.
+ */
+export async function flacIn(link: Blob): Promise<Blob | null> {
+  const bytes = new Bytes(link);
+  const first = await pageAt(bytes, 0);
+  if (!first || latin1(await bytes.at(first.dataAt, 5)) !== "\x7fFLAC") return null;
+  const pieces: Blob[] = [];
+  for (let at = 0; at < link.size; ) {
+    const page = await pageAt(bytes, at);
+    if (!page) break;
+    // The first packet begins with nine bytes that tell of Ogg.
+    const from = at + page.dataAt + (at === 0 ? 9 : 0);
+    if (page.serial === first.serial) pieces.push(link.slice(from, at + page.nBytes));
+    at += page.nBytes;
+  }
+  return new Blob([...pieces, new Uint8Array(16)]);
+}
+
 async function pageAt(bytes: Bytes, at: number): Promise<Page | null> {
   const head = await bytes.at(at, 27 + 255);
   if (head.length < 27 || latin1(head.subarray(0, 4)) !== "OggS") return null;
@@ -115,6 +136,7 @@ async function pageAt(bytes: Bytes, at: number): Promise<Page | null> {
     serial: view.getUint32(14, true),
     granule: Number(view.getBigInt64(6, true)),
     nPackets: sizes.filter((size) => size < 255).length,
+    dataAt: 27 + head[26],
     nBytes,
   };
 }

@@ -1,55 +1,30 @@
-/**
- * The parts of a recording: most files are one, some were put together from several.
- *
- * Mediabunny 1.61 reads the first link of a chained Ogg file, and of an MP3 the frames
- * with the format of the first; so such files are split before.
- */
+/** The parts of a recording, opened: their tracks and times. */
 
 import {
   ADTS,
-  BlobSource,
   FLAC,
-  Input,
+  type Input,
   type InputAudioTrack,
   type InputFormat,
-  MATROSKA,
   MP3,
-  MP4,
   MPEG_TS,
   OGG,
-  QTFF,
   WAVE,
-  WEBM,
 } from "mediabunny";
 import { AudioError, NotDecodable } from "../errors";
-import type { Limits } from "../waits";
-import { preSkipOf, waited } from "./decoder";
 import { type Edit, editsOf } from "./edit-list";
 import { mp3Extent } from "./gapless";
-import { matroskaEnd, matroskaTimes } from "./matroska";
-import { mp3Parts } from "./mp3";
-import { oggLinks, oggStamps, withoutCutPage } from "./ogg";
+import { matroskaTimes } from "./matroska";
+import { oggStamps } from "./ogg";
+import { preSkipOf, waited } from "./source";
+import { inputOf, isMatroska, isMp4, type Named, type Piecemeal } from "./splitting";
 import { chosenTrack, factsOf } from "./tracks";
 
-// All but playlists, which would have the browser fetch other files.
-const FORMATS = [MP4, QTFF, MATROSKA, WEBM, WAVE, OGG, FLAC, MP3, ADTS, MPEG_TS];
 const ENDLESS = Number.POSITIVE_INFINITY;
 const WHOLE: Edit = { from_s: 0, to_s: ENDLESS, at_s: 0 };
-const NONE: ReadonlyMap<number, number> = new Map();
-const UNSTAMPED = { stamps_s: NONE, end_s: null };
-// FFmpeg distrusts what an MP3 says of its length if more than this share follows.
-const FOLLOWING = 1 / 16;
-
-/** Part of a file that is not opened yet. */
-export interface Piecemeal {
-  readonly file: Blob;
-  /** Which delay and padding of an MP3 encoder are trimmed. */
-  readonly trims: "both" | "start" | "none";
-  /** Silence before the part, in seconds. */
-  readonly silence_s: number;
-  /** Padding after the sound of each track, by the track's number, in seconds. */
-  readonly padding_s: ReadonlyMap<number, number>;
-}
+const UNSTAMPED = { stamps_s: new Map<number, number>(), end_s: null };
+// Formats that count packets, as mediabunny does too.
+const COUNTED: InputFormat[] = [ADTS, FLAC, MP3, WAVE];
 
 /** One of the files that a recording was put together from. */
 export interface Part {
@@ -68,45 +43,14 @@ export interface Part {
   /** Silence before the part, and padding after it, in seconds. */
   readonly silence_s: number;
   readonly padding_s: number;
+  /** Whether packets have time stamps of their own. */
+  readonly isStamped: boolean;
   /** Time that a decoder gives before the sound, in seconds; null if the packets say. */
   readonly delay_s: number | null;
   /** Time stamps of Ogg pages, by the index of the packet after each. */
   readonly stamps_s: ReadonlyMap<number, number>;
   /** End of the sound within the last packet, in seconds; null where it is not stated. */
   readonly end_s: number | null;
-}
-
-/** Name of the recording in messages, and limits of all waits. */
-export interface Named {
-  readonly name: string;
-  readonly limits: Limits;
-}
-
-/** Split a file that was put together from several. */
-export async function partsOf(file: Blob, named: Named): Promise<Piecemeal[]> {
-  const input = inputOf(file);
-  const format = await waited(named, input.getFormat());
-  input.dispose();
-  const only = { trims: "both", silence_s: 0, padding_s: NONE } as const;
-  if (format === OGG) {
-    const whole = await withoutCutPage(file);
-    const links = await oggLinks(whole);
-    if (links.length < 2) return [{ ...only, file: whole }];
-    return links.map(({ from, to }) => ({ ...only, file: whole.slice(from, to) }));
-  }
-  if (isMatroska(format)) return [{ ...only, ...(await matroskaEnd(file)) }];
-  const whole = withRoom(file, format);
-  const [first, ...others] = format === MP3 ? await mp3Parts(whole) : [];
-  if (!first) return [{ ...only, file: whole }];
-  const isLonger = whole.size - first.to > FOLLOWING * first.to;
-  // As in FFmpeg, which trims the first part only.
-  return [
-    { ...only, file: whole.slice(0, first.to), trims: isLonger ? "start" : "both" },
-    ...others.map(({ from, to, note_s }) => {
-      const part = whole.slice(from, to);
-      return { ...only, file: part, trims: "none" as const, silence_s: note_s };
-    }),
-  ];
 }
 
 /**
@@ -151,6 +95,7 @@ export async function opened(
     duration_s,
     edits,
     padding_s,
+    isStamped: !COUNTED.includes(format),
     delay_s,
     ...stamps,
   };
@@ -197,14 +142,6 @@ async function oggTimes(
   return { stamps_s: new Map(stamps_s), end_s: end === null ? null : inSeconds(end) };
 }
 
-export function isMp4(format: InputFormat): boolean {
-  return format === MP4 || format === QTFF;
-}
-
-export function isMatroska(format: InputFormat): boolean {
-  return format === MATROSKA || format === WEBM;
-}
-
 /** Return the recording within an MP3, and what follows after it and the padding. */
 async function mp3Edits(
   file: Blob,
@@ -221,20 +158,4 @@ async function mp3Edits(
     { from_s: start_s, to_s: end_s, at_s: start_s },
     { from_s: rest_s, to_s: ENDLESS, at_s: rest_s },
   ];
-}
-
-function inputOf(file: Blob): Input {
-  return new Input({ source: new BlobSource(file), formats: FORMATS });
-}
-
-/**
- * Append some bytes to a file.
- *
- * Mediabunny 1.61 drops a last frame of FLAC that is shorter than 16 bytes, such as one of
- * digital silence, and a last frame of MP3 or AAC that was cut. Decoders ignore bytes
- * after the last frame.
- */
-function withRoom(file: Blob, format: InputFormat): Blob {
-  const n = format === FLAC ? 16 : format === MP3 || format === ADTS ? 1500 : 0;
-  return n ? new Blob([file, new Uint8Array(n)]) : file;
 }
