@@ -7,7 +7,7 @@ import pytest
 
 from espressivo.errors import AudioError
 from espressivo.types import SAMPLE_RATE
-from tests.odd_bytes import drop_end_flag, state_size
+from tests.odd_bytes import drop_end_flag, join, state_size
 from tests.odd_recordings import Track, write
 from tests.players import check_places, heard
 
@@ -249,3 +249,19 @@ def test_an_attached_picture(tmp_path, speech, codec, suffix):
 
     assert recording.warnings == []
     check_places(signal, speech, float)
+
+
+@pytest.mark.parametrize("loud_first", [False, True])
+@pytest.mark.parametrize("n_parts", [2, 4])
+def test_variable_bit_rates_put_together(tmp_path, speech, loud_first, n_parts):
+    parts = [
+        _write(tmp_path / f"{i}.mp3", sound, "mp3", {}, **VBR)
+        for i, sound in enumerate([np.zeros(48_000, np.float32), speech])
+    ]
+    if loud_first:
+        parts.reverse()
+
+    signal, recording = heard(join(tmp_path / "all.mp3", *parts, *parts[: n_parts - 2]))
+
+    assert recording.warnings == []
+    assert len(signal) > len(speech) + 48_000
