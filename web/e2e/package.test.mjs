@@ -34,6 +34,11 @@ window.whenCancelled = (samples) => {
   const cut = analyzer.analyze(samples, { signal: controller.signal, onProgress });
   return cut.then(() => "finished", (error) => error.name);
 };
+window.load = (folder, timeout_s, signal) =>
+  loadModel(folder, { timeout_s, signal }).then(() => "loaded", told);
+window.hear = (recording, options) =>
+  analyzer.analyze(recording, options).then((report) => report.toDict(), told);
+const told = ({ name, message }) => name + ": " + message;
 window.wrong = () => analyzer.analyze(new Blob(["words"])).catch((e) => e instanceof AudioError);
 document.documentElement.dataset.ready = "true";
 `;
@@ -73,6 +78,107 @@ test("in someone else's Vite app", { skip }, async () => {
   execFileSync(process.execPath, [vite, "build", "--logLevel", "error"], { cwd: app });
   await requireWorks(path.join(app, "dist"));
 });
+
+test("what it takes, and how long it waits", { skip }, async () => {
+  const site = path.join(folder, "plain");
+  const host = await e2e.plainHost(site);
+  try {
+    const { context, page } = await e2e.openApp(browser, host.url);
+    await context.route("**/hang/**", () => {}); // never answered
+    const note = await e2e.bytesOf(e2e.NOTE);
+    const heard = await page.evaluate(hearAll, note);
+    const { "a Blob": first, ...others } = heard;
+    assert.deepEqual([first.duration_s, first.channels, first.track], [6, "mono", 1]);
+    assert.ok(first.windows.length > 0);
+    assert.equal(Object.keys(others).length, 10);
+    for (const [name, report] of Object.entries(others)) {
+      e2e.requireSame(report, first, name);
+      assert.equal(report.channels, /channels/.test(name) ? "mixed" : "mono", name);
+    }
+    const refused = await page.evaluate(refuseAll);
+    for (const [wanted, found] of refused) assert.match(found, new RegExp(wanted));
+    await context.route("**/assets/worker*.js", () => {});
+    assert.match(
+      await page.evaluate(() => window.load("lib/models/espressivo-tiny/", 0.2)),
+      /^EspressivoError: the worker has given no sign of life for 0.6/,
+    );
+  } finally {
+    host.stop();
+  }
+});
+
+/** In the page: six seconds of a note in every form that is taken. */
+async function hearAll(base64) {
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  const context = new OfflineAudioContext(1, 1, 16_000);
+  const whole = (await context.decodeAudioData(bytes.buffer)).getChannelData(0);
+  const pcm = Int16Array.from(whole.subarray(0, 96_000), (x) => Math.round(x * 32_768));
+  const samples = Float32Array.from(pcm, (x) => x / 32_768);
+  const head = new DataView(new ArrayBuffer(44));
+  const words = [0x52494646, 0, 0x57415645, 0x666d7420];
+  for (const [i, word] of words.entries()) head.setUint32(4 * i, word);
+  head.setUint32(4, 36 + pcm.byteLength, true);
+  head.setUint32(16, 16, true);
+  for (const [i, word] of [1, 1, 16_000, 0, 32_000, 0, 2, 16].entries())
+    head.setUint16(20 + 2 * i, word, true);
+  head.setUint32(36, 0x64617461);
+  head.setUint32(40, pcm.byteLength, true);
+  const wav = await new Blob([head, pcm]).arrayBuffer();
+  const buffer = new AudioBuffer({ length: samples.length, sampleRate: 16_000 });
+  buffer.copyToChannel(samples, 0);
+  const url = URL.createObjectURL(new Blob([wav]));
+  const forms = {
+    "a Blob": new Blob([wav]),
+    "an ArrayBuffer": wav.slice(0),
+    bytes: new Uint8Array(wav),
+    "a DataView": new DataView(wav),
+    "a Response": new Response(wav),
+    "a URL": new URL(url),
+    text: url,
+    "an AudioBuffer": buffer,
+    floats: samples,
+    PCM: pcm,
+    "two channels": [samples, samples],
+  };
+  const heard = {};
+  for (const [name, form] of Object.entries(forms)) heard[name] = await window.hear(form);
+  return heard;
+}
+
+/** In the page: what is refused, and what each message must match. */
+async function refuseAll() {
+  const soon = (ms) => {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), ms);
+    return controller.signal;
+  };
+  const samples = new Float32Array(16_000);
+  const { hear, load } = window;
+  return Promise.all(
+    Object.entries({
+      "^TypeError: a recording cannot be undefined; pass a File": hear(undefined),
+      "^TypeError: a recording cannot be a Promise": hear(Promise.resolve(samples)),
+      "^TypeError: a recording cannot be an Int8Array": hear(new Int8Array(9)),
+      "^AudioError: array: sample rate is 0; pass": hear(samples, { sampleRate: 0 }),
+      "^AudioError: array: sample rate is NaN; pass": hear(samples, {
+        sampleRate: Number.NaN,
+      }),
+      "^AudioError: array: sample 0 is NaN or infinite .9 of 9 are.": hear(
+        new Float32Array(9).fill(Number.NaN),
+      ),
+      "^AudioError: recording: the file is empty": hear(new ArrayBuffer(0)),
+      "^AudioError: recording: is no recording": hear(new Uint8Array(999)),
+      "^AudioError: missing.wav: the server says 404": hear("missing.wav"),
+      "^AbortError": hear("hang/x.wav", { signal: soon(100) }),
+      "^AbortError:": load("hang/model", 20, soon(100)),
+      "^ModelError: .*hang/model/model.json: has sent nothing for 0.3 s": load(
+        "hang/model",
+        0.3,
+      ),
+      "^EspressivoError: timeout_s is 0": load("hang/model", 0),
+    }).map(async ([wanted, found]) => [wanted, await found]),
+  );
+}
 
 function writeSite(site, script, module, models) {
   mkdirSync(site, { recursive: true });

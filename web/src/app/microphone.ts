@@ -1,6 +1,7 @@
 /** The microphone as a stream of mono 16 kHz chunks. */
 
 import { Resampler } from "../espressivo/audio/resample";
+import { TIMEOUT_S, within } from "../espressivo/waits";
 import captureUrl from "./capture.worklet.ts?worker&url";
 
 /** Reason why the microphone cannot be used. */
@@ -41,8 +42,16 @@ export class Microphone {
       throw new MicrophoneError(problemOf((error as DOMException).name));
     }
     const context = new AudioContext();
-    await context.audioWorklet.addModule(captureUrl);
-    await context.resume();
+    const microphone = new Microphone(context, media);
+    try {
+      const late = () => new MicrophoneError("busy");
+      const started = context.audioWorklet.addModule(captureUrl);
+      await within(started, { timeout_s: TIMEOUT_S }, late);
+      await within(context.resume(), { timeout_s: TIMEOUT_S }, late);
+    } catch (error) {
+      await microphone.close();
+      throw error;
+    }
     const resampler = new Resampler(context.sampleRate);
     const node = new AudioWorkletNode(context, "espressivo-capture", {
       numberOfOutputs: 0,
@@ -51,7 +60,7 @@ export class Microphone {
       onChunk(resampler.push(data));
     context.createMediaStreamSource(media).connect(node);
     media.getAudioTracks()[0]?.addEventListener("ended", ended);
-    return new Microphone(context, media);
+    return microphone;
   }
 
   /** Release the microphone, so that the browser's indicator disappears. */

@@ -1,12 +1,15 @@
 /** Panel for the choice of the model and its backend. */
 
 import { type Analyzer, type Backend, loadModel, ModelError } from "../espressivo";
+import { fetched } from "../espressivo/fetching";
+import { TIMEOUT_S, within } from "../espressivo/waits";
 import { alarm, alarmOf } from "./alerts";
 import { compared, type Verdict } from "./backend";
 import { element, make, say } from "./elements";
 
 const BACKEND = "espressivo.backend";
 const FOLDER = "folder";
+const LIMITS = { timeout_s: TIMEOUT_S };
 
 /** Part of the WebGPU interface that shows whether it is available. */
 type WithGpu = Navigator & { gpu?: { requestAdapter(): Promise<object | null> } };
@@ -50,10 +53,9 @@ export class ModelPanel {
   /** List the available models and load the first. */
   async start(): Promise<void> {
     try {
-      const response = await fetch("models/index.json");
-      if (!response.ok)
-        throw new ModelError(`models/index.json: the server says ${response.status}`);
-      this.listed = (await response.json()).models;
+      const failed = (reason: string) => new ModelError(`models/index.json: ${reason}`);
+      const list = await fetched("models/index.json", LIMITS, failed);
+      this.listed = JSON.parse(await list.text()).models;
     } catch (error) {
       this.use(null);
       const text = `${(error as Error).message}. Put the folder models/ beside the page, or use a model folder of your own.`;
@@ -144,7 +146,9 @@ export class ModelPanel {
   }
 
   private async offerWebGpu(): Promise<void> {
-    const adapter = await (navigator as WithGpu).gpu?.requestAdapter().catch(() => null);
+    const asked = (navigator as WithGpu).gpu?.requestAdapter() ?? Promise.resolve(null);
+    const late = () => new Error("no answer about WebGPU");
+    const adapter = await within(asked, LIMITS, late).catch(() => null);
     this.webgpu.disabled = !adapter;
     this.webgpu.checked = Boolean(adapter) && localStorage.getItem(BACKEND) === "webgpu";
     if (!adapter) this.note("This browser offers no graphics processor to pages (WebGPU).");
