@@ -162,6 +162,22 @@ def test_the_share_that_is_clipped_is_about_right(note, probabilities):
         assert quality_of(signal).clipped == pytest.approx(share, abs=0.1), gain_db
 
 
+@pytest.mark.parametrize("offset", [0.02, 0.1, 0.4])
+def test_an_offset_is_neither_sound_nor_clipping(note, whole, offset):
+    quality = quality_of(0.3 * note + offset)
+
+    assert quality.clipped == 0
+    assert quality.level_db == pytest.approx(whole.measure().level_db - 10.5, abs=0.5)
+    assert not quality.warnings
+
+
+@pytest.mark.parametrize("bits", [6, 8])
+def test_few_bits_are_not_clipping(note, bits):
+    steps = np.abs(note).max() / 2 ** (bits - 1)
+
+    assert quality_of(np.round(note / steps) * steps).clipped < 0.01
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_clipping_of_one_side_is_found(note, sign):
     signal = np.minimum(sign * note, np.abs(note).max() / 10) * sign

@@ -223,6 +223,7 @@ def qualities(note: Signal) -> dict[str, Any]:
         "cut off above": np.minimum(note, 0.05),
         "faint": np.round(note * 32) / 32_768,
         "narrow": np.convolve(np.tile(note, 2), taps, "same"),
+        "offset": 0.02 * note + 0.3,
         "silence": np.zeros(len(note)),
     }
     found = {}

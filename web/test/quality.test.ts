@@ -27,6 +27,7 @@ const signals: Record<string, () => Float32Array> = {
   "cut off above": () => note().map((x) => Math.min(x, 0.05)),
   faint: () => note().map((x) => Math.round(x * 32) / 32_768),
   narrow: () => lowPassed(repeated(note(), 2)),
+  offset: () => note().map((x) => 0.02 * x + 0.3),
   silence: () => new Float32Array(spoken.length * FRAME),
 };
 

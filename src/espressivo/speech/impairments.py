@@ -28,8 +28,7 @@ _FULL_HZ = SAMPLE_RATE // 2
 
 _HEAP = 2.0  # density of magnitudes at a peak, relative to just below it
 _FAINT_HEAP, _FLAT_DB = 1.3, 7.5  # the same together with a low crest factor
-# Peaks below -54 dB: the few steps of 16 bits make heaps of their own.
-_COARSE_STEP = (-54 - BOTTOM_DB) * STEPS_A_DB
+_LEAST_STEPS = 12  # of 24 in the upper 6 dB: fewer are quantization, unless most is cut
 
 
 def bandwidth_hz(spectrum: NDArray[np.float64], n_speech: int) -> int:
@@ -72,8 +71,6 @@ def clipped_share(counts: NDArray[np.int64]) -> float:
     if not n:
         return 0.0
     top = int(np.flatnonzero(counts)[-1])
-    if top < _COARSE_STEP:
-        return 0.0
     below = counts[max(top - 8, 0) : top].sum() / 8  # 2 dB
     if counts[top] >= 0.001 * n and counts[top] > 2.5 * below + 3:
         exact = float(counts[top] - below) / n
@@ -94,6 +91,9 @@ def _heap_share(counts: NDArray[np.int64], n: int) -> float:
     best = int(ratios.argmax())
     steps_db = BOTTOM_DB + (np.arange(N_STEPS) + 0.5) / STEPS_A_DB
     crest = steps_db[peak] - decibels_of((counts * 10 ** (steps_db / 10)).sum() / n)
+    n_steps = np.count_nonzero(counts[max(peak - 24, 0) : peak])
+    if n_steps < _LEAST_STEPS and heap[best] < n / 2:
+        return 0.0
     is_flat = crest < _FLAT_DB and ratios[best] >= _FAINT_HEAP
     if ratios[best] < _HEAP and not is_flat:
         return 0.0

@@ -192,7 +192,9 @@ class QualityMeter:
         probabilities = np.concatenate(self._probabilities)
         n = len(probabilities)
         frames = signal[: n * FRAME].reshape(n, FRAME)
-        power = np.einsum("ij,ij->i", frames, frames) / FRAME
+        means = frames.mean(1)
+        centred = frames - means[:, None]  # an offset is not sound
+        power = np.einsum("ij,ij->i", centred, centred) / FRAME
         bins = _bins(10 * np.log10(power + 1e-13), LEVELS_A_DB, N_LEVELS)
         is_speech = probabilities >= _SPEECH
         recent = np.hstack([was.recent, [bins, probabilities >= _PAUSE]])
@@ -203,7 +205,10 @@ class QualityMeter:
         levels = [np.bincount(each, minlength=N_LEVELS) for each in kinds]
         at = np.flatnonzero(is_speech)
         order = was.levels[0].sum() + np.arange(len(at))
-        measured = frames[at[(order < _FIRST) | (order % _EVERY == 0)]]
+        at = at[(order < _FIRST) | (order % _EVERY == 0)]
+        # An offset that outweighs the sound would look like a heap of equal samples.
+        is_offset = np.square(means[at]) > power[at]
+        measured = np.where(is_offset[:, None], centred[at], frames[at])
         spectrum = was.spectrum
         for row in _spectra(measured):  # one by one: sums do not depend on the blocks
             spectrum = spectrum + row

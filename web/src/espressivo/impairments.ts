@@ -26,8 +26,7 @@ const FULL_HZ = SAMPLE_RATE / 2;
 const HEAP = 2; // density of magnitudes at a peak, relative to just below it
 const FAINT_HEAP = 1.3;
 const FLAT_DB = 7.5; // a crest factor so low makes a faint heap enough
-// Peaks below -54 dB: the few steps of 16 bits make heaps of their own.
-const COARSE_STEP = (-54 - BOTTOM_DB) * STEPS_A_DB;
+const LEAST_STEPS = 12; // of 24 in the upper 6 dB: fewer are quantization, unless most is cut
 
 /**
  * Return the frequency below the steepest cliff, if it is steeper than any voice.
@@ -67,7 +66,6 @@ export function clippedShare(counts: Float64Array): number {
   const n = sum(counts);
   if (n === 0) return 0;
   const top = counts.findLastIndex((count) => count > 0);
-  if (top < COARSE_STEP) return 0;
   const below = sum(counts.subarray(Math.max(top - 8, 0), top)) / 8; // 2 dB
   const isExact = counts[top] >= 0.001 * n && counts[top] > 2.5 * below + 3;
   return Math.max(isExact ? (counts[top] - below) / n : 0, heapShare(counts, n));
@@ -84,6 +82,8 @@ function heapShare(counts: Float64Array, n: number): number {
     if (ratio > best) [best, share] = [ratio, heap / n];
   }
   if (best === 0) return 0;
+  const upper = counts.subarray(Math.max(peak - 24, 0), peak);
+  if (upper.filter((count) => count > 0).length < LEAST_STEPS && share < 0.5) return 0;
   const stepDb = (step: number) => BOTTOM_DB + (step + 0.5) / STEPS_A_DB;
   const power = sum(counts.map((count, step) => count * 10 ** (stepDb(step) / 10))) / n;
   const isFlat = stepDb(peak) - decibelsOf(power) < FLAT_DB && best >= FAINT_HEAP;

@@ -121,9 +121,10 @@ export class QualityMeter {
   }
 
   private add(frame: Float32Array, probability: number): void {
-    let power = 0;
-    for (const sample of frame) power += sample * sample;
-    const level = bin(decibelsOf(power / FRAME + 1e-13), LEVELS_A_DB, N_LEVELS);
+    const mean = Math.fround(frame.reduce((a, b) => a + b, 0) / FRAME);
+    const centred = frame.map((sample) => sample - mean); // an offset is not sound
+    const power = centred.reduce((a, b) => a + b * b, 0) / FRAME;
+    const level = bin(decibelsOf(power + 1e-13), LEVELS_A_DB, N_LEVELS);
     const isSpeech = probability >= SPEECH;
     (isSpeech ? this.speech : this.others)[level] += 1;
     this.nQuiet = probability < PAUSE ? this.nQuiet + 1 : 0;
@@ -131,7 +132,9 @@ export class QualityMeter {
     const middle = this.recent.shift() as number;
     if (this.nQuiet > 2 * AROUND) this.pauses[middle] += 1;
     if (!isSpeech) return;
-    if (this.nSpeech < FIRST || this.nSpeech % EVERY === 0) this.look(frame);
+    // An offset that outweighs the sound would look like a heap of equal samples.
+    if (this.nSpeech < FIRST || this.nSpeech % EVERY === 0)
+      this.look(mean ** 2 > power ? centred : frame);
     this.nSpeech += 1;
   }
 

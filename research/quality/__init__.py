@@ -1,0 +1,1 @@
+"""Poor sound, and how it is told."""
