@@ -43,6 +43,11 @@ NUMBERS = {
     "CONTEXT": CONTEXT,
     "LEVEL": speech._LEVEL,
     "DECAY_DB_S": speech._DECAY_DB_S,
+    "SHORT": speech._SHORT,
+    "ABOVE_SHORT_DB": round(20 * np.log10(speech._ABOVE_SHORT), 9),
+    "LONG": speech.RECENT + 1,
+    "ABOVE_LONG_DB": round(20 * np.log10(speech._ABOVE_LONG), 9),
+    "LOUDEST": speech._LOUDEST,
     "QUIETEST": speech._QUIETEST,
     "THRESHOLD": OPTIONS.threshold,
     "RELEASE": OPTIONS.release,
@@ -127,9 +132,15 @@ def test_page_says_the_numbers_of_the_package(sessions):
     assert f"`h` {shapes['h']}, `c` {shapes['c']}" in PAGE
     decay = f"{speech._DECAY_DB_S:g}/20 * {FRAME}/{SAMPLE_RATE}"
     quietest = f"{speech._QUIETEST:g}".replace("e-0", "e-")
-    assert f"loudest * 10^(-{decay}), {quietest})" in PAGE
-    assert f"`{speech._LEVEL} / loudest`" in PAGE
+    short, long = (f"{NUMBERS[f'ABOVE_{n}_DB']:g}/20" for n in ("SHORT", "LONG"))
+    limits = f"short * 10^({short}), long * 10^({long})"
     text = " ".join(PAGE.split())
+    assert f"`loudest = max(level, min(loudest * 10^(-{decay}), {limits}))`" in text
+    assert f"`level = max(rms, {quietest})`" in text
+    assert f"last {speech._SHORT} and {speech.RECENT + 1} levels" in text
+    assert f"`loudest` is {speech._LOUDEST:g} and" in text
+    assert f"k = 0 to {len(speech._SLOW) - 1}" in text
+    assert f"`{speech._LEVEL} / loudest`" in PAGE
     assert f"a frame of {OPTIONS.threshold} or more begins one" in text
     pause = f"the {OPTIONS.min_pause}th frame in a row below {OPTIONS.release}"
     assert f"{pause} ends it" in text
@@ -170,12 +181,24 @@ def frames(samples):
     decay = 10 ** (-speech._DECAY_DB_S / 20 * FRAME / SAMPLE_RATE)
     n = -(-len(samples) // FRAME)
     padded = np.pad(samples, (CONTEXT, n * FRAME - len(samples)))
-    loudest = speech._QUIETEST
+    loudest, levels = speech._LOUDEST, []
+    angles = np.pi / (CONTEXT + FRAME) * (np.arange(CONTEXT + FRAME) + 0.5)
+    cosines = [np.cos(k * angles) for k in range(4)]
     for i in range(n):
-        frame = padded[i * FRAME : i * FRAME + CONTEXT + FRAME]
-        rms = np.sqrt(np.square(frame[CONTEXT:], dtype=np.float64).mean())
-        loudest = max(rms, loudest * decay, speech._QUIETEST)
-        yield frame * np.float32(speech._LEVEL / loudest)
+        frame = padded[i * FRAME : i * FRAME + CONTEXT + FRAME].astype(np.float64)
+        for cosine in cosines:
+            frame -= cosine * (frame @ cosine) / (cosine @ cosine)
+        rms = np.sqrt(np.square(frame[CONTEXT:]).mean())
+        level = max(rms, speech._QUIETEST)
+        levels.append(level)
+        short = max(levels[-speech._SHORT :])
+        if short <= speech._QUIETEST:
+            loudest, levels = speech._LOUDEST, []
+        else:
+            long = max(levels[-speech.RECENT - 1 :])
+            limit = min(short * speech._ABOVE_SHORT, long * speech._ABOVE_LONG)
+            loudest = max(level, min(loudest * decay, limit))
+        yield frame * (speech._LEVEL / loudest)
 
 
 def test_the_rule_of_levels_is_the_detectors(note):
@@ -190,7 +213,7 @@ def test_the_rule_of_levels_is_the_detectors(note):
     detector.finish()
 
     expected = np.concatenate(scaled)
-    np.testing.assert_allclose(list(frames(samples)), expected, rtol=1e-6, atol=0)
+    np.testing.assert_allclose(list(frames(samples)), expected, rtol=1e-5, atol=1e-6)
 
 
 def segments(probabilities, n_samples):

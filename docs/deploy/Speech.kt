@@ -5,6 +5,8 @@
 
 package espressivo
 
+import kotlin.math.PI
+import kotlin.math.cos
 import kotlin.math.ln
 import kotlin.math.pow
 import kotlin.math.sqrt
@@ -12,8 +14,13 @@ import kotlin.math.sqrt
 const val SAMPLE_RATE = 16_000
 const val FRAME = 512 // samples that one speech probability stands for (32 ms)
 const val CONTEXT = 64 // samples of the frame before, which the network sees again
-const val LEVEL = 0.1 // root mean square that the loudest frame gets
-const val DECAY_DB_S = 2.0 // how fast a loud frame is forgotten
+const val LEVEL = 0.1 // root mean square that the peak gets
+const val DECAY_DB_S = 2.0 // how fast the peak decays
+const val SHORT = 6 // frames; the peak is at most so much above the loudest of them
+const val ABOVE_SHORT_DB = 45.0
+const val LONG = 20 // frames
+const val ABOVE_LONG_DB = 15.0
+const val LOUDEST = 1e3 // peak at first, and after digital silence
 const val QUIETEST = 1e-6 // what is below is digital silence, and stays so
 const val THRESHOLD = 0.5f // a frame at least this probable begins speech
 const val RELEASE = 0.35f // a frame less probable than this is a pause
@@ -51,27 +58,53 @@ class Voice(val count: Int = 0, val mean: DoubleArray = DoubleArray(0)) {
     }
 }
 
-/** Cuts frames, each scaled by the level of the loudest speech of late. */
+/** Cuts frames without offset, each scaled by the peak level so far. */
 class Leveller(private val samples: FloatArray) {
-    private val decay = 10.0.pow(-DECAY_DB_S / 20 * FRAME / SAMPLE_RATE)
-    private var loudest = QUIETEST
+    private val decay = gain(-DECAY_DB_S * FRAME / SAMPLE_RATE)
+    private val recent = DoubleArray(LONG) { QUIETEST }
+    private var loudest = LOUDEST
 
     /** Returns the next `n` frames, [n, CONTEXT + FRAME]; zeros are around the recording. */
     fun frames(first: Int, n: Int): FloatArray {
-        val frames = FloatArray(n * (CONTEXT + FRAME))
+        val width = CONTEXT + FRAME
+        val frames = FloatArray(n * width)
         for (i in 0 until n) {
-            val start = (first + i) * FRAME
-            var power = 0.0
-            for (k in start until minOf(start + FRAME, samples.size)) {
-                power += samples[k].toDouble() * samples[k]
+            val start = (first + i) * FRAME - CONTEXT
+            val frame = DoubleArray(width) { samples.getOrElse(start + it) { 0f }.toDouble() }
+            val amounts = SLOW.map { wave -> wave.indices.sumOf { wave[it] * frame[it] } }
+            SLOW.forEachIndexed { k, wave ->
+                for (j in frame.indices) frame[j] -= amounts[k] * wave[j]
             }
-            loudest = maxOf(sqrt(power / FRAME), loudest * decay, QUIETEST)
-            val scale = (LEVEL / loudest).toFloat()
-            for (k in maxOf(0, start - CONTEXT) until minOf(start + FRAME, samples.size)) {
-                frames[i * (CONTEXT + FRAME) + CONTEXT + k - start] = samples[k] * scale
-            }
+            val power = (CONTEXT until width).sumOf { frame[it] * frame[it] }
+            val scale = LEVEL / peak(maxOf(sqrt(power / FRAME), QUIETEST))
+            for (j in frame.indices) frames[i * width + j] = (frame[j] * scale).toFloat()
         }
         return frames
+    }
+
+    private fun peak(level: Double): Double {
+        recent.copyInto(recent, 0, 1)
+        recent[LONG - 1] = level
+        val short = (LONG - SHORT until LONG).maxOf { recent[it] }
+        if (short <= QUIETEST) {
+            recent.fill(QUIETEST)
+            loudest = LOUDEST
+        } else {
+            val most = minOf(short * gain(ABOVE_SHORT_DB), recent.max() * gain(ABOVE_LONG_DB))
+            loudest = maxOf(level, minOf(loudest * decay, most))
+        }
+        return loudest
+    }
+
+    private fun gain(db: Double) = 10.0.pow(db / 20)
+
+    private companion object {
+        // Orthonormal cosines of 0 to 42 Hz: an offset, its drift, and rumble.
+        val SLOW = List(4) { k ->
+            val n = CONTEXT + FRAME
+            val size = sqrt((if (k == 0) 1.0 else 2.0) / n)
+            DoubleArray(n) { size * cos(PI / n * k * (it + 0.5)) }
+        }
     }
 }
 

@@ -9,8 +9,13 @@ enum Speech {
     static let sampleRate = 16_000
     static let frame = 512  // samples that one speech probability stands for (32 ms)
     static let context = 64  // samples of the frame before, which the network sees again
-    static let level = 0.1  // root mean square that the loudest frame gets
-    static let decayDbS = 2.0  // how fast a loud frame is forgotten
+    static let level = 0.1  // root mean square that the peak gets
+    static let decayDbS = 2.0  // how fast the peak decays
+    static let short = 6  // frames; the peak is at most so much above the loudest of them
+    static let aboveShortDb = 45.0
+    static let long = 20  // frames
+    static let aboveLongDb = 15.0
+    static let loudest = 1e3  // peak at first, and after digital silence
     static let quietest = 1e-6  // what is below is digital silence, and stays so
     static let threshold: Float = 0.5  // a frame at least this probable begins speech
     static let release: Float = 0.35  // a frame less probable than this is a pause
@@ -57,32 +62,60 @@ struct Voice: Codable {
     }
 }
 
-/// Cuts frames, each scaled by the level of the loudest speech of late.
+/// Cuts frames without offset, each scaled by the peak level so far.
 struct Leveller {
     let samples: [Float]
-    private let decay = pow(
-        10, -Speech.decayDbS / 20 * Double(Speech.frame) / Double(Speech.sampleRate))
-    private var loudest = Speech.quietest
+    private let decay = Leveller.gain(
+        -Speech.decayDbS * Double(Speech.frame) / Double(Speech.sampleRate))
+    private var recent = [Double](repeating: Speech.quietest, count: Speech.long)
+    private var loudest = Speech.loudest
+    // Orthonormal cosines of 0 to 42 Hz: an offset, its drift, and rumble.
+    private static let slow: [[Double]] = (0..<4).map { k in
+        let n = Double(Speech.context + Speech.frame)
+        let size = ((k == 0 ? 1 : 2) / n).squareRoot()
+        return (0..<Int(n)).map { size * cos(Double.pi / n * Double(k) * (Double($0) + 0.5)) }
+    }
 
     init(samples: [Float]) { self.samples = samples }
 
     /// Returns the next `n` frames, [n, context + frame]; zeros are around the recording.
     mutating func frames(from first: Int, _ n: Int) -> [Float] {
         let width = Speech.context + Speech.frame
-        var frames = [Float](repeating: 0, count: n * width)
+        var frames: [Float] = []
         for i in 0..<n {
-            let start = (first + i) * Speech.frame
-            let end = min(start + Speech.frame, samples.count)
-            let power = samples[start..<end].reduce(0) { $0 + Double($1) * Double($1) }
-            let rms = (power / Double(Speech.frame)).squareRoot()
-            loudest = max(rms, loudest * decay, Speech.quietest)
-            let scale = Float(Speech.level / loudest)
-            for k in max(0, start - Speech.context)..<end {
-                frames[i * width + Speech.context + k - start] = samples[k] * scale
+            let start = (first + i) * Speech.frame - Speech.context
+            var frame = (start..<start + width).map {
+                samples.indices.contains($0) ? Double(samples[$0]) : 0
             }
+            let amounts = Self.slow.map { wave in zip(wave, frame).reduce(0) { $0 + $1.0 * $1.1 } }
+            for (amount, wave) in zip(amounts, Self.slow) {
+                for j in 0..<width { frame[j] -= amount * wave[j] }
+            }
+            let power = frame[Speech.context...].reduce(0) { $0 + $1 * $1 }
+            let rms = (power / Double(Speech.frame)).squareRoot()
+            let scale = Speech.level / peak(max(rms, Speech.quietest))
+            frames += frame.map { Float($0 * scale) }
         }
         return frames
     }
+
+    private mutating func peak(_ level: Double) -> Double {
+        recent.removeFirst()
+        recent.append(level)
+        let short = recent.suffix(Speech.short).max()!
+        if short <= Speech.quietest {
+            recent = [Double](repeating: Speech.quietest, count: Speech.long)
+            loudest = Speech.loudest
+        } else {
+            let most = min(
+                short * Self.gain(Speech.aboveShortDb),
+                recent.max()! * Self.gain(Speech.aboveLongDb))
+            loudest = max(level, min(loudest * decay, most))
+        }
+        return loudest
+    }
+
+    private static func gain(_ db: Double) -> Double { pow(10, db / 20) }
 }
 
 /// Hysteresis: speech probabilities to segments, in order, never overlapping.

@@ -13,7 +13,7 @@ import numpy as np
 from espressivo.errors import StateError
 from espressivo.model.speaker_statistics import SpeakerStatistics
 from espressivo.speech.chunker import ChunkerState
-from espressivo.speech.detector import DetectorState
+from espressivo.speech.detector import RECENT, DetectorState
 from espressivo.speech.quality import QualityState
 from espressivo.speech.segments import SegmenterState
 from espressivo.speech.windows import WindowerState
@@ -84,6 +84,7 @@ class StreamState:
             arrays |= {
                 "network": detector.network,
                 "tail": detector.tail,
+                "recent": detector.recent,
                 "buffer": windower.buffer,
             }
             quality = chunker.quality
@@ -139,7 +140,7 @@ def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamSt
     if (known := details.get("cutter")) is not None:
         at = int(known["offset"]), int(known["cut_until"])
         chunker = ChunkerState(
-            DetectorState(arrays["network"], arrays["tail"], float(known["loudest"])),
+            _detector(arrays, float(known["loudest"])),
             SegmenterState(**known["segmenter"]),
             WindowerState(arrays["buffer"], *at),
             _quality(details, arrays),
@@ -173,6 +174,12 @@ def _quality(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Qualit
     if details["schema"] == _READABLE[0]:
         return QualityState.new()
     return QualityState(**{n: arrays[f"quality_{n}"] for n in _QUALITY})
+
+
+def _detector(arrays: dict[str, NDArray[Any]], loudest: float) -> DetectorState:
+    # Version 0.1 kept no levels of recent frames: as if all were as loud as the peak.
+    recent = arrays.get("recent", np.full(RECENT, loudest))
+    return DetectorState(arrays["network"], arrays["tail"], loudest, recent)
 
 
 def _spans(segments: Sequence[Segment]) -> NDArray[np.int64]:

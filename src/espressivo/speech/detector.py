@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from espressivo.model.session import open_session
 from espressivo.types import SAMPLE_RATE, Signal
@@ -21,14 +22,33 @@ if TYPE_CHECKING:
 
 FRAME = 512
 """Length of a frame, in samples (32 ms)."""
+RECENT = 19
+"""Number of frames before the next one whose levels are part of the state."""
 
 _CONTEXT = 64  # samples of the previous frame, which the network takes as context
 # Gain control: the network misses speech in quiet recordings and detects noise as
-# speech in loud ones. So each frame is scaled by the peak level of recent frames.
-_LEVEL = 0.1  # root mean square to which the loudest recent frame is scaled
+# speech in loud ones. So each frame is scaled by the peak level so far. It decays
+# slowly, but is limited by what came lately, so that a beep or a slammed door does not
+# hide the quiet speech that follows.
+_LEVEL = 0.1  # root mean square to which the peak is scaled
 _DECAY_DB_S = 2.0  # decay of the peak level, in dB per second
+_SHORT = 6  # frames; the peak is at most 45 dB above the loudest of them
+_ABOVE_SHORT = 10 ** (45 / 20)
+_ABOVE_LONG = 10 ** (15 / 20)  # and 15 dB above the loudest of RECENT + 1 frames
+_LOUDEST = 1e3  # peak before the first frame, and after digital silence
 _QUIETEST = 1e-6  # -120 dB; digital silence below it is not amplified any further
 _VAD = Path(__file__).parents[1] / "assets" / "silero_vad.onnx"
+
+
+def _slow() -> NDArray[np.float32]:
+    # Orthonormal cosines of 0 to 42 Hz (DCT-II): an offset, its drift, and rumble.
+    n = _CONTEXT + FRAME
+    angles = np.pi / n * np.outer(np.arange(4), np.arange(n) + 0.5)
+    scale = np.sqrt([[1 / n], [2 / n], [2 / n], [2 / n]])
+    return (scale * np.cos(angles)).astype(np.float32)
+
+
+_SLOW = _slow()  # [4, context + frame]
 
 
 @cache
@@ -46,17 +66,25 @@ class DetectorState:
         network: The LSTM's hidden and cell state, float32 [2, 1, 1, 128].
         tail: Context of the next frame, followed by the samples of an incomplete frame.
         loudest: Decayed peak level of recent frames (root mean square, linear).
+        recent: Levels of the last 19 frames (root mean square, linear), float64,
+            oldest first.
     """
 
     network: NDArray[np.float32]
     tail: Signal
     loudest: float
+    recent: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.recent.shape != (RECENT,):
+            raise ValueError(f"levels of {self.recent.shape} frames, not of {RECENT}")
 
     @staticmethod
     def new() -> DetectorState:
         """Return the state at the beginning of a recording."""
         network = np.zeros((2, 1, 1, 128), np.float32)
-        return DetectorState(network, np.zeros(_CONTEXT, np.float32), _QUIETEST)
+        recent = np.full(RECENT, _QUIETEST)
+        return DetectorState(network, np.zeros(_CONTEXT, np.float32), _LOUDEST, recent)
 
 
 class SpeechDetector:
@@ -72,12 +100,13 @@ class SpeechDetector:
         self._hidden, self._cell = state.network
         self._tail = state.tail
         self._loudest = state.loudest
+        self._recent = state.recent
 
     @property
     def state(self) -> DetectorState:
         """Current state. The detector replaces its arrays, it never modifies them."""
         network = np.stack([self._hidden, self._cell])
-        return DetectorState(network, self._tail, self._loudest)
+        return DetectorState(network, self._tail, self._loudest, self._recent)
 
     def push(self, block: Signal) -> NDArray[np.float32]:
         """Return the probabilities [frames] of the frames that `block` completes."""
@@ -97,19 +126,36 @@ class SpeechDetector:
         return np.asarray(probabilities, np.float32)
 
     def _levelled(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return frames [n, context + frame], each scaled by the peak level so far."""
+        """Return frames [n, context + frame] without offset, scaled to one level."""
+        # einsum, since BLAS would start threads for a product of this size.
+        slow = np.einsum("ni,ki->nk", frames, _SLOW)
+        frames = frames - np.einsum("nk,ki->ni", slow, _SLOW)
         power = np.square(frames[:, _CONTEXT:], dtype=np.float64).sum(1) / FRAME
-        levels = np.log(np.maximum(np.sqrt(power), _QUIETEST))
-        # Peak with exponential decay, vectorized in the log domain: peak[n] is the
-        # maximum over i <= n of level[i] - decay * (n - i). Adding decay * i to each
-        # level turns it into a cumulative maximum.
-        steps = np.arange(1, len(frames) + 1)
-        lost = steps * (_DECAY_DB_S / 20 * np.log(10) * FRAME / SAMPLE_RATE)
-        peaks = np.maximum.accumulate(np.maximum(levels + lost, np.log(self._loudest)))
-        loudest = np.maximum(np.exp(peaks - lost), _QUIETEST)
-        self._loudest = float(loudest[-1])
-        scaled: NDArray[np.float32] = frames * (_LEVEL / loudest)[:, None].astype("f4")
+        levels = np.maximum(np.sqrt(power), _QUIETEST)
+        scaled: NDArray[np.float32] = frames
+        scaled *= (_LEVEL / self._peaks(levels))[:, None].astype("f4")
         return scaled
+
+    def _peaks(self, levels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the peak level at each frame, decaying and limited."""
+        known = np.concatenate([self._recent, levels])
+        short, long = (_highest(known, n, len(levels)) for n in (_SHORT, RECENT + 1))
+        kept = 10 ** (-_DECAY_DB_S / 20 * FRAME / SAMPLE_RATE)
+        peak, peaks = self._loudest, []
+        anew, since = 0.0, RECENT + 1  # loudest since digital silence; frames since
+        columns = (levels.tolist(), short.tolist(), long.tolist())
+        for level, of_short, of_long in zip(*columns, strict=True):
+            if of_short <= _QUIETEST:
+                peak, anew, since = _LOUDEST, 0.0, 0
+            else:
+                anew, since = max(anew, level), since + 1
+                most = anew if since <= RECENT else of_long
+                limit = min(of_short * _ABOVE_SHORT, most * _ABOVE_LONG)
+                peak = max(level, min(peak * kept, limit))
+            peaks.append(peak)
+        self._loudest, self._recent = peak, known[len(levels) :].copy()
+        self._recent[: max(0, RECENT - since)] = _QUIETEST
+        return np.array(peaks)
 
     def finish(self) -> NDArray[np.float32]:
         """Return the probability [0 or 1] of the last incomplete frame, zero-padded."""
@@ -117,3 +163,10 @@ class SpeechDetector:
         if missing == FRAME:
             return np.zeros(0, np.float32)
         return self.push(np.zeros(missing, np.float32))
+
+
+def _highest(levels: NDArray[np.float64], width: int, n: int) -> NDArray[np.float64]:
+    """Return the highest of each of the last n frames and the width - 1 before it."""
+    last = levels[len(levels) - n - width + 1 :]
+    highest: NDArray[np.float64] = sliding_window_view(last, width).max(1)
+    return highest

@@ -12,11 +12,25 @@ export const FRAME = 512;
 
 const CONTEXT = 64; // samples of the previous frame, which the network takes as context
 // The network misses speech in quiet recordings, and takes noise for speech in loud ones.
-// Every frame is therefore scaled by the level of the loudest recent frame.
-const LEVEL = 0.1; // RMS of the loudest frame after scaling
-const DECAY_DB_S = 2.0; // decay of the loudest level, in dB per second
+// Every frame is therefore scaled by the peak level so far. It decays slowly, but is
+// limited by what came lately, so that a beep does not hide the quiet speech after it.
+const LEVEL = 0.1; // RMS of the peak after scaling
+const DECAY_DB_S = 2.0; // decay of the peak level, in dB per second
+const SHORT = 6; // frames; the peak is at most 45 dB above the loudest of them
+const LONG = 20; // frames; the peak is at most 15 dB above the loudest of them
+const ABOVE_SHORT = 10 ** (45 / 20);
+const ABOVE_LONG = 10 ** (15 / 20);
+const LOUDEST = 1e3; // peak before the first frame, and after digital silence
 const QUIETEST = 1e-6; // -120 dB: frames below are digital silence and are not amplified further
 const KEPT = Math.exp(-(DECAY_DB_S / 20) * Math.log(10) * (FRAME / SAMPLE_RATE));
+
+// Orthonormal cosines of 0 to 42 Hz (DCT-II): an offset, its drift, and rumble.
+const SLOW = Array.from({ length: 4 }, (_, k) =>
+  Float32Array.from({ length: CONTEXT + FRAME }, (_, i) => {
+    const n = CONTEXT + FRAME;
+    return Math.sqrt((k ? 2 : 1) / n) * Math.cos((Math.PI / n) * k * (i + 0.5));
+  }),
+);
 
 /** Thresholds and durations of the hysteresis. */
 export const SPEECH = {
@@ -27,30 +41,49 @@ export const SPEECH = {
   pad: Math.round(0.096 * SAMPLE_RATE), // samples
 } as const;
 
-/** Scaling of frames by the level of the loudest recent frame. */
+/** Frames without offset, scaled by the peak level so far. */
 export class Leveller {
-  private loudest = QUIETEST;
+  private loudest = LOUDEST;
+  private readonly recent = new Float64Array(LONG).fill(QUIETEST);
 
   /**
-   * Cut `signal` (context first) into frames and scale them.
+   * Cut `signal` (context first) into frames, remove their offset and scale them.
    *
    * @returns Frames [frames, context + frame], in row-major order.
    */
   frames(signal: Float32Array, nFrames: number): Float32Array {
-    const rows = new Float32Array(nFrames * (CONTEXT + FRAME));
+    const width = CONTEXT + FRAME;
+    const rows = new Float32Array(nFrames * width);
     for (let i = 0; i < nFrames; i++) {
-      const from = i * FRAME;
+      const row = rows.subarray(i * width, (i + 1) * width);
+      row.set(signal.subarray(i * FRAME, i * FRAME + width));
+      const amounts = SLOW.map((wave) => row.reduce((sum, x, j) => sum + x * wave[j], 0));
       let power = 0;
-      for (let j = from + CONTEXT; j < from + CONTEXT + FRAME; j++) {
-        power += signal[j] * signal[j];
+      for (let j = 0; j < width; j++) {
+        for (let k = 0; k < SLOW.length; k++) row[j] -= amounts[k] * SLOW[k][j];
+        if (j >= CONTEXT) power += row[j] * row[j];
       }
-      const level = Math.max(Math.sqrt(power / FRAME), QUIETEST);
-      this.loudest = Math.max(level, this.loudest * KEPT, QUIETEST);
-      const gain = Math.fround(LEVEL / this.loudest);
-      const row = i * (CONTEXT + FRAME);
-      for (let j = 0; j < CONTEXT + FRAME; j++) rows[row + j] = signal[from + j] * gain;
+      const gain = Math.fround(LEVEL / this.peak(Math.sqrt(power / FRAME)));
+      for (let j = 0; j < width; j++) row[j] *= gain;
     }
     return rows;
+  }
+
+  /** Return the peak level at the next frame, decaying and limited. */
+  private peak(rms: number): number {
+    const level = Math.max(rms, QUIETEST);
+    this.recent.copyWithin(0, 1);
+    this.recent[LONG - 1] = level;
+    const short = Math.max(...this.recent.subarray(LONG - SHORT));
+    if (short <= QUIETEST) {
+      this.recent.fill(QUIETEST);
+      this.loudest = LOUDEST;
+    } else {
+      const long = Math.max(...this.recent);
+      const limit = Math.min(short * ABOVE_SHORT, long * ABOVE_LONG);
+      this.loudest = Math.max(level, Math.min(this.loudest * KEPT, limit));
+    }
+    return this.loudest;
   }
 }
 
