@@ -167,6 +167,7 @@ class AnalysisPass:
             use = self.windows.profile_use(statistics, self._without)
         any_speech = bool(self._segments or self._earlier.n_speech)
         quality = self._chunker.measure() if any_speech else Quality()
+        poor = [f"{name}: {each}" for each in quality.warnings]
         voice = (use.warning,) if use and use.warning else ()
         return Report(
             recording=name,
@@ -177,7 +178,7 @@ class AnalysisPass:
             duration_s=self.n_samples / SAMPLE_RATE,
             segments=tuple(self._segments),
             estimates=tuple(self._estimates),
-            warnings=(*warnings, *quality.warnings, *voice),
+            warnings=(*warnings, *poor, *voice),
             profile=use,
             speaker_statistics=statistics,
             earlier=self._earlier if self._earlier.n_windows else None,

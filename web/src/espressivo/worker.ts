@@ -182,7 +182,10 @@ class ModelWorker {
       return {
         ...found,
         ...heard,
-        warnings: [...heard.warnings, ...warningsOf(found.quality)],
+        warnings: [
+          ...heard.warnings,
+          ...warningsOf(found.quality).map((each) => `${pass.name}: ${each}`),
+        ],
         recording: pass.name,
         model: { name: card.name, version: card.version, sha256: card.sha256 },
         emotions: card.emotions,
