@@ -33,10 +33,20 @@ export function box(type: string, ...content: (Uint8Array | number[])[]): Uint8A
   return concatenated(big(8 + inside.length), text(type), inside);
 }
 
-/** A page of Ogg; a packet of n bytes ends in it for each n. */
-export function page(flags: number, serial: number, granule: number, ...sizes: number[]) {
-  const laces = sizes.flatMap((n) => [...Array(Math.floor(n / 255)).fill(255), n % 255]);
-  const data = new Uint8Array(sizes.reduce((sum, n) => sum + n, 0));
+/** A page of Ogg, in which packets end: their content, or how long they are. */
+export function page(
+  flags: number,
+  serial: number,
+  granule: number,
+  ...packets: (number | Uint8Array)[]
+) {
+  const contents = packets.map((each) =>
+    typeof each === "number" ? new Uint8Array(each) : each,
+  );
+  const laces = contents.flatMap(({ length }) => [
+    ...Array(Math.floor(length / 255)).fill(255),
+    length % 255,
+  ]);
   return concatenated(
     text("OggS"),
     [0, flags],
@@ -45,8 +55,22 @@ export function page(flags: number, serial: number, granule: number, ...sizes: n
     new Uint8Array(8),
     [laces.length],
     laces,
-    data,
+    ...contents,
   );
+}
+
+/** An Opus file of packets of 10 ms, the ends of whose pages are stated in packets. */
+export function opus(preSkip: number, ...ends: number[]) {
+  const head = concatenated(
+    text("OpusHead"),
+    [1, 1],
+    big(preSkip, 2).reverse(),
+    big(48_000).reverse(),
+    [0, 0, 0],
+  );
+  const pages = ends.map((end) => page(0, 1, 480 * end, new Uint8Array(9)));
+  const tags = concatenated(text("OpusTags"), new Uint8Array(8));
+  return concatenated(page(2, 1, 0, head), page(0, 1, 0, tags), ...pages);
 }
 
 /** An element of Matroska, with a size of `width` bytes; of unknown size without any. */
