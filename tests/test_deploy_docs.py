@@ -44,9 +44,9 @@ NUMBERS = {
     "LEVEL": speech._LEVEL,
     "DECAY_DB_S": speech._DECAY_DB_S,
     "SHORT": speech._SHORT,
-    "ABOVE_SHORT_DB": round(20 * np.log10(speech._ABOVE_SHORT), 9),
     "LONG": speech.RECENT + 1,
-    "ABOVE_LONG_DB": round(20 * np.log10(speech._ABOVE_LONG), 9),
+    "FAR_ABOVE_DB": round(20 * np.log10(speech._FAR_ABOVE), 9),
+    "ABOVE_DB": round(20 * np.log10(speech._ABOVE), 9),
     "LOUDEST": speech._LOUDEST,
     "QUIETEST": speech._QUIETEST,
     "THRESHOLD": OPTIONS.threshold,
@@ -132,8 +132,8 @@ def test_page_says_the_numbers_of_the_package(sessions):
     assert f"`h` {shapes['h']}, `c` {shapes['c']}" in PAGE
     decay = f"{speech._DECAY_DB_S:g}/20 * {FRAME}/{SAMPLE_RATE}"
     quietest = f"{speech._QUIETEST:g}".replace("e-0", "e-")
-    short, long = (f"{NUMBERS[f'ABOVE_{n}_DB']:g}/20" for n in ("SHORT", "LONG"))
-    limits = f"short * 10^({short}), long * 10^({long})"
+    far, near = (f"{NUMBERS[n]:g}/20" for n in ("FAR_ABOVE_DB", "ABOVE_DB"))
+    limits = f"short * 10^({far}), max(short * 10^({near}), long)"
     text = " ".join(PAGE.split())
     assert f"`loudest = max(level, min(loudest * 10^(-{decay}), {limits}))`" in text
     assert f"`level = max(rms, {quietest})`" in text
@@ -196,7 +196,7 @@ def frames(samples):
             loudest, levels = speech._LOUDEST, []
         else:
             long = max(levels[-speech.RECENT - 1 :])
-            limit = min(short * speech._ABOVE_SHORT, long * speech._ABOVE_LONG)
+            limit = min(short * speech._FAR_ABOVE, max(short * speech._ABOVE, long))
             loudest = max(level, min(loudest * decay, limit))
         yield frame * (speech._LEVEL / loudest)
 

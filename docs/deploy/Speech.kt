@@ -16,12 +16,12 @@ const val FRAME = 512 // samples that one speech probability stands for (32 ms)
 const val CONTEXT = 64 // samples of the frame before, which the network sees again
 const val LEVEL = 0.1 // root mean square that the peak gets
 const val DECAY_DB_S = 2.0 // how fast the peak decays
-const val SHORT = 6 // frames; the peak is at most so much above the loudest of them
-const val ABOVE_SHORT_DB = 45.0
-const val LONG = 20 // frames
-const val ABOVE_LONG_DB = 15.0
+const val SHORT = 6 // frames; the peak is at most FAR_ABOVE_DB above the loudest of them,
+const val LONG = 30 // and at most ABOVE_DB above it or as loud as the loudest of these
+const val FAR_ABOVE_DB = 45.0
+const val ABOVE_DB = 15.0
 const val LOUDEST = 1e3 // peak at first, and after digital silence
-const val QUIETEST = 1e-6 // what is below is digital silence, and stays so
+const val QUIETEST = 1e-7 // what is below is digital silence
 const val THRESHOLD = 0.5f // a frame at least this probable begins speech
 const val RELEASE = 0.35f // a frame less probable than this is a pause
 const val MIN_SPEECH = 8 // frames (0.256 s); shorter speech is dropped
@@ -90,8 +90,8 @@ class Leveller(private val samples: FloatArray) {
             recent.fill(QUIETEST)
             loudest = LOUDEST
         } else {
-            val most = minOf(short * gain(ABOVE_SHORT_DB), recent.max() * gain(ABOVE_LONG_DB))
-            loudest = maxOf(level, minOf(loudest * decay, most))
+            val most = maxOf(short * gain(ABOVE_DB), recent.max())
+            loudest = maxOf(level, minOf(loudest * decay, short * gain(FAR_ABOVE_DB), most))
         }
         return loudest
     }

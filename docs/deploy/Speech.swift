@@ -11,12 +11,12 @@ enum Speech {
     static let context = 64  // samples of the frame before, which the network sees again
     static let level = 0.1  // root mean square that the peak gets
     static let decayDbS = 2.0  // how fast the peak decays
-    static let short = 6  // frames; the peak is at most so much above the loudest of them
-    static let aboveShortDb = 45.0
-    static let long = 20  // frames
-    static let aboveLongDb = 15.0
+    static let short = 6  // frames; the peak is at most farAboveDb above the loudest of them,
+    static let long = 30  // and at most aboveDb above it or as loud as the loudest of these
+    static let farAboveDb = 45.0
+    static let aboveDb = 15.0
     static let loudest = 1e3  // peak at first, and after digital silence
-    static let quietest = 1e-6  // what is below is digital silence, and stays so
+    static let quietest = 1e-7  // what is below is digital silence
     static let threshold: Float = 0.5  // a frame at least this probable begins speech
     static let release: Float = 0.35  // a frame less probable than this is a pause
     static let minSpeech = 8  // frames (0.256 s); shorter speech is dropped
@@ -107,10 +107,9 @@ struct Leveller {
             recent = [Double](repeating: Speech.quietest, count: Speech.long)
             loudest = Speech.loudest
         } else {
-            let most = min(
-                short * Self.gain(Speech.aboveShortDb),
-                recent.max()! * Self.gain(Speech.aboveLongDb))
-            loudest = max(level, min(loudest * decay, most))
+            let most = max(short * Self.gain(Speech.aboveDb), recent.max()!)
+            let far = short * Self.gain(Speech.farAboveDb)
+            loudest = max(level, min(loudest * decay, far, most))
         }
         return loudest
     }

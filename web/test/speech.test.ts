@@ -181,22 +181,31 @@ describe("frames", () => {
     });
   });
 
-  test("overlap by their context", () => {
-    const sound = noise(CONTEXT + N * FRAME, 1);
-    const rows = levelled(sound);
-    for (let i = 0; i < N; i++) {
-      const gain = row(rows, i)[CONTEXT] / sound[i * FRAME + CONTEXT];
-      const wanted = sound.subarray(i * FRAME, (i + 1) * FRAME + CONTEXT);
-      row(rows, i).forEach((x, j) => {
-        expect(Math.abs(x - wanted[j] * gain)).toBeLessThan(1e-6);
-      });
+  test("have no offset, drift or rumble, and keep all else", () => {
+    const tone = Float32Array.from(signal, (_, i) => Math.sin(i * 0.3));
+    const spoilt = tone.map((x, i) => x + 0.5 + i * 1e-5 + 0.2 * Math.sin(i * 0.004));
+    const [wanted, rows] = [levelled(tone), levelled(spoilt)];
+    for (let i = 20; i < N; i++) {
+      const found = row(rows, i);
+      const apart = found.map((x, j) => x - row(wanted, i)[j]);
+      expect(rms(apart)).toBeLessThan(0.1 * rms(found));
     }
   });
 
-  test("are as loud as 0.1 where none was louder of late, and never louder", () => {
+  test("have the gain of their frame in their context, too", () => {
+    const sound = noise(CONTEXT + N * FRAME, 1);
+    const rows = levelled(sound);
+    for (let i = 0; i < N; i++) {
+      const wanted = sound.subarray(i * FRAME, (i + 1) * FRAME + CONTEXT);
+      const gain = rms(row(rows, i)) / rms(wanted);
+      const apart = row(rows, i).map((x, j) => x - wanted[j] * gain);
+      expect(rms(apart.subarray(0, CONTEXT))).toBeLessThan(0.4 * gain * rms(wanted));
+    }
+  });
+
+  test("are never louder than 0.1, which the loudest one is", () => {
     const rows = levelled(signal);
     const levels = Array.from({ length: N }, (_, i) => rms(row(rows, i).subarray(CONTEXT)));
-    expect(levels[0]).toBeCloseTo(0.1, 5);
     expect(Math.max(...levels)).toBeLessThan(0.1 + 1e-6);
     const heard = Array.from({ length: N }, (_, i) =>
       rms(signal.subarray(CONTEXT + i * FRAME, CONTEXT + (i + 1) * FRAME)),
@@ -204,13 +213,29 @@ describe("frames", () => {
     expect(levels[heard.indexOf(Math.max(...heard))]).toBeCloseTo(0.1, 5);
   });
 
-  test("forget a bang by 2 dB a second", () => {
-    const n = 32; // frames, near a second
-    const samples = new Float32Array(CONTEXT + n * FRAME).fill(1e-3);
-    samples.fill(1, CONTEXT, CONTEXT + FRAME);
+  /** Return by how many dB each frame is below 0.1: a short tone, and a quiet one. */
+  function afterBang(dB: number, n: number): number[] {
+    const samples = Float32Array.from(
+      { length: CONTEXT + n * FRAME },
+      (_, i) => Math.sin(i * 0.3) * (i < CONTEXT + FRAME ? 1 : 10 ** (dB / 20)),
+    );
     const rows = new Leveller().frames(samples, n);
-    const gained = row(rows, n - 1)[CONTEXT] / row(rows, 1)[CONTEXT];
-    expect(20 * Math.log10(gained)).toBeCloseTo(2 * (n - 2) * (FRAME / 16_000), 4);
+    return Array.from({ length: n }, (_, i) => {
+      return -20 * Math.log10(rms(row(rows, i).subarray(CONTEXT)) / 0.1);
+    });
+  }
+
+  test.each([-5, -10, -14])("forget a bang %i dB above by 2 dB a second", (dB) => {
+    const below = afterBang(dB, 64);
+    expect(below[8] - below[62]).toBeCloseTo(2 * 54 * (FRAME / 16_000), 1);
+    expect(below[8]).toBeCloseTo(15, 0);
+  });
+
+  test.each([-50, -60, -80])("forget a bang %i dB above within a second", (dB) => {
+    const below = afterBang(dB, 40);
+    expect(below[4]).toBeGreaterThan(-dB - 0.5);
+    expect(below[8]).toBeCloseTo(45, 0);
+    expect(below[36]).toBeCloseTo(15, 0);
   });
 
   test("of digital silence stay silent", () => {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FRAME = 512
 """Length of a frame, in samples (32 ms)."""
-RECENT = 19
+RECENT = 29
 """Number of frames before the next one whose levels are part of the state."""
 
 _CONTEXT = 64  # samples of the previous frame, which the network takes as context
@@ -32,11 +32,13 @@ _CONTEXT = 64  # samples of the previous frame, which the network takes as conte
 # hide the quiet speech that follows.
 _LEVEL = 0.1  # root mean square to which the peak is scaled
 _DECAY_DB_S = 2.0  # decay of the peak level, in dB per second
-_SHORT = 6  # frames; the peak is at most 45 dB above the loudest of them
-_ABOVE_SHORT = 10 ** (45 / 20)
-_ABOVE_LONG = 10 ** (15 / 20)  # and 15 dB above the loudest of RECENT + 1 frames
+# The peak is at most 45 dB above the loudest of _SHORT frames, and at most 15 dB above
+# it or as loud as the loudest of RECENT + 1 frames.
+_SHORT = 6
+_FAR_ABOVE = 10 ** (45 / 20)
+_ABOVE = 10 ** (15 / 20)
 _LOUDEST = 1e3  # peak before the first frame, and after digital silence
-_QUIETEST = 1e-6  # -120 dB; digital silence below it is not amplified any further
+_QUIETEST = 1e-7  # -140 dB; what is below is digital silence
 _VAD = Path(__file__).parents[1] / "assets" / "silero_vad.onnx"
 
 
@@ -66,7 +68,7 @@ class DetectorState:
         network: The LSTM's hidden and cell state, float32 [2, 1, 1, 128].
         tail: Context of the next frame, followed by the samples of an incomplete frame.
         loudest: Decayed peak level of recent frames (root mean square, linear).
-        recent: Levels of the last 19 frames (root mean square, linear), float64,
+        recent: Levels of the last 29 frames (root mean square, linear), float64,
             oldest first.
     """
 
@@ -150,7 +152,7 @@ class SpeechDetector:
             else:
                 anew, since = max(anew, level), since + 1
                 most = anew if since <= RECENT else of_long
-                limit = min(of_short * _ABOVE_SHORT, most * _ABOVE_LONG)
+                limit = min(of_short * _FAR_ABOVE, max(of_short * _ABOVE, most))
                 peak = max(level, min(peak * kept, limit))
             peaks.append(peak)
         self._loudest, self._recent = peak, known[len(levels) :].copy()

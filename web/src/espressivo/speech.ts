@@ -16,12 +16,14 @@ const CONTEXT = 64; // samples of the previous frame, which the network takes as
 // limited by what came lately, so that a beep does not hide the quiet speech after it.
 const LEVEL = 0.1; // RMS of the peak after scaling
 const DECAY_DB_S = 2.0; // decay of the peak level, in dB per second
-const SHORT = 6; // frames; the peak is at most 45 dB above the loudest of them
-const LONG = 20; // frames; the peak is at most 15 dB above the loudest of them
-const ABOVE_SHORT = 10 ** (45 / 20);
-const ABOVE_LONG = 10 ** (15 / 20);
+// The peak is at most 45 dB above the loudest of SHORT frames, and at most 15 dB above
+// it or as loud as the loudest of LONG frames.
+const SHORT = 6;
+const LONG = 30;
+const FAR_ABOVE = 10 ** (45 / 20);
+const ABOVE = 10 ** (15 / 20);
 const LOUDEST = 1e3; // peak before the first frame, and after digital silence
-const QUIETEST = 1e-6; // -120 dB: frames below are digital silence and are not amplified further
+const QUIETEST = 1e-7; // -140 dB; what is below is digital silence
 const KEPT = Math.exp(-(DECAY_DB_S / 20) * Math.log(10) * (FRAME / SAMPLE_RATE));
 
 // Orthonormal cosines of 0 to 42 Hz (DCT-II): an offset, its drift, and rumble.
@@ -80,7 +82,7 @@ export class Leveller {
       this.loudest = LOUDEST;
     } else {
       const long = Math.max(...this.recent);
-      const limit = Math.min(short * ABOVE_SHORT, long * ABOVE_LONG);
+      const limit = Math.min(short * FAR_ABOVE, Math.max(short * ABOVE, long));
       this.loudest = Math.max(level, Math.min(this.loudest * KEPT, limit));
     }
     return this.loudest;
