@@ -99,6 +99,45 @@ def test_delays_make_no_comb(tmp_path, speech, encoder, delay_ms, later):
     assert "delay" in warning
 
 
+def _coloured(speech, seed, colour):
+    """Return noise as loud as the speech: white, or pink as rooms and fans make it."""
+    white = np.random.default_rng(seed).standard_normal(len(speech))
+    spectrum = np.fft.rfft(white)
+    if colour == "pink":
+        spectrum /= np.sqrt(np.arange(len(spectrum)) + 1)
+    noise = np.fft.irfft(spectrum, len(speech))
+    return noise * speech.std() / noise.std()
+
+
+@pytest.mark.parametrize("colour", ["white", "pink"])
+@pytest.mark.parametrize("level", [0.1, 0.2, 0.4])
+@pytest.mark.parametrize("seeds", [(0, 1), (0, 0)], ids=["its own", "common"])
+def test_inverted_phase_in_noise(tmp_path, speech, colour, level, seeds):
+    own, other = (level * _coloured(speech, seed, colour) for seed in seeds)
+    path = _stereo(tmp_path, speech + own, -speech + other, "flac", "flac")
+
+    signal, recording = heard(path)
+
+    check_places(signal, speech, float, alike=0.7)
+    assert recording.channels in {"left", "right"}
+    (warning,) = recording.warnings
+    assert "cancel" in warning
+
+
+@pytest.mark.parametrize("delay_ms", [1, 5])
+@pytest.mark.parametrize("level", [0.1, 0.2, 0.4])
+def test_a_delay_in_noise(tmp_path, speech, delay_ms, level):
+    n = round(delay_ms * SAMPLE_RATE / 1000)
+    later = np.concatenate([np.zeros(n), speech[:-n]])
+    own, other = (level * _coloured(speech, seed, "white") for seed in (0, 1))
+    path = _stereo(tmp_path, speech + own, later + other, "flac", "flac")
+
+    signal, recording = heard(path)
+
+    check_places(signal, speech, float, alike=0.85)
+    assert recording.channels in {"left", "right"}
+
+
 @pytest.mark.parametrize(("codec", "suffix"), STEREO)
 @pytest.mark.parametrize("gain", [0.5, 0.1])
 def test_gains(tmp_path, speech, codec, suffix, gain):

@@ -164,12 +164,22 @@ def test_sizes_that_writers_to_a_pipe_leave(tmp_path, speech, codec, sizes):
     assert len(signal) == pytest.approx(len(speech), abs=0.01 * SAMPLE_RATE)
 
 
-_UNKNOWN_32 = b"\xff" * 4
+_UNKNOWN_32, _LARGEST_32 = b"\xff" * 4, b"\x7f\xff\xff\xff"
 # Format, and what a writer that cannot seek leaves: position behind a name, content.
 STREAMED: dict[str, tuple[str, str, list[tuple[bytes, int, bytes]]]] = {
     "au": ("s16be", "au", [(b".snd", 8, _UNKNOWN_32)]),
     "aiff": ("s16be", "aiff", [(b"FORM", 4, _UNKNOWN_32), (b"SSND", 4, _UNKNOWN_32)]),
+    "aiff by sox": (
+        "s16be",
+        "aiff",
+        [
+            (b"FORM", 4, _LARGEST_32),
+            (b"COMM", 10, _LARGEST_32),
+            (b"SSND", 4, _LARGEST_32),
+        ],
+    ),
     "caf": ("s16", "caf", [(b"data", 4, b"\xff" * 8)]),
+    "caf of nothing": ("s16", "caf", [(b"data", 4, bytes(8))]),
     "flac": ("flac", "flac", [(b"fLaC", 22, bytes(4))]),
 }
 
@@ -188,6 +198,18 @@ def test_lengths_that_other_writers_to_a_pipe_leave(tmp_path, speech, row):
 
     assert recording.warnings == []
     assert len(signal) == len(speech)
+
+
+def test_a_cut_of_the_successor_of_rf64_is_told(tmp_path, speech):
+    path = _write(tmp_path / "item.wav", speech, "s16", {"rf64": "always"})
+    path.write_bytes(b"BW64" + path.read_bytes()[4:])
+
+    whole, recording = heard(path)
+    half, cut = heard(_cut(path, 0.5))
+
+    assert recording.warnings == []
+    np.testing.assert_array_equal(half, whole[: len(half)])
+    assert any("truncated" in warning for warning in cut.warnings)
 
 
 @pytest.mark.parametrize("n_samples", [8_000, 8_001])
@@ -249,6 +271,26 @@ def test_an_attached_picture(tmp_path, speech, codec, suffix):
 
     assert recording.warnings == []
     check_places(signal, speech, float)
+
+
+_TAILS = {
+    "zeros": bytes(3_000),
+    "tag": b"TAG" + b"a title".ljust(125, b"\0"),
+    "text": b"<html>an error of the server</html>\n" * 20,
+    "ones": b"\xff" * 3_000,
+}
+
+
+@pytest.mark.parametrize("tail", _TAILS.values(), ids=_TAILS)
+@pytest.mark.parametrize("row", TELLING, ids=_IDS[: len(TELLING)])
+def test_bytes_behind_the_end_are_no_cut(tmp_path, tone, row, tail):
+    codec, suffix, options = row
+    path = _write(tmp_path / f"item.{suffix}", tone, codec, options)
+    path.write_bytes(path.read_bytes() + tail)
+
+    _, recording = heard(path)
+
+    assert not any("truncated" in warning for warning in recording.warnings)
 
 
 @pytest.mark.parametrize("loud_first", [False, True])

@@ -13,6 +13,9 @@ TOLERANCE_S = 0.1
 """Largest difference that is no hole: stamps in milliseconds jitter, decoders delay."""
 
 _FIRST_S = 0.001  # the same, before the first frame
+# A longer hole must lie within the declared duration, which writers that were
+# interrupted left too short.
+_PLAUSIBLE_S = 600.0
 _ROUNDING_S = 1.0  # declared durations are rounded
 _LONGEST_HOLES_S = 24 * 3600.0  # damaged stamps claim years
 
@@ -100,4 +103,6 @@ class Clock:
     def _is_hole(self, late_s: float, end_s: float) -> bool:
         if self._holes_s + late_s > _LONGEST_HOLES_S:
             return False
-        return self._duration_s is None or end_s < self._duration_s + _ROUNDING_S
+        if self._duration_s is None or late_s < _PLAUSIBLE_S:
+            return True
+        return end_s < self._duration_s + _ROUNDING_S

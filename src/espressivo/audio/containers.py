@@ -18,8 +18,14 @@ _OGG_PAGE = 65_307  # bytes of the longest page: 27 + 255 + 255 * 255 (RFC 3533)
 # some more, FFmpeg 0xFFFFFFFF. Real files of that size have the header RF64.
 _ENDLESS = 0x7FFF_0000
 _MOST_CHUNKS = 10_000  # more are damage
-# Formats whose streams declare an exact duration, as FFmpeg names them.
-_EXACT = {"flac", "aiff", "caf", "wv", "tta", "ape"}
+# Formats whose streams declare a number of samples, as FFmpeg names them.
+_EXACT = {"flac", "wv", "tta", "ape"}
+# Boxes of the top level of MP4 and QuickTime; other bytes were put behind the end, such
+# as an ID3 tag.
+_BOXES = (
+    *(b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"uuid"),
+    *(b"sidx", b"ssix", b"styp", b"meta", b"udta", b"pnot", b"prft", b"emsg", b"pdin"),
+)
 
 
 def missing_end(file: BinaryIO) -> str | None:
@@ -87,7 +93,7 @@ def _is_followed(note: bytes, n_bytes: int) -> bool:
 def _missing_riff(file: BinaryIO, n_bytes: int) -> str | None:
     """Compare the chunk `data`: the size of the whole is wrong in harmless files."""
     file.seek(0)
-    is_64 = file.read(4) == b"RF64"
+    is_64 = file.read(4) in (b"RF64", b"BW64")
     at = 12
     data_64 = 0
     for _ in range(_MOST_CHUNKS):
@@ -135,12 +141,12 @@ def _missing_caf(file: BinaryIO, n_bytes: int) -> str | None:
     for _ in range(_MOST_CHUNKS):
         file.seek(at)
         head = file.read(12)
-        size = int.from_bytes(head[4:], "big", signed=True)
+        name, size = head[:4], int.from_bytes(head[4:], "big", signed=True)
         if len(head) < 12 or size < 0:  # -1: the chunk reaches to the end
             return None
+        if name == b"data":
+            return _compared(n_bytes, at + 12 + size) if size else None
         at += 12 + size
-        if at > n_bytes:
-            return _compared(n_bytes, at)
     return None
 
 
@@ -154,7 +160,7 @@ def _missing_mp4(file: BinaryIO, n_bytes: int) -> str | None:
         if size == 1:
             size = int.from_bytes(head[8:], "big")
         # Size 0: the box reaches to the end. Anything below 8 is no box.
-        if len(head) < 8 or size < 8 or not head[4:8].isascii():
+        if size < 8 or head[4:8] not in _BOXES:
             return None
         at += size
         if at > n_bytes:
@@ -220,6 +226,7 @@ def _compared(n_bytes: int, announced: int) -> str | None:
 _FORMATS: list[tuple[bytes, int, Callable[[BinaryIO, int], str | None]]] = [
     (b"RIFF", 0, _missing_riff),
     (b"RF64", 0, _missing_riff),
+    (b"BW64", 0, _missing_riff),
     (b"OggS", 0, _missing_ogg),
     (b"FORM", 0, _missing_aiff),
     (b"riff\x2e\x91\xcf\x11", 0, _missing_w64),

@@ -29,6 +29,14 @@ _HEAD_BYTES = 4096  # enough to tell a container from sound without a header
 _COUNTED = {"aac", "ac3", "eac3", "mp3", "dts", "loas"}
 
 
+# Decoders that replace FFmpeg's own, with their options.
+_DECODERS: dict[str, tuple[str, dict[str, str]]] = {
+    # As browsers; with FFmpeg's own, probabilities differ by up to 0.024. In floats.
+    "opus": ("libopus", {"request_sample_fmt": "flt"}),
+    # FFmpeg's own take pauses that were not transmitted (DTX) for damage.
+    "amrnb": ("libopencore_amrnb", {}),
+    "amrwb": ("libopencore_amrwb", {}),
+}
 # Every second old MP3 has a Latin-1 title; PyAV 19 needs no word on it.
 _TAGS: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -142,26 +150,22 @@ class Demuxer:
         return container
 
     def _decoder_of(self, stream: AudioStream) -> AudioCodecContext:
-        """Return the decoder of a stream: libopus for Opus, otherwise FFmpeg's default.
-
-        Browsers decode Opus with libopus, so both give the same samples. With FFmpeg's
-        native Opus decoder, probabilities differ by up to 0.024.
-        """
         usual = stream.codec_context
-        if usual.name != "opus" or "libopus" not in av.codecs_available:
+        name, options = _DECODERS.get(usual.name, ("", {}))
+        if name not in av.codecs_available:
             return usual
-        decoder = av.codec.Codec("libopus", "r").create("audio")
+        decoder = av.codec.Codec(name, "r").create("audio")
         decoder.extradata = usual.extradata
         decoder.sample_rate, decoder.layout = usual.sample_rate, usual.layout
-        decoder.options = {"request_sample_fmt": "flt"}  # not rounded to 16 bits
+        decoder.options = options
         return decoder
 
     def frames(self) -> Iterator[AudioFrame]:
         """Yield the decoded frames, in order; damaged packets are left out."""
-        packets = self._container.demux(self.stream)
+        demuxed = self._container.demux(self.stream)
         while True:
             try:
-                packet = next(packets)
+                packet = next(demuxed)
             except StopIteration:
                 break
             except (av.error.FFmpegError, OSError) as error:
@@ -169,15 +173,18 @@ class Demuxer:
                 break
             yield from self._decoded(packet)
         if not self.n_frames:
-            raise AudioError(
-                f"{self.name}: no audio could be decoded ("
-                f"{self._fault or 'the stream is empty'}); pass an undamaged recording",
-                "damaged",
-            )
-        if self._n_broken:
-            self.warnings.append(
-                f"{self.name}: {self._n_broken} damaged packets skipped ({self._fault})"
-            )
+            raise AudioError(self._nothing(), "damaged")
+        if n := self._n_broken:
+            packets = "1 damaged packet" if n == 1 else f"{n} damaged packets"
+            self.warnings.append(f"{self.name}: {packets} skipped ({self._fault})")
+
+    def _nothing(self) -> str:
+        remedy = "pass an undamaged recording"
+        n = len(self._container.streams.audio)
+        if n > 1 and not self._fault:
+            remedy = f"it is track {self.track} of {n}: choose another with --track"
+        fault = self._fault or "the stream is empty"
+        return f"{self.name}: no audio could be decoded ({fault}); {remedy}"
 
     def _decoded(self, packet: Packet[Any]) -> list[AudioFrame]:
         try:
@@ -195,19 +202,21 @@ class Demuxer:
             if counted or self._is_unsure:
                 frame.pts = None
         if frames and not self.n_frames:
-            self._move_first(frames[0], packet)
+            self._move_first(frames, packet)
         self.n_frames += len(frames)
         return frames
 
-    def _move_first(self, frame: AudioFrame, packet: Packet[Any]) -> None:
+    def _move_first(self, frames: list[AudioFrame], packet: Packet[Any]) -> None:
         """Move the stamp of the first frame by the samples that the decoder skipped.
 
         FFmpeg does so itself in the decoder that a stream brings, but not in ours.
         """
         is_ours = self._decoder is not self.stream.codec_context
-        if is_ours and packet.duration and frame.pts is not None:
-            ticks = frame.samples / (frame.sample_rate * float(packet.time_base))
-            frame.pts += max(0, packet.duration - round(ticks))
+        first = frames[0]
+        if is_ours and packet.duration and first.pts is not None:
+            n = sum(frame.samples for frame in frames)
+            ticks = n / (first.sample_rate * float(packet.time_base))
+            first.pts += max(0, packet.duration - round(ticks))
 
     def close(self) -> None:
         """Close the container, but not the file."""
