@@ -115,11 +115,21 @@ export class Windower {
       segment = { start: Math.max(0, end - this.minimum), end };
     }
     const { start, end } = segment;
-    const kept = this.buffer.slice(start - this.offset, end - this.offset);
+    const kept = centred(this.buffer.slice(start - this.offset, end - this.offset));
     if (kept.length >= this.minimum) return { segment, signal: kept };
     // This happens only if the whole recording is shorter than the minimum.
     const signal = new Float32Array(this.minimum);
     signal.set(kept);
     return { segment, signal };
   }
+}
+
+/** Remove the offset of a signal in place: models take it for loudness. */
+function centred(signal: Float32Array): Float32Array {
+  if (!signal.length) return signal;
+  let sum = 0;
+  for (const sample of signal) sum += sample;
+  const mean = Math.fround(sum / signal.length);
+  for (let i = 0; i < signal.length; i++) signal[i] -= mean;
+  return signal;
 }

@@ -13,6 +13,7 @@ const MEMORY = 0.98; // weight of the power of the second before
 const LONGEST_DELAY_S = 0.03;
 const ALIKE = 0.8; // correlation without delay above which channels are copies
 const RELATED = 0.5; // correlation at some delay above which one sound is in both
+const LOW_STEP = 4; // of 16 kHz to 4 kHz
 const FORGIVE_S = 5; // seconds without cancellation after which channels mix again
 const LOUDER = 2; // power ratio at which another channel of the same sound is preferred
 // Speech is looked for in the first seconds in which channels differ, then in every
@@ -56,7 +57,11 @@ export class Evidence {
       this.forgive(); // most stereo files: one sound, twice
       return first.some((sample) => sample !== 0);
     }
-    const sharp = span.map((channel) => sharpOf(channel, this.step));
+    const slow = span.map((channel) => summed(channel, this.step));
+    const bands = [slow, slow.map((each) => summed(each, LOW_STEP))].map((each) =>
+      each.map(differenced),
+    );
+    const [sharp] = bands;
     const power = sharp.map((each) => dot(each, each) / Math.max(1, each.length));
     const loudest = Math.max(...power);
     const usual = Math.max(...this.power) / Math.max(this.weight, 1);
@@ -66,38 +71,39 @@ export class Evidence {
     const most = Math.max(...this.power);
     const share = power.map((each, i) => Math.max(this.power[i] / most, each / loudest));
     const audible = share.flatMap((each, i) => (each >= AUDIBLE ? [i] : []));
+    if (this.choice.length === 1) this.main = this.choice[0];
     if (power[this.main] * LOUDER < loudest) this.main = power.indexOf(loudest);
     let withSpeech: readonly number[] = audible;
     let isKnown = true;
-    if (this.differ(sharp, power, audible)) {
+    this.forgive();
+    if (this.differ(bands, audible)) {
       withSpeech = await this.withSpeech(span, audible, power);
       isKnown = this.speech.some((each) => each > 0);
+      if (!withSpeech.includes(this.main)) {
+        this.main = withSpeech.reduce((best, i) => (power[i] > power[best] ? i : best));
+        this.differ(bands, withSpeech);
+      }
     }
     this.choose(audible, withSpeech, share);
     return isKnown;
   }
 
   /** Compare channels with the main one; return whether some hold other sounds. */
-  private differ(
-    sharp: readonly Float32Array[],
-    power: readonly number[],
-    audible: readonly number[],
-  ): boolean {
+  private differ(bands: readonly Float32Array[][], audible: readonly number[]): boolean {
     const { main, cancels } = this;
-    this.forgive();
-    const scale = power.map((each) => Math.sqrt(Math.max(each, 1e-30)));
-    const length = Math.max(1, sharp[main].length);
-    const lags = toEven((LONGEST_DELAY_S * this.rate) / this.step);
+    const most = toEven((LONGEST_DELAY_S * this.rate) / this.step);
     let isDifferent = false;
     for (const i of audible) {
       if (i === main) continue;
-      const alike = ALIKE * scale[main] * scale[i];
-      if (dot(sharp[main], sharp[i]) / length >= alike) continue;
-      const cross = crossCorrelation(sharp[i], sharp[main], lags);
-      const at = loudestIn(cross);
-      const found = cross[at] / (length * scale[main] * scale[i]);
-      if (Math.abs(found) < RELATED) isDifferent = true;
-      else if (found < 0 || Math.abs(at - lags) > 1) {
+      if (bands.every((band) => alike(band[main], band[i]) >= ALIKE)) continue;
+      // Noise hides a sound in the high frequencies first.
+      const [sharp, low] = bands;
+      const related = [
+        peakOf(sharp[main], sharp[i], most),
+        peakOf(low[main], low[i], Math.floor(most / LOW_STEP)),
+      ].filter(({ peak }) => Math.abs(peak) >= RELATED);
+      if (related.length === 0) isDifferent = true;
+      else if (related.some(({ peak, lag }) => peak < 0 || Math.abs(lag) > 1)) {
         cancels[main][i] = cancels[i][main] = FORGIVE_S + 1;
       }
     }
@@ -132,7 +138,9 @@ export class Evidence {
     const most = Math.max(...this.speech);
     if (most === 0) return audible;
     const least = Math.max(LEAST_SPEECH, SPEECH_SHARE * Math.max(...now));
-    return audible.filter((i) => this.speech[i] >= SPEECH_SHARE * most || now[i] >= least);
+    const enough = (i: number) => this.speech[i] >= SPEECH_SHARE * most || now[i] >= least;
+    const found = audible.filter(enough);
+    return found.length ? found : audible; // the speaker fell silent
   }
 
   private choose(
@@ -140,11 +148,7 @@ export class Evidence {
     withSpeech: readonly number[],
     share: readonly number[],
   ): void {
-    let { main } = this;
-    if (!withSpeech.includes(main)) {
-      main = withSpeech.reduce((best, i) => (share[i] > share[best] ? i : best));
-    }
-    const kept = withSpeech.filter((i) => !this.cancels[main][i]);
+    const kept = withSpeech.filter((i) => !this.cancels[this.main][i]);
     const isLeftOut = (i: number) => !kept.includes(i) && share[i] >= LOUD;
     this.choice = kept;
     this.reason = "";
@@ -154,15 +158,33 @@ export class Evidence {
 }
 
 /**
- * Return a channel at about 16 kHz, differenced, so that all of speech counts.
+ * Return the differences of neighbours, so that all of speech counts.
  *
- * Without the difference, the strong low frequencies hide short delays.
+ * Without them, the strong low frequencies hide short delays.
  */
-function sharpOf(channel: Float32Array, step: number): Float32Array {
-  const slow = summed(channel, step);
+function differenced(slow: Float32Array): Float32Array {
   const sharp = new Float32Array(Math.max(0, slow.length - 1));
   for (let t = 0; t < sharp.length; t++) sharp[t] = slow[t + 1] - slow[t];
   return sharp;
+}
+
+/** Return the correlation of two channels without delay. */
+function alike(one: Float32Array, other: Float32Array): number {
+  const scale = Math.sqrt(dot(one, one) * dot(other, other));
+  return dot(one, other) / Math.max(scale, 1e-30);
+}
+
+/** Return the largest correlation of two channels within some lags, and its lag. */
+function peakOf(
+  one: Float32Array,
+  other: Float32Array,
+  most: number,
+): { peak: number; lag: number } {
+  const scale = Math.sqrt(dot(one, one)) * Math.sqrt(dot(other, other));
+  if (scale === 0) return { peak: 0, lag: 0 }; // else rounding would be divided by it
+  const cross = crossCorrelation(other, one, most);
+  const at = loudestIn(cross);
+  return { peak: cross[at] / Math.max(scale, 1e-15), lag: at - most };
 }
 
 /** Return a rough copy of a channel, good enough to tell speech from noise. */

@@ -9,6 +9,9 @@
 export const TOLERANCE_S = 0.1;
 
 const FIRST_S = 0.001; // the same, before the first piece
+// A longer hole must lie within the declared duration, which writers that were
+// interrupted left too short.
+const PLAUSIBLE_S = 600;
 const ROUNDING_S = 1; // declared durations are rounded
 const LONGEST_HOLES_S = 24 * 3600; // damaged stamps claim years
 
@@ -79,6 +82,7 @@ export class Clock {
 
   private isHole(late_s: number, end_s: number): boolean {
     if (this.holes_s + late_s > LONGEST_HOLES_S) return false;
-    return this.duration_s === null || end_s < this.duration_s + ROUNDING_S;
+    if (this.duration_s === null || late_s < PLAUSIBLE_S) return true;
+    return end_s < this.duration_s + ROUNDING_S;
   }
 }

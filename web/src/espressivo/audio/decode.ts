@@ -142,7 +142,8 @@ async function* piecesOf(
       await samples.return(0);
     }
   }
-  if (nBroken) warnings.push(`${name}: ${nBroken} damaged packets skipped`);
+  const packets = nBroken === 1 ? "1 damaged packet" : `${nBroken} damaged packets`;
+  if (nBroken) warnings.push(`${name}: ${packets} skipped`);
 }
 
 /** Return silence of the same form as a piece. */

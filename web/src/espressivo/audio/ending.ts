@@ -10,13 +10,17 @@ const OGG_PAGE = 65_307; // bytes of the longest page: 27 + 255 + 255 * 255 (RFC
 // Sizes from here on are left by writers that cannot seek; real files of that size have
 // the header RF64.
 const ENDLESS = 0x7fff_0000;
+// Boxes of the top level of MP4 and QuickTime; other bytes were put behind the end, such
+// as an ID3 tag.
+const BOXES =
+  /^(ftyp|moov|mdat|moof|mfra|free|skip|wide|uuid|sidx|ssix|styp|meta|udta|pnot|prft|emsg|pdin)$/;
 const MOST_CHUNKS = 10_000; // more are damage
 
 /** Describe the missing end of a file; null if it is complete or announces no size. */
 export async function missingEnd(file: Blob): Promise<string | null> {
   const bytes = new Bytes(file);
   const head = latin1(await bytes.at(0, 12));
-  if (head.startsWith("RIFF") || head.startsWith("RF64")) return missingRiff(bytes);
+  if (/^(RIFF|RF64|BW64)/.test(head)) return missingRiff(bytes);
   if (head.startsWith("OggS")) return missingOgg(bytes);
   if (head.startsWith("ftyp", 4)) return missingMp4(bytes);
   if (head.startsWith("\x1aE\xdf\xa3")) return missingMatroska(bytes);
@@ -25,7 +29,7 @@ export async function missingEnd(file: Blob): Promise<string | null> {
 
 /** Compare the chunk `data`: the size of the whole is wrong in harmless files. */
 async function missingRiff(bytes: Bytes): Promise<string | null> {
-  const is64 = latin1(await bytes.at(0, 4)) === "RF64";
+  const is64 = latin1(await bytes.at(0, 4)) !== "RIFF";
   let data64 = 0;
   let at = 12;
   for (let i = 0; i < MOST_CHUNKS && at <= bytes.size; i++) {
@@ -53,8 +57,9 @@ async function missingMp4(bytes: Bytes): Promise<string | null> {
     if (head.byteLength < 8) return null;
     let size = head.getUint32(0);
     if (size === 1 && head.byteLength === 16) size = Number(head.getBigUint64(8));
+    const name = latin1(new Uint8Array(head.buffer, head.byteOffset + 4, 4));
     // Size 0: the box reaches to the end. Anything below 8 is no box.
-    if (size < 8) return null;
+    if (size < 8 || !BOXES.test(name)) return null;
     at += size;
     if (at > bytes.size) return compared(bytes, at);
   }

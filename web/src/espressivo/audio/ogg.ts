@@ -43,20 +43,13 @@ export async function oggLinks(file: Blob): Promise<OggLink[]> {
   const links: OggLink[] = [];
   let from = 0;
   let onlyBeginnings = true;
-  let at = 0;
-  while (at >= 0 && at < bytes.size) {
-    const page = await pageAt(bytes, at);
-    if (!page) {
-      at = await bytes.find("OggS", at + 1);
-      continue;
-    }
+  for await (const [at, page] of pagesIn(bytes)) {
     const begins = (page.flags & BEGINS) !== 0 && !(page.flags & CONTINUED);
     if (begins && !onlyBeginnings) {
       links.push({ from, to: at });
       from = at;
     }
     onlyBeginnings = begins;
-    at += page.nBytes;
   }
   links.push({ from, to: bytes.size });
   return links.length > MOST_LINKS ? [] : links;
@@ -89,18 +82,12 @@ export async function oggStamps(file: Blob, serial: number): Promise<OggStamps> 
   const after = new Map<number, number>();
   let end: number | null = null;
   let nPackets = 0;
-  for (let at = 0; at >= 0 && at < bytes.size; ) {
-    const page = await pageAt(bytes, at);
-    if (!page) {
-      at = await bytes.find("OggS", at + 1);
-      continue;
-    }
+  for await (const [, page] of pagesIn(bytes)) {
     if (page.serial === serial) {
       nPackets += page.nPackets;
       if (page.granule >= 0) after.set(nPackets, page.granule);
       if (page.flags & ENDS) end = page.granule;
     }
-    at += page.nBytes;
   }
   return { after, end };
 }
@@ -114,15 +101,28 @@ export async function flacIn(link: Blob): Promise<Blob | null> {
   const first = await pageAt(bytes, 0);
   if (!first || latin1(await bytes.at(first.dataAt, 5)) !== "\x7fFLAC") return null;
   const pieces: Blob[] = [];
-  for (let at = 0; at < link.size; ) {
-    const page = await pageAt(bytes, at);
-    if (!page) break;
+  for await (const [at, page] of pagesIn(bytes)) {
     // The first packet begins with nine bytes that tell of Ogg.
     const from = at + page.dataAt + (at === 0 ? 9 : 0);
     if (page.serial === first.serial) pieces.push(link.slice(from, at + page.nBytes));
-    at += page.nBytes;
   }
   return new Blob([...pieces, new Uint8Array(16)]);
+}
+
+/** Yield all pages and where they are. */
+async function* pagesIn(bytes: Bytes): AsyncGenerator<[number, Page]> {
+  let before = 0;
+  for (let at = 0; at >= 0 && at < bytes.size; ) {
+    const page = await pageAt(bytes, at);
+    if (page) {
+      yield [at, page];
+      before = at;
+      at += page.nBytes;
+    } else {
+      // The page before is damaged or cut, and is not as long as it says.
+      at = await bytes.find("OggS", before + 4);
+    }
+  }
 }
 
 async function pageAt(bytes: Bytes, at: number): Promise<Page | null> {
