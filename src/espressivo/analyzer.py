@@ -161,7 +161,8 @@ class Analyzer:
         Raises:
             AudioError: The recording cannot be read, or the array is not audio.
         """
-        source = _opened(recording, sample_rate, name, track, headerless)
+        named = None if name is None else str(name)  # a path is one as well
+        source = _opened(recording, sample_rate, named, track, headerless)
         blocks = source.blocks(block_s)
         analysis = AnalysisPass(self.classifier, self.speech, self.profile)
         with closing(blocks):  # also closes the file if the analysis is aborted

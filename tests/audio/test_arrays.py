@@ -204,6 +204,16 @@ def test_channels_are_mixed_as_those_of_a_file(tmp_path, note, rate, channels):
         np.testing.assert_allclose(signal, from_array(samples[0], rate), atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
+@pytest.mark.parametrize("suffix", ["wav", "m4a", "mp3", "ogg"])
+def test_the_bytes_of_a_file_are_no_samples(tmp_path, note, suffix, dtype):
+    content = encode(tmp_path / f"x.{suffix}", note).read_bytes()
+    samples = np.frombuffer(content[: len(content) // 2 * 2], dtype)
+
+    with pytest.raises(AudioError, match="pass the bytes as they are"):
+        from_array(samples, 16_000)
+
+
 def test_channels_that_cancel_are_not_mixed(analyzer, note):
     report = analyzer.analyze(np.stack([note, -note], axis=1))
 

@@ -15,6 +15,8 @@ from hypothesis.extra import numpy as arrays
 from espressivo.audio.arrays import from_array
 from espressivo.audio.recording import Recording, load_audio
 from espressivo.errors import AudioError
+from espressivo.types import SAMPLE_RATE
+from tests.odd_recordings import Track, write
 from tests.recordings import ENCODERS, encode, encode_picture
 
 TONE = (0.4 * np.sin(2 * np.pi * 440 * np.arange(32_000) / 16_000)).astype(np.float32)
@@ -242,6 +244,23 @@ def test_opus_is_decoded_by_libopus_as_browsers_do(tmp_path, note):
     pcm = np.concatenate([frame.to_ndarray()[0] for frame in frames])
 
     np.testing.assert_array_equal(load_audio(path), from_array(pcm, 48_000))
+
+
+@pytest.mark.parametrize("suffix", ["amr", "3gp"])
+def test_pauses_that_were_not_transmitted_are_no_damage(tmp_path, note, suffix):
+    speech = note[2_000:34_000]
+    sound = np.concatenate([speech, np.zeros(48_000, np.float32), speech])
+    path = write(tmp_path / f"x.{suffix}", Track(sound, "amr", options={"dtx": "1"}))
+
+    recording = Recording(path)
+    signal = np.concatenate(list(recording.blocks()))
+
+    assert recording.warnings == []
+    assert recording.gaps == []
+    assert len(signal) == pytest.approx(len(sound), abs=0.05 * SAMPLE_RATE)
+    loud = np.flatnonzero(np.abs(signal) > 0.05) / SAMPLE_RATE
+    assert not ((loud > 2.3) & (loud < 5)).any()
+    assert loud.max() > 6
 
 
 def test_an_empty_array_is_empty_at_any_rate():

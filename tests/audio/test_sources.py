@@ -142,6 +142,12 @@ def test_a_name_of_the_users_own_comes_first(analyzer, tmp_path, source):
         assert analyzer.analyze(recording, name="call 7").recording == "call 7"
 
 
+def test_a_path_is_a_name_as_well(analyzer):
+    report = analyzer.analyze(NOTE.read_bytes(), name=Path("calls") / "7.m4a")
+
+    assert report.recording == str(Path("calls") / "7.m4a")
+
+
 @pytest.mark.parametrize("make", [io.BytesIO, None], ids=["memory", "disk"])
 def test_a_file_is_read_from_where_it_is_and_left_there(
     analyzer, expected, tmp_path, make

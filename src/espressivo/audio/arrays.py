@@ -13,6 +13,7 @@ import numpy as np
 from espressivo.audio.blocks import BLOCK_S, blocks_of
 from espressivo.audio.channels import MONO, ChannelMixer, left_out
 from espressivo.audio.ffmpeg import Resampler, second
+from espressivo.audio.signatures import HEAD_BYTES, signature_of
 from espressivo.errors import AudioError
 from espressivo.text import reason_of
 
@@ -69,6 +70,7 @@ class ArrayRecording:
         self.warnings: list[str] = []
         wanted = f"pass a path, bytes, an open binary file, or {_SAMPLES}"
         self._planes = _planes_of(_array_of(samples, name, wanted), name)
+        _require_samples(self._planes, name)
         rate = _checked_rate(sample_rate, name)
         self._length = second(rate)
         self._resampler = _resampler(rate, name)
@@ -232,6 +234,19 @@ def _planes_of(array: NDArray[Any], name: str) -> NDArray[Any]:
         f"[channels, samples] with at most {_MOST_CHANNELS} channels and "
         f"{_TIMES_LONGER} times as many samples; pass one channel"
     )
+
+
+def _require_samples(planes: NDArray[Any], name: str) -> None:
+    """Refuse the bytes of a file that somebody made an array of integers."""
+    if planes.dtype.kind not in "iu":
+        return
+    head = planes[0, :HEAD_BYTES].tobytes()[:HEAD_BYTES]
+    found = signature_of(head)
+    if found is not None and found.is_media:
+        raise AudioError(
+            f"{name}: holds the bytes of a file ({found.name}), not samples; pass the "
+            "bytes as they are, or the path of the file"
+        )
 
 
 def _checked_rate(sample_rate: Any, name: str) -> int:
