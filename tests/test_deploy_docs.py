@@ -300,7 +300,8 @@ def test_the_rules_together_give_the_report(note, analyzer):
 
     found = segments(probabilities, len(note))
     cut = [w for s in found for w in windows(s, *sizes, len(note))]
-    rows = [analyzer.classifier(note[None, w.start : w.end])[0] for w in cut]
+    spans = [note[None, w.start : w.end] for w in cut]
+    rows = [analyzer.classifier(s - s.mean(dtype="f8").astype("f4"))[0] for s in spans]
     weights = [w.n_samples for w in cut]
     mean = np.average(rows, axis=0, weights=weights)
 

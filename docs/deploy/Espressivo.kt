@@ -42,7 +42,10 @@ class Espressivo(private val read: (file: String) -> ByteArray) : AutoCloseable 
         val windows = segments.flatMap { planWindows(it, window) }
         var heard = Voice()
         val estimates = windows.map { widen(it, minimum, samples.size) }.map {
-            val signal = samples.copyOfRange(it.start, it.end).copyOf(maxOf(it.size, minimum))
+            val span = samples.copyOfRange(it.start, it.end)
+            val offset = span.average().toFloat() // the model takes it for loudness
+            val centred = FloatArray(span.size) { i -> span[i] - offset }
+            val signal = centred.copyOf(maxOf(it.size, minimum))
             val input = mapOf("samples" to tensor(signal))
             val (plain, embedding) = run(model, input, "probabilities", "embedding")
             heard = heard.merged(Voice(1, traits(embedding, plain)))

@@ -71,7 +71,10 @@ final class Espressivo {
         for planned in segments.flatMap({ planWindows($0, window) }) {
             let span = widen(planned, minimum, samples.count)
             let missing = max(0, minimum - span.size)
-            let signal = samples[span.start..<span.end] + [Float](repeating: 0, count: missing)
+            let spoken = samples[span.start..<span.end]
+            // The model takes an offset for loudness.
+            let offset = Float(spoken.reduce(0.0) { $0 + Double($1) } / Double(spoken.count))
+            let signal = spoken.map { $0 - offset } + [Float](repeating: 0, count: missing)
             let input = ["samples": try tensor(Array(signal))]
             let found = try run(model, input, "probabilities", "embedding")
             let (plain, embedding) = (found[0], found[1])

@@ -22,7 +22,7 @@ class Window:
 
     Attributes:
         segment: Span of the window in the recording.
-        signal: Samples of the span. If the whole recording is shorter than the
+        signal: Samples of the span, less their mean. If the whole recording is shorter than the
             classifier's minimum, zeros are appended to reach it.
     """
 
@@ -137,10 +137,17 @@ class Windower:
             start = max(0, segment.start - missing // 2)
             end = min(start + self._minimum, self.n_samples)
             segment = Segment(max(0, end - self._minimum), end)
-        signal = self._tape.between(segment.start, segment.end)
+        signal = _centred(self._tape.between(segment.start, segment.end))
         if (missing := self._minimum - len(signal)) > 0:
             signal = np.pad(signal, (0, missing))
         return Window(segment, signal)
+
+
+def _centred(signal: Signal) -> Signal:
+    """Return the signal without its offset, which the models take for loudness."""
+    if not len(signal):
+        return signal
+    return signal - np.float32(signal.mean(dtype=np.float64))
 
 
 class _Tape:
