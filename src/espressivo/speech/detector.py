@@ -39,6 +39,7 @@ _FAR_ABOVE = 10 ** (45 / 20)
 _ABOVE = 10 ** (15 / 20)
 _LOUDEST = 1e3  # peak before the first frame, and after digital silence
 _QUIETEST = 1e-7  # -140 dB; what is below is digital silence
+_AT_ONCE = 128  # frames whose slow parts are removed at once: they fit into the cache
 _VAD = Path(__file__).parents[1] / "assets" / "silero_vad.onnx"
 
 
@@ -129,12 +130,17 @@ class SpeechDetector:
 
     def _levelled(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return frames [n, context + frame] without offset, scaled to one level."""
-        # einsum, since BLAS would start threads for a product of this size.
-        slow = np.einsum("ni,ki->nk", frames, _SLOW)
-        frames = frames - np.einsum("nk,ki->ni", slow, _SLOW)
-        power = np.square(frames[:, _CONTEXT:], dtype=np.float64).sum(1) / FRAME
-        levels = np.maximum(np.sqrt(power), _QUIETEST)
-        scaled: NDArray[np.float32] = frames
+        scaled = np.empty(frames.shape, np.float32)
+        power = np.empty(len(frames), np.float32)
+        for start in range(0, len(frames), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            # einsum, since BLAS would start threads for products of this size.
+            slow = np.einsum("ni,ki->nk", frames[some], _SLOW)
+            np.einsum("nk,ki->ni", slow, _SLOW, out=scaled[some])
+            np.subtract(frames[some], scaled[some], out=scaled[some])
+            own = scaled[some, _CONTEXT:]
+            np.einsum("ni,ni->n", own, own, out=power[some])
+        levels = np.maximum(np.sqrt(power / FRAME, dtype=np.float64), _QUIETEST)
         scaled *= (_LEVEL / self._peaks(levels))[:, None].astype("f4")
         return scaled
 
