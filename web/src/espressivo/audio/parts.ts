@@ -45,6 +45,7 @@ export interface Part {
   readonly padding_s: number;
   /** Whether packets have time stamps of their own. */
   readonly isStamped: boolean;
+  readonly isMp4: boolean;
   /** Time that a decoder gives before the sound, in seconds; null if the packets say. */
   readonly delay_s: number | null;
   /** Time stamps of Ogg pages, by the index of the packet after each. */
@@ -96,6 +97,7 @@ export async function opened(
     edits,
     padding_s,
     isStamped: !COUNTED.includes(format),
+    isMp4: isMp4(format),
     delay_s,
     ...stamps,
   };

@@ -79,10 +79,12 @@ export class Pump {
   }
 
   private begin(packet: EncodedPacket): void {
-    // Stamps below 0 are those of the pre-skip; otherwise it comes before the first stamp.
-    const isBefore = packet.timestamp < 0;
-    this.start_s = packet.timestamp - (isBefore ? 0 : this.preSkip_s);
-    this.least_s = packet.timestamp;
+    // Stamps are those of the pre-skip in MP4, or if they are below 0; otherwise the
+    // pre-skip comes before the first stamp.
+    const { timestamp } = packet;
+    const isBefore = timestamp < 0 || this.source.isMp4;
+    this.start_s = timestamp - (isBefore ? 0 : this.preSkip_s);
+    this.least_s = timestamp < 0 ? timestamp : this.start_s + this.preSkip_s;
     this.heard_s = 0;
   }
 

@@ -16,6 +16,7 @@ export interface Source {
   readonly limits: Limits;
   /** Whether packets have time stamps of their own. */
   readonly isStamped: boolean;
+  readonly isMp4: boolean;
   /** Time that a decoder gives before the sound, which stamps include; null if unknown. */
   readonly delay_s: number | null;
   /** Padding after the sound, in seconds. */
