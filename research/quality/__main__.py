@@ -3,8 +3,8 @@
     python -m research.quality FOLDER [--clips 25]
 
 FOLDER holds `corpora`, `speech` and `noise`. Every clip is spoilt in many ways; the
-table has the share of clips whose emotion becomes another one, the share with a warning
-and the median of what `Quality` estimates.
+table has the share of clips whose emotion becomes another one, the emotions, the share
+with a warning and the median of what `Quality` estimates.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ def main() -> None:
     analyzer = espressivo.load_model()
     clips = [clip for clip in read_clips(args.folder, args.clips) if len(clip[1])]
     plain = [analyzer.analyze(clip) for clip, _ in clips]
-    print("| sound | another emotion | no speech | warned | estimate, median |")
-    print("|---|---|---|---|---|")
+    columns = ["another emotion", *analyzer.classifier.card.emotions]
+    columns += ["no speech", "warned", "estimate, median"]
+    print("| sound |", " | ".join(columns), "|")
+    print("|---" * (len(columns) + 1) + "|")
     print(row("as it is", "snr_db", plain, plain))
     for name, (measure, spoil) in conditions(args.folder).items():
         spoilt = [analyzer.analyze(spoil(*clip)) for clip in clips]
@@ -73,6 +75,7 @@ def conditions(folder: Path) -> dict[str, tuple[str, Spoil]]:
         found[f"up to {hz} Hz"] = "bandwidth_hz", partial(low_passed, hz=hz)
     for db in (-50, -60, -70, -80):
         found[f"16 bits, {db} dB"] = "level_db", partial(faint, level_db=db)
+    found["floats, -80 dB"] = "level_db", partial(faint, level_db=-80, steps=2**40)
     for db in (6, 9, 12, 15, 20, 30, 40):
         found[f"clipped, +{db} dB"] = "clipped", partial(clipped, gain_db=db)
     for name, noise in noises.items():
@@ -89,10 +92,12 @@ def low_passed(clip: Signal, _speech: Signal, hz: int) -> Signal:
     return np.asarray(np.fft.irfft(spectrum, len(clip)), np.float32)
 
 
-def faint(clip: Signal, speech: Signal, level_db: float) -> Signal:
-    """Return a clip in 16 bits, with its speech at a level."""
+def faint(
+    clip: Signal, speech: Signal, level_db: float, steps: float = 2**15
+) -> Signal:
+    """Return a clip in 16 bits, or in other steps, with its speech at a level."""
     gain = 10 ** (level_db / 20) / np.sqrt(np.square(speech).mean())
-    return np.asarray(np.round(clip * gain * 2**15) / 2**15, np.float32)
+    return np.asarray(np.round(clip * gain * steps) / steps, np.float32)
 
 
 def clipped(clip: Signal, _speech: Signal, gain_db: float) -> Signal:
@@ -125,10 +130,12 @@ def row(name: str, measure: str, plain: list[Report], spoilt: list[Report]) -> s
     other = np.mean([a.emotion != b.emotion for a, b in both])
     warned = np.mean([bool(b.warnings) for _, b in both])
     estimates = [getattr(b.quality, measure) for _, b in both]
+    given = [np.mean([b.emotion == e for _, b in both]) for e in plain[0].emotions]
     median = np.median([each for each in estimates if each is not None])
     shown = f"{median:.0%}" if measure == "clipped" else f"{median:.0f}"
     missed = 1 - len(both) / len(heard)
-    return f"| {name} | {other:.0%} | {missed:.0%} | {warned:.0%} | {shown} |"
+    shares = [f"{each:.0%}" for each in (other, *given, missed, warned)]
+    return f"| {name} | {' | '.join(shares)} | {shown} |"
 
 
 if __name__ == "__main__":
