@@ -135,7 +135,10 @@ def test_page_says_the_numbers_of_the_package(sessions):
     far, near = (f"{NUMBERS[n]:g}/20" for n in ("FAR_ABOVE_DB", "ABOVE_DB"))
     limits = f"short * 10^({far}), max(short * 10^({near}), long)"
     text = " ".join(PAGE.split())
-    assert f"`loudest = max(level, min(loudest * 10^(-{decay}), {limits}))`" in text
+    assert (
+        f"max(level, low * 10^({near}), min(loudest * 10^(-{decay}), {limits}))`"
+        in text
+    )
     assert f"`level = max(rms, {quietest})`" in text
     assert f"last {speech._SHORT} and {speech.RECENT + 1} levels" in text
     assert f"`loudest` is {speech._LOUDEST:g} and" in text
@@ -181,7 +184,7 @@ def frames(samples):
     decay = 10 ** (-speech._DECAY_DB_S / 20 * FRAME / SAMPLE_RATE)
     n = -(-len(samples) // FRAME)
     padded = np.pad(samples, (CONTEXT, n * FRAME - len(samples)))
-    loudest, levels = speech._LOUDEST, []
+    loudest, levels = speech._LOUDEST, [speech._QUIETEST] * (speech.RECENT + 1)
     angles = np.pi / (CONTEXT + FRAME) * (np.arange(CONTEXT + FRAME) + 0.5)
     cosines = [np.cos(k * angles) for k in range(4)]
     for i in range(n):
@@ -193,11 +196,13 @@ def frames(samples):
         levels.append(level)
         short = max(levels[-speech._SHORT :])
         if short <= speech._QUIETEST:
-            loudest, levels = speech._LOUDEST, []
+            loudest = speech._LOUDEST
+            levels = [speech._QUIETEST] * len(levels)
         else:
             long = max(levels[-speech.RECENT - 1 :])
             limit = min(short * speech._FAR_ABOVE, max(short * speech._ABOVE, long))
-            loudest = max(level, min(loudest * decay, limit))
+            low = min(levels[-speech.RECENT - 1 :]) * speech._ABOVE
+            loudest = max(level, low, min(loudest * decay, limit))
         yield frame * (speech._LEVEL / loudest)
 
 

@@ -17,9 +17,9 @@ const val CONTEXT = 64 // samples of the frame before, which the network sees ag
 const val LEVEL = 0.1 // root mean square that the peak gets
 const val DECAY_DB_S = 2.0 // how fast the peak decays
 const val SHORT = 6 // frames; the peak is at most FAR_ABOVE_DB above the loudest of them,
-const val LONG = 30 // and at most ABOVE_DB above it or as loud as the loudest of these
+const val LONG = 30 // and at most ABOVE_DB above it or as loud as the loudest of these;
 const val FAR_ABOVE_DB = 45.0
-const val ABOVE_DB = 15.0
+const val ABOVE_DB = 15.0 // it is at least so much above the quietest of these
 const val LOUDEST = 1e3 // peak at first, and after digital silence
 const val QUIETEST = 1e-7 // what is below is digital silence
 const val THRESHOLD = 0.5f // a frame at least this probable begins speech
@@ -91,7 +91,8 @@ class Leveller(private val samples: FloatArray) {
             loudest = LOUDEST
         } else {
             val most = maxOf(short * gain(ABOVE_DB), recent.max())
-            loudest = maxOf(level, minOf(loudest * decay, short * gain(FAR_ABOVE_DB), most))
+            val least = maxOf(level, recent.min() * gain(ABOVE_DB))
+            loudest = maxOf(least, minOf(loudest * decay, short * gain(FAR_ABOVE_DB), most))
         }
         return loudest
     }

@@ -12,9 +12,9 @@ enum Speech {
     static let level = 0.1  // root mean square that the peak gets
     static let decayDbS = 2.0  // how fast the peak decays
     static let short = 6  // frames; the peak is at most farAboveDb above the loudest of them,
-    static let long = 30  // and at most aboveDb above it or as loud as the loudest of these
+    static let long = 30  // and at most aboveDb above it or as loud as the loudest of these;
     static let farAboveDb = 45.0
-    static let aboveDb = 15.0
+    static let aboveDb = 15.0  // it is at least so much above the quietest of these
     static let loudest = 1e3  // peak at first, and after digital silence
     static let quietest = 1e-7  // what is below is digital silence
     static let threshold: Float = 0.5  // a frame at least this probable begins speech
@@ -109,7 +109,8 @@ struct Leveller {
         } else {
             let most = max(short * Self.gain(Speech.aboveDb), recent.max()!)
             let far = short * Self.gain(Speech.farAboveDb)
-            loudest = max(level, min(loudest * decay, far, most))
+            let least = max(level, recent.min()! * Self.gain(Speech.aboveDb))
+            loudest = max(least, min(loudest * decay, far, most))
         }
         return loudest
     }

@@ -214,11 +214,12 @@ describe("frames", () => {
   });
 
   /** Return by how many dB each frame is below 0.1: a short tone, and a quiet one. */
-  function afterBang(dB: number, n: number): number[] {
-    const samples = Float32Array.from(
-      { length: CONTEXT + n * FRAME },
-      (_, i) => Math.sin(i * 0.3) * (i < CONTEXT + FRAME ? 1 : 10 ** (dB / 20)),
-    );
+  function afterBang(dB: number, n: number, pauses = false): number[] {
+    const samples = Float32Array.from({ length: CONTEXT + n * FRAME }, (_, i) => {
+      const frame = Math.floor((i - CONTEXT) / FRAME);
+      const pause = pauses && frame % 8 === 0 ? 1e-3 : 1;
+      return Math.sin(i * 0.3) * (frame < 1 ? 1 : pause * 10 ** (dB / 20));
+    });
     const rows = new Leveller().frames(samples, n);
     return Array.from({ length: n }, (_, i) => {
       return -20 * Math.log10(rms(row(rows, i).subarray(CONTEXT)) / 0.1);
@@ -226,9 +227,13 @@ describe("frames", () => {
   }
 
   test.each([-5, -10, -14])("forget a bang %i dB above by 2 dB a second", (dB) => {
-    const below = afterBang(dB, 64);
-    expect(below[8] - below[62]).toBeCloseTo(2 * 54 * (FRAME / 16_000), 1);
-    expect(below[8]).toBeCloseTo(15, 0);
+    const below = afterBang(dB, 64, true);
+    expect(below[9] - below[57]).toBeCloseTo(2 * 48 * (FRAME / 16_000), 1);
+    expect(below[9]).toBeCloseTo(15, 0);
+  });
+
+  test("are 15 dB below where nothing changes, so that noise stays low", () => {
+    for (const below of afterBang(0, 400).slice(40)) expect(below).toBeCloseTo(15, 0);
   });
 
   test.each([-50, -60, -80])("forget a bang %i dB above within a second", (dB) => {

@@ -33,7 +33,8 @@ _CONTEXT = 64  # samples of the previous frame, which the network takes as conte
 _LEVEL = 0.1  # root mean square to which the peak is scaled
 _DECAY_DB_S = 2.0  # decay of the peak level, in dB per second
 # The peak is at most 45 dB above the loudest of _SHORT frames, and at most 15 dB above
-# it or as loud as the loudest of RECENT + 1 frames.
+# it or as loud as the loudest of RECENT + 1 frames. It is at least 15 dB above the
+# quietest of those: amplified steady noise would hide the first speech after it.
 _SHORT = 6
 _FAR_ABOVE = 10 ** (45 / 20)
 _ABOVE = 10 ** (15 / 20)
@@ -151,15 +152,16 @@ class SpeechDetector:
         kept = 10 ** (-_DECAY_DB_S / 20 * FRAME / SAMPLE_RATE)
         peak, peaks = self._loudest, []
         anew, since = 0.0, RECENT + 1  # loudest since digital silence; frames since
-        columns = (levels.tolist(), short.tolist(), long.tolist())
-        for level, of_short, of_long in zip(*columns, strict=True):
+        least = np.maximum(levels, -_highest(-known, RECENT + 1, len(levels)) * _ABOVE)
+        columns = (levels.tolist(), least.tolist(), short.tolist(), long.tolist())
+        for level, low, of_short, of_long in zip(*columns, strict=True):
             if of_short <= _QUIETEST:
                 peak, anew, since = _LOUDEST, 0.0, 0
             else:
                 anew, since = max(anew, level), since + 1
                 most = anew if since <= RECENT else of_long
                 limit = min(of_short * _FAR_ABOVE, max(of_short * _ABOVE, most))
-                peak = max(level, min(peak * kept, limit))
+                peak = max(low, min(peak * kept, limit))
             peaks.append(peak)
         self._loudest, self._recent = peak, known[len(levels) :].copy()
         self._recent[: max(0, RECENT - since)] = _QUIETEST

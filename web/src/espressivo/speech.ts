@@ -17,7 +17,8 @@ const CONTEXT = 64; // samples of the previous frame, which the network takes as
 const LEVEL = 0.1; // RMS of the peak after scaling
 const DECAY_DB_S = 2.0; // decay of the peak level, in dB per second
 // The peak is at most 45 dB above the loudest of SHORT frames, and at most 15 dB above
-// it or as loud as the loudest of LONG frames.
+// it or as loud as the loudest of LONG frames. It is at least 15 dB above the quietest
+// of those: amplified steady noise would hide the first speech after it.
 const SHORT = 6;
 const LONG = 30;
 const FAR_ABOVE = 10 ** (45 / 20);
@@ -83,7 +84,8 @@ export class Leveller {
     } else {
       const long = Math.max(...this.recent);
       const limit = Math.min(short * FAR_ABOVE, Math.max(short * ABOVE, long));
-      this.loudest = Math.max(level, Math.min(this.loudest * KEPT, limit));
+      const least = Math.max(level, Math.min(...this.recent) * ABOVE);
+      this.loudest = Math.max(least, Math.min(this.loudest * KEPT, limit));
     }
     return this.loudest;
   }
