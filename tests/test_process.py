@@ -460,6 +460,23 @@ def _run_case(shared, name):
     return done.stdout.splitlines()
 
 
+def test_numpy_may_raise_what_it_usually_ignores(analyzer, note):
+    # Sound that fades out ends in numbers too small for full precision.
+    sound = np.concatenate([note, np.full(16_000, 1e-42, np.float32)])
+    expected = analyzer.analyze(sound)
+
+    with np.errstate(all="raise"):
+        report = analyzer.analyze(sound)
+        stream = analyzer.stream()
+        stream.push(sound)
+        streamed = stream.finish()
+        after = np.geterr()
+
+    assert report == expected
+    assert streamed.segments == expected.segments
+    assert set(after.values()) == {"raise"}
+
+
 def test_the_cases_that_users_reported(shared):
     assert _run_case(shared, "pyav-beside.py") == ["before: ok", "after: ok"]
     assert _run_case(shared, "thread-after-main.py") == ["anger"]

@@ -6,6 +6,8 @@ import os
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from espressivo.audio.arrays import ArrayRecording
 from espressivo.audio.blocks import BLOCK_S
 from espressivo.audio.recording import Recording
@@ -162,23 +164,25 @@ class Analyzer:
             AudioError: The recording cannot be read, or the array is not audio.
         """
         named = None if name is None else str(name)  # a path is one as well
-        source = _opened(recording, sample_rate, named, track, headerless)
-        blocks = source.blocks(block_s)
-        analysis = AnalysisPass(self.classifier, self.speech, self.profile)
-        with closing(blocks):  # also closes the file if the analysis is aborted
-            run_recording(
-                analysis,
-                _counted(blocks, source.duration_s, progress),
-                threads=self.threads,
-                batch_size=self.batch_size,
+        # The caller's settings may raise, and sound has denormal numbers.
+        with np.errstate(all="ignore"):
+            source = _opened(recording, sample_rate, named, track, headerless)
+            blocks = source.blocks(block_s)
+            analysis = AnalysisPass(self.classifier, self.speech, self.profile)
+            with closing(blocks):  # also closes the file if the analysis is aborted
+                run_recording(
+                    analysis,
+                    _counted(blocks, source.duration_s, progress),
+                    threads=self.threads,
+                    batch_size=self.batch_size,
+                )
+            return analysis.report(
+                source.name,
+                source.warnings,
+                track=source.track,
+                channels=source.channels,
+                gaps=source.gaps,
             )
-        return analysis.report(
-            source.name,
-            source.warnings,
-            track=source.track,
-            channels=source.channels,
-            gaps=source.gaps,
-        )
 
 
 def _opened(

@@ -171,3 +171,21 @@ def test_a_foreign_graph_is_refused(folder, tmp_path):
 def test_neither_name_nor_folder(tmp_path):
     with pytest.raises(ModelError, match="neither a folder nor a bundled model"):
         find_model(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Failed to allocate memory for requested buffer of size 9", "std::bad_alloc"],
+)
+def test_too_little_memory_is_not_the_models_fault(folder, monkeypatch, text):
+    def fail(*_, **__):
+        raise RuntimeError(f"[ONNXRuntimeError] : 1 : FAIL : {text}")
+
+    classifier = load_classifier(folder)
+    monkeypatch.setattr(ort.InferenceSession, "run", fail)
+    with pytest.raises(MemoryError):
+        classifier(np.zeros((1, 16_000), np.float32))
+
+    monkeypatch.setattr(ort.InferenceSession, "__init__", fail)
+    with pytest.raises(MemoryError):
+        load_classifier(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,26 +13,43 @@ from espressivo.errors import ModelError
 from espressivo.model.gate import Gate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 
 _GATE = Gate()
+_NO_MEMORY = ("Failed to allocate memory", "bad_alloc")
 
 
 class Session(ort.InferenceSession):  # type: ignore[misc]  # it has no types
     """A session that a fork and the end of the process find idle."""
 
     def __init__(self, graph: bytes | Path, options: ort.SessionOptions) -> None:
-        with _GATE:
+        with _GATE, _memory_told():
             super().__init__(graph, options, providers=["CPUExecutionProvider"])
 
     def run(self, *args: Any, **options: Any) -> list[Any]:
-        """Run the graph; arguments and results are those of onnxruntime."""
-        with _GATE:
+        """Run the graph; arguments and results are those of onnxruntime.
+
+        Raises:
+            MemoryError: There is too little memory.
+        """
+        with _GATE, _memory_told():
             found: list[Any] = super().run(*args, **options)
         return found
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """Raise `MemoryError` where onnxruntime raises its own errors of memory."""
+    try:
+        yield
+    except Exception as error:
+        if any(words in str(error) for words in _NO_MEMORY):
+            raise MemoryError(str(error)) from error
+        raise
 
 
 def session_options(threads: int = 1) -> ort.SessionOptions:
@@ -93,6 +111,8 @@ def open_verified(path: Path, sha256: str) -> ort.InferenceSession:
     try:
         # The bytes that were hashed are opened; the file may have changed meanwhile.
         return open_session(graph)
+    except MemoryError:
+        raise
     except Exception as error:
         first = str(error).splitlines()[0]
         raise ModelError(f"{path}: onnxruntime cannot load it ({first})") from error

@@ -106,12 +106,13 @@ class Stream:
         # An index, not slicing off the front: a chunk may be an hour long, and the rest
         # is copied only once.
         at = 0
-        while (n_left := len(pending) - at) >= FRAME:
-            n = self._step(n_left)
-            estimates += self._classify(self._analysis.push(pending[at : at + n]))
-            at += n
-            if self._hop and self._analysis.n_samples % self._hop == 0:
-                estimates += self._peek()
+        with np.errstate(all="ignore"):  # as in `Analyzer.analyze`
+            while (n_left := len(pending) - at) >= FRAME:
+                n = self._step(n_left)
+                estimates += self._classify(self._analysis.push(pending[at : at + n]))
+                at += n
+                if self._hop and self._analysis.n_samples % self._hop == 0:
+                    estimates += self._peek()
         self._pending = pending[at:].copy()
         self._analysis.forget(self._history)
         return estimates
@@ -127,8 +128,9 @@ class Stream:
         """
         self._require_open()
         self._finished = True
-        self._classify(self._analysis.push(self._pending))
-        self._classify(self._analysis.finish())
+        with np.errstate(all="ignore"):  # as in `Analyzer.analyze`
+            self._classify(self._analysis.push(self._pending))
+            self._classify(self._analysis.finish())
         self._analysis.forget(self._history)
         return self._analysis.report(name, self._warnings(name))
 
