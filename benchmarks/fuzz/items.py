@@ -19,11 +19,19 @@ from espressivo.errors import EspressivoError
 from espressivo.model.find import find_model
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from espressivo.analyzer import Analyzer
 
 ROOT = Path(__file__).parents[2]
 NOTE = ROOT / "examples" / "voice-note.m4a"
 _ENDINGS = ["wav", "flac", "mp3", "ogg", "opus", "m4a", "amr", "webm", "mp4", "mka"]
+_OTHERS = {"aac": "aac", "ts": "aac", "wma": "wma", "avi": "mp3", "mov": "alac"} | {
+    "au": "s16be",
+    "caf": "s16",
+    "aiff": "s16be",
+    "w64": "s16",
+}
 _EXTREMES = np.array([0, 1, 0x7F, 0x80, 0xFF], np.uint8)
 
 
@@ -41,6 +49,31 @@ def make_seeds(folder: Path) -> None:
         if ending not in {"amr", "mka"}:
             encode(folder / f"stereo.{ending}", signal, channels=2)
     encode(folder / "film.mp4", signal, video=True)
+    _make_odd(folder, signal)
+
+
+def _make_odd(folder: Path, signal: NDArray[np.float32]) -> None:
+    """Write recordings with holes, tracks, parts and channels that need decisions."""
+    odd = import_module("tests.odd_recordings")
+    write, track = odd.write, odd.Track
+
+    def torn(t: float) -> float:
+        return t if t < 0.5 else t + 2
+
+    inverted = np.stack([signal, -signal])
+    write(folder / "torn.webm", track(signal, stamp=torn))
+    write(folder / "torn.mkv", track(inverted, "vorbis", stamp=torn))
+    write(folder / "tracks.mkv", track(signal), track(signal, "aac", default=True))
+    write(folder / "late.mp4", track(signal[8_000:], "aac"), picture=(0.0, 1.0))
+    write(folder / "many.flac", track(np.stack([signal] * 6), "flac"))
+    write(folder / "inverted.wav", track(inverted, "s16"))
+    for ending, codec in _OTHERS.items():
+        write(folder / f"other.{ending}", track(signal, codec))
+    parts = [folder / "note.opus", folder / "stereo.opus"]
+    (folder / "chained.ogg").write_bytes(b"".join(p.read_bytes() for p in parts))
+    mp3s = [folder / "note.mp3", folder / "stereo.mp3"]
+    (folder / "joined.mp3").write_bytes(b"".join(p.read_bytes() for p in mp3s))
+    (folder / "raw.sln").write_bytes((signal[::2] * 2**15).astype("<i2").tobytes())
 
 
 def mutated_recording(seeds: Path, to: Path, seed: int, index: int) -> Path:
