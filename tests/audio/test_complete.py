@@ -132,7 +132,25 @@ def test_a_tenth_is_analysed_or_refused(tmp_path, speech, row):
 def test_without_its_index_an_mp4_file_is_refused(tmp_path, speech, share):
     path = _cut(_write(tmp_path / "item.m4a", speech, "aac", {}), share)
 
-    with pytest.raises(AudioError, match="cannot be read as a recording"):
+    with pytest.raises(AudioError, match=r"cannot be read as .* index \(moov\) is"):
+        heard(path)
+
+
+def test_a_part_of_its_index_is_no_index(tmp_path, speech):
+    path = _write(tmp_path / "item.m4a", speech, "aac", FAST)
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"moov") + 100])
+
+    with pytest.raises(AudioError, match=r"its index \(moov\) is missing"):
+        heard(path)
+
+
+def test_a_segment_without_the_first_one_is_refused(tmp_path, speech):
+    path = _write(tmp_path / "item.mp4", speech, "aac", FRAGMENTS)
+    content = path.read_bytes()
+    path.write_bytes(content[content.index(b"moof") - 4 :])
+
+    with pytest.raises(AudioError, match="join the segments"):
         heard(path)
 
 

@@ -47,6 +47,33 @@ def missing_end(file: BinaryIO) -> str | None:
     return None
 
 
+def lacks_index(file: BinaryIO) -> bool:
+    """Return whether a file is MP4 or QuickTime without the box that describes it.
+
+    Phones write it last, so an interrupted recording lacks it; segments of a stream
+    have it in the first one only. The position of the file is restored.
+    """
+    position = file.tell()
+    at = 0
+    try:
+        n_bytes = file.seek(0, os.SEEK_END)
+        for _ in range(_MOST_CHUNKS):
+            file.seek(at)
+            head = file.read(16)
+            size, name = int.from_bytes(head[:4], "big"), head[4:8]
+            if size == 1:
+                size = int.from_bytes(head[8:], "big")
+            is_whole = 8 <= size <= n_bytes - at
+            if name not in _BOXES or not is_whole:
+                return at > 0 or name in _BOXES
+            if name == b"moov":
+                return False
+            at += size
+    finally:
+        file.seek(position)
+    return False
+
+
 def declares_duration(file: BinaryIO | None, format_name: str) -> bool:
     """Return whether the duration of a stream is declared, not estimated by FFmpeg.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import av
 import av.error
 
+from espressivo.audio.containers import lacks_index
 from espressivo.audio.ffmpeg import capped
 from espressivo.audio.headerless import raw_format, remedy
 from espressivo.audio.tracks import choose_track
@@ -37,6 +38,10 @@ _DECODERS: dict[str, tuple[str, dict[str, str]]] = {
     "amrnb": ("libopencore_amrnb", {}),
     "amrwb": ("libopencore_amrwb", {}),
 }
+_INDEX = (
+    "its index (moov) is missing, as in a recording that was interrupted, or in a "
+    "segment without the first one: copy it again, join the segments, or repair it"
+)
 # Every second old MP3 has a Latin-1 title; PyAV 19 needs no word on it.
 _TAGS: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -137,14 +142,14 @@ class Demuxer:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise AudioError(
                 f"{self.name}: cannot be read as a recording ({reason_of(error)}); "
-                f"{remedy(hint)}"
+                f"{_to_do(file, remedy(hint))}"
             ) from error
         if not container.streams.audio:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             container.close()
             raise AudioError(
                 f"{self.name}: holds no audio stream (it holds: {kinds}); "
-                "pass a recording with sound",
+                f"{_to_do(file, 'pass a recording with sound')}",
                 "no sound",
             )
         return container
@@ -221,6 +226,10 @@ class Demuxer:
     def close(self) -> None:
         """Close the container, but not the file."""
         self._container.close()
+
+
+def _to_do(file: BinaryIO, usual: str) -> str:
+    return _INDEX if file.seekable() and lacks_index(file) else usual
 
 
 def _is_tag(packet: Packet[Any]) -> bool:
