@@ -14,6 +14,7 @@ import pytest
 from espressivo.cli.main import main
 from espressivo.types import SAMPLE_RATE
 from tests.conftest import NOTE
+from tests.odd_recordings import Track, write
 from tests.recordings import encode
 
 LISTEN = [sys.executable, "-m", "espressivo", "listen", "-"]
@@ -54,6 +55,30 @@ def test_a_recording_through_a_pipe(analyzer, note, tmp_path, suffix):
     found, expected = json.loads(done.stdout), analyzer.analyze(path).to_dict()
     assert found["segments"] == expected["segments"]
     assert found["emotion"] == expected["emotion"]
+
+
+def test_a_report_of_a_pipe_tells_what_was_heard(analyzer, note, tmp_path):
+    def late(at_s):
+        return at_s if at_s < 2 else at_s + 3
+
+    speech = note[:64_000]
+    tracks = [
+        Track(np.zeros(64_000, np.float32), default=False),
+        Track(np.stack([speech, -speech]), stamp=late, default=True),
+    ]
+    path = write(tmp_path / "x.mkv", *tracks)
+    expected = analyzer.analyze(path).to_dict()
+
+    listened = listen("--json", sound=path.read_bytes())
+
+    report = json.loads(listened.stdout)
+    assert expected["gaps"]
+    assert expected["track"] == 2
+    for field in ("track", "channels", "gaps", "duration_s", "segments"):
+        assert report[field] == expected[field]
+    texts = [w.partition(": ")[2] for w in expected["warnings"]]
+    assert [w.partition(": ")[2] for w in report["warnings"]] == texts
+    assert len(texts) >= 2
 
 
 def test_estimates_as_lines(pcm):

@@ -103,7 +103,8 @@ class Converter:
     @property
     def channels(self) -> str:
         """Channels in most of the signal: mono, mixed, left, right, channel 3, ..."""
-        return max(self.used, key=lambda name: self.used[name], default=MIXED)
+        used = self.used + self._mixer.used if self._mixer else self.used
+        return max(used, key=lambda name: used[name], default=MIXED)
 
     def _silence(
         self, begin_s: float, silence_s: float, frame: AudioFrame

@@ -108,12 +108,16 @@ def pcm_blocks(pipe: IO[bytes]) -> Iterator[Signal]:
         held = held[n:]
 
 
-def recording_blocks(pipe: IO[bytes], name: str) -> Iterator[Signal]:
+def recording_blocks(
+    pipe: IO[bytes], name: str, opened: list[Recording] | None = None
+) -> Iterator[Signal]:
     """Yield blocks of one second that FFmpeg decodes from a pipe, socket or file.
 
     Args:
         pipe: Binary stream with a file descriptor; it is read until its end.
         name: Name of the recording in messages.
+        opened: The recording is appended to it, since its warnings and gaps grow while
+            it is decoded; None: nobody asks for them.
 
     Raises:
         AudioError: The input cannot be read as a recording.
@@ -124,7 +128,10 @@ def recording_blocks(pipe: IO[bytes], name: str) -> Iterator[Signal]:
         try:
             # The caller's stream stays open.
             source = os.fdopen(os.dup(pipe.fileno()), "rb")
-            for block in Recording(source, name).blocks(1.0):
+            recording = Recording(source, name)
+            if opened is not None:
+                opened.append(recording)
+            for block in recording.blocks(1.0):
                 decoded.put(block)
             decoded.put(None)
         except AudioError as error:

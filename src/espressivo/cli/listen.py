@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_excel, add_model, add_speaker
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from espressivo.analyzer import Analyzer
+    from espressivo.audio.recording import Recording
     from espressivo.pipeline.stream import Stream
     from espressivo.report import Report
     from espressivo.types import Signal
@@ -103,8 +105,9 @@ def _listen(args: argparse.Namespace) -> int:
     stream = analyzer.stream(hop_s=args.hop)
     name = "stdin" if args.source else "microphone"
     # If the microphone is unplugged, the report covers the recording up to then.
-    failed = _follow(stream, analyzer, args)
-    report = stream.finish(name)
+    opened: list[Recording] = []
+    failed = _follow(stream, analyzer, args, opened)
+    report = _with_recording(stream.finish(name), opened)
     if failed is not None and not report.duration_s:
         raise failed
     if failed is not None:
@@ -113,8 +116,24 @@ def _listen(args: argparse.Namespace) -> int:
     return 0 if failed is None else 1
 
 
+def _with_recording(report: Report, opened: list[Recording]) -> Report:
+    """Return the report with what the recording says of its track, gaps and faults."""
+    for each in opened:
+        report = replace(
+            report,
+            track=each.track,
+            channels=each.channels,
+            gaps=tuple(each.gaps),
+            warnings=(*each.warnings, *report.warnings),
+        )
+    return report
+
+
 def _follow(
-    stream: Stream, analyzer: Analyzer, args: argparse.Namespace
+    stream: Stream,
+    analyzer: Analyzer,
+    args: argparse.Namespace,
+    opened: list[Recording],
 ) -> AudioError | None:
     """Feed the stream until its input ends; return the error that ended it, or None."""
     from espressivo.cli.display.live_view import (
@@ -126,14 +145,14 @@ def _follow(
     view = LineWriter(analyzer) if args.lines else LiveView(analyzer)
     with view:
         try:
-            for block in Interrupt().until(_blocks(args)):
+            for block in Interrupt().until(_blocks(args, opened)):
                 view.show(stream.push(block), block, stream.duration_s)
         except AudioError as error:
             return error
     return None
 
 
-def _blocks(args: argparse.Namespace) -> Iterator[Signal]:
+def _blocks(args: argparse.Namespace, opened: list[Recording]) -> Iterator[Signal]:
     from espressivo.audio.microphone import (
         Microphone,
         pcm_blocks,
@@ -143,7 +162,9 @@ def _blocks(args: argparse.Namespace) -> Iterator[Signal]:
     if args.source is None:
         return Microphone().blocks()
     pipe = standard_input()
-    return pcm_blocks(pipe) if args.raw else recording_blocks(pipe, "stdin")
+    if args.raw:
+        return pcm_blocks(pipe)
+    return recording_blocks(pipe, "stdin", opened)
 
 
 def _print(report: Report, args: argparse.Namespace) -> None:
