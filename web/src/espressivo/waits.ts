@@ -20,8 +20,13 @@ export interface Limits {
 export const PING = "ping";
 export const PONG = "pong";
 
-// Time is counted in ticks, so that the hour in which a laptop sleeps is one tick.
-const TICKS = 20;
+// One timer serves all waits: decoding waits for each packet, and a timer costs as much.
+const TICK_MS = 25;
+// Share of a limit that one tick counts at most: a laptop may have slept for an hour.
+const MOST_OF_LIMIT = 0.2;
+const ticking = new Set<(elapsed_ms: number) => void>();
+let timer: ReturnType<typeof setInterval> | null = null;
+let ticked_ms = 0;
 
 /**
  * Wait for a promise within limits.
@@ -31,35 +36,51 @@ const TICKS = 20;
  */
 export function within<T>(
   promise: Promise<T>,
-  { timeout_s, signal, gone, progress = () => 0 }: Limits,
+  { timeout_s, signal, gone, progress }: Limits,
   error: () => Error,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    let seen = progress();
-    let idle = 0;
-    const tick = () => {
-      const now = progress();
-      idle = now === seen ? idle + 1 : 0;
+    const limit_ms = 1000 * timeout_s;
+    let seen = progress?.();
+    let idle_ms = 0;
+    const tick = (elapsed_ms: number) => {
+      const now = progress?.();
+      idle_ms = now === seen ? idle_ms + Math.min(elapsed_ms, MOST_OF_LIMIT * limit_ms) : 0;
       seen = now;
-      if (idle >= TICKS) end(() => reject(error()));
+      if (idle_ms >= limit_ms) end(() => reject(error()));
     };
-    const timer = setInterval(tick, (timeout_s * 1000) / TICKS);
     const stop = ({ target }: { target: EventTarget | null }) =>
       end(() => reject((target as AbortSignal).reason));
     const end = (settle: () => void) => {
-      clearInterval(timer);
-      for (const each of [signal, gone]) each?.removeEventListener("abort", stop);
+      ticking.delete(tick);
+      signal?.removeEventListener("abort", stop);
+      gone?.removeEventListener("abort", stop);
       settle();
     };
     promise.then(
       (value) => end(() => resolve(value)),
       (reason) => end(() => reject(reason)),
     );
+    ticking.add(tick);
+    start();
     for (const each of [signal, gone]) {
       if (each?.aborted) stop({ target: each });
       else each?.addEventListener("abort", stop);
     }
   });
+}
+
+function start(): void {
+  if (timer !== null) return;
+  ticked_ms = performance.now();
+  timer = setInterval(() => {
+    const now_ms = performance.now();
+    for (const tick of ticking) tick(now_ms - ticked_ms);
+    ticked_ms = now_ms;
+    if (ticking.size > 0 || timer === null) return;
+    clearInterval(timer);
+    timer = null;
+  }, TICK_MS);
 }
 
 /**

@@ -7,6 +7,7 @@ import type { ModelWorker } from "./worker";
 
 // A worker that computes one window gives no sign of life meanwhile.
 const PATIENCE = 3;
+const ASKED = 20; // milliseconds between pings for each second of the limit
 
 export class WatchedWorker {
   readonly remote: Comlink.Remote<ModelWorker>;
@@ -35,8 +36,13 @@ export class WatchedWorker {
   reply<T>(asked: Promise<T>, signal?: AbortSignal): Promise<T> {
     const { gone, worker } = this;
     const timeout_s = PATIENCE * this.timeout_s;
+    let asked_ms = 0;
     const progress = () => {
-      worker.postMessage(PING);
+      const now_ms = performance.now();
+      if (now_ms - asked_ms > timeout_s * ASKED) {
+        worker.postMessage(PING);
+        asked_ms = now_ms;
+      }
       return this.nSigns;
     };
     const dead = () => {

@@ -153,6 +153,7 @@ export class Converter {
 
   /** Replace samples that are NaN or infinite by 0, in place. */
   private repair(channels: readonly Float32Array[], rate: number): void {
+    if (channels.every(isWhole)) return;
     for (let t = 0; t < channels[0].length; t++) {
       let isGood = true;
       for (const channel of channels) isGood &&= Number.isFinite(channel[t]);
@@ -182,4 +183,11 @@ export class Converter {
       ? `${nBad} of ${nSamples} samples are NaN or infinite, the first near ${bad_s.toFixed(3)} s`
       : `sample ${firstBad} is NaN or infinite (${nBad} of ${nSamples} are)`;
   }
+}
+
+/** Return whether all samples are finite. */
+function isWhole(channel: Float32Array): boolean {
+  let zero = 0; // times 0, only what is not finite gives another number
+  for (let t = 0; t < channel.length; t++) zero += channel[t] * 0;
+  return zero === 0;
 }

@@ -14,7 +14,7 @@ import { decoded } from "./decoder";
 import type { Edit } from "./edit-list";
 import { missingEnd } from "./ending";
 import { announcedBy, opened, type Part } from "./parts";
-import { between, type Piece } from "./pieces";
+import { between, gathered, type Piece } from "./pieces";
 import { isMp4, type Named, type Piecemeal, partsOf } from "./splitting";
 
 const BLOCK = 5 * SAMPLE_RATE;
@@ -66,7 +66,7 @@ export async function openRecording(file: Blob, options: OpenOptions): Promise<D
       warnings,
       gaps: converter.gaps,
       channels: () => converter.channels,
-      blocks: gathered(heard, async () => {
+      blocks: blocksOf(heard, async () => {
         warnings.push(...converter.warnings());
         const missing =
           (await missingEnd(file)) ??
@@ -92,7 +92,7 @@ async function* heardIn(
     try {
       const part = i === 0 ? first : await opened(file, options, null);
       clock.begin(part.start_s, part.duration_s);
-      for await (const piece of piecesOf(part, options, warnings)) {
+      for await (const piece of gathered(piecesOf(part, options, warnings))) {
         nHeard += piece.channels[0].length;
         yield* converter.push(piece);
       }
@@ -165,7 +165,7 @@ function passesOf(edits: readonly Edit[]): Edit[][] {
 }
 
 /** Gather signals into blocks; `finish` is called after the last. */
-async function* gathered(
+async function* blocksOf(
   signals: AsyncGenerator<Float32Array>,
   finish: () => Promise<void>,
 ): AsyncGenerator<Float32Array> {

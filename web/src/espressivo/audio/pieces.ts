@@ -1,6 +1,10 @@
 /** Pieces of decoded sound. */
 
 import type { AudioSample } from "mediabunny";
+import { joined } from "./channels";
+
+const LENGTH_S = 0.25; // of gathered pieces
+const NEAR_S = 1e-6;
 
 /** Decoded samples. */
 export interface Piece {
@@ -64,4 +68,34 @@ function planeOf(sample: AudioSample, planeIndex: number): Float32Array {
   sample.copyTo(pcm, { planeIndex, format: "s16-planar" });
   for (let i = 0; i < pcm.length; i++) plane[i] = pcm[i] / 32768;
   return plane;
+}
+
+/** Join pieces that follow one another, since each costs time of its own. */
+export async function* gathered(pieces: AsyncGenerator<Piece>): AsyncGenerator<Piece> {
+  let held: Piece[] = [];
+  let end_s = 0;
+  for await (const piece of pieces) {
+    const [first] = held;
+    const follows =
+      first?.rate === piece.rate &&
+      first.channels.length === piece.channels.length &&
+      Math.abs(piece.stamp_s - end_s) < NEAR_S &&
+      end_s - first.stamp_s < LENGTH_S;
+    if (first && !follows) {
+      yield asOne(held);
+      held = [];
+    }
+    held.push(piece);
+    end_s = piece.stamp_s + piece.channels[0].length / piece.rate;
+  }
+  if (held.length) yield asOne(held);
+}
+
+function asOne(pieces: readonly Piece[]): Piece {
+  const [first] = pieces;
+  if (pieces.length === 1) return first;
+  const channels = first.channels.map((_, i) =>
+    joined(pieces.map((piece) => piece.channels[i])),
+  );
+  return { ...first, channels };
 }
