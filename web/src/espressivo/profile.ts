@@ -16,7 +16,7 @@ const FORMAT = "espressivo.profile/";
 const FORMAT_VERSION = 1;
 const REMEDY = "restore it, or create the profile anew";
 // The same rule as in Python, where the name becomes a file name.
-const NAME = /^[\p{L}\p{N}][\p{L}\p{N}_ -]{0,63}$/u;
+const NAME = /^[\p{L}\p{N}][\p{L}\p{N}\p{M}_ -]{0,63}$/u;
 
 /** Source of statistics for a profile: a report, or another profile of the speaker. */
 export interface HasSpeakerStatistics {
@@ -38,7 +38,8 @@ export class Profile implements HasSpeakerStatistics {
    * @throws ProfileError The name is not allowed, or the model takes no profiles.
    */
   static create(speaker: string, card: ModelCard): Profile {
-    if (!NAME.test(speaker)) {
+    const named = speaker.normalize("NFC"); // macOS hands over accents decomposed
+    if (!NAME.test(named)) {
       throw new ProfileError(
         `'${speaker}' is no name for a profile; take letters, digits, spaces, - and _, ` +
           "at most 64",
@@ -46,7 +47,7 @@ export class Profile implements HasSpeakerStatistics {
     }
     const { name, version, sha256 } = card;
     return new Profile(
-      speaker,
+      named,
       { name, version, sha256 },
       emptyStatistics(nFeatures(card)),
     );
@@ -183,7 +184,7 @@ function fromContent(content: Record<string, unknown>): Profile {
   }
   const model = content["model"] as Record<string, unknown>;
   return new Profile(
-    textOf(content, "speaker"),
+    textOf(content, "speaker").normalize("NFC"),
     {
       name: textOf(model, "name"),
       version: textOf(model, "version"),
