@@ -46,11 +46,7 @@ export class Profile implements HasSpeakerStatistics {
       );
     }
     const { name, version, sha256 } = card;
-    return new Profile(
-      named,
-      { name, version, sha256 },
-      emptyStatistics(nFeatures(card)),
-    );
+    return new Profile(named, { name, version, sha256 }, emptyStatistics(nFeatures(card)));
   }
 
   /**
