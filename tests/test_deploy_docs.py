@@ -22,7 +22,7 @@ from espressivo.model.find import find_model
 from espressivo.speech import detector as speech
 from espressivo.speech.detector import FRAME, SpeechDetector
 from espressivo.speech.segments import SpeechOptions, find_segments
-from espressivo.speech.windows import Windower
+from espressivo.speech.windows import OFFSET, Windower
 from espressivo.types import SAMPLE_RATE, Segment
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -53,6 +53,7 @@ NUMBERS = {
     "RELEASE": OPTIONS.release,
     "MIN_SPEECH": OPTIONS.min_speech,
     "MIN_PAUSE": OPTIONS.min_pause,
+    "OFFSET": OFFSET,
     "PAD": OPTIONS.pad,
 }
 
@@ -305,8 +306,7 @@ def test_the_rules_together_give_the_report(note, analyzer):
 
     found = segments(probabilities, len(note))
     cut = [w for s in found for w in windows(s, *sizes, len(note))]
-    spans = [note[None, w.start : w.end] for w in cut]
-    rows = [analyzer.classifier(s - s.mean(dtype="f8").astype("f4"))[0] for s in spans]
+    rows = [analyzer.classifier(note[None, w.start : w.end])[0] for w in cut]
     weights = [w.n_samples for w in cut]
     mean = np.average(rows, axis=0, weights=weights)
 

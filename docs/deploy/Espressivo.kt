@@ -10,6 +10,7 @@ import ai.onnxruntime.OrtEnvironment
 import ai.onnxruntime.OrtSession
 import java.nio.FloatBuffer
 import java.security.MessageDigest
+import kotlin.math.abs
 import kotlin.math.roundToInt
 import org.json.JSONObject
 
@@ -43,7 +44,8 @@ class Espressivo(private val read: (file: String) -> ByteArray) : AutoCloseable 
         var heard = Voice()
         val estimates = windows.map { widen(it, minimum, samples.size) }.map {
             val span = samples.copyOfRange(it.start, it.end)
-            val offset = span.average().toFloat() // the model takes it for loudness
+            val mean = span.average().toFloat() // the model takes an offset for loudness
+            val offset = if (abs(mean) < OFFSET * span.maxOf { abs(it) }) 0f else mean
             val centred = FloatArray(span.size) { i -> span[i] - offset }
             val signal = centred.copyOf(maxOf(it.size, minimum))
             val input = mapOf("samples" to tensor(signal))

@@ -73,7 +73,9 @@ final class Espressivo {
             let missing = max(0, minimum - span.size)
             let spoken = samples[span.start..<span.end]
             // The model takes an offset for loudness.
-            let offset = Float(spoken.reduce(0.0) { $0 + Double($1) } / Double(spoken.count))
+            let mean = Float(spoken.reduce(0.0) { $0 + Double($1) } / Double(spoken.count))
+            let peak = spoken.reduce(0) { max($0, abs($1)) }
+            let offset = abs(mean) < Speech.offset * peak ? 0 : mean
             let signal = spoken.map { $0 - offset } + [Float](repeating: 0, count: missing)
             let input = ["samples": try tensor(Array(signal))]
             let found = try run(model, input, "probabilities", "embedding")

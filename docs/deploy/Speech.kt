@@ -26,6 +26,7 @@ const val THRESHOLD = 0.5f // a frame at least this probable begins speech
 const val RELEASE = 0.35f // a frame less probable than this is a pause
 const val MIN_SPEECH = 8 // frames (0.256 s); shorter speech is dropped
 const val MIN_PAUSE = 12 // frames (0.384 s); a shorter pause does not end a segment
+const val OFFSET = 0.01f // least mean of a window, relative to its peak, that is removed
 const val PAD = 1_536 // samples (0.096 s) before and after a segment
 
 /** A span of the recording in samples, end exclusive. */

@@ -21,6 +21,7 @@ enum Speech {
     static let release: Float = 0.35  // a frame less probable than this is a pause
     static let minSpeech = 8  // frames (0.256 s); shorter speech is dropped
     static let minPause = 12  // frames (0.384 s); a shorter pause does not end a segment
+    static let offset: Float = 0.01  // least mean of a window, of its peak, that is removed
     static let pad = 1_536  // samples (0.096 s) before and after a segment
 }
 

@@ -157,3 +157,22 @@ def test_a_few_samples(n):
 
     assert len(signal) == n
     assert mixer.used.total() == n
+
+
+def test_silence_says_nothing_about_channels(speech):
+    silence = np.zeros(40 * 16_000, np.float32)
+    left = np.concatenate([silence, speech])
+
+    _, mixer = _mixed([left, -left])
+
+    assert mixer.used["left"] > 0.85 * mixer.used.total()
+    assert mixer.reasons["cancel"] == mixer.used["left"]
+
+
+def test_a_square_wave_does_not_hide_speech(speech):
+    time_code = np.sign(np.sin(2 * np.pi * 1200 * np.arange(len(speech)) / 16_000))
+
+    signal, mixer = _mixed([0.1 * speech, 0.5 * time_code.astype(np.float32)])
+
+    np.testing.assert_array_equal(signal, np.float32(0.1) * speech)
+    assert set(mixer.reasons) == {"speech"}

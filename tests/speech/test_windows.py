@@ -42,6 +42,17 @@ def _centred(signal):
     return signal - np.float32(signal.mean(dtype=np.float64))
 
 
+@pytest.mark.parametrize(("offset", "wanted"), [(0.0, 0.0), (0.001, 0.001), (0.3, 0.0)])
+def test_only_an_offset_is_taken_away(offset, wanted):
+    sound = np.tile(np.array([0, 0.5, 0, -0.5], np.float32), 20)
+    windower = Windower(WINDOW, 1)
+    windower.push(sound + np.float32(offset))
+
+    (window,) = windower.cut_closed(Segment(0, len(sound)))
+
+    np.testing.assert_allclose(window.signal, sound + wanted, atol=1e-6)
+
+
 @given(segments_of(), st.integers(1, 120))
 def test_streaming_cuts_the_same_windows_as_the_plan(drawn, block):
     segments, n_samples = drawn

@@ -46,8 +46,9 @@ describe("a plan of windows", () => {
 
 /** Remove the offset of a signal, as a window does. */
 function centred(signal: Float32Array): Float32Array {
-  const mean = Math.fround(signal.reduce((sum, each) => sum + each, 0) / signal.length);
-  return signal.map((each) => each - mean);
+  const mean = signal.reduce((sum, each) => sum + each, 0) / signal.length;
+  if (Math.abs(mean) < 0.01 * Math.max(...signal.map(Math.abs))) return signal;
+  return signal.map((each) => each - Math.fround(mean));
 }
 
 /** Push pieces as they come, and cut what is certain after each. */

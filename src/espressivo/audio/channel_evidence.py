@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _SILENCE = 1e-12  # mean power of a differenced signal; digital silence and its dither
 _PAUSE = 0.01  # power relative to the mean of earlier seconds; less is no evidence
-_AUDIBLE = 1e-4  # power relative to the loudest channel; less is left out
+_AUDIBLE = 1e-6  # power relative to the loudest channel; less is left out
 _LOUD = 0.01  # the same; a channel above it is not left out without a reason
 _MEMORY = 0.98  # weight of the power of the second before
 _LONGEST_DELAY_S = 0.03

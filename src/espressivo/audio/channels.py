@@ -80,7 +80,10 @@ class ChannelMixer:
 
     @property
     def used(self) -> Counter[str]:
-        """Number of samples by choice: mono, mixed, left, right, channel 3, ..."""
+        """Number of samples by choice: mono, mixed, left, right, channel 3, ...
+
+        Seconds of digital silence are left out, if there are several channels.
+        """
         return self._used
 
     @property
@@ -129,7 +132,8 @@ class ChannelMixer:
             fade = np.arange(n, dtype=np.float32) / n
             old = _mean(self._held[0][:, :n], before)
             parts[0][:n] = parts[0][:n] * fade + old * (1 - fade)
-        n_samples = sum(map(len, parts))
+        # Digital silence is of no channel.
+        n_samples = sum(span.shape[1] for span in self._held if span.any())
         if len(choice) > 1:
             self._used[MIXED] += n_samples
         else:
@@ -141,10 +145,14 @@ class ChannelMixer:
 
 
 def _mean(span: NDArray[np.float32], choice: tuple[int, ...]) -> Signal:
-    total: Signal = span[choice[0]].copy()
-    for i in choice[1:]:
+    if len(choice) == 1:
+        only: Signal = span[choice[0]].copy()
+        return only
+    total: Signal = span[choice[0]] + span[choice[1]]
+    for i in choice[2:]:
         total += span[i]
-    return total if len(choice) == 1 else total / np.float32(len(choice))
+    total /= np.float32(len(choice))
+    return total
 
 
 def _joined(parts: Iterable[Signal]) -> Signal:

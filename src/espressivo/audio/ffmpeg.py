@@ -195,10 +195,11 @@ class Planes:
         self._length = second(frame.sample_rate)
         self._n = 0  # samples inside the graph
         self._n_channels = frame.layout.nb_channels
+        # PyAV 18 reads past the end of eight separate planes.
+        self._is_planar = self._n_channels < 8
         self._graph = _graph(
             frame,
-            # Interleaved: PyAV 18 reads past the end of eight separate planes.
-            ("aformat", "sample_fmts=flt"),
+            ("aformat", f"sample_fmts={'fltp' if self._is_planar else 'flt'}"),
             ("asetnsamples", f"n={self._length}:p=0"),
         )
 
@@ -220,6 +221,8 @@ class Planes:
             yield self._separated(frame)
 
     def _separated(self, frame: AudioFrame) -> NDArray[np.float32]:
+        if self._is_planar:
+            return cast("NDArray[np.float32]", frame.to_ndarray())
         interleaved = frame.to_ndarray().reshape(-1, self._n_channels)
         return np.ascontiguousarray(interleaved.T)
 

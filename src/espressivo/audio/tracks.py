@@ -60,7 +60,8 @@ def choose_track(
     named = ", ".join(_described(streams[i], i) for i in others)
     warning = (
         f"{name}: holds {n} audio tracks; analysed is "
-        f"{_described(streams[chosen], chosen)}, not {named}; choose with --track"
+        f"{_described(streams[chosen], chosen)}, not {named}; choose with --track or "
+        "track="
     )
     return chosen + 1, [warning]
 

@@ -15,6 +15,9 @@ import numpy as np
 
 from espressivo.types import Segment, Signal
 
+OFFSET = 0.01
+"""Least mean of a window that is an offset, relative to the window's peak."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -22,8 +25,8 @@ class Window:
 
     Attributes:
         segment: Span of the window in the recording.
-        signal: Samples of the span, less their mean. If the whole recording is shorter than the
-            classifier's minimum, zeros are appended to reach it.
+        signal: Samples of the span, less their offset. If the whole recording is
+            shorter than the classifier's minimum, zeros are appended to reach it.
     """
 
     segment: Segment
@@ -147,7 +150,12 @@ def _centred(signal: Signal) -> Signal:
     """Return the signal without its offset, which the models take for loudness."""
     if not len(signal):
         return signal
-    return signal - np.float32(signal.mean(dtype=np.float64))
+    offset = signal.mean(dtype=np.float64)
+    # The mean of a sound without an offset stays: taking it away would turn digital
+    # silence into an offset.
+    if abs(offset) < OFFSET * float(np.abs(signal).max()):
+        return signal
+    return signal - np.float32(offset)
 
 
 class _Tape:

@@ -8,6 +8,8 @@
 
 import { type Segment, samplesIn } from "./types";
 
+const OFFSET = 0.01; // least mean that is an offset, relative to the peak
+
 /** One input of the classifier: its span and its samples. */
 export interface Window {
   readonly segment: Segment;
@@ -128,8 +130,15 @@ export class Windower {
 function centred(signal: Float32Array): Float32Array {
   if (!signal.length) return signal;
   let sum = 0;
-  for (const sample of signal) sum += sample;
-  const mean = Math.fround(sum / signal.length);
-  for (let i = 0; i < signal.length; i++) signal[i] -= mean;
+  let peak = 0;
+  for (const sample of signal) {
+    sum += sample;
+    peak = Math.max(peak, Math.abs(sample));
+  }
+  const mean = sum / signal.length;
+  // Without an offset, the mean stays: digital silence would become one.
+  if (Math.abs(mean) < OFFSET * peak) return signal;
+  const offset = Math.fround(mean);
+  for (let i = 0; i < signal.length; i++) signal[i] -= offset;
   return signal;
 }

@@ -7,7 +7,7 @@ import { toEven } from "./resample";
 
 const SILENCE = 1e-12; // mean power of a differenced signal; digital silence, its dither
 const PAUSE = 0.01; // power relative to the mean of earlier seconds; less is no evidence
-const AUDIBLE = 1e-4; // power relative to the loudest channel; less is left out
+const AUDIBLE = 1e-6; // power relative to the loudest channel; less is left out
 const LOUD = 0.01; // the same; a channel above it is not left out without a reason
 const MEMORY = 0.98; // weight of the power of the second before
 const LONGEST_DELAY_S = 0.03;

@@ -93,7 +93,9 @@ export class ChannelMixer {
     if (parts.length && String(before) !== String(choice)) {
       fadeIn(parts[0], meanOf(this.held[0], before), Math.round(FADE_S * this.rate));
     }
-    const nSamples = parts.reduce((sum, each) => sum + each.length, 0);
+    // Digital silence is of no channel.
+    const sounding = this.held.filter((span) => span.some((each) => each.some(Boolean)));
+    const nSamples = sounding.reduce((sum, span) => sum + span[0].length, 0);
     const name = choice.length > 1 ? MIXED : channelName(choice[0], this.nChannels);
     count(this.used, name, nSamples);
     if (reason) count(this.reasons, reason, nSamples);
