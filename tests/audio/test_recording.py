@@ -304,6 +304,7 @@ def _wav(*, tag=1, channels=1, rate=16_000, chunk=b"", samples=b"\0\0" * 16_000)
     [
         (_wav(tag=0x7F7F), "codec that FFmpeg does not know"),
         (_wav(channels=130), "130 channels at 16000 Hz cannot be brought"),
+        (_wav(rate=2), "1 channels at 2 Hz cannot be brought to one .*below 1000 Hz"),
         (_wav(rate=2_139_062_143), "1 channels at 2139062143 Hz cannot be brought"),
     ],
 )

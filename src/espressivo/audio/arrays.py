@@ -32,7 +32,9 @@ MOST_BAD = 0.01
 """Share of samples that may be NaN or infinite; they are taken as silence."""
 
 _SAMPLES = "an array of samples: floats in -1..1, or PCM as int16, int32 or uint8"
-_LEAST_HZ = 1000  # a lower rate is one in kHz
+LEAST_HZ = 1000
+"""Least sample rate: a lower one is damage, or one in kHz."""
+
 _MOST_CHANNELS = 32
 _TIMES_LONGER = 100  # what makes an axis the samples and the other the channels
 
@@ -251,7 +253,7 @@ def _require_samples(planes: NDArray[Any], name: str) -> None:
 
 def _checked_rate(sample_rate: Any, name: str) -> int:
     whole = isinstance(sample_rate, Real) and math.isfinite(sample_rate)
-    if not whole or int(sample_rate) != sample_rate or sample_rate < _LEAST_HZ:
+    if not whole or int(sample_rate) != sample_rate or sample_rate < LEAST_HZ:
         raise AudioError(
             f"{name}: sample rate is {sample_rate!r}; pass a whole number in Hz, such "
             "as 44100"

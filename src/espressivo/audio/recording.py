@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 import av.error
 import numpy as np
 
-from espressivo.audio.arrays import MOST_BAD
+from espressivo.audio.arrays import LEAST_HZ, MOST_BAD
 from espressivo.audio.blocks import BLOCK_S, blocks_of
 from espressivo.audio.channels import left_out
 from espressivo.audio.clock import Clock
@@ -153,17 +153,22 @@ class Recording:
 
     def _converted(self, frame: AudioFrame) -> list[Signal]:
         rate, n_channels = frame.sample_rate, frame.layout.nb_channels
+        if rate < LEAST_HZ:
+            raise self._not_converted(n_channels, rate, f"below {LEAST_HZ} Hz")
         try:
             pieces = self._converter.push(frame)
         except av.error.FFmpegError as error:
-            raise AudioError(
-                f"{self.name}: {n_channels} channels at {rate} Hz cannot be brought "
-                f"to one at {SAMPLE_RATE} Hz ({reason_of(error)}); pass an undamaged "
-                "recording",
-                "damaged",
-            ) from error
+            reason = reason_of(error)
+            raise self._not_converted(n_channels, rate, reason) from error
         self._require_finite()
         return pieces
+
+    def _not_converted(self, n_channels: int, rate: int, reason: str) -> AudioError:
+        return AudioError(
+            f"{self.name}: {n_channels} channels at {rate} Hz cannot be brought to "
+            f"one at {SAMPLE_RATE} Hz ({reason}); pass an undamaged recording",
+            "damaged",
+        )
 
     def _require_finite(self, *, final: bool = False) -> None:
         """Refuse a recording of which too much is not finite; wait for 10 s of it."""
