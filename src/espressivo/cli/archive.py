@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from espressivo.batch import Summary
 
 _DESCRIPTION = """\
-Analyse many recordings, on all cores, into three Parquet tables: recordings, windows,
-and recordings that could not be analysed, with the reason.
+Analyse many recordings, on all cores, into Parquet tables: recordings, windows,
+failures (with the reason), and what a folder holds that is no recording (left-out).
 
-IN is a folder, including its subfolders; a pattern in quotes; or a manifest, a .csv or
-.parquet table with columns id and path. In a folder, every file that is a recording is
+IN is a folder, including its subfolders; a pattern in quotes; or a manifest, a .csv, .tsv
+or .parquet table with columns id and path. In a folder, every file that is a recording is
 taken, by content; what is left out is counted and listed. The same command resumes an
 archive that was interrupted by Ctrl-C, kill -9, a full disk or a power cut."""
 
