@@ -17,10 +17,10 @@ _DESCRIPTION = """\
 Analyse many recordings, on all cores, into Parquet tables: recordings, windows,
 failures (with the reason), and what a folder holds that is no recording (left-out).
 
-IN is a folder, including its subfolders; a pattern in quotes; or a manifest, a .csv, .tsv
-or .parquet table with columns id and path. In a folder, every file that is a recording is
-taken, by content; what is left out is counted and listed. The same command resumes an
-archive that was interrupted by Ctrl-C, kill -9, a full disk or a power cut."""
+IN is a folder, including its subfolders; a pattern in quotes; or a manifest, a .csv,
+.tsv or .parquet table with columns id and path. In a folder, every file that is a
+recording is taken, by content; what is left out is counted and listed. The same command
+resumes an archive that was interrupted by Ctrl-C, kill -9, a full disk or a power cut."""
 
 _EPILOG = """\
 examples:
