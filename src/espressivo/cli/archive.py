@@ -20,7 +20,7 @@ failures (with the reason), and what a folder holds that is no recording (left-o
 IN is a folder, including its subfolders; a pattern in quotes; or a manifest, a .csv,
 .tsv or .parquet table with columns id and path. In a folder, every file that is a
 recording is taken, by content; what is left out is counted and listed. The same command
-resumes one that was interrupted by Ctrl-C, kill -9, a full disk or a power cut."""
+resumes a run that was interrupted by Ctrl-C, kill -9, a full disk or a power cut."""
 
 _EPILOG = """\
 examples:
