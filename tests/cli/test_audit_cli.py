@@ -145,7 +145,7 @@ def test_json_has_every_finding(iemocap, tmp_path, capsys):
     [
         ("f.csv", "fold,part,id\n1,train,a\n", "has no column speaker"),
         ("f.csv", None, "no such file; pass a table of folds"),
-        ("f.txt", "", "pass a .csv or .parquet table of folds"),
+        ("f.xlsx", "", "pass a .csv or .parquet table of folds"),
         ("f.toml", 'name = "x"\n[corpora]\n[protocl]\n', "did you mean 'protocol'?"),
     ],
 )
