@@ -17,7 +17,13 @@ _FIRST_S = 0.001  # the same, before the first frame
 # interrupted left too short.
 _PLAUSIBLE_S = 600.0
 _ROUNDING_S = 1.0  # declared durations are rounded
-_LONGEST_HOLES_S = 24 * 3600.0  # damaged stamps claim years
+# Damaged stamps claim years, or a hole at each frame. All holes together are at most a
+# day, and half an hour or so many times as long as the sound.
+_LONGEST_HOLES_S = 24 * 3600.0
+_SHORT_HOLES_S = 1800.0
+_TIMES_LONGER = 100
+# Opus of calls has a hole for each 0.4 s of silence, but not more.
+_CORRECTIONS, _CORRECTIONS_A_SECOND = 1000, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ class Clock:
         self.position_s = 0.0
         self.begin(None, None)
         self._holes_s = 0.0
+        self._n_corrections = 0  # holes and overlaps
 
     def begin(self, start_s: float | None, duration_s: float | None) -> None:
         """Begin a container, which follows the one before.
@@ -86,6 +93,11 @@ class Clock:
         late_s = stamp_s - self._start_s + self._shift_s - self.position_s
         # The beginning has no jitter: a tenth of a second there would move all.
         tolerance_s = _FIRST_S if is_first else TOLERANCE_S
+        if abs(late_s) > tolerance_s:
+            self._n_corrections += 1
+            if self._n_corrections > self._most_corrections:
+                self._follow(stamp_s)
+                return _NEXT
         if late_s > tolerance_s:
             if self._is_hole(late_s, stamp_s - self._start_s):
                 self._holes_s += late_s
@@ -100,8 +112,17 @@ class Clock:
         assert self._start_s is not None
         self._shift_s = self.position_s - (stamp_s - self._start_s)
 
+    @property
+    def _sound_s(self) -> float:
+        return self.position_s - self._holes_s
+
+    @property
+    def _most_corrections(self) -> float:
+        return _CORRECTIONS + _CORRECTIONS_A_SECOND * self._sound_s
+
     def _is_hole(self, late_s: float, end_s: float) -> bool:
-        if self._holes_s + late_s > _LONGEST_HOLES_S:
+        longest_s = max(_SHORT_HOLES_S, _TIMES_LONGER * self._sound_s)
+        if self._holes_s + late_s > min(longest_s, _LONGEST_HOLES_S):
             return False
         if self._duration_s is None or late_s < _PLAUSIBLE_S:
             return True

@@ -42,6 +42,8 @@ def missing_end(file: BinaryIO) -> str | None:
         for magic, at, look in _FORMATS:
             if head[at : at + len(magic)] == magic:
                 return look(file, n_bytes)
+    except (OSError, OverflowError):  # a damaged size leads beyond all files
+        return None
     finally:
         file.seek(position)
     return None

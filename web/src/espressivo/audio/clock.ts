@@ -13,7 +13,14 @@ const FIRST_S = 0.001; // the same, before the first piece
 // interrupted left too short.
 const PLAUSIBLE_S = 600;
 const ROUNDING_S = 1; // declared durations are rounded
-const LONGEST_HOLES_S = 24 * 3600; // damaged stamps claim years
+// Damaged stamps claim years, or a hole at each piece. All holes together are at most a
+// day, and half an hour or so many times as long as the sound.
+const LONGEST_HOLES_S = 24 * 3600;
+const SHORT_HOLES_S = 1800;
+const TIMES_LONGER = 100;
+// Opus of calls has a hole for each 0.4 s of silence, but not more.
+const CORRECTIONS = 1000;
+const CORRECTIONS_A_SECOND = 5;
 
 /** What comes before a piece, in seconds. */
 export interface Placement {
@@ -33,6 +40,7 @@ export class Clock {
   private shift_s = 0;
   private stamp_s: number | null = null; // expected stamp of the next piece
   private holes_s = 0;
+  private nCorrections = 0; // holes and overlaps
 
   /**
    * Begin a file, which follows the one before.
@@ -65,8 +73,14 @@ export class Clock {
     const late_s = stamp_s - this.start_s + this.shift_s - this.position_s;
     // The beginning has no jitter: a tenth of a second there would move all.
     const tolerance_s = isFirst ? FIRST_S : TOLERANCE_S;
-    if (late_s < -tolerance_s) return { silence_s: 0, skip_s: -late_s };
-    if (late_s <= tolerance_s) return NEXT;
+    if (Math.abs(late_s) <= tolerance_s) return NEXT;
+    this.nCorrections += 1;
+    const sound_s = this.position_s - this.holes_s;
+    if (this.nCorrections > CORRECTIONS + CORRECTIONS_A_SECOND * sound_s) {
+      this.follow(stamp_s);
+      return NEXT;
+    }
+    if (late_s < 0) return { silence_s: 0, skip_s: -late_s };
     if (this.isHole(late_s, stamp_s - this.start_s)) {
       this.holes_s += late_s;
       return { silence_s: late_s, skip_s: 0 };
@@ -81,7 +95,9 @@ export class Clock {
   }
 
   private isHole(late_s: number, end_s: number): boolean {
-    if (this.holes_s + late_s > LONGEST_HOLES_S) return false;
+    const sound_s = this.position_s - this.holes_s;
+    const longest_s = Math.max(SHORT_HOLES_S, TIMES_LONGER * sound_s);
+    if (this.holes_s + late_s > Math.min(longest_s, LONGEST_HOLES_S)) return false;
     if (this.duration_s === null || late_s < PLAUSIBLE_S) return true;
     return end_s < this.duration_s + ROUNDING_S;
   }
