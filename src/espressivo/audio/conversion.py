@@ -9,7 +9,7 @@ import numpy as np
 
 from espressivo.audio.channels import MIXED, ChannelMixer
 from espressivo.audio.clock import TOLERANCE_S
-from espressivo.audio.ffmpeg import Planes, Resampler
+from espressivo.audio.ffmpeg import Planes, Resampler, second
 from espressivo.types import SAMPLE_RATE, Segment, Signal
 
 if TYPE_CHECKING:
@@ -81,12 +81,13 @@ class Converter:
         done += self._through(self._planes.finish())
         if placement.silence_s:
             done += self._silence(begin_s, placement.silence_s, frame)
+        self._planes = Planes(frame)
+        if not placement.skip_s:
+            return done + self._through(self._planes.push(frame))
         skipped = round(placement.skip_s * rate)
         alone = Planes(frame)
         rest = [*alone.push(frame), *alone.finish()]
-        done += self._through([np.concatenate(rest, axis=1)[:, skipped:]])
-        self._planes = Planes(frame)
-        return done
+        return done + self._through([np.concatenate(rest, axis=1)[:, skipped:]])
 
     def finish(self) -> list[Signal]:
         """Return the signals that the end of the recording completes."""
@@ -112,10 +113,10 @@ class Converter:
         begin, end = (round(t * SAMPLE_RATE) for t in (begin_s, begin_s + silence_s))
         if silence_s > TOLERANCE_S and len(self.gaps) < _MOST_GAPS:
             self.gaps.append(Segment(begin, end))
-        n, rate = round(silence_s * frame.sample_rate), frame.sample_rate
-        second = np.zeros((frame.layout.nb_channels, rate), np.float32)
-        for at in range(0, n, rate):
-            yield from self._through([second[:, : n - at]])
+        n, length = round(silence_s * frame.sample_rate), second(frame.sample_rate)
+        zeros = np.zeros((frame.layout.nb_channels, length), np.float32)
+        for at in range(0, n, length):
+            yield from self._through([zeros[:, : n - at]])
 
     def _through(self, planes: Iterable[NDArray[np.float32]]) -> list[Signal]:
         assert self._mixer is not None
