@@ -159,16 +159,16 @@ class ClassifierConfig:
     Attributes:
         fit: Method: gradient descent with the rest of the network, linear discriminant
             analysis, or logistic regression.
-        interaction: Weight of the corpus-class interaction in the noise covariance of
-            the discriminant.
+        interaction: Weight of the disagreement between corpora in the noise covariance
+            of the discriminant.
         ridge: Variance that the discriminant adds to every dimension, as a share of
-            the dimension's scatter.
+            the mean variance of all dimensions.
         strength: Inverse penalty of the regression, scikit-learn's C.
     """
 
     fit: Literal["gradient", "discriminant", "logistic"] = "gradient"
-    interaction: float = 0.5
-    ridge: float = 0.1
+    interaction: float = 1.0
+    ridge: float = 0.3
     strength: float = 1.0
 
 

@@ -4,6 +4,7 @@ import pytest
 from espressivo.errors import TrainingError
 from espressivo.training.fit.lda import (
     fit_lda,
+    left_out_logits,
     left_out_temperature,
 )
 from espressivo.training.scores.temperature import fit_temperature
@@ -50,28 +51,68 @@ def test_what_means_the_opposite_elsewhere_is_not_listened_to():
     rows[:, 0] += labels  # the same in both corpora
     rows[:, 1] += 3 * sign * labels + labels  # louder anger in one, softer in the other
     corpora = ["a"] * 400 + ["b"] * 400
-    deaf, _ = fit_lda(rows, labels, corpora, interaction=1.0)
-    keen, _ = fit_lda(rows, labels, corpora, interaction=0.0)
+    deaf, _ = fit_lda(rows, labels, corpora, interaction=1.0, ridge=0.0)
+    keen, _ = fit_lda(rows, labels, corpora, interaction=0.0, ridge=0.0)
     assert np.ptp(deaf[:, 1]) < 0.2 * np.ptp(keen[:, 1])
     assert np.ptp(deaf[:, 0]) > 0.9 * np.ptp(keen[:, 0])
 
 
-def test_a_corpus_offset_changes_no_direction():
+def test_what_moves_a_whole_corpus_is_not_listened_to():
     rows, labels = clips()
     corpora = ["a"] * 200 + ["b"] * 200
-    moved = rows + np.where(np.arange(400) < 200, 0.0, 50.0)[:, None]
-    one, _ = fit_lda(rows, labels, corpora)
-    two, _ = fit_lda(moved, labels, corpora)
-    np.testing.assert_allclose(np.diff(two, axis=0), np.diff(one, axis=0), atol=1e-8)
+    moved = rows.copy()
+    moved[200:, 0] += 50.0
+
+    still, _ = fit_lda(rows, labels, corpora, ridge=0.0)
+    weight, _ = fit_lda(moved, labels, corpora, ridge=0.0)
+
+    assert np.ptp(weight[:, 0]) < 0.1 * np.ptp(still[:, 0])
 
 
-def test_a_corpus_without_a_class_is_named():
+def test_a_corpus_of_one_class_teaches_that_class():
+    rows, labels = clips()
+    corpora = ["a"] * 200 + ["b"] * 200
+    # Read speech, half way from what is class 2 elsewhere to class 0.
+    reading = (rows[labels == 0] + rows[labels == 2]) / 2
+
+    without = fit_lda(rows, labels, corpora)
+    taught = fit_lda(
+        np.r_[rows, reading],
+        np.r_[labels, np.full(len(reading), 2)],
+        corpora + ["c"] * len(reading),
+    )
+
+    def recall(classifier, rows, label):
+        return np.mean((rows @ classifier[0].T + classifier[1]).argmax(1) == label)
+
+    assert recall(taught, reading, 2) > recall(without, reading, 2) + 0.1
+    for label in (1, 3):  # classes that the corpus lacks
+        mine = rows[labels == label]
+        assert recall(taught, mine, label) > recall(without, mine, label) - 0.1
+
+
+def test_a_class_that_no_corpus_has_is_named():
     rng = np.random.default_rng(0)
-    labels = np.array([0, 1, 2, 3, 0, 1, 2, 2])
-    corpora = ["a"] * 4 + ["b"] * 4
+    labels = np.array([0, 1, 3, 3, 0, 1, 0, 1])
 
-    with pytest.raises(TrainingError, match="corpus 'b' has no utterance of class 3"):
-        fit_lda(rng.normal(size=(8, 5)), labels, corpora)
+    with pytest.raises(TrainingError, match="no corpus has an utterance of class 2"):
+        fit_lda(rng.normal(size=(8, 5)), labels, ["a"] * 4 + ["b"] * 4)
+
+
+def test_the_ridge_is_a_share_of_the_mean_variance():
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 4
+    rows = rng.standard_normal((400, 3)) * [1.0, 1.0, 1e-3]
+    rows[:, 2] += 1e-3 * labels  # a small dimension that says much
+    rows[:, 1] += labels
+
+    weight, bias = fit_lda(rows, labels, ["a"] * 400)
+    scaled = fit_lda(7 * rows, labels, ["a"] * 400)
+
+    np.testing.assert_allclose(
+        7 * rows @ scaled[0].T + scaled[1], rows @ weight.T + bias
+    )
+    assert np.ptp(weight[:, 2] * 1e-3) < 1e-3 * np.ptp(weight[:, 1])
 
 
 def crowd(n=480, width=40, n_speakers=8, seed=3):
@@ -84,37 +125,63 @@ def crowd(n=480, width=40, n_speakers=8, seed=3):
     return rows, labels, ["a"] * n, [f"a/{s}" for s in speakers]
 
 
+def temperature_of(rows, labels, corpora, speakers):
+    logits, index = left_out_logits(fit_lda, rows, labels, corpora, speakers)
+    return left_out_temperature(logits, labels[index], [corpora[i] for i in index])
+
+
 def test_the_fewer_speakers_the_hotter():
     rows, labels, corpora, speakers = crowd()
     few = np.array(speakers) < "a/2"
+    n_few = int(few.sum())
 
-    hot = left_out_temperature(
-        fit_lda,
-        rows[few],
-        labels[few],
-        ["a"] * int(few.sum()),
-        [s for s in speakers if s < "a/2"],
+    hot = temperature_of(
+        rows[few], labels[few], ["a"] * n_few, [s for s in speakers if s < "a/2"]
     )
 
-    mild = left_out_temperature(fit_lda, rows, labels, corpora, speakers)
-    assert hot > mild > 1
+    assert hot > temperature_of(rows, labels, corpora, speakers) > 1
 
 
-def test_the_temperature_is_that_of_answers_to_left_out_speakers():
+@pytest.mark.parametrize("left_out", ["speakers", "corpora"])
+def test_the_temperature_is_that_of_answers_to_what_was_left_out(left_out):
     rows, labels, corpora, speakers = crowd()
-    who = np.array(speakers)
+    if left_out == "corpora":  # four of two speakers each
+        corpora = [f"c{int(s[2:]) // 2}" for s in speakers]
+    groups = np.array(speakers if left_out == "speakers" else corpora)
     logits = np.zeros((len(rows), 4))
-    for speaker in set(speakers):
-        kept = who != speaker
-        weight, bias = fit_lda(rows[kept], labels[kept], ["a"] * kept.sum())
+    for group in set(groups.tolist()):
+        kept = groups != group
+        names = [c for c, k in zip(corpora, kept, strict=True) if k]
+        weight, bias = fit_lda(rows[kept], labels[kept], names)
         logits[~kept] = rows[~kept] @ weight.T + bias
 
-    found = left_out_temperature(fit_lda, rows, labels, corpora, speakers)
+    found = temperature_of(rows, labels, corpora, speakers)
 
     assert found == pytest.approx(fit_temperature(logits, labels), rel=1e-6)
+
+
+def test_copies_are_left_out_with_their_clips_and_not_predicted():
+    rows, labels, corpora, speakers = crowd()
+    twice = (np.r_[rows, rows], np.r_[labels, labels], corpora * 2, speakers * 2)
+
+    logits, index = left_out_logits(fit_lda, *twice, n_clips=len(rows))
+
+    wanted, same = left_out_logits(fit_lda, rows, labels, corpora, speakers)
+    assert index.tolist() == same.tolist()
+    np.testing.assert_allclose(logits, wanted, atol=1e-8)
+
+
+def test_read_speech_is_never_left_out():
+    rows, labels, _, speakers = crowd()
+    corpora = [f"c{int(s[2:]) // 2}" for s in speakers]
+    corpora[:5], labels[:5] = ["reading"] * 5, 2
+
+    _, index = left_out_logits(fit_lda, rows, labels, corpora, speakers)
+
+    assert sorted(index.tolist()) == list(range(5, len(rows)))
 
 
 def test_without_anyone_to_leave_out_the_temperature_is_one():
     rows, labels, corpora, _ = crowd()
 
-    assert left_out_temperature(fit_lda, rows, labels, corpora, corpora) == 1
+    assert temperature_of(rows, labels, corpora, corpora) == 1

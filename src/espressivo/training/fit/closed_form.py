@@ -13,7 +13,11 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from espressivo.training.fit.lda import fit_lda, left_out_temperature
+from espressivo.training.fit.lda import (
+    fit_lda,
+    left_out_logits,
+    left_out_temperature,
+)
 from espressivo.training.fit.predict import apply_to_clips
 from espressivo.training.fit.profile_fit import fit_profile_classifier
 
@@ -34,11 +38,12 @@ def fit_last_layer_on_clips(
 ) -> tuple[float, float]:
     """Fit the network's last layer in place.
 
-    The embedding is standardized by mean and deviation over these clips.
+    The embedding is standardized over these clips: for the regression each dimension,
+    for the discriminant all dimensions by one scale (see `fit_lda`).
 
     Returns:
-        The cross-entropy on these clips, and the temperature fitted to predictions on
-        left-out speakers. The temperature is not applied to the network.
+        The cross-entropy on these clips, and the temperature fitted to predictions for
+        left-out corpora. The temperature is not applied to the network.
     """
     network = batches.extractor.network.eval()
     raw = torch.from_numpy(apply_to_clips(batches, network.pooled))
@@ -51,10 +56,16 @@ def fit_last_layer_on_clips(
         device = network.classify.weight.device
         # The statistics of standardization are part of the network, and exported.
         network.standardize.fit(raw.to(device))
+        if config.fit == "discriminant":
+            scale = network.standardize.scale
+            scale.fill_(scale.square().mean().sqrt())
         embeddings = network.standardize(raw.to(device))
         rows = embeddings.cpu().numpy()
         weight, bias = fit(rows, labels, corpora)
-        temperature = left_out_temperature(fit, rows, labels, corpora, speakers)
+        left_out, index = left_out_logits(fit, rows, labels, corpora, speakers)
+        temperature = left_out_temperature(
+            left_out, labels[index], [corpora[i] for i in index]
+        )
         network.classify.weight.copy_(torch.from_numpy(weight))
         network.classify.bias.copy_(torch.from_numpy(bias))
         logits = network.classify(embeddings).cpu()

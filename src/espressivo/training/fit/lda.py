@@ -1,12 +1,15 @@
 """Linear discriminant analysis (LDA) that is robust to differences between corpora.
 
-It differs from textbook LDA in two ways. Means and covariances are computed within each
-corpus and then averaged, so that all corpora have equal weight. Directions in which
-corpora disagree about a class are treated as noise, in addition to the scatter within a
-class: only a direction that indicates the same emotion in every corpus has weight.
+It differs from textbook LDA in three ways. Means and covariances are computed within
+each corpus and then averaged, so that all corpora have equal weight. What moves the
+mean of a class from one corpus to another (speakers, room, language, acting) is noise,
+in addition to the scatter within a class: only a direction that indicates the same
+emotion in every corpus has weight. And a share of the mean variance is added to every
+dimension, since there are few corpora for many dimensions.
 
 Source: Fisher (1936) for the discriminant; Hatch et al. (2006), within-class covariance
-normalization, for treating a nuisance's covariance as noise.
+normalization, for treating a nuisance's covariance as noise; Friedman (1989),
+regularized discriminant analysis, for the ridge.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espressivo.errors import TrainingError
-from espressivo.training.folds.weights import balanced_weights
 from espressivo.training.scores.temperature import fit_temperature
 
 if TYPE_CHECKING:
@@ -27,65 +29,79 @@ if TYPE_CHECKING:
 
     _Float = NDArray[np.float64]
 
+_ENOUGH_CORPORA = 3  # with one left out, two remain whose difference can be seen
+
 
 def fit_lda(
     embeddings: NDArray[np.floating],
     labels: NDArray[np.integer],
     corpora: Sequence[str],
     *,
-    interaction: float = 0.5,
-    ridge: float = 0.1,
+    interaction: float = 1.0,
+    ridge: float = 0.3,
 ) -> tuple[_Float, _Float]:
     """Return the weight and bias of the linear discriminant.
 
+    A corpus may lack classes, as read speech does, which is neutral only: it then says
+    nothing of the others.
+
     Args:
-        embeddings: [N, width]; the scale of a dimension has no effect.
-        labels: [N], in 0..C-1; every class occurs in every corpus.
+        embeddings: [N, width]; dimensions keep their scale, see `ridge`.
+        labels: [N], in 0..C-1; every class occurs in some corpus.
         corpora: Corpus name of each embedding [N].
         interaction: Weight of the disagreement between corpora in the noise covariance.
-        ridge: Variance added to every dimension, as a share of its scatter.
+        ridge: Variance added to every dimension, as a share of the mean variance of all
+            dimensions, so that those of small scale count less.
 
     Returns:
         Weight [C, width] and bias [C]. The logits are those of C Gaussians with a
         common covariance and equal prior probabilities.
 
     Raises:
-        TrainingError: A corpus lacks a class, so that its means cannot be compared.
+        TrainingError: No corpus has a class.
     """
-    rows = embeddings.astype(np.float64)
-    names, n_classes = sorted(set(corpora)), int(labels.max()) + 1
-    corpus = np.array([names.index(name) for name in corpora])
-    groups = corpus * n_classes + labels
-    _require_all(groups, names, n_classes)
-    means = np.stack(  # [corpora, C, width]
-        [
-            [rows[(corpus == c) & (labels == k)].mean(0) for k in range(n_classes)]
-            for c in range(len(names))
-        ]
-    )
-    centred = rows - means[corpus, labels]
-    weight = balanced_weights(groups.tolist(), total=1.0)
-    within = (centred * weight[:, None]).T @ centred
-    classes = means.mean(0)  # [C, width]
-    noise = within + interaction * _interaction_covariance(means)
-    noise += ridge * np.diag(within.diagonal())
+    rows = np.asarray(embeddings, np.float64)
+    names, corpus = np.unique(corpora, return_inverse=True)
+    n_classes = int(labels.max()) + 1
+    width = rows.shape[1]
+    means = np.full((len(names), n_classes, width), np.nan)
+    within = np.zeros((width, width))
+    for c, k in np.unique(np.stack([corpus, labels], 1), axis=0).tolist():
+        members = rows[(corpus == c) & (labels == k)]
+        means[c, k] = members.mean(0)
+        centred = members - means[c, k]
+        within += centred.T @ centred / len(members)
+    has = ~np.isnan(means[..., 0])  # [corpora, C]
+    if absent := np.flatnonzero(~has.any(0)).tolist():
+        raise TrainingError(
+            f"no corpus has an utterance of class {absent[0]}; "
+            "the classifier needs every emotion in at least one"
+        )
+    classes = np.nanmean(means, axis=0)  # [C, width]
+    deviations = (means - classes)[has]
+    noise = within / has.sum()
+    noise += interaction * (deviations.T @ deviations) / has.sum()
+    noise += ridge * noise.trace() / width * np.eye(width)
     directions = np.linalg.solve(noise, classes.T).T
     # Gaussian log densities without the term that all classes share.
     return directions, -0.5 * (classes * directions).sum(1)
 
 
-def left_out_temperature(
+def left_out_logits(
     fit: Callable[..., tuple[_Float, _Float]],
     embeddings: NDArray[np.floating],
     labels: NDArray[np.integer],
     corpora: Sequence[str],
     speakers: Sequence[str],
-) -> float:
-    """Fit the temperature of a classifier on speakers left out of its fit.
+    *,
+    n_clips: int | None = None,
+) -> tuple[_Float, NDArray[np.intp]]:
+    """Return the logits of clips whose corpus was left out of the fit.
 
-    Every speaker is left out once. With few clips for many dimensions, the closed form
-    gives logits that are too large (overconfident). Division by this temperature makes
-    logits of different training sets comparable. All corpora have equal weight.
+    A classifier is surer of the corpora that it knows than of the next one, so what it
+    says of left-out ones is what a temperature has to be fitted to. With fewer than
+    three corpora with all classes, speakers are left out instead. A corpus that lacks a
+    class is never left out: alone it teaches its class, and it measures no recall.
 
     Args:
         fit: Function that fits the classifier, such as `fit_lda`, with its settings.
@@ -93,48 +109,49 @@ def left_out_temperature(
         labels: [N], in 0..C-1.
         corpora: Corpus name of each embedding [N].
         speakers: Speaker name of each embedding [N].
+        n_clips: Only the first of the embeddings are predicted; the others, copies of
+            them in other conditions, are left out together with them. All if None.
 
     Returns:
-        The temperature; 1 if a corpus lacks an emotion whichever speaker is left out.
+        Logits [M, C] of left-out embeddings, and their indices [M]; M is 0 if each part
+        that could be left out is needed.
     """
-    speaker_of, corpus_of = np.array(speakers), np.array(corpora)
-    logits, rows = [], []
-    names = sorted(set(speakers))
-    for speaker in names if len(names) > 1 else []:
-        is_left = speaker_of == speaker
-        kept, left = np.flatnonzero(~is_left), np.flatnonzero(is_left)
-        try:
-            weight, bias = fit(embeddings[kept], labels[kept], corpus_of[kept].tolist())
-        except TrainingError:
-            continue  # without this speaker a corpus lacks a class
+    corpus_of, speaker_of = np.array(corpora), np.array(speakers)
+    n_classes = int(labels.max()) + 1
+    predicted = np.arange(len(labels)) < (len(labels) if n_clips is None else n_clips)
+    complete = [
+        name
+        for name in np.unique(corpus_of).tolist()
+        if len(np.unique(labels[corpus_of == name])) == n_classes
+    ]
+    parts = (
+        [corpus_of == name for name in complete]
+        if len(complete) >= _ENOUGH_CORPORA
+        else [speaker_of == name for name in np.unique(speaker_of)]
+    )
+    logits, rows = [np.zeros((0, n_classes))], [np.zeros(0, np.intp)]
+    for is_left in parts:
+        kept, left = np.flatnonzero(~is_left), np.flatnonzero(is_left & predicted)
+        if len(np.unique(labels[kept])) < n_classes:
+            continue  # without this part a class is missing
+        weight, bias = fit(embeddings[kept], labels[kept], corpus_of[kept].tolist())
         logits.append(embeddings[left] @ weight.T + bias)
         rows.append(left)
-    if not rows:
+    return np.concatenate(logits), np.concatenate(rows)
+
+
+def left_out_temperature(
+    logits: _Float, labels: NDArray[np.integer], corpora: Sequence[str]
+) -> float:
+    """Fit a temperature to logits of `left_out_logits`; 1 if there is none.
+
+    Args:
+        logits: [M, C].
+        labels: [M], in 0..C-1.
+        corpora: Corpus name of each row [M]; all corpora have equal weight.
+    """
+    if not len(logits):
         return 1.0
-    predicted = np.concatenate(rows)
-    found = corpus_of[predicted].tolist()
-    sizes = Counter(found)
-    weights = np.array([1 / sizes[corpus] for corpus in found])
-    return fit_temperature(np.concatenate(logits), labels[predicted], weights)
-
-
-def _require_all(
-    groups: NDArray[np.integer], names: Sequence[str], n_classes: int
-) -> None:
-    counts = np.bincount(groups, minlength=len(names) * n_classes)
-    for group in np.flatnonzero(counts == 0).tolist():
-        raise TrainingError(
-            f"corpus '{names[group // n_classes]}' has no utterance of class "
-            f"{group % n_classes}; the classifier in closed form needs every emotion "
-            "in every corpus: leave the corpus out, or set classifier.fit to 'logistic'"
-        )
-
-
-def _interaction_covariance(means: _Float) -> _Float:
-    """Return the covariance [width, width] of the interaction of corpus and class."""
-    # The offset of a whole corpus does not count as disagreement.
-    offsets = means - means.mean(1, keepdims=True)
-    # As in a two-way analysis of variance: both main effects are removed.
-    interaction = (offsets - offsets.mean(0)).reshape(-1, means.shape[-1])
-    covariance: _Float = interaction.T @ interaction / len(interaction)
-    return covariance
+    sizes = Counter(corpora)
+    weights = np.array([1 / sizes[corpus] for corpus in corpora])
+    return fit_temperature(logits, labels, weights)

@@ -168,7 +168,7 @@ def _fit_classifier(
 ) -> EpochReport:
     began = time.monotonic()
     loss, temperature = fit_last_layer_on_clips(batches, config.classifier)
-    fitted = "on the speakers trained on, each left out once"
+    fitted = "on the corpora trained on, each left out once"
     write_temperature(folder, {"temperature": temperature, "fitted": fitted})
     score = None if held_out is None else _score(held_out)
     seconds = time.monotonic() - began
