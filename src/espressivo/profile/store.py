@@ -7,7 +7,6 @@ import binascii
 import hashlib
 import json
 import os
-import sys
 import unicodedata
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from espressivo.errors import ProfileError
 from espressivo.files.atomic import replacing
 from espressivo.files.locks import locked
+from espressivo.files.user_data import user_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,24 +40,9 @@ def profiles_folder() -> Path:
     """Return the folder of profiles: from `FOLDER_VARIABLE`, or the user's default."""
     if given := os.environ.get(FOLDER_VARIABLE):
         return Path(given).expanduser()
-    return _user_data() / "espressivo" / "profiles"
-
-
-def _user_data() -> Path:
-    """Return the folder for user data of programs on this operating system.
-
-    Source: XDG Base Directory Specification 0.8; Apple's File System Programming Guide;
-    known folders of Windows.
-    """
-    if sys.platform == "win32":
-        given, usual = os.environ.get("LOCALAPPDATA"), "AppData/Local"
-    elif sys.platform == "darwin":
-        given, usual = None, "Library/Application Support"
-    else:
-        given, usual = os.environ.get("XDG_DATA_HOME"), ".local/share"
     try:
-        return Path(given) if given else Path.home() / usual
-    except RuntimeError as error:  # neither HOME nor an entry among the users
+        return user_data() / "espressivo" / "profiles"
+    except RuntimeError as error:
         raise ProfileError(
             "profiles: this user has no home folder to keep them in; set "
             f"{FOLDER_VARIABLE} to a folder"
