@@ -188,7 +188,8 @@ def read_card(folder: Path) -> ModelCard:
         raise ModelError(
             f"{folder}: holds no model.json; pass a model folder or a bundled name"
         ) from error
-    except (OSError, ValueError) as error:
+    # RecursionError: deeply nested brackets exhaust the JSON parser.
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: is not readable JSON ({error})") from error
     if not isinstance(details, dict):
         raise ModelError(f"{path}: is a {type(details).__name__}, not a JSON object")
