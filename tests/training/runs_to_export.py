@@ -19,7 +19,8 @@ def make_network(**settings):
     network = build_network(config)
     with torch.no_grad():
         # Parameters differ from their initial values, so that an omitted part shows.
-        network.average.scores.normal_()
+        if network.average is not None:
+            network.average.scores.normal_()
         network.standardize.mean.normal_()
         network.standardize.scale.uniform_(0.5, 2.0)
         for parameter in network.pooling.parameters():

@@ -88,6 +88,11 @@ def test_the_graph_is_the_network_at_any_length(network, exact, note, length):
             "state_weights": (0.4, 0.6),
             "head": "mean",
         },
+        {"n_layers": 2, "join": "concatenate", "head": "mean"},
+        {"n_layers": 2, "join": "concatenate", "states": (2, 1)},
+        {"n_layers": 2, "join": "concatenate", "states": (1,), "head": "mean"},
+        {"n_layers": 2, "join": "concatenate", "head": "attentive"},
+        {"n_layers": 2, "join": "concatenate", "head": "mean", "frozen": "all"},
     ],
     ids=str,
 )
@@ -100,9 +105,19 @@ def test_every_kind_of_network_exports(note, settings):
     np.testing.assert_allclose(found, by_torch(network, samples), atol=1e-5)
 
 
-def test_whispers_own_weights_export(shared, note):
-    network = make_network(n_layers=2)
-    weights = shared / "weights" / "whisper_tiny_en_encoder_fp16.safetensors"
+@pytest.mark.parametrize(
+    ("file", "settings"),
+    [
+        ("whisper_tiny_en_encoder_fp16", {"n_layers": 2}),
+        (
+            "whisper_base_encoder_fp16",
+            {"n_layers": 3, "states": (2, 3), "join": "concatenate", "head": "mean"},
+        ),
+    ],
+)
+def test_whispers_own_weights_export(shared, note, file, settings):
+    weights = shared / "weights" / f"{file}.safetensors"
+    network = make_network(weights=str(weights), **settings)
     load_encoder(network.encoder, weights)
     model = to_onnx(network, TEMPERATURE)
 

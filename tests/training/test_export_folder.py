@@ -31,6 +31,7 @@ from espressivo.training.export import (  # noqa: E402
     to_onnx,
 )
 from espressivo.training.networks import NetworkConfig  # noqa: E402
+from espressivo.training.runs.folder import file_sha256  # noqa: E402
 from espressivo.types import Emotion  # noqa: E402
 from tests.recordings import encode  # noqa: E402
 from tests.training.networks_to_export import make_network  # noqa: E402
@@ -94,10 +95,26 @@ def test_a_network_of_one_window_says_so(run, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("whisper_tiny_en_encoder_fp16", "OpenAI Whisper tiny.en, encoder"),
+        ("whisper_base_encoder_fp16", "OpenAI Whisper base, encoder"),
+    ],
+)
+def test_published_weights_are_known_by_their_hash(config, shared, file, name):
+    path = shared / "weights" / f"{file}.safetensors"
+    run = {"utterances": {"mine/anger": 1}, "encoder_sha256": file_sha256(path)}
+
+    found = card_of(config, NetworkConfig(weights=str(path)), run)
+
+    assert found["starting_weights"]["name"] == name
+
+
+@pytest.mark.parametrize(
     ("network", "name", "licence"),
     [
         (NetworkConfig(), "none: random initialization", None),
-        (NetworkConfig(weights="w.st"), "OpenAI Whisper tiny.en, encoder", "MIT"),
+        (NetworkConfig(weights="w.st"), "OpenAI Whisper w.st, encoder", "MIT"),
         (NetworkConfig("hubert"), "none: random initialization", None),
         (
             NetworkConfig("distilhubert", weights="ntu-spml/distilhubert"),

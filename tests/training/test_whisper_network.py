@@ -8,9 +8,18 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from safetensors.torch import save_file  # noqa: E402
 
 from espressivo.errors import ConfigError, TrainingError  # noqa: E402
-from espressivo.training.networks import NetworkConfig, build_network  # noqa: E402
+from espressivo.training.networks import (  # noqa: E402
+    NetworkConfig,
+    build_network,
+    encoder_settings,
+    load_pretrained,
+)
 from espressivo.training.networks.logmel import LogMel, mel_filters  # noqa: E402
-from espressivo.training.networks.whisper import load_encoder  # noqa: E402
+from espressivo.training.networks.whisper import (  # noqa: E402
+    EncoderSize,
+    WhisperEncoder,
+    load_encoder,
+)
 
 POOLINGS = ("statistics", "attentive")
 
@@ -92,13 +101,66 @@ def test_states_choose_what_is_averaged():
     network = build_network(NetworkConfig(n_layers=2, states=(2,))).eval()
     with torch.inference_mode():
         states = network.encoder(network.logmel(noise(8000)))
-        frames, _ = network.average_frames(network.front(noise(8000)))
+        frames, _ = network.joined_frames(network.front(noise(8000)))
     torch.testing.assert_close(frames, states[2])
 
 
 def test_the_last_state_is_minus_one():
     last = build_network(NetworkConfig(n_layers=2, states=(0, -1)))
     assert last.states == (0, 2)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("frozen", ["nothing", "all"])
+@pytest.mark.parametrize("lengths", [None, torch.tensor([8000, 12_345])])
+def test_concatenated_means_are_those_of_each_state(frozen, lengths):
+    torch.manual_seed(0)
+    options = {"n_layers": 3, "head": "mean", "frozen": frozen}
+    network = build_network(
+        NetworkConfig(states=(1, 3, 2), join="concatenate", **options)
+    ).eval()
+    samples = torch.cat([noise(16_000), noise(16_000, seed=1)])
+
+    pooled = network.pooled(network.front(samples, lengths))
+
+    parts = []
+    for state in (1, 3, 2):
+        alone = build_network(NetworkConfig(states=(state,), **options)).eval()
+        alone.encoder.load_state_dict(network.encoder.state_dict())
+        parts.append(alone.pooled(alone.front(samples, lengths)))
+    assert network.classify.in_features == 3 * 384
+    torch.testing.assert_close(pooled, torch.cat(parts, 1), atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+def test_statistics_of_concatenated_states_are_means_then_deviations():
+    torch.manual_seed(0)
+    config = NetworkConfig(n_layers=2, states=(1, 2), join="concatenate")
+    network = build_network(config).eval()
+
+    pooled = network.pooled(network.front(noise(16_000)))
+
+    states = network.encoder(network.logmel(noise(16_000)))
+    frames = torch.cat(states[1:], 2)
+    wanted = torch.cat([frames.mean(1), frames.var(1, correction=0).sqrt()], 1)
+    torch.testing.assert_close(pooled, wanted, atol=1e-4, rtol=1e-3)
+
+
+@torch.inference_mode()
+def test_frozen_means_are_one_frame_a_clip():
+    """All frames of three states would fill the cache with a megabyte a clip."""
+    options = {"n_layers": 2, "states": (0, 1, 2), "join": "concatenate"}
+    lengths = torch.tensor([16_000])
+
+    def front(**more):
+        return build_network(NetworkConfig(**options, **more)).front(
+            noise(16_000), lengths
+        )
+
+    assert front(frozen="all", head="mean").values.shape == (1, 1, 3, 384)
+    assert front(frozen="all", head="mean").counts.tolist() == [1]
+    assert front(frozen="all", head="statistics").values.shape == (1, 50, 3, 384)
+    assert front(frozen="nothing", head="mean").values.shape == (1, 100, 80)
 
 
 def test_dropout_spares_what_is_frozen():
@@ -117,11 +179,118 @@ def test_dropout_spares_what_is_frozen():
         ({"head": "pepino"}, "network.head is 'pepino'.*choose 'mean' or"),
         ({"padding": "fixed"}, "network.padding is 'fixed'.*choose 'valid'"),
         ({"states": (0, 1), "state_weights": (1.0,)}, "are 1, not 2; give one"),
+        ({"join": "sum"}, "network.join is 'sum'.*choose 'average' or 'concatenate'"),
+        (
+            {"join": "concatenate", "states": (0, 1), "state_weights": (1.0, 2.0)},
+            "leave them out to concatenate",
+        ),
     ],
 )
 def test_what_it_lacks_is_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         build_network(NetworkConfig(**options))
+
+
+# Names and sizes of openai-whisper; tiny.en has tiny's size.
+SIZES = {
+    "tiny": (384, 4, 6),
+    "base": (512, 6, 8),
+    "small": (768, 12, 12),
+    "medium": (1024, 24, 16),
+}
+
+
+def write_encoder(path, width=384, n_blocks=1, change=None):
+    """Write random weights in half precision, with the final norm, as published."""
+    torch.manual_seed(0)
+    encoder = WhisperEncoder(EncoderSize(width, n_blocks))
+    state = dict(encoder.state_dict())
+    state |= {"ln_post.weight": torch.ones(width), "ln_post.bias": torch.zeros(width)}
+    if change is not None:
+        change(state)
+    save_file({name: tensor.half() for name, tensor in state.items()}, path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["tiny", "base", "small", "medium"])
+@torch.inference_mode()
+def test_the_size_is_read_from_the_weights(tmp_path, name):
+    width, _, n_heads = SIZES[name]
+    # Two blocks of a real width: a whole medium encoder would be 600 MB.
+    weights = write_encoder(tmp_path / "w.safetensors", width, 2)
+    config = NetworkConfig(weights=str(weights), states=(1, 2), head="mean")
+
+    network = build_network(config).eval()
+    load_pretrained(network, config)
+
+    assert encoder_settings(network) == {"width": width, "n_blocks": 2}
+    assert {block.attn.n_heads for block in network.encoder.blocks} == {n_heads}
+    assert network(noise(8000)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("file", "width", "n_parameters"),
+    [
+        ("whisper_tiny_en_encoder_fp16", 384, 8_208_384),
+        ("whisper_base_encoder_fp16", 512, 20_590_592),
+    ],
+)
+def test_published_encoders_load_whole(shared, file, width, n_parameters):
+    path = shared / "weights" / f"{file}.safetensors"
+    config = NetworkConfig(weights=str(path))
+
+    network = build_network(config)
+    load_pretrained(network, config)
+
+    found = sum(p.numel() for p in network.encoder.parameters())
+    found += network.encoder.positions.numel() + 2 * width  # and the final norm
+    assert found == n_parameters
+
+
+def test_the_lowest_blocks_are_kept(tmp_path):
+    weights = write_encoder(tmp_path / "w.safetensors", n_blocks=3)
+    config = NetworkConfig(weights=str(weights), n_layers=2)
+    network = build_network(config)
+    load_pretrained(network, config)
+
+    whole = build_network(NetworkConfig(weights=str(weights)))
+    load_pretrained(whole, whole.config)
+
+    assert encoder_settings(network) == {"width": 384, "n_blocks": 2}
+    for name, tensor in network.encoder.state_dict().items():
+        torch.testing.assert_close(tensor, whole.encoder.state_dict()[name])
+
+
+def test_without_weights_it_has_the_size_of_tiny():
+    network = build_network(NetworkConfig())
+    assert encoder_settings(network) == {"width": 384, "n_blocks": 4}
+    assert network.encoder.blocks[0].attn.n_heads == SIZES["tiny"][2]
+
+
+@pytest.mark.parametrize("n_layers", [0, 1])
+def test_it_is_built_again_without_the_weights(tmp_path, n_layers):
+    weights = write_encoder(tmp_path / "w.safetensors", 512, 2)
+    config = NetworkConfig(weights=str(weights), n_layers=n_layers)
+    network = build_network(config)
+    weights.unlink()
+
+    again = build_network(config, encoder_settings(network))
+
+    again.load_state_dict(network.state_dict())
+    assert again.states == network.states
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hidden_size": 768}, "not of Whisper's encoder"),
+        ({"width": 500, "n_blocks": 2}, "no Whisper encoder has this size"),
+        ({"width": 512, "n_blocks": 0}, "no Whisper encoder has this size"),
+    ],
+)
+def test_settings_of_another_network_are_refused(settings, message):
+    with pytest.raises(TrainingError, match=message):
+        build_network(NetworkConfig(), settings)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +327,45 @@ def test_foreign_weights_are_refused(tmp_path, change, message):
     save_file(state, tmp_path / "w")
     with pytest.raises(TrainingError, match=message):
         load_encoder(encoder, tmp_path / "w")
+
+
+def rename(state):
+    for name in [*state]:
+        state["model.encoder." + name] = state.pop(name)
+
+
+def widen_mel(state):
+    state["conv1.weight"] = torch.zeros(384, 128, 3)
+
+
+def narrow_mlp(state):
+    state["blocks.0.mlp.0.weight"] = torch.zeros(768, 384)
+
+
+def drop_block(state):
+    for name in [n for n in state if n.startswith("blocks.0.")]:
+        state["blocks.2" + name.removeprefix("blocks.0")] = state.pop(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (rename, r"holds no tensors 'conv1.weight' \[width, 80, 3\] and 'blocks.0"),
+        (widen_mel, "reads 128 mel bands, not 80, as that of Whisper large-v3"),
+        (narrow_mlp, r"'blocks.0.mlp.0.weight' \(768, 384\), not"),
+        (drop_block, r"holds blocks \[1, 2\], not 0 to 1"),
+    ],
+)
+def test_weights_of_another_encoder_are_refused(tmp_path, change, message):
+    weights = write_encoder(tmp_path / "w.safetensors", n_blocks=2, change=change)
+    with pytest.raises(TrainingError, match=message):
+        build_network(NetworkConfig(weights=str(weights)))
+
+
+def test_a_file_of_something_else_is_refused(tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"no header")
+    with pytest.raises(TrainingError, match="is no safetensors file; pass a Whisper"):
+        build_network(NetworkConfig(weights=str(tmp_path / "w.safetensors")))
 
 
 def test_missing_weights_are_named(tmp_path):

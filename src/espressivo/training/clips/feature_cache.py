@@ -114,6 +114,9 @@ def extractor_key(network: EmotionNetwork) -> str:
     config = network.config
     named = (type(network).__name__, config.kind, config.frozen, config.n_frozen)
     rest = (config.n_layers, config.states, config.padding, config.window_s)
+    if config.join == "concatenate":
+        # Then the front may include the head's mean over frames.
+        rest = (*rest, config.join, config.head)
     digest = hashlib.sha256(repr((named, rest)).encode())
     for name, tensor in sorted(network.front_state().items()):
         digest.update(name.encode())

@@ -37,7 +37,11 @@ if TYPE_CHECKING:
 WINDOW_S = 8.0
 SHORTEST_S = 0.5
 
-_WHISPER = {"name": "OpenAI Whisper tiny.en, encoder", "license": "MIT"}
+# The files that the recipes name, by their SHA-256.
+_WHISPERS = {
+    "a1bc56d415b9a55fcb9caebfbf4b695e3de6e9ffc8d6a0283e60d39fa9cce294": "tiny.en",
+    "02ca9e5ae4fcea9eef56bdcac8afda0f9be28cd0e629874c351b8df7b26af653": "base",
+}
 _APACHE = "Apache-2.0"
 _ON_HUB = {
     "ntu-spml/distilhubert": {"name": "DistilHuBERT", "license": _APACHE},
@@ -215,7 +219,8 @@ def starting_weights(network: NetworkConfig, run: dict[str, Any]) -> dict[str, A
     if not network.weights:
         found: dict[str, str | None] = dict(_NO_WEIGHTS)
     elif network.kind == "whisper":
-        found = dict(_WHISPER)
+        size = _WHISPERS.get(run.get("encoder_sha256", ""), _named(network.weights))
+        found = {"name": f"OpenAI Whisper {size}, encoder", "license": "MIT"}
     else:
         # A folder may hold any weights: only its name is known.
         unknown = {"name": _named(network.weights), "license": UNKNOWN_LICENCE}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Frozen = Literal["nothing", "convolutions", "all"]
 Head = Literal["mean", "statistics", "attentive", "superb", "pepino"]
+Join = Literal["average", "concatenate"]
 Padding = Literal["valid", "fixed"]
 
 
@@ -22,15 +23,19 @@ class NetworkConfig:
     Attributes:
         kind: A name in `networks.NETWORKS`.
         weights: The encoder's pretrained weights: a file (Whisper), a folder as
-            transformers writes it, or a name on the hub. Random when empty.
+            transformers writes it, or a name on the hub. They determine the encoder's
+            size. Random when empty, and of the kind's usual size: that of tiny for
+            Whisper.
         frozen: The part of the encoder that is not trained; convolutions are its
             lowest part.
         n_frozen: Number of lowest transformer blocks that are frozen with the
             convolutions.
         n_layers: Number of lowest transformer blocks that are kept; all if 0.
-        states: Indices of the hidden states that are averaged; 0 is the input of the
+        states: Indices of the hidden states that are joined; 0 is the input of the
             first block, -1 the output of the last. All if empty.
-        state_weights: Initial weights of the states; equal if empty.
+        join: `average`: weighted average of the states. `concatenate`: one behind the
+            other in the order of `states`, so that the embedding is wider (Whisper).
+        state_weights: Initial weights of the states' average; equal if empty.
         head: Pooling of frames to one vector: mean; mean and deviation; the same with
             attention; SUPERB's head; the head of Pepino et al.
         padding: Treatment of short clips. `valid`: padding is masked and affects
@@ -47,6 +52,7 @@ class NetworkConfig:
     n_frozen: int = 0
     n_layers: int = 0
     states: tuple[int, ...] = ()
+    join: Join = "average"
     state_weights: tuple[float, ...] = ()
     head: Head = "statistics"
     padding: Padding = "valid"
@@ -82,6 +88,7 @@ def require_plain(config: NetworkConfig) -> None:
         "n_frozen",
         "n_layers",
         "states",
+        "join",
         "state_weights",
         "head",
         "encoder_dropout",
@@ -94,7 +101,7 @@ def require_plain(config: NetworkConfig) -> None:
 
 
 def require_states(config: NetworkConfig, n_layers: int) -> tuple[int, ...]:
-    """Return the indices of the hidden states that are averaged, 0 to `n_layers`.
+    """Return the indices of the hidden states that are joined, 0 to `n_layers`.
 
     Raises:
         ConfigError: A state does not exist, or there is not one weight per state.

@@ -301,4 +301,5 @@ def _require(config: NetworkConfig, n_layers: int, n_found: int) -> tuple[int, .
     if config.padding == "fixed" and config.window_s < 0.2:
         raise ConfigError(f"network.window_s is {config.window_s}, not at least 0.2")
     require_choice(config, "head", (*_POOLINGS, "pepino"))
+    require_choice(config, "join", ("average",))
     return require_states(config, n_layers)

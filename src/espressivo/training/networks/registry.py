@@ -63,6 +63,7 @@ NETWORKS: dict[str, NetworkEntry] = {
         load_weights=f"{_NETWORKS}.whisper_network:load_weights",
         emit=f"{_GRAPHS}.whisper:emit_probabilities",
         layers=f"{_NETWORKS}.whisper_network:layers",
+        has_settings=True,
     ),
     "distilhubert": _HUBERT,
     "hubert": _HUBERT,

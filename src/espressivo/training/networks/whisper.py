@@ -1,12 +1,17 @@
-"""Encoder of OpenAI Whisper that returns the output of every block.
+"""Encoder of OpenAI Whisper, of any size, that returns the output of every block.
 
 Source: openai-whisper, `model.AudioEncoder`; MIT licence.
 """
 
 import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,10 +20,55 @@ from espressivo.errors import TrainingError
 from espressivo.training.networks.logmel import N_MELS, valid_mask
 from espressivo.training.networks.tensors import require_tensors
 
-WIDTH = 384
-N_HEADS = 6
-N_LAYERS = 4
 LONGEST = 1500  # frames of 20 ms that have a position
+_HEAD = 64  # dimensions of an attention head, in every Whisper model
+_KERNEL = 3  # frames, of both convolutions
+_BLOCK = re.compile(r"blocks\.(\d+)\.")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSize:
+    """Size of an encoder; the defaults are Whisper tiny's.
+
+    Attributes:
+        width: Width of the hidden states. Attention has width / 64 heads.
+        n_blocks: Number of transformer blocks.
+    """
+
+    width: int = 384
+    n_blocks: int = 4
+
+    @property
+    def n_heads(self) -> int:
+        """Number of attention heads."""
+        return self.width // _HEAD
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the size that `to_settings` wrote.
+
+        Raises:
+            TrainingError: The settings are of another network.
+        """
+        try:
+            size = cls(int(settings["width"]), int(settings["n_blocks"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise TrainingError(
+                f"encoder settings {dict(settings)} are not of Whisper's encoder, "
+                "which has width and n_blocks; train again in another folder"
+            ) from error
+        if size.width % _HEAD or min(size.width, size.n_blocks) < 1:
+            raise TrainingError(
+                f"encoder settings {dict(settings)}: no Whisper encoder has this size"
+            )
+        return size
+
+    def to_settings(self) -> dict[str, Any]:
+        """Return the size as JSON values."""
+        return asdict(self)
+
+
+TINY = EncoderSize()
 
 
 class Attention(nn.Module):
@@ -68,18 +118,17 @@ class Block(nn.Module):
 
 
 class WhisperEncoder(nn.Module):
-    """Whisper's audio encoder: the first `n_layers` blocks, without the final norm."""
+    """Whisper's audio encoder: convolutions and blocks, without the final norm."""
 
     positions: Tensor
 
-    def __init__(
-        self, n_layers: int = N_LAYERS, width: int = WIDTH, dropout: float = 0.0
-    ) -> None:
+    def __init__(self, size: EncoderSize = TINY, dropout: float = 0.0) -> None:
         super().__init__()
-        self.conv1 = nn.Conv1d(N_MELS, width, 3, padding=1)
-        self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
+        width = size.width
+        self.conv1 = nn.Conv1d(N_MELS, width, _KERNEL, padding=1)
+        self.conv2 = nn.Conv1d(width, width, _KERNEL, stride=2, padding=1)
         self.blocks = nn.ModuleList(
-            Block(width, N_HEADS, dropout) for _ in range(n_layers)
+            Block(width, size.n_heads, dropout) for _ in range(size.n_blocks)
         )
         # A formula gives the positions, so no file needs to hold them.
         self.register_buffer("positions", sinusoids(LONGEST, width), persistent=False)
@@ -124,6 +173,43 @@ def sinusoids(length: int, width: int) -> Tensor:
     return torch.cat([phase.sin(), phase.cos()], dim=1)
 
 
+def read_size(path: Path) -> EncoderSize:
+    """Read the size of the encoder in a safetensors file from the tensors' shapes.
+
+    Raises:
+        TrainingError: The file is absent, or is not of Whisper's encoder.
+    """
+    shapes = _read_shapes(path)
+    first = shapes.get("conv1.weight", ())
+    found = {int(m[1]) for name in shapes if (m := _BLOCK.match(name))}
+    if len(first) != 3 or not found:
+        raise TrainingError(
+            f"{path}: holds no tensors 'conv1.weight' [width, {N_MELS}, {_KERNEL}] and "
+            f"'blocks.0...'{_REMEDY}"
+        )
+    width, n_mels, kernel = first
+    if n_mels != N_MELS:
+        raise TrainingError(
+            f"{path}: its encoder reads {n_mels} mel bands, not {N_MELS}, as that of "
+            "Whisper large-v3 does; pass the encoder of another size, or of large-v2"
+        )
+    size = EncoderSize(width, len(found))
+    if found != set(range(size.n_blocks)):
+        raise TrainingError(
+            f"{path}: holds blocks {sorted(found)}, not 0 to {size.n_blocks - 1}"
+            f"{_REMEDY}"
+        )
+    # What else has these names must have the same shapes too.
+    wide = shapes.get("blocks.0.mlp.0.weight", ())
+    if kernel != _KERNEL or width % _HEAD or wide != (4 * width, width):
+        raise TrainingError(
+            f"{path}: 'conv1.weight' is {first} and 'blocks.0.mlp.0.weight' {wide}, "
+            f"not [width, {N_MELS}, {_KERNEL}] and [4 width, width] with a width "
+            f"divisible by {_HEAD}{_REMEDY}"
+        )
+    return size
+
+
 def load_encoder(encoder: WhisperEncoder, path: Path) -> None:
     """Copy pretrained weights from a safetensors file with names of openai-whisper.
 
@@ -132,11 +218,22 @@ def load_encoder(encoder: WhisperEncoder, path: Path) -> None:
     Raises:
         TrainingError: The file is absent, or a tensor is missing or misshapen.
     """
-    if not path.is_file():
-        raise TrainingError(f"{path}: no such file; it should hold Whisper's encoder")
+    _read_shapes(path)
     stored = load_file(path)
     wanted = encoder.state_dict()
-    remedy = "; pass the encoder of Whisper tiny.en"
-    require_tensors(stored, wanted, str(path), remedy)
-    # The file may be in half precision, as the one of the recipes is.
+    require_tensors(stored, wanted, str(path), _REMEDY)
+    # The file may be in half precision, as the ones of the recipes are.
     encoder.load_state_dict({name: stored[name].float() for name in wanted})
+
+
+_REMEDY = "; pass a Whisper encoder with openai-whisper's names, such as tiny.en's"
+
+
+def _read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such file; it should hold Whisper's encoder")
+    try:
+        with safe_open(path, "pt") as file:
+            return {n: tuple(file.get_slice(n).get_shape()) for n in file.keys()}  # noqa: SIM118 - no mapping
+    except SafetensorError as error:
+        raise TrainingError(f"{path}: is no safetensors file{_REMEDY}") from error

@@ -1,7 +1,9 @@
-"""Network of `espressivo-tiny`: log-mel, Whisper's encoder, pooling, linear layer."""
+"""Network of the bundled models: log-mel, Whisper's encoder, pooling, linear layer."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +23,12 @@ from espressivo.training.networks.heads import (
 from espressivo.training.networks.logmel import LogMel, n_frames, valid_mask
 from espressivo.training.networks.network import EmotionNetwork, Frames
 from espressivo.training.networks.whisper import (
-    N_LAYERS,
-    WIDTH,
+    TINY,
+    EncoderSize,
     WhisperEncoder,
     halved,
     load_encoder,
+    read_size,
 )
 
 _Pooling = MeanPooling | StatisticsPooling | AttentivePooling
@@ -37,44 +40,72 @@ _POOLINGS: dict[str, Callable[[int], _Pooling]] = {
 
 
 class WhisperNetwork(EmotionNetwork):
-    """Log-mel, Whisper encoder, average of states, pooling over frames, linear layer.
+    """Log-mel, Whisper encoder, states joined, pooling over frames, linear layer.
 
-    Padding is masked. The front is the spectrogram; if the whole encoder is frozen, it
-    includes the encoder.
+    The states are averaged or concatenated. Padding is masked. The front is the
+    spectrogram; if the whole encoder is frozen, it includes the encoder, and the mean
+    over frames where that is all that follows: concatenated states under head `mean`.
     """
 
-    def __init__(self, config: NetworkConfig) -> None:
-        n_layers = config.n_layers or N_LAYERS
-        states = _require(config, n_layers)
-        pooling = _POOLINGS[config.head](WIDTH)
+    def __init__(
+        self, config: NetworkConfig, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        """Build the network with random weights.
+
+        Args:
+            config: Its settings. `n_layers` keeps the lowest blocks, all if 0.
+            settings: `encoder_settings` of the network that is built again. None reads
+                the size from the file `config.weights`; without one it is tiny's.
+
+        Raises:
+            ConfigError: A setting is not supported, or a block does not exist.
+            TrainingError: The file is not of Whisper's encoder.
+        """
+        size = _size(config, settings)
+        states = _require(config, size.n_blocks)
+        n_joined = len(states) if config.join == "concatenate" else 1
+        pooling = _POOLINGS[config.head](n_joined * size.width)
         super().__init__(config, pooling.width)
+        self.encoder_settings = size.to_settings()
         self.states = states
         self.logmel = LogMel()
-        self.encoder = WhisperEncoder(n_layers, dropout=config.encoder_dropout)
-        self.average = LayerAverage(config.state_weights or [1.0] * len(self.states))
+        self.encoder = WhisperEncoder(size, config.encoder_dropout)
+        self.average: LayerAverage | None = None
+        if config.join == "average":
+            self.average = LayerAverage(config.state_weights or [1.0] * len(states))
         self.pooling: _Pooling = pooling
-        lowest = {"nothing": None, "convolutions": config.n_frozen, "all": n_layers}
-        self._freeze(lowest[config.frozen])
+        lowest = {"nothing": None, "convolutions": config.n_frozen}
+        self._freeze(lowest.get(config.frozen, size.n_blocks))
 
     def front(self, samples: Tensor, lengths: Tensor | None = None) -> Frames:
-        """Return mel frames [B, T, 80] of 10 ms, or states [B, T, S, 384] of 20 ms."""
+        """Return mel frames [B, T, 80] of 10 ms, or states [B, T, S, width] of 20 ms.
+
+        Where the front includes the mean over frames, T is 1.
+        """
         mel = self.logmel(samples, lengths)
         counts = None if lengths is None else n_frames(lengths)
         if self.config.frozen != "all":
             return Frames(mel.transpose(1, 2), counts)
-        states = self._encode(mel, counts)
-        return Frames(
-            torch.stack(states, 2), None if counts is None else halved(counts)
-        )
+        states = torch.stack(self._encode(mel, counts), 2)
+        counts = None if counts is None else halved(counts)
+        if not self._pools_in_front:
+            return Frames(states, counts)
+        mask = None if counts is None else valid_mask(counts, states.shape[1])
+        means = self.pooling(states.float().flatten(2), mask)
+        ones = None if counts is None else torch.ones_like(counts)
+        return Frames(means.view(len(means), 1, *states.shape[2:]), ones)
 
     def pooled(self, frames: Frames) -> Tensor:
-        """Return the averaged states, pooled over frames [B, width]."""
-        average, mask = self.average_frames(frames)
-        pooled: Tensor = self.pooling(average, mask)
+        """Return the joined states, pooled over frames [B, embedding]."""
+        joined, mask = self.joined_frames(frames)
+        pooled: Tensor = self.pooling(joined, mask)
         return pooled
 
-    def average_frames(self, frames: Frames) -> tuple[Tensor, Tensor | None]:
-        """Return averaged states [B, T, 384], 50 per second, and their mask [B, T]."""
+    def joined_frames(self, frames: Frames) -> tuple[Tensor, Tensor | None]:
+        """Return joined states [B, T, width or S * width], and their mask [B, T].
+
+        There are 50 frames per second, or one where the front includes their mean.
+        """
         values, counts = frames
         if self.config.frozen == "all":
             states = list(values.unbind(2))
@@ -82,10 +113,11 @@ class WhisperNetwork(EmotionNetwork):
             states = self._encode(values.transpose(1, 2), counts)
             counts = None if counts is None else halved(counts)
         # In float32, also of states from the float16 cache or from autocast.
-        average = self.average([state.float() for state in states])
+        exact = [state.float() for state in states]
+        joined: Tensor = self.average(exact) if self.average else torch.cat(exact, 2)
         if counts is None:
-            return average, None
-        return average, valid_mask(counts, average.shape[1])
+            return joined, None
+        return joined, valid_mask(counts, joined.shape[1])
 
     def front_state(self) -> Mapping[str, Tensor]:
         """Return the encoder's weights if the whole encoder is frozen, else nothing."""
@@ -103,6 +135,15 @@ class WhisperNetwork(EmotionNetwork):
         """Set the standardization from embeddings of the encoder before fine-tuning."""
         rows = [self.pooled(frames).float() for frames in batches]
         self.standardize.fit(torch.cat(rows))
+
+    @property
+    def _pools_in_front(self) -> bool:
+        # All frames of three states of 512 numbers would be 1.2 MB a clip in the cache.
+        config = self.config
+        return (config.frozen, config.join, config.head) == (
+            *("all", "concatenate"),
+            "mean",
+        )
 
     def _encode(self, mel: Tensor, counts: Tensor | None) -> list[Tensor]:
         states = self.encoder(mel, counts)
@@ -134,10 +175,33 @@ def layers(network: WhisperNetwork) -> dict[str, nn.Module]:
     return front | blocks | {"embedding": network.pooling}
 
 
+def _size(config: NetworkConfig, settings: Mapping[str, Any] | None) -> EncoderSize:
+    """Return the size of the encoder that is kept; see `WhisperNetwork`."""
+    path = Path(config.weights)
+    if settings:
+        size = EncoderSize.from_settings(settings)
+    # An absent file is an error only when it is loaded: runs of tiny encoders that
+    # earlier versions trained have no settings, and may have left their file behind.
+    elif config.weights and path.is_file():
+        size = read_size(path)
+    else:
+        size = TINY
+    if not 0 <= config.n_layers <= size.n_blocks:
+        raise ConfigError(
+            f"network.n_layers is {config.n_layers}, not 1 to {size.n_blocks}, "
+            "the blocks of the encoder, or 0 for all"
+        )
+    return replace(size, n_blocks=config.n_layers or size.n_blocks)
+
+
 def _require(config: NetworkConfig, n_layers: int) -> tuple[int, ...]:
-    """Return the states to average; raise an error for unsupported settings."""
-    if not 1 <= n_layers <= N_LAYERS:
-        raise ConfigError(f"network.n_layers is {n_layers}, not 1 to {N_LAYERS}")
+    """Return the states to join; raise an error for unsupported settings."""
     require_choice(config, "head", tuple(_POOLINGS))
+    require_choice(config, "join", ("average", "concatenate"))
     require_choice(config, "padding", ("valid",))
+    if config.join == "concatenate" and config.state_weights:
+        raise ConfigError(
+            "network.state_weights are for join = 'average'; leave them out to "
+            "concatenate the states"
+        )
     return require_states(config, n_layers)

@@ -40,8 +40,11 @@ def emit_head(
 ) -> int:
     """Add all nodes after an encoder's hidden states; return the number of columns."""
     chosen = [states[state] for state in network.states]
-    average = emit_average(graph, network.average, chosen, activations)
-    embedding = emit_pooling(network.pooling, graph, average)
+    if network.config.join == "concatenate":
+        embedding = emit_concatenation(network.pooling, graph, chosen)
+    else:
+        average = emit_average(graph, network.average, chosen, activations)
+        embedding = emit_pooling(network.pooling, graph, average)
     return emit_classifier(graph, network, embedding, temperature)
 
 
@@ -79,6 +82,23 @@ def emit_average(
         return total
     shift = -(gains * array(activations.mean)).sum(0)
     return graph.op("Add", [total, graph.weight(shift, "average.shift")], "average")
+
+
+def emit_concatenation(
+    pooling: nn.Module, graph: GraphBuilder, states: Sequence[str]
+) -> str:
+    """Add the pooling of concatenated states [B, T, width]; return the embedding."""
+    if not isinstance(pooling, MeanPooling) or len(states) == 1:
+        frames = states[0]
+        if len(states) > 1:
+            frames = graph.op("Concat", states, "joined", axis=2)
+        return emit_pooling(pooling, graph, frames)
+    # Means are concatenated instead of frames, which are 400 times as many numbers.
+    means = [
+        graph.reduce("Mean", s, [1], f"mean.{s.removeprefix('hidden.')}", keep=False)
+        for s in states
+    ]
+    return graph.op("Concat", means, "embedding", axis=1)
 
 
 @singledispatch
