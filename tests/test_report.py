@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from espressivo.report import SCHEMA, Report, round_to_one
+from espressivo.model.classifier import Certainty
+from espressivo.report import SCHEMA, Report, name_top, round_to_one
 from espressivo.types import Emotion, Estimate, Segment
 from tests.conftest import NOTE, ROOT
 
@@ -32,6 +33,8 @@ REPORT = Report(
     ),
 )
 SILENT = replace(REPORT, segments=(), estimates=())
+# The whole is anger at 0.55 exactly (up to rounding); both windows are at 0.7.
+JUDGED = replace(REPORT, certainty=Certainty(0.6, 0.8))
 
 
 def test_the_whole_is_the_mean_weighted_by_duration():
@@ -52,7 +55,56 @@ def test_without_speech_there_is_no_emotion():
     assert row["emotion"] == row["anger"] == ""
 
 
-@pytest.mark.parametrize("report", [REPORT, SILENT], ids=["speech", "silence"])
+def test_what_is_below_the_threshold_is_uncertain():
+    document = JUDGED.to_dict()
+
+    assert JUDGED.probabilities[Emotion.ANGER] == pytest.approx(0.55)
+    assert document["uncertain"] is JUDGED.uncertain is True
+    assert document["emotion"] == "anger"  # the most probable one all the same
+    assert [w["uncertain"] for w in document["windows"]] == [False, False]
+    assert document["model"]["certainty"] == {"threshold": 0.6, "accuracy": 0.8}
+    assert JUDGED.verdict == "uncertain (anger 55%, sadness 25%)"
+    certain = replace(JUDGED, certainty=Certainty(0.5, 0.8))
+    assert certain.uncertain is False
+    assert certain.verdict == "anger 55%"
+
+
+def test_a_probability_at_the_threshold_is_certain():
+    exact = replace(JUDGED, certainty=Certainty(0.7, 0.8))
+    above = replace(JUDGED, certainty=Certainty(0.7000001, 0.8))
+
+    assert [exact.is_uncertain(e) for e in exact.estimates] == [False, False]
+    assert [above.is_uncertain(e) for e in above.estimates] == [True, True]
+
+
+def test_without_a_threshold_nothing_is_said_of_certainty():
+    document = REPORT.to_dict()
+
+    assert document["model"]["certainty"] is None
+    assert [document["uncertain"], document["windows"][0]["uncertain"]] == [None, None]
+    assert {r["uncertain"] for r in _rows(REPORT)} == {""}
+    assert REPORT.verdict == "anger 55%"
+
+
+def test_without_speech_it_is_neither_certain_nor_uncertain():
+    silent = replace(SILENT, certainty=Certainty(0.6, 0.8))
+
+    assert silent.to_dict()["uncertain"] is silent.uncertain is None
+    assert silent.verdict == "no speech found"
+    assert [r["uncertain"] for r in _rows(silent)] == [""]
+
+
+def test_the_most_probable_are_named_in_order():
+    assert name_top(tuple(Emotion), (0.1, 0.38, 0.41, 0.11)) == (
+        "neutral 41%, happiness 38%"
+    )
+    # Of equal ones the first, as `Report.emotion` says.
+    assert name_top(tuple(Emotion), (0.25, 0.25, 0.25, 0.25), 1) == "anger 25%"
+
+
+@pytest.mark.parametrize(
+    "report", [REPORT, SILENT, JUDGED], ids=["speech", "silence", "judged"]
+)
 def test_json_follows_its_published_schema(report):
     schema = json.loads(SCHEMA_FILE.read_text("utf-8"))
 
@@ -70,7 +122,9 @@ def test_a_real_report_follows_the_schema(analyzer):
     assert len(document["windows"]) >= 4
 
 
-@pytest.mark.parametrize("field", ["emotion", "windows", "model", "schema"])
+@pytest.mark.parametrize(
+    "field", ["emotion", "uncertain", "windows", "model", "schema"]
+)
 def test_the_schema_misses_nothing_that_matters(field):
     document = REPORT.to_dict()
     del document[field]
@@ -79,13 +133,18 @@ def test_the_schema_misses_nothing_that_matters(field):
         jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text("utf-8")))
 
 
+def _rows(report):
+    return list(csv.DictReader(io.StringIO(report.to_csv())))
+
+
 def test_csv_and_json_say_the_same():
-    rows = list(csv.DictReader(io.StringIO(REPORT.to_csv())))
-    document = REPORT.to_dict()
+    rows = _rows(JUDGED)
+    document = JUDGED.to_dict()
 
     assert [r["part"] for r in rows] == ["window", "window", "recording"]
     for row, window in zip(rows, [*document["windows"], document], strict=True):
         assert row["emotion"] == window["emotion"]
+        assert row["uncertain"] == str(window["uncertain"]).lower()
         for emotion, probability in window["probabilities"].items():
             assert float(row[emotion]) == probability
     assert float(rows[1]["start_s"]) == document["windows"][1]["start_s"] == 4.0

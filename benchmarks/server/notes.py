@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from espressivo.analyzer import Analyzer
+    from espressivo.types import Estimate
 
 
 class ExpectedEstimate(NamedTuple):
@@ -87,9 +88,14 @@ def _note(
     size = round(chunk_s * RATE)
     chunks = [pcm[i : i + size] for i in range(0, len(pcm), size)]
     stream = analyzer.stream(hop_s=hop_s)
-    emotions = analyzer.classifier.card.emotions
+    card = analyzer.classifier.card
+
+    def line(estimate: Estimate) -> dict[str, Any]:
+        now_s = stream.duration_s
+        return estimate_to_dict(estimate, card.emotions, now_s, card.certainty)
+
     due = [
-        ExpectedEstimate(i, estimate_to_dict(estimate, emotions, stream.duration_s))
+        ExpectedEstimate(i, line(estimate))
         for i, chunk in enumerate(chunks)
         for estimate in stream.push(chunk)
     ]

@@ -16,11 +16,12 @@ from espressivo.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from espressivo.model.classifier import Certainty
     from espressivo.model.speaker_statistics import SpeakerStatistics
     from espressivo.speech.quality import Quality
     from espressivo.types import Earlier
 
-SCHEMA = "espressivo.report/1"
+SCHEMA = "espressivo.report/2"
 """Name and version of the JSON schema of `Report.to_dict`."""
 
 _DECIMALS = 4  # of probabilities in JSON and CSV
@@ -93,6 +94,7 @@ class Report:
             that was chosen (`left`, `right`, `channel 3`).
         gaps: Holes in the file's time stamps, which were filled with silence.
         quality: Properties of the sound that limit the estimates; None if unknown.
+        certainty: The model's threshold for uncertain estimates; None if it has none.
     """
 
     recording: str
@@ -113,6 +115,7 @@ class Report:
     channels: str = "mono"
     gaps: tuple[Segment, ...] = ()
     quality: Quality | None = None
+    certainty: Certainty | None = None
 
     @property
     def speech_s(self) -> float:
@@ -157,9 +160,35 @@ class Report:
             return None
         return max(whole, key=lambda emotion: whole[emotion])
 
+    @property
+    def uncertain(self) -> bool | None:
+        """Whether the top probability of the whole recording is below the threshold.
+
+        None without speech, or if the model has no threshold.
+        """
+        if self.certainty is None or (whole := self.probabilities) is None:
+            return None
+        return self.certainty.is_uncertain([*whole.values()])
+
+    @property
+    def verdict(self) -> str:
+        """Result for the whole recording in a few words.
+
+        `neutral 62%`, `uncertain (sadness 41%, neutral 38%)` or `no speech found`.
+        """
+        if (whole := self.probabilities) is None:
+            return "no speech found"
+        n_named = 2 if self.uncertain else 1
+        named = name_top(self.emotions, [*whole.values()], n_named)
+        return f"uncertain ({named})" if self.uncertain else named
+
     def emotion_of(self, estimate: Estimate) -> Emotion:
         """Return the most probable emotion of one window."""
         return self.emotions[int(np.argmax(estimate.probabilities))]
+
+    def is_uncertain(self, estimate: Estimate) -> bool | None:
+        """Return whether one window is uncertain; None: the model has no threshold."""
+        return self.certainty and self.certainty.is_uncertain(estimate.probabilities)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as described by `docs/report.schema.json`, JSON-ready."""
@@ -172,6 +201,7 @@ class Report:
                 "name": self.model,
                 "version": self.model_version,
                 "sha256": self.model_sha256,
+                "certainty": self.certainty and self.certainty.to_dict(),
             },
             "duration_s": round(self.duration_s, 3),
             "track": self.track,
@@ -180,12 +210,14 @@ class Report:
             "speech_s": round(self.speech_s, 3),
             "speech_share": round(self.speech_share, _DECIMALS),
             "emotion": self.emotion,
+            "uncertain": self.uncertain,
             "probabilities": None if whole is None else self._named([*whole.values()]),
             "segments": [_span(s) for s in self.segments],
             "windows": [
                 {
                     **_span(e.segment),
                     "emotion": self.emotion_of(e),
+                    "uncertain": self.is_uncertain(e),
                     "probabilities": self._named(e.probabilities),
                 }
                 for e in self.estimates
@@ -203,23 +235,26 @@ class Report:
     def to_csv(self, *, header: bool = True) -> str:
         """Return CSV text: one row per window, then one for the whole recording.
 
-        Columns: recording, part (`window` or `recording`), start_s, end_s, emotion and
-        one column per emotion. Without speech, the only row has an empty emotion.
+        Columns: recording, part (`window` or `recording`), start_s, end_s, emotion,
+        uncertain (`true`, `false`, or empty without a threshold) and one column per
+        emotion. Without speech, the only row has an empty emotion.
         """
         text = io.StringIO()
         # The default line end, CRLF, would disturb Unix tools in a pipe.
         write = csv.writer(text, lineterminator="\n").writerow
         if header:
-            fixed = ["recording", "part", "start_s", "end_s", "emotion"]
+            fixed = ["recording", "part", "start_s", "end_s", "emotion", "uncertain"]
             write([*fixed, *self.emotions])
         for e in self.estimates:
             span = _span(e.segment).values()
+            found = self.emotion_of(e), _cell(self.is_uncertain(e))
             shown = round_to_one(e.probabilities)
-            write([self.recording, "window", *span, self.emotion_of(e), *shown])
+            write([self.recording, "window", *span, *found, *shown])
         whole = self.probabilities
         mean = round_to_one([*whole.values()]) if whole else [""] * len(self.emotions)
         end = round(self.duration_s, 3)
-        write([self.recording, "recording", 0.0, end, self.emotion or "", *mean])
+        total = self.emotion or "", _cell(self.uncertain)
+        write([self.recording, "recording", 0.0, end, *total, *mean])
         return text.getvalue()
 
     def _mean(
@@ -267,7 +302,10 @@ class Report:
 
 
 def estimate_to_dict(
-    estimate: Estimate, emotions: Sequence[Emotion], now_s: float
+    estimate: Estimate,
+    emotions: Sequence[Emotion],
+    now_s: float,
+    certainty: Certainty | None,
 ) -> dict[str, Any]:
     """Return an estimate of a stream as `espressivo listen --lines` prints it.
 
@@ -275,6 +313,7 @@ def estimate_to_dict(
         estimate: Estimate of one window.
         emotions: Emotions in the order of its probabilities.
         now_s: Length of the stream so far, in seconds.
+        certainty: The model's threshold for uncertain estimates; None if it has none.
     """
     best = estimate.probabilities.index(max(estimate.probabilities))
     shown = round_to_one(estimate.probabilities)
@@ -284,8 +323,18 @@ def estimate_to_dict(
         "end_s": round(estimate.segment.end_s, 3),
         "provisional": estimate.provisional,
         "emotion": emotions[best],
+        "uncertain": certainty and certainty.is_uncertain(estimate.probabilities),
         "probabilities": dict(zip(emotions, shown, strict=True)),
     }
+
+
+def name_top(
+    emotions: Sequence[Emotion], probabilities: Sequence[float], n: int = 2
+) -> str:
+    """Return the `n` most probable emotions, such as `sadness 41%, neutral 38%`."""
+    # Stable, so that of equal probabilities the emotion of the report comes first.
+    order = sorted(range(len(emotions)), key=lambda i: -probabilities[i])[:n]
+    return ", ".join(f"{emotions[i]} {probabilities[i]:.0%}" for i in order)
 
 
 def round_to_one(probabilities: Sequence[float]) -> list[float]:
@@ -301,6 +350,10 @@ def round_to_one(probabilities: Sequence[float]) -> list[float]:
     for i in np.argsort(floors - exact, kind="stable")[:missing]:
         floors[i] += 1
     return [int(n) / units for n in floors]
+
+
+def _cell(value: bool | None) -> str:
+    return "" if value is None else str(value).lower()
 
 
 def _span(segment: Segment) -> dict[str, float]:

@@ -55,8 +55,9 @@ def expected_of(analyzer, pcm, hop_s=2.0, size=SECOND):
     told = []
     for i in range(0, len(samples), size // 2):
         for estimate in stream.push(samples[i : i + size // 2]):
+            card = analyzer.classifier.card
             line = estimate_to_dict(
-                estimate, analyzer.classifier.card.emotions, stream.duration_s
+                estimate, card.emotions, stream.duration_s, card.certainty
             )
             told.append({"type": "estimate", **line})
     return [*told, {"type": "report", "report": stream.finish().to_dict()}]

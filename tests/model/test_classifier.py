@@ -11,6 +11,7 @@ import pytest
 from espressivo.errors import ModelError
 from espressivo.model.classifier import (
     FORMAT_VERSION,
+    Certainty,
     load_classifier,
     read_card,
 )
@@ -47,6 +48,42 @@ def test_the_bundled_model_is_what_its_card_says(folder):
     assert classifier.card.emotions == tuple(Emotion)
     assert (classifier.card.min_s, classifier.card.window_s) == (0.5, 8.0)
     assert (folder / "model.onnx").stat().st_size <= 9_000_000
+
+
+def test_a_card_may_have_a_threshold_for_uncertain_estimates(folder):
+    edit(folder, certainty={"threshold": 0.55, "accuracy": 0.8, "coverage": 0.5})
+
+    card = load_classifier(folder).card
+
+    assert card.certainty == Certainty(0.55, 0.8)
+    assert card.certainty.is_uncertain((0.54, 0.46, 0, 0))
+    assert not card.certainty.is_uncertain((0.55, 0.45, 0, 0))
+
+
+def test_a_card_without_a_threshold_has_none(folder):
+    path = folder / "model.json"
+    details = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**details, "certainty": None}), "utf-8")
+
+    assert read_card(folder).certainty is None
+
+
+@pytest.mark.parametrize(
+    "certainty",
+    [
+        {"threshold": 1.5, "accuracy": 0.8},
+        {"threshold": float("nan"), "accuracy": 0.8},
+        {"threshold": 0.5, "accuracy": 0},
+        {"threshold": 0.5},
+        {"threshold": "half", "accuracy": 0.8},
+        0.5,
+    ],
+)
+def test_a_threshold_that_makes_no_sense_is_refused(folder, certainty):
+    edit(folder, certainty=certainty)
+
+    with pytest.raises(ModelError, match="export the model again"):
+        read_card(folder)
 
 
 def test_rows_are_probabilities_at_every_length_it_takes(analyzer, note):

@@ -22,6 +22,7 @@ from espressivo.model.session import finite, inputs_of, last_axes, open_verified
 from espressivo.types import SAMPLE_RATE, Emotion
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -30,6 +31,32 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 """Version of the model folder's layout that this version of espressivo reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certainty:
+    """Threshold on the top probability below which an estimate is uncertain.
+
+    Attributes:
+        threshold: Lowest top probability of a certain estimate, 0 to 1.
+        accuracy: Accuracy of the certain estimates that the threshold was chosen for,
+            0 to 1, on corpora that the model was not trained on.
+
+    Source: El-Yaniv and Wiener (2010), On the foundations of noise-free selective
+    classification; Geifman and El-Yaniv (2017), Selective classification for deep
+    neural networks.
+    """
+
+    threshold: float
+    accuracy: float
+
+    def is_uncertain(self, probabilities: Sequence[float]) -> bool:
+        """Return whether the top probability of an estimate is below the threshold."""
+        return max(probabilities) < self.threshold
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the fields, JSON-ready."""
+        return {"threshold": self.threshold, "accuracy": self.accuracy}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +74,7 @@ class ModelCard:
         profile_head: Card of `profile.onnx`; None if the model supports no profiles.
         details: The whole `model.json`, including training corpora and their licences,
             permitted use of the weights, and results with protocol and command.
+        certainty: Threshold for uncertain estimates; None if the model has none.
     """
 
     name: str
@@ -58,6 +86,7 @@ class ModelCard:
     sha256: str
     profile_head: ProfileHeadCard | None
     details: dict[str, Any]
+    certainty: Certainty | None = None
 
     @property
     def window(self) -> int:
@@ -229,6 +258,7 @@ def _card(details: dict[str, Any]) -> ModelCard:
         sha256=str(details["sha256"]),
         profile_head=read_profile_head_card(details),
         details=details,
+        certainty=_certainty(details),
     )
     if not 0 < card.min_s <= card.window_s <= 60:
         raise ValueError(
@@ -238,6 +268,18 @@ def _card(details: dict[str, Any]) -> ModelCard:
     if not card.emotions or len(set(card.emotions)) != len(card.emotions):
         raise ValueError("emotions is empty or names one twice")
     return card
+
+
+def _certainty(details: dict[str, Any]) -> Certainty | None:
+    if (found := details.get("certainty")) is None:
+        return None
+    certainty = Certainty(float(found["threshold"]), float(found["accuracy"]))
+    if not (0 < certainty.threshold < 1 and 0 < certainty.accuracy <= 1):
+        raise ValueError(
+            f"certainty has threshold {certainty.threshold} and accuracy "
+            f"{certainty.accuracy}; wanted shares between 0 and 1"
+        )
+    return certainty
 
 
 def _require_interface(

@@ -186,6 +186,7 @@ class AnalysisPass:
             channels=channels,
             gaps=tuple(gaps),
             quality=quality,
+            certainty=card.certainty,
         )
 
     def _require_same(self, state: StreamState) -> None:

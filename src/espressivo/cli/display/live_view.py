@@ -30,6 +30,7 @@ class _View:
 
     def __init__(self, analyzer: Analyzer) -> None:
         self._emotions = analyzer.classifier.card.emotions
+        self._certainty = analyzer.classifier.card.certainty
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +55,7 @@ class LineWriter(_View):
         """Print the estimates; the key `provisional` marks those of open segments."""
         del block
         for estimate in estimates:
-            line = estimate_to_dict(estimate, self._emotions, now_s)
+            line = estimate_to_dict(estimate, self._emotions, now_s, self._certainty)
             # Flushed, since a program at the other end of a pipe waits for the line.
             print(json.dumps(line), flush=True)
 

@@ -203,7 +203,7 @@ class Api:
         session = StreamSession(
             socket,
             self._analyzer.stream(hop_s=hop_s, history=_HISTORY),
-            self._analyzer.classifier.card.emotions,
+            self._analyzer.classifier.card,
             limits=self._limits,
             metrics=self.metrics,
             pool=self._pool,

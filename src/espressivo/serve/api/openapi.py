@@ -64,6 +64,10 @@ class EstimateMessage(BaseModel):
         "holds none of these."
     )
     emotion: Emotion
+    uncertain: bool | None = Field(
+        description="Whether the highest probability is below the model's threshold "
+        "(`model.certainty.threshold` of a report); null when the model has none."
+    )
     probabilities: dict[Emotion, Annotated[float, Field(ge=0, le=1)]]
 
 

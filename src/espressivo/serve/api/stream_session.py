@@ -34,15 +34,15 @@ from espressivo.serve.api.refusals import (
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import MutableMapping
     from concurrent.futures import Executor
 
     from starlette.websockets import WebSocket
 
+    from espressivo.model.classifier import ModelCard
     from espressivo.pipeline.stream import Stream
     from espressivo.serve.api.limits import Limits
     from espressivo.serve.api.metrics import Metrics
-    from espressivo.types import Emotion
 
 _BYTES_A_SAMPLE = 2
 
@@ -53,7 +53,7 @@ class StreamSession:
     Args:
         socket: Accepted WebSocket.
         stream: New stream of the analyzer.
-        emotions: Emotions in the order of the stream's probabilities.
+        card: Card of the stream's model.
         limits: Limits on duration, idle time and lag.
         metrics: Counters to update.
         pool: Thread pool for the analysis.
@@ -63,13 +63,13 @@ class StreamSession:
         self,
         socket: WebSocket,
         stream: Stream,
-        emotions: Sequence[Emotion],
+        card: ModelCard,
         *,
         limits: Limits,
         metrics: Metrics,
         pool: Executor,
     ) -> None:
-        self._socket, self._stream, self._emotions = socket, stream, emotions
+        self._socket, self._stream, self._card = socket, stream, card
         self._limits, self._metrics, self._pool = limits, metrics, pool
         self._loop = asyncio.get_running_loop()
         self._backlog = Backlog(MAX_BACKLOG_BYTES, AT_ONCE_BYTES)
@@ -149,7 +149,10 @@ class StreamSession:
             for estimate in estimates:
                 self._metrics.estimated(time.monotonic() - sound.newest_s)
                 line = estimate_to_dict(
-                    estimate, self._emotions, self._stream.duration_s
+                    estimate,
+                    self._card.emotions,
+                    self._stream.duration_s,
+                    self._card.certainty,
                 )
                 await self._tell({"type": "estimate", **line})
         report = await self._loop.run_in_executor(self._pool, self._stream.finish)
