@@ -21,6 +21,7 @@ from espressivo.model.find import (
     bundled_models,
     find_model,
 )
+from espressivo.model.index import index_models, to_json
 from espressivo.serve.app_files import AppFiles
 from espressivo.serve.app_server import (
     HEADERS,
@@ -49,7 +50,7 @@ def app(tmp_path_factory):
         "assets/ort-wasm-simd-threaded.wasm": WASM,
         "assets/ort-wasm-simd-threaded-DmK3_9qL.wasm": WASM,
         "assets/silero_vad-Ab12Cd34.onnx": b"onnx",
-        "models/index.json": b"stale",
+        "models/models.json": b"stale",
         "models/espressivo-tiny/model.onnx": b"stale",
         "models/espressivo-tiny/only-of-web.txt": b"of web",
         "models/another/model.json": b"{}",
@@ -120,7 +121,7 @@ def status_of(server, target, **headers):
         ("/assets/index-aB3dE-9x.css", "text/css; charset=utf-8"),
         ("/assets/ort-wasm-simd-threaded.wasm", "application/wasm"),
         ("/assets/silero_vad-Ab12Cd34.onnx", "application/octet-stream"),
-        ("/models/index.json", "application/json"),
+        ("/models/models.json", "application/json"),
         ("/models/espressivo-tiny/model.json", "application/json"),
         ("/models/espressivo-tiny/LICENSES/TRAINING-DATA.md", "text/plain; char"),
     ],
@@ -302,7 +303,7 @@ def test_ipv6_is_an_address_too(app):
     [
         ("/", "no-cache"),
         ("/sw.js", "no-cache"),
-        ("/models/index.json", "no-cache"),
+        ("/models/models.json", "no-cache"),
         ("/models/espressivo-tiny/model.onnx", "no-cache"),
         ("/assets/ort-wasm-simd-threaded.wasm", "no-cache"),
         ("/assets/ort-wasm-simd-threaded-DmK3_9qL.wasm", IMMUTABLE),
@@ -326,7 +327,7 @@ def test_what_is_named_by_its_hash_is_kept_and_the_rest_asked_for_again(
 
 
 def test_head_is_get_without_the_body(server):
-    for target in ("/", "/models/index.json", "/assets/index-B3xQ_z1a.js"):
+    for target in ("/", "/models/models.json", "/assets/index-B3xQ_z1a.js"):
         get, head = ask(server, target)[0], ask(server, target, "HEAD")[0]
         assert head.status == 200
         for response in (get, head):
@@ -395,15 +396,17 @@ def test_nothing_is_compressed_for_this_machine(server):
 
 
 def test_models_are_those_of_the_package(server):
-    listed = json.loads(ask(server, "/models/index.json")[1])
+    index = ask(server, "/models/models.json")[1]
+    listed = json.loads(index)
 
+    assert index.decode() == to_json(index_models(map(find_model, bundled_models())))
     assert [model["name"] for model in listed["models"]] == bundled_models()
     for model in listed["models"]:
         folder = find_model(model["name"])
         assert model["version"] == read_card(folder).version
         for file in filter(lambda p: p.is_file(), folder.rglob("*")):
             path = file.relative_to(folder).as_posix()
-            _, body = ask(server, f"/models/{model['path']}{path}")
+            _, body = ask(server, f"/models/{model['name']}/{path}")
             assert body == file.read_bytes()
 
 
@@ -435,7 +438,7 @@ def test_a_body_is_not_taken_for_a_request(server):
 
 def test_a_connection_serves_several_requests(server):
     with closing(HTTPConnection(*server.server_address[:2])) as connection:
-        for target in ("/", "/sw.js", "/models/index.json"):
+        for target in ("/", "/sw.js", "/models/models.json"):
             connection.request("GET", target)
             response = connection.getresponse()
             response.read()
@@ -505,7 +508,7 @@ def test_it_needs_nothing_but_python(app):
     code = (
         "from pathlib import Path; from espressivo.serve.app_server import AppServer;"
         f"server = AppServer(Path({str(app)!r}), port=0);"
-        "assert server.files('/models/index.json') and server.files('/');"
+        "assert server.files('/models/models.json') and server.files('/');"
         "server.server_close()"
     )
     done = subprocess.run(
@@ -560,5 +563,5 @@ def test_the_built_app_is_served_whole():
         hashed_in_small_letters = re.search(r"-[a-z_-]{8}\.", path.name)
         if path.parts[0] == "assets" and not hashed_in_small_letters:
             assert found.is_immutable, path
-    built = json.loads((dist / "models" / "index.json").read_text("utf-8"))
-    assert built == json.loads(files("/models/index.json").body)
+    built = json.loads((dist / "models" / "models.json").read_text("utf-8"))
+    assert built == json.loads(files("/models/models.json").body)

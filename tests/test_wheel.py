@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 APP = {
     "index.html": "the app",
     "assets/index-B3xQ_z1a.js": "code",
-    "models/index.json": "{}",
+    "models/models.json": "{}",
     "models/espressivo-tiny/LICENSES/TRAINING-DATA.md": "a copy",
 }
 
@@ -104,7 +104,7 @@ def test_a_wheel_from_the_sdist_needs_no_node(checkout, tmp_path):
         "web/build/models.ts",
         "web/dist/index.html",
         "web/dist/assets/index-B3xQ_z1a.js",
-        "web/dist/models/index.json",
+        "web/dist/models/models.json",
     }
     assert not [n for n in names if ".venv" in n or "node_modules" in n]
     wheel, said = build(root, "wheel", tmp_path / "empty")

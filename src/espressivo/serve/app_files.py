@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from espressivo.model.find import (
+    DEFAULT,
     bundled_models,
     find_model,
 )
@@ -96,7 +97,7 @@ class AppFiles:
         first, *names = ("/index.html" if path == "/" else path).split("/")
         if first or not all(_FILE_NAME.fullmatch(name) for name in names):
             return None
-        if names == ["models", "index.json"]:
+        if names == ["models", "models.json"]:
             return self._content(_models_index(), names)
         if names[0] == "models" and len(names) > 2 and names[1] in bundled_models():
             found = self._read(find_model(names[1]), names[2:])
@@ -135,9 +136,33 @@ class AppFiles:
 
 
 def _models_index() -> bytes:
-    """Return models/index.json, as the build in web/ writes it for static hosts."""
+    """Return models/models.json, as `espressivo models index` writes it.
+
+    Not by `model.index`, which imports onnxruntime: the server needs Python only.
+    """
     models = []
     for name in bundled_models():
-        card = json.loads((find_model(name) / "model.json").read_text("utf-8"))
-        models.append({"name": name, "version": card["version"], "path": f"{name}/"})
-    return json.dumps({"models": models}, indent=2).encode() + b"\n"
+        folder = find_model(name)
+        content = (folder / "model.json").read_bytes()
+        card = json.loads(content)
+        digests = {
+            "model.json": hashlib.sha256(content).hexdigest(),
+            "model.onnx": card["sha256"],
+        }
+        if profile := card.get("profile"):
+            digests["profile.onnx"] = profile["sha256"]
+        files = {
+            file: {"sha256": sha256, "bytes": (folder / file).stat().st_size}
+            for file, sha256 in digests.items()
+        }
+        models.append(
+            {
+                "name": name,
+                "version": card["version"],
+                "bytes": sum(file["bytes"] for file in files.values()),
+                "default": name == DEFAULT,
+                "files": files,
+            }
+        )
+    text = json.dumps({"models": models}, indent=2, ensure_ascii=False)
+    return f"{text}\n".encode()
