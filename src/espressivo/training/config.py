@@ -12,12 +12,30 @@ from typing import Literal, cast
 from espressivo.errors import ConfigError
 from espressivo.training import toml
 from espressivo.training.corpora.licence import find_licence
+from espressivo.training.corpora.utterance import SpeakerHalf  # noqa: TC001 - the same
 from espressivo.training.folds.protocol import ProtocolConfig
 from espressivo.training.networks import NETWORKS, NetworkConfig
 
 Balance = Literal["none", "class", "corpus-class"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+ConditionName = Literal[
+    "telephone",
+    "gsm",
+    "amr",
+    "opus-12k",
+    "opus-6k",
+    "mp3-32k",
+    "room",
+    "noise-20",
+    "noise-10",
+    "noise-5",
+    "noise-0",
+    "babble-10",
+    "clipping",
+    "quiet",
+    "varied",
+]
 
 # `$NAME` or `${NAME}`, as in a shell.
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
@@ -63,6 +81,11 @@ class AugmentConfig:
         speed: Lowest and highest factor of the speed.
         variants: Number of fixed augmentations of each utterance, the same in all runs,
             so that a frozen front computes each once; 0 draws new ones in every epoch.
+        copies: Conditions (see `clips.conditions`) of which every clip gets one fixed
+            copy. The closed forms are fitted to clips and copies; gradient descent
+            uses no copies.
+        noise_folder: Folder of noise recordings for the copies. Every second one is
+            left to evaluation.
     """
 
     probability: float = 0.5
@@ -72,6 +95,8 @@ class AugmentConfig:
     speed_probability: float = 0.0
     speed: tuple[float, float] = (0.8, 1.25)
     variants: int = 0
+    copies: tuple[ConditionName, ...] = ()
+    noise_folder: str = "$ESPRESSIVO_DATA/noise"
 
     @property
     def varies(self) -> bool:
@@ -224,6 +249,8 @@ class ExperimentConfig:
         licences: Corpus -> its licence as the trainer states it, see
             `corpora.licence.find_licence`; `manifest` is for all tables of one's own.
             Corpora that declare a licence need none.
+        speakers: Corpus -> the half of its speakers that is trained on, see
+            `corpora.utterance.select_speakers`; the others are left for evaluation.
     """
 
     name: str
@@ -242,6 +269,7 @@ class ExperimentConfig:
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     licences: Mapping[str, str] = field(default_factory=dict)
+    speakers: Mapping[str, SpeakerHalf] = field(default_factory=dict)
 
 
 def read_config(
@@ -271,6 +299,7 @@ def read_config(
     # Not a `Literal`, since networks can be registered from outside.
     _require_kind(config.network.kind, path)
     _require_licences(config.licences, path)
+    _require_corpora(config, path)
     folder = path.resolve().parent
     roots = dict(corpora or {})
     for name, root in config.corpora.items():
@@ -287,6 +316,7 @@ def read_config(
     return replace(
         config,
         corpora={name: roots[name] for name in config.corpora},
+        augmentation=_with_noise(config.augmentation, path),
         network=replace(config.network, weights=weights),
     )
 
@@ -307,6 +337,25 @@ def _require_licences(licences: Mapping[str, str], path: Path) -> None:
             find_licence(identifier)
         except ConfigError as error:
             raise ConfigError(f"{path}: 'licences.{name}' is {error}") from None
+
+
+def _require_corpora(config: ExperimentConfig, path: Path) -> None:
+    for name in config.speakers:
+        if name not in config.corpora:
+            raise ConfigError(
+                f"{path}: 'speakers.{name}' names no corpus of the file (it has: "
+                f"{', '.join(config.corpora) or 'none'}); add it under [corpora]"
+            )
+
+
+def _with_noise(augmentation: AugmentConfig, path: Path) -> AugmentConfig:
+    """Make the folder of noise absolute, where a copy needs it."""
+    if not any(c == "varied" or c.startswith("noise") for c in augmentation.copies):
+        return augmentation
+    key = "augmentation.noise_folder"
+    text = _expand(augmentation.noise_folder, path, key, f"--set {key}=DIR")
+    folder = path.resolve().parent / Path(text).expanduser()
+    return replace(augmentation, noise_folder=str(folder))
 
 
 def _expand(text: str, path: Path, key: str, remedy: str) -> str:

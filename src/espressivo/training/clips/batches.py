@@ -1,7 +1,14 @@
-"""Batches of features for training; worker processes prefetch the next clips."""
+"""Batches of features for training; worker processes prefetch the next clips.
+
+`Batches.in_condition` gives the same clips through a telephone, in noise, and so on:
+
+    for name in config.augmentation.copies:
+        rows = apply_to_clips(batches.in_condition(name), network.pooled)
+"""
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -93,6 +100,25 @@ class Batches:
     def labels(self) -> NDArray[np.int64]:
         """The emotion index of each clip, int64 [N]."""
         return self._targets
+
+    def in_condition(self, condition: str) -> Batches:
+        """Return the batches of one fixed copy of each clip in a condition.
+
+        The clips have the same order and labels. A copy is determined by the seed of
+        the configuration, the utterance's id, and the condition. With speaker
+        statistics, they are those of the clips as they are.
+
+        Args:
+            condition: A name in `clips.conditions.CONDITIONS`; `clean` for the clips as
+                they are.
+
+        Raises:
+            ConfigError: There is no such condition, or this machine lacks its encoder,
+                its noise recordings, or its voices.
+        """
+        copies = copy.copy(self)
+        copies.clips = self.clips.in_condition(condition)
+        return copies
 
     def load(self, steps: Sequence[Sequence[SampledClip]]) -> Iterator[Batch]:
         """Yield one batch per step, in the order of the steps."""

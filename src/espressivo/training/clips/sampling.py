@@ -7,12 +7,21 @@ with the same samples in every process and at any time.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from espressivo.training.clips.augment import Augment, augmentation_seed
+from espressivo.training.clips.conditions import (
+    apply_condition,
+    condition_key,
+    condition_seed,
+    find_condition,
+    require_conditions,
+)
+from espressivo.training.clips.surroundings import Surroundings, choose_voices
 from espressivo.training.folds.weights import balanced_weights
 from espressivo.types import SAMPLE_RATE, Signal
 
@@ -54,23 +63,60 @@ class SampledClip:
 
 
 class AugmentedClips:
-    """A set of clips that are augmented and cropped each time they are read."""
+    """A set of clips that are augmented and cropped each time they are read.
 
-    def __init__(self, clips: Sequence[LoadedClip], config: ExperimentConfig) -> None:
+    With a condition, they are fixed copies in that condition instead: whoever reads
+    them gets the same samples, and no other augmentation applies.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[LoadedClip],
+        config: ExperimentConfig,
+        condition: str = "clean",
+    ) -> None:
         self.clips = clips
+        self.config = config
+        self.condition = condition
         self.augmentation = config.augmentation
         self._augment = Augment(config.augmentation)
         self._crop = round(config.signal.crop_s * SAMPLE_RATE)
         self._longest = round(config.signal.longest_s * SAMPLE_RATE)
+        self._surroundings = Surroundings(Path())
+        if condition != "clean":
+            self._surroundings = self._find_surroundings(condition)
+
+    def in_condition(self, condition: str) -> AugmentedClips:
+        """Return the copies of these clips in a condition.
+
+        Raises:
+            ConfigError: There is no such condition, or this machine lacks its encoder,
+                its noise recordings, or its voices.
+        """
+        return AugmentedClips(self.clips, self.config, condition)
+
+    def _find_surroundings(self, condition: str) -> Surroundings:
+        voices: list[LoadedClip] = []
+        if find_condition(condition).babble:
+            by_id = {clip.utterance.id: clip for clip in self.clips}
+            chosen = choose_voices([clip.utterance for clip in self.clips])
+            voices = [by_id[utterance.id] for utterance in chosen]
+        folder = Path(self.augmentation.noise_folder)
+        found = Surroundings(folder, voices, training=True)
+        require_conditions([condition], found)
+        self._key = condition_key(condition, found)
+        return found
 
     @property
     def random(self) -> bool:
         """Whether a clip's samples differ from epoch to epoch."""
+        if self.condition != "clean":
+            return False
         return self.augmentation.varies or self._crop > 0
 
     @property
     def repeats(self) -> bool:
-        """Whether later epochs repeat the same samples, so that caching saves time."""
+        """Whether the same samples come again later, so that caching saves time."""
         return self.augmentation.variants > 0 or not self.random
 
     def seed_of(self, seed: int, index: int, epoch: int, occurrence: int) -> int | None:
@@ -86,6 +132,8 @@ class AugmentedClips:
     def signal(self, sampled: SampledClip) -> Signal:
         """Return the samples of a clip, augmented and cropped."""
         signal = self.clips[sampled.index].signal
+        if self.condition != "clean":
+            return self._copy(signal[: self._longest], sampled.index)
         if sampled.augmentation is None:
             return signal[: self._longest]
         if self.augmentation.varies:
@@ -97,16 +145,32 @@ class AugmentedClips:
         start = np.random.default_rng(sampled.augmentation + 1).integers(excess + 1)
         return signal[start : start + self._crop]
 
+    def _copy(self, signal: Signal, index: int) -> Signal:
+        speaker = self.clips[index].utterance.speaker
+        seed = self._copy_seed(index)
+        return apply_condition(
+            self.condition, signal, seed, self._surroundings, speaker
+        )
+
+    def _copy_seed(self, index: int) -> int:
+        utterance = self.clips[index].utterance.id
+        return condition_seed(self.config.seed, utterance, self.condition)
+
     def key(self, sampled: SampledClip) -> str:
         """Return the cache key of the samples that `signal` returns.
 
-        The key depends on content alone, not on the name or index of the utterance.
+        The key depends on content alone, not on the name or index of the utterance,
+        except that a copy's seed is made of the name.
         """
+        digest = self.clips[sampled.index].digest
+        if self.condition != "clean":
+            copy = f"{self._key}-{self._copy_seed(sampled.index)}"
+            return f"{digest}-{self._longest}-{copy}"
         chosen = sampled.augmentation
         seed = "" if chosen is None else f"{chosen}-{self._crop}"
-        return f"{self.clips[sampled.index].digest}-{self._longest}-{seed}" + (
-            f"-{self.augmentation}" if seed else ""
-        )
+        # Copies are no part of an augmentation.
+        augmentation = replace(self.augmentation, copies=(), noise_folder="")
+        return f"{digest}-{self._longest}-{seed}" + (f"-{augmentation}" if seed else "")
 
 
 class EpochSampler:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from espressivo.errors import CorpusError
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+SpeakerHalf = Literal["all", "even", "odd"]
+"""Speakers of a corpus sorted by name: all, every second from the first or second."""
 
 UNLABELLED = "unlabelled"
 """Label of a recording that the corpus's own label sheets do not list."""
@@ -114,3 +117,22 @@ def count_emotions(utterances: Iterable[Utterance]) -> dict[Emotion, int]:
     """Count the utterances of each emotion, zeros included."""
     counts = Counter(utterance.emotion for utterance in utterances)
     return {emotion: counts[emotion] for emotion in Emotion}
+
+
+def select_speakers(
+    utterances: Sequence[Utterance], half: SpeakerHalf
+) -> list[Utterance]:
+    """Return the utterances of half of the speakers, in the given order.
+
+    The speakers are sorted by name: the first, third, ... are `even` (numbers 0, 2,
+    ...), the others `odd`. No speaker is in both halves.
+
+    Args:
+        utterances: All utterances of one corpus; a part of them has other halves.
+        half: The half; `all` keeps every utterance.
+    """
+    if half == "all":
+        return list(utterances)
+    names = sorted({utterance.speaker for utterance in utterances})
+    chosen = set(names[0 if half == "even" else 1 :: 2])
+    return [utterance for utterance in utterances if utterance.speaker in chosen]
