@@ -42,6 +42,22 @@ def trained(monkeypatch):
     return calls
 
 
+def test_half_of_the_speakers_is_trained_on(config, trained, tmp_path):
+    args = ["train", str(config), "--corpus", f"tess={tmp_path / 'my-tess'}"]
+    ids = {}
+    for half in ("even", "odd", "all"):
+        out = ["--out", str(tmp_path / half), "--set", f"speakers.emodb={half}"]
+        assert main([*args, *out]) == 0
+        ids[half] = trained[-1][1]
+    assert ids["even"] == ["emodb/03a01Wa", "tess/OAF_back_sad"]
+    assert ids["odd"] == ["emodb/08a01Ta", "tess/OAF_back_sad"]
+    assert len(ids["all"]) == 3
+    # A corpus that is left out is scored with all its speakers.
+    out = ["--out", str(tmp_path / "out"), "--leave-out", "emodb"]
+    assert main([*args, *out, "--set", "speakers.emodb=even"]) == 0
+    assert len(trained[-1][3]["validation"]) == 2
+
+
 def test_what_is_asked_for_is_trained(config, trained, tmp_path, capsys):
     run = tmp_path / "run"
     args = ["train", str(config), "--out", str(run), "--seed", "7"]

@@ -218,3 +218,43 @@ def test_a_relative_variable_starts_at_the_working_directory(tmp_path, monkeypat
 
     assert config.corpora["tess"] == tmp_path / "data" / "corpora" / "tess"
     assert config.network.weights == str(tmp_path / "data" / "encoder.safetensors")
+
+
+def test_halves_of_speakers_and_copies_come_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("ESPRESSIVO_DATA", str(tmp_path))
+    text = (
+        MINIMAL
+        + """
+[speakers]
+tess = "even"
+
+[augmentation]
+copies = ["telephone", "noise-10"]
+"""
+    )
+    config = read_config(write(tmp_path, text))
+    assert config.speakers == {"tess": "even"}
+    assert config.augmentation.copies == ("telephone", "noise-10")
+    assert config.augmentation.noise_folder == str(tmp_path / "noise")
+    assert read_config(write(tmp_path, to_toml(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[speakers]\nemodb = "even"', "'speakers.emodb' names no corpus of the file"),
+        ('[speakers]\ntess = "half"', "'speakers.tess' is 'half'; it should be one of"),
+        ('[augmentation]\ncopies = ["fax"]', "'augmentation.copies' is 'fax'; it sho"),
+        ('[augmentation]\ncopies = ["varied"]', "ESPRESSIVO_DATA is not set"),
+    ],
+)
+def test_wrong_halves_and_copies_are_refused(text, message, tmp_path, monkeypatch):
+    monkeypatch.delenv("ESPRESSIVO_DATA", raising=False)
+    with pytest.raises(ConfigError, match=message):
+        read_config(write(tmp_path, f"{MINIMAL}\n{text}\n"))
+
+
+def test_copies_without_noise_need_no_folder_of_noise(tmp_path, monkeypatch):
+    monkeypatch.delenv("ESPRESSIVO_DATA", raising=False)
+    text = MINIMAL + '\n[augmentation]\ncopies = ["amr", "room", "babble-10"]\n'
+    assert len(read_config(write(tmp_path, text)).augmentation.copies) == 3

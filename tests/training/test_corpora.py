@@ -3,12 +3,18 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from espressivo.errors import CorpusError
 from espressivo.training.corpora import CORPORA, read_corpus
 from espressivo.training.corpora.files import find_recordings
-from espressivo.training.corpora.utterance import count_emotions
+from espressivo.training.corpora.utterance import (
+    Utterance,
+    count_emotions,
+    select_speakers,
+)
 from espressivo.training.folds.splits import speakers_of
 from espressivo.types import Emotion
 
@@ -400,3 +406,18 @@ def test_a_manifest_that_is_not_there(tmp_path):
         read_corpus("manifest", tmp_path / "calls.csv")
     with pytest.raises(CorpusError, match="is a folder, not a table"):
         read_corpus("manifest", Path(tmp_path))
+
+
+@given(names=st.lists(st.text("abc", min_size=1), min_size=1))
+def test_halves_share_no_speaker_and_are_all(names):
+    utterances = [
+        Utterance(str(n), Path("x.wav"), name, name, Emotion.ANGER, "x")
+        for n, name in enumerate(names)
+    ]
+    even, odd = (select_speakers(utterances, half) for half in ("even", "odd"))
+    assert sorted(even + odd, key=lambda u: int(u.id)) == utterances
+    heard, unheard = ({u.speaker for u in half} for half in (even, odd))
+    assert not heard & unheard
+    assert len(heard) - len(unheard) in (0, 1)
+    assert min(names) in heard
+    assert select_speakers(utterances, "all") == utterances

@@ -26,7 +26,10 @@ and test on the folds of a protocol, use `espressivo crossval`.
 
 With --licence commercial, training is refused if the terms of a corpus, or of the
 starting weights, forbid commercial use or leave it open; all such are named. Terms of
-your own recordings are stated as `licences.manifest` (CC-BY-4.0, CC0-1.0, own, ...)."""
+your own recordings are stated as `licences.manifest` (CC-BY-4.0, CC0-1.0, own, ...).
+
+With `speakers.CORPUS = "even"` in the file, only every second speaker of that corpus is
+trained on; `espressivo evaluate --speakers odd` scores the model on the others."""
 
 _EPILOG = """\
 examples:
@@ -122,15 +125,12 @@ def run(args: argparse.Namespace) -> int:
 def _read(
     config: ExperimentConfig, left_out: str | None
 ) -> tuple[list[Utterance], list[Utterance]]:
-    from espressivo.training.corpora import read_corpus
+    from espressivo.training.corpora import read_corpora
 
-    utterances: list[Utterance] = []
-    validation: list[Utterance] = []
-    for name, root in config.corpora.items():
-        # The left-out corpus validates, so that no speaker of it trains.
-        part = validation if name == left_out else utterances
-        part += read_corpus(name, root)
-    return utterances, validation
+    roots = dict(config.corpora)
+    # The left-out corpus validates with all its speakers, since none of them trains.
+    held_out = {left_out: roots.pop(left_out)} if left_out else {}
+    return read_corpora(roots, config.speakers), read_corpora(held_out)
 
 
 def _require_commercial(config: ExperimentConfig, utterances: list[Utterance]) -> None:

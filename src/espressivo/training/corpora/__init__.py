@@ -19,7 +19,11 @@ from espressivo.training.corpora.ravdess import RAVDESS
 from espressivo.training.corpora.savee import SAVEE
 from espressivo.training.corpora.tess import TESS
 from espressivo.training.corpora.urdu import URDU
-from espressivo.training.corpora.utterance import Utterance
+from espressivo.training.corpora.utterance import (
+    SpeakerHalf,
+    Utterance,
+    select_speakers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,16 +70,27 @@ def read_corpus(name: str, root: Path) -> list[Utterance]:
     return read_manifest(root) if name == "manifest" else find_corpus(name).read(root)
 
 
-def read_corpora(roots: Mapping[str, Path]) -> list[Utterance]:
+def read_corpora(
+    roots: Mapping[str, Path], speakers: Mapping[str, SpeakerHalf] | None = None
+) -> list[Utterance]:
     """Read several corpora with `read_corpus` and concatenate their utterances.
 
     Args:
         roots: Corpus name -> folder, in the order of the result.
+        speakers: Corpus name -> the half of its speakers that is kept, see
+            `select_speakers`; all speakers of the other corpora are kept.
 
     Raises:
         CorpusError: A corpus is unknown, is absent, or contains a recording twice.
     """
-    return [u for name, root in roots.items() for u in read_corpus(name, root)]
+    halves = speakers or {}
+    return [
+        utterance
+        for name, root in roots.items()
+        for utterance in select_speakers(
+            read_corpus(name, root), halves.get(name, "all")
+        )
+    ]
 
 
 def register_corpus(corpus: Corpus) -> None:

@@ -14,7 +14,7 @@ from espressivo.training.clips.augment import Augment, augmentation_seed
 from espressivo.training.clips.load import load_signals
 from espressivo.training.clips.sampling import sampling_probabilities
 from espressivo.training.config import AugmentConfig, read_config
-from espressivo.training.corpora import read_corpus
+from espressivo.training.corpora import read_corpora
 from espressivo.training.folds.table import (
     FOLDS,
     read_folds,
@@ -69,8 +69,8 @@ def training_utterances(
             )
     roots = dict(config.corpora) | dict(elsewhere)
     # Utterances of a manifest name their own corpora, so it is read and filtered.
-    used = [name for name in roots if name in {*trained_on, "manifest"}]
-    read = [u for name in used for u in read_corpus(name, roots[name])]
+    used = {n: root for n, root in roots.items() if n in {*trained_on, "manifest"}}
+    read = read_corpora(used, config.speakers)
     read = [utterance for utterance in read if utterance.corpus in trained_on]
     fold = fold_of(run)
     return read if fold is None else _part(read, fold.train)
@@ -92,9 +92,9 @@ def fold_test_utterances(
     fold = fold_of(run)
     if fold is None:
         return None
-    roots = dict(read_config(run / "config.toml").corpora) | dict(elsewhere or {})
-    read = [u for name, root in roots.items() for u in read_corpus(name, root)]
-    return _part(read, fold.test)
+    config = read_config(run / "config.toml")
+    roots = dict(config.corpora) | dict(elsewhere or {})
+    return _part(read_corpora(roots, config.speakers), fold.test)
 
 
 def fold_of(run: Path) -> ListedFold | None:
