@@ -1,12 +1,16 @@
-"""`espressivo models show`: what a model may be used for."""
+"""`espressivo models`: terms, and models that are pulled from a host."""
 
+import hashlib
 import json
+import re
 import shutil
 
 import pytest
 
 from espressivo.cli.main import main
-from espressivo.model.find import find_model
+from espressivo.model.find import FOLDER_VARIABLE, bundled_models, find_model
+from tests.conftest import NOTE
+from tests.hosts import hosting
 
 
 @pytest.fixture
@@ -65,3 +69,81 @@ def test_what_a_card_says_does_nothing_to_a_terminal(model, capsys):
     change(model, training_corpora=[{"name": "\x1b[31mevil\n", "title": "x"}])
     assert main(["models", "show", str(model), "--terms"]) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """The folder of pulled models, which does not exist yet."""
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_a_model_is_indexed_hosted_pulled_used_and_removed(model, home, capsys):
+    def run(*arguments, code=0):
+        assert main([*map(str, arguments)]) == code
+        return capsys.readouterr()
+
+    digest = hashlib.sha256((model / "model.json").read_bytes()).hexdigest()
+    (model.parent / ".hidden").mkdir()
+    (model.parent / ".hidden" / "model.json").write_text("{}")
+    assert digest in run("models", "index", model.parent).out
+    with hosting() as host:
+        host.add(model)
+        host.routes["/models.json"] = (model.parent / "models.json").read_bytes()
+        out, err = run("models", "pull", host.url + "models.json")
+        assert err == ""
+        first, second, *_ = out.splitlines()
+        assert re.fullmatch(r"model [\d.]+: \d+\.\d MB in (.*)", first)[1] == str(
+            home / "model"
+        )
+        assert second == (
+            f"sha256 of model.json: {digest}, not checked against anything known"
+        )
+        url = f"{host.url}model"
+        out, _ = run("models", "pull", url, "--name", "model", "--sha256", digest)
+        assert "there already, nothing done: " in out
+        assert f"{digest}, as expected\n" in out
+        change(model, version="2")
+        host.add(model)
+        out, err = run("models", "pull", url, "--name", "model", code=1)
+        assert out == ""
+        assert err.count("\n") == 1
+        assert "give --replace" in err
+        run("models", "pull", url, "--name", "model", "--replace")
+        run("models", "pull", url, "--to", home.parent / "b", "--name", "c")
+
+    assert (home.parent / "b" / "c" / "model.json").is_file()
+    *bundled, pulled = run("models", "list").out.splitlines()
+    assert [line.split()[0] for line in bundled] == bundled_models()
+    assert {line.partition("  (")[2] for line in bundled} <= {
+        "bundled)",
+        "bundled, the default)",
+    }
+    assert re.match(r"model 2  \d+\.\d MB  anger, ", pulled)
+    assert pulled.endswith(f"  ({home / 'model'})")
+    assert "intact" in run("models", "verify", "model").out
+    assert run("analyze", NOTE, "--model", "model", "--json").out
+    assert run("models", "remove", "model").out == f"{home / 'model'}: removed\n"
+    assert run("models", "remove", "model", code=1).err.count("\n") == 1
+    assert "model: is neither a folder" in run("models", "verify", "model", code=1).err
+
+
+def test_a_broken_pulled_model_is_listed_as_such(model, home, capsys):
+    shutil.copytree(model, home / "a").joinpath("model.onnx").unlink()
+    shutil.copytree(model, home / "b").joinpath("model.json").write_text("{}")
+    shutil.copytree(model, home / "c")
+    assert main(["models"]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()] == [*bundled_models(), "c"]
+    assert err.count("\n") == 2
+    assert main(["models", "remove", "b"]) == 0
+
+
+def test_a_damaged_model_is_not_indexed(model, capsys):
+    assert main(["models", "index", str(model)]) == 1
+    assert "contains no model folder" in capsys.readouterr().err
+    (model / "profile.onnx").write_bytes(b"x")
+    assert main(["models", "index", str(model.parent)]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert not (model.parent / "models.json").exists()

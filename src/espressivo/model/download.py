@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.error import HTTPError, URLError
 from urllib.parse import urljoin, urlsplit
 from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
     HTTPHandler,
-    HTTPRedirectHandler,
     HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
     Request,
-    build_opener,
 )
 
 from espressivo.errors import ModelError
-from espressivo.text import reason_of
+from espressivo.text import reason_of, to_line
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
@@ -156,7 +158,7 @@ def _told(url: str, watch: _Watch) -> Iterator[None]:
             cause = error.reason if isinstance(error, URLError) else error
             reason = reason_of(cause) if isinstance(cause, Exception) else str(cause)
         raise ModelError(
-            f"{url}: cannot be downloaded ({reason}); try again"
+            f"{url}: cannot be downloaded ({to_line(reason.strip())}); try again"
         ) from error
 
 
@@ -224,18 +226,19 @@ class _Watched(HTTPHandler, HTTPSHandler):
             made.watch = self._watch
             return made
 
-        return super().do_open(connection, req, **options)  # type: ignore[arg-type]
-
-
-class _NoRedirects(HTTPRedirectHandler):
-    """Leaves redirects to us: urllib reads their bodies, however long they are."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
+        return super().do_open(connection, req, **options)
 
 
 def _opened(url: str, watch: _Watch) -> http.client.HTTPResponse:
-    opener = build_opener(_Watched(watch), _NoRedirects)
+    opener = OpenerDirector()
+    # Without urllib's handler of redirects, which reads their bodies, however long.
+    for handler in (
+        ProxyHandler(),
+        _Watched(watch),
+        HTTPErrorProcessor(),
+        HTTPDefaultErrorHandler(),
+    ):
+        opener.add_handler(handler)
     for _ in range(_MOST_REDIRECTS + 1):
         require_safe(url)
         # A default name of urllib is refused by some hosts.
@@ -250,13 +253,20 @@ def _opened(url: str, watch: _Watch) -> http.client.HTTPResponse:
             if error.code not in _REDIRECTS or not to:
                 raise
             error.close()
-            from_https = urlsplit(url).scheme == "https"
-            url = urljoin(url, to)
-            if from_https and urlsplit(url).scheme != "https":
-                raise ModelError(
-                    f"{url}: the host sends us there, and away from https; "
-                    "pass the URL of another host"
-                ) from error
+            url = _next(url, to)
         else:
             return found
     raise ModelError(f"{url}: the host sends us on and on; pass the last URL")
+
+
+def _next(url: str, to: str) -> str:
+    """Return the URL of a redirect, relative ones resolved."""
+    try:
+        found = urljoin(url, to)
+    except ValueError as error:
+        raise ModelError(f"{url}: sends us to {to}, which is no URL") from error
+    if url.startswith("https:") and not found.startswith("https:"):
+        raise ModelError(
+            f"{url}: sends us to {found}, away from https; pass the URL of another host"
+        )
+    return found
