@@ -62,7 +62,8 @@ def test_a_run_leaves_what_it_was(tmp_path, clips, config):
     network = train(config, clips, tmp_path / "run", on_epoch=reports.append)
     assert [(r.stage, r.epoch) for r in reports] == [("gradient", n) for n in (1, 2, 3)]
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {"config.toml", "run.json", "metrics.jsonl", "model.safetensors"}
+    written = {"config.toml", "run.json", "metrics.jsonl", "model.safetensors"}
+    assert names == written | {"encoder.json"}
     lines = (tmp_path / "run/metrics.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
     run = json.loads((tmp_path / "run/run.json").read_text("utf-8"))
