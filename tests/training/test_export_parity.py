@@ -1,4 +1,5 @@
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
@@ -40,6 +41,27 @@ def test_every_network_passes(kind, note):
 
     assert require_parity(network, model, 1.3, [note], STUDY) < 1e-5
     assert require_rows(model, [note]) < 1e-6
+
+
+@pytest.mark.parametrize("bias", [-3.0, 0.0, 60.0])
+def test_background_is_the_floor_of_the_logits(bias, note):
+    network = make_network("whisper", n_layers=1)
+    plain = to_onnx(network, 1.3)
+    weight = torch.randn_like(network.background.weight) / 10
+    network.background.fit(weight, bias, 4)
+
+    model = to_onnx(network, 1.3)
+
+    assert require_parity(network, model, 1.3, [note], SignalConfig()) < 1e-5
+    samples = {"samples": note[None, :16_000]}
+    before, after = (
+        ort.InferenceSession(m.SerializeToString()).run(["probabilities"], samples)[0]
+        for m in (plain, model)
+    )
+    # The higher the floor, the more even the probabilities.
+    assert after.max() < before.max()
+    if bias == 60.0:
+        np.testing.assert_allclose(after, 0.25, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -189,12 +189,15 @@ class ClassifierConfig:
         ridge: Variance that the discriminant adds to every dimension, as a share of
             the mean variance of all dimensions.
         strength: Inverse penalty of the regression, scikit-learn's C.
+        background: Whether recordings of noise (`augmentation.noise_folder`) teach a
+            further class, by which sound that is not speech gets even probabilities.
     """
 
     fit: Literal["gradient", "discriminant", "logistic"] = "gradient"
     interaction: float = 1.0
     ridge: float = 0.3
     strength: float = 1.0
+    background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +319,7 @@ def read_config(
     return replace(
         config,
         corpora={name: roots[name] for name in config.corpora},
-        augmentation=_with_noise(config.augmentation, path),
+        augmentation=_with_noise(config, path),
         network=replace(config.network, weights=weights),
     )
 
@@ -348,9 +351,11 @@ def _require_corpora(config: ExperimentConfig, path: Path) -> None:
             )
 
 
-def _with_noise(augmentation: AugmentConfig, path: Path) -> AugmentConfig:
-    """Make the folder of noise absolute, where a copy needs it."""
-    if not any(c == "varied" or c.startswith("noise") for c in augmentation.copies):
+def _with_noise(config: ExperimentConfig, path: Path) -> AugmentConfig:
+    """Make the folder of noise absolute, where something needs it."""
+    augmentation = config.augmentation
+    noisy = any(c == "varied" or c.startswith("noise") for c in augmentation.copies)
+    if not noisy and not config.classifier.background:
         return augmentation
     key = "augmentation.noise_folder"
     text = _expand(augmentation.noise_folder, path, key, f"--set {key}=DIR")

@@ -5,7 +5,6 @@ from espressivo.errors import TrainingError
 from espressivo.training.fit.lda import (
     fit_lda,
     left_out_logits,
-    left_out_temperature,
 )
 from espressivo.training.scores.temperature import fit_temperature
 
@@ -126,8 +125,7 @@ def crowd(n=480, width=40, n_speakers=8, seed=3):
 
 
 def temperature_of(rows, labels, corpora, speakers):
-    logits, index = left_out_logits(fit_lda, rows, labels, corpora, speakers)
-    return left_out_temperature(logits, labels[index], [corpora[i] for i in index])
+    return left_out_logits(fit_lda, rows, labels, corpora, speakers).temperature
 
 
 def test_the_fewer_speakers_the_hotter():
@@ -164,11 +162,11 @@ def test_copies_are_left_out_with_their_clips_and_not_predicted():
     rows, labels, corpora, speakers = crowd()
     twice = (np.r_[rows, rows], np.r_[labels, labels], corpora * 2, speakers * 2)
 
-    logits, index = left_out_logits(fit_lda, *twice, n_clips=len(rows))
+    found = left_out_logits(fit_lda, *twice, n_clips=len(rows))
 
-    wanted, same = left_out_logits(fit_lda, rows, labels, corpora, speakers)
-    assert index.tolist() == same.tolist()
-    np.testing.assert_allclose(logits, wanted, atol=1e-8)
+    wanted = left_out_logits(fit_lda, rows, labels, corpora, speakers)
+    assert found.labels.tolist() == wanted.labels.tolist()
+    np.testing.assert_allclose(found.logits, wanted.logits, atol=1e-8)
 
 
 def test_read_speech_is_never_left_out():
@@ -176,9 +174,11 @@ def test_read_speech_is_never_left_out():
     corpora = [f"c{int(s[2:]) // 2}" for s in speakers]
     corpora[:5], labels[:5] = ["reading"] * 5, 2
 
-    _, index = left_out_logits(fit_lda, rows, labels, corpora, speakers)
+    found = left_out_logits(fit_lda, rows, labels, corpora, speakers)
 
-    assert sorted(index.tolist()) == list(range(5, len(rows)))
+    assert found.part == "corpus"
+    assert set(found.corpora) == {"c0", "c1", "c2", "c3"}
+    assert len(found.labels) == len(rows) - 5
 
 
 def test_without_anyone_to_leave_out_the_temperature_is_one():

@@ -7,9 +7,15 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
+from torch.nn.functional import cross_entropy  # noqa: E402
+
 from espressivo.errors import TrainingError  # noqa: E402
 from espressivo.training.clips.batches import Batch  # noqa: E402
 from espressivo.training.clips.load import load_clips, load_signals  # noqa: E402
+from espressivo.training.clips.sampling import (  # noqa: E402
+    AugmentedClips,
+    SampledClip,
+)
 from espressivo.training.config import (  # noqa: E402
     AugmentConfig,
     ClassifierConfig,
@@ -23,6 +29,7 @@ from espressivo.training.networks import NetworkConfig, build_network  # noqa: E
 from espressivo.training.runs.folder import load_run  # noqa: E402
 from espressivo.training.runs.train import train  # noqa: E402
 from espressivo.types import Emotion  # noqa: E402
+from tests.recordings import encode  # noqa: E402
 from tests.training.experiments import (  # noqa: E402
     predict,
     small_config,
@@ -148,6 +155,53 @@ def test_the_classifier_in_closed_form_needs_no_epochs(tmp_path, clips, config, 
     logits = predict(network, signals)
     assert logits.argmax(1).tolist() == truth
     np.testing.assert_array_equal(predict(load_run(tmp_path), signals), logits)
+
+
+def test_sound_without_speech_gets_even_probabilities(tmp_path, clips, config):
+    rng = np.random.default_rng(0)
+    hiss = rng.standard_normal((4, 16_000)).astype(np.float32) / 10
+    (tmp_path / "noise").mkdir()
+    for n, samples in enumerate(hiss):
+        encode(tmp_path / f"noise/{n}.wav", samples)
+    taught = replace(
+        config,
+        training=TrainingConfig(epochs=0),
+        augmentation=replace(config.augmentation, noise_folder=str(tmp_path / "noise")),
+        classifier=ClassifierConfig(fit="discriminant", background=True),
+    )
+    network = train(taught, clips, tmp_path / "run")
+
+    # The second and fourth recording were not trained on.
+    rows = torch.from_numpy(predict(network, list(hiss[1::2]))).softmax(1)
+    np.testing.assert_allclose(rows, 0.25, atol=0.05)
+    truth = [list(Emotion).index(clip.utterance.emotion) for clip in clips]
+    logits = predict(network, [clip.signal for clip in clips])
+    assert logits.argmax(1).tolist() == truth
+    again = predict(load_run(tmp_path / "run"), [clip.signal for clip in clips])
+    np.testing.assert_array_equal(again, logits)
+
+
+def test_copies_teach_what_clips_do_not_hold(tmp_path, clips, config):
+    """A classifier of clear speech is at a loss on the telephone, unless told."""
+    plain = replace(
+        config,
+        training=TrainingConfig(epochs=0),
+        classifier=ClassifierConfig(fit="discriminant"),
+    )
+    both = replace(
+        plain, augmentation=replace(plain.augmentation, copies=("telephone",))
+    )
+    labels = [list(Emotion).index(clip.utterance.emotion) for clip in clips]
+    copies = AugmentedClips(clips, both, "telephone")
+    heard = [copies.signal(SampledClip(i)) for i in range(len(clips))]
+
+    losses = []
+    for n, chosen in enumerate((plain, both)):
+        network = train(chosen, clips, tmp_path / str(n))
+        logits = torch.from_numpy(predict(network, heard))
+        losses.append(float(cross_entropy(logits, torch.tensor(labels))))
+
+    assert losses[1] < losses[0]
 
 
 def test_another_seed_is_another_model(tmp_path, clips, config):

@@ -1,4 +1,4 @@
-"""Classifiers fitted in closed form to the embeddings of unaugmented clips.
+"""Classifiers fitted in closed form to the embeddings of clips and their copies.
 
 Functions with the suffix `_on_clips` compute the embeddings of clips; the functions
 that they call take arrays.
@@ -7,24 +7,25 @@ that they call take arrays.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from espressivo.training.fit.lda import (
-    fit_lda,
-    left_out_logits,
-    left_out_temperature,
-)
+from espressivo.audio.recording import load_audio
+from espressivo.training.clips.surroundings import noise_files
+from espressivo.training.fit.lda import LeftOutLogits, fit_lda, left_out_logits
 from espressivo.training.fit.predict import apply_to_clips
 from espressivo.training.fit.profile_fit import fit_profile_classifier
+from espressivo.types import SAMPLE_RATE, Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from espressivo.training.clips.batches import Batches
     from espressivo.training.config import ClassifierConfig, ProfileConfig
@@ -32,44 +33,96 @@ if TYPE_CHECKING:
 
     Fit = Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
 
+_BACKGROUND = "background"  # name of the corpus that holds noise
+
 
 def fit_last_layer_on_clips(
     batches: Batches, config: ClassifierConfig
-) -> tuple[float, float]:
-    """Fit the network's last layer in place.
+) -> tuple[float, LeftOutLogits]:
+    """Fit the network's last layer in place, to clips and to copies of them.
 
-    The embedding is standardized over these clips: for the regression each dimension,
-    for the discriminant all dimensions by one scale (see `fit_lda`).
+    The embedding is standardized over the clips: for the regression each dimension, for
+    the discriminant all dimensions by one scale (see `fit_lda`). With
+    `config.background`, recordings without speech are one more class, which becomes
+    `network.background`.
 
     Returns:
-        The cross-entropy on these clips, and the temperature fitted to predictions for
-        left-out corpora. The temperature is not applied to the network.
+        The cross-entropy on the clips, and the logits of clips (not copies) whose
+        corpus was left out, see `left_out_logits`. The network has no temperature.
     """
     network = batches.extractor.network.eval()
-    raw = torch.from_numpy(apply_to_clips(batches, network.pooled))
-    utterances = [clip.utterance for clip in batches.clips.clips]
+    device = network.classify.weight.device
+    clips = torch.from_numpy(apply_to_clips(batches, network.pooled))
+    copies = [
+        torch.from_numpy(apply_to_clips(batches.in_condition(name), network.pooled))
+        for name in batches.clips.config.augmentation.copies
+    ]
+    background = _embed_background(batches) if config.background else clips[:0]
+    n_copies = 1 + len(copies)
+    utterances = [clip.utterance for clip in batches.clips.clips] * n_copies
     corpora = [utterance.corpus for utterance in utterances]
     speakers = [utterance.speaker for utterance in utterances]
-    labels = batches.labels
-    fit = _fits()[config.fit](config)
+    labels = np.tile(batches.labels, n_copies)
     with torch.no_grad():
-        device = network.classify.weight.device
         # The statistics of standardization are part of the network, and exported.
-        network.standardize.fit(raw.to(device))
+        network.standardize.fit(clips.to(device))
         if config.fit == "discriminant":
             scale = network.standardize.scale
             scale.fill_(scale.square().mean().sqrt())
-        embeddings = network.standardize(raw.to(device))
-        rows = embeddings.cpu().numpy()
-        weight, bias = fit(rows, labels, corpora)
-        left_out, index = left_out_logits(fit, rows, labels, corpora, speakers)
-        temperature = left_out_temperature(
-            left_out, labels[index], [corpora[i] for i in index]
+        rows, noise = (
+            network.standardize(part.to(device)).cpu().numpy()
+            for part in (torch.cat([clips, *copies]), background)
         )
-        network.classify.weight.copy_(torch.from_numpy(weight))
-        network.classify.bias.copy_(torch.from_numpy(bias))
-        logits = network.classify(embeddings).cpu()
-    return float(cross_entropy(logits, torch.from_numpy(labels))), temperature
+        fit = partial(_fit_with_background, _fits()[config.fit](config), noise)
+        weight, bias = fit(rows, labels, corpora)
+        n_classes = network.classify.out_features
+        network.classify.weight.copy_(torch.from_numpy(weight[:n_classes]))
+        network.classify.bias.copy_(torch.from_numpy(bias[:n_classes]))
+        if len(noise):
+            floor = torch.from_numpy(weight[n_classes])
+            network.background.fit(floor, float(bias[n_classes]), n_classes)
+        logits = network.classify(torch.from_numpy(rows[: len(clips)]).to(device))
+
+    def fit_emotions(*rest: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        weight, bias = fit(*rest)
+        return weight[:n_classes], bias[:n_classes]
+
+    left_out = left_out_logits(
+        fit_emotions, rows, labels, corpora, speakers, n_clips=len(clips)
+    )
+    target = torch.from_numpy(batches.labels)
+    return float(cross_entropy(logits.cpu(), target)), left_out
+
+
+def _fit_with_background(
+    fit: Fit,
+    noise: NDArray[np.floating[Any]],
+    rows: NDArray[np.floating[Any]],
+    labels: NDArray[np.integer[Any]],
+    corpora: Sequence[str],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit one class more if there is `noise` [M, width], as a corpus of its own."""
+    if not len(noise):
+        return fit(rows, labels, corpora)
+    return fit(
+        np.concatenate([rows, noise]),
+        np.concatenate([labels, np.full(len(noise), len(Emotion))]),
+        [*corpora, *[_BACKGROUND] * len(noise)],
+    )
+
+
+@torch.no_grad()
+def _embed_background(batches: Batches) -> Tensor:
+    """Return embeddings [M, width] of the recordings of noise for training."""
+    network = batches.extractor.network
+    config = batches.clips.config
+    longest = round(config.signal.longest_s * SAMPLE_RATE)
+    folder = Path(config.augmentation.noise_folder)
+    rows = []
+    for path in noise_files(folder, training=True):
+        samples = torch.from_numpy(load_audio(path)[None, :longest])
+        rows.append(network.pooled(network.front(samples.to(batches.extractor.device))))
+    return torch.cat(rows).float().cpu()
 
 
 def fit_profile_classifier_on_clips(

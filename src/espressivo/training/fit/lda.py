@@ -15,6 +15,7 @@ regularized discriminant analysis, for the ridge.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,6 +88,36 @@ def fit_lda(
     return directions, -0.5 * (classes * directions).sum(1)
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOutLogits:
+    """Logits of clips whose corpus, or speaker, a classifier was not fitted to.
+
+    Attributes:
+        logits: float64 [M, C]; M is 0 if there was nothing to leave out.
+        labels: int [M].
+        corpora: Corpus name of each clip [M].
+        part: What was left out in turn, `corpus` or `speaker`.
+    """
+
+    logits: _Float
+    labels: NDArray[np.integer]
+    corpora: tuple[str, ...]
+    part: str
+
+    @property
+    def weights(self) -> _Float:
+        """Weight of each clip [M]; all corpora have equal weight."""
+        sizes = Counter(self.corpora)
+        return np.array([1 / sizes[corpus] for corpus in self.corpora])
+
+    @property
+    def temperature(self) -> float:
+        """The temperature fitted to the logits; 1 if there are none."""
+        if not len(self.labels):
+            return 1.0
+        return fit_temperature(self.logits, self.labels, self.weights)
+
+
 def left_out_logits(
     fit: Callable[..., tuple[_Float, _Float]],
     embeddings: NDArray[np.floating],
@@ -95,7 +126,7 @@ def left_out_logits(
     speakers: Sequence[str],
     *,
     n_clips: int | None = None,
-) -> tuple[_Float, NDArray[np.intp]]:
+) -> LeftOutLogits:
     """Return the logits of clips whose corpus was left out of the fit.
 
     A classifier is surer of the corpora that it knows than of the next one, so what it
@@ -111,10 +142,6 @@ def left_out_logits(
         speakers: Speaker name of each embedding [N].
         n_clips: Only the first of the embeddings are predicted; the others, copies of
             them in other conditions, are left out together with them. All if None.
-
-    Returns:
-        Logits [M, C] of left-out embeddings, and their indices [M]; M is 0 if each part
-        that could be left out is needed.
     """
     corpus_of, speaker_of = np.array(corpora), np.array(speakers)
     n_classes = int(labels.max()) + 1
@@ -124,9 +151,10 @@ def left_out_logits(
         for name in np.unique(corpus_of).tolist()
         if len(np.unique(labels[corpus_of == name])) == n_classes
     ]
+    by_corpus = len(complete) >= _ENOUGH_CORPORA
     parts = (
         [corpus_of == name for name in complete]
-        if len(complete) >= _ENOUGH_CORPORA
+        if by_corpus
         else [speaker_of == name for name in np.unique(speaker_of)]
     )
     logits, rows = [np.zeros((0, n_classes))], [np.zeros(0, np.intp)]
@@ -137,21 +165,10 @@ def left_out_logits(
         weight, bias = fit(embeddings[kept], labels[kept], corpus_of[kept].tolist())
         logits.append(embeddings[left] @ weight.T + bias)
         rows.append(left)
-    return np.concatenate(logits), np.concatenate(rows)
-
-
-def left_out_temperature(
-    logits: _Float, labels: NDArray[np.integer], corpora: Sequence[str]
-) -> float:
-    """Fit a temperature to logits of `left_out_logits`; 1 if there is none.
-
-    Args:
-        logits: [M, C].
-        labels: [M], in 0..C-1.
-        corpora: Corpus name of each row [M]; all corpora have equal weight.
-    """
-    if not len(logits):
-        return 1.0
-    sizes = Counter(corpora)
-    weights = np.array([1 / sizes[corpus] for corpus in corpora])
-    return fit_temperature(logits, labels, weights)
+    index = np.concatenate(rows)
+    return LeftOutLogits(
+        np.concatenate(logits),
+        labels[index],
+        tuple(corpus_of[index].tolist()),
+        "corpus" if by_corpus else "speaker",
+    )

@@ -1,5 +1,6 @@
 """Interface of all networks, for training, caches, evaluation and export."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
@@ -63,6 +64,43 @@ class Standardize(nn.Module):
         return (rows - self.mean) / self.scale
 
 
+class Background(nn.Module):
+    """Logits no lower than that of a further class: sound that is not speech.
+
+    A classifier of four emotions is sure of one of them whatever it hears. Here the
+    probability of the further class is shared equally by the emotions, so that noise
+    and silence get even probabilities: softmax over C + 1 classes, the last being
+    divided by C and added to the others.
+
+    Off until `fit` is called: then nothing changes the logits.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(width))
+        self.register_buffer("bias", torch.tensor(-torch.inf))
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the logits have a floor."""
+        return bool(self.bias.isfinite())
+
+    def fit(self, weight: Tensor, bias: float, n_classes: int) -> None:
+        """Set the logit of the further class, `weight` [width] and `bias`."""
+        self.weight.copy_(weight)
+        self.bias.fill_(bias - math.log(n_classes))
+
+    def forward(self, logits: Tensor, embedding: Tensor) -> Tensor:
+        """Return logits [B, C] for logits [B, C] and embeddings [B, width]."""
+        if not self.is_fitted:
+            return logits
+        floor = embedding @ self.weight + self.bias
+        return torch.logaddexp(logits, floor.unsqueeze(1))
+
+
 class EmotionNetwork(nn.Module, ABC):
     """Interface of all networks: `front`, then the trained layers.
 
@@ -80,6 +118,7 @@ class EmotionNetwork(nn.Module, ABC):
         self.standardize = Standardize(width)
         self.dropout = nn.Dropout(config.dropout)
         self.classify = nn.Linear(width, len(Emotion))
+        self.background = Background(width)
 
     def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return logits [B, 4].
@@ -103,8 +142,10 @@ class EmotionNetwork(nn.Module, ABC):
 
     def logits(self, frames: Frames) -> Tensor:
         """Return logits [B, 4] of the output of `front`."""
-        logits: Tensor = self.classify(self.dropout(self.embedding(frames)))
-        return logits
+        embedding = self.embedding(frames)
+        logits: Tensor = self.classify(self.dropout(embedding))
+        raised: Tensor = self.background(logits, embedding)
+        return raised
 
     def embedding(self, frames: Frames) -> Tensor:
         """Return the input of the classifier [B, width], before dropout."""

@@ -167,9 +167,9 @@ def _fit_classifier(
     batches: Batches, held_out: Batches | None, config: ExperimentConfig, folder: Path
 ) -> EpochReport:
     began = time.monotonic()
-    loss, temperature = fit_last_layer_on_clips(batches, config.classifier)
-    fitted = "on the corpora trained on, each left out once"
-    write_temperature(folder, {"temperature": temperature, "fitted": fitted})
+    loss, left_out = fit_last_layer_on_clips(batches, config.classifier)
+    fitted = f"on the training clips, each {left_out.part} left out of a fit once"
+    write_temperature(folder, {"temperature": left_out.temperature, "fitted": fitted})
     score = None if held_out is None else _score(held_out)
     seconds = time.monotonic() - began
     return EpochReport(config.classifier.fit, 1, 1, loss, seconds, score)

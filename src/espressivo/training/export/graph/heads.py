@@ -24,7 +24,9 @@ from espressivo.training.networks.heads import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import nn
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
 
     from espressivo.training.networks.hubert import HubertNetwork
     from espressivo.training.networks.network import EmotionNetwork, Standardize
@@ -156,14 +158,40 @@ def emit_classifier(
     graph: GraphBuilder, network: EmotionNetwork, embedding: str, temperature: float
 ) -> int:
     """Add `logits` [B, emotions] and `probabilities`; return the number of columns."""
-    # Standardization and temperature are affine: both go into the last matmul.
-    scale = array(network.standardize.scale)
-    weight = array(network.classify.weight) / scale / temperature  # [emotions, width]
-    bias = array(network.classify.bias) / temperature
-    bias -= weight @ array(network.standardize.mean)
-    logits = graph.linear(embedding, weight.T, bias, "logits")
+    if network.background.is_fitted:
+        logits = _over_background(graph, network, embedding, temperature)
+    else:
+        # Temperature is affine as standardization is: both go into the last matmul.
+        weight, bias = _raw(network, network.classify.weight, network.classify.bias)
+        logits = graph.linear(
+            embedding, weight.T / temperature, bias / temperature, "logits"
+        )
     graph.op("Softmax", [logits], "probabilities", axis=-1)
-    return len(bias)
+    return network.classify.out_features
+
+
+def _over_background(
+    graph: GraphBuilder, network: EmotionNetwork, embedding: str, temperature: float
+) -> str:
+    """Return logits no lower than that of background; see `networks.Background`."""
+    background, classify = network.background, network.classify
+    weight, bias = _raw(network, classify.weight, classify.bias)
+    emotions = graph.linear(embedding, weight.T, bias, "emotions")
+    weight, bias = _raw(network, background.weight[None], background.bias[None])
+    floor = graph.linear(embedding, weight.T, bias, "background")
+    # log(exp(a) + exp(b)) = a + Softplus(b - a), which cannot overflow.
+    missing = graph.op("Sub", [floor, emotions], "background.missing")
+    added = graph.op("Softplus", [missing], "background.added")
+    raised = graph.op("Add", [emotions, added], "emotions.raised")
+    return graph.op("Div", [raised, graph.number(temperature)], "logits")
+
+
+def _raw(
+    network: EmotionNetwork, weight: Tensor, bias: Tensor
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return weight [C, width] and bias [C] for embeddings before standardization."""
+    scaled = array(weight) / array(network.standardize.scale)
+    return scaled, array(bias) - scaled @ array(network.standardize.mean)
 
 
 def _weighted_sum(graph: GraphBuilder, rows: str, shares: str, name: str) -> str:
