@@ -188,7 +188,9 @@ class Report:
 
     def is_uncertain(self, estimate: Estimate) -> bool | None:
         """Return whether one window is uncertain; None: the model has no threshold."""
-        return self.certainty and self.certainty.is_uncertain(estimate.probabilities)
+        if self.certainty is None:
+            return None
+        return self.certainty.is_uncertain(estimate.probabilities)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as described by `docs/report.schema.json`, JSON-ready."""

@@ -17,7 +17,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from espressivo.cli.main import main  # noqa: E402
 from espressivo.errors import ConfigError, ExportError, TrainingError  # noqa: E402
-from espressivo.model.classifier import load_classifier  # noqa: E402
+from espressivo.model.classifier import Certainty, load_classifier  # noqa: E402
 from espressivo.training.config import (  # noqa: E402
     ExperimentConfig,
     TrainingConfig,
@@ -92,6 +92,23 @@ def test_a_network_of_one_window_says_so(run, tmp_path):
     licences = tmp_path / "model" / "LICENSES"
     assert [path.name for path in licences.iterdir()] == ["TRAINING-DATA.md"]
     assert "started from random numbers" in (licences / "TRAINING-DATA.md").read_text()
+
+
+def test_the_threshold_of_a_calibrated_run_is_in_the_card(run, tmp_path):
+    certainty = {"threshold": 0.55, "accuracy": 0.8, "coverage": 0.5, "fitted": "on"}
+    fitted = {"temperature": 1.5, "fitted": "on", "certainty": certainty}
+    (run / "temperature.json").write_text(json.dumps(fitted))
+
+    export_run(run, tmp_path / "model", OPTIONS)
+    # Its threshold is for probabilities at 1.5 alone.
+    other = replace(OPTIONS, temperature=1.0)
+    export_run(run, tmp_path / "other", other)
+
+    found = load_classifier(tmp_path / "model").card
+    assert found.certainty == Certainty(0.55, 0.8)
+    assert found.details["certainty"] == certainty
+    assert "certainty" not in found.details["calibration_of_probabilities"]
+    assert load_classifier(tmp_path / "other").card.certainty is None
 
 
 @pytest.mark.parametrize(

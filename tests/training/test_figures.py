@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.text import Text
 
+from espressivo.training.calibrate import FittedCertainty
 from espressivo.training.figures import (
     Confusion,
     Point,
@@ -21,8 +22,10 @@ from espressivo.training.figures import (
     plot_folds,
     plot_pareto,
     plot_reliability,
+    plot_risk_coverage,
 )
 from espressivo.training.scores.crossval_results import read_results
+from espressivo.training.scores.selective import risk_coverage
 from espressivo.training.tables.published import STUDY_CONFUSION
 from tests.training.synthetic_results import crossval_rows, write_crossval
 
@@ -67,6 +70,22 @@ def test_published_shares_are_shown_without_counts(drawn):
     assert texts.count("97%") == 1
     assert texts.count("85%") == 1
     assert "theirs" in texts
+
+
+def test_risk_coverage_curves_name_their_sets_and_the_threshold(drawn):
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.full(4, 0.5), 500)
+    labels = np.array([rng.choice(4, p=row) for row in p])
+    curves = {"a$b$": risk_coverage(labels[:300], p[:300])}
+    curves["one"] = risk_coverage(labels[300:], p[300:])
+    texts = drawn(
+        plot_risk_coverage,
+        curves,
+        risk_coverage(labels, p),
+        FittedCertainty(0.6, 0.8, 0.5),
+    )
+    assert {"a$b$", "one", "all, equal weights"} <= set(texts)
+    assert "top probability of 0.600 or more:" in texts
 
 
 def test_a_png_is_one(tmp_path):

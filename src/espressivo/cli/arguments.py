@@ -25,6 +25,17 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """Return a parsed share, a number above 0 and below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1")
+    return value
+
+
 def port_number(text: str) -> int:
     """Return a parsed TCP port, 0 to 65535; 0 stands for any free port."""
     if not text.isdecimal() or int(text) > 65535:

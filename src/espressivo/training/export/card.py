@@ -73,7 +73,8 @@ def read_run(folder: Path) -> dict[str, Any]:
 def choose_temperature(run: Path, given: float | None) -> dict[str, Any]:
     """Return the temperature that divides the logits, and how it was fitted.
 
-    The order of precedence is `given`, then the run's `temperature.json`, else 1.
+    The order of precedence is `given`, then the run's `temperature.json`, else 1. The
+    file may also hold `certainty`, a threshold on the probabilities at its temperature.
 
     Raises:
         ExportError: The file holds no temperature.
@@ -165,10 +166,13 @@ def build_card(
     Args:
         config: Configuration of the run.
         run: Its `run.json`.
-        fitted: The temperature and how it was fitted.
+        fitted: The temperature and how it was fitted, and `certainty` if the run has a
+            threshold.
         made_by: Command, seed, precision and quantization.
         results: Scores that `espressivo evaluate` wrote.
     """
+    calibration = dict(fitted)
+    certainty = calibration.pop("certainty", None)
     corpora = trained_corpora(run, config.licences)
     sources = sources_of(config, (corpus["name"] for corpus in corpora))
     window_s = longest_s(config.network)
@@ -179,6 +183,7 @@ def build_card(
         "window_s": window_s,
         "min_s": SHORTEST_S,
         "temperature": fitted["temperature"],
+        **({"certainty": certainty} if certainty else {}),
         "input": (
             f"samples: float32 [batch, time], mono, any level, {SHORTEST_S:g} to "
             f"{window_s:g} s" + (", cut or padded to that" if fixed else "")
@@ -188,7 +193,7 @@ def build_card(
         "use": permitted_use(sources),
         "training_corpora": corpora,
         "starting_weights": starting_weights(config.network, run),
-        "calibration_of_probabilities": fitted,
+        "calibration_of_probabilities": calibration,
         "results": results,
         "made_by": made_by
         | {

@@ -8,6 +8,7 @@ from espressivo.training.figures.confusion import (
 from espressivo.training.figures.folds import plot_curves, plot_folds
 from espressivo.training.figures.pareto import Point, measured_front, plot_pareto
 from espressivo.training.figures.reliability import plot_reliability
+from espressivo.training.figures.selective import plot_risk_coverage
 
 __all__ = [
     "Confusion",
@@ -19,4 +20,5 @@ __all__ = [
     "plot_folds",
     "plot_pareto",
     "plot_reliability",
+    "plot_risk_coverage",
 ]
