@@ -3,20 +3,15 @@
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Plugin } from "vite";
+import { MODELS, names } from "./models.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const ASSETS = "src/espressivo/assets";
 
 // What, where from, and the licence's text; onnxruntime-web comes without it.
 const PARTS: [name: string, source: string, file: string][] = [
-  ["espressivo (the program)", "", "LICENSE"],
   [
-    "espressivo-tiny (the model)",
-    "",
-    `${ASSETS}/models/espressivo-tiny/LICENSES/TRAINING-DATA.md`,
-  ],
-  [
-    "Whisper's encoder, from which the model was made",
+    "Whisper's encoder, from which the models were made",
     "github.com/openai/whisper",
     `${ASSETS}/whisper-LICENSE.txt`,
   ],
@@ -42,9 +37,18 @@ export function licences(): Plugin {
       out = path.resolve(config.root, config.build.outDir);
     },
     async writeBundle() {
-      const texts = PARTS.map(async ([name, source, file]) => {
+      const parts = [
+        ["espressivo (the program)", "", "LICENSE"],
+        ...(await names()).map((name) => [
+          `${name} (the model)`,
+          "",
+          path.join(MODELS, name, "LICENSES/TRAINING-DATA.md"),
+        ]),
+        ...PARTS,
+      ];
+      const texts = parts.map(async ([name, source, file]) => {
         const head = source ? `${name}: ${source}` : name;
-        const text = await readFile(path.join(ROOT, file), "utf-8");
+        const text = await readFile(path.resolve(ROOT, file), "utf-8");
         return `${head}\n${"=".repeat(head.length)}\n\n${text.trim()}\n`;
       });
       await writeFile(

@@ -1,11 +1,24 @@
-/** Vite plugin: the bundled models, as files of the app and in the development server. */
+/**
+ * Vite plugin: the models and their index, as files of the app and in the development
+ * server. They are the bundled ones, or those of the folder ESPRESSIVO_WEB_MODELS.
+ */
 
+import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Plugin } from "vite";
 
-const MODELS = path.resolve(import.meta.dirname, "../../src/espressivo/assets/models");
+const PACKAGE = path.resolve(import.meta.dirname, "../../src/espressivo");
+const INDEX = "models.json";
+
+/** The folder of the models that are built in, one folder each. */
+export const MODELS = path.resolve(
+  process.env["ESPRESSIVO_WEB_MODELS"] ?? path.join(PACKAGE, "assets/models"),
+);
+
+/** Files of a model that a program loads: the others document it. */
+export const LOADED = ["model.json", "model.onnx", "profile.onnx"];
 
 /** @param to Where the build puts them, below its output folder. */
 export function models(to = "models"): Plugin {
@@ -17,15 +30,15 @@ export function models(to = "models"): Plugin {
     },
     async writeBundle() {
       await mkdir(out, { recursive: true });
-      for (const { name } of await listed()) {
+      for (const name of await names()) {
         await cp(path.join(MODELS, name), path.join(out, name), { recursive: true });
       }
-      await writeFile(path.join(out, "index.json"), await index());
+      await writeFile(path.join(out, INDEX), await index());
     },
     configureServer(server) {
       server.middlewares.use(`/${to}`, async (request, response, next) => {
         const url = (request.url ?? "/").split("?")[0] ?? "/";
-        if (url === "/index.json") {
+        if (url === `/${INDEX}`) {
           response.end(await index());
           return;
         }
@@ -36,23 +49,46 @@ export function models(to = "models"): Plugin {
   };
 }
 
-/** Return what there is to choose from, as the app's model picker reads it. */
-async function index(): Promise<string> {
-  return `${JSON.stringify({ models: await listed() }, null, 2)}\n`;
+/** Return the names of the models' folders, sorted. */
+export async function names(): Promise<string[]> {
+  const entries = await readdir(MODELS, { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort();
 }
 
-async function listed() {
-  const names = (await readdir(MODELS)).sort();
-  return Promise.all(
-    names.map(async (name) => {
-      const card = JSON.parse(
-        await readFile(path.join(MODELS, name, "model.json"), "utf-8"),
-      );
-      return {
-        name: card.name as string,
-        version: card.version as string,
-        path: `${name}/`,
-      };
-    }),
-  );
+/** Return the content of models.json, as `espressivo models index` writes it. */
+async function index(): Promise<string> {
+  const all = await names();
+  const wanted = await defaultName();
+  const first = all.includes(wanted) ? wanted : all[0];
+  const entries = all.map((name) => listed(name, name === first));
+  return `${JSON.stringify({ models: await Promise.all(entries) }, null, 2)}\n`;
+}
+
+/** Return the name of the model that Python takes by default. */
+async function defaultName(): Promise<string> {
+  const text = await readFile(path.join(PACKAGE, "model/find.py"), "utf-8");
+  const name = /^DEFAULT = "(.+)"$/m.exec(text)?.[1];
+  if (!name) throw new Error("find.py names no DEFAULT");
+  return name;
+}
+
+async function listed(name: string, isDefault: boolean) {
+  const folder = path.join(MODELS, name);
+  const content = await readFile(path.join(folder, "model.json"));
+  const card = JSON.parse(content.toString());
+  const digests: [file: string, sha256: string | undefined][] = [
+    ["model.json", createHash("sha256").update(content).digest("hex")],
+    ["model.onnx", card.sha256],
+    ["profile.onnx", card.profile?.sha256],
+  ];
+  const files: Record<string, { sha256: string; bytes: number }> = {};
+  for (const [file, sha256] of digests) {
+    if (!sha256) continue;
+    files[file] = { sha256, bytes: (await stat(path.join(folder, file))).size };
+  }
+  const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
+  return { name, version: card.version as string, bytes, default: isDefault, files };
 }

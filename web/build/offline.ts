@@ -1,16 +1,19 @@
 /**
- * Vite plugin: the service worker knows every file of the app, and the policy that
- * index.html states; `_headers` gives that policy to hosts which read such a file.
+ * Vite plugin: the service worker knows every file of the app and of its models, and the
+ * policy that index.html states; `_headers` gives that policy to hosts which read such a file.
  */
 
 import { createHash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Plugin } from "vite";
+import { LOADED } from "./models.ts";
 
 const WORKER = "sw.js";
 // Fetched only by those who ask for WebGPU; kept from then on.
-const OPTIONAL = /asyncify|webgpu|LICENSES|export\.(json|md)$|\.map$/;
+const OPTIONAL = /asyncify|webgpu|\.map$/;
+// Kept when the page asks for it: not every model is used.
+const MODEL_FILE = /^models\/[^/]+\//;
 
 export function offline(): Plugin {
   let out = "";
@@ -40,16 +43,25 @@ export function offline(): Plugin {
       const worker = path.join(out, WORKER);
       const text = await readFile(worker, "utf-8");
       const files = await revisions(out);
+      const [app, models] = [false, true].map((isModel) =>
+        JSON.stringify(
+          Object.fromEntries(
+            Object.entries(files).filter(([file]) => MODEL_FILE.test(file) === isModel),
+          ),
+        ),
+      );
       const filled = text
-        .replace(/["'`]__FILES__["'`]/, JSON.stringify(files))
+        .replace(/["'`]__FILES__["'`]/, app)
+        .replace(/["'`]__MODELS__["'`]/, models)
         .replace(/["'`]__HEADERS__["'`]/, JSON.stringify(headers));
-      if (/__FILES__|__HEADERS__/.test(filled)) throw new Error("sw.js was not filled in");
+      if (/__FILES__|__MODELS__|__HEADERS__/.test(filled))
+        throw new Error("sw.js was not filled in");
       await writeFile(worker, filled);
     },
   };
 }
 
-/** Return every file that the app needs offline, with a hash of its content. */
+/** Return every file that the app may need offline, with a hash of its content. */
 async function revisions(out: string): Promise<Record<string, string>> {
   const entries = await readdir(out, { recursive: true, withFileTypes: true });
   const files = entries
@@ -57,6 +69,7 @@ async function revisions(out: string): Promise<Record<string, string>> {
     .map((entry) => path.relative(out, path.join(entry.parentPath, entry.name)))
     .map((file) => file.split(path.sep).join("/"))
     .filter((file) => file !== WORKER && !file.startsWith("_") && !OPTIONAL.test(file))
+    .filter((file) => !MODEL_FILE.test(file) || LOADED.includes(path.posix.basename(file)))
     .sort();
   const hashed = files.map(async (file) => {
     const bytes = await readFile(path.join(out, file));

@@ -52,13 +52,14 @@ async function listened(
   const analysis = new AnalysisPass(classifier, vad, options);
   const heard: StreamUpdate[] = [];
   for (const piece of pieces) heard.push(await analysis.push(piece));
-  const { name, version, sha256, emotions } = classifier.card;
+  const { name, version, sha256, emotions, certainty } = classifier.card;
   const found = await analysis.finish();
   const report = new Report({
     ...found,
     recording: "note",
     model: { name, version, sha256 },
     emotions,
+    certainty,
     track: null,
     channels: "mono",
     gaps: [],

@@ -42,6 +42,17 @@ test.each([undefined, null])("a model may take no profiles: profile %o", (entry)
   expect(readCard(JSON.stringify(entries), "m/model.json").profileHead).toBeNull();
 });
 
+test.each([undefined, null])("a model may have no threshold: certainty %o", (entry) => {
+  const entries = { ...details(), certainty: entry };
+  expect(readCard(JSON.stringify(entries), "m/model.json").certainty).toBeNull();
+});
+
+test("the threshold for uncertain estimates is read", () => {
+  const certainty = { threshold: 0.55, accuracy: 0.8, coverage: 0.5, fitted: "on others" };
+  const card = readCard(JSON.stringify({ ...details(), certainty }), "m/model.json");
+  expect(card.certainty).toEqual({ threshold: 0.55, accuracy: 0.8 });
+});
+
 describe("a card without a field is refused", () => {
   const names = ["emotions", "sample_rate_hz", "window_s", "min_s", "name", "version"];
   test.each([...names, "sha256"])("%s", (name) => {
@@ -97,6 +108,13 @@ describe("a card with a wrong field is refused, and says which", () => {
     [{ profile: { sha256: "", width: "3", distance_limit: 1 } }, 'width is "3"'],
     [{ profile: { sha256: 1, width: 3, distance_limit: 1 } }, "sha256 is 1"],
     [{ profile: { sha256: "", width: 3, distance_limit: [] } }, "distance_limit is []"],
+    [{ certainty: 0.5 }, "certainty is not an object"],
+    [{ certainty: { threshold: 0.5 } }, "has no 'accuracy'"],
+    [{ certainty: { threshold: "0.5", accuracy: 1 } }, 'threshold is "0.5"'],
+    [
+      { certainty: { threshold: 55, accuracy: 0.8 } },
+      "certainty has threshold 55 and accuracy 0.8; wanted shares between 0 and 1",
+    ],
   ];
 
   test.each(cases)("%o", (change, said) => {

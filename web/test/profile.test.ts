@@ -88,6 +88,20 @@ describe("a file that was written here", () => {
     again.requireModel(card);
   });
 
+  // Three hidden states of an encoder of 512; and more than engines take as arguments.
+  test.each([1_536, 20_000])("is read again with embeddings of %i", async (width) => {
+    const head = { sha256: "", distanceLimit: 1, width };
+    const wide = { ...card, profileHead: head };
+    const empty = Profile.create("me", wide);
+    const traits = empty.speakerStatistics.mean.map((_, i) => Math.sin(i));
+    const statistics = withWindow(empty.speakerStatistics, traits, 16_000);
+    const profile = new Profile("me", empty.model, statistics);
+    const again = await Profile.parse(await profile.toJson());
+    expect(again).toEqual(profile);
+    again.requireModel(wide);
+    expect(() => again.requireModel(card)).toThrow(`holds sums of ${width + 5} features`);
+  });
+
   test("in which any one character changed is refused", async () => {
     const text = (await heard("me").toJson()).trimEnd();
     const random = new Random(3);

@@ -88,6 +88,18 @@ test("the first of the largest is meant", () => {
 });
 
 describe("what Python writes of the same report", () => {
+  test("covers the certain, the uncertain, and what has no threshold", () => {
+    const spoken = written.filter(({ report }) => report.estimates.length > 0);
+    expect(new Set(spoken.map(({ report }) => report.uncertain)).size).toBe(3);
+    const windows = spoken.flatMap(({ report }) =>
+      report.estimates.map((each) => report.isUncertain(each)),
+    );
+    expect(new Set(windows).size).toBe(3);
+    const silent = written.filter(({ report }) => report.estimates.length === 0);
+    expect(silent.some(({ report }) => report.certainty !== null)).toBe(true);
+    for (const { report } of silent) expect(report.uncertain).toBeNull();
+  });
+
   test("covers speech and silence, with profile and without", () => {
     const kinds = written.map(({ report }) =>
       [report.estimates.length > 0, report.profile !== null].join(),
@@ -126,6 +138,7 @@ describe("a report", () => {
     recording: "note.wav",
     model: { name: "m", version: "1", sha256: "0".repeat(64) },
     emotions: EMOTIONS,
+    certainty: null,
     duration_s: 10,
     segments: [speech(0, 3), speech(4, 5)],
     estimates: [
@@ -163,6 +176,28 @@ describe("a report", () => {
     expect(report.speech_s).toBe(4);
     expect(report.speechShare).toBe(0.4);
     expect(report.toDict()["schema"]).toBe(SCHEMA);
+  });
+
+  test("is uncertain below the threshold of its model, and not at it", () => {
+    const uncertain = (threshold: number) => {
+      const report = new Report({ ...fields, certainty: { threshold, accuracy: 0.8 } });
+      return [
+        report.uncertain,
+        ...report.estimates.map((each) => report.isUncertain(each)),
+      ];
+    };
+    expect(uncertain(0.5)).toEqual([false, false, false]); // the mean is at 0.55
+    expect(uncertain(0.6)).toEqual([true, false, false]);
+    expect(uncertain(0.7)).toEqual([true, false, false]);
+    expect(uncertain(0.71)).toEqual([true, true, true]);
+    const without = new Report(fields);
+    expect([without.uncertain, without.isUncertain(fields.estimates[0])]).toEqual([
+      null,
+      null,
+    ]);
+    expect(
+      new Report({ ...fields, certainty: { threshold: 0.6, accuracy: 0.8 } }).emotion,
+    ).toBe(without.emotion);
   });
 
   test("does not change when a window is cut into two that say the same", () => {

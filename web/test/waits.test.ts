@@ -90,6 +90,19 @@ describe("a download", () => {
     expect(await (await get("/")).text()).toBe("all of it");
   });
 
+  test("tells of each piece that arrives", async () => {
+    const told: number[] = [];
+    const error = (reason: string) => new AudioError(reason);
+    await fetched(`${url}/slow`, { timeout_s: 1 }, error, (n) => told.push(n));
+    expect(told.length).toBeGreaterThan(1);
+    expect(told.reduce((sum, n) => sum + n)).toBe(12);
+    let n_bytes = 0;
+    const file = await modelFile(url, "whole", { timeout_s: 1 }, (n) => {
+      n_bytes += n;
+    });
+    expect(n_bytes).toBe(file.length);
+  });
+
   test("may take longer than the limit while bytes arrive", async () => {
     expect((await get("/slow")).size).toBe(12);
   });
@@ -125,7 +138,7 @@ describe("a download", () => {
   });
 
   test("of a model names the file and the remedy", async () => {
-    const file = modelFile(url, "missing", { timeout_s: 1 });
+    const file = modelFile(url, "missing", { timeout_s: 1 }, () => {});
     await expect(file).rejects.toThrow(
       `${url}/missing: the server says 404; put a complete model folder there`,
     );

@@ -5,6 +5,7 @@ import { alarm, alarmOf, calm } from "./alerts";
 import { onDrop } from "./dropping";
 import { element, say, show } from "./elements";
 import { ModelPanel } from "./model-panel";
+import { register } from "./offline";
 import { Recorder } from "./recorder";
 import { hideReport, showReport } from "./result";
 import { Strip } from "./strip";
@@ -158,21 +159,7 @@ addEventListener("beforeunload", (event) => {
 
 element("version").textContent = VERSION;
 await models.start();
-
-// Registered after the model is loaded, so that its files come from the HTTP cache.
-if ("serviceWorker" in navigator && import.meta.env.PROD) {
-  const note = element("offline-note");
-  try {
-    const { waiting } = await navigator.serviceWorker.register("sw.js");
-    await navigator.serviceWorker.ready;
-    note.textContent = waiting
-      ? "A new version is here: close this page everywhere, and open it again."
-      : "It is ready to work offline.";
-    document.documentElement.dataset["offline"] = "true";
-  } catch {
-    note.textContent = "This browser keeps no copy of it for offline use.";
-  }
-}
+register();
 addEventListener("unhandledrejection", ({ reason }) => {
   if ((reason as Error)?.name !== "AbortError")
     alarm("Something went wrong", String(reason));

@@ -5,28 +5,31 @@ import { fetched } from "../espressivo/fetching";
 import { TIMEOUT_S, within } from "../espressivo/waits";
 import { alarm, alarmOf } from "./alerts";
 import { compared, type Verdict } from "./backend";
-import { element, make, say } from "./elements";
+import { element, make, say, show } from "./elements";
+import { firstModel, INDEX, type ListedModel, readIndex } from "./model-index";
+import { keep } from "./offline";
+import { megabytes, percent } from "./words";
 
 const BACKEND = "espressivo.backend";
-const FOLDER = "folder";
+const CHOSEN = "espressivo.model";
+const FOLDER = "folder/"; // no name of a model
 const LIMITS = { timeout_s: TIMEOUT_S };
+const SOON_MS = 300; // what is loaded sooner, as from the cache, shows no progress
 
 /** Part of the WebGPU interface that shows whether it is available. */
 type WithGpu = Navigator & { gpu?: { requestAdapter(): Promise<object | null> } };
-
-interface Listed {
-  readonly name: string;
-  readonly version: string;
-  readonly path: string;
-}
+/** Chromium alone tells whether the user asks pages to fetch little. */
+type WithConnection = Navigator & { connection?: { saveData?: boolean } };
 
 export class ModelPanel {
   private readonly select = element<HTMLSelectElement>("model");
   private readonly webgpu = element<HTMLInputElement>("webgpu");
   private analyzer: Analyzer | null = null;
-  private listed: Listed[] = [];
+  private listed: ListedModel[] = [];
   private folder: readonly File[] | null = null;
   private loading: Promise<void> = Promise.resolve();
+  private stop = new AbortController();
+  private loaded: string | null = null; // value of the selection that is in use
 
   /**
    * @param use Callback, called with every model that is ready, after the previous one
@@ -40,7 +43,7 @@ export class ModelPanel {
       picker.value = "";
       if (files.length) void this.take(files);
     });
-    this.select.addEventListener("change", () => void this.load());
+    this.select.addEventListener("change", () => void this.choose(this.select.value));
     this.webgpu.addEventListener("change", () => void this.switch());
     void this.offerWebGpu();
   }
@@ -50,19 +53,25 @@ export class ModelPanel {
     element<HTMLFieldSetElement>("model-controls").disabled = held;
   }
 
-  /** List the available models and load the first. */
+  /** List the available models; load the one chosen before, or the default. */
   async start(): Promise<void> {
     try {
-      const failed = (reason: string) => new ModelError(`models/index.json: ${reason}`);
-      const list = await fetched("models/index.json", LIMITS, failed);
-      this.listed = JSON.parse(await list.text()).models;
+      const failed = (reason: string) => new ModelError(`${INDEX}: ${reason}`);
+      this.listed = readIndex(await (await fetched(INDEX, LIMITS, failed)).text());
     } catch (error) {
       this.use(null);
       const text = `${(error as Error).message}. Put the folder models/ beside the page, or use a model folder of your own.`;
       return alarm("No model was found", text, () => void this.start());
     }
-    this.list(this.listed[0]?.path ?? FOLDER);
+    const saves = (navigator as WithConnection).connection?.saveData ?? false;
+    this.list(firstModel(this.listed, localStorage.getItem(CHOSEN), saves).name);
     await this.load();
+  }
+
+  /** Load a model, and remember it if that succeeds. */
+  private async choose(model: string): Promise<void> {
+    this.select.value = model;
+    if ((await this.load()) && model !== FOLDER) localStorage.setItem(CHOSEN, model);
   }
 
   /** Use a model folder of the user, which is not stored. */
@@ -73,56 +82,84 @@ export class ModelPanel {
     this.list(FOLDER);
     if (await this.load()) return;
     this.folder = before;
-    this.list(chosen);
+    const now = this.select.value; // another one, if it was chosen meanwhile
+    this.list(now === FOLDER ? chosen : now);
   }
 
   private list(chosen: string): void {
-    const options = this.listed.map(({ name, version, path }) =>
-      make("option", { value: path }, `${name} ${version}`),
+    const options = this.listed.map(({ name, version, bytes }) =>
+      make("option", { value: name }, `${name} ${version}, ${megabytes(bytes)}`),
     );
     if (this.folder) options.push(make("option", { value: FOLDER }, "from a folder"));
     this.select.replaceChildren(...options);
     this.select.value = chosen;
   }
 
-  /** Load the selected model; one load runs at a time. */
+  /** Load the selected model; another one that is being loaded is given up. */
   private async load(): Promise<boolean> {
-    const done = this.loading.then(() => this.loadNow());
+    this.stop.abort();
+    this.stop = new AbortController();
+    const { signal } = this.stop;
+    const done = this.loading.then(() => this.loadNow(signal));
     this.loading = done.then(() => undefined);
     return done;
   }
 
-  private async loadNow(): Promise<boolean> {
+  private async loadNow(signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return false;
     const backend: Backend = localStorage.getItem(BACKEND) === "webgpu" ? "webgpu" : "wasm";
-    say("Loading the model…");
+    const model = this.select.value;
+    const bytes = this.bytesOf(model);
+    say(bytes ? `Loading ${model}, ${megabytes(bytes)}…` : "Loading the model…");
     this.use(null); // an analysis started now would end with the replaced model
     try {
-      this.ready(await this.open(backend));
+      const analyzer = await this.open(backend);
+      if (signal.aborted) {
+        analyzer.close();
+        return false;
+      }
+      this.ready(analyzer, model);
     } catch (error) {
       say("");
+      if (signal.aborted) return false;
       if (backend === "webgpu") {
         localStorage.removeItem(BACKEND); // the stored choice no longer works: driver or browser changed
         this.webgpu.checked = false;
-        return this.loadNow();
+        return this.loadNow(signal);
       }
+      if (this.loaded !== null) this.select.value = this.loaded;
       this.use(this.analyzer);
-      const again = this.select.value === FOLDER ? null : () => void this.load();
+      const again = model === FOLDER ? null : () => void this.choose(model);
       alarm("The model cannot be used", `${(error as Error).message}.`, again);
       return false;
+    } finally {
+      show("loading", false);
     }
     return true;
   }
 
   private open(backend: Backend): Promise<Analyzer> {
-    const source =
-      this.select.value === FOLDER ? (this.folder ?? []) : `models/${this.select.value}`;
-    return loadModel(source, { backend });
+    const model = this.select.value;
+    const source = model === FOLDER ? (this.folder ?? []) : `models/${model}`;
+    const { signal } = this.stop;
+    return loadModel(source, {
+      backend,
+      signal,
+      onProgress: progressOf(this.bytesOf(model)),
+    });
   }
 
-  private ready(analyzer: Analyzer): void {
+  private bytesOf(model: string): number | null {
+    return this.listed.find(({ name }) => name === model)?.bytes ?? null;
+  }
+
+  private ready(analyzer: Analyzer, model: string): void {
     this.analyzer?.close();
     this.analyzer = analyzer;
+    this.loaded = model;
+    void keep(model === FOLDER ? null : model);
     const { card, backend } = analyzer;
+    const { certainty } = card;
     element("model-now").textContent = `${card.name} ${card.version}`;
     const facts: [string, string][] = [
       ["tells apart", card.emotions.join(", ")],
@@ -134,6 +171,14 @@ export class ModelPanel {
       ],
       ["sha256", `${card.sha256.slice(0, 16)}…, verified`],
       ["voice profiles", card.profileHead ? "yes" : "no"],
+      [
+        "is sure",
+        certainty
+          ? `from a probability of ${percent(certainty.threshold)}; then it was right in ` +
+            `${percent(certainty.accuracy)} of the cases, on recordings of corpora that it ` +
+            "did not learn from"
+          : "never says so: it has no threshold",
+      ],
       ["may be used for", card.allowedUse || "its card does not say"],
     ];
     const rows = facts.flatMap(([name, text]) => [
@@ -163,6 +208,7 @@ export class ModelPanel {
       return;
     }
     this.webgpu.disabled = true;
+    this.select.disabled = true;
     this.use(null);
     this.note("Fetching the WebGPU runtime, and comparing…");
     let verdict: Verdict | null = null;
@@ -173,7 +219,7 @@ export class ModelPanel {
       plain.close();
       if (verdict.use) {
         localStorage.setItem(BACKEND, "webgpu");
-        this.ready(gpu);
+        this.ready(gpu, this.select.value);
       } else {
         gpu.close();
         this.use(this.analyzer);
@@ -186,9 +232,22 @@ export class ModelPanel {
     }
     this.webgpu.checked = verdict?.use ?? false;
     this.webgpu.disabled = false;
+    this.select.disabled = false;
   }
 
   private note(text: string): void {
     element("webgpu-note").textContent = text;
   }
+}
+
+/** Return a callback that shows how much of a model has arrived. */
+function progressOf(bytes: number | null): (received_bytes: number) => void {
+  const began_ms = performance.now();
+  const bar = element<HTMLProgressElement>("loading");
+  bar.removeAttribute("value");
+  return (received_bytes) => {
+    if (bytes === null || performance.now() - began_ms < SOON_MS) return;
+    show("loading", received_bytes < bytes);
+    bar.value = Math.min(1, received_bytes / bytes);
+  };
 }

@@ -85,7 +85,14 @@ export class AnalysisPass {
   async finish(): Promise<
     Omit<
       ReportFields,
-      "recording" | "model" | "emotions" | "warnings" | "track" | "channels" | "gaps"
+      | "recording"
+      | "model"
+      | "emotions"
+      | "certainty"
+      | "warnings"
+      | "track"
+      | "channels"
+      | "gaps"
     >
   > {
     const n = this.windower.nSamples;

@@ -17,8 +17,8 @@ import {
 } from "./inputs";
 import type { ModelSource } from "./model-files";
 import type { Profile } from "./profile";
-import { Report } from "./report";
-import { type Backend, SAMPLE_RATE, type StreamUpdate } from "./types";
+import { isUncertain, Report } from "./report";
+import { type Backend, type Estimate, SAMPLE_RATE, type StreamUpdate } from "./types";
 import vadUrl from "./vad";
 import { type Limits, timeoutOf, within } from "./waits";
 import { WatchedWorker } from "./watched-worker";
@@ -36,6 +36,8 @@ export interface LoadOptions {
   timeout_s?: number;
   /** Signal that cancels the loading; the promise is then rejected with its reason. */
   signal?: AbortSignal;
+  /** Callback, called with the bytes of the model's files that have arrived so far. */
+  onProgress?: (received_bytes: number) => void;
 }
 
 export interface AnalyzeOptions {
@@ -88,7 +90,8 @@ export async function loadModel(
   const worker = new WatchedWorker(timeout_s);
   try {
     const settings = { source: from, vadUrl, backend, threads, timeout_s };
-    const card = await worker.reply(worker.remote.load(settings), options.signal);
+    const tell = options.onProgress ? Comlink.proxy(options.onProgress) : null;
+    const card = await worker.reply(worker.remote.load(settings, tell), options.signal);
     return new Analyzer(card, backend, worker);
   } catch (error) {
     worker.end(new EspressivoError("the model was not loaded"));
@@ -151,6 +154,11 @@ export class Analyzer {
     const known = this.known(profile);
     const id = this.worker.reply(this.worker.remote.open({ name, known, hop_s }));
     return new Stream(this.worker, id);
+  }
+
+  /** Return whether an estimate is uncertain; null if the model has no threshold. */
+  isUncertain(estimate: Estimate): boolean | null {
+    return isUncertain(estimate.probabilities, this.card.certainty);
   }
 
   /** Classify one window and time it, to compare backends. */

@@ -18,10 +18,22 @@ export interface ModelCard {
   readonly sha256: string;
   /** Card of `profile.onnx`; null if the model takes no profiles. */
   readonly profileHead: ProfileHeadCard | null;
+  /** Threshold for uncertain estimates; null if the model has none. */
+  readonly certainty: Certainty | null;
   /** Permitted use of the weights. */
   readonly allowedUse: string;
   /** Complete content of `model.json`. */
   readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** Threshold on the highest probability, below which an estimate is uncertain. */
+export interface Certainty {
+  readonly threshold: number;
+  /**
+   * Accuracy of the other estimates that the threshold was chosen for, on corpora that
+   * the model was not trained on.
+   */
+  readonly accuracy: number;
 }
 
 export interface ProfileHeadCard {
@@ -87,6 +99,7 @@ function card(details: Record<string, unknown>): ModelCard {
     min_s,
     sha256: field(details, "sha256", isString),
     profileHead: profileHeadCard(details["profile"]),
+    certainty: certaintyOf(details["certainty"]),
     allowedUse: isString(use) ? use : "",
     details,
   };
@@ -100,6 +113,20 @@ function profileHeadCard(entry: unknown): ProfileHeadCard | null {
     width: field(entry, "width", isNumber),
     distanceLimit: field(entry, "distance_limit", isNumber),
   };
+}
+
+function certaintyOf(entry: unknown): Certainty | null {
+  if (entry === undefined || entry === null) return null;
+  if (!isRecord(entry)) throw new Error("certainty is not an object");
+  const threshold = field(entry, "threshold", isNumber);
+  const accuracy = field(entry, "accuracy", isNumber);
+  if (!(0 < threshold && threshold < 1 && 0 < accuracy && accuracy <= 1)) {
+    throw new Error(
+      `certainty has threshold ${threshold} and accuracy ${accuracy}; wanted shares ` +
+        "between 0 and 1",
+    );
+  }
+  return { threshold, accuracy };
 }
 
 function field<T>(

@@ -18,7 +18,7 @@ export {
   Stream,
   type StreamOptions,
 } from "./analyzer";
-export type { ModelCard, ProfileHeadCard } from "./card";
+export type { Certainty, ModelCard, ProfileHeadCard } from "./card";
 export { AudioError, EspressivoError, ModelError, ProfileError } from "./errors";
 export type { RecordingInput, Samples } from "./inputs";
 export { Profile } from "./profile";

@@ -10,14 +10,16 @@ export type ModelSource = string | readonly File[];
 /**
  * Read one file of a model folder.
  *
+ * @param tell Callback, called with the number of bytes of each piece that arrives.
  * @throws ModelError It is missing, or nothing of it arrives within the limits.
  */
 export async function modelFile(
   source: ModelSource,
   name: string,
   limits: Limits,
+  tell: (n_bytes: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  if (typeof source === "string") return fetchedFile(folderOf(source) + name, limits);
+  if (typeof source === "string") return fetchedFile(folderOf(source) + name, limits, tell);
   const file = source.find((each) => each.name === name);
   if (!file) {
     const found = source.map((each) => each.name).join(", ") || "nothing";
@@ -31,11 +33,13 @@ export async function modelFile(
 /**
  * Fetch a file that a model needs.
  *
+ * @param tell Callback, called with the number of bytes of each piece that arrives.
  * @throws ModelError There is no such file, or nothing of it arrives within the limits.
  */
 export async function fetchedFile(
   url: string,
   limits: Limits,
+  tell: (n_bytes: number) => void = () => {},
 ): Promise<Uint8Array<ArrayBuffer>> {
   const failed = (reason: string) => {
     const remedy = /^the server says/.test(reason)
@@ -43,7 +47,7 @@ export async function fetchedFile(
       : "";
     return new ModelError(`${url}: ${reason}${remedy}`);
   };
-  return bytesOf(await fetched(url, limits, failed), url, limits);
+  return bytesOf(await fetched(url, limits, failed, tell), url, limits);
 }
 
 /** Return a folder's URL with a slash at its end; empty for selected files. */

@@ -201,7 +201,11 @@ function toText(values: Float64Array): string {
   values.forEach((value, i) => {
     view.setFloat64(i * 8, value, true);
   });
-  return btoa(String.fromCharCode(...new Uint8Array(view.buffer)));
+  // One by one: engines limit the number of a call's arguments, some to 65,536.
+  const bytes = Array.from(new Uint8Array(view.buffer), (byte) =>
+    String.fromCharCode(byte),
+  );
+  return btoa(bytes.join(""));
 }
 
 function fromText(text: unknown): Float64Array {

@@ -1,12 +1,13 @@
-/** The report of an analysis, and its JSON (`espressivo.report/1`) and CSV, as in Python. */
+/** The report of an analysis, and its JSON (`espressivo.report/2`) and CSV, as in Python. */
 
+import type { Certainty } from "./card";
 import type { Quality } from "./quality";
 import type { SpeakerStatistics } from "./speaker-statistics";
 import { type Emotion, type Estimate, SAMPLE_RATE, type Segment, samplesIn } from "./types";
 import { VERSION } from "./version";
 
 /** Name and version of the JSON that `Report.toDict` returns. */
-export const SCHEMA = "espressivo.report/1";
+export const SCHEMA = "espressivo.report/2";
 
 const DECIMALS = 4;
 
@@ -38,6 +39,8 @@ export interface ReportFields {
   readonly model: ModelName;
   /** Emotions, in the order of all probabilities. */
   readonly emotions: readonly Emotion[];
+  /** Threshold of the model for uncertain estimates; null if it has none. */
+  readonly certainty: Certainty | null;
   readonly duration_s: number;
   readonly segments: readonly Segment[];
   readonly estimates: readonly Estimate[];
@@ -99,6 +102,15 @@ export class Report {
     return this.likeliest(this.probabilities);
   }
 
+  /**
+   * Whether the highest probability of the whole is below the model's threshold; null
+   * without speech, or if the model has no threshold.
+   */
+  get uncertain(): boolean | null {
+    const whole = this.probabilities;
+    return whole && isUncertain(Object.values(whole), this.certainty);
+  }
+
   /** Whether the voice fits the profile; null without a distance. */
   get fits(): boolean | null {
     const use = this.profile;
@@ -110,6 +122,11 @@ export class Report {
     return this.emotions[argmax(estimate.probabilities)];
   }
 
+  /** Return whether one window is uncertain; null if the model has no threshold. */
+  isUncertain(estimate: Estimate): boolean | null {
+    return isUncertain(estimate.probabilities, this.certainty);
+  }
+
   /** Return the report as described by `docs/report.schema.json`. */
   toDict(): Record<string, unknown> {
     const whole = this.probabilities;
@@ -117,7 +134,7 @@ export class Report {
       schema: SCHEMA,
       espressivo: VERSION,
       recording: this.recording,
-      model: this.model,
+      model: { ...this.model, certainty: this.certainty },
       duration_s: roundTo(this.duration_s, 3),
       track: this.track,
       channels: this.channels,
@@ -125,11 +142,13 @@ export class Report {
       speech_s: roundTo(this.speech_s, 3),
       speech_share: roundTo(this.speechShare, DECIMALS),
       emotion: this.emotion,
+      uncertain: this.uncertain,
       probabilities: whole && this.named(Object.values(whole)),
       segments: this.segments.map(span),
       windows: this.estimates.map((estimate) => ({
         ...span(estimate.segment),
         emotion: this.emotionOf(estimate),
+        uncertain: this.isUncertain(estimate),
         probabilities: this.named(estimate.probabilities),
       })),
       quality: this.measured(),
@@ -146,20 +165,22 @@ export class Report {
   /** Return CSV as `--csv` prints it: one row per window, then one for the recording. */
   toCsv(): string {
     const rows: string[][] = [
-      ["recording", "part", "start_s", "end_s", "emotion", ...this.emotions],
+      ["recording", "part", "start_s", "end_s", "emotion", "uncertain", ...this.emotions],
     ];
     for (const each of this.estimates) {
       const { start_s, end_s } = span(each.segment);
       const shown = roundToOne(each.probabilities).map(float);
       const at = [float(start_s), float(end_s)];
-      rows.push([this.recording, "window", ...at, this.emotionOf(each), ...shown]);
+      const found = [this.emotionOf(each), cell(this.isUncertain(each))];
+      rows.push([this.recording, "window", ...at, ...found, ...shown]);
     }
     const whole = this.probabilities;
     const mean = whole
       ? roundToOne(Object.values(whole)).map(float)
       : this.emotions.map(() => "");
     const end = float(roundTo(this.duration_s, 3));
-    rows.push([this.recording, "recording", "0.0", end, this.emotion ?? "", ...mean]);
+    const found = [this.emotion ?? "", cell(this.uncertain)];
+    rows.push([this.recording, "recording", "0.0", end, ...found, ...mean]);
     return rows.map((row) => `${row.map(quoted).join(",")}\n`).join("");
   }
 
@@ -216,6 +237,14 @@ export class Report {
   }
 }
 
+/** Return whether no probability reaches the threshold; null without a threshold. */
+export function isUncertain(
+  probabilities: readonly number[],
+  certainty: Certainty | null,
+): boolean | null {
+  return certainty && Math.max(...probabilities) < certainty.threshold;
+}
+
 /** Return the index of the largest value; the first one of ties. */
 export function argmax(values: readonly number[]): number {
   return values.indexOf(Math.max(...values));
@@ -260,6 +289,11 @@ function span(segment: Segment): { start_s: number; end_s: number } {
 /** Format a number like Python's `repr` of a float. */
 function float(value: number): string {
   return Number.isInteger(value) ? value.toFixed(1) : String(value);
+}
+
+/** Format what may be unknown: true, false, or empty. */
+function cell(value: boolean | null): string {
+  return value === null ? "" : String(value);
 }
 
 function quoted(cell: string): string {

@@ -35,6 +35,9 @@ export interface Settings {
 /** Callback for progress: the new results, and the total duration if it is known. */
 export type OnProgress = (update: StreamUpdate, total_s: number | null) => void;
 
+/** Callback for the bytes of a model's files that have arrived. */
+export type OnBytes = (received_bytes: number) => void;
+
 // SHA-256 of the detector inside the package, which is not part of a model folder.
 const VAD_SHA256 = "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85";
 
@@ -63,13 +66,22 @@ class ModelWorker {
   private nextId = 0;
   private timeout_s = 0;
 
-  /** Load and verify a model folder. */
-  async load(settings: LoadSettings): Promise<ModelCard> {
+  /**
+   * Load and verify a model folder.
+   *
+   * @param tell Callback, called with the bytes of its files that have arrived; or null.
+   */
+  async load(settings: LoadSettings, tell: OnBytes | null): Promise<ModelCard> {
     const { source, vadUrl, backend, threads } = settings;
     this.timeout_s = settings.timeout_s;
     const limits = { timeout_s: this.timeout_s };
     const folder = folderOf(source);
-    const read = (name: string) => modelFile(source, name, limits);
+    let received_bytes = 0;
+    const add = (n_bytes: number) => {
+      received_bytes += n_bytes;
+      tell?.(received_bytes);
+    };
+    const read = (name: string) => modelFile(source, name, limits, add);
     const card = readCard(
       new TextDecoder().decode(await read("model.json")),
       `${folder}model.json`,
@@ -189,6 +201,7 @@ class ModelWorker {
         recording: pass.name,
         model: { name: card.name, version: card.version, sha256: card.sha256 },
         emotions: card.emotions,
+        certainty: card.certainty,
       };
     } finally {
       this.passes.delete(id);
