@@ -1,0 +1,1 @@
+"""What models say of speakers, and of sounds, that they never met."""
