@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from hypothesis import settings
 
 import espressivo
 from espressivo.audio.recording import load_audio
+from espressivo.model.find import DEFAULT, find_model
 
 if TYPE_CHECKING:
     from espressivo.analyzer import Analyzer
@@ -38,6 +41,23 @@ def shared() -> Path:
 def analyzer() -> Analyzer:
     """Analyzer with the bundled model."""
     return espressivo.load_model()
+
+
+@pytest.fixture(scope="session")
+def judging_model(analyzer, tmp_path_factory) -> Path:
+    """Copy of the bundled model with a threshold that the example's windows straddle.
+
+    Half of the windows of `NOTE` are uncertain to it.
+    """
+    folder = tmp_path_factory.mktemp("models") / "judging"
+    shutil.copytree(find_model(DEFAULT), folder)
+    tops = sorted(max(e.probabilities) for e in analyzer.analyze(NOTE).estimates)
+    threshold = round(float(np.median(tops)), 3)
+    path = folder / "model.json"
+    card = json.loads(path.read_text("utf-8"))
+    card["certainty"] = {"threshold": threshold, "accuracy": 0.8}
+    path.write_text(json.dumps(card), "utf-8")
+    return folder
 
 
 @pytest.fixture(scope="session")

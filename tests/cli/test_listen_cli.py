@@ -11,6 +11,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+import espressivo
 from espressivo.cli.main import main
 from espressivo.types import SAMPLE_RATE
 from tests.conftest import NOTE
@@ -94,6 +95,24 @@ def test_estimates_as_lines(pcm):
         assert line["emotion"] == max(
             line["probabilities"], key=line["probabilities"].get
         )
+
+
+def test_uncertain_estimates_are_told_in_lines_and_in_words(pcm, judging_model):
+    model = espressivo.load_model(judging_model)
+    threshold = model.classifier.card.certainty.threshold
+
+    done = listen("--raw", "--lines", "--model", str(judging_model), sound=pcm)
+    words = listen("--raw", "--model", str(judging_model), sound=pcm)
+
+    lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    assert {line["uncertain"] for line in lines} == {True, False}
+    for line in lines:
+        top = max(line["probabilities"].values())
+        assert line["uncertain"] is (top < threshold) or top == pytest.approx(threshold)
+    final = [line for line in lines if not line["provisional"]]
+    told = [" uncertain (" in row for row in words.stderr.decode().splitlines()]
+    assert told == [line["uncertain"] for line in final]
+    assert b"uncertain: no emotion reaches" in words.stdout
 
 
 def test_csv_and_the_table(pcm):

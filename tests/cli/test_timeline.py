@@ -1,15 +1,17 @@
-"""The timeline of a report in the terminal and in a figure: holes of the file."""
+"""The timeline of a report in the terminal and in a figure: holes, uncertainty."""
 
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from espressivo.cli.display.timeline import print_report
-from espressivo.types import Segment
+from espressivo.model.classifier import Certainty
+from espressivo.types import Estimate, Segment
 from tests.test_report import REPORT, SILENT
 
 HOLE = Segment(48_000, 64_000)  # between the report's two windows, of 10 s
@@ -50,6 +52,52 @@ def test_many_holes_are_summed_up():
     assert "25 holes of 0:02.5 in all" in text
     assert "no sound" not in text
     assert text.count(" - 0:") == len(REPORT.estimates)
+
+
+UNSURE = replace(
+    REPORT,
+    estimates=(
+        REPORT.estimates[0],
+        Estimate(Segment(64_000, 80_000), (0.42, 0, 0.58, 0)),
+    ),
+    certainty=Certainty(0.65, 0.8),
+)
+
+
+def test_uncertain_windows_are_told_by_words_and_marks():
+    lines = shown(UNSURE).splitlines()
+
+    strip = next(line for line in lines if "█" in line).strip()
+    assert strip == "█" * 23 + "·" * 7 + "░" * 8 + "·" * 38
+    rows = [line.split() for line in lines if " - 0:" in line]
+    assert rows[0][3] == "anger"
+    assert " ".join(rows[1][3:]) == "uncertain neutral 58%, anger 42%"
+    whole = next(line for line in lines if "whole recording" in line)
+    assert "uncertain  anger 63%, neutral 22%" in whole
+    assert "no emotion reaches 65%; 80% of the others were right" in lines[-1]
+
+
+def test_nothing_is_said_of_certainty_where_all_is_certain():
+    certain = replace(REPORT, certainty=Certainty(0.5, 0.8))
+
+    assert shown(certain) == shown(REPORT)
+
+
+def test_the_figure_marks_uncertain_windows(tmp_path):
+    mpl = pytest.importorskip("matplotlib", reason="needs the extra `plot`")
+    from espressivo.figures.timeline import plot_timelines
+
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        plot_timelines([UNSURE], tmp_path / "unsure.svg")
+        plot_timelines([REPORT], tmp_path / "sure.svg")
+
+    unsure, sure = (
+        (tmp_path / f"{name}.svg").read_text("utf-8") for name in ("unsure", "sure")
+    )
+    assert "<pattern" in unsure
+    assert "uncertain (anger 63%, neutral 22%)" in unsure
+    assert re.findall(r">(\? uncertain|\?)<", unsure) == ["?", "? uncertain"]
+    assert "uncertain" not in sure
 
 
 def test_the_figure_hatches_holes(tmp_path):

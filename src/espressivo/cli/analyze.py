@@ -30,9 +30,10 @@ Print what emotion is in a recording, and when.
 
 Speech is found first (pauses, noise and music are left out), cut into windows of at
 most 8 s, and each window is classified; the recording's distribution is the mean of
-its windows, weighted by duration. Any format FFmpeg reads will do: wav, flac, mp3,
-ogg, opus, m4a, amr, webm, mp4 with sound; any rate, any number of channels, any
-length. Nothing is sent anywhere."""
+its windows, weighted by duration. Where no emotion reaches the model's threshold, the
+result is `uncertain`, and the two most probable are named. Any format FFmpeg reads will
+do: wav, flac, mp3, ogg, opus, m4a, amr, webm, mp4 with sound; any rate, any number of
+channels, any length. Nothing is sent anywhere."""
 
 _EPILOG = """\
 examples:

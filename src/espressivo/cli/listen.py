@@ -35,7 +35,8 @@ examples:
 
 Unfinished speech is estimated every --hop seconds, from its first second on and by its
 newest 8 s at most. These estimates are provisional (~). The report contains only final
-estimates, and equals that of `espressivo analyze` for the same audio."""
+estimates, and equals that of `espressivo analyze` for the same audio. `uncertain`: no
+emotion reaches the model's threshold; the two most probable are named."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

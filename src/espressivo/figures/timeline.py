@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.patches import Patch
 
     from espressivo.report import Report
 
@@ -27,6 +28,8 @@ COLOURS = {
 and Ito, 2008)."""
 
 _ROOM = 0.1  # share of the width that the label of a hole takes
+_LETTER = 0.015  # share of the width that a question mark takes
+_PALE, _HATCH = 0.4, r"\\\\"  # of uncertain windows, which are seen without colour too
 _FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -55,10 +58,11 @@ def plot_timelines(reports: Sequence[Report], path: Path) -> None:
     for ax, report in zip(axes, reports, strict=True):
         _timeline(ax, report)
     axes[-1].set_xlabel("time (s)")
+    handles = _legend(reports)
     figure.legend(
-        handles=axes[0].get_legend_handles_labels()[0],
+        handles=handles,
         loc="outside upper center",
-        ncols=len(COLOURS),
+        ncols=len(handles),
         frameon=False,
     )
     save(figure, path)
@@ -66,7 +70,7 @@ def plot_timelines(reports: Sequence[Report], path: Path) -> None:
 
 def _timeline(ax: Axes, report: Report) -> None:
     for i, emotion in enumerate(report.emotions):
-        ax.bar(
+        bars = ax.bar(
             [e.segment.start_s for e in report.estimates],
             [e.probabilities[i] for e in report.estimates],
             width=[e.segment.end_s - e.segment.start_s for e in report.estimates],
@@ -75,22 +79,51 @@ def _timeline(ax: Axes, report: Report) -> None:
             color=COLOURS[emotion],
             edgecolor="white",
             linewidth=0.6,
-            label=emotion,
         )
+        for patch, estimate in zip(bars, report.estimates, strict=True):
+            if report.is_uncertain(estimate):
+                patch.set(alpha=_PALE, hatch=_HATCH)
     for gap in report.gaps:
         ax.axvspan(gap.start_s, gap.end_s, fc="none", ec="#bbbbbb", hatch="///", lw=0)
     _label_widest(ax, report)
-    whole = report.probabilities
-    if whole is None or report.emotion is None:
-        verdict = "no speech found"
-    else:
-        verdict = f"{report.emotion} {whole[report.emotion]:.0%}"
+    _mark_uncertain(ax, report)
     name = to_line(report.recording)
-    ax.set_title(f"{name}: {verdict}", loc="left", fontsize=10)
+    ax.set_title(f"{name}: {report.verdict}", loc="left", fontsize=10)
     # matplotlib warns of limits that are equal, as of an empty recording.
     ax.set(xlim=(0, max(report.duration_s, 0.001)), ylim=(0, 1), ylabel="probability")
     ax.set_yticks([0, 0.5, 1])
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def _legend(reports: Sequence[Report]) -> list[Patch]:
+    """Return entries of the emotions, and of uncertain windows if there are some."""
+    from matplotlib.patches import Patch  # noqa: PLC0415  # slow
+
+    entries = [Patch(fc=COLOURS[e], label=e) for e in reports[0].emotions]
+    if any(any(map(report.is_uncertain, report.estimates)) for report in reports):
+        pale = Patch(fc="#777777", ec="white", lw=0, alpha=_PALE, hatch=_HATCH)
+        pale.set_label("? uncertain")
+        entries.append(pale)
+    return entries
+
+
+def _mark_uncertain(ax: Axes, report: Report) -> None:
+    """Put a question mark on uncertain windows that are wide enough for it."""
+    for estimate in report.estimates:
+        segment = estimate.segment
+        wide = segment.n_samples >= _LETTER * report.duration_s * SAMPLE_RATE
+        if report.is_uncertain(estimate) and wide:
+            ax.text(
+                (segment.start_s + segment.end_s) / 2,
+                0.5,
+                "?",
+                ha="center",
+                va="center",
+                fontsize=11,
+                weight="bold",
+                color="#333333",
+                bbox={"boxstyle": "circle,pad=0.2", "color": "white"},
+            )
 
 
 def _label_widest(ax: Axes, report: Report) -> None:

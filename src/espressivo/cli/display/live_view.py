@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from espressivo.cli.display.timeline import clock
-from espressivo.report import estimate_to_dict
+from espressivo.report import estimate_to_dict, name_top
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ _QUIETEST_DB = -60.0
 
 
 class _View:
-    """Base class of both views: names of emotions, and an empty context manager."""
+    """Base class of both views: emotions, threshold, and an empty context manager."""
 
     def __init__(self, analyzer: Analyzer) -> None:
         self._emotions = analyzer.classifier.card.emotions
@@ -43,9 +43,9 @@ class _View:
     ) -> None:
         pass
 
-    def _best(self, estimate: Estimate) -> tuple[str, float]:
-        p = max(estimate.probabilities)
-        return self._emotions[estimate.probabilities.index(p)], p
+    def _uncertain(self, estimate: Estimate) -> bool:
+        certainty = self._certainty
+        return certainty is not None and certainty.is_uncertain(estimate.probabilities)
 
 
 class LineWriter(_View):
@@ -118,11 +118,14 @@ class LiveView(_View):
         from rich.text import Text
 
         from espressivo.figures.timeline import COLOURS
-        from espressivo.types import Emotion
 
-        name, p = self._best(estimate)
         sign = "~" if estimate.provisional else " "
-        return Text(f"{sign}{name} {p:.0%}", style=COLOURS[Emotion(name)])
+        if self._uncertain(estimate):
+            named = name_top(self._emotions, estimate.probabilities)
+            return Text(f"{sign}uncertain ({named})", style="dim")
+        named = name_top(self._emotions, estimate.probabilities, 1)
+        best = estimate.probabilities.index(max(estimate.probabilities))
+        return Text(f"{sign}{named}", style=COLOURS[self._emotions[best]])
 
 
 def loudness(block: Signal) -> float:

@@ -12,19 +12,23 @@ from rich.text import Text
 
 from espressivo.cli.display.console import PlainConsole
 from espressivo.figures.timeline import COLOURS
+from espressivo.report import name_top
 from espressivo.text import to_line
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console, RenderableType
 
     from espressivo.report import Report
-    from espressivo.types import Emotion, Segment
+    from espressivo.types import Emotion, Estimate, Segment
 
 _BAR_WIDTH = 28
 _MANY = 40  # rows listed; more would scroll the result off the screen
 _FEW = 10  # holes listed; the summary gives the sum of more
 _HOLE = "no sound in the file here"
+_UNCERTAIN = "uncertain"
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
@@ -42,6 +46,8 @@ def print_report(report: Report, console: Console | None = None) -> None:
             console.print(f"  {_span(gap)}: {_HOLE}")
         return
     console.print(Padding(_table(report), (0, 0, 0, 2)))
+    if (legend := _legend(report)) is not None:
+        console.print(Padding(Text(legend, style="dim"), (1, 0, 0, 2)))
     if report.profile is not None:
         console.print(Padding(_profile(report), (1, 0, 0, 2)))
 
@@ -87,14 +93,15 @@ def _profile(report: Report) -> Text:
 
 
 def _strip(report: Report, width: int) -> Text:
-    """Return the recording as one line: emotions, `·` for pauses, `/` for holes."""
+    """Return the recording as one line: `█` for windows in the colour of the emotion.
+
+    `░` are uncertain windows, `·` pauses and `/` holes.
+    """
     cells: list[tuple[str, str]] = [("·", "dim")] * width
     # At least one sample per cell, since a recording can have fewer samples than cells.
     per_cell = max(1.0, report.duration_s * SAMPLE_RATE / width)
     spans = [(gap, ("/", "dim")) for gap in report.gaps]
-    spans += [
-        (e.segment, ("█", COLOURS[report.emotion_of(e)])) for e in report.estimates
-    ]
+    spans += [(e.segment, _block(report, e)) for e in report.estimates]
     for span, cell in spans:
         first = int(span.start / per_cell)
         last = max(first + 1, round(span.end / per_cell))
@@ -106,15 +113,18 @@ def _strip(report: Report, width: int) -> Text:
     return strip
 
 
+def _block(report: Report, estimate: Estimate) -> tuple[str, str]:
+    if report.is_uncertain(estimate):
+        return "░", "dim"
+    return "█", COLOURS[report.emotion_of(estimate)]
+
+
 def _table(report: Report) -> Table:
     table = Table.grid(padding=(0, 2))
     rows: list[tuple[Segment, tuple[RenderableType, ...]]] = [
         (gap, ("", Text(_HOLE, style="dim"))) for gap in _holes(report)
     ]
-    rows += [
-        (e.segment, _row(report.emotion_of(e), max(e.probabilities)))
-        for e in report.estimates
-    ]
+    rows += [(e.segment, _cells(report, e)) for e in report.estimates]
     rows.sort(key=lambda row: row[0])
     for span, cells in rows[:_MANY]:
         table.add_row(_span(span), *cells)
@@ -123,10 +133,39 @@ def _table(report: Report) -> Table:
     table.add_row()
     whole = report.probabilities or {}
     heading: Text | str = Text("whole recording", style="bold")
+    if report.uncertain:
+        table.add_row(heading, *_unsure(report, [*whole.values()]))
+        heading = ""
     for emotion, probability in sorted(whole.items(), key=lambda item: -item[1]):
         table.add_row(heading, *_row(emotion, probability))
         heading = ""
     return table
+
+
+def _cells(report: Report, estimate: Estimate) -> tuple[RenderableType, ...]:
+    """Return the cells of a window's row: the two most probable if it is uncertain."""
+    if report.is_uncertain(estimate):
+        return _unsure(report, estimate.probabilities)
+    return _row(report.emotion_of(estimate), max(estimate.probabilities))
+
+
+def _unsure(report: Report, probabilities: Sequence[float]) -> tuple[Text, Text]:
+    return (
+        Text(_UNCERTAIN, style="dim"),
+        Text(name_top(report.emotions, probabilities)),
+    )
+
+
+def _legend(report: Report) -> str | None:
+    """Return what `uncertain` means; None if nothing is."""
+    if (certainty := report.certainty) is None:
+        return None
+    if not (report.uncertain or any(map(report.is_uncertain, report.estimates))):
+        return None
+    return (
+        f"{_UNCERTAIN}: no emotion reaches {certainty.threshold:.0%}; "
+        f"{certainty.accuracy:.0%} of the others were right on new corpora"
+    )
 
 
 def _holes(report: Report) -> tuple[Segment, ...]:
