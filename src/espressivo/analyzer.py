@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 def load_model(model: str | Path = DEFAULT, **options: Any) -> Analyzer:
-    """Load a bundled model by name, or a model folder by path.
+    """Load a bundled or pulled model by name, or a model folder by path.
 
     Args:
-        model: Name of a bundled model (`espressivo models` lists them), or a folder.
+        model: Name of a model (`espressivo models` lists them), or a folder.
         options: Keyword arguments of `Analyzer`.
 
     Raises:

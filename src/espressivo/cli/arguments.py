@@ -78,7 +78,7 @@ def add_model(parser: argparse._ActionsContainer, *, default: str = DEFAULT) -> 
         "--model",
         default=default,
         metavar="NAME|DIR",
-        help=f"a bundled model or a model folder (default: {DEFAULT})",
+        help=f"a bundled or pulled model, or a model folder (default: {DEFAULT})",
     )
 
 
