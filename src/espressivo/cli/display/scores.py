@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,8 +10,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.table import Table
 
-    from espressivo.training.scores.bootstrap import PairedDifference
+    from espressivo.training.scores.bootstrap import Interval, PairedDifference
+    from espressivo.training.scores.conditions import ConditionMatrix
     from espressivo.training.scores.evaluation import Evaluation
 
 _ROWS = (
@@ -106,3 +109,92 @@ def print_differences(
         table.add_row(label, f"{found.difference:+.3f}", interval, f"{found.p:.4f}")
     console.print()
     console.print(table)
+
+
+def print_conditions(console: Console, matrix: ConditionMatrix) -> None:
+    """Print a table of conditions for each corpus, and one of all corpora."""
+    model = matrix.model
+    for corpus in matrix.corpora:
+        clean = matrix.clean(corpus)
+        title = f"{model.model} {model.model_version} on {corpus} ({model.protocol})"
+        console.print(title, style="bold")
+        n = len(clean.utterances)
+        console.print(f"{n} utterances, {len(set(clean.speakers))} speakers")
+        console.print(_conditions_of(matrix, corpus))
+        console.print()
+    if len(matrix.corpora) > 1:
+        console.print("UA in %, and its change from clean in points", style="bold")
+        console.print(_matrix_of(matrix))
+        console.print("* the 95 % interval of the change, over speakers, excludes 0")
+
+
+def _conditions_of(matrix: ConditionMatrix, corpus: str) -> Table:
+    from rich.table import Table
+
+    emotions = matrix.rows[corpus, "clean"].emotions
+    rows = [matrix.rows[corpus, name] for name in matrix.conditions]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    # With one emotion there is one recall.
+    name = "UA" if len(emotions) > 1 else f"called {emotions[0]}" if emotions else "UA"
+    table.add_column(name, justify="right", style="cyan")
+    table.add_column("95 %", justify="right", style="dim")
+    table.add_column("change", justify="right", style="cyan")
+    table.add_column("95 %", justify="right", style="dim")
+    table.add_column("p", justify="right")
+    table.add_column("ECE", justify="right")
+    if any(row.n_unscored for row in rows):
+        table.add_column("not scored", justify="right")
+    for row in rows:
+        change = row.changes.get("ua")
+        cells = [
+            row.condition,
+            _number(row.ua),
+            _span(row.interval),
+            f"{change.difference:+.3f}" if change else "",
+            _span(change.interval, "+") if change else "",
+            f"{change.p:.4f}" if change else "",
+            _number(row.ece),
+        ]
+        table.add_row(*cells, *([str(row.n_unscored)] if row.n_unscored else []))
+    return table
+
+
+def _matrix_of(matrix: ConditionMatrix) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for corpus in matrix.corpora:
+        table.add_column(corpus, justify="right")
+    if matrix.means:
+        table.add_column("mean", justify="right", style="cyan")
+    for at, name in enumerate(matrix.conditions):
+        rows = [matrix.rows[corpus, name] for corpus in matrix.corpora]
+        if name == "clean":
+            cells = [f"{100 * row.ua:.1f} " for row in rows]
+            means = [f"{100 * matrix.means[at].ua:.1f} "] if matrix.means else []
+        else:
+            found = [row.changes.get("ua") for row in rows]
+            cells = [_points(c.difference, c.interval) if c else "- " for c in found]
+            mean = matrix.means[at] if matrix.means else None
+            means = [_points(mean.change, mean.interval)] if mean else []
+        table.add_row(name, *cells, *means)
+    return table
+
+
+def _number(value: float) -> str:
+    return "-" if isnan(value) else f"{value:.3f}"
+
+
+def _span(interval: Interval | None, sign: str = "") -> str:
+    if interval is None:
+        return ""
+    return f"{interval.low:{sign}.3f}..{interval.high:{sign}.3f}"
+
+
+def _points(change: float | None, interval: Interval | None) -> str:
+    if change is None or isnan(change):
+        return "- "
+    clear = interval is not None and (interval.low > 0 or interval.high < 0)
+    return f"{100 * change:+.1f}{'*' if clear else ' '}"

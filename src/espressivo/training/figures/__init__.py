@@ -1,5 +1,6 @@
 """Figures of evaluation results, drawn by matplotlib without a display."""
 
+from espressivo.training.figures.conditions import plot_conditions
 from espressivo.training.figures.confusion import (
     Confusion,
     plot_confusion,
@@ -14,6 +15,7 @@ __all__ = [
     "Confusion",
     "Point",
     "measured_front",
+    "plot_conditions",
     "plot_confusion",
     "plot_confusions",
     "plot_curves",

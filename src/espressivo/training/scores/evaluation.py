@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from espressivo.errors import CorpusError
+from espressivo.files.atomic import write_text
 from espressivo.training.corpora import scoring_variants
 from espressivo.training.scores import bootstrap, metrics
 from espressivo.types import Emotion, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,8 +29,22 @@ if TYPE_CHECKING:
 SCHEMA = "espressivo.evaluation/1"
 """Name and version of the JSON that `Evaluation.to_dict` returns."""
 
+SCORES = "scores.json"
+"""File name of the scores that `Evaluation.write` writes."""
+
 PREDICTIONS = "predictions.parquet"
 """File name of the table of probabilities that `Evaluation.write` writes."""
+
+
+# Attributes of an evaluation that `scores.json` holds as text.
+_TEXTS = (
+    "model",
+    "model_version",
+    "model_sha256",
+    "protocol",
+    "condition",
+    "condition_key",
+)
 
 
 @dataclass(frozen=True, eq=False)  # compared by its probabilities, which are an array
@@ -45,6 +60,8 @@ class Evaluation:
         probabilities: Predictions, float64 [N, 4], in the order of `Emotion`.
         without_speech: Utterances in which the pipeline found no speech; not scored.
         failures: Recordings that could not be read; not scored.
+        condition: Name of the condition that the recordings were put in.
+        condition_key: Hash of what the condition depends on; empty if `clean`.
     """
 
     model: str
@@ -55,6 +72,8 @@ class Evaluation:
     probabilities: NDArray[np.float64]
     without_speech: tuple[Utterance, ...] = ()
     failures: tuple[Unreadable, ...] = ()
+    condition: str = "clean"
+    condition_key: str = ""
 
     @property
     def labels(self) -> NDArray[np.intp]:
@@ -116,6 +135,8 @@ class Evaluation:
             "model_version": self.model_version,
             "model_sha256": self.model_sha256,
             "protocol": self.protocol,
+            "condition": self.condition,
+            "condition_key": self.condition_key,
             "corpora": sorted({u.corpus for u in self.utterances}),
             "emotions": [str(emotion) for emotion in Emotion],
             **self._figures(),
@@ -151,7 +172,8 @@ class Evaluation:
         folder.mkdir(parents=True, exist_ok=True)
         columns = to_columns(self.utterances, self.probabilities)
         parquet.write_table(pa.table(columns), folder / PREDICTIONS)
-        (folder / "scores.json").write_text(self.to_json() + "\n", "utf-8")
+        # Last and whole: where it exists, the evaluation is complete.
+        write_text(self.to_json() + "\n", folder / SCORES)
 
     def compare(self, folder: Path) -> dict[str, PairedDifference]:
         """Compare this evaluation with the one in `folder`, metric by metric.
@@ -162,16 +184,29 @@ class Evaluation:
             CorpusError: `folder` has no predictions, or only on other utterances.
         """
         written = read_predictions(folder)
-        # The other evaluation may have failed on other recordings.
-        others = dict(zip(written.ids, written.probabilities, strict=True))
-        both = self.select(lambda u: u.id in others)
+        both, other = self.paired(written.ids, written.probabilities)
         if not both.utterances:
             raise CorpusError(
                 f"{folder}: holds predictions on other utterances only; "
                 "compare evaluations of the same corpus"
             )
-        other = np.array([others[u.id] for u in both.utterances])
         return bootstrap.compare(both.labels, other, both.probabilities, both.speakers)
+
+    def paired(
+        self, ids: Sequence[str], probabilities: NDArray[np.float64]
+    ) -> tuple[Evaluation, NDArray[np.float64]]:
+        """Return this evaluation and other predictions, of the utterances in both.
+
+        The other evaluation may have failed on other recordings.
+
+        Args:
+            ids: Ids of the other predictions.
+            probabilities: The other predictions [N, 4].
+        """
+        others = dict(zip(ids, probabilities, strict=True))
+        both = self.select(lambda u: u.id in others)
+        rows = [others[u.id] for u in both.utterances]
+        return both, np.array(rows).reshape(-1, probabilities.shape[1])
 
 
 def to_columns(
@@ -186,6 +221,53 @@ def to_columns(
     # For people who open the table; our own readers take the probabilities alone.
     columns["predicted"] = [order[i] for i in probabilities.argmax(1)]
     return columns | dict(zip(order, probabilities.T, strict=True))
+
+
+def read_evaluation(
+    folder: Path, utterances: Sequence[Utterance], wanted: Mapping[str, str]
+) -> Evaluation | None:
+    """Read an evaluation that `Evaluation.write` wrote; None if there is none.
+
+    Args:
+        folder: The folder.
+        utterances: The utterances that it has to be of.
+        wanted: Attribute of `Evaluation` -> the value that it has to have.
+
+    Raises:
+        CorpusError: The evaluation is of other utterances, or another attribute
+            differs, such as the model or the condition.
+    """
+    path = folder / SCORES
+    if not path.is_file():
+        return None
+    by_id = {u.id: u for u in utterances}
+    try:
+        card = json.loads(path.read_text("utf-8"))
+        found = read_predictions(folder)
+        failures = [
+            Unreadable(f["id"], Path(f["path"]), f["reason"]) for f in card["failures"]
+        ]
+        silent = card["without_speech"]
+        unscored = {*silent, *(failure.id for failure in failures)}
+        same = {*found.ids, *unscored} == by_id.keys()
+        differing = [key for key, value in wanted.items() if card.get(key) != value]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorpusError(
+            f"{path}: is no evaluation ({error}); remove the folder, or name another"
+        ) from error
+    if differing or not same:
+        what = differing[0] if differing else "set of recordings"
+        raise CorpusError(
+            f"{folder}: holds the evaluation of another {what.replace('_', ' ')}; "
+            "name another --out, or remove the folder"
+        )
+    return Evaluation(
+        utterances=tuple(by_id[i] for i in found.ids),
+        probabilities=found.probabilities,
+        without_speech=tuple(by_id[i] for i in silent),
+        failures=tuple(failures),
+        **{key: card[key] for key in _TEXTS},
+    )
 
 
 @dataclass(frozen=True, eq=False)  # compared by its arrays
