@@ -12,7 +12,7 @@ Geifman and El-Yaniv (2017), Selective classification for deep neural networks.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -28,14 +28,14 @@ from espressivo.training.scores.temperature import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from espressivo.training.scores.selective import RiskCoverage
 
-    _Set = tuple[NDArray[np.float64], NDArray[np.intp]]  # logits, labels
+    LogitsAndLabels: TypeAlias = tuple[NDArray[np.float64], NDArray[np.integer[Any]]]
 
 ACCURACY = 0.8
 """Accuracy that the certain answers should have, unless another is wanted."""
@@ -43,7 +43,8 @@ ACCURACY = 0.8
 COVERAGES = (1.0, 0.75, 0.5, 0.25)
 """Shares of answers for which the accuracy is reported."""
 
-_FITTED = "on speakers left out of training, corpus by corpus"
+FITTED = "on speakers left out of training, corpus by corpus"
+"""What temperature and threshold are fitted to, in words for the model's card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class FittedCertainty:
     threshold: float
     accuracy: float
     coverage: float
-    fitted: str = _FITTED
+    fitted: str = FITTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,28 +146,46 @@ def calibrate(folders: Sequence[Path], accuracy: float = ACCURACY) -> Calibratio
             "no predictions to fit a temperature to; pass folders that "
             "`espressivo evaluate --out` wrote"
         )
+    names = _short_names(folders)
     sets = [_logits(folder) for folder in folders]
+    return calibrate_sets(dict(zip(names, sets, strict=True)), accuracy)
+
+
+def calibrate_sets(
+    left_out_sets: Mapping[str, LogitsAndLabels],
+    accuracy: float = ACCURACY,
+    fitted: str = FITTED,
+) -> Calibration:
+    """Fit as `calibrate` does, to logits in memory.
+
+    Args:
+        left_out_sets: Name of each set of left-out speakers -> logits [N, C] and
+            labels [N]; at least one.
+        accuracy: Accuracy that the certain answers should reach, 0 to 1.
+        fitted: What the sets are, in words for the model's card.
+    """
+    names, sets = list(left_out_sets), list(left_out_sets.values())
     temperature = _fit(sets)
     overall = _curve(sets, temperature)
     threshold = choose_threshold(overall, accuracy)
     certainty = None
     if threshold is not None:
         coverage, _ = overall.at_threshold(threshold)
-        certainty = FittedCertainty(threshold, accuracy, round(coverage, 4))
+        certainty = FittedCertainty(threshold, accuracy, round(coverage, 4), fitted)
     left_out, curves = [], []
-    for i, name in enumerate(_short_names(folders)):
+    for i, name in enumerate(names):
         # Scored on its own set, a temperature would look better than on new speakers.
         others = [*sets[:i], *sets[i + 1 :]] or sets
         part, curve = _left_out(name, sets[i], others, accuracy)
         left_out.append(part)
         curves.append(curve)
     return Calibration(
-        temperature, _FITTED, certainty, tuple(left_out), tuple(curves), overall
+        temperature, fitted, certainty, tuple(left_out), tuple(curves), overall
     )
 
 
 def _left_out(
-    name: str, one: _Set, others: Sequence[_Set], accuracy: float
+    name: str, one: LogitsAndLabels, others: Sequence[LogitsAndLabels], accuracy: float
 ) -> tuple[LeftOut, RiskCoverage]:
     """Return the figures and the curve of a set with what is fitted to others."""
     logits, labels = one
@@ -205,23 +224,23 @@ def _short_names(folders: Sequence[Path]) -> list[str]:
     return ["/".join(each) for each in parts]
 
 
-def _logits(folder: Path) -> _Set:
+def _logits(folder: Path) -> LogitsAndLabels:
     predictions = read_predictions(folder)
     return to_logits(predictions.probabilities), predictions.labels
 
 
-def _curve(sets: Sequence[_Set], temperature: float) -> RiskCoverage:
+def _curve(sets: Sequence[LogitsAndLabels], temperature: float) -> RiskCoverage:
     logits, labels, weights = _joined(sets)
     return risk_coverage(labels, softmax(logits, temperature), weights)
 
 
-def _fit(sets: Sequence[_Set]) -> float:
+def _fit(sets: Sequence[LogitsAndLabels]) -> float:
     logits, labels, weights = _joined(sets)
     return fit_temperature(logits, labels, weights)
 
 
 def _joined(
-    sets: Sequence[_Set],
+    sets: Sequence[LogitsAndLabels],
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
     """Return logits, labels and weights 1 / n, so that every set counts the same."""
     return (

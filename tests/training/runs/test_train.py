@@ -181,6 +181,33 @@ def test_sound_without_speech_gets_even_probabilities(tmp_path, clips, config):
     np.testing.assert_array_equal(again, logits)
 
 
+def test_the_temperature_is_fitted_to_corpora_left_out(tmp_path, clips, config):
+    frozen = replace(
+        config,
+        training=TrainingConfig(epochs=0),
+        classifier=ClassifierConfig(fit="discriminant"),
+    )
+    # The same clips as three corpora: each is known from the two others.
+    three = [
+        replace(
+            clip,
+            utterance=replace(
+                clip.utterance, corpus=name, id=f"{name}/{clip.utterance.id}"
+            ),
+        )
+        for name in ("one", "two", "three")
+        for clip in clips
+    ]
+
+    train(frozen, three, tmp_path)
+
+    fitted = json.loads((tmp_path / "temperature.json").read_text())
+    names = [part["predictions"] for part in fitted["left_out"]]
+    assert sorted(names) == ["one", "three", "two"]
+    assert fitted["temperature"] < 1
+    assert fitted["certainty"] is None  # too few answers to choose a threshold by
+
+
 def test_copies_teach_what_clips_do_not_hold(tmp_path, clips, config):
     """A classifier of clear speech is at a loss on the telephone, unless told."""
     plain = replace(

@@ -105,17 +105,27 @@ class LeftOutLogits:
     part: str
 
     @property
-    def weights(self) -> _Float:
-        """Weight of each clip [M]; all corpora have equal weight."""
-        sizes = Counter(self.corpora)
-        return np.array([1 / sizes[corpus] for corpus in self.corpora])
+    def by_corpus(self) -> dict[str, tuple[_Float, NDArray[np.integer]]]:
+        """Logits and labels of each corpus; empty if speakers were left out."""
+        if self.part != "corpus":
+            return {}
+        corpus = np.array(self.corpora)
+        return {
+            name: (self.logits[corpus == name], self.labels[corpus == name])
+            for name in np.unique(corpus).tolist()
+        }
 
     @property
     def temperature(self) -> float:
-        """The temperature fitted to the logits; 1 if there are none."""
+        """The temperature fitted to the logits, all corpora alike; 1 if there are none.
+
+        A closed form of few clips in many dimensions gives logits that are too large.
+        """
         if not len(self.labels):
             return 1.0
-        return fit_temperature(self.logits, self.labels, self.weights)
+        sizes = Counter(self.corpora)
+        weights = np.array([1 / sizes[corpus] for corpus in self.corpora])
+        return fit_temperature(self.logits, self.labels, weights)
 
 
 def left_out_logits(

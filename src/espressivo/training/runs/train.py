@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from espressivo.errors import ConfigError, TrainingError
+from espressivo.training.calibrate import calibrate_sets
 from espressivo.training.clips.batches import CLASSES, Batches, make_batches
 from espressivo.training.clips.feature_cache import FeatureExtractor
 from espressivo.training.clips.sampling import EpochSampler
@@ -168,8 +169,12 @@ def _fit_classifier(
 ) -> EpochReport:
     began = time.monotonic()
     loss, left_out = fit_last_layer_on_clips(batches, config.classifier)
-    fitted = f"on the training clips, each {left_out.part} left out of a fit once"
-    write_temperature(folder, {"temperature": left_out.temperature, "fitted": fitted})
+    if sets := left_out.by_corpus:
+        calibrate_sets(sets).write(folder)
+    else:
+        fitted = "on the speakers trained on, each left out of a fit once"
+        written = {"temperature": left_out.temperature, "fitted": fitted}
+        write_temperature(folder, written)
     score = None if held_out is None else _score(held_out)
     seconds = time.monotonic() - began
     return EpochReport(config.classifier.fit, 1, 1, loss, seconds, score)
