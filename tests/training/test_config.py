@@ -75,12 +75,6 @@ def test_every_recipe_reads(path, monkeypatch, tmp_path):
     assert read_config(path).name == config.name != ""
 
 
-@pytest.mark.parametrize("name", ["espressivo-tiny", "espressivo-tiny-finetuned"])
-def test_what_is_tested_on_ravdess_has_not_heard_it(name, monkeypatch, tmp_path):
-    monkeypatch.setenv("ESPRESSIVO_DATA", str(tmp_path))
-    assert "ravdess" not in read_config(ROOT / f"{name}.toml").corpora
-
-
 def test_the_command_line_replaces_settings(tmp_path):
     path = write(tmp_path, MINIMAL)
     config = read_config(

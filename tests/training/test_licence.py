@@ -1,11 +1,17 @@
 """What licences allow, alone and together."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
 
 from espressivo.errors import ConfigError, CorpusError, ModelError
+from espressivo.training.config import (
+    AugmentConfig,
+    ClassifierConfig,
+    ExperimentConfig,
+)
 from espressivo.training.corpora import CORPORA, register_corpus
 from espressivo.training.corpora.corpus import Corpus
 from espressivo.training.corpora.licence import UNSTATED, Licence, find_licence
@@ -163,12 +169,42 @@ def test_cards_tell_the_terms_they_were_made_with():
     terms = to_terms(own) | {"moral_rights": "kept"}
     entry = {"name": "calls", "title": "Calls", "license": "x", "terms": terms}
     start = {"name": "Whisper", "license": "MIT", "sha256": None}
-    card = {"training_corpora": [entry], "starting_weights": start}
+    noise = entry | {"title": "noise"}
+    card = {
+        "training_corpora": [entry],
+        "noise_recordings": noise,
+        "starting_weights": start,
+    }
 
     assert [str(s) for s in sources_of_card(card)] == [
         "Calls (CC BY 4.0, as its trainer states)",
+        "noise (CC BY 4.0, as its trainer states)",
         "Whisper (MIT)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("stated", "commercial"),
+    [({}, "unclear"), ({"noise": "CC-BY-3.0"}, "yes"), ({"noise": "research"}, "no")],
+)
+def test_noise_counts_as_what_a_model_is_made_from(stated, commercial):
+    card = pytest.importorskip(
+        "espressivo.training.export.card", reason="needs the extra 'train'"
+    )
+    noisy = ExperimentConfig(
+        "mine",
+        {},
+        augmentation=AugmentConfig(copies=("telephone", "varied")),
+        licences=stated,
+    )
+    speech = replace(noisy, augmentation=AugmentConfig(copies=("telephone",)))
+    learned = replace(speech, classifier=ClassifierConfig(background=True))
+
+    assert len(card.sources_of(speech, ["librispeech"])) == 1
+    for config in (noisy, learned):
+        made_from = card.sources_of(config, ["librispeech"])
+        assert made_from[1].title == "noise recordings"
+        assert permitted_use(made_from)["commercial"] == commercial
 
 
 def test_cards_of_version_0_1_tell_corpora_by_name():

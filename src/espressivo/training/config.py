@@ -250,7 +250,8 @@ class ExperimentConfig:
         classifier: Settings of the last layer.
         profile: Settings of the classifier for speakers with a profile.
         licences: Corpus -> its licence as the trainer states it, see
-            `corpora.licence.find_licence`; `manifest` is for all tables of one's own.
+            `corpora.licence.find_licence`; `manifest` is for all tables of one's own,
+            `noise` for the recordings of `augmentation.noise_folder`.
             Corpora that declare a licence need none.
         speakers: Corpus -> the half of its speakers that is trained on, see
             `corpora.utterance.select_speakers`; the others are left for evaluation.
@@ -273,6 +274,13 @@ class ExperimentConfig:
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     licences: Mapping[str, str] = field(default_factory=dict)
     speakers: Mapping[str, SpeakerHalf] = field(default_factory=dict)
+
+    @property
+    def hears_noise(self) -> bool:
+        """Whether recordings of `augmentation.noise_folder` are trained on."""
+        copies = self.augmentation.copies
+        noisy = any(c == "varied" or c.startswith("noise") for c in copies)
+        return noisy or self.classifier.background
 
 
 def read_config(
@@ -354,8 +362,7 @@ def _require_corpora(config: ExperimentConfig, path: Path) -> None:
 def _with_noise(config: ExperimentConfig, path: Path) -> AugmentConfig:
     """Make the folder of noise absolute, where something needs it."""
     augmentation = config.augmentation
-    noisy = any(c == "varied" or c.startswith("noise") for c in augmentation.copies)
-    if not noisy and not config.classifier.background:
+    if not config.hears_noise:
         return augmentation
     key = "augmentation.noise_folder"
     text = _expand(augmentation.noise_folder, path, key, f"--set {key}=DIR")

@@ -51,6 +51,14 @@ def source_of_corpus(name: str, stated: Mapping[str, str]) -> Source:
     return Source(title, UNSTATED)
 
 
+def source_of_noise(stated: Mapping[str, str]) -> Source:
+    """Return the terms of noise recordings, which the trainer states as `noise`."""
+    title = "noise recordings"
+    if "noise" not in stated:
+        return Source(title, UNSTATED)
+    return Source(title, find_licence(stated["noise"], source=STATED))
+
+
 STATED = "as its trainer states"
 """Source of a licence that a configuration states."""
 
@@ -77,6 +85,8 @@ def sources_of_card(details: Mapping[str, Any]) -> list[Source]:
 def _sources_of_card(details: Mapping[str, Any]) -> list[Source]:
     corpora = details.get("training_corpora", ())
     sources = [_source_of_entry(entry) for entry in corpora]
+    if "noise_recordings" in details:
+        sources.append(_source_of_entry(details["noise_recordings"]))
     start = details.get("starting_weights")
     if not sources:
         # A model from elsewhere: without its data, nothing is known of its terms.

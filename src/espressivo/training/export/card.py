@@ -20,6 +20,7 @@ from espressivo.training.corpora.use import (
     Source,
     permitted_use,
     source_of_corpus,
+    source_of_noise,
     to_terms,
     use_text,
 )
@@ -118,7 +119,7 @@ def trained_corpora(
 
 
 def sources_of(config: ExperimentConfig, corpora: Iterable[str]) -> list[Source]:
-    """Return what a model is made from: its corpora, then its starting weights.
+    """Return what a model is made from: corpora, noise, starting weights.
 
     Args:
         config: Configuration of the run.
@@ -126,12 +127,23 @@ def sources_of(config: ExperimentConfig, corpora: Iterable[str]) -> list[Source]
     """
     names = sorted(set(corpora))
     sources = [source_of_corpus(name, config.licences) for name in names]
+    if config.hears_noise:
+        sources.append(source_of_noise(config.licences))
     start = starting_weights(config.network, {})
     if start["license"] is None:
         return sources
     known = start["license"] != UNKNOWN_LICENCE
     terms = find_licence(start["license"]) if known else UNSTATED
     return [*sources, Source(start["name"], terms)]
+
+
+def _noise(config: ExperimentConfig) -> dict[str, Any]:
+    source = source_of_noise(config.licences)
+    return {
+        "title": source.title,
+        "license": str(source.licence),
+        "terms": to_terms(source.licence),
+    }
 
 
 def read_evaluations(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -192,6 +204,7 @@ def build_card(
         "allowed_use": use_text(sources),
         "use": permitted_use(sources),
         "training_corpora": corpora,
+        **({"noise_recordings": _noise(config)} if config.hears_noise else {}),
         "starting_weights": starting_weights(config.network, run),
         "calibration_of_probabilities": calibration,
         "results": results,
@@ -242,5 +255,7 @@ def recipe_of(config: ExperimentConfig) -> dict[str, Any]:
     """Return the configuration as JSON values, without this machine's folders."""
     recipe = asdict(config)
     recipe["network"]["weights"] = _named(config.network.weights)
+    noise = recipe["augmentation"]["noise_folder"]
+    recipe["augmentation"]["noise_folder"] = _named(noise) if config.hears_noise else ""
     recipe["corpora"] = sorted(config.corpora)
     return recipe
