@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from pyarrow import parquet
 
+from espressivo import load_model
 from espressivo.batch import (
     ArchiveOptions,
     analyze_archive,
@@ -17,7 +21,9 @@ from espressivo.batch.plan import (
     usual_shard_size,
 )
 from espressivo.batch.selection import SUFFIXES
+from espressivo.cli.main import main
 from espressivo.errors import ArchiveError, ModelError
+from espressivo.model.classifier import Certainty
 from espressivo.types import Emotion
 from tests.archives import KINDS, TABLES, contents, rows
 from tests.conftest import ROOT
@@ -30,8 +36,9 @@ def test_tables_hold_what_analyze_says(analyzer, notes, whole):
 
     for row in recordings:
         report = analyzer.analyze(row["path"], name=row["id"]).to_dict()
-        for name in ("duration_s", "speech_s", "speech_share", "emotion", "warnings"):
+        for name in ("duration_s", "speech_s", "speech_share", "emotion", "uncertain"):
             assert row[name] == report[name]
+        assert row["warnings"] == report["warnings"]
         probabilities = report["probabilities"] or dict.fromkeys(Emotion)
         assert {name: row[name] for name in probabilities} == probabilities
         assert row["model"] == report["model"]["name"]
@@ -85,6 +92,77 @@ def test_the_summary_counts_the_tables(whole):
     )
     assert sum(map(summary.share_of, summary.emotions)) == pytest.approx(1)
     assert summary.duration_s == pytest.approx(sum(r["duration_s"] for r in recordings))
+
+
+def test_uncertain_recordings_are_in_the_tables_and_counted(
+    notes, tmp_path, judging_model, capsys
+):
+    out = tmp_path / "out"
+    given = ["archive", str(notes), "--out", str(out), "--model", str(judging_model)]
+
+    assert main(given) == 3
+    text = capsys.readouterr().out
+
+    threshold = load_model(judging_model).classifier.card.certainty.threshold
+    spoken = [row for row in rows(out, "recordings") if row["emotion"]]
+    for row in (*spoken, *rows(out, "windows")):
+        top = max(row[emotion] for emotion in Emotion)
+        assert row["uncertain"] is (top < threshold) or top == pytest.approx(threshold)
+    n = sum(row["uncertain"] for row in spoken)
+    assert 0 < n < len(spoken)
+    summary = read_summary(out)
+    assert summary.n_uncertain == n
+    for emotion, n_of_it in summary.uncertain.items():
+        found = [row["uncertain"] for row in spoken if row["emotion"] == emotion]
+        assert n_of_it == sum(found)
+    assert f"{n:,} of them ({n / len(spoken):.1%}) uncertain" in text
+    (silence,) = [r for r in rows(out, "recordings") if r["id"] == "silence.wav"]
+    assert silence["uncertain"] is None
+
+
+def test_without_a_threshold_nothing_is_counted_as_uncertain(whole):
+    certainty = Plan.from_json((whole / "archive.json").read_text()).certainty
+    if certainty is not None:
+        pytest.skip("the bundled model has a threshold")
+
+    assert {row["uncertain"] for row in rows(whole, "windows")} == {None}
+    assert read_summary(whole).n_uncertain is None
+
+
+def test_another_threshold_of_the_same_graph_is_refused(notes, tmp_path):
+    plan = Plan(9, "0", "a", "1", "2", (), 32, certainty=Certainty(0.5, 0.8))
+    with opened(tmp_path, plan, restart=False):
+        pass
+    assert Plan.from_json((tmp_path / "archive.json").read_text()) == plan
+
+    message = "the model's threshold of certainty is none, was 0.5; "
+    with (
+        pytest.raises(ArchiveError, match=message),
+        opened(tmp_path, replace(plan, certainty=None), restart=False),
+    ):
+        pass
+
+
+def test_an_archive_from_before_uncertainty_is_read_and_not_resumed(notes, tmp_path):
+    out = tmp_path / "out"
+    monday = notes / "days" / "monday"
+    n_analysed = analyze_archive(monday, out, options=OPTIONS).n_analysed
+    for path in out.glob("*/part-*.parquet"):
+        table = parquet.read_table(path)
+        if "uncertain" in table.column_names:
+            parquet.write_table(table.drop_columns("uncertain"), path)
+    plan = json.loads((out / "archive.json").read_text())
+    plan["schema"] = "espressivo.archive/1"
+    del plan["model"]["certainty"]
+    (out / "archive.json").write_text(json.dumps(plan))
+
+    summary = read_summary(out)
+    assert (summary.n_analysed, summary.n_uncertain) == (n_analysed, None)
+    message = (
+        r"the schema of the tables is espressivo.archive/2, was espressivo.archive"
+    )
+    with pytest.raises(ArchiveError, match=message):
+        analyze_archive(monday, out, options=OPTIONS)
 
 
 def test_a_manifest_names_recordings_as_it_likes(notes, tmp_path):

@@ -11,12 +11,15 @@ from espressivo.figures.style import (
     literal_text,
     save,
 )
-from espressivo.figures.timeline import COLOURS
+from espressivo.figures.timeline import COLOURS, HATCH, PALE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.axes import Axes
+
     from espressivo.batch.summary import Summary
+    from espressivo.types import Emotion
 
 
 @literal_text()
@@ -28,12 +31,14 @@ def plot_summary(summary: Summary, path: Path) -> None:
     shares = [100 * summary.share_of(emotion) for emotion in emotions]
     bars = ax.barh(emotions, shares, color=[COLOURS[emotion] for emotion in emotions])
     counts = [
-        f"{share:.1f} %  ({summary.emotions[emotion]:,})"
+        f"{share:.1f} %  ({_count(summary, emotion)})"
         for emotion, share in zip(emotions, shares, strict=True)
     ]
     ax.bar_label(bars, counts, padding=4, fontsize=9)
+    _cover_uncertain(ax, summary, shares)
     ax.invert_yaxis()
-    ax.set_xlim(0, 1.3 * max(*shares, 1))  # room for the counts
+    room = 1.55 if summary.n_uncertain else 1.3  # for the counts
+    ax.set_xlim(0, room * max(*shares, 1))
     ax.set_xlabel("share of the recordings with speech (%)")
     ax.tick_params(axis="y", length=0)
     bare(ax)
@@ -45,3 +50,34 @@ def plot_summary(summary: Summary, path: Path) -> None:
         70,
     )
     save(figure, path)
+
+
+def _count(summary: Summary, emotion: Emotion) -> str:
+    n = f"{summary.emotions[emotion]:,}"
+    uncertain = (summary.uncertain or {}).get(emotion, 0)
+    return f"{n}, {uncertain:,} uncertain" if uncertain else n
+
+
+def _cover_uncertain(ax: Axes, summary: Summary, shares: list[float]) -> None:
+    """Make the uncertain part at the end of each bar pale and hatched."""
+    for y, (emotion, n) in enumerate((summary.uncertain or {}).items()):
+        if n:
+            part = shares[y] * n / summary.emotions[emotion]
+            ax.barh(
+                [y],
+                [part],
+                left=[shares[y] - part],
+                color="white",
+                alpha=1 - PALE,
+                edgecolor="white",
+                linewidth=0,
+            )
+            ax.barh(
+                [y],
+                [part],
+                left=[shares[y] - part],
+                color="none",
+                edgecolor="white",
+                hatch=HATCH,
+                linewidth=0,
+            )

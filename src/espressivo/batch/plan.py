@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from espressivo.batch.entries import digest_of
+from espressivo.model.classifier import Certainty
 from espressivo.types import Emotion
 from espressivo.version import __version__
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from espressivo.batch.entries import Entry
     from espressivo.model.classifier import ModelCard
 
-SCHEMA = "espressivo.archive/1"
+SCHEMA = "espressivo.archive/2"
 """Name and version of `archive.json` and of the tables beside it."""
+
+_READABLE = ("espressivo.archive/1", SCHEMA)  # 1 has no columns `uncertain`
 
 _LISTED_BY = "content"
 """How folders are searched; archives that do not say it were searched by ending."""
@@ -47,6 +50,8 @@ class Plan:
         version: Version of espressivo.
         headerless: Format of the recordings without a header; None: by their names.
         listed_by: How folders were searched, `content` or `ending`.
+        certainty: The model's threshold for uncertain estimates; None if it has none.
+        schema: Name and version of the tables.
     """
 
     n_recordings: int
@@ -59,6 +64,8 @@ class Plan:
     version: str = __version__
     headerless: str | None = None
     listed_by: str = _LISTED_BY
+    certainty: Certainty | None = None
+    schema: str = SCHEMA
 
     @classmethod
     def of(
@@ -78,6 +85,7 @@ class Plan:
             emotions=card.emotions,
             shard_size=shard_size or usual_shard_size(len(entries)),
             headerless=headerless,
+            certainty=card.certainty,
         )
 
     @property
@@ -111,7 +119,7 @@ class Plan:
     def to_json(self) -> str:
         """Return the text of `archive.json`."""
         document = {
-            "schema": SCHEMA,
+            "schema": self.schema,
             "espressivo": self.version,
             "input": {
                 "n_recordings": self.n_recordings,
@@ -122,6 +130,7 @@ class Plan:
                 "name": self.model,
                 "version": self.model_version,
                 "sha256": self.model_sha256,
+                "certainty": self.certainty and self.certainty.to_dict(),
                 "emotions": self.emotions,
             },
             "options": {"shard_size": self.shard_size, "format": self.headerless},
@@ -138,8 +147,9 @@ class Plan:
         """
         try:
             document: dict[str, Any] = json.loads(text)
-            if document["schema"] != SCHEMA:
+            if document["schema"] not in _READABLE:
                 raise ValueError(f"is of schema {document['schema']}, not {SCHEMA}")
+            certainty = document["model"].get("certainty")
             return cls(
                 n_recordings=int(document["input"]["n_recordings"]),
                 input_sha256=str(document["input"]["sha256"]),
@@ -151,6 +161,8 @@ class Plan:
                 headerless=document["options"].get("format"),
                 listed_by=str(document["input"].get("listed_by", "ending")),
                 version=str(document["espressivo"]),
+                certainty=certainty and Certainty(**certainty),
+                schema=str(document["schema"]),
             )
         except json.JSONDecodeError as error:
             raise ValueError(f"is no JSON ({error})") from error
@@ -163,8 +175,14 @@ class Plan:
         return {
             "the input": found,
             "the model": model,
+            "the model's threshold of certainty": self._threshold(),
             "the order of emotions": ", ".join(self.emotions),
             "the shard size": str(self.shard_size),
             "the format": self.headerless or "that of each name",
+            "the schema of the tables": self.schema,
             "espressivo": self.version,
         }
+
+    def _threshold(self) -> str:
+        # The hash of the model is of its graph, which the threshold is not in.
+        return "none" if self.certainty is None else f"{self.certainty.threshold:g}"

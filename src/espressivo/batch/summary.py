@@ -34,6 +34,8 @@ class Summary:
         left_out: Number of files and folders that were taken for no recordings, by
             kind, the most frequent kind first.
         left_out_examples: Up to three paths of each kind.
+        uncertain: Number of uncertain recordings by their most probable emotion; None
+            if the model has no threshold, or the archive is of a version before it.
     """
 
     n_planned: int
@@ -44,6 +46,7 @@ class Summary:
     speech_s: float
     left_out: dict[str, int] = field(default_factory=dict)
     left_out_examples: dict[str, list[str]] = field(default_factory=dict)
+    uncertain: dict[Emotion, int] | None = None
 
     @property
     def n_failed(self) -> int:
@@ -54,6 +57,11 @@ class Summary:
     def n_with_speech(self) -> int:
         """Number of recordings with speech, and so with an emotion."""
         return sum(self.emotions.values())
+
+    @property
+    def n_uncertain(self) -> int | None:
+        """Number of uncertain recordings; None if that is not known."""
+        return None if self.uncertain is None else sum(self.uncertain.values())
 
     def share_of(self, emotion: Emotion) -> float:
         """Return an emotion's share of the recordings with speech, 0 to 1."""
@@ -71,10 +79,15 @@ def read_summary(place: str | Path) -> Summary:
     n_analysed = 0
     duration_s = speech_s = 0.0
     found: Counter[str | None] = Counter()
-    names = ("emotion", "duration_s", "speech_s")
-    for emotions, durations, speech in _columns(archive, "recordings", names):
+    uncertain: Counter[str | None] = Counter()
+    names = ["emotion", "duration_s", "speech_s"]
+    if plan.certainty is not None:
+        names.append("uncertain")
+    for emotions, durations, speech, *flags in _columns(archive, "recordings", names):
         n_analysed += len(emotions)
         found.update(emotions)
+        for flag in flags:
+            uncertain.update(e for e, true in zip(emotions, flag, strict=True) if true)
         duration_s += sum(durations)
         speech_s += sum(speech)
     failures: Counter[str] = Counter()
@@ -90,6 +103,11 @@ def read_summary(place: str | Path) -> Summary:
         speech_s=speech_s,
         left_out=left_out,
         left_out_examples=examples,
+        uncertain=(
+            None
+            if plan.certainty is None
+            else {emotion: uncertain[emotion] for emotion in plan.emotions}
+        ),
     )
 
 

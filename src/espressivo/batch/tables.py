@@ -63,11 +63,11 @@ def left_out_table(left_out: Iterable[LeftOut]) -> bytes:
 
 
 def _recording(outcome: Outcome, report: _Row, emotions: Sequence[Emotion]) -> _Row:
-    values = ("duration_s", "speech_s", "speech_share", "emotion")
+    values = ("duration_s", "speech_s", "speech_share", "emotion", "uncertain")
     return {
         "id": outcome.entry.id,
         "path": to_unicode(outcome.entry.path),
-        # Without speech, emotion and probabilities are null.
+        # Without speech, emotion, uncertain and probabilities are null.
         **{name: report[name] for name in values},
         **(report["probabilities"] or dict.fromkeys(emotions)),
         "n_windows": len(report["windows"]),
@@ -80,11 +80,11 @@ def _recording(outcome: Outcome, report: _Row, emotions: Sequence[Emotion]) -> _
 
 def _windows(outcome: Outcome, report: _Row) -> Iterator[_Row]:
     for index, window in enumerate(report["windows"]):
-        span = {name: window[name] for name in ("start_s", "end_s", "emotion")}
+        names = ("start_s", "end_s", "emotion", "uncertain")
         yield {
             "id": outcome.entry.id,
             "index": index,
-            **span,
+            **{name: window[name] for name in names},
             **window["probabilities"],
         }
 
@@ -103,15 +103,16 @@ def _schemas(emotions: Sequence[Emotion]) -> dict[str, pa.Schema]:
     import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
 
     text, real, whole = pa.string(), pa.float64(), pa.int32()
-    probabilities = {"emotion": text, **dict.fromkeys(map(str, emotions), real)}
+    found = {"emotion": text, "uncertain": pa.bool_()}
+    found |= dict.fromkeys(map(str, emotions), real)
     named = dict.fromkeys(("id", "path"), text)
     span = dict.fromkeys(("start_s", "end_s"), real)
     lengths = dict.fromkeys(("duration_s", "speech_s", "speech_share"), real)
     model = dict.fromkeys(("model", "model_version", "model_sha256"), text)
-    found = {"n_windows": whole, "warnings": pa.list_(text)}
+    rest = {"n_windows": whole, "warnings": pa.list_(text)}
     columns: dict[str, dict[str, pa.DataType]] = {
-        "windows": {"id": text, "index": whole, **span, **probabilities},
+        "windows": {"id": text, "index": whole, **span, **found},
         "failures": {**named, "kind": text, "reason": text},
-        "recordings": {**named, **lengths, **probabilities, **found, **model},
+        "recordings": {**named, **lengths, **found, **rest, **model},
     }
     return {name: pa.schema([*fields.items()]) for name, fields in columns.items()}

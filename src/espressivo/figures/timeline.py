@@ -28,8 +28,12 @@ COLOURS = {
 and Ito, 2008)."""
 
 _ROOM = 0.1  # share of the width that the label of a hole takes
+PALE = 0.4
+"""Opacity of what is uncertain."""
+HATCH = r"\\\\"
+"""Hatching of what is uncertain, so that it is seen without colour too."""
+
 _LETTER = 0.015  # share of the width that a question mark takes
-_PALE, _HATCH = 0.4, r"\\\\"  # of uncertain windows, which are seen without colour too
 _FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -82,7 +86,7 @@ def _timeline(ax: Axes, report: Report) -> None:
         )
         for patch, estimate in zip(bars, report.estimates, strict=True):
             if report.is_uncertain(estimate):
-                patch.set(alpha=_PALE, hatch=_HATCH)
+                patch.set(alpha=PALE, hatch=HATCH)
     for gap in report.gaps:
         ax.axvspan(gap.start_s, gap.end_s, fc="none", ec="#bbbbbb", hatch="///", lw=0)
     _label_widest(ax, report)
@@ -101,7 +105,7 @@ def _legend(reports: Sequence[Report]) -> list[Patch]:
 
     entries = [Patch(fc=COLOURS[e], label=e) for e in reports[0].emotions]
     if any(any(map(report.is_uncertain, report.estimates)) for report in reports):
-        pale = Patch(fc="#777777", ec="white", lw=0, alpha=_PALE, hatch=_HATCH)
+        pale = Patch(fc="#777777", ec="white", lw=0, alpha=PALE, hatch=HATCH)
         pale.set_label("? uncertain")
         entries.append(pale)
     return entries

@@ -16,6 +16,7 @@ from espressivo.figures.timeline import COLOURS
 if TYPE_CHECKING:
     from espressivo.batch import Summary
     from espressivo.cli.display.archive_progress import ArchiveBar
+    from espressivo.types import Emotion
 
 _BAR_WIDTH = 28
 
@@ -42,6 +43,9 @@ def print_summary(summary: Summary, out: str, bar: ArchiveBar) -> None:
     show(f"{summary.n_with_speech:,} with speech, {silent:,} without")
     if summary.n_with_speech:
         console.print(Padding(_shares(summary), (0, 0, 0, 2)))
+    if summary.n_uncertain:
+        share = summary.n_uncertain / summary.n_with_speech
+        show(f"{summary.n_uncertain:,} of them ({share:.1%}) uncertain")
     show(
         f"{summary.duration_s / 3600:,.2f} hours of sound, "
         f"{summary.speech_s / 3600:,.2f} of speech"
@@ -58,8 +62,14 @@ def _shares(summary: Summary) -> Table:
             Bar(1.0, 0, share, width=_BAR_WIDTH, color=colour),
             Text(f"{share:5.1%}"),
             Text(f"{n:>9,}"),
+            Text(_uncertain(summary, emotion)),
         )
     return table
+
+
+def _uncertain(summary: Summary, emotion: Emotion) -> str:
+    n = (summary.uncertain or {}).get(emotion, 0)
+    return f"{n:,} uncertain" if n else ""
 
 
 def _speed(bar: ArchiveBar) -> str:
