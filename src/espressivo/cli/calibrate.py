@@ -16,10 +16,10 @@ _DESCRIPTION = """\
 Fit the temperature that a model's logits are divided by, and choose the threshold on
 the top probability below which an answer is uncertain (selective classification). Both
 need predictions for unseen speakers. These come from models of the same recipe that
-were each trained without one corpus and evaluated on it (train --leave-out, export,
-evaluate --out). Every folder has the same weight. `espressivo export` reads both from
-RUN. The threshold is the lowest at which the certain answers reach --accuracy; it
-refers to calibrated probabilities.
+were each trained without one corpus and evaluated on it (train --leave-out, export
+--temperature 1, evaluate --out). Every folder has the same weight. `espressivo export`
+reads both from RUN. The threshold is the lowest at which the certain answers reach
+--accuracy; it refers to calibrated probabilities.
 
 The figures of a folder are computed with the temperature and the threshold fitted to
 the other folders; they estimate what an unseen corpus gets: the expected calibration
