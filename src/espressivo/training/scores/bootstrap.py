@@ -127,7 +127,7 @@ def compare_sums(
         name: PairedDifference(
             float(observed[name][0]),
             percentile_interval(resampled[name]),
-            _two_sided(resampled[name]),
+            two_sided(resampled[name]),
         )
         for name in SCALARS
     }
@@ -187,7 +187,8 @@ def percentile_interval(values: Floats) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _two_sided(differences: Floats) -> float:
+def two_sided(differences: Floats) -> float:
+    """Return the two-sided bootstrap p value of resampled differences [R]."""
     differences = differences.round(12)  # sums of the same numbers differ by less
     # One is added to either count: no finite number of draws proves that p is 0.
     less = (1 + (differences <= 0).sum()) / (1 + len(differences))
