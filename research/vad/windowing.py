@@ -23,6 +23,7 @@ from espressivo.model.classifier import (
 from espressivo.model.session import open_session
 from espressivo.speech.windows import plan_windows
 from espressivo.training.evaluate import require_emotions
+from espressivo.training.export.graph.whisper import LONGEST_FRAMES
 from espressivo.training.networks.whisper import sinusoids
 from espressivo.types import SAMPLE_RATE, Emotion, Segment, Signal
 from espressivo.version import __version__
@@ -145,11 +146,16 @@ def extend_positions(classifier: Classifier, folder: Path) -> Classifier:
         ModelError: The positional embeddings are not sinusoids.
     """
     model = onnx.load(folder / "model.onnx")
+    for node in model.graph.node:
+        if node.name == "positions.frames":  # counts the frames of a formula
+            end = np.float32(_longer(LONGEST_FRAMES, classifier))
+            node.input[1] = "positions.end"
+            model.graph.initializer.append(numpy_helper.from_array(end, node.input[1]))
     for weight in model.graph.initializer:
         if weight.name != "positions":
             continue
         table = numpy_helper.to_array(weight)
-        n = -(-round(len(table) * LONGEST_S) // round(classifier.card.window_s))
+        n = _longer(len(table), classifier)
         longer = sinusoids(n, table.shape[1]).numpy()
         if not np.allclose(longer[: len(table)], table, atol=_POSITION):
             raise ModelError(f"{folder}: its positions are no sinusoids to go on with")
@@ -157,6 +163,11 @@ def extend_positions(classifier: Classifier, folder: Path) -> Classifier:
         weight.CopyFrom(numpy_helper.from_array(longer, weight.name))
     session = open_session(model.SerializeToString())
     return Classifier(classifier.card, session, folder)
+
+
+def _longer(n_frames: int, classifier: Classifier) -> int:
+    """Return how many frames `LONGEST_S` has if a window has `n_frames`."""
+    return -(-round(n_frames * LONGEST_S) // round(classifier.card.window_s))
 
 
 def _window(classifier: Classifier) -> int:

@@ -10,6 +10,7 @@ onnx = pytest.importorskip("onnx", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
 from espressivo.errors import ExportError  # noqa: E402
+from espressivo.model.session import open_session, session_options  # noqa: E402
 from espressivo.training.export import (  # noqa: E402
     collect_activations,
     find_matmuls,
@@ -18,12 +19,17 @@ from espressivo.training.export import (  # noqa: E402
 )
 from espressivo.training.export.checks import parity  # noqa: E402
 from espressivo.training.export.quantize.calibration import center_logits  # noqa: E402
+from espressivo.training.export.quantize.fp16 import halve_constants  # noqa: E402
 from espressivo.training.export.quantize.gptq import (  # noqa: E402
     input_statistics,
     quantize_weights,
 )
 from espressivo.training.export.quantize.int8 import quantize_matmuls  # noqa: E402
 from espressivo.training.export.session import open_proto  # noqa: E402
+from espressivo.training.networks.logmel import (  # noqa: E402
+    fourier_kernels,
+    mel_filters,
+)
 from espressivo.training.networks.whisper import load_encoder  # noqa: E402
 from tests.training.runs_to_export import (  # noqa: E402
     TEMPERATURE,
@@ -183,11 +189,79 @@ def test_quantization_keeps_the_mean_logits(exact, int8, clips):
     np.testing.assert_allclose(shift - shift.mean(), 0, atol=1e-5)
 
 
-def test_the_front_end_stays_exact(int8):
+def test_the_front_end_stays_exact(exact, int8):
+    products = [f"{name}.product" for name in ("real", "imaginary", "energy")]
+    before, after = (
+        [list(n.input) for n in model.graph.node if n.name in products]
+        for model in (exact, int8)
+    )
+    assert before == after
     stored = {t.name: t.data_type for t in int8.graph.initializer}
-    for name in ("real", "imaginary", "energy"):
-        assert stored[f"{name}.weight"] == onnx.TensorProto.FLOAT
     assert stored["conv1.weight.s8"] == onnx.TensorProto.INT8
+
+
+def test_tables_are_computed_from_their_formulas(network, exact):
+    names = ["real.kernel", "imaginary.kernel", "filters", "positions"]
+    session = open_proto(exact, names)
+    found = session.run(names, {"samples": np.zeros((1, 8_000), np.float32)})
+
+    kernels = fourier_kernels(400).T[1:201]  # of samples 1 to 200
+    cosines, sines = kernels[:, 1:200].copy(), kernels[:, 202:-1]
+    cosines[-1] /= 2
+    filters = mel_filters(16_000, 400, 80)[:, 1:-1].T
+    positions = network.encoder.positions[:400].numpy()
+    for table, wanted in zip(found, (cosines, sines, filters, positions), strict=True):
+        np.testing.assert_allclose(table, wanted, rtol=1e-6, atol=1.2e-7)
+
+
+def test_tables_are_computed_when_the_graph_is_opened(exact, tmp_path):
+    options = session_options()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    open_session(exact.SerializeToString(), options)
+
+    kinds = {n.op_type for n in onnx.load(tmp_path / "optimized.onnx").graph.node}
+    made = {"Cast", "ConstantOfShape", "Cos", "Gather", "Mod", "Range", "Sin"}
+    assert made < {node.op_type for node in exact.graph.node}
+    assert not kinds & {*made, "ScatterElements"}
+
+
+def test_constants_that_fp16_holds_are_stored_as_fp16(network, int8, note):
+    # The norms are ones and zeros; those of a checkpoint are fp16 as well.
+    halved = halve_constants(int8)
+
+    before = {t.name: t for t in int8.graph.initializer}
+    after = {t.name: t for t in halved.graph.initializer}
+    for role in ("blocks.0.attn_ln.scale", "blocks.0.up.weight.scale_s8"):
+        assert role not in after
+        assert after[f"{role}.f16"].data_type == onnx.TensorProto.FLOAT16
+    assert after["blocks.0.up.bias"] == before["blocks.0.up.bias"]
+    np.testing.assert_array_equal(
+        ask(halved, note[None, :40_000]), ask(int8, note[None, :40_000])
+    )
+    assert halved.ByteSize() < int8.ByteSize()
+
+
+@pytest.mark.parametrize(
+    ("file", "settings", "most_bytes"),
+    [
+        ("tiny_en", {"n_layers": 3, "states": (1, 2, 3)}, 6_000_000),
+        ("base", {"n_layers": 4, "states": (2, 3, 4)}, 15_000_000),
+    ],
+)
+def test_the_bundled_models_sizes(shared, clips, file, settings, most_bytes):
+    weights = shared / "weights" / f"whisper_{file}_encoder_fp16.safetensors"
+    network = make_network(
+        weights=str(weights), head="mean", join="concatenate", **settings
+    )
+    load_encoder(network.encoder, weights)
+    fp32 = to_onnx(network, TEMPERATURE)
+    values = list(dict.fromkeys(m.value for m in find_matmuls(fp32)))
+    calibrated = collect_activations(fp32, values, clips[:3])
+
+    int8 = halve_constants(quantize(fp32, calibrated))
+
+    assert int8.ByteSize() < most_bytes - 20_000  # left for the embedding and a name
+    assert parity.compare_graphs(fp32, int8, clips).top1 == 1
 
 
 def test_what_is_kept_stays_exact(exact, calibration):

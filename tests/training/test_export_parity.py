@@ -67,7 +67,7 @@ def test_background_is_the_floor_of_the_logits(bias, note):
 @pytest.mark.parametrize(
     ("kind", "weight", "layer"),
     [
-        ("whisper", "energy.weight", "mel"),
+        ("whisper", "filters.slopes", "mel"),
         ("whisper", "conv2.bias", "conv2"),
         ("whisper", "blocks.1.attn.out.weight", "hidden.2"),
         ("distilhubert", "conv.0.weight", "conv.0.gelu"),
@@ -79,7 +79,7 @@ def test_background_is_the_floor_of_the_logits(bias, note):
         ("light_sernet", "coefficients.weight", "mfcc"),
         ("light_sernet", "paths.1.bias", "paths.1"),
         ("light_sernet", "body.2.weight", "hidden.3"),
-        ("statistics", "energy.weight", "mel"),
+        ("statistics", "filters.slopes", "mel"),
     ],
 )
 def test_an_altered_weight_is_found_and_its_layer_named(kind, weight, layer, note):

@@ -10,7 +10,7 @@ from espressivo.training.export import recordings
 from espressivo.training.export.checks import parity
 from espressivo.training.export.checks.drift import most_changed_state
 from espressivo.training.export.options import unwatched
-from espressivo.training.export.quantize.fp16 import to_fp16
+from espressivo.training.export.quantize.fp16 import halve_constants, to_fp16
 from espressivo.training.export.quantize.quantizer import (
     Quantizer,
     calibrate_quantizer,
@@ -139,7 +139,7 @@ def _to_int8(
             quantized=names,
             searched=options.budget is not None,
         )
-    return int8, measured
+    return halve_constants(int8), measured
 
 
 def _sensitivity(

@@ -18,7 +18,7 @@ from espressivo.training.export.checks import parity
 from espressivo.training.export.checks.costs import measure_costs
 from espressivo.training.export.checks.heldout import score_held_out
 from espressivo.training.export.compression import compress, draw_windows
-from espressivo.training.export.graph.logmel import FRONT_END
+from espressivo.training.export.graph import logmel, whisper
 from espressivo.training.export.graph.tiling import tile_convolution
 from espressivo.training.export.graph.to_onnx import to_onnx
 from espressivo.training.export.options import ExportOptions, StepProgress, unwatched
@@ -164,8 +164,8 @@ def _write(
 ) -> ExportReport:
     fp32, shipped, profile_head = parts
     sizes = {w.name: math.prod(w.dims) for w in fp32.graph.initializer}
-    fixed = {"positions", "window.near", "window.far"}
-    fixed |= {f"{name}.weight" for name in FRONT_END}
+    fixed = {"window.near", "window.far", *logmel.TABLES, *whisper.TABLES}
+    fixed |= {f"{name}.weight" for name in logmel.FRONT_END}
     with folder.staged(out, force=force) as stage:
         report = ExportReport(
             name=details["name"],

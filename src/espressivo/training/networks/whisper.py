@@ -167,10 +167,14 @@ def halved(frames: Tensor) -> Tensor:
 
 def sinusoids(length: int, width: int) -> Tensor:
     """Return position embeddings [length, width]: sines, then cosines."""
-    step = math.log(10_000) / (width // 2 - 1)
-    rates = torch.exp(-step * torch.arange(width // 2))
-    phase = torch.arange(length)[:, None] * rates[None, :]
+    phase = torch.arange(length)[:, None] * position_rates(width)[None, :]
     return torch.cat([phase.sin(), phase.cos()], dim=1)
+
+
+def position_rates(width: int) -> Tensor:
+    """Return how many radians a frame each position embedding turns, [width / 2]."""
+    step = math.log(10_000) / (width // 2 - 1)
+    return torch.exp(-step * torch.arange(width // 2))
 
 
 def read_size(path: Path) -> EncoderSize:

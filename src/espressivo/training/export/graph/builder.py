@@ -52,6 +52,18 @@ class GraphBuilder:
         """Add a float32 initializer under a new name."""
         return self._constant(np.ascontiguousarray(values, np.float32), name)
 
+    def exact(self, values: NDArray[np.float64], name: str) -> str:
+        """Add a float64 initializer under a new name, to compute constants from."""
+        return self._constant(np.ascontiguousarray(values, np.float64), name)
+
+    def indices(self, values: NDArray[np.integer[Any]], name: str) -> str:
+        """Add an int32 initializer under a new name."""
+        return self._constant(np.ascontiguousarray(values, np.int32), name)
+
+    def index(self, value: int) -> str:
+        """Add an int32 scalar; equal scalars are one initializer."""
+        return self._shared(np.asarray(value, np.int32), f"index.{value}")
+
     def number(self, value: float) -> str:
         """Add a float32 scalar; equal scalars are one initializer."""
         return self._shared(np.float32(value), f"number.{np.float32(value)!s}")

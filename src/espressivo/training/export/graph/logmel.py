@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+from onnx import TensorProto
+
 from espressivo.training.export.graph.builder import END
-from espressivo.training.networks.logmel import (
-    HOP,
-    N_FFT,
-    N_MELS,
-    fourier_kernels,
-    mel_filters,
-)
+from espressivo.training.networks.logmel import HOP, N_FFT, N_MELS, mel_filters
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -26,6 +23,13 @@ FRONT_END = (
     *("real.even", "imaginary.even", "real.odd", "imaginary.odd", "coefficients"),
 )
 """Matmuls of the front ends: log-mel, then those of LIGHT-SERNET's spectrum alone."""
+
+_CIRCLE, _WINDOW, _TIMES, _BINS = (
+    f"spectrum.{part}" for part in ("circle", "window", "times", "bins")
+)
+_PLACES, _SLOPES = "filters.places", "filters.slopes"
+TABLES = (_CIRCLE, _WINDOW, _TIMES, _BINS, _PLACES, _SLOPES)
+"""Initializers of the log-mel front end, which are not trained."""
 
 
 def emit_logmel(graph: GraphBuilder, logmel: LogMel, samples: str) -> str:
@@ -74,16 +78,11 @@ def _mel_energy(graph: GraphBuilder, frames: str) -> str:
     """
     front = graph.cut(frames, 2, (1, _HALF + 1), "frames.front")  # samples 1..200
     back = graph.cut(frames, 2, (N_FFT - 1, _HALF - 1), "frames.back", -1)  # 399..200
-    kernels = fourier_kernels(N_FFT)[:, 1 : _HALF + 1].T  # [200, 402]
-    cosines = kernels[:, 1:_HALF].copy()
-    cosines[-1] /= 2  # sample 200 is its own mirror image
-    sines = kernels[:, _HALF + 2 : -1]
-    real = graph.linear(
-        graph.op("Add", [front, back], "frames.even"), cosines, None, "real"
-    )
-    imaginary = graph.linear(
-        graph.op("Sub", [front, back], "frames.odd"), sines, None, "imaginary"
-    )
+    cosines, sines = _kernels(graph)
+    even = graph.op("Add", [front, back], "frames.even")
+    odd = graph.op("Sub", [front, back], "frames.odd")
+    real = graph.op("MatMul", [even, cosines], "real.product")
+    imaginary = graph.op("MatMul", [odd, sines], "imaginary.product")
     power = graph.op(
         "Add",
         [
@@ -92,8 +91,52 @@ def _mel_energy(graph: GraphBuilder, frames: str) -> str:
         ],
         "power",
     )
-    filters = mel_filters(SAMPLE_RATE, N_FFT, N_MELS)[:, 1:_HALF]
-    return graph.linear(power, filters.T, None, "energy")
+    return graph.op("MatMul", [power, _filters(graph)], "energy.product")
+
+
+def _kernels(graph: GraphBuilder) -> tuple[str, str]:
+    """Return cosines and negative sines of bins 1..199 at samples 1..200, [200, 199].
+
+    They are looked up on a circle of 400 steps: runtimes compute constants when they
+    open a graph, and the file need not hold 80,000 numbers.
+    """
+    steps = np.arange(N_FFT)
+    circle = graph.exact(np.cos(2 * math.pi * steps / N_FFT), _CIRCLE)
+    window = 0.5 - 0.5 * np.cos(2 * math.pi * steps[1 : _HALF + 1] / N_FFT)
+    window[-1] /= 2  # sample 200 is its own mirror image, and its sines are 0
+    window_ = graph.exact(window[:, None], _WINDOW)
+    times = graph.indices(steps[1 : _HALF + 1, None], _TIMES)
+    bins = graph.indices(steps[None, 1:_HALF], _BINS)
+    turned = graph.op("Mul", [times, bins], "spectrum.turned")  # in steps
+
+    def kernel(ahead: int, name: str) -> str:
+        """Return windowed cosines of the angles, `ahead` steps further."""
+        angle = graph.op("Add", [turned, graph.index(ahead)], f"{name}.angle")
+        place = graph.op("Mod", [angle, graph.index(N_FFT)], f"{name}.place")
+        wave = graph.op("Gather", [circle, place], f"{name}.wave")
+        windowed = graph.op("Mul", [wave, window_], f"{name}.windowed")
+        return graph.op("Cast", [windowed], f"{name}.kernel", to=TensorProto.FLOAT)
+
+    # A quarter of the circle ahead of a cosine is the negative sine.
+    return kernel(0, "real"), kernel(N_FFT // 4, "imaginary")
+
+
+def _filters(graph: GraphBuilder) -> str:
+    """Return the mel filters of bins 1..199, [199, 80], which are mostly zeros."""
+    filters = mel_filters(SAMPLE_RATE, N_FFT, N_MELS)[:, 1:_HALF].T
+    flat = filters.reshape(-1)
+    places = np.flatnonzero(flat)
+    nothing = graph.op("ConstantOfShape", [graph.integers(flat.size)], "filters.none")
+    scattered = graph.op(
+        "ScatterElements",
+        [
+            nothing,
+            graph.indices(places, _PLACES),
+            graph.weight(flat[places], _SLOPES),
+        ],
+        "filters.flat",
+    )
+    return graph.op("Reshape", [scattered, graph.integers(*filters.shape)], "filters")
 
 
 def _compress(graph: GraphBuilder, energy: str) -> str:

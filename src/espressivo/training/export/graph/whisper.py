@@ -14,6 +14,7 @@ from espressivo.training.export.graph.layers import (
     emit_normalization,
 )
 from espressivo.training.export.graph.logmel import emit_logmel
+from espressivo.training.networks.whisper import position_rates
 
 if TYPE_CHECKING:
     from espressivo.training.export.graph.builder import GraphBuilder
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from espressivo.training.networks.whisper_network import WhisperNetwork
 
 LONGEST_FRAMES = 400
-"""Encoder frames of 20 ms in a window of 8 s: no other position is shipped."""
+"""Encoder frames of 20 ms in a window of 8 s: later ones have no position."""
+
+TABLES = ("positions.rates",)
+"""Initializers of the encoder that are not trained."""
+
+_WAVES = ("Sin", "Cos")
 
 
 def emit_probabilities(
@@ -48,7 +54,7 @@ def emit_encoder(
     """
     x = graph.gelu(emit_convolution(graph, encoder.conv1, mel, "conv1"), "conv1.gelu")
     x = graph.gelu(emit_convolution(graph, encoder.conv2, x, "conv2"), "conv2.gelu")
-    positions = graph.weight(array(encoder.positions[:longest]), "positions")
+    positions = _positions(graph, encoder.positions.shape[1], longest)
     count = graph.op("Shape", [x], "frames.encoded", start=1, end=2)
     here = graph.op(
         "Slice",
@@ -60,6 +66,20 @@ def emit_encoder(
         block = cast("Block", encoder.blocks[index])
         states.append(_block(graph, block, states[-1], index))
     return states
+
+
+def _positions(graph: GraphBuilder, width: int, longest: int) -> str:
+    """Return the positions [longest, width] from their formula, see `sinusoids`.
+
+    Runtimes compute constants when they open a graph.
+    """
+    span = [graph.number(n) for n in (0.0, longest, 1.0)]
+    frames = graph.op("Range", span, "positions.frames")
+    column = graph.op("Unsqueeze", [frames, graph.integers(1)], "positions.column")
+    rates = graph.weight(array(position_rates(width)), "positions.rates")
+    phase = graph.op("Mul", [column, rates], "positions.phase")
+    waves = [graph.op(kind, [phase], f"positions.{kind.lower()}") for kind in _WAVES]
+    return graph.op("Concat", waves, "positions", axis=1)
 
 
 def _block(graph: GraphBuilder, block: Block, x: str, index: int) -> str:

@@ -1,10 +1,12 @@
 """Conversion of an fp32 graph to fp16, for WebGPU and GPUs of phones.
 
-The fp16 graph has half the bytes.
+The fp16 graph has half the bytes. `halve_constants` stores as fp16 what an int8 graph
+computes in fp32.
 
 On a CPU onnxruntime casts every matmul back and forth, which takes as long as fp32 or
 longer. What fp16 cannot represent stays fp32: the front end, whose values span decades,
-and sums over time with everything behind them, to the probabilities.
+constants that are computed, such as positions, and sums over time with everything
+behind them, to the probabilities.
 
 onnxruntime's own converter is not used: between two nodes that it is told to leave in
 fp32 it casts to fp16 and back (1.32), the samples included.
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 _FRONT_ENDS = ("mel", "mfcc", "conv.0")
 """Last values of a front end, of which a network has one: a spectrum of 16 decades, or
 the normalized first convolution."""
+
+_LEAST_HALVED = 128  # numbers; a Cast takes 100 bytes itself
 
 _SUMS = {"ReduceMean", "ReduceSum"}  # over time, 400 frames
 
@@ -56,7 +60,7 @@ def exact_nodes(model: onnx.ModelProto) -> set[str]:
             f"the graph computes none of {', '.join(_FRONT_ENDS)}, where fp16 may "
             "begin; convert what `to_onnx` returned, before it is quantized or tiled"
         )
-    exact: set[str] = set()
+    exact = _constant_nodes(model)
     wanted = [made_by[value] for value in ends]
     while wanted:
         node = wanted.pop()
@@ -69,6 +73,48 @@ def exact_nodes(model: onnx.ModelProto) -> set[str]:
             exact.add(node.name)
             summed.update(node.output)
     return exact
+
+
+def halve_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy that stores float32 constants as fp16 where both are equal.
+
+    A Cast restores them, which runtimes compute when they open the graph. Published
+    Whisper weights are fp16, and so are the scales of int8 weights.
+    """
+    halved = onnx.ModelProto()
+    halved.CopyFrom(model)
+    casts = []
+    for tensor in halved.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        # What fp16 cannot hold becomes infinite, and is not equal.
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if values.size < _LEAST_HALVED or not np.array_equal(half, values):
+            continue
+        name, stored = tensor.name, f"{tensor.name}.f16"
+        tensor.CopyFrom(numpy_helper.from_array(half, stored))
+        casts.append(
+            helper.make_node("Cast", [stored], [name], name, to=TensorProto.FLOAT)
+        )
+    nodes = [*casts, *halved.graph.node]
+    del halved.graph.node[:]
+    halved.graph.node.extend(nodes)
+    onnx.checker.check_model(halved, full_check=True)
+    return halved
+
+
+def _constant_nodes(model: onnx.ModelProto) -> set[str]:
+    """Return the names of the nodes that depend on no input of the graph."""
+    varying = {value.name for value in model.graph.input}
+    constant = set()
+    for node in model.graph.node:
+        if varying.intersection(node.input):
+            varying.update(node.output)
+        else:
+            constant.add(node.name)
+    return constant
 
 
 class _Fp16Writer:

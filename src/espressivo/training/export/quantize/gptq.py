@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _DAMPING = 1e-3  # of the mean square of the inputs
 _BLOCK = 64  # rows whose error is handed on at once
+_LEAST_SCALE = 2.0**-24  # of fp16; levels of smaller weights are 0
 _PAIR = 128  # two levels of one sign at most: 255 * 128 < 2**15 <= 255 * 129
 
 
@@ -91,8 +92,7 @@ def quantize_kernels(
     exceeds 16 bits. GPTQ of a convolution would take a Gram matrix of all its taps.
     """
     rows = exact.reshape(len(exact), -1)
-    largest = np.abs(rows).max(1) / most
-    scale: NDArray[np.float32] = np.maximum(largest, 1e-10).astype(np.float32)
+    scale = _stored(np.abs(rows).max(1) / most)
     return np.rint(rows / scale[:, None]).astype(np.int8).reshape(exact.shape), scale
 
 
@@ -113,6 +113,11 @@ def _scale(exact: NDArray[np.float64]) -> NDArray[np.float32]:
     even = np.pad(exact, ((0, len(exact) % 2), (0, 0)))
     up, down = np.maximum(even, 0), np.maximum(-even, 0)
     pairs = np.maximum(up[::2] + up[1::2], down[::2] + down[1::2]).max(0)
-    least = np.maximum(np.abs(exact).max(0) / 127, pairs / _PAIR)
-    scale: NDArray[np.float32] = np.maximum(least, 1e-10).astype(np.float32)
-    return scale
+    return _stored(np.maximum(np.abs(exact).max(0) / 127, pairs / _PAIR))
+
+
+def _stored(least: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return scales that fp16 holds exactly, none of them below `least` or 0."""
+    half = np.maximum(least, _LEAST_SCALE).astype(np.float16)
+    above = np.nextafter(half, np.float16(np.inf))
+    return np.where(half < least, above, half).astype(np.float32)

@@ -212,7 +212,8 @@ class _QdqWriter:
         result = f"{matmul.weight}.rounded"
         parameters = [
             self._put(f"{matmul.weight}.scale_s8", scale),
-            self._put(f"{matmul.weight}.zero_s8", np.zeros(len(scale), np.int8)),
+            # One for all weights of a width, of which there are dozens.
+            self._put(f"zeros_s8.{len(scale)}", np.zeros(len(scale), np.int8)),
         ]
         stored = self._put(f"{matmul.weight}.s8", levels)
         return self._op("DequantizeLinear", [stored, *parameters], result, axis=axis)
