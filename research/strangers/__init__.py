@@ -1,1 +1,1 @@
-"""What models say of speakers, and of sounds, that they never met."""
+"""Which settings hold on corpora that a model never met, and what noise is to it."""
