@@ -11,7 +11,8 @@ const onProgress = ({ duration_s }: StreamUpdate) => {
 input.onchange = async () => {
   try {
     const report = await analyzer.analyze(input.files?.[0] as File, { onProgress });
-    output.value = report.emotion ?? "no speech found";
+    const found = report.emotion ?? "no speech found";
+    output.value = report.uncertain ? `not sure, perhaps ${found}` : found;
     console.table(report.probabilities);
   } catch (error) {
     output.value = (error as Error).message;

@@ -4,8 +4,16 @@ import { describe, expect, test } from "vitest";
 import { compared, probeSignal } from "../src/app/backend";
 import { stem } from "../src/app/download";
 import { WavRecording } from "../src/app/wav";
-import { clock, headline, length, megabytes, percent } from "../src/app/words";
-import type { Analyzer } from "../src/espressivo";
+import {
+  clock,
+  headline,
+  inWords,
+  length,
+  likeliest,
+  megabytes,
+  percent,
+} from "../src/app/words";
+import { type Analyzer, EMOTIONS } from "../src/espressivo";
 import { note } from "./goldens";
 import { openModel } from "./graphs";
 import { cut, noise, Random } from "./random";
@@ -87,7 +95,23 @@ describe("words", () => {
     [0.5, "Mostly anger"],
     [0.4999, "Undecided; anger comes first"],
   ])("a probability of %f is headed: %s", (probability, shown) => {
-    expect(headline("anger", probability)).toBe(shown);
+    expect(headline("anger", probability, null)).toBe(shown);
+  });
+
+  test("what reaches the model's threshold is not called undecided", () => {
+    expect(headline("anger", 0.4, false)).toBe("Mostly anger");
+    expect(headline("anger", 0.8, false)).toBe("Sounds like anger");
+  });
+
+  test("an uncertain estimate is between its two likeliest emotions", () => {
+    const row = [0.1, 0.38, 0.41, 0.11];
+    expect(likeliest(EMOTIONS, row)).toEqual(["neutral", "happiness"]);
+    expect(likeliest(EMOTIONS, [0.25, 0.25, 0.25, 0.25])).toEqual(["anger", "happiness"]);
+    expect(likeliest(["anger"], [1])).toEqual(["anger"]);
+    expect(inWords(EMOTIONS, row, true)).toBe("not sure, neutral 41 % or happiness 38 %");
+    for (const sure of [false, null]) {
+      expect(inWords(EMOTIONS, row, sure)).toBe("neutral, 41 %");
+    }
   });
 
   test.each([

@@ -30,6 +30,27 @@ export function dot(emotion: string): HTMLElement {
   return make("span", { class: `emotion of-${emotion}`, "aria-hidden": "true" });
 }
 
+/** Return text that says between which emotions an uncertain estimate is. */
+export function unsure(start: string, emotions: readonly string[]): (Node | string)[] {
+  const named = emotions.flatMap((emotion, i) => [i ? " or " : "", dot(emotion), emotion]);
+  return [`${start}: `, ...named];
+}
+
+/** Return the legend below a timeline. */
+export function legendOf(
+  emotions: readonly string[],
+  patterns: Readonly<Record<string, string>>,
+): HTMLElement {
+  const entries: [kind: string, text: string][] = [
+    ...emotions.map((emotion): [string, string] => [emotion, emotion]),
+    ...Object.entries(patterns),
+  ];
+  const spans = entries.map(([kind, text]) =>
+    make("span", {}, make("i", { class: `of-${kind}` }), text),
+  );
+  return make("p", { class: "legend" }, ...spans);
+}
+
 const status = element("status");
 
 /** Show a status text, which a screen reader announces. */

@@ -45,7 +45,7 @@ async function open(file: File): Promise<void> {
   element("progress-text").textContent = "Reading…";
   const bar = element<HTMLProgressElement>("progress");
   bar.removeAttribute("value");
-  const strip = new Strip(element("working-timeline"), analyzer.card.emotions);
+  const strip = new Strip(element("working-timeline"), analyzer);
   say(`Analysing ${file.name}…`);
   try {
     const report = await analyzer.analyze(file, {

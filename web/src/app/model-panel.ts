@@ -8,7 +8,7 @@ import { compared, type Verdict } from "./backend";
 import { element, make, say, show } from "./elements";
 import { firstModel, INDEX, type ListedModel, readIndex } from "./model-index";
 import { keep } from "./offline";
-import { megabytes, percent } from "./words";
+import { megabytes, percent, promise } from "./words";
 
 const BACKEND = "espressivo.backend";
 const CHOSEN = "espressivo.model";
@@ -174,10 +174,9 @@ export class ModelPanel {
       [
         "is sure",
         certainty
-          ? `from a probability of ${percent(certainty.threshold)}; then it was right in ` +
-            `${percent(certainty.accuracy)} of the cases, on recordings of corpora that it ` +
-            "did not learn from"
-          : "never says so: it has no threshold",
+          ? `where an emotion reaches ${percent(certainty.threshold)}: it was then ` +
+            promise(certainty)
+          : "it never says so: it has no threshold",
       ],
       ["may be used for", card.allowedUse || "its card does not say"],
     ];

@@ -16,7 +16,7 @@ import { dot, element, say, show } from "./elements";
 import { Microphone } from "./microphone";
 import { Strip } from "./strip";
 import { WavRecording } from "./wav";
-import { clock, percent } from "./words";
+import { clock, likeliest, percent } from "./words";
 
 const HOP_S = 1;
 const QUIETEST_DB = -60;
@@ -25,6 +25,7 @@ export class Recorder {
   private readonly wav = new WavRecording();
   private readonly strip: Strip;
   private waiting: Float32Array[] = [];
+  private doubt = ""; // what the newest estimate is not sure between
   private busy: Promise<void> | null = null;
   private microphone: Microphone | null = null;
 
@@ -33,7 +34,7 @@ export class Recorder {
     private readonly stream: Stream,
     private readonly fail: (error: unknown) => void,
   ) {
-    this.strip = new Strip(element("live-timeline"), analyzer.card.emotions);
+    this.strip = new Strip(element("live-timeline"), analyzer);
   }
 
   /**
@@ -64,6 +65,7 @@ export class Recorder {
       element("live-bars"),
       analyzer.card.emotions,
       analyzer.card.emotions.map(() => 0),
+      analyzer.card.certainty,
     );
     show("live", true);
     say("Recording. Nothing is sent anywhere.");
@@ -117,17 +119,37 @@ export class Recorder {
 
   private tell({ estimates, provisional, duration_s, speaking }: StreamUpdate): void {
     this.strip.add(estimates, provisional, duration_s, null);
-    element("now-note").textContent = speaking ? "someone speaks" : "a pause";
-    const certain = estimates.at(-1);
+    const completed = estimates.at(-1);
     // Only completed windows are announced: provisional ones change too often to be read.
-    if (certain) say(`Sounded like ${this.emotionOf(certain)}.`);
-    const newest = provisional ?? certain;
-    if (!newest) return;
-    const { emotions } = this.analyzer.card;
-    const emotion = this.emotionOf(newest);
+    if (completed) {
+      say(
+        this.analyzer.isUncertain(completed)
+          ? `Not sure: ${this.candidates(completed).join(" or ")}.`
+          : `Sounded like ${this.emotionOf(completed)}.`,
+      );
+    }
+    const newest = provisional ?? completed;
+    if (newest) this.show(newest);
+    const heard = speaking ? "someone speaks" : "a pause";
+    element("now-note").textContent = this.doubt ? `${this.doubt}; ${heard}` : heard;
+  }
+
+  private show(newest: Estimate): void {
+    const { emotions, certainty } = this.analyzer.card;
+    const unsure = this.analyzer.isUncertain(newest);
+    const named = unsure ? this.candidates(newest) : [this.emotionOf(newest)];
     const share = percent(Math.max(...newest.probabilities));
-    element("now").replaceChildren(dot(emotion), `${emotion}, ${share}`);
-    drawBars(element("live-bars"), emotions, newest.probabilities);
+    // Of one line, so that nothing on the page moves while someone speaks.
+    element("now").replaceChildren(
+      ...named.map(dot),
+      unsure ? "Not sure" : `${named[0]}, ${share}`,
+    );
+    this.doubt = unsure ? named.join(" or ") : "";
+    drawBars(element("live-bars"), emotions, newest.probabilities, certainty);
+  }
+
+  private candidates({ probabilities }: Estimate): Emotion[] {
+    return likeliest(this.analyzer.card.emotions, probabilities);
   }
 
   private emotionOf({ probabilities }: Estimate): Emotion {

@@ -3,10 +3,10 @@
 import type { Emotion, Report } from "../espressivo";
 import { drawBars } from "./bars";
 import { download, stem } from "./download";
-import { dot, element, make, say, show } from "./elements";
+import { dot, element, make, say, show, unsure } from "./elements";
 import { Player } from "./player";
 import { Timeline } from "./timeline";
-import { headline, length, percent } from "./words";
+import { headline, inWords, length, likeliest, percent, promise } from "./words";
 
 const player = new Player();
 let shown: { report: Report; sound: Blob | null } | null = null;
@@ -38,22 +38,25 @@ export function showReport(
   { recorded, learned }: { recorded: boolean; learned: boolean },
 ): void {
   shown = { report, sound };
-  const { emotion, probabilities } = report;
+  const { emotion, probabilities, uncertain } = report;
   element("result-name").textContent = report.recording;
   const spoken = emotion !== null && probabilities !== null;
+  const whole = Object.values(probabilities ?? {});
   element("headline").replaceChildren(
-    ...(spoken
-      ? [dot(emotion), headline(emotion, probabilities[emotion])]
-      : ["No speech was found"]),
+    ...(!spoken
+      ? ["No speech was found"]
+      : uncertain
+        ? unsure("Not sure", likeliest(report.emotions, whole))
+        : [dot(emotion), headline(emotion, probabilities[emotion], uncertain)]),
   );
   element("summary").textContent = spoken
     ? `${length(report.speech_s)} of speech in ${length(report.duration_s)} ` +
-      `(${percent(report.speechShare)}), in ${report.estimates.length} ` +
-      `${report.estimates.length === 1 ? "window" : "windows"}.`
+      `(${percent(report.speechShare)}), in ${windowsOf(report)}.`
     : `Nobody seems to speak in these ${length(report.duration_s)}: no emotion is made up. ` +
       "Speak nearer to the microphone, or choose another recording.";
   for (const id of ["bars", "timeline", "timeline-title", "windows"]) show(id, spoken);
-  if (spoken) drawBars(element("bars"), report.emotions, Object.values(probabilities));
+  if (spoken) drawBars(element("bars"), report.emotions, whole, report.certainty);
+  showCertainty(report);
   showProfile(report, learned);
   const warnings = report.warnings.map((text) => make("p", { class: "note" }, text));
   element("warnings").replaceChildren(...warnings);
@@ -67,9 +70,8 @@ export function showReport(
   element("table").replaceChildren(tableOf(report));
   element("headline").focus({ preventScroll: true });
   element("result").scrollIntoView({ block: "nearest" });
-  say(
-    spoken ? `Done: ${emotion}, ${percent(probabilities[emotion])}.` : "Done: no speech.",
-  );
+  const found = spoken ? inWords(report.emotions, whole, uncertain) : "no speech";
+  say(`Done: ${found}.`);
 }
 
 /** Hide the report and release the recording. */
@@ -77,6 +79,26 @@ export function hideReport(): void {
   shown = null;
   player.open(null, 0, null);
   show("result", false);
+}
+
+/** Return the number of windows, and of how many the model is sure. */
+function windowsOf(report: Report): string {
+  const n = report.estimates.length;
+  const sure = report.estimates.filter((each) => !report.isUncertain(each)).length;
+  const said = !report.certainty || sure === n ? "" : `; it is sure of ${sure || "none"}`;
+  return `${n} ${n === 1 ? "window" : "windows"}${said}`;
+}
+
+/** Say what makes a result uncertain, and how often others were right. */
+function showCertainty({ certainty, uncertain }: Report): void {
+  show("certainty", certainty !== null && uncertain !== null);
+  if (!certainty) return;
+  const line = percent(certainty.threshold);
+  element("certainty").textContent = uncertain
+    ? `No emotion reaches ${line}, the line in the bars. Where one did, the model was ` +
+      `${promise(certainty)}.`
+    : `The model is sure where an emotion reaches ${line}, the line in the bars: it was then ` +
+      `${promise(certainty)}.`;
 }
 
 function showProfile(report: Report, learned: boolean): void {
@@ -100,17 +122,20 @@ function tableOf(report: Report): HTMLTableElement {
       start_s: number;
       end_s: number;
       emotion: Emotion;
+      uncertain: boolean | null;
       probabilities: Record<Emotion, number>;
     }[];
   };
-  const rows = windows.map(({ start_s, end_s, emotion, probabilities }) => {
-    const swatch = make("span", { class: `swatch of-${emotion}`, "aria-hidden": "true" });
+  const rows = windows.map(({ start_s, end_s, emotion, uncertain, probabilities }) => {
+    const kind = uncertain ? `swatch unsure of-${emotion}` : `swatch of-${emotion}`;
+    const swatch = make("span", { class: kind, "aria-hidden": "true" });
+    const word = uncertain ? `${emotion}, not sure` : emotion;
     return make(
       "tr",
       {},
       make("td", {}, start_s.toFixed(1)),
       make("td", {}, end_s.toFixed(1)),
-      make("td", { class: "word" }, swatch, emotion),
+      make("td", { class: "word" }, swatch, word),
       ...report.emotions.map((each) => make("td", {}, percent(probabilities[each]))),
     );
   });

@@ -5,28 +5,30 @@
  * redrawing an hour of elements that often takes hundreds of megabytes.
  */
 
-import { type Emotion, type Estimate, SAMPLE_RATE } from "../espressivo";
-import { make } from "./elements";
+import { type Analyzer, type Emotion, type Estimate, SAMPLE_RATE } from "../espressivo";
+import { legendOf, make } from "./elements";
 import { clock } from "./words";
 
 const SHOWN_S = 60; // seconds shown of a recording of unknown length: the newest
 const BARS = 80; // pixels
 const HEIGHT = 108;
+const STRIPE = 2.5; // pixels: width of the stripes over an uncertain window,
+const STRIPES = 9; // and from one to the next
 const STEPS_S = [5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
 
 export class Strip {
   private readonly canvas = make("canvas", { class: "strip", role: "img" });
   private readonly estimates: Estimate[] = [];
+  private readonly emotions: readonly Emotion[];
   private provisional: Estimate | null = null;
 
   constructor(
     place: HTMLElement,
-    private readonly emotions: readonly Emotion[],
+    private readonly analyzer: Analyzer,
   ) {
-    const legend = emotions.map((emotion) =>
-      make("span", {}, make("i", { class: `of-${emotion}` }), emotion),
-    );
-    place.replaceChildren(this.canvas, make("p", { class: "legend" }, ...legend));
+    this.emotions = analyzer.card.emotions;
+    const patterns = analyzer.card.certainty ? { unsure: "not sure" } : {};
+    place.replaceChildren(this.canvas, legendOf(this.emotions, patterns));
   }
 
   /**
@@ -45,7 +47,8 @@ export class Strip {
     if (provisional || estimates.length) this.provisional = provisional;
     const n = this.estimates.length;
     const label = `${n} ${n === 1 ? "window" : "windows"} in ${clock(length_s)} so far`;
-    this.canvas.setAttribute("aria-label", label);
+    const unsure = this.estimates.filter((each) => this.analyzer.isUncertain(each)).length;
+    this.canvas.setAttribute("aria-label", label + (unsure ? `, ${unsure} not sure` : ""));
     const to = total_s ?? Math.max(length_s, SHOWN_S / 2);
     this.draw(total_s ? 0 : Math.max(0, length_s - SHOWN_S), Math.max(to, length_s));
   }
@@ -77,6 +80,9 @@ export class Strip {
         pen.fillRect(left, top, Math.max(1, right - left - 1), p * BARS);
         top += p * BARS;
       }
+      if (!this.analyzer.isUncertain(estimate)) continue;
+      pen.globalAlpha = 1;
+      hatch(pen, left, Math.max(1, right - left - 1), color("card"));
     }
     pen.globalAlpha = 1;
     pen.fillStyle = color("soft");
@@ -86,4 +92,28 @@ export class Strip {
       pen.fillText(clock(s), at(s), HEIGHT - 6);
     }
   }
+}
+
+/** Draw the pattern of an uncertain window, as style.css does: of-unsure. */
+function hatch(
+  pen: CanvasRenderingContext2D,
+  left: number,
+  width: number,
+  color: string,
+): void {
+  pen.save();
+  pen.beginPath();
+  pen.rect(left, 0, width, BARS);
+  pen.clip();
+  pen.strokeStyle = color;
+  pen.lineWidth = STRIPE;
+  pen.beginPath();
+  // From a grid of the whole strip, so that stripes do not jump with each window.
+  const first = Math.floor((left - BARS) / STRIPES) * STRIPES;
+  for (let x = first; x < left + width; x += STRIPES) {
+    pen.moveTo(x, BARS);
+    pen.lineTo(x + BARS, 0);
+  }
+  pen.stroke();
+  pen.restore();
 }

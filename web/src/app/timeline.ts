@@ -1,8 +1,8 @@
 /** Timeline of a recording's windows, each of which can be selected and played. */
 
 import { type Estimate, type Report, SAMPLE_RATE, type Segment } from "../espressivo";
-import { make } from "./elements";
-import { clock, percent } from "./words";
+import { legendOf, make } from "./elements";
+import { clock, inWords } from "./words";
 
 const PIXELS_A_SECOND = 7; // minimum, at which a window of 8 s is wide enough for a thumb
 const PIXELS_A_TICK = 64;
@@ -31,15 +31,11 @@ export class Timeline {
     const rail = make("div", { class: "rail" });
     this.lane.append(rail, this.marks, ...report.gaps.map(hole), ...this.boxes, this.head);
     this.scroll.append(this.lane);
-    const legend = report.emotions.map((emotion) =>
-      make("span", {}, make("i", { class: `of-${emotion}` }), emotion),
-    );
-    if (report.gaps.length) {
-      legend.push(
-        make("span", {}, make("i", { class: "of-hole" }), "no sound in the file"),
-      );
-    }
-    place.replaceChildren(this.scroll, make("p", { class: "legend" }, ...legend));
+    const patterns = {
+      ...(report.certainty && { unsure: "not sure" }),
+      ...(report.gaps.length && { hole: "no sound in the file" }),
+    };
+    place.replaceChildren(this.scroll, legendOf(report.emotions, patterns));
     this.scroll.addEventListener("keydown", (event) => this.onKey(event));
     new ResizeObserver(() => this.fit()).observe(this.scroll);
     this.fit();
@@ -76,15 +72,19 @@ export class Timeline {
   private box(estimate: Estimate): HTMLElement {
     const { segment, probabilities } = estimate;
     const [start_s, end_s] = [segment.start / SAMPLE_RATE, segment.end / SAMPLE_RATE];
-    const label =
-      `${clock(start_s)} to ${clock(end_s)}: ${this.report.emotionOf(estimate)}, ` +
-      percent(Math.max(...probabilities));
+    const uncertain = this.report.isUncertain(estimate);
+    const found = inWords(this.report.emotions, probabilities, uncertain);
+    const label = `${clock(start_s)} to ${clock(end_s)}: ${found}`;
     const parts = this.report.emotions.map((emotion, i) => {
       const part = make("i", { class: `of-${emotion}` });
       part.style.height = `${100 * probabilities[i]}%`;
       return part;
     });
-    const properties = { type: "button", class: "window", title: label };
+    const properties = {
+      type: "button",
+      class: uncertain ? "window unsure" : "window",
+      title: label,
+    };
     const box = make("button", { ...properties, "aria-label": `Play ${label}` }, ...parts);
     box.style.setProperty("--from", String(start_s));
     box.style.setProperty("--for", String(end_s - start_s));

@@ -1,6 +1,6 @@
 /** Text for numbers on the page. */
 
-import type { Emotion } from "../espressivo";
+import type { Certainty, Emotion } from "../espressivo";
 
 /** Format seconds like a clock: 1:05, or 1:02:05. */
 export function clock(seconds: number): string {
@@ -19,11 +19,48 @@ export function percent(share: number): string {
   return `${Math.round(100 * share)} %`;
 }
 
-/** Return the headline for an emotion, worded by its probability. */
-export function headline(emotion: Emotion, probability: number): string {
+/**
+ * Return the headline for an emotion that is not uncertain, worded by its probability.
+ *
+ * @param uncertain False if the probability reaches the model's threshold; null if the
+ *   model has none.
+ */
+export function headline(
+  emotion: Emotion,
+  probability: number,
+  uncertain: false | null,
+): string {
   if (probability >= 0.75) return `Sounds like ${emotion}`;
-  if (probability >= 0.5) return `Mostly ${emotion}`;
+  if (probability >= 0.5 || uncertain === false) return `Mostly ${emotion}`;
   return `Undecided; ${emotion} comes first`;
+}
+
+/** Return the two most probable emotions, between which an uncertain estimate is. */
+export function likeliest(
+  emotions: readonly Emotion[],
+  probabilities: readonly number[],
+): Emotion[] {
+  const order = emotions.map((_, i) => i);
+  order.sort((a, b) => probabilities[b] - probabilities[a]);
+  return order.slice(0, 2).map((i) => emotions[i]);
+}
+
+/** Return an estimate in words: "sadness, 62 %", or what it is not sure about. */
+export function inWords(
+  emotions: readonly Emotion[],
+  probabilities: readonly number[],
+  uncertain: boolean | null,
+): string {
+  const [first, ...rest] = likeliest(emotions, probabilities);
+  const share = (emotion: Emotion) => percent(probabilities[emotions.indexOf(emotion)]);
+  return uncertain
+    ? `not sure, ${[first, ...rest].map((each) => `${each} ${share(each)}`).join(" or ")}`
+    : `${first}, ${share(first)}`;
+}
+
+/** Return how often estimates that reach the model's threshold were right. */
+export function promise({ accuracy }: Certainty): string {
+  return `right in ${percent(accuracy)} of the cases, on corpora that it did not learn from`;
 }
 
 export function megabytes(bytes: number): string {
