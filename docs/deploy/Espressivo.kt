@@ -25,6 +25,7 @@ class Espressivo(private val read: (file: String) -> ByteArray) : AutoCloseable 
         require(it.getInt("sample_rate_hz") == SAMPLE_RATE) { "model.json: not for 16 kHz" }
     }
     private val profile = card.getJSONObject("profile")
+    private val threshold = card.optJSONObject("certainty")?.getDouble("threshold")
     private val names = card.getJSONArray("emotions")
     /** A voice is of use to this model only: keep the hash with it. */
     val sha256: String = card.getString("sha256")
@@ -54,7 +55,7 @@ class Espressivo(private val read: (file: String) -> ByteArray) : AutoCloseable 
             val unheard = voice.count == 0
             Estimate(it, if (unheard) plain else known(embedding, plain, voice, "personal"))
         }
-        return Report(emotions, segments, estimates, heard)
+        return Report(emotions, segments, estimates, heard, threshold)
     }
 
     /** How far a recording is from a voice: 1 is usual of the same one. Neither is empty. */

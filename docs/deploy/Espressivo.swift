@@ -13,11 +13,13 @@ struct ModelError: Error { let message: String }
 final class Espressivo {
     private struct Card: Decodable {
         struct Profile: Decodable { let sha256: String, distance_limit: Double }
+        struct Certainty: Decodable { let threshold: Double }
         let format_version, sample_rate_hz: Int
         let window_s, min_s: Double
         let emotions: [String]
         let sha256: String
         let profile: Profile
+        let certainty: Certainty?
     }
 
     private static let state = 128  // width of the speech detector's two states
@@ -28,6 +30,7 @@ final class Espressivo {
     let sha256: String
     /// Further from a voice than this is probably someone else: do not merge it.
     let distanceLimit: Double
+    private let threshold: Double?
     private let window, minimum: Int
     private let env: ORTEnv  // has to outlive the sessions
     private let vad, model, head: ORTSession
@@ -42,6 +45,7 @@ final class Espressivo {
         emotions = card.emotions
         sha256 = card.sha256
         distanceLimit = card.profile.distance_limit
+        threshold = card.certainty?.threshold
         window = Int((card.window_s * Double(Speech.sampleRate)).rounded())
         minimum = Int((card.min_s * Double(Speech.sampleRate)).rounded())
         let env = try ORTEnv(loggingLevel: .warning)
@@ -85,7 +89,9 @@ final class Espressivo {
             let row = unheard ? plain : try known(embedding, plain, voice, "personal")
             estimates.append(Estimate(segment: span, probabilities: row))
         }
-        return Report(emotions: emotions, segments: segments, estimates: estimates, heard: heard)
+        return Report(
+            emotions: emotions, segments: segments, estimates: estimates, heard: heard,
+            threshold: threshold)
     }
 
     /// How far a recording is from a voice: 1 is usual of the same one. Neither is empty.

@@ -43,10 +43,18 @@ class Report(
     val segments: List<Segment>,
     val estimates: List<Estimate>,
     val heard: Voice,
+    /** Lowest top probability of a certain estimate; null if the model has no such threshold. */
+    val threshold: Double? = null,
 ) {
     /** Mean of the windows, weighted by duration; null when nobody speaks. */
     val probabilities: DoubleArray? = weightedMean(estimates)
     val emotion: String? = probabilities?.let { p -> emotions[p.indices.maxByOrNull { p[it] }!!] }
+    /** Whether the model is not sure of `emotion`; null without speech, or without threshold. */
+    val uncertain: Boolean? = probabilities?.let { p -> threshold?.let { p.max() < it } }
+
+    /** The same of one window. */
+    fun isUncertain(estimate: Estimate): Boolean? =
+        threshold?.let { estimate.probabilities.max() < it }
 }
 
 /** What was heard of one speaker: how many windows, and the mean of their traits. */

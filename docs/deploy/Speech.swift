@@ -43,10 +43,22 @@ struct Report {
     let segments: [Segment]
     let estimates: [Estimate]
     let heard: Voice
+    /// Lowest top probability of a certain estimate; nil if the model has no such threshold.
+    var threshold: Double?
     /// Mean of the windows, weighted by duration; nil when nobody speaks.
     var probabilities: [Double]? { weightedMean(estimates) }
     var emotion: String? {
         probabilities.map { p in emotions[p.indices.max { p[$0] < p[$1] }!] }
+    }
+    /// Whether the model is not sure of `emotion`; nil without speech, or without threshold.
+    var uncertain: Bool? {
+        guard let threshold, let top = probabilities?.max() else { return nil }
+        return top < threshold
+    }
+
+    /// The same of one window.
+    func isUncertain(_ estimate: Estimate) -> Bool? {
+        threshold.map { Double(estimate.probabilities.max()!) < $0 }
     }
 }
 
