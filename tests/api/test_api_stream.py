@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import socket
 from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
+import jsonschema
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+import espressivo
 from espressivo.report import estimate_to_dict
 from espressivo.serve.api.backlog import (
     Backlog,
@@ -21,6 +24,7 @@ from espressivo.serve.api.limits import (
     Limits,
 )
 from tests.api.clients import (
+    ask,
     end,
     metric,
     pcm_of,
@@ -75,6 +79,25 @@ def test_estimates_and_report_are_the_analyzers(url, analyzer, pcm, query, hop_s
     assert told == expected_of(analyzer, pcm, hop_s)
     assert len(told) > 3
     assert (stream.close_code, stream.close_reason) == (1000, "")
+
+
+def test_uncertain_estimates_are_told(judging_model, pcm):
+    judging = espressivo.load_model(judging_model)
+    with running(judging, limits=Limits(max_per_minute=0)) as url:
+        document = json.loads(ask(url, "/v1/openapi.json").body)
+        with stream_of(url) as stream:
+            send_all(stream, pcm)
+            told = end(stream)
+
+    assert told == expected_of(judging, pcm)
+    *estimates, last = told
+    assert {estimate["uncertain"] for estimate in estimates} == {True, False}
+    flags = [window["uncertain"] for window in last["report"]["windows"]]
+    assert set(flags) == {True, False}
+    for message in told:
+        jsonschema.validate(
+            message, {"$ref": "#/components/schemas/message", **document}
+        )
 
 
 def test_messages_of_any_length_give_the_same(url, analyzer, pcm):

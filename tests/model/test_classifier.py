@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from espressivo.audio.recording import load_audio
 from espressivo.errors import ModelError
 from espressivo.model.classifier import (
     FORMAT_VERSION,
@@ -84,6 +85,21 @@ def test_a_threshold_that_makes_no_sense_is_refused(folder, certainty):
 
     with pytest.raises(ModelError, match="export the model again"):
         read_card(folder)
+
+
+def test_noise_given_to_the_model_directly_is_uncertain(analyzer, shared):
+    card = analyzer.classifier.card
+    if card.certainty is None:
+        pytest.skip(f"{card.name} {card.version} has no threshold")
+    sounds = [load_audio(path) for path in sorted((shared / "noise").rglob("*.ogg"))]
+
+    rows = [analyzer.classifier(sound[None, : card.window])[0] for sound in sounds]
+    (silence,) = analyzer.classifier(np.zeros((1, card.window), np.float32))
+
+    uncertain = [card.certainty.is_uncertain(row.tolist()) for row in rows]
+    assert len(uncertain) == 60
+    assert np.mean(uncertain) >= 0.95
+    assert card.certainty.is_uncertain(silence.tolist())
 
 
 def test_rows_are_probabilities_at_every_length_it_takes(analyzer, note):

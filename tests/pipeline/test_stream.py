@@ -223,6 +223,25 @@ def test_an_empty_stream_has_a_report(analyzer):
     assert report.duration_s == 0
 
 
+def test_a_saved_stream_is_judged_by_the_model_that_goes_on(
+    analyzer, note, judging_model
+):
+    judging = espressivo.load_model(judging_model)
+    stream = analyzer.stream()
+    stream.push(note[:200_000])
+    state = StreamState.from_bytes(stream.state.to_bytes())
+
+    resumed = judging.stream(state=state)  # the same graph with a threshold
+    resumed.push(note[200_000:])
+
+    report = resumed.finish()
+    whole = judging.analyze(note)
+    flags = [report.is_uncertain(e) for e in report.estimates]
+    assert flags == [whole.is_uncertain(e) for e in whole.estimates]
+    assert {True, False} == set(flags)
+    assert report.uncertain == whole.uncertain
+
+
 def test_states_that_are_refused(analyzer, note):
     stream = analyzer.stream()
     stream.push(note)
