@@ -11,16 +11,18 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from sklearn import metrics
 
+from espressivo.audio.recording import load_audio
 from espressivo.errors import CorpusError, ModelError
 from espressivo.model.find import (
     DEFAULT,
     find_model,
 )
+from espressivo.training.clips.preprocess import find_loud
 from espressivo.training.corpora import Utterance, read_corpus
 from espressivo.training.corpora.ravdess import CALM
 from espressivo.training.evaluate import classify_clip, evaluate
 from espressivo.training.figures import plot_confusion
-from espressivo.training.scores.evaluation import Evaluation
+from espressivo.training.scores.evaluation import Evaluation, read_evaluation
 from espressivo.types import Emotion, Unreadable
 from tests.recordings import encode
 
@@ -243,3 +245,76 @@ def test_comparing_needs_predictions_on_the_same_utterances(tmp_path):
 def test_the_confusion_matrix_is_drawn(tmp_path):
     plot_confusion(made_up().confusion, tmp_path / "c.png", "a title")
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_condition_keeps_the_windows_of_the_clean_clip(note):
+    """Noise has no silent ends, yet the same part of the recording is classified."""
+    silence = np.zeros(16_000, np.float32)
+    signal = np.concatenate([silence, note[16_000:48_000], silence])
+    loud = find_loud(signal)
+    listener = Listener()
+    classify_clip(listener, signal + 0.5 * noise(len(signal)), loud)
+    (heard,) = listener.heard
+    assert len(heard) == loud.n_samples
+
+
+@pytest.mark.parametrize("pipeline", [False, True])
+def test_a_condition_changes_predictions_the_same_way_each_time(note, calls, pipeline):
+    for n in range(8):
+        encode(calls.parent / f"{n}.wav", note[n * 32_000 : n * 32_000 + 48_000])
+    utterances = read_corpus("manifest", calls)
+    how = {"pipeline": pipeline, "condition": "telephone"}
+    clean = evaluate(find_model(DEFAULT), utterances, pipeline=pipeline)
+    heard, again = (evaluate(find_model(DEFAULT), utterances, **how) for _ in range(2))
+    assert (clean.condition, heard.condition) == ("clean", "telephone")
+    assert clean.condition_key == "" != heard.condition_key
+    assert np.array_equal(heard.probabilities, again.probabilities)
+    both, before = heard.paired([u.id for u in clean.utterances], clean.probabilities)
+    assert not np.allclose(both.probabilities, before, atol=0.01)
+
+
+def test_quiet_speech_is_as_neutral_as_a_quiet_file(note, calls):
+    """A condition is what the changed recording gives."""
+    for n in range(8):
+        signal = note[n * 32_000 : n * 32_000 + 48_000]
+        encode(calls.parent / f"{n}.wav", signal)
+    utterances = read_corpus("manifest", calls)
+    found = evaluate(find_model(DEFAULT), utterances, condition="quiet")
+    for n in range(8):
+        signal = load_audio(calls.parent / f"{n}.wav")
+        encode(calls.parent / f"{n}.wav", np.round(signal * 327.68) / 32768)
+    quiet = evaluate(find_model(DEFAULT), utterances)
+    np.testing.assert_allclose(found.probabilities, quiet.probabilities, atol=0.02)
+
+
+def test_an_evaluation_is_read_back(tmp_path):
+    lost = Unreadable("ravdess/x", Path("x.wav"), "x.wav: the file is empty")
+    kept = replace(made_up(), failures=(lost,), condition="room", condition_key="a1")
+    kept.write(tmp_path / "one")
+    whole = [
+        *kept.utterances,
+        replace(kept.utterances[0], id="ravdess/x", path=Path("x.wav")),
+    ]
+    wanted = {"model_sha256": "0" * 64, "condition": "room", "condition_key": "a1"}
+    found = read_evaluation(tmp_path / "one", whole, wanted)
+    assert np.array_equal(found.probabilities, kept.probabilities)
+    assert found.to_dict() == kept.to_dict()
+    assert found.utterances == kept.utterances
+    assert read_evaluation(tmp_path / "none", whole, wanted) is None
+    with pytest.raises(CorpusError, match="of another set of recordings"):
+        read_evaluation(tmp_path / "one", whole[1:], wanted)
+    told = {"model_sha256": "model", "condition": "cond", "condition_key": "set of noi"}
+    for key, text in told.items():
+        with pytest.raises(CorpusError, match=f"evaluation of another {text}"):
+            read_evaluation(tmp_path / "one", whole, wanted | {key: "other"})
+    (tmp_path / "one/scores.json").write_text("{}")
+    with pytest.raises(CorpusError, match=r"scores.json: is no evaluation"):
+        read_evaluation(tmp_path / "one", whole, wanted)
+
+
+def test_readers_of_one_class_have_an_accuracy(shared):
+    utterances = read_corpus("librispeech", shared / "speech")[:12]
+    evaluation = evaluate(find_model(DEFAULT), utterances)
+    called = evaluation.probabilities.argmax(1) == list(Emotion).index(Emotion.NEUTRAL)
+    assert evaluation.scores.ua == evaluation.scores.wa == called.mean()
+    assert json.loads(evaluation.to_json())["scores"]["recall"]["anger"] is None

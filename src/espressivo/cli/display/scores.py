@@ -122,6 +122,10 @@ def print_conditions(console: Console, matrix: ConditionMatrix) -> None:
         console.print(f"{n} utterances, {len(set(clean.speakers))} speakers")
         console.print(_conditions_of(matrix, corpus))
         console.print()
+    if matrix.means:
+        console.print("mean of the corpora with several emotions", style="bold")
+        console.print(_means_of(matrix))
+        console.print()
     if len(matrix.corpora) > 1:
         console.print("UA in %, and its change from clean in points", style="bold")
         console.print(_matrix_of(matrix))
@@ -146,17 +150,38 @@ def _conditions_of(matrix: ConditionMatrix, corpus: str) -> Table:
     if any(row.n_unscored for row in rows):
         table.add_column("not scored", justify="right")
     for row in rows:
-        change = row.changes.get("ua")
+        compared = row.changes.get("ua")
         cells = [
             row.condition,
             _number(row.ua),
             _span(row.interval),
-            f"{change.difference:+.3f}" if change else "",
-            _span(change.interval, "+") if change else "",
-            f"{change.p:.4f}" if change else "",
+            "" if row.change is None else f"{row.change:+.3f}",
+            _span(compared.interval, "+") if compared else "",
+            f"{compared.p:.4f}" if compared else "",
             _number(row.ece),
         ]
         table.add_row(*cells, *([str(row.n_unscored)] if row.n_unscored else []))
+    return table
+
+
+def _means_of(matrix: ConditionMatrix) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column("UA", justify="right", style="cyan")
+    table.add_column("change", justify="right", style="cyan")
+    table.add_column("95 %", justify="right", style="dim")
+    table.add_column("ECE", justify="right")
+    for mean in matrix.means:
+        change = mean.change
+        table.add_row(
+            mean.condition,
+            _number(mean.ua),
+            "" if change is None or isnan(change) else f"{change:+.3f}",
+            _span(mean.interval, "+"),
+            _number(mean.ece),
+        )
     return table
 
 
@@ -175,8 +200,12 @@ def _matrix_of(matrix: ConditionMatrix) -> Table:
             cells = [f"{100 * row.ua:.1f} " for row in rows]
             means = [f"{100 * matrix.means[at].ua:.1f} "] if matrix.means else []
         else:
-            found = [row.changes.get("ua") for row in rows]
-            cells = [_points(c.difference, c.interval) if c else "- " for c in found]
+            cells = []
+            for row in rows:
+                compared = row.changes.get("ua")
+                cells.append(
+                    _points(row.change, compared.interval if compared else None)
+                )
             mean = matrix.means[at] if matrix.means else None
             means = [_points(mean.change, mean.interval)] if mean else []
         table.add_row(name, *cells, *means)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from espressivo.training.scores import bootstrap
-from espressivo.training.scores.metrics import scores_from_sums, utterance_sums
+from espressivo.training.scores.metrics import score, scores_from_sums, utterance_sums
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
@@ -88,17 +88,25 @@ class ConditionScores:
             return {}
         return bootstrap.compare(both.labels, clean, both.probabilities, both.speakers)
 
+    @property
+    def change(self) -> float | None:
+        """Change of UA from clean; None if clean, or if nothing was predicted."""
+        both, clean = self.pair
+        if self.condition == "clean" or not both.utterances:
+            return None
+        return both.scores.ua - score(both.labels, clean).ua
+
     def to_dict(self) -> dict[str, Any]:
         """Return the scores as JSON values."""
-        evaluation, change = self.evaluation, self.changes.get("ua")
+        evaluation, compared = self.evaluation, self.changes.get("ua")
         found = bool(evaluation.utterances)
         recall = evaluation.scores.recall if found else [np.nan] * len(Emotion)
         return {
             "ua": self.ua if found else None,
             "interval": _ends(self.interval),
-            "change": None if change is None else change.difference,
-            "change_interval": None if change is None else _ends(change.interval),
-            "p": None if change is None else change.p,
+            "change": self.change,
+            "change_interval": None if compared is None else _ends(compared.interval),
+            "p": None if compared is None else compared.p,
             "ece": self.ece if found else None,
             "recall": dict(zip(map(str, Emotion), _plain(recall), strict=True)),
             "n_utterances": len(evaluation.utterances),

@@ -46,6 +46,13 @@ _TEXTS = (
     "condition_key",
 )
 
+_TOLD = {
+    "model_sha256": "model",
+    "protocol": "protocol (clips, pipeline)",
+    "condition": "condition",
+    "condition_key": "set of noise recordings or voices",
+}
+
 
 @dataclass(frozen=True, eq=False)  # compared by its probabilities, which are an array
 class Evaluation:
@@ -231,7 +238,8 @@ def read_evaluation(
     Args:
         folder: The folder.
         utterances: The utterances that it has to be of.
-        wanted: Attribute of `Evaluation` -> the value that it has to have.
+        wanted: Some of `model_sha256`, `protocol`, `condition` and `condition_key` ->
+            the value that the evaluation has to have.
 
     Raises:
         CorpusError: The evaluation is of other utterances, or another attribute
@@ -256,10 +264,10 @@ def read_evaluation(
             f"{path}: is no evaluation ({error}); remove the folder, or name another"
         ) from error
     if differing or not same:
-        what = differing[0] if differing else "set of recordings"
+        what = _TOLD[differing[0]] if differing else "set of recordings"
         raise CorpusError(
-            f"{folder}: holds the evaluation of another {what.replace('_', ' ')}; "
-            "name another --out, or remove the folder"
+            f"{folder}: holds the evaluation of another {what}; name another --out, or "
+            "remove the folder"
         )
     return Evaluation(
         utterances=tuple(by_id[i] for i in found.ids),
