@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 
 from espressivo.cli.main import main
+from tests.conftest import NOTE
 from tests.recordings import encode
 from tests.waiting import PATIENCE_S, until
 
@@ -150,6 +151,18 @@ def test_other_commands_in_the_c_locale(argv):
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.isascii()
+
+
+@pytest.mark.parametrize(("encoding", "mark"), [("cp1252", "?"), ("utf-8", "░")])
+def test_uncertain_windows_are_seen_in_any_encoding(judging_model, encoding, mark):
+    done = run(
+        *("analyze", str(NOTE), "--model", str(judging_model)),
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+    )
+
+    strip = done.stdout.decode(encoding).splitlines()[3]
+    assert mark * 8 in strip
+    assert "\\u" not in strip
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
