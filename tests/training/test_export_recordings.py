@@ -126,6 +126,16 @@ def test_a_run_of_no_fold_is_calibrated_by_all(run, config, tmp_path):
     assert len(training_utterances(alone, config, ["mine"], {})) == 16
 
 
+def test_half_of_the_speakers_calibrates_what_it_trained(config, tmp_path):
+    name = next(iter(config.corpora))
+    halves = {}
+    for half in ("even", "odd"):
+        chosen = replace(config, speakers={name: half})
+        read = training_utterances(tmp_path / "alone", chosen, ["mine"], {})
+        halves[half] = {utterance.speaker for utterance in read}
+    assert halves == {"even": {"mine/0", "mine/2"}, "odd": {"mine/1", "mine/3"}}
+
+
 def test_a_fold_that_the_table_does_not_name_is_refused(run):
     renamed = run.parent.rename(run.parent.with_name("renamed")) / run.name
 
