@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Fit = Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 _BACKGROUND = "background"  # name of the corpus that holds noise
+# Of several lengths, since an encoder's positions give each another embedding.
+_SILENCES_S = (0.5, 1, 2, 4, 8)
 
 
 def fit_last_layer_on_clips(
@@ -113,14 +115,16 @@ def _fit_with_background(
 
 @torch.no_grad()
 def _embed_background(batches: Batches) -> Tensor:
-    """Return embeddings [M, width] of the recordings of noise for training."""
+    """Return embeddings [M, width] of silence and the noise recordings for training."""
     network = batches.extractor.network
     config = batches.clips.config
     longest = round(config.signal.longest_s * SAMPLE_RATE)
     folder = Path(config.augmentation.noise_folder)
+    sounds = [np.zeros(round(s * SAMPLE_RATE), np.float32) for s in _SILENCES_S]
+    sounds += [load_audio(path) for path in noise_files(folder, training=True)]
     rows = []
-    for path in noise_files(folder, training=True):
-        samples = torch.from_numpy(load_audio(path)[None, :longest])
+    for sound in sounds:
+        samples = torch.from_numpy(sound[None, :longest])
         rows.append(network.pooled(network.front(samples.to(batches.extractor.device))))
     return torch.cat(rows).float().cpu()
 
