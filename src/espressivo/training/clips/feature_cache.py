@@ -113,6 +113,7 @@ def extractor_key(network: EmotionNetwork) -> str:
     """Return a hash of the settings and weights of the frozen layers."""
     config = network.config
     named = (type(network).__name__, config.kind, config.frozen, config.n_frozen)
+    rest: tuple[object, ...]
     rest = (config.n_layers, config.states, config.padding, config.window_s)
     if config.join == "concatenate":
         # Then the front may include the head's mean over frames.
