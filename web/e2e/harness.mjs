@@ -4,12 +4,14 @@
 import assert from "node:assert/strict";
 import { execFile, execFileSync, spawn } from "node:child_process";
 import {
+  cpSync,
   createReadStream,
   existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
@@ -120,8 +122,12 @@ export async function blockade() {
   return { asked, port: server.address().port, stop: () => server.close() };
 }
 
-/** Start a static host that knows nothing: no headers but the type. */
-export async function plainHost(folder, at = "") {
+/**
+ * Start a static host that knows nothing: no headers but the type.
+ *
+ * @param stalls Paths of which half of the file is sent, and then nothing more.
+ */
+export async function plainHost(folder, at = "", stalls = null) {
   const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
   const host = createHttpServer((request, response) => {
     const asked = new URL(request.url, "http://host").pathname;
@@ -132,6 +138,11 @@ export async function plainHost(folder, at = "") {
     }
     const type = types[path.extname(file)] ?? "application/octet-stream";
     response.writeHead(200, { "Content-Type": type });
+    if (stalls?.test(asked)) {
+      const bytes = readFileSync(file);
+      response.write(bytes.subarray(0, bytes.length / 2));
+      return;
+    }
     createReadStream(file).pipe(response);
   });
   await new Promise((resolve) => host.listen(0, "127.0.0.1", resolve));
@@ -144,6 +155,32 @@ export async function plainHost(folder, at = "") {
 }
 
 /**
+ * Build the app with other models than the bundled ones.
+ *
+ * @param models Changes to the card of the bundled small model, by the name of the copy.
+ * @returns The folder of the built app.
+ */
+export function built(models) {
+  const folder = scratch();
+  for (const [name, changes] of Object.entries(models)) {
+    const copy = path.join(folder, "models", name);
+    cpSync(MODEL, copy, { recursive: true });
+    const card = JSON.parse(readFileSync(path.join(MODEL, "model.json"), "utf-8"));
+    const text = JSON.stringify({ ...card, name, ...changes });
+    writeFileSync(path.join(copy, "model.json"), text);
+  }
+  const vite = path.join(ROOT, "web/node_modules/vite/bin/vite.js");
+  const out = path.join(folder, "dist");
+  const options = {
+    cwd: path.join(ROOT, "web"),
+    env: { ...process.env, ESPRESSIVO_WEB_MODELS: path.join(folder, "models") },
+  };
+  const args = [vite, "build", "--outDir", out, "--logLevel", "error"];
+  execFileSync(process.execPath, args, options);
+  return out;
+}
+
+/**
  * Start Chromium.
  *
  * @param flags More of its flags.
@@ -152,11 +189,15 @@ export function launch(flags = []) {
   return chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...flags] });
 }
 
-/** What most tests share: the app being served, and a browser; both end with the file. */
+/**
+ * What most tests share: the app being served, and a browser, which end with the file;
+ * and what Python says of the note.
+ */
 export function stage() {
   const on = {};
   before(async () => {
     if (missing()) return;
+    [on.note] = await analysedInPython([NOTE]);
     on.server = await serve();
     on.browser = await launch();
   });
@@ -300,7 +341,11 @@ export function requireSame(found, expected, name) {
   let furthest = 0;
   const rows = [found, ...found.windows];
   const wanted = [expected, ...expected.windows];
+  const threshold = expected.model.certainty?.threshold ?? 0;
   for (const [i, row] of rows.entries()) {
+    const top = Math.max(...Object.values(wanted[i].probabilities ?? {}));
+    if (Math.abs(top - threshold) > PROBABILITY)
+      assert.equal(row.uncertain, wanted[i].uncertain, `${name}: row ${i} uncertain`);
     for (const [emotion, p] of Object.entries(row.probabilities ?? {})) {
       const q = wanted[i].probabilities[emotion];
       near(p, q, PROBABILITY, `${name}: row ${i} ${emotion}`);

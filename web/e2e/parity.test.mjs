@@ -30,8 +30,8 @@ test("a compressed note; JSON and CSV have Python's form", { skip }, async () =>
   assert.deepEqual(shape(report), shape(expected));
   const csv = await e2e.saved(page, "#save-csv");
   const python = await e2e.espressivo("analyze", e2e.NOTE, "--csv");
-  const fixed = (text) => text.split("\n").map((row) => row.split(",").slice(1, 5).join());
-  assert.deepEqual(fixed(csv), fixed(python)); // spans and emotions; columns in order
+  const fixed = (text) => text.split("\n").map((row) => row.split(",").slice(1, 6).join());
+  assert.deepEqual(fixed(csv), fixed(python)); // spans, emotions, certainty; columns in order
   assert.equal(csv.split("\n")[0], python.split("\n")[0]);
 });
 

@@ -112,6 +112,7 @@ export class ModelPanel {
     const bytes = this.bytesOf(model);
     say(bytes ? `Loading ${model}, ${megabytes(bytes)}…` : "Loading the model…");
     this.use(null); // an analysis started now would end with the replaced model
+    const late = setTimeout(() => show("loading", true), SOON_MS);
     try {
       const analyzer = await this.open(backend);
       if (signal.aborted) {
@@ -133,6 +134,7 @@ export class ModelPanel {
       alarm("The model cannot be used", `${(error as Error).message}.`, again);
       return false;
     } finally {
+      clearTimeout(late);
       show("loading", false);
     }
     return true;
@@ -239,14 +241,11 @@ export class ModelPanel {
   }
 }
 
-/** Return a callback that shows how much of a model has arrived. */
+/** Return a callback that sets the progress to the share that has arrived. */
 function progressOf(bytes: number | null): (received_bytes: number) => void {
-  const began_ms = performance.now();
   const bar = element<HTMLProgressElement>("loading");
   bar.removeAttribute("value");
   return (received_bytes) => {
-    if (bytes === null || performance.now() - began_ms < SOON_MS) return;
-    show("loading", received_bytes < bytes);
-    bar.value = Math.min(1, received_bytes / bytes);
+    if (bytes !== null) bar.value = Math.min(1, received_bytes / bytes);
   };
 }
