@@ -10,7 +10,7 @@ from pathlib import Path
 from espressivo.errors import ModelError
 from espressivo.files.user_data import user_data
 
-DEFAULT = "espressivo-tiny"
+DEFAULT = "espressivo-base"
 
 FOLDER_VARIABLE = "ESPRESSIVO_MODELS"
 """Environment variable with a folder of pulled models that replaces the default."""

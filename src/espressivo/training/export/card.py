@@ -118,18 +118,23 @@ def trained_corpora(
     ]
 
 
-def sources_of(config: ExperimentConfig, corpora: Iterable[str]) -> list[Source]:
+def sources_of(
+    config: ExperimentConfig,
+    corpora: Iterable[str],
+    run: Mapping[str, Any] | None = None,
+) -> list[Source]:
     """Return what a model is made from: corpora, noise, starting weights.
 
     Args:
         config: Configuration of the run.
         corpora: Names of the corpora that it trains on.
+        run: Its `run.json`, by which the weights are recognized; None before it.
     """
     names = sorted(set(corpora))
     sources = [source_of_corpus(name, config.licences) for name in names]
     if config.hears_noise:
         sources.append(source_of_noise(config.licences))
-    start = starting_weights(config.network, {})
+    start = starting_weights(config.network, run or {})
     if start["license"] is None:
         return sources
     known = start["license"] != UNKNOWN_LICENCE
@@ -186,7 +191,7 @@ def build_card(
     calibration = dict(fitted)
     certainty = calibration.pop("certainty", None)
     corpora = trained_corpora(run, config.licences)
-    sources = sources_of(config, (corpus["name"] for corpus in corpora))
+    sources = sources_of(config, (corpus["name"] for corpus in corpora), run)
     window_s = longest_s(config.network)
     fixed = config.network.padding == "fixed"
     return {
@@ -232,7 +237,7 @@ def longest_s(network: NetworkConfig) -> float:
     return min(network.window_s, WINDOW_S) if network.padding == "fixed" else WINDOW_S
 
 
-def starting_weights(network: NetworkConfig, run: dict[str, Any]) -> dict[str, Any]:
+def starting_weights(network: NetworkConfig, run: Mapping[str, Any]) -> dict[str, Any]:
     """Return the encoder's starting weights: name, licence, and hash where known."""
     if not network.weights:
         found: dict[str, str | None] = dict(_NO_WEIGHTS)
