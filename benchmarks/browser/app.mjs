@@ -5,12 +5,16 @@ import { count } from "./server.mjs";
 
 const QUIET_MS = 2000;
 
-/** Open the app with an empty browser profile, then again in the same one, `opens` times. */
-export async function measureApp(url, opens) {
-  const download = await countDownload(url);
+/**
+ * Open the app with an empty browser profile, then again in the same one, `opens` times.
+ *
+ * @param model Name of the model that the user is taken to have chosen before.
+ */
+export async function measureApp(url, model, opens) {
+  const download = await countDownload(url, model);
   const found = [];
   for (let i = 0; i < opens; i++) {
-    const both = await withChromium((context) => openTwice(context, url));
+    const both = await withChromium((context) => openTwice(context, url, model));
     const [cold, warm] = [both.cold.seconds, both.warm.seconds].map((s) => s.toFixed(2));
     console.error(`open ${i + 1}: ${cold} s, again ${warm} s`);
     found.push(both);
@@ -25,18 +29,18 @@ export async function measureApp(url, opens) {
 }
 
 /** Bytes from the server until the app is ready, until all is quiet, and on reopening. */
-async function countDownload(url) {
+async function countDownload(url, model) {
   const counter = await count(url);
   try {
     return await withChromium(async (context) => {
       const first = await openPage(context);
-      await ready(first, counter.url);
+      await ready(first, counter.url, model);
       const untilReady = counter.bytes;
       await settled(first);
       await quiet(counter);
       const all = counter.bytes;
       await first.close();
-      await ready(await openPage(context), counter.url);
+      await ready(await openPage(context), counter.url, model);
       await quiet(counter);
       const again = counter.bytes - all;
       return { until_ready_bytes: untilReady, all_bytes: all, again_bytes: again };
@@ -46,17 +50,18 @@ async function countDownload(url) {
   }
 }
 
-async function openTwice(context, url) {
+async function openTwice(context, url, model) {
   const first = await openPage(context);
-  const cold = await ready(first, url);
+  const cold = await ready(first, url, model);
   await settled(first);
   await first.close();
-  return { cold, warm: await ready(await openPage(context), url) };
+  return { cold, warm: await ready(await openPage(context), url, model) };
 }
 
 /** Seconds from the start of navigation until the page says that it is ready. */
-async function ready(page, url) {
-  await page.addInitScript(() => {
+async function ready(page, url, model) {
+  await page.addInitScript((name) => {
+    localStorage.setItem("espressivo.model", name);
     const look = () => {
       if (document.documentElement?.dataset.ready === "true") {
         window.readyAt ??= performance.now();
@@ -64,7 +69,7 @@ async function ready(page, url) {
     };
     const what = { attributeFilter: ["data-ready"], childList: true, subtree: true };
     new MutationObserver(look).observe(document, what);
-  });
+  }, model);
   await page.goto(url);
   await page.waitForFunction(() => window.readyAt, undefined, { polling: 50 });
   return page.evaluate(() => ({
@@ -74,12 +79,9 @@ async function ready(page, url) {
   }));
 }
 
-/** Wait until the service worker has cached its files. */
+/** Wait until the service worker has cached its files, and the model. */
 async function settled(page) {
-  await page.waitForFunction(async () => {
-    const registration = await navigator.serviceWorker.getRegistration();
-    return registration?.active?.state === "activated";
-  });
+  await page.waitForSelector("html[data-offline=true]");
 }
 
 async function quiet(counter) {

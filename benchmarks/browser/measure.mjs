@@ -1,8 +1,8 @@
 // Measures espressivo and transformers.js in headless Chromium; run.py calls it.
 //
-//   node measure.mjs speed --samples FILE.f32 --library DIR --model DIR --peer DIR
+//   node measure.mjs speed --samples FILE.f32 --library DIR --model DIR ... --peer DIR
 //                          [--rounds 5]
-//   node measure.mjs app --url URL [--opens 5]
+//   node measure.mjs app --url URL --model NAME [--opens 5]
 //   node measure.mjs memory --url URL FILE...
 //
 // Prints JSON; progress goes to standard error.
@@ -19,7 +19,7 @@ const { values, positionals } = parseArgs({
   options: {
     samples: string,
     library: string,
-    model: string,
+    model: { type: "string", multiple: true, default: [] },
     peer: string,
     rounds: { type: "string", default: "5" },
     url: string,
@@ -29,7 +29,7 @@ const { values, positionals } = parseArgs({
 });
 const measurements = {
   speed: () => measureSpeed(values, Number(values.rounds)),
-  app: () => measureApp(values.url, Number(values.opens)),
+  app: () => measureApp(values.url, values.model[0], Number(values.opens)),
   memory: () => measureMemory(values.url, positionals.slice(1)),
 };
 const measure = measurements[positionals[0]];

@@ -1,9 +1,9 @@
 """Speed of the browser library against transformers.js, and download size of the app.
 
 A minute of speech in headless Chromium, one WebAssembly thread, models loaded: the web
-library with espressivo-tiny, and transformers.js with an int8 DistilHuBERT, in turn.
-The DistilHuBERT has random weights, which take as long as trained ones. Then time,
-bytes and memory of the app.
+library with each bundled model, and transformers.js with an int8 DistilHuBERT, in turn.
+The DistilHuBERT has random weights, which take as long as trained ones. Then time and
+bytes of the app with each model, and its memory with the default.
 
     (cd web && npm ci && npm run build && npm run build:lib)
     (cd benchmarks/browser && npm ci)
@@ -36,7 +36,7 @@ from espressivo.machine import (
     n_cores,
     processor_name,
 )
-from espressivo.model.find import find_model
+from espressivo.model.find import DEFAULT, bundled_models, find_model
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # finds the package `benchmarks`
 
@@ -59,7 +59,6 @@ DRIVER = Path(__file__).parent
 WEB = ROOT / "web"
 PEER = ROOT / "runs" / "browser" / "peer"
 NOTE = ROOT / "examples" / "voice-note.m4a"
-MODEL = "espressivo-tiny"
 
 RATE, SECONDS = 16_000, 60
 _CLOSE = 0.01
@@ -80,9 +79,9 @@ def main() -> None:
         "input": source,
     }
     if not args.no_speed:
-        found["speed"] = measure_speed(signal, args.library, args.rounds)
+        found["speed"] = measure_speed(signal, args.library, args.rounds, args.model)
     if not args.no_app:
-        found["app"] = measure_app(args.opens)
+        found["app"] = {name: measure_app(name, args.opens) for name in args.model}
     print(machine_text(found))
     if not args.no_speed:
         print(f"\n{speed_table(found['speed'], SECONDS)}")
@@ -96,38 +95,46 @@ def main() -> None:
         args.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 
-def measure_speed(signal: Signal, library: Path, rounds: int) -> dict[str, Any]:
+def measure_speed(
+    signal: Signal, library: Path, rounds: int, models: list[str]
+) -> dict[str, Any]:
     """Time espressivo, and the peer on the whole minute and in windows, in turn."""
     _require(library / "espressivo.js", "run (cd web && npm ci && npm run build:lib)")
-    model = find_model(MODEL)
+    folders = [part for name in models for part in ("--model", str(find_model(name)))]
     with TemporaryDirectory() as scratch:
         samples = Path(scratch) / "samples.f32"
         signal.astype("<f4").tofile(samples)
         found = _drive(
             "speed",
             *("--samples", str(samples), "--library", str(library)),
-            *("--model", str(model), "--peer", str(make_peer(PEER))),
-            *("--rounds", str(rounds)),
+            *folders,
+            *("--peer", str(make_peer(PEER)), "--rounds", str(rounds)),
         )
     answers = {way["name"]: way.pop("answer") for way in found["ways"]}
-    found["difference"] = _difference(answers["ours"], signal)
+    found["difference"] = {
+        name: _difference(answers[name], signal, name) for name in models
+    }
     package = json.loads((WEB / "package.json").read_text("utf-8"))
     version = package["devDependencies"]["onnxruntime-web"]
     found["versions"]["onnxruntime-web of espressivo"] = version
     return found
 
 
-def measure_app(opens: int) -> dict[str, Any]:
+def measure_app(model: str, opens: int) -> dict[str, Any]:
     """Open the built app from `espressivo serve`; add up the sizes of its files."""
     app = WEB / "dist"
     _require(app / "index.html", "run (cd web && npm ci && npm run build)")
     with _serving() as url:
-        found = _drive("app", "--url", url, "--opens", str(opens))
-    # WebGPU's runtime is fetched only where WebGPU is switched on.
+        found = _drive("app", *("--url", url, "--model", model, "--opens", str(opens)))
+    # WebGPU's runtime is fetched only where WebGPU is switched on, and a model only
+    # where it is chosen, without its licences and the record of its export.
     files = [
         path
         for path in sorted(app.rglob("*"))
-        if path.is_file() and not re.search("asyncify|webgpu", path.name)
+        if path.is_file()
+        and not re.search("asyncify|webgpu", path.name)
+        and (path.parts[-3] != "models" or path.parts[-2] == model)
+        and not re.search(r"LICENSES|export\.(json|md)$", path.as_posix())
     ]
     sizes = {path.relative_to(app).as_posix(): path.stat().st_size for path in files}
     found["files"] = sizes
@@ -197,9 +204,9 @@ def _speech(folder: Path) -> tuple[Signal, str]:
     return signal, f"{len(files)} speakers of LibriSpeech, half a second between them"
 
 
-def _difference(report: dict[str, Any], signal: Signal) -> float:
+def _difference(report: dict[str, Any], signal: Signal, model: str) -> float:
     """Return the largest difference of a probability between browser and Python."""
-    wanted = espressivo.load_model(MODEL, threads=1).analyze(signal).to_dict()
+    wanted = espressivo.load_model(model, threads=1).analyze(signal).to_dict()
     spans = [
         [(w["start_s"], w["end_s"]) for w in r["windows"]] for r in (report, wanted)
     ]
@@ -232,13 +239,22 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--library", type=Path, default=WEB / "lib", help="built library"
     )
+    parser.add_argument(
+        "--model",
+        action="append",
+        help="bundled model; may be repeated (default: all, the default model first)",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the minute")
     parser.add_argument("--opens", type=int, default=5, help="times the app is opened")
     parser.add_argument("--no-speed", action="store_true", help="skip the comparison")
     parser.add_argument("--no-app", action="store_true", help="skip opening the app")
     parser.add_argument("--no-memory", action="store_true", help="skip long files")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.model = args.model or sorted(
+        bundled_models(), key=lambda name: name != DEFAULT
+    )
+    return args
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 // Seconds per minute of speech, espressivo and the peer in turn.
 
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openPage, withChromium } from "./chromium.mjs";
 import { serve } from "./server.mjs";
@@ -7,15 +8,17 @@ import { serve } from "./server.mjs";
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /**
- * Time espressivo, and the peer in two ways, `rounds` times each after a warm-up.
+ * Time espressivo with each model, and the peer in two ways, `rounds` times each after a
+ * warm-up.
  *
- * @param {{ samples: string, library: string, model: string, peer: string }} paths -
- *   Raw float32 samples, the folder of espressivo.js, and both models' folders.
+ * @param {{ samples: string, library: string, model: string[], peer: string }} paths -
+ *   Raw float32 samples, the folder of espressivo.js, our models' folders and the peer's.
  */
 export async function measureSpeed(paths, rounds) {
+  const models = paths.model.map((folder) => [basename(folder), folder]);
   const server = await serve({
     "/lib/": paths.library,
-    "/models/ours/": paths.model,
+    ...Object.fromEntries(models.map(([name, folder]) => [`/models/${name}/`, folder])),
     "/models/peer/": paths.peer,
     "/modules/": here("node_modules"),
     "/pages/": here("pages"),
@@ -23,10 +26,14 @@ export async function measureSpeed(paths, rounds) {
   });
   try {
     return await withChromium(async (context) => {
-      const ours = await open(context, `${server.url}pages/ours.html`);
+      const ours = {};
+      for (const [name] of models)
+        ours[name] = await open(context, `${server.url}pages/ours.html?model=${name}`);
       const peer = await open(context, `${server.url}pages/peer.html`);
       const ways = [
-        { name: "ours", page: ours.page, call: "whole", seconds: [] },
+        ...Object.entries(ours).map(([name, { page }]) => {
+          return { name, page, call: "whole", seconds: [] };
+        }),
         { name: "peer, whole", page: peer.page, call: "whole", seconds: [] },
         { name: "peer, 8 s windows", page: peer.page, call: "windows", seconds: [] },
       ];
@@ -44,8 +51,10 @@ export async function measureSpeed(paths, rounds) {
         }
       }
       return {
-        isolated: ours.isolated || peer.isolated,
-        load_s: { ours: ours.seconds, peer: peer.seconds },
+        isolated: peer.isolated || Object.values(ours).some((page) => page.isolated),
+        load_s: Object.fromEntries(
+          Object.entries({ ...ours, peer }).map(([name, { seconds }]) => [name, seconds]),
+        ),
         ways: ways.map(({ name, seconds, answer }) => ({ name, seconds, answer })),
       };
     });
