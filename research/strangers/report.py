@@ -25,7 +25,11 @@ from espressivo.model.classifier import read_card
 from espressivo.training.corpora import read_corpus
 from espressivo.training.corpora.utterance import select_speakers
 from espressivo.training.scores import bootstrap
-from espressivo.training.scores.conditions import ConditionMatrix, ConditionScores
+from espressivo.training.scores.conditions import (
+    ConditionMatrix,
+    ConditionScores,
+    MeanScores,
+)
 from espressivo.training.scores.evaluation import Evaluation, read_evaluation
 from espressivo.training.scores.selective import risk_coverage
 from espressivo.types import Emotion
@@ -103,15 +107,29 @@ def _found(evaluation: Evaluation | None, folder: Path) -> Evaluation:
 def condition_table(matrix: ConditionMatrix) -> list[str]:
     """Return UA by corpus and condition, and the mean change from clean."""
     lines = _head("UA %", [*matrix.corpora, "mean", "change of the mean"])
-    means = {mean.condition: mean for mean in matrix.means}
+    means = _means(matrix)
     for condition in sorted(matrix.conditions, key=lambda name: name != "clean"):
-        if any((corpus, condition) not in matrix.rows for corpus in matrix.corpora):
+        rows = [matrix.rows.get((corpus, condition)) for corpus in matrix.corpora]
+        cells = ["" if row is None else f"{100 * row.ua:.1f}" for row in rows]
+        mean = means.get(condition)
+        if mean is None:
+            lines.append(_row(condition, [*cells, "", ""]))
             continue
-        cells = [f"{100 * matrix.rows[c, condition].ua:.1f}" for c in matrix.corpora]
-        mean = means[condition]
         change = "" if mean.change is None else _points(mean.change, mean.interval)
         lines.append(_row(condition, [*cells, f"{100 * mean.ua:.1f}", change]))
     return lines
+
+
+def _means(matrix: ConditionMatrix) -> dict[str, MeanScores]:
+    """Return the means of the conditions that all corpora of four emotions are in."""
+    corpora = [corpus for corpus in matrix.corpora if corpus != READERS]
+    complete = [
+        name
+        for name in matrix.conditions
+        if all((corpus, name) in matrix.rows for corpus in corpora)
+    ]
+    whole = ConditionMatrix(matrix.rows[c, n] for c in corpora for n in complete)
+    return {mean.condition: mean for mean in whole.means}
 
 
 def certainty_table(matrix: ConditionMatrix, runs: Path) -> list[str]:
