@@ -1,0 +1,1 @@
+"""Which system recognizes emotions of strangers best, and what does it cost?"""
