@@ -86,7 +86,7 @@ def find_features(name: str, weights: Path | None = None) -> Features:
 
 def log_mel_statistics(signal: Signal) -> Rows:
     """Return mean and standard deviation of each log-mel band over time, [160]."""
-    mel = LogMel()(torch.from_numpy(signal[None]))[0]  # [80, T]
+    mel = LogMel()(torch.tensor(signal)[None])[0]  # [80, T]
     rows: Rows = torch.cat([mel.mean(1), mel.std(1, correction=0)]).numpy()
     return rows
 
@@ -128,7 +128,7 @@ def _whisper(weights: Path, state: int) -> Features:
 
     @torch.inference_mode()
     def compute(signal: Signal) -> Rows:
-        states = encoder(mel(torch.from_numpy(signal[None])))
+        states = encoder(mel(torch.tensor(signal)[None]))
         row: Rows = states[-1][0].mean(0).numpy()
         return row
 

@@ -111,7 +111,7 @@ def _cost(
 
         @torch.inference_mode()
         def classify(signal: Signal) -> object:
-            return network(torch.from_numpy(signal[None]))
+            return network(torch.tensor(signal)[None])
 
         return Cost(4 * n_parameters, n_parameters, cpu_time(classify, signals))
     folder = find_model(model)
