@@ -12,10 +12,7 @@ from onnx import TensorProto, helper
 
 from espressivo.errors import ModelError
 from espressivo.model.classifier import Classifier
-from espressivo.model.find import (
-    DEFAULT,
-    find_model,
-)
+from espressivo.model.find import find_model
 from espressivo.model.profile_head import ProfileHead
 from espressivo.model.speaker_statistics import SpeakerStatistics
 
@@ -48,7 +45,7 @@ def damaged_model(card: ModelCard, plain: float, embedding: float) -> dict[str, 
         ["samples"],
         {"probabilities": ("samples", plain), "embedding": ("samples", embedding)},
     )
-    classify = Classifier(card, session(graph), find_model(DEFAULT))
+    classify = Classifier(card, session(graph), find_model(card.name))
     window = np.full((1, 4), 0.25, np.float32)
     return {
         "file": base64.b64encode(graph).decode(),

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from espressivo.types import Signal
 
 ROOT = Path(__file__).parents[2]
+MODEL = "espressivo-tiny"  # as in graphs.ts; it is the faster one
 EXCERPT = slice(150_000, 222_000)
 RATES = (8_000, 11_025, 22_050, 24_000, 44_100, 48_000, 96_000)
 LENGTHS = (1, 5, 50, 400, 1_501)
@@ -85,7 +86,7 @@ def main() -> None:
         "reports": reports(),
         "speaker-statistics": statistics_of_windows(),
         "profiles": profiles(),
-        "damaged": damaged_graphs(espressivo.load_model().classifier.card),
+        "damaged": damaged_graphs(espressivo.load_model(MODEL).classifier.card),
     }
     for name, content in contents.items():
         text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
@@ -238,8 +239,8 @@ def qualities(note: Signal) -> dict[str, Any]:
 
 
 def analyses(note: Signal) -> dict[str, Any]:
-    """Return analyses with the bundled model, with and without a profile."""
-    analyzer = espressivo.load_model()
+    """Return analyses with a bundled model, with and without a profile."""
+    analyzer = espressivo.load_model(MODEL)
     empty = Profile.new("Zoë", analyzer.classifier)
     learned = analyzer.with_profile(empty).analyze(note, name="note")
     assert learned.speaker_statistics is not None

@@ -1,6 +1,12 @@
 /** Panel for the choice of the model and its backend. */
 
-import { type Analyzer, type Backend, loadModel, ModelError } from "../espressivo";
+import {
+  type Analyzer,
+  type Backend,
+  loadModel,
+  type ModelCard,
+  ModelError,
+} from "../espressivo";
 import { fetched } from "../espressivo/fetching";
 import { TIMEOUT_S, within } from "../espressivo/waits";
 import { alarm, alarmOf } from "./alerts";
@@ -173,13 +179,7 @@ export class ModelPanel {
       ],
       ["sha256", `${card.sha256.slice(0, 16)}…, verified`],
       ["voice profiles", card.profileHead ? "yes" : "no"],
-      [
-        "is sure",
-        certainty
-          ? `where an emotion reaches ${percent(certainty.threshold)}: it was then ` +
-            promise(certainty)
-          : "it never says so: it has no threshold",
-      ],
+      ["is sure", certainty ? sureness(card) : "it never says so: it has no threshold"],
       ["may be used for", card.allowedUse || "its card does not say"],
     ];
     const rows = facts.flatMap(([name, text]) => [
@@ -239,6 +239,15 @@ export class ModelPanel {
   private note(text: string): void {
     element("webgpu-note").textContent = text;
   }
+}
+
+/** Say when a model is sure, how often that is, and how often it was then right. */
+function sureness({ certainty, details }: ModelCard): string {
+  if (!certainty) return "";
+  const { coverage } = details["certainty"] as { coverage?: unknown };
+  const how =
+    typeof coverage === "number" ? `, as in ${percent(coverage)} of the clips` : "";
+  return `where an emotion reaches ${percent(certainty.threshold)}${how}: then ${promise(certainty)}`;
 }
 
 /** Return a callback that sets the progress to the share that has arrived. */

@@ -95,10 +95,10 @@ function showCertainty({ certainty, uncertain }: Report): void {
   if (!certainty) return;
   const line = percent(certainty.threshold);
   element("certainty").textContent = uncertain
-    ? `No emotion reaches ${line}, the line in the bars. Where one did, the model was ` +
-      `${promise(certainty)}.`
-    : `The model is sure where an emotion reaches ${line}, the line in the bars: it was then ` +
-      `${promise(certainty)}.`;
+    ? `The model is not sure: no emotion reaches ${line}, the line in the bars. Where one ` +
+      `did, it was ${promise(certainty)}.`
+    : `The model is sure where an emotion reaches ${line}, the line in the bars: it was ` +
+      `then ${promise(certainty)}.`;
 }
 
 function showProfile(report: Report, learned: boolean): void {
