@@ -24,6 +24,7 @@ from espressivo.errors import CorpusError
 from espressivo.model.classifier import read_card
 from espressivo.training.corpora import read_corpus
 from espressivo.training.corpora.utterance import select_speakers
+from espressivo.training.figures.selective import plot_risk_coverage
 from espressivo.training.scores import bootstrap
 from espressivo.training.scores.conditions import (
     ConditionMatrix,
@@ -31,7 +32,7 @@ from espressivo.training.scores.conditions import (
     MeanScores,
 )
 from espressivo.training.scores.evaluation import Evaluation, read_evaluation
-from espressivo.training.scores.selective import risk_coverage
+from espressivo.training.scores.selective import RiskCoverage, risk_coverage
 from espressivo.types import Emotion
 from research.run import run
 
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, metavar="RUNS")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--against", type=Path, metavar="DIR")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="risk and coverage")
     raise SystemExit(run(_report, parser.parse_args()))
 
 
@@ -63,6 +65,8 @@ def _report(args: argparse.Namespace) -> int:
         confusion_table(matrix),
     ):
         print("\n".join(table), end="\n\n")
+    if args.plot:
+        plot_risk_coverage(*risk_coverages(matrix), None, args.plot)
     if args.against:
         other = read_matrix(args.against / "scores", args.data)
         print("\n".join(difference_table(matrix, other)))
@@ -153,6 +157,24 @@ def certainty_table(matrix: ConditionMatrix, runs: Path) -> list[str]:
         lines.append(_row(corpus, [first, *_cells(rows[-1][1:])]))
     means = np.mean(rows, axis=0).tolist()
     return [*lines, _row("mean", [f"{100 * means[0]:.1f}", *_cells(means[1:])])]
+
+
+def risk_coverages(
+    matrix: ConditionMatrix,
+) -> tuple[dict[str, RiskCoverage], RiskCoverage]:
+    """Return the curve of each corpus, and of all with equal weight."""
+    parts = {c: matrix.clean(c) for c in matrix.corpora if c != READERS}
+    curves = {
+        corpus: risk_coverage(part.labels, part.probabilities)
+        for corpus, part in parts.items()
+    }
+    each = list(parts.values())
+    overall = risk_coverage(
+        np.concatenate([part.labels for part in each]),
+        np.concatenate([part.probabilities for part in each]),
+        np.concatenate([np.full(len(p.labels), 1 / len(p.labels)) for p in each]),
+    )
+    return curves, overall
 
 
 def _cells(values: Sequence[float]) -> list[str]:
