@@ -99,7 +99,7 @@ def _milliseconds(times_s: Quartiles) -> str:
 def _with_range(found: Quartiles) -> str:
     digits = 1 if found.median >= 10 else 2
     low, median, high = (f"{value:.{digits}f}" for value in found)
-    return f"{median} [dim]({low}..{high})[/]"
+    return f"{median} ({low}..{high})"
 
 
 def operator_table(model: ModelCost, n_shown: int = 12) -> Table:
