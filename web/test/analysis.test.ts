@@ -129,7 +129,8 @@ describe("a recording", () => {
     requireClose(use?.without ?? [], wanted.without);
     expect(use?.trust).toBeCloseTo(wanted.trust as number, 3);
     if (wanted.distance === null) expect(use?.distance).toBeNull();
-    else expect(use?.distance).toBeCloseTo(wanted.distance, 2);
+    // A norm over all dimensions of an int8 model's embedding, which differ a little.
+    else expect(use?.distance).toBeCloseTo(wanted.distance, 1);
     const { nWindows, nRecordings, nSamples, mean } =
       report.speakerStatistics ?? emptyStatistics(0);
     const speakerStatistics = statisticsOf(wanted.speakerStatistics as PackedStatistics);

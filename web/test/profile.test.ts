@@ -127,9 +127,9 @@ describe("a file that was written here", () => {
     const program =
       "import sys; from espressivo import Profile, load_model; " +
       "one, other = map(Profile.load, sys.argv[1:3]); " +
-      "one.require_model(load_model().classifier); one.save(sys.argv[1]); " +
+      "one.require_model(load_model(sys.argv[4]).classifier); one.save(sys.argv[1]); " +
       "one.merged(other).save(sys.argv[3])";
-    python("-c", program, ...files, again);
+    python("-c", program, ...files, again, "espressivo-tiny");
     expect(readFileSync(files[0], "utf-8")).toBe(await one.toJson());
     const found = await Profile.parse(readFileSync(again, "utf-8"));
     expect(found).toEqual(one.merged(other));
