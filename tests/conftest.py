@@ -15,6 +15,7 @@ from hypothesis import settings
 import espressivo
 from espressivo.audio.recording import load_audio
 from espressivo.model.find import DEFAULT, find_model
+from espressivo.types import Emotion
 
 if TYPE_CHECKING:
     from espressivo.analyzer import Analyzer
@@ -26,6 +27,11 @@ settings.load_profile("patient")
 
 ROOT = Path(__file__).parents[1]
 NOTE = ROOT / "examples" / "voice-note.m4a"
+
+
+def names_emotion(shown: bytes) -> bool:
+    """Return whether a window's line, which names its emotion, is among the output."""
+    return any(emotion.encode() in shown for emotion in Emotion)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from espressivo.model.classifier import load_classifier
 from espressivo.model.find import (
     DEFAULT,
     find_model,
@@ -183,5 +184,6 @@ def test_through_the_analyzer_clips_without_speech_are_left_out(tmp_path, note):
 
     assert len(whole.labels) == 16
     assert 8 < len(predicted.labels) < 16
-    assert predicted.embeddings.shape == (len(predicted.labels), 384)
+    width = load_classifier(find_model(DEFAULT)).card.profile_head.width
+    assert predicted.embeddings.shape == (len(predicted.labels), width)
     np.testing.assert_allclose(predicted.plain.sum(1), 1, atol=1e-5)
