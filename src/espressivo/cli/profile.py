@@ -21,7 +21,7 @@ _DESCRIPTION = """\
 Manage speaker profiles (enrolment). With a profile, the model compares a recording
 with the speaker's usual voice instead of the average of all speakers. A profile is made
 from unlabelled recordings of the speaker. It contains counts, means and variances
-(about 9 kB) but no audio, stays on this machine, and is valid for one model.
+(about 33 kB) but no audio, stays on this machine, and is valid for one model.
 
 It helps from a handful of recordings on, most if they contain several emotions. It is
 of no use for a speaker with a single recording."""
