@@ -128,8 +128,9 @@ def test_samples_read_what_the_card_has():
 def test_page_says_the_numbers_of_the_package(sessions):
     shapes = {i.name: i.shape for s in sessions.values() for i in s.get_inputs()}
     assert f"`input` [frames, {CONTEXT + FRAME}]" in PAGE
-    assert f"`traits` [1, {shapes['traits'][-1]}]" in PAGE
-    assert f"mean of {shapes['traits'][-1]} numbers" in PAGE
+    assert shapes["traits"][-1] == CARD["profile"]["width"] + 5
+    assert "`traits` [1, width + 5]" in PAGE
+    assert "mean of `width` + 5 numbers" in PAGE
     assert f"`h` {shapes['h']}, `c` {shapes['c']}" in PAGE
     decay = f"{speech._DECAY_DB_S:g}/20 * {FRAME}/{SAMPLE_RATE}"
     quietest = f"{speech._QUIETEST:g}".replace("e-0", "e-")
