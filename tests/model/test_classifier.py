@@ -77,6 +77,7 @@ def test_a_card_without_a_threshold_has_none(folder):
         {"threshold": 0.5, "accuracy": 0},
         {"threshold": 0.5},
         {"threshold": "half", "accuracy": 0.8},
+        {"threshold": 10**400, "accuracy": 0.8},
         0.5,
     ],
 )

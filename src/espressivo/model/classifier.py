@@ -239,7 +239,7 @@ def read_card(folder: Path) -> ModelCard:
         raise ModelError(
             f"{path}: has no {error.args[0]!r}; export the model again"
         ) from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{path}: {error}; export the model again") from error
 
 
