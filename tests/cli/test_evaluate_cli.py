@@ -211,6 +211,10 @@ def test_wrong_options_are_named(args, message, capsys):
         ([], "which corpus? Pass CORPUS DIR"),
         (["emodb"], "where is emodb? Pass CORPUS DIR"),
         (["emodb", "x", "--corpus", "tess=y"], "several corpora are for --conditions"),
+        (
+            ["--corpus", "manifest=x", "--corpus", "manifest=y", "--conditions"],
+            "--corpus names a corpus twice",
+        ),
         (["emodb", "x", "--speakers", "tess=odd"], "tess is not one of emodb"),
         (
             ["emodb", "x", "--against", "z", "--conditions"],
@@ -230,6 +234,20 @@ def test_without_noise_recordings_nothing_is_evaluated(
     assert evaluate("manifest", calls, "--conditions", "noise-5") == 1
     assert "nowhere/noise: holds 0 noise recordings" in capsys.readouterr().err
     assert evaluate("manifest", calls, "--conditions", "quiet", "--json") == 0
+
+
+def test_a_matrix_without_any_speech_is_written_and_read(calls, note, tmp_path, capsys):
+    for n in range(8):
+        encode(calls.parent / f"{n}.wav", 0 * note[:32_000])
+    args = ["manifest", calls, "--pipeline", "--conditions", "quiet"]
+    args += ["--out", tmp_path / "out", "--json"]
+    assert evaluate(*args) == 0
+    written = capsys.readouterr().out
+    (found,) = json.loads(written)["corpora"].values()
+    assert found["conditions"]["quiet"]["ua"] is None
+    assert found["conditions"]["quiet"]["n_without_speech"] == 8
+    assert evaluate(*args) == 0
+    assert capsys.readouterr().out == written
 
 
 def test_halves_of_the_speakers_are_scored(calls, capsys):

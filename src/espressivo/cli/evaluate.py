@@ -186,6 +186,11 @@ def _roots(args: argparse.Namespace) -> dict[str, Path]:
     from espressivo.errors import CorpusError
 
     roots: dict[str, Path] = dict(args.corpus)
+    if len(roots) < len(args.corpus):
+        raise CorpusError(
+            "--corpus names a corpus twice; several tables of your own can be one, "
+            "with a column corpus"
+        )
     if args.named is not None:
         if args.root is None:
             raise CorpusError(f"where is {args.named}? Pass CORPUS DIR")

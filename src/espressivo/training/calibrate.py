@@ -226,6 +226,11 @@ def _short_names(folders: Sequence[Path]) -> list[str]:
 
 def _logits(folder: Path) -> LogitsAndLabels:
     predictions = read_predictions(folder)
+    if not predictions.ids:
+        raise CorpusError(
+            f"{folder}: holds no predictions, since no recording got an answer; leave "
+            "it out"
+        )
     return to_logits(predictions.probabilities), predictions.labels
 
 

@@ -6,7 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from espressivo.errors import CorpusError
+from espressivo.training.calibrate import calibrate
 from espressivo.training.scores.conditions import ConditionMatrix, ConditionScores
+from espressivo.training.scores.evaluation import read_evaluation
 from espressivo.types import Emotion
 from tests.training.test_evaluate import made_up
 
@@ -125,3 +128,21 @@ def test_one_speaker_has_a_change_without_an_interval():
     assert row.interval is None
     assert row.change == pytest.approx(row.ua - alone.scores.ua)
     assert row.to_dict()["change_interval"] is None
+
+
+def test_an_evaluation_in_which_nothing_is_heard_is_kept_too(matrix, tmp_path):
+    clean = matrix.clean("emodb")
+    nothing = replace(
+        clean.select(lambda _: False),
+        condition="quiet",
+        without_speech=clean.utterances,
+    )
+
+    nothing.write(tmp_path)
+
+    found = read_evaluation(tmp_path, clean.utterances, {"condition": "quiet"})
+    assert found.utterances == ()
+    assert found.without_speech == clean.utterances
+    assert ConditionScores("emodb", found, clean).to_dict()["ua"] is None
+    with pytest.raises(CorpusError, match="no recording got an answer"):
+        calibrate([tmp_path])

@@ -148,7 +148,7 @@ def _conditions_of(matrix: ConditionMatrix, corpus: str) -> Table:
     table.add_column("p", justify="right")
     table.add_column("ECE", justify="right")
     if any(row.n_unscored for row in rows):
-        table.add_column("not scored", justify="right")
+        table.add_column("unscored", justify="right")  # all in 80 columns
     for row in rows:
         compared = row.changes.get("ua")
         cells = [

@@ -162,8 +162,8 @@ def read_evaluations(paths: Sequence[Path]) -> list[dict[str, Any]]:
         path = given / "scores.json" if given.is_dir() else given
         try:
             found = json.loads(path.read_text("utf-8"))
-            # Read once more, so that a file without scores is a KeyError here.
-            results.append(dict(found) | {"scores": found["scores"]})
+            # Read once more, so that a file without scores is an error here.
+            results.append(dict(found) | {"scores": dict(found["scores"])})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ExportError(
                 f"{path}: is no evaluation; pass what `espressivo evaluate --out` wrote"

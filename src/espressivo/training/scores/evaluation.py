@@ -134,7 +134,10 @@ class Evaluation:
         return rest if differs else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the scores and the unscored recordings as JSON values."""
+        """Return the scores and the unscored recordings as JSON values.
+
+        `scores` is None if nothing was predicted.
+        """
         without = {v.key_without: self.without(v) for v in scoring_variants()}
         return {
             "schema": SCHEMA,
@@ -156,6 +159,8 @@ class Evaluation:
         }
 
     def _figures(self) -> dict[str, Any]:
+        if not self.utterances:
+            return {"n_utterances": 0, "n_speakers": 0, "scores": None}
         return {
             "n_utterances": len(self.utterances),
             "n_speakers": len(set(self.speakers)),
