@@ -240,6 +240,7 @@ copies = ["telephone", "noise-10"]
         ('[speakers]\ntess = "half"', "'speakers.tess' is 'half'; it should be one of"),
         ('[augmentation]\ncopies = ["fax"]', "'augmentation.copies' is 'fax'; it sho"),
         ('[augmentation]\ncopies = ["varied"]', "ESPRESSIVO_DATA is not set"),
+        ("[classifier]\nbackground = true", "'classifier.background' is for closed"),
     ],
 )
 def test_wrong_halves_and_copies_are_refused(text, message, tmp_path, monkeypatch):

@@ -190,7 +190,8 @@ class ClassifierConfig:
             the mean variance of all dimensions.
         strength: Inverse penalty of the regression, scikit-learn's C.
         background: Whether recordings of noise (`augmentation.noise_folder`) teach a
-            further class, by which sound that is not speech gets even probabilities.
+            further class, by which sound that is not speech gets even probabilities;
+            closed forms only.
     """
 
     fit: Literal["gradient", "discriminant", "logistic"] = "gradient"
@@ -311,6 +312,7 @@ def read_config(
     _require_kind(config.network.kind, path)
     _require_licences(config.licences, path)
     _require_corpora(config, path)
+    _require_closed_form(config.classifier, path)
     folder = path.resolve().parent
     roots = dict(corpora or {})
     for name, root in config.corpora.items():
@@ -357,6 +359,15 @@ def _require_corpora(config: ExperimentConfig, path: Path) -> None:
                 f"{path}: 'speakers.{name}' names no corpus of the file (it has: "
                 f"{', '.join(config.corpora) or 'none'}); add it under [corpora]"
             )
+
+
+def _require_closed_form(classifier: ClassifierConfig, path: Path) -> None:
+    if classifier.background and classifier.fit == "gradient":
+        raise ConfigError(
+            f"{path}: 'classifier.background' is for closed forms, and gradient "
+            "descent would ignore it; set classifier.fit to 'discriminant' or "
+            "'logistic', or leave background out"
+        )
 
 
 def _with_noise(config: ExperimentConfig, path: Path) -> AugmentConfig:
