@@ -215,6 +215,7 @@ export async function openApp(browser, url, options = {}) {
     ...options,
   });
   const page = await context.newPage();
+  page.setDefaultTimeout(90_000); // a busy machine takes its time
   const problems = [];
   page.on("pageerror", (error) => problems.push(String(error)));
   await page.goto(url);
