@@ -85,12 +85,12 @@ def sources_of_card(details: Mapping[str, Any]) -> list[Source]:
 def _sources_of_card(details: Mapping[str, Any]) -> list[Source]:
     corpora = details.get("training_corpora", ())
     sources = [_source_of_entry(entry) for entry in corpora]
-    if "noise_recordings" in details:
-        sources.append(_source_of_entry(details["noise_recordings"]))
-    start = details.get("starting_weights")
     if not sources:
         # A model from elsewhere: without its data, nothing is known of its terms.
         sources.append(Source("the training data", UNSTATED))
+    if "noise_recordings" in details:
+        sources.append(_source_of_entry(details["noise_recordings"]))
+    start = details.get("starting_weights")
     if start is None or start["license"] is None:
         return sources  # random numbers
     try:
