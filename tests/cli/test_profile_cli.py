@@ -10,6 +10,7 @@ import pytest
 
 from espressivo.analyzer import Analyzer
 from espressivo.cli.main import main
+from espressivo.model.find import DEFAULT
 from espressivo.profile.profile import Profile
 from tests.conftest import NOTE
 from tests.recordings import encode
@@ -38,7 +39,7 @@ def test_a_profile_from_creation_to_deletion(capsys, folder):
     assert "4 windows of 1 recording" in capsys.readouterr().out
     assert run("profile", "show", "me") == 0
     shown = capsys.readouterr().out
-    assert "espressivo-tiny" in shown
+    assert DEFAULT in shown
     assert "of speech, 4 windows of 1 recording" in shown
     assert run("profile", "list") == 0
     assert capsys.readouterr().out.startswith("me: 0 min")
