@@ -45,6 +45,12 @@ def plot_peers(results: Sequence[Result], path: Path) -> None:
 
 
 def _panel(ax: Axes, results: Sequence[Result], at: Mapping[str, float]) -> None:
+    from matplotlib.ticker import (  # noqa: PLC0415 - slow
+        FuncFormatter,
+        LogLocator,
+        NullFormatter,
+    )
+
     markers = "os^vDPX*<>h"
     for marker, result in zip(markers * len(results), results, strict=False):
         if result.name not in at:
@@ -63,6 +69,10 @@ def _panel(ax: Axes, results: Sequence[Result], at: Mapping[str, float]) -> None
         )
     ax.axhline(_CHANCE, color=PALE, linewidth=0.8, linestyle=":")
     ax.set_xscale("log")
+    if max(at.values()) < 100 * min(at.values()):
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     bare(ax)
 
 

@@ -90,10 +90,15 @@ def _summary(result: Result, title: str) -> list[str]:
         difference,
         p,
         _score(result, READ_SPEECH),
-        "" if cost.n_bytes is None else f"{cost.n_bytes / 1e6:.2g}",
+        "" if cost.n_bytes is None else _megabytes(cost.n_bytes),
         "" if cost.n_parameters is None else f"{cost.n_parameters:,}",
-        "" if cost.ms_per_s is None else f"{cost.ms_per_s:.2g}",
+        "" if cost.ms_per_s is None else f"{cost.ms_per_s:.1f}",
     ]
+
+
+def _megabytes(n_bytes: int) -> str:
+    size = n_bytes / 1e6
+    return f"{size:.1f}" if size >= 0.1 else f"{size:.1g}"
 
 
 def _score(result: Result, column: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from research.peers.clips import Clip
 
 SYSTEMS = Path(__file__).with_name("systems.toml")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _ALL = "all"  # name of the table that holds every tested clip
 
 
@@ -141,7 +143,9 @@ def run_system(
 def _run(command: str, places: Mapping[str, object], table: Path, out: Path) -> None:
     # Split before the places are filled in, which may hold spaces.
     words = [word.format(**places) for word in shlex.split(command)]
-    done = subprocess.run([*words, str(table), str(out)], check=False)
+    # More threads would wait for each other on a busy machine, and blur the times.
+    env = os.environ | dict.fromkeys(_THREADS, "1")
+    done = subprocess.run([*words, str(table), str(out)], check=False, env=env)
     if done.returncode:
         raise TrainingError(
             f"{shlex.join(words)}: exit code {done.returncode} on {table}; run it by "
