@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from espressivo.errors import ConfigError
 from espressivo.training.clips.batches import make_batches
 from espressivo.training.clips.feature_cache import FeatureExtractor
 from espressivo.training.clips.load import load_clips, require_readable
@@ -99,6 +100,11 @@ def main() -> None:
 
 def _study(args: argparse.Namespace) -> int:
     config = read_config(args.recipe, args.set)
+    if READERS not in config.corpora or READERS not in config.speakers:
+        raise ConfigError(
+            f"{args.recipe}: needs {READERS} under [corpora] and half of its speakers "
+            "under [speakers]; the others are the unheard readers"
+        )
     clips = read_clips(config, args.cache)
     found = dict.fromkeys(clips.corpora.tolist())
     names = [str(name) for name in found if name != READERS]
@@ -115,7 +121,7 @@ def _study(args: argparse.Namespace) -> int:
 
 
 def settings(config: ExperimentConfig) -> list[Setting]:
-    """Return the rows of the table."""
+    """Return the rows of the table, as far as the recipe makes their copies."""
     lda = fit_lda
     states = config.network.states
     telephone = ("telephone",)
@@ -123,7 +129,7 @@ def settings(config: ExperimentConfig) -> list[Setting]:
     one_by_one = [
         Setting(f"state {state}", lda, states=(i,)) for i, state in enumerate(states)
     ]
-    return [
+    rows = [
         *one_by_one,
         Setting("all states", lda),
         Setting("every dimension standardized", lda, standardized=True),
@@ -140,6 +146,8 @@ def settings(config: ExperimentConfig) -> list[Setting]:
             standardized=True,
         ),
     ]
+    made = {*TESTED, *config.augmentation.copies}
+    return [row for row in rows if made.issuperset(row.copies)]
 
 
 def read_clips(config: ExperimentConfig, cache: Path) -> Clips:
