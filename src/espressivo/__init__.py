@@ -3,7 +3,7 @@
 >>> import espressivo
 >>> report = espressivo.load_model().analyze("examples/voice-note.m4a")
 >>> report.emotion
-<Emotion.SADNESS: 'sadness'>
+<Emotion.NEUTRAL: 'neutral'>
 """
 
 from __future__ import annotations
