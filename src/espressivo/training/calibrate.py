@@ -21,7 +21,7 @@ from espressivo.training.scores.evaluation import read_predictions
 from espressivo.training.scores.metrics import score
 from espressivo.training.scores.selective import choose_threshold, risk_coverage
 from espressivo.training.scores.temperature import (
-    fit_temperature,
+    fit_model_temperature,
     softmax,
     to_logits,
     write_temperature,
@@ -241,7 +241,7 @@ def _curve(sets: Sequence[LogitsAndLabels], temperature: float) -> RiskCoverage:
 
 def _fit(sets: Sequence[LogitsAndLabels]) -> float:
     logits, labels, weights = _joined(sets)
-    return fit_temperature(logits, labels, weights)
+    return fit_model_temperature(logits, labels, weights)
 
 
 def _joined(

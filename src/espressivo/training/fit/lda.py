@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espressivo.errors import TrainingError
-from espressivo.training.scores.temperature import fit_temperature
+from espressivo.training.scores.temperature import fit_model_temperature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -125,7 +125,7 @@ class LeftOutLogits:
             return 1.0
         sizes = Counter(self.corpora)
         weights = np.array([1 / sizes[corpus] for corpus in self.corpora])
-        return fit_temperature(self.logits, self.labels, weights)
+        return fit_model_temperature(self.logits, self.labels, weights)
 
 
 def left_out_logits(

@@ -58,12 +58,10 @@ def fit_temperature(
         weights: Weight of each utterance, float [N]; equal if None.
 
     Returns:
-        A temperature in 0.01..100; 1 if all predictions are right, since the loss then
-        falls with the temperature and has no minimum.
+        A temperature in 0.01..100; near the lower end if all predictions are right,
+        since the loss then has no minimum.
     """
     z = np.asarray(logits, np.float64)
-    if (z.argmax(1) == labels).all():
-        return 1.0
     wanted = np.average(z[np.arange(len(z)), labels], weights=weights)
 
     def slope(inverse: float) -> float:
@@ -80,6 +78,21 @@ def fit_temperature(
         else:
             high = middle
     return float(np.exp(-(low + high) / 2))
+
+
+def fit_model_temperature(
+    logits: NDArray[np.floating[Any]],
+    labels: Labels,
+    weights: NDArray[np.floating[Any]] | None = None,
+) -> float:
+    """Return what `fit_temperature` does, but 1 if all predictions are right.
+
+    These do not determine a temperature, and the lowest one would make a model certain
+    of everything because of a few easy recordings.
+    """
+    if (np.asarray(logits).argmax(1) == labels).all():
+        return 1.0
+    return fit_temperature(logits, labels, weights)
 
 
 def write_temperature(run: Path, fitted: Mapping[str, Any]) -> None:
