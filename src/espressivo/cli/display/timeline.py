@@ -162,8 +162,10 @@ def _legend(report: Report) -> str | None:
         return None
     if not (report.uncertain or any(map(report.is_uncertain, report.estimates))):
         return None
+    # Not rounded to whole per cents: "63%" would stand beside a 63% that is uncertain.
+    threshold = f"{100 * certainty.threshold:.3g}%"
     return (
-        f"{_UNCERTAIN}: no emotion reaches {certainty.threshold:.0%}; "
+        f"{_UNCERTAIN}: no emotion reaches {threshold}; "
         f"{certainty.accuracy:.0%} of the others were right on new corpora"
     )
 

@@ -1,7 +1,8 @@
 """Linear discriminant analysis (LDA) that is robust to differences between corpora.
 
 It differs from textbook LDA in three ways. Means and covariances are computed within
-each corpus and then averaged, so that all corpora have equal weight. What moves the
+each corpus and class and then averaged, so that each class of each corpus has equal
+weight, whatever its number of clips. What moves the
 mean of a class from one corpus to another (speakers, room, language, acting) is noise,
 in addition to the scatter within a class: only a direction that indicates the same
 emotion in every corpus has weight. And a share of the mean variance is added to every
