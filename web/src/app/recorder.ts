@@ -27,6 +27,7 @@ export class Recorder {
   private waiting: Float32Array[] = [];
   private doubt = ""; // what the newest estimate is not sure between
   private busy: Promise<void> | null = null;
+  private readonly ended = new AbortController();
   private microphone: Microphone | null = null;
 
   private constructor(
@@ -75,6 +76,7 @@ export class Recorder {
   /** Stop, and return the recording and its report. */
   async stop(): Promise<{ report: Report; sound: Blob }> {
     await this.microphone?.close();
+    this.ended.abort(); // of the rest
     while (this.busy) await this.busy;
     const report = await this.stream.finish();
     return { report, sound: this.wav.toBlob() };
@@ -98,12 +100,26 @@ export class Recorder {
 
   private async work(): Promise<void> {
     try {
-      while (this.waiting.length) this.tell(await this.stream.push(this.next()));
+      while (this.waiting.length) {
+        const began_ms = performance.now();
+        this.tell(await this.stream.push(this.next()));
+        await this.rest(performance.now() - began_ms);
+      }
     } catch (error) {
       this.fail(error);
     } finally {
       this.busy = null;
     }
+  }
+
+  /** Wait as long as the work took: a phone that computes all the time becomes hot. */
+  private async rest(ms: number): Promise<void> {
+    const { signal } = this.ended;
+    if (signal.aborted) return;
+    await new Promise((resolve) => {
+      signal.addEventListener("abort", resolve, { once: true });
+      setTimeout(resolve, ms);
+    });
   }
 
   private next(): Float32Array {
