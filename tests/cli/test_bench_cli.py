@@ -11,6 +11,7 @@ import pytest
 
 from espressivo.bench.measure import BenchOptions
 from espressivo.cli.main import main
+from espressivo.model.find import DEFAULT
 from tests.bench.test_bench import LARGE, MODEL, report_of
 
 
@@ -41,7 +42,7 @@ def test_the_bundled_model_is_measured_by_default(asked, capsys):
     assert main(["bench"]) == 0
 
     out, err = capsys.readouterr()
-    assert asked == [(["espressivo-tiny"], BenchOptions(8.0, 21, None))]
+    assert asked == [([DEFAULT], BenchOptions(8.0, 21, None))]
     assert "size (MB)" in out
     assert "A processor (avx512_vnni), 8 cores, load 0.1 before" in out
     assert "warning: times of small, large spread" in out
