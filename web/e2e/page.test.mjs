@@ -365,7 +365,7 @@ test("WebGPU is used only where it agrees and is faster", { skip }, async (t) =>
     const told = await page.waitForFunction(
       () => /WebGPU is .*/.exec(document.getElementById("webgpu-note").textContent)?.[0],
       null,
-      { timeout: 120_000 },
+      { timeout: 400_000 }, // in software, on a busy machine
     );
     const [, apart] = /at most ([\d.]+) apart/.exec(await told.jsonValue());
     assert.ok(Number(apart) < e2e.PROBABILITY);
