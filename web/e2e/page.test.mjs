@@ -363,12 +363,14 @@ test("WebGPU is used only where it agrees and is faster", { skip }, async (t) =>
     }
     await page.check("#webgpu");
     const told = await page.waitForFunction(
-      () => /WebGPU is .*/.exec(document.getElementById("webgpu-note").textContent)?.[0],
+      () => /WebGPU (is|cannot) .*/.exec(document.getElementById("webgpu-note").textContent)?.[0],
       null,
       { timeout: 400_000 }, // in software, on a busy machine
     );
-    const [, apart] = /at most ([\d.]+) apart/.exec(await told.jsonValue());
-    assert.ok(Number(apart) < e2e.PROBABILITY);
+    // Not every model's operators are in the WebGPU build of onnxruntime-web.
+    const text = await told.jsonValue();
+    const [, apart] = /at most ([\d.]+) apart/.exec(text) ?? [];
+    if (!/cannot run this model/.test(text)) assert.ok(Number(apart) < e2e.PROBABILITY);
     await page.waitForFunction(() => !document.getElementById("webgpu").checked);
     assert.match(await page.textContent("#model-facts"), /WebAssembly/);
     const [{ emotion }] = await e2e.analysedInPython(
