@@ -363,7 +363,10 @@ test("WebGPU is used only where it agrees and is faster", { skip }, async (t) =>
     }
     await page.check("#webgpu");
     const told = await page.waitForFunction(
-      () => /WebGPU (is|cannot) .*/.exec(document.getElementById("webgpu-note").textContent)?.[0],
+      () =>
+        /WebGPU (is|cannot) .*/.exec(
+          document.getElementById("webgpu-note").textContent,
+        )?.[0],
       null,
       { timeout: 400_000 }, // in software, on a busy machine
     );
