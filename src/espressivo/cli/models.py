@@ -213,6 +213,7 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _index(args: argparse.Namespace) -> int:
     from espressivo.files.atomic import write_text
+    from espressivo.model.classifier import verify_model
     from espressivo.model.index import FILE, index_models, to_json
 
     # Without hidden folders, in which exports and pulls are under way.
@@ -223,7 +224,7 @@ def _index(args: argparse.Namespace) -> int:
         )
     models = index_models(folders, args.default)
     for model in models:
-        _require_intact(args.folder / model.name)
+        verify_model(args.folder / model.name)
     write_text(to_json(models), args.folder / FILE)
     for model in models:
         default = "  (default)" if model.is_default else ""
@@ -277,18 +278,9 @@ def _print_terms(card: ModelCard) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    from espressivo.model.classifier import verify_model
     from espressivo.model.find import find_model
 
-    card = _require_intact(find_model(args.model))
+    card = verify_model(find_model(args.model)).card
     say(f"{card.name} {card.version}: intact (sha256 {card.sha256})")
     return 0
-
-
-def _require_intact(folder: Path) -> ModelCard:
-    """Return the card of a model folder that `load_classifier` accepts."""
-    from espressivo.model.classifier import load_classifier
-
-    classifier = load_classifier(folder)
-    if classifier.card.profile_head is not None:
-        classifier.require_profile_head()
-    return classifier.card

@@ -193,6 +193,19 @@ def load_classifier(folder: Path) -> Classifier:
     return Classifier(card, session, folder)
 
 
+def verify_model(folder: Path) -> Classifier:
+    """Load and verify all that a card vouches for, the profile head included.
+
+    Raises:
+        ModelError: As `load_classifier`, and for a profile head that the card does not
+            describe.
+    """
+    classifier = load_classifier(folder)
+    if classifier.card.profile_head is not None:
+        classifier.require_profile_head()
+    return classifier
+
+
 def _load_same(place: str | Path, sha256: str) -> Classifier:
     """Load the model that was pickled, and not what has taken its place since."""
     classifier = load_classifier(find_model(place))
