@@ -107,14 +107,11 @@ def trained_corpora(
     return [
         {
             "name": name,
-            "title": source.title,
-            "license": str(source.licence),
-            "terms": to_terms(source.licence),
+            **_terms(source_of_corpus(name, stated or {})),
             "n_utterances": n,
             "emotions": emotions[name],
         }
         for name, n in sorted(counts.items())
-        for source in [source_of_corpus(name, stated or {})]
     ]
 
 
@@ -142,8 +139,7 @@ def sources_of(
     return [*sources, Source(start["name"], terms)]
 
 
-def _noise(config: ExperimentConfig) -> dict[str, Any]:
-    source = source_of_noise(config.licences)
+def _terms(source: Source) -> dict[str, Any]:
     return {
         "title": source.title,
         "license": str(source.licence),
@@ -194,6 +190,9 @@ def build_card(
     sources = sources_of(config, (corpus["name"] for corpus in corpora), run)
     window_s = longest_s(config.network)
     fixed = config.network.padding == "fixed"
+    noise = {}
+    if config.hears_noise:
+        noise = {"noise_recordings": _terms(source_of_noise(config.licences))}
     return {
         "emotions": [str(emotion) for emotion in Emotion],
         "sample_rate_hz": SAMPLE_RATE,
@@ -209,7 +208,7 @@ def build_card(
         "allowed_use": use_text(sources),
         "use": permitted_use(sources),
         "training_corpora": corpora,
-        **({"noise_recordings": _noise(config)} if config.hears_noise else {}),
+        **noise,
         "starting_weights": starting_weights(config.network, run),
         "calibration_of_probabilities": calibration,
         "results": results,

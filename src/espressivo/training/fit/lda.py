@@ -15,13 +15,13 @@ regularized discriminant analysis, for the ridge.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from espressivo.errors import TrainingError
+from espressivo.training.folds.weights import balanced_weights
 from espressivo.training.scores.temperature import fit_model_temperature
 
 if TYPE_CHECKING:
@@ -124,8 +124,7 @@ class LeftOutLogits:
         """
         if not len(self.labels):
             return 1.0
-        sizes = Counter(self.corpora)
-        weights = np.array([1 / sizes[corpus] for corpus in self.corpora])
+        weights = balanced_weights(self.corpora)
         return fit_model_temperature(self.logits, self.labels, weights)
 
 
