@@ -25,6 +25,7 @@ from espressivo.model.classifier import read_card
 from espressivo.training.corpora import read_corpus
 from espressivo.training.corpora.utterance import select_speakers
 from espressivo.training.figures.selective import plot_risk_coverage
+from espressivo.training.folds.weights import balanced_weights
 from espressivo.training.scores import bootstrap
 from espressivo.training.scores.conditions import (
     ConditionMatrix,
@@ -37,7 +38,7 @@ from espressivo.types import Emotion
 from research.run import run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from espressivo.training.corpora.utterance import Utterance
     from espressivo.training.scores.bootstrap import Interval
@@ -59,14 +60,15 @@ def main() -> None:
 
 def _report(args: argparse.Namespace) -> int:
     matrix = read_matrix(args.runs / "scores", args.data)
+    curves, overall = risk_coverages(matrix)
     for table in (
         condition_table(matrix),
-        certainty_table(matrix, args.runs),
+        certainty_table(matrix, curves, args.runs),
         confusion_table(matrix),
     ):
         print("\n".join(table), end="\n\n")
     if args.plot:
-        plot_risk_coverage(*risk_coverages(matrix), None, args.plot)
+        plot_risk_coverage(curves, overall, None, args.plot)
     if args.against:
         other = read_matrix(args.against / "scores", args.data)
         print("\n".join(difference_table(matrix, other)))
@@ -136,17 +138,16 @@ def _means(matrix: ConditionMatrix) -> dict[str, MeanScores]:
     return {mean.condition: mean for mean in whole.means}
 
 
-def certainty_table(matrix: ConditionMatrix, runs: Path) -> list[str]:
+def certainty_table(
+    matrix: ConditionMatrix, curves: Mapping[str, RiskCoverage], runs: Path
+) -> list[str]:
     """Return calibration, and how right the certain answers are, by corpus."""
     columns = ["UA %", "WA %", "ECE", "certain half right %", "answered %", "right %"]
     lines = _head("left out", columns)
     rows = []
-    for corpus in matrix.corpora:
-        if corpus == READERS:
-            continue
+    for corpus, curve in curves.items():
         evaluation = matrix.clean(corpus)
         scores = evaluation.scores
-        curve = risk_coverage(evaluation.labels, evaluation.probabilities)
         certainty = read_card(runs / corpus / "model").certainty
         covered = curve.at_threshold(certainty.threshold) if certainty else (0, np.nan)
         rows.append(
@@ -172,7 +173,7 @@ def risk_coverages(
     overall = risk_coverage(
         np.concatenate([part.labels for part in each]),
         np.concatenate([part.probabilities for part in each]),
-        np.concatenate([np.full(len(p.labels), 1 / len(p.labels)) for p in each]),
+        balanced_weights([c for c, part in parts.items() for _ in part.labels]),
     )
     return curves, overall
 

@@ -111,8 +111,7 @@ def _study(args: argparse.Namespace) -> int:
     print("| setting | sound |", " | ".join(names), "| mean | readers neutral |")
     print("|---|---" + "|---" * (len(names) + 2) + "|")
     for setting in settings(config):
-        for sound in TESTED:
-            scores = _scores(clips, setting, sound)
+        for sound, scores in _scores(clips, setting).items():
             shown = [scores[name] for name in names]
             shown += [float(np.mean(shown)), scores[READERS]]
             cells = " | ".join(f"{100 * value:.1f}" for value in shown)
@@ -182,15 +181,15 @@ def read_clips(config: ExperimentConfig, cache: Path) -> Clips:
     )
 
 
-def _scores(clips: Clips, setting: Setting, sound: str) -> dict[str, float]:
-    """Return the UA on each corpus, left out, 0 to 1; accuracy on the readers."""
+def _scores(clips: Clips, setting: Setting) -> dict[str, dict[str, float]]:
+    """Return, by sound, the UA on each corpus left out; accuracy on the readers."""
     chosen = {
         name: (rows[:, list(setting.states)] if setting.states else rows).reshape(
             len(rows), -1
         )
         for name, rows in clips.embeddings.items()
     }
-    scores = {}
+    scores: dict[str, dict[str, float]] = {sound: {} for sound in TESTED}
     for name in dict.fromkeys(clips.corpora.tolist()):
         is_left = (clips.corpora == name) & ((name != READERS) | ~clips.is_trained)
         kept = clips.is_trained & ~is_left
@@ -203,10 +202,10 @@ def _scores(clips: Clips, setting: Setting, sound: str) -> dict[str, float]:
             np.tile(clips.labels[kept], len(parts)),
             clips.corpora[kept].tolist() * len(parts),
         )
-        logits = (chosen[sound][is_left] - mean) / scale @ weight.T + bias
-        labels = clips.labels[is_left]
-        found = score(labels, softmax(logits))
-        scores[name] = found.wa if name == READERS else found.ua
+        for sound in TESTED:
+            logits = (chosen[sound][is_left] - mean) / scale @ weight.T + bias
+            found = score(clips.labels[is_left], softmax(logits))
+            scores[sound][name] = found.wa if name == READERS else found.ua
     return scores
 
 
