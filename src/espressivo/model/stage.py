@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,12 +56,16 @@ def staged(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder in `folder`, deleted at the end with all that it has."""
     folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
-    stage = Path(tempfile.mkdtemp(prefix=_STAGES, dir=folder))
-    try:
-        with locked(stage / _LOCK, _PATIENCE_S):
-            yield stage
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+    with ExitStack() as stack:
+        is_locked = False
+        while not is_locked:
+            stage = Path(tempfile.mkdtemp(prefix=_STAGES, dir=folder))
+            stack.callback(shutil.rmtree, stage, ignore_errors=True)
+            lock = stage / _LOCK
+            stack.enter_context(locked(lock, _PATIENCE_S))
+            # Another process may have swept it before it was locked.
+            is_locked = lock.exists()
+        yield stage
 
 
 def _sweep(folder: Path) -> None:
@@ -76,6 +80,9 @@ def _sweep(folder: Path) -> None:
                 for old in (stage / _OLD).glob("*"):
                     if not (folder / old.name).exists():
                         old.rename(folder / old.name)
+                # Whoever waits for this lock sees that its folder is gone.
+                with suppress(OSError):  # Windows: who waits has it open, and keeps it
+                    (stage / _LOCK).unlink()
             shutil.rmtree(stage, ignore_errors=True)
 
 
