@@ -1,0 +1,1 @@
+"""Does a model judge strongly acted speech otherwise than speech as people talk?"""
