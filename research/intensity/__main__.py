@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from espressivo.cli.display.progress import counting_bar
 from espressivo.cli.evaluate import make_folder
 from espressivo.errors import CorpusError
+from espressivo.model.classifier import read_card
 from espressivo.model.find import find_model
 from espressivo.training.corpora import find_corpus, read_corpus
 from espressivo.training.evaluate import ConditionOptions, evaluate_conditions
@@ -19,7 +21,7 @@ from research.intensity.checks import check_table
 from research.intensity.figure import plot_planes, plot_spread
 from research.intensity.oracle import oracle_table
 from research.intensity.space import fit_space, without_calm
-from research.intensity.tables import Cell, Table, write_csv
+from research.intensity.tables import Table, write_csv
 from research.intensity.unscripted import class_means, gain, gap_table, spread_table
 from research.run import run
 
@@ -80,7 +82,8 @@ def main(argv: list[str] | None = None) -> int:
         type=Path,
         required=True,
         metavar="DIR",
-        help="write intensity.md, tables.csv, intensity.png, corpora.png and scores/",
+        help="write intensity.md, intensity.png, corpora.png, tables.csv, cases.csv "
+        "and scores/ here",
     )
     return run(_study, parser.parse_args(argv))
 
@@ -114,6 +117,7 @@ def _study(args: argparse.Namespace) -> int:
     }
     tables = _tables(evaluations, through, args.unscripted, args.out)
     write_csv(tables, args.out / "tables.csv")
+    _write_cases(evaluations, folders, args.out / "cases.csv")
     text = "\n".join(table.to_markdown() for table in tables)
     (args.out / "intensity.md").write_text(text, "utf-8")
     print(text)
@@ -161,7 +165,6 @@ def _tables(
     )
     back = {str(emotion): -moved[emotion] for emotion in movement.MOVED}
     return [
-        _clip_table(evaluations),
         movement.movement_table(moved),
         movement.share_table(moved, space),
         movement.log_odds_table(ravdess),
@@ -174,18 +177,25 @@ def _tables(
     ]
 
 
-def _clip_table(evaluations: Mapping[str, Evaluation]) -> Table:
-    table = Table(
-        "clips", "Clips judged by a model that never met the corpus", places=0
-    )
-    for name, evaluation in evaluations.items():
-        counts = {
-            "clips": len(evaluation.utterances),
-            "speakers": len(set(evaluation.speakers)),
-            "unreadable": len(evaluation.failures),
-        }
-        table.rows[find_corpus(name).title] = {k: Cell(n) for k, n in counts.items()}
-    return table
+def _write_cases(
+    evaluations: Mapping[str, Evaluation], folders: Mapping[str, Path], path: Path
+) -> None:
+    """Write which model judged which clips."""
+    rows = [["corpus", "clips", "speakers", "unreadable", "model", "sha256", "trained"]]
+    for name, found in evaluations.items():
+        trained = read_card(folders[name]).details.get("training_corpora", [])
+        counts = [len(found.utterances), len(set(found.speakers)), len(found.failures)]
+        rows.append(
+            [
+                name,
+                *map(str, counts),
+                f"{found.model} {found.model_version}",
+                found.model_sha256,
+                " ".join(entry["name"] for entry in trained),
+            ]
+        )
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 if __name__ == "__main__":
