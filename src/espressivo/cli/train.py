@@ -103,16 +103,18 @@ def run(args: argparse.Namespace) -> int:
         config = replace(config, seed=args.seed)
     utterances, validation = _read(config, args.leave_out)
     if args.licence == "commercial":
-        _require_commercial(config, utterances)
+        _require_commercial(config, {u.corpus for u in utterances}, args.leave_out)
     clips = _load([*utterances, *validation], config, args)
     trained_on = {utterance.id for utterance in utterances}
+    left_out = [clip for clip in clips if clip.utterance.id not in trained_on]
     try:
         with epochs_bar(config.training.epochs) as on_epoch:
             train(
                 config,
                 [clip for clip in clips if clip.utterance.id in trained_on],
                 args.out,
-                validation=[c for c in clips if c.utterance.id not in trained_on],
+                validation=left_out,
+                left_out=left_out,
                 cache=args.cache,
                 on_epoch=on_epoch,
             )
@@ -133,11 +135,17 @@ def _read(
     return read_corpora(roots, config.speakers), read_corpora(held_out)
 
 
-def _require_commercial(config: ExperimentConfig, utterances: list[Utterance]) -> None:
+def _require_commercial(
+    config: ExperimentConfig, corpora: set[str], left_out: str | None
+) -> None:
+    from espressivo.training.config import LEFT_OUT
     from espressivo.training.corpora.use import require_commercial
     from espressivo.training.export.card import sources_of
 
-    require_commercial(sources_of(config, (u.corpus for u in utterances)))
+    # A model is made from unlabelled recordings too.
+    target = config.adaptation.target
+    unlabelled = (left_out or "") if target == LEFT_OUT else Path(target).name
+    require_commercial(sources_of(config, corpora | {unlabelled} - {""}))
 
 
 def _load(

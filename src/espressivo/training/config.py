@@ -17,6 +17,16 @@ from espressivo.training.folds.protocol import ProtocolConfig
 from espressivo.training.networks import NETWORKS, NetworkConfig
 
 Balance = Literal["none", "class", "corpus-class"]
+AdaptationMethod = Literal[
+    "none",
+    "dann",
+    "cdan",
+    "coral",
+    "class-coral",
+    "mixstyle",
+    "style",
+    "group-dro",
+]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 ConditionName = Literal[
@@ -36,6 +46,18 @@ ConditionName = Literal[
     "quiet",
     "varied",
 ]
+
+LEFT_OUT = "left-out"
+"""Value of `adaptation.target`: the corpus or part that is not trained on."""
+
+# Setting of [adaptation] -> the methods that use it; any other combination is refused.
+_ADAPTATION_USES: dict[str, tuple[AdaptationMethod, ...]] = {
+    "weight": ("dann", "cdan", "coral", "class-coral"),
+    "target": ("dann", "cdan", "coral", "class-coral", "mixstyle", "style"),
+    "probability": ("mixstyle", "style"),
+    "alpha": ("mixstyle",),
+    "step": ("group-dro",),
+}
 
 # `$NAME` or `${NAME}`, as in a shell.
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
@@ -123,6 +145,33 @@ class LossConfig:
     weights: Literal["none", "balanced"] = "none"
     balance: Balance = "none"
     adversary: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptationConfig:
+    """Domain adaptation and generalization in training; see `fit.adaptation`.
+
+    Attributes:
+        method: Method, `none` by default.
+        domain: What counts as a domain: a corpus, or a speaker.
+        weight: Weight of the alignment: of the reversed gradient (dann, cdan), or of
+            the distance between domains (coral, class-coral).
+        target: Recordings without labels that take part, as one further domain:
+            `left-out` (the corpus that `train --leave-out` leaves out, or the test part
+            of a fold), the name of a corpus of the file, or a folder. Empty for none.
+            Of a corpus or folder all recordings take part, and no label is read.
+        probability: Probability with which mixstyle and style change a batch, 0 to 1.
+        alpha: Both parameters of the beta distribution of mixstyle's shares.
+        step: Step size of the domains' weights in group DRO.
+    """
+
+    method: AdaptationMethod = "none"
+    domain: Literal["corpus", "speaker"] = "corpus"
+    weight: float = 1.0
+    target: str = ""
+    probability: float = 0.5
+    alpha: float = 0.1
+    step: float = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +296,7 @@ class ExperimentConfig:
         network: Settings of the network.
         augmentation: Settings of augmentation.
         loss: Settings of the loss and of sampling.
+        adaptation: Settings of domain adaptation.
         training: Settings of the optimizer and its schedule.
         classifier: Settings of the last layer.
         profile: Settings of the classifier for speakers with a profile.
@@ -270,6 +320,7 @@ class ExperimentConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     augmentation: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     profile: ProfileConfig = field(default_factory=ProfileConfig)
@@ -313,6 +364,7 @@ def read_config(
     _require_licences(config.licences, path)
     _require_corpora(config, path)
     _require_closed_form(config.classifier, path)
+    _require_adaptable(config, path)
     folder = path.resolve().parent
     roots = dict(corpora or {})
     for name, root in config.corpora.items():
@@ -329,6 +381,7 @@ def read_config(
     return replace(
         config,
         corpora={name: roots[name] for name in config.corpora},
+        adaptation=_with_target(config, path),
         augmentation=_with_noise(config, path),
         network=replace(config.network, weights=weights),
     )
@@ -368,6 +421,43 @@ def _require_closed_form(classifier: ClassifierConfig, path: Path) -> None:
             "descent would ignore it; set classifier.fit to 'discriminant' or "
             "'logistic', or leave background out"
         )
+
+
+def _require_adaptable(config: ExperimentConfig, path: Path) -> None:
+    """Refuse settings of [adaptation] that would have no effect."""
+    adaptation, plain = config.adaptation, AdaptationConfig()
+    for key, methods in _ADAPTATION_USES.items():
+        value = getattr(adaptation, key)
+        if value != getattr(plain, key) and adaptation.method not in methods:
+            raise ConfigError(
+                f"{path}: 'adaptation.{key}' is {value!r}, which method "
+                f"'{adaptation.method}' does not use; remove it, or set "
+                f"adaptation.method to one of {', '.join(methods)}"
+            )
+    if adaptation.method == "none":
+        return
+    if config.classifier.fit != "gradient":
+        raise ConfigError(
+            f"{path}: 'adaptation.method' is '{adaptation.method}', which needs "
+            f"gradient descent, but 'classifier.fit' is '{config.classifier.fit}'; set "
+            "classifier.fit to 'gradient' and training.epochs, or remove [adaptation]"
+        )
+    if not config.training.epochs:
+        raise ConfigError(
+            f"{path}: 'adaptation.method' is '{adaptation.method}', but "
+            "'training.epochs' is 0, so that nothing is trained; set it, or remove "
+            "[adaptation]"
+        )
+
+
+def _with_target(config: ExperimentConfig, path: Path) -> AdaptationConfig:
+    """Make the target's folder absolute, if it is one."""
+    target, key = config.adaptation.target, "adaptation.target"
+    if target in {"", LEFT_OUT, *config.corpora}:
+        return config.adaptation
+    text = _expand(target, path, key, f"--set {key}=DIR")
+    folder = path.resolve().parent / Path(text).expanduser()
+    return replace(config.adaptation, target=str(folder))
 
 
 def _with_noise(config: ExperimentConfig, path: Path) -> AugmentConfig:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -36,27 +36,37 @@ CLASSES = {emotion: index for index, emotion in enumerate(Emotion)}
 class Batch(NamedTuple):
     """The input of one step of training, on the network's device.
 
+    The L labelled clips come first; without unlabelled clips, L is B.
+
     Attributes:
-        frames: Features of the clips.
-        target: int64 [B], index of the emotion.
-        speaker: int64 [B], index of the training speaker; -1 for any other speaker.
+        frames: Features of the B clips.
+        target: int64 [L], index of the emotion.
+        speaker: int64 [L], index of the training speaker; -1 for any other speaker.
+        domain: int64 [B], index of the domain; unlabelled clips are the last domain.
     """
 
     frames: Frames
     target: Tensor
     speaker: Tensor
+    domain: Tensor
 
 
 def make_batches(
     extractor: FeatureExtractor,
     clips: Sequence[LoadedClip],
     config: ExperimentConfig,
+    unlabelled: Sequence[LoadedClip] = (),
 ) -> Batches:
-    """Return batches of `clips`, with the configured augmentation and loading."""
+    """Return batches of `clips`, with the configured augmentation and loading.
+
+    The labels of `unlabelled`, which follow the clips, are not read.
+    """
     return Batches(
         extractor,
-        AugmentedClips(clips, config),
+        AugmentedClips([*clips, *unlabelled], config),
         sorted({clip.utterance.speaker for clip in clips}),
+        n_labelled=len(clips),
+        domain=config.adaptation.domain,
         n_workers=config.workers,
         speaker_statistics=config.training.speaker_statistics,
     )
@@ -71,6 +81,8 @@ class Batches:
         clips: AugmentedClips,
         speakers: Sequence[str] = (),
         *,
+        n_labelled: int | None = None,
+        domain: Literal["corpus", "speaker"] = "corpus",
         n_workers: int = 0,
         speaker_statistics: bool = False,
     ) -> None:
@@ -80,6 +92,8 @@ class Batches:
             extractor: The network's frozen layers.
             clips: Clips to draw from, with their augmentation.
             speakers: Names of the training speakers, in the order of their indices.
+            n_labelled: Number of first clips that have labels; all if None.
+            domain: What counts as a domain among the labelled clips.
             n_workers: Number of processes that load and augment; with 0, this process
                 does both.
             speaker_statistics: Normalize frames by the mean and deviation of each
@@ -90,16 +104,26 @@ class Batches:
         self.n_workers = n_workers
         self._statistics: dict[str, tuple[Tensor, Tensor]] | None = None
         index = {speaker: n for n, speaker in enumerate(speakers)}
-        utterances = [clip.utterance for clip in clips.clips]
+        utterances = [clip.utterance for clip in clips.clips[:n_labelled]]
         self._targets = np.array([CLASSES[u.emotion] for u in utterances])
         self._speakers = np.array([index.get(u.speaker, -1) for u in utterances])
+        names, domains = np.unique(
+            [getattr(u, domain) for u in utterances], return_inverse=True
+        )
+        n_unlabelled = len(clips.clips) - len(utterances)
+        self._domains = np.append(domains, [len(names)] * n_unlabelled).astype(np.int64)
         if speaker_statistics:
             self._statistics = self._measure_speakers()
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The emotion index of each clip, int64 [N]."""
+        """The emotion index of each labelled clip, int64 [N]."""
         return self._targets
+
+    @property
+    def n_domains(self) -> int:
+        """Number of domains, the unlabelled clips being one."""
+        return int(self._domains.max()) + 1
 
     def in_condition(self, condition: str) -> Batches:
         """Return the batches of one fixed copy of each clip in a condition.
@@ -134,11 +158,13 @@ class Batches:
         # has the device.
         for sampled, loaded in zip(steps, loader, strict=True):
             rows = [one.index for one in sampled]
+            labelled = [row for row in rows if row < len(self._targets)]
             frames = self.extractor.extract(self.clips, sampled, loaded)
             yield Batch(
                 self._normalized(frames, rows),
-                torch.from_numpy(self._targets[rows]).to(device),
-                torch.from_numpy(self._speakers[rows]).to(device),
+                torch.from_numpy(self._targets[labelled]).to(device),
+                torch.from_numpy(self._speakers[labelled]).to(device),
+                torch.from_numpy(self._domains[rows]).to(device),
             )
 
     def unaugmented(self, batch_size: int = 32) -> list[list[SampledClip]]:

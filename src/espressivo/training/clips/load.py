@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 from espressivo.audio.parallel import map_recordings
 from espressivo.audio.recording import load_audio
-from espressivo.errors import AudioError, CorpusError
+from espressivo.batch.selection import SUFFIXES
+from espressivo.errors import AudioError, CorpusError, TrainingError
 from espressivo.training.clips.arrays import load_array, save_array
 from espressivo.training.clips.preprocess import condition, trim
-from espressivo.types import Unreadable
+from espressivo.training.config import LEFT_OUT
+from espressivo.training.corpora.utterance import Utterance
+from espressivo.types import Emotion, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from espressivo.training.config import SignalConfig
-    from espressivo.training.corpora.utterance import Utterance
+    from espressivo.training.config import ExperimentConfig, SignalConfig
     from espressivo.types import Progress, Signal
 
 
@@ -78,6 +80,79 @@ def load_clips(
         else:
             unreadable.append(clip)
     return clips, unreadable
+
+
+def load_target(
+    config: ExperimentConfig,
+    clips: Sequence[LoadedClip],
+    left_out: Sequence[LoadedClip] = (),
+    cache: Path | None = None,
+) -> list[LoadedClip]:
+    """Return the recordings of `adaptation.target`; empty without a target.
+
+    Their labels mean nothing: a folder's recordings have none, and are given one that
+    nothing reads.
+
+    Args:
+        config: The configuration.
+        clips: Clips that are trained on.
+        left_out: Clips of the corpus or part that is left out.
+        cache: Folder that caches the signals.
+
+    Raises:
+        TrainingError: Nothing is left out, or a recording of the target is trained on.
+        CorpusError: There is no such corpus or folder, it holds no recordings, or one
+            cannot be read.
+    """
+    name = config.adaptation.target
+    if not name:
+        return []
+    target = list(left_out) if name == LEFT_OUT else _load_folder(config, cache)
+    if not target:
+        raise TrainingError(
+            f"adaptation.target is '{LEFT_OUT}', but nothing is left out; pass "
+            "--leave-out CORPUS, or name a corpus or a folder of recordings"
+        )
+    known = {clip.digest for clip in clips}
+    if shared := [clip for clip in target if clip.digest in known]:
+        raise TrainingError(
+            f"adaptation.target is '{name}', but {len(shared)} of its recordings are "
+            f"trained on with their labels, such as {shared[0].utterance.path}; leave "
+            f"them out (train --leave-out CORPUS), or set it to '{LEFT_OUT}'"
+        )
+    return target
+
+
+def _load_folder(config: ExperimentConfig, cache: Path | None) -> list[LoadedClip]:
+    name = config.adaptation.target
+    folder = config.corpora.get(name, Path(name))
+    if not folder.is_dir():
+        raise CorpusError(
+            f"adaptation.target: there is no folder {folder}, and no corpus of that "
+            f"name (the file has: {', '.join(config.corpora) or 'none'})"
+        )
+    corpus = folder.name if folder == Path(name) else name
+    utterances = [
+        Utterance(
+            f"{corpus}/{path.relative_to(folder).as_posix()}",
+            path,
+            speaker=corpus,
+            session=corpus,
+            emotion=Emotion.NEUTRAL,  # read by nothing
+            corpus=corpus,
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    ]
+    if not utterances:
+        raise CorpusError(f"adaptation.target: {folder} holds no recordings")
+    clips, unreadable = load_clips(utterances, config.signal, cache)
+    if unreadable:
+        raise CorpusError(
+            f"adaptation.target: {len(unreadable)} recordings cannot be read, the "
+            f"first being {unreadable[0].reason}; restore or remove them"
+        )
+    return clips
 
 
 def load_signals(utterances: Sequence[Utterance], config: SignalConfig) -> list[Signal]:

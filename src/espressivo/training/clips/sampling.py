@@ -174,13 +174,22 @@ class AugmentedClips:
 
 
 class EpochSampler:
-    """A sampler that draws the clips of each epoch and groups them into steps."""
+    """A sampler that draws the clips of each epoch and groups them into steps.
 
-    def __init__(self, clips: AugmentedClips, config: ExperimentConfig) -> None:
+    Only the first `n_labelled` clips, all if None, are drawn as the configuration says.
+    In every step as many of the others follow, which changes nothing for the first.
+    """
+
+    def __init__(
+        self,
+        clips: AugmentedClips,
+        config: ExperimentConfig,
+        n_labelled: int | None = None,
+    ) -> None:
         self.clips = clips
         self.config = config.training
         self.seed = config.seed
-        utterances = [clip.utterance for clip in clips.clips]
+        utterances = [clip.utterance for clip in clips.clips[:n_labelled]]
         self._n = len(utterances)
         self._probabilities = sampling_probabilities(utterances, config.loss.balance)
         lengths = np.array([clip.n_samples for clip in clips.clips])
@@ -200,6 +209,21 @@ class EpochSampler:
             drawn = rng.choice(self._n, n_draws, p=self._probabilities)
         else:
             drawn = rng.permutation(self._n)
+        parts = [self._sorted(drawn, rng, epoch)]
+        size = self.config.batch_size
+        starts = rng.permutation(np.arange(0, len(drawn), size)).tolist()
+        if n_rest := len(self._lengths) - self._n:
+            # With a generator of its own, so that the labelled draws stay as they are.
+            rng = np.random.default_rng([self.seed, epoch, 1])
+            rest = self._n + np.resize(rng.permutation(n_rest), len(drawn))
+            parts.append(self._sorted(rest, rng, epoch))
+        for start in starts:
+            yield [one for part in parts for one in part[start : start + size]]
+
+    def _sorted(
+        self, drawn: NDArray[np.int64], rng: np.random.Generator, epoch: int
+    ) -> list[SampledClip]:
+        """Return drawn clips by length, with the seeds of their augmentation."""
         # Without jitter, sorting by length would group the same clips in every epoch.
         order = np.argsort(self._lengths[drawn] * rng.uniform(1.0, 1.1, len(drawn)))
         times: Counter[int] = Counter()
@@ -208,6 +232,4 @@ class EpochSampler:
             seed = self.clips.seed_of(self.seed, index, epoch, times[index])
             sampled.append(SampledClip(index, seed))
             times[index] += 1
-        size = self.config.batch_size
-        for start in rng.permutation(np.arange(0, len(drawn), size)).tolist():
-            yield [sampled[row] for row in order[start : start + size].tolist()]
+        return [sampled[row] for row in order.tolist()]

@@ -88,6 +88,8 @@ def _sources_of_card(details: Mapping[str, Any]) -> list[Source]:
     if not sources:
         # A model from elsewhere: without its data, nothing is known of its terms.
         sources.append(Source("the training data", UNSTATED))
+    unlabelled = details.get("unlabelled_corpora", ())
+    sources += [_source_of_entry(entry) for entry in unlabelled]
     if "noise_recordings" in details:
         sources.append(_source_of_entry(details["noise_recordings"]))
     start = details.get("starting_weights")

@@ -124,7 +124,7 @@ def sources_of(
 
     Args:
         config: Configuration of the run.
-        corpora: Names of the corpora that it trains on.
+        corpora: Names of the corpora that it trains on, with labels or without.
         run: Its `run.json`, by which the weights are recognized; None before it.
     """
     names = sorted(set(corpora))
@@ -187,12 +187,18 @@ def build_card(
     calibration = dict(fitted)
     certainty = calibration.pop("certainty", None)
     corpora = trained_corpora(run, config.licences)
-    sources = sources_of(config, (corpus["name"] for corpus in corpora), run)
+    target = run.get("target", {"corpora": ()})
+    named = [corpus["name"] for corpus in corpora]
+    sources = sources_of(config, [*named, *target["corpora"]], run)
     window_s = longest_s(config.network)
     fixed = config.network.padding == "fixed"
     noise = {}
     if config.hears_noise:
         noise = {"noise_recordings": _terms(source_of_noise(config.licences))}
+    unlabelled = [
+        {"name": name, **_terms(source_of_corpus(name, config.licences))}
+        for name in target["corpora"]
+    ]
     return {
         "emotions": [str(emotion) for emotion in Emotion],
         "sample_rate_hz": SAMPLE_RATE,
@@ -208,6 +214,7 @@ def build_card(
         "allowed_use": use_text(sources),
         "use": permitted_use(sources),
         "training_corpora": corpora,
+        **({"unlabelled_corpora": unlabelled} if unlabelled else {}),
         **noise,
         "starting_weights": starting_weights(config.network, run),
         "calibration_of_probabilities": calibration,
@@ -261,5 +268,6 @@ def recipe_of(config: ExperimentConfig) -> dict[str, Any]:
     recipe["network"]["weights"] = _named(config.network.weights)
     noise = recipe["augmentation"]["noise_folder"]
     recipe["augmentation"]["noise_folder"] = _named(noise) if config.hears_noise else ""
+    recipe["adaptation"]["target"] = _named(config.adaptation.target)
     recipe["corpora"] = sorted(config.corpora)
     return recipe

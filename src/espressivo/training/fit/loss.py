@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def focal_loss(
+def focal_losses(
     logits: Tensor,
     target: Tensor,
     alpha: Tensor | None = None,
     gamma: float = 2.0,
     smoothing: float = 0.1,
 ) -> Tensor:
-    """Class-weighted focal loss, averaged; cross-entropy when gamma is 0.
+    """Return the class-weighted focal loss of each clip [B]; cross-entropy at gamma 0.
 
     Args:
         logits: float [B, C].
@@ -34,4 +34,4 @@ def focal_loss(
     wanted = wanted + smoothing / n_classes
     if alpha is not None:
         wanted = wanted * alpha
-    return -(wanted * (1 - log_p.exp()) ** gamma * log_p).sum(-1).mean()
+    return -(wanted * (1 - log_p.exp()) ** gamma * log_p).sum(-1)

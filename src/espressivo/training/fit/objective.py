@@ -1,14 +1,22 @@
-"""The training objective: emotion loss and an adversarial speaker classifier."""
+"""The training objective: emotion loss, domain adaptation, speaker adversary."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from espressivo.training.fit.loss import focal_loss
+from espressivo.training.config import AdaptationConfig
+from espressivo.training.fit.adaptation import (
+    Adaptation,
+    Step,
+    domain_classifier,
+    make_adaptation,
+    reverse_gradient,
+)
+from espressivo.training.fit.loss import focal_losses
 
 if TYPE_CHECKING:
     from espressivo.training.clips.batches import Batch
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Objective(nn.Module):
-    """A network with its emotion loss and an adversarial speaker classifier.
+    """A network with its emotion loss, domain adaptation and a speaker adversary.
 
     The adversary learns to identify speakers; through gradient reversal, the network
     learns embeddings that do not identify them. Such embeddings generalize better to
@@ -34,6 +42,7 @@ class Objective(nn.Module):
         config: LossConfig,
         n_speakers: int,
         alpha: Tensor | None = None,
+        adaptation: Adaptation | None = None,
     ) -> None:
         """Combine a network with its loss.
 
@@ -42,52 +51,46 @@ class Objective(nn.Module):
             config: Settings of the loss.
             n_speakers: Number of classes of the adversary.
             alpha: float [4], weight of each class; all 1 when None.
+            adaptation: Method of domain adaptation; none when None.
         """
         super().__init__()
         self.network = network
         self.config = config
         weights = torch.ones(network.classify.out_features) if alpha is None else alpha
         self.register_buffer("alpha", weights, persistent=False)
+        self.adaptation = adaptation or make_adaptation(
+            AdaptationConfig(), network, n_domains=1, n_steps=1
+        )
         self.adversary = None
         if config.adversary:
             width = network.classify.in_features
-            self.adversary = nn.Sequential(
-                nn.Linear(width, 128), nn.ReLU(), nn.Linear(128, n_speakers)
-            )
+            self.adversary = domain_classifier(width, n_speakers)
 
     def forward(self, batch: Batch, precision: torch.dtype = torch.float32) -> Tensor:
         """Return the loss of a batch, a scalar; matrix products have `precision`."""
-        network, config = self.network, self.config
+        network, config, adaptation = self.network, self.config, self.adaptation
+        n_labelled = len(batch.target)
         enabled = precision != torch.float32
         kind = batch.target.device.type
+        frames = adaptation.frames(batch.frames, batch.domain)
         # Only the embedding is in half precision; logits and loss are float32.
         with torch.autocast(kind, precision if enabled else None, enabled=enabled):
-            embedding = network.embedding(batch.frames)
-        logits = network.classify(network.dropout(embedding.float()))
-        loss = focal_loss(
-            logits, batch.target, self.alpha, config.gamma, config.smoothing
+            embedding = network.embedding(frames)
+        embedding = adaptation.embedding(embedding.float(), batch.domain)
+        logits = network.classify(network.dropout(embedding))
+        losses = focal_losses(
+            logits[:n_labelled],
+            batch.target,
+            self.alpha,
+            config.gamma,
+            config.smoothing,
         )
+        features = embedding if adaptation.aligns_embedding else logits
+        step = Step(losses, batch.target, features, logits, batch.domain)
+        loss: Tensor = adaptation(step)
         if self.adversary is not None:
-            guess = self.adversary(reverse_gradient(embedding.float()))
-            # Added, not subtracted: the adversary itself descends, and the reversal
-            # turns the sign for the network alone.
+            guess = self.adversary(reverse_gradient(embedding[:n_labelled]))
             loss = loss + config.adversary * functional.cross_entropy(
                 guess, batch.speaker
             )
         return loss
-
-
-def reverse_gradient(x: Tensor) -> Tensor:
-    """Return `x`; the sign of its gradient is reversed."""
-    reversed_: Tensor = _Reverse.apply(x)  # type: ignore[no-untyped-call]
-    return reversed_
-
-
-class _Reverse(torch.autograd.Function):
-    @staticmethod
-    def forward(_context: Any, x: Tensor) -> Tensor:
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(_context: Any, *gradients: Tensor) -> Tensor:
-        return -gradients[0]

@@ -87,6 +87,7 @@ def run_fold_job(
         validation=clips[n_train:n_known],
         # Never by the test part: without a validation part the last epoch counts.
         select=bool(fold.validation),
+        left_out=clips[n_known:],
         cache=job.cache,
         on_epoch=on_epoch,
     )

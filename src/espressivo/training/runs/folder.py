@@ -43,19 +43,29 @@ PROFILE = "profile.safetensors"
 
 
 def open_run(
-    folder: Path, config: ExperimentConfig, clips: Sequence[LoadedClip]
+    folder: Path,
+    config: ExperimentConfig,
+    clips: Sequence[LoadedClip],
+    target: Sequence[LoadedClip] = (),
 ) -> None:
     """Write the description of a run, or check that the folder holds this run.
+
+    Args:
+        folder: The run folder; it is created.
+        config: The configuration.
+        clips: Clips that are trained on.
+        target: Unlabelled clips of `adaptation.target`.
 
     Raises:
         TrainingError: The folder holds another run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run, described = describe_run(config, clips), folder / "run.json"
+    run, described = describe_run(config, clips, target), folder / "run.json"
     if described.exists():
         kept = read_config(folder / "config.toml")
         before = json.loads(described.read_text("utf-8"))
-        same = before["utterances_sha256"] == run["utterances_sha256"]
+        keys = ("utterances_sha256", "target")
+        same = all(before.get(key) == run.get(key) for key in keys)
         if kept != config or not same:
             raise TrainingError(
                 f"{folder}: holds a run of another configuration or other recordings; "
@@ -123,24 +133,41 @@ def load_run(folder: Path) -> EmotionNetwork:
 
 
 def describe_run(
-    config: ExperimentConfig, clips: Sequence[LoadedClip]
+    config: ExperimentConfig,
+    clips: Sequence[LoadedClip],
+    target: Sequence[LoadedClip] = (),
 ) -> dict[str, Any]:
-    """Return everything that determines a run's result, as JSON values."""
+    """Return everything that determines a run's result, as JSON values.
+
+    `target` is described without its labels.
+    """
     utterances = [clip.utterance for clip in clips]
     counts = Counter(f"{u.corpus}/{u.emotion}" for u in utterances)
-    # Unsorted: the order of clips decides which of them share a batch.
-    content = "\n".join(f"{clip.utterance.id} {clip.digest}" for clip in clips)
     return {
         "name": config.name,
         "seed": config.seed,
         "utterances": dict(sorted(counts.items())),
-        "utterances_sha256": hashlib.sha256(content.encode()).hexdigest(),
+        "utterances_sha256": _sha256_of(clips),
         "speakers": len({utterance.speaker for utterance in utterances}),
         "encoder_sha256": weights_sha256(config.network.weights),
         "git": git_revision(),
         "device": str(pick_device(config)),
         "versions": versions(),
+    } | ({"target": _describe_target(target)} if target else {})
+
+
+def _describe_target(target: Sequence[LoadedClip]) -> dict[str, Any]:
+    return {
+        "corpora": sorted({clip.utterance.corpus for clip in target}),
+        "recordings": len(target),
+        "sha256": _sha256_of(target),
     }
+
+
+def _sha256_of(clips: Sequence[LoadedClip]) -> str:
+    # Unsorted: the order of clips decides which of them share a batch.
+    content = "\n".join(f"{clip.utterance.id} {clip.digest}" for clip in clips)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def pick_device(config: ExperimentConfig) -> torch.device:

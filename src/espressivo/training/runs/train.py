@@ -12,7 +12,9 @@ from espressivo.errors import ConfigError, TrainingError
 from espressivo.training.calibrate import calibrate_sets
 from espressivo.training.clips.batches import CLASSES, Batches, make_batches
 from espressivo.training.clips.feature_cache import FeatureExtractor
+from espressivo.training.clips.load import load_target
 from espressivo.training.clips.sampling import EpochSampler
+from espressivo.training.fit.adaptation import make_adaptation
 from espressivo.training.fit.closed_form import (
     fit_last_layer_on_clips,
     fit_profile_classifier_on_clips,
@@ -69,6 +71,7 @@ def train(
     *,
     validation: Sequence[LoadedClip] = (),
     select: bool = False,
+    left_out: Sequence[LoadedClip] = (),
     cache: Path | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
 ) -> EmotionNetwork:
@@ -82,14 +85,18 @@ def train(
         validation: Clips scored after every epoch.
         select: Whether that score chooses the epoch, and ends the run when patience
             ends; else it is only recorded.
+        left_out: Clips that are left out of training: they are the target without
+            labels where `adaptation.target` is `left-out`.
         cache: A folder that caches features of frozen layers, between epochs and runs.
         on_epoch: Callback after every epoch, and first for the epochs of a stopped run.
 
     Raises:
-        TrainingError: An emotion has no utterance, or the folder holds another run.
+        TrainingError: An emotion has no utterance, the folder holds another run, or
+            [adaptation] lacks its target or its domains.
     """
     _require_trainable(clips)
-    open_run(folder, config, clips)
+    target = load_target(config, clips, left_out, cache)
+    open_run(folder, config, clips, target)
     # Sums split among another number of threads differ in their last digits.
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)  # of the initial weights
@@ -98,9 +105,10 @@ def train(
     extractor = FeatureExtractor(network.to(pick_device(config)), cache)
     batches = make_batches(extractor, clips, config)
     held_out = make_batches(extractor, validation, config) if validation else None
+    drawn = make_batches(extractor, clips, config, target) if target else batches
     n_reported = 0
     reports: list[EpochReport] = []
-    for reports in _train(batches, held_out, config, folder, select=select):
+    for reports in _train(batches, drawn, held_out, config, folder, select=select):
         write_metrics(map(asdict, reports), folder)
         for report in reports[n_reported:] if on_epoch else ():
             assert on_epoch is not None  # or there is nothing to go through
@@ -121,6 +129,7 @@ def train(
 
 def _train(
     batches: Batches,
+    drawn: Batches,
     held_out: Batches | None,
     config: ExperimentConfig,
     folder: Path,
@@ -139,13 +148,15 @@ def _train(
         weights = class_weights([clip.utterance for clip in clips])
         alpha = torch.tensor(list(weights.values()))
     n_speakers = len({clip.utterance.speaker for clip in clips})
-    objective = Objective(network, config.loss, n_speakers, alpha)
+    sampler = EpochSampler(drawn.clips, config, len(clips))
+    n_steps = config.training.epochs * sampler.n_steps
+    adaptation = make_adaptation(config.adaptation, network, drawn.n_domains, n_steps)
+    objective = Objective(network, config.loss, n_speakers, alpha, adaptation)
     objective.to(batches.extractor.device)
-    sampler = EpochSampler(batches.clips, config)
     epochs = train_epochs(
         objective,
         config.training,
-        lambda epoch: batches.load(list(sampler.epoch(epoch))),
+        lambda epoch: drawn.load(list(sampler.epoch(epoch))),
         sampler.n_steps,
         validate=None if held_out is None else lambda: _score(held_out),
         select=select and held_out is not None,
