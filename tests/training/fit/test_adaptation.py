@@ -25,6 +25,12 @@ from espressivo.training.config import (  # noqa: E402
     read_config,
     to_toml,
 )
+from espressivo.training.corpora.use import sources_of_card  # noqa: E402
+from espressivo.training.export.card import (  # noqa: E402
+    build_card,
+    read_run,
+    recipe_of,
+)
 from espressivo.training.fit.adaptation import (  # noqa: E402
     METHODS,
     Step,
@@ -530,6 +536,19 @@ def test_a_folder_of_recordings_is_a_target(tmp_path, clips, config):
     (folder / "a/0.wav").write_bytes(b"no sound")
     with pytest.raises(CorpusError, match="cannot be read"):
         train(config, clips[:8], tmp_path / "other")
+
+
+def test_a_card_names_the_target_and_its_licence(tmp_path, clips, config):
+    config = adapted(config, "coral", target="left-out")
+    config = replace(config, licences={"three": "research"})
+    train(config, clips[:8], tmp_path, left_out=clips[8:])
+    card = build_card(config, read_run(tmp_path), {"temperature": 1.0}, {}, [])
+    assert [part["name"] for part in card["unlabelled_corpora"]] == ["three"]
+    assert [part["name"] for part in card["training_corpora"]] == ["one", "two"]
+    assert "three" in {source.title for source in sources_of_card(card)}
+    assert card["use"]["commercial"] == "no"
+    folder = adapted(config, "coral", target=str(tmp_path / "calls"))
+    assert recipe_of(folder)["adaptation"]["target"] == "calls"
 
 
 # What is refused.

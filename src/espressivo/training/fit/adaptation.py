@@ -171,13 +171,13 @@ class ClassCoral(Adaptation):
         """Return the class loss plus the weighted mean distance over the classes."""
         guessed = step.logits[len(step.target) :].argmax(1)
         label = torch.cat([step.target, guessed])
-        distances = []
+        loss = super().forward(step)
+        share = self.config.weight / self.n_classes
         for k in range(self.n_classes):
             chosen = label == k
             groups = _by_domain(step.features[chosen], step.domain[chosen])
-            distances.append(mean_distance(groups) + covariance_distance(groups))
-        mean = torch.stack(distances).mean()
-        return super().forward(step) + self.config.weight * mean
+            loss = loss + share * (mean_distance(groups) + covariance_distance(groups))
+        return loss
 
 
 class MixStyle(Adaptation):
