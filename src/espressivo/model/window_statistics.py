@@ -1,0 +1,144 @@
+"""Statistics of windows, from which adaptation infers; they merge in any order.
+
+A window has a *voice vector*: `n_dims` dimensions in which emotions differ within one
+speaker, the probability that the window is no speech, and `n_axes` dimensions in which
+speakers differ (`AdaptationCard`). The first are counted in a grid of cells, the last
+are summed up. The statistics contain no audio.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_HALF = 8  # cells on either side of the origin; a cell is one standard deviation wide
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowStatistics:
+    """Counts and sums over the windows of a speaker, or of a setting.
+
+    Attributes:
+        n_windows: Number of windows.
+        n_recordings: Number of recordings that the windows come from.
+        n_samples: Total length of the windows, in samples at 16 kHz.
+        cells: Coordinates of the cells that hold windows, int64 [cells, dims], sorted.
+        weights: Weight of the windows in each cell, float64 [cells].
+        sums: Weighted sum of the windows in each cell, float64 [cells, dims].
+        mean: Mean in the dimensions of speakers, float64 [axes].
+        scatter: Sum of outer products of deviations from it, float64 [axes, axes].
+    """
+
+    n_windows: int
+    n_recordings: int
+    n_samples: int
+    cells: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    scatter: NDArray[np.float64]
+
+    @staticmethod
+    def empty(n_dims: int, n_axes: int) -> WindowStatistics:
+        """Return statistics of no windows."""
+        return WindowStatistics(
+            0,
+            0,
+            0,
+            np.zeros((0, n_dims), np.int64),
+            np.zeros(0),
+            np.zeros((0, n_dims)),
+            np.zeros(n_axes),
+            np.zeros((n_axes, n_axes)),
+        )
+
+    @staticmethod
+    def of_window(
+        voice: NDArray[np.float64], n_dims: int, n_samples: int
+    ) -> WindowStatistics:
+        """Return the statistics of one window.
+
+        Args:
+            voice: Voice vector [dims + 1 + axes].
+            n_dims: Number of dimensions of emotions.
+            n_samples: Length of the window, in samples.
+        """
+        place = np.asarray(voice[:n_dims], np.float64)
+        axes = np.asarray(voice[n_dims + 1 :], np.float64)
+        # What is probably no speech says nothing of a voice.
+        weight = 1 - float(voice[n_dims])
+        cell = np.clip(np.floor(place), -_HALF, _HALF - 1).astype(np.int64)
+        return WindowStatistics(
+            1,
+            0,
+            n_samples,
+            cell[None],
+            np.array([weight]),
+            weight * place[None],
+            axes,
+            np.zeros((len(axes), len(axes))),
+        )
+
+    @property
+    def n_dims(self) -> int:
+        """Number of dimensions in which emotions differ."""
+        return self.cells.shape[1]
+
+    @property
+    def n_axes(self) -> int:
+        """Number of dimensions in which speakers differ."""
+        return len(self.mean)
+
+    @property
+    def weight(self) -> float:
+        """Total weight of the windows."""
+        return float(self.weights.sum())
+
+    def merged(self, other: WindowStatistics) -> WindowStatistics:
+        """Return the statistics of both sets together; the order changes only rounding.
+
+        Source: Chan et al. (1979), pairwise update of mean and sum of squares.
+        """
+        rows = np.concatenate([self.cells, other.cells])
+        cells, index = np.unique(rows, axis=0, return_inverse=True)
+        index = index.reshape(-1)
+        weights = np.zeros(len(cells))
+        np.add.at(weights, index, np.concatenate([self.weights, other.weights]))
+        sums = np.zeros((len(cells), self.n_dims))
+        np.add.at(sums, index, np.concatenate([self.sums, other.sums]))
+        n = self.n_windows + other.n_windows
+        share = other.n_windows / max(1, n)
+        apart = other.mean - self.mean
+        return WindowStatistics(
+            n,
+            self.n_recordings + other.n_recordings,
+            self.n_samples + other.n_samples,
+            cells,
+            weights,
+            sums,
+            self.mean + apart * share,
+            self.scatter
+            + other.scatter
+            + np.outer(apart, apart) * (self.n_windows * share),
+        )
+
+    def with_window(
+        self, voice: NDArray[np.float64], n_samples: int
+    ) -> WindowStatistics:
+        """Return the statistics with one more window of the same recording."""
+        window = WindowStatistics.of_window(voice, self.n_dims, n_samples)
+        return self.merged(window)
+
+    def as_one(self) -> WindowStatistics:
+        """Return the statistics with the weight of one window, for a setting.
+
+        A setting is learned from many people: each of their recordings counts once,
+        whatever its length.
+        """
+        factor = 1 / max(1, self.n_windows)
+        return replace(self, weights=self.weights * factor, sums=self.sums * factor)
