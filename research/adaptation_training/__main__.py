@@ -34,7 +34,7 @@ from research.adaptation_training.study import (
 from research.run import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from espressivo.training.corpora.utterance import Utterance
 
@@ -48,6 +48,7 @@ SETTINGS: dict[str, list[dict[str, float]]] = {
     "style": [{"probability": p} for p in (0.5, 1.0)],
     "group-dro": [{"step": s} for s in (0.01, 0.1, 1.0)],
 }
+SKEWED = ("class-coral", "mixstyle", "style")
 WITHOUT_TARGET = ("none", "group-dro")
 CHOOSING_SEEDS = (0, 1)
 
@@ -104,11 +105,12 @@ def _run(args: argparse.Namespace) -> int:
         if part.name not in args.parts:
             continue
         # The block has the settings of the hidden layer: choosing its own takes hours.
-        settings_of = "hidden" if part.name == "block" else part.name
-        if part.name == settings_of:
+        is_block = part.name == "block"
+        settings_of = "hidden" if is_block else part.name
+        if not is_block:
             _run_all(part, list(_choosing(args.methods)), args.out / "choosing.jsonl")
         chosen = _read(args.out / "choosing.jsonl", settings_of)
-        runs = list(_final(args.methods, args.seeds, chosen))
+        runs = list(_final(args.methods, args.seeds, chosen, is_block=is_block))
         _run_all(part, runs, args.out / "runs.jsonl")
     return 0
 
@@ -130,7 +132,11 @@ def _candidates(methods: Iterable[str]) -> Iterator[AdaptationConfig]:
 
 
 def _final(
-    methods: Iterable[str], seeds: Iterable[int], choosing: list[dict[str, Any]]
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    choosing: list[dict[str, Any]],
+    *,
+    is_block: bool,
 ) -> Iterator[Run]:
     """Yield the runs, with the settings that are best on the others of the six."""
     candidates = list(_candidates(methods))
@@ -161,6 +167,12 @@ def _final(
                 best[key] = one if means[1] > means[0] else known
             for adaptation in best.values():
                 yield Run(adaptation, left_out, seed)
+                if adaptation.target and adaptation.method in SKEWED and not is_block:
+                    yield Run(adaptation, left_out, seed, skewed=True)
+            if not is_block and "none" in methods:
+                for skewed in (False, True):
+                    plain = AdaptationConfig()
+                    yield Run(plain, left_out, seed, centred=True, skewed=skewed)
 
 
 def _run_all(part: Part, runs: list[Run], path: Path) -> None:
@@ -173,6 +185,8 @@ def _run_all(part: Part, runs: list[Run], path: Path) -> None:
                 "adaptation": asdict(one.adaptation),
                 "left_out": one.left_out,
                 "seed": one.seed,
+                "centred": one.centred,
+                "skewed": one.skewed,
             }
             if _key(row) in done:
                 continue
@@ -192,7 +206,8 @@ def _read(path: Path, part: str) -> list[dict[str, Any]]:
 
 
 def _key(row: dict[str, Any]) -> str:
-    known = {k: row[k] for k in ("part", "adaptation", "left_out", "seed")}
+    keys = ("part", "adaptation", "left_out", "seed", "centred", "skewed")
+    known = {key: row.get(key, False) for key in keys}
     return json.dumps(known, sort_keys=True)
 
 

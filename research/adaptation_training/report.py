@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-    Method = tuple[str, bool]
-    # Method, and whether the target takes part -> corpus -> seed -> predicted classes.
+    Method = tuple[str, str]
+    # Method, and the target that takes part -> corpus -> seed -> predicted classes.
     Predictions = dict[Method, dict[str, dict[int, NDArray[np.int64]]]]
 
 _N_CLASSES = len(CLASSES)
+_NONE = ("none", "")
+_CENTRED = "own mean removed, no training"
+_TARGETS = {"": "", "all": "all of the target", "neutral": "target 70 % neutral"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,17 +78,17 @@ def report(folder: Path, out: Path) -> int:
     for line in _lines(folder / "runs.jsonl"):
         row = json.loads(line)
         predictions = by_part.setdefault(row["part"], {})
-        key = row["adaptation"]["method"], bool(row["adaptation"]["target"])
+        key = _method_of(row)
         seeds = predictions.setdefault(key, {}).setdefault(row["left_out"], {})
         seeds[row["seed"]] = np.array([int(digit) for digit in row["predicted"]])
     figures: list[dict[str, Any]] = []
     for part, predictions in by_part.items():
         corpora = _corpora([c for c in clips if part in c["parts"]])
         found = {
-            key: measure(corpora, predictions["none", False], methods)
+            key: measure(corpora, predictions[_NONE], methods)
             for key, methods in predictions.items()
         }
-        n_seeds = len(next(iter(predictions["none", False].values())))
+        n_seeds = len(next(iter(predictions[_NONE].values())))
         print(f"\n{part} ({n_seeds} seeds)\n\n{to_markdown(found)}")
         figures += [row for key, c in found.items() for row in _rows(part, key, c)]
     _write(out / "tables.csv", figures)
@@ -135,18 +138,15 @@ def measure(
 
 def to_markdown(changes: dict[Method, Change]) -> str:
     """Return the table of one part, in Markdown."""
-    plain = changes["none", False]
-    title = ["change", "95 % interval", "better on", "worst corpus", "RAVDESS"]
-    lines = [
-        "| method | " + " | ".join([*title, *(f"target: {t}" for t in title)]) + " |",
-        "|---" * (1 + 2 * len(title)) + "|",
-    ]
-    for method in dict.fromkeys(method for method, _ in changes if method != "none"):
-        cells = [method]
-        for target in (False, True):
-            change = changes.get((method, target))
-            cells += ["-"] * len(title) if change is None else _cells(change)
-        lines.append("| " + " | ".join(cells) + " |")
+    plain = changes[_NONE]
+    columns = ["method", "unlabelled", "UA", "change", "95 % interval", "better on"]
+    columns += ["worst corpus", "RAVDESS"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for target, title in _TARGETS.items():
+        for (method, of), change in changes.items():
+            if of == target and (method, of) != _NONE:
+                cells = " | ".join([method, title or "none", *_cells(change)])
+                lines.append(f"| {cells} |")
     scores = ", ".join(f"{name} {ua:.1f}" for name, (ua, _) in plain.by_corpus.items())
     return f"Without adaptation: UA {plain.ua:.1f} ({scores})\n\n" + "\n".join(lines)
 
@@ -155,12 +155,21 @@ def _cells(change: Change) -> list[str]:
     better = sum(value > 0 for _, value in change.by_corpus.values())
     low, high = change.interval.low, change.interval.high
     return [
+        f"{change.ua:.1f}",
         f"{change.change:+.1f}",
         f"{low:+.1f} to {high:+.1f}",
         f"{better} of {len(change.by_corpus)}",
         f"{change.worst} {change.by_corpus[change.worst][1]:+.1f}",
         f"{change.by_corpus['ravdess'][1]:+.1f}",
     ]
+
+
+def _method_of(row: dict[str, Any]) -> Method:
+    target = "neutral" if row.get("skewed") else "all"
+    if row.get("centred"):
+        return _CENTRED, target
+    adaptation = row["adaptation"]
+    return adaptation["method"], target if adaptation["target"] else ""
 
 
 def _corpora(clips: list[dict[str, Any]]) -> dict[str, Corpus]:
@@ -187,9 +196,10 @@ def _ua(sums: Floats) -> Floats:
 
 
 def _rows(part: str, key: Method, change: Change) -> list[dict[str, Any]]:
-    of = {"part": part, "method": key[0], "target": int(key[1])}
+    of = {"part": part, "method": key[0], "target": key[1]}
     low, high = change.interval.low, change.interval.high
     mean = {"ua": change.ua, "change": change.change, "low": low, "high": high}
+    rows: list[dict[str, Any]]
     rows = [of | {"corpus": "mean"} | {k: round(v, 2) for k, v in mean.items()}]
     for name, (ua, value) in change.by_corpus.items():
         figures = {"ua": round(ua, 2), "change": round(value, 2), "low": "", "high": ""}

@@ -24,7 +24,7 @@ from espressivo.training.fit.predict import apply_to_clips
 from espressivo.training.networks import build_network, load_pretrained
 from espressivo.training.networks.network import Frames
 from espressivo.training.networks.whisper_network import WhisperNetwork
-from espressivo.types import SAMPLE_RATE
+from espressivo.types import SAMPLE_RATE, Emotion
 from research.adaptation_training.networks import Head, TrainedBlock
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from espressivo.training.corpora.utterance import Utterance
     from espressivo.training.networks.network import EmotionNetwork
     from espressivo.training.networks.whisper import Block
-    from espressivo.types import Emotion
 
     Indices = NDArray[np.int64]
 
@@ -107,12 +106,17 @@ class Run:
         left_out: The corpus that is predicted, and the target if there is one.
         seed: Seed of all random choices.
         untouched: Corpora that are neither trained on nor predicted.
+        centred: Whether each corpus's mean is removed from its features, also that of
+            the target: adaptation without training, to compare with.
+        skewed: Whether 70 % of the target's recordings are neutral. All are predicted.
     """
 
     adaptation: AdaptationConfig
     left_out: str
     seed: int
     untouched: tuple[str, ...] = ()
+    centred: bool = False
+    skewed: bool = False
 
 
 @torch.no_grad()
@@ -191,9 +195,12 @@ def _read(
 def train_and_predict(part: Part, run: Run) -> NDArray[np.int8]:
     """Return the predicted classes of the clips of the corpus that is left out."""
     torch.manual_seed(run.seed)
+    heard = _choose_target(part, run)
+    if run.centred:
+        part = _centred(part, run, heard)
     known = np.flatnonzero(~np.isin(part.corpora, (run.left_out, *run.untouched)))
     tested = np.flatnonzero(part.corpora == run.left_out)
-    target = tested if run.adaptation.target else tested[:0]
+    target = heard if run.adaptation.target else tested[:0]
     # The target is the last domain; of it, only the features are used.
     names, domain = np.unique(part.corpora[known], return_inverse=True)
     domains = np.full(len(part.corpora), len(names))
@@ -235,3 +242,24 @@ def train_and_predict(part: Part, run: Run) -> NDArray[np.int8]:
     with torch.no_grad():
         logits = [network.logits(frames) for frames in part.in_batches(tested)]
     return torch.cat(logits).argmax(1).numpy().astype(np.int8)
+
+
+def _choose_target(part: Part, run: Run) -> Indices:
+    """Return the unlabelled clips: all that are tested, or a skewed choice of them."""
+    tested = np.flatnonzero(part.corpora == run.left_out)
+    if not run.skewed:
+        return tested
+    is_neutral = part.labels[tested] == CLASSES[Emotion.NEUTRAL]
+    rng = np.random.default_rng(run.seed)
+    neutral, others = (
+        rng.permutation(tested[part]) for part in (is_neutral, ~is_neutral)
+    )
+    return np.concatenate([neutral, others[: round(len(neutral) * 3 / 7)]])
+
+
+def _centred(part: Part, run: Run, target: Indices) -> Part:
+    rows = np.stack(part.frames)
+    for name in CORPORA:
+        own = part.corpora == name
+        rows[own] -= rows[target if name == run.left_out else own].mean(0)
+    return replace(part, frames=list(rows))

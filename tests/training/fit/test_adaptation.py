@@ -516,6 +516,8 @@ def test_crossval_adapts_to_the_corpus_of_each_fold(tmp_path, config):
         found = json.loads(text)["target"]
         assert found["corpora"] == [fold.test[0].corpus]
         assert found["recordings"] == len(fold.test)
+    card = json.loads((tmp_path / "result/crossval.json").read_text())
+    assert "tested took part in training, without their labels" in card["cautions"][0]
     named = adapted(config, "dann", target=str(tmp_path / "clips"))
     with pytest.raises(TrainingError, match="are trained on with their labels"):
         crossval(named, folds, tmp_path / "other")

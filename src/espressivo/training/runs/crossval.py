@@ -22,7 +22,7 @@ from espressivo.errors import TrainingError
 from espressivo.files.atomic import write_text
 from espressivo.machine import n_cores
 from espressivo.training.clips.load import load_clips, require_readable
-from espressivo.training.config import read_config, to_toml
+from espressivo.training.config import LEFT_OUT, read_config, to_toml
 from espressivo.training.folds.table import (
     FOLDS,
     PARTS,
@@ -178,7 +178,7 @@ def _describe(
             str(e): float(np.mean([weight[e] for weight in weights])) for e in Emotion
         },
         **describe_clips(clips, unreadable),
-        "cautions": list(options.cautions),
+        "cautions": [*options.cautions, *_cautions(config)],
         "versions": versions(),
         "git": git_revision(),
         "machine": f"{platform.machine()}, {n_cores()} cores",
@@ -187,6 +187,14 @@ def _describe(
         "seconds": before.get("seconds", 0.0),
     }
     write_text(json.dumps(described, indent=2) + "\n", path)
+
+
+def _cautions(config: ExperimentConfig) -> list[str]:
+    heard = (
+        "the recordings that are tested took part in training, without their labels "
+        f"(adaptation.target = '{LEFT_OUT}')"
+    )
+    return [heard] if config.adaptation.target == LEFT_OUT else []
 
 
 def _add_seconds(folder: Path, seconds: float) -> None:
