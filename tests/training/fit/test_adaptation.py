@@ -34,14 +34,16 @@ from espressivo.training.export.card import (  # noqa: E402
 from espressivo.training.fit.adaptation import (  # noqa: E402
     METHODS,
     Step,
+    make_adaptation,
+    reverse_gradient,
+)
+from espressivo.training.fit.domain_statistics import (  # noqa: E402
     choose_partners,
     clip_statistics,
     covariance_distance,
     domain_statistics,
-    make_adaptation,
     mean_distance,
     mix_statistics,
-    reverse_gradient,
 )
 from espressivo.training.fit.objective import Objective  # noqa: E402
 from espressivo.training.folds.protocol import ProtocolConfig, make_folds  # noqa: E402
