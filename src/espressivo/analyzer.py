@@ -19,6 +19,7 @@ from espressivo.model.find import DEFAULT, find_model
 from espressivo.pipeline.analysis_pass import AnalysisPass
 from espressivo.pipeline.recordings import run_recording
 from espressivo.pipeline.stream import Stream
+from espressivo.pipeline.window_classifier import AdaptationOptions, WindowClassifier
 from espressivo.speech.segments import SpeechOptions
 from espressivo.types import SAMPLE_RATE, Signal
 
@@ -56,11 +57,18 @@ class Analyzer:
         speech: Thresholds and durations of the speech segmentation; None: defaults.
         threads: Number of batches classified in parallel; None: one per core.
         batch_size: Number of windows per call of the model.
-        profile: Profile of the speaker; None: no adaptation.
+        profile: Profile of the speaker; None: an unknown speaker.
+        setting: Profile of the setting (microphone, room, language); None: an unknown
+            setting.
+        adapt: Judge the windows of a recording together, as those of one speaker in one
+            setting. Files and arrays only: a stream's end is not known.
+        voices: Let reports contain voices and their statistics, which profiles learn
+            from, without adaptation too.
 
     Raises:
-        ModelError: There is a profile, but the model supports none.
-        ProfileError: The profile belongs to another model.
+        ModelError: Adaptation or voices are wanted, and the model cannot adapt.
+        ProfileError: A profile belongs to another model; or a setting is given as
+            `profile`, or a speaker as `setting`.
         ValueError: `threads` or `batch_size` is less than 1.
     """
 
@@ -72,24 +80,47 @@ class Analyzer:
         threads: int | None = None,
         batch_size: int = 4,
         profile: Profile | None = None,
+        setting: Profile | None = None,
+        adapt: bool = False,
+        voices: bool = False,
     ) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads is {threads}; wanted 1 or more")
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; wanted 1 or more")
-        if profile is not None:
-            profile.require_model(classifier)
-        self.classifier = classifier
-        self.profile = profile
+        options = AdaptationOptions(profile, setting, adapt, voices)
+        self._windows = WindowClassifier(classifier, options)
         self.speech = speech or SpeechOptions()
         self.threads = threads or n_cores()
         self.batch_size = batch_size
 
-    def with_profile(self, profile: Profile | None) -> Analyzer:
-        """Return an analyzer with the same model and another profile, or None.
+    @property
+    def classifier(self) -> Classifier:
+        """The model."""
+        return self._windows.classifier
+
+    @property
+    def profile(self) -> Profile | None:
+        """Profile of the speaker; None: an unknown speaker."""
+        return self._windows.options.profile
+
+    @property
+    def setting(self) -> Profile | None:
+        """Profile of the setting; None: an unknown setting."""
+        return self._windows.options.setting
+
+    def with_profile(
+        self, profile: Profile | None, setting: Profile | None = None
+    ) -> Analyzer:
+        """Return an analyzer with the same model and options and other profiles.
+
+        Args:
+            profile: Profile of the speaker; None: an unknown speaker.
+            setting: Profile of the setting; None: an unknown setting.
 
         Raises:
-            ProfileError: The profile belongs to another model.
+            ModelError: The model cannot adapt.
+            ProfileError: A profile belongs to another model or is of another kind.
         """
         return Analyzer(
             self.classifier,
@@ -97,6 +128,9 @@ class Analyzer:
             threads=self.threads,
             batch_size=self.batch_size,
             profile=profile,
+            setting=setting,
+            adapt=self._windows.options.recording,
+            voices=self._windows.options.voices,
         )
 
     def stream(
@@ -116,16 +150,16 @@ class Analyzer:
                 none. They do not change the report.
             history: Number of windows that the report lists. Older ones are reduced to
                 sums, so that memory is bounded.
-            state: State to continue from, saved with the same model and profile; None:
+            state: State to continue from, saved with the same model and profiles; None:
                 the beginning of a recording.
 
         Raises:
-            StateError: The state belongs to another model or another profile.
+            StateError: The state belongs to another model, profile or setting.
+            ValueError: The analyzer is to `adapt` to recordings, whose end is unknown.
         """
         return Stream(
-            self.classifier,
+            self._windows,
             self.speech,
-            self.profile,
             hop_s=hop_s,
             history=history,
             state=state,
@@ -144,9 +178,9 @@ class Analyzer:
     ) -> Report:
         """Return the report of a recording of any length.
 
-        The profile is not updated by the analysis: every window is adapted to the same
-        statistics. `Profile.merged` or `profile.learn` adds the report's
-        `speaker_statistics` to it.
+        Profiles are not updated by the analysis: every window is adapted to the same
+        statistics. `Profile.merged` or `profile.learn` adds the report's `statistics`
+        to one.
 
         Args:
             recording: Path; an open binary file, or the bytes of a file; or an array
@@ -168,7 +202,7 @@ class Analyzer:
         with np.errstate(all="ignore"):
             source = _opened(recording, sample_rate, named, track, headerless)
             blocks = source.blocks(block_s)
-            analysis = AnalysisPass(self.classifier, self.speech, self.profile)
+            analysis = AnalysisPass(self._windows, self.speech)
             with closing(blocks):  # also closes the file if the analysis is aborted
                 run_recording(
                     analysis,

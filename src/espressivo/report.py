@@ -16,8 +16,10 @@ from espressivo.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from espressivo.model.classifier import Certainty
-    from espressivo.model.speaker_statistics import SpeakerStatistics
+    from espressivo.model.window_statistics import WindowStatistics
     from espressivo.speech.quality import Quality
     from espressivo.types import Earlier
 
@@ -28,28 +30,42 @@ _DECIMALS = 4  # of probabilities in JSON and CSV
 
 
 @dataclass(frozen=True, slots=True)
-class ProfileUse:
-    """Effect of a speaker's profile on a report.
+class Adaptation:
+    """What a recording was adapted to, and with what effect.
 
     Attributes:
-        speaker: Name of the profile.
-        n_recordings: Number of recordings that the profile was made from.
-        n_windows: Number of windows that the profile was made from.
+        speaker: Name of the speaker's profile; None without one.
+        setting: Name of the setting; None without one.
+        recording: Whether the recording's own windows are a part of the history.
+        n_recordings: Number of recordings in the history.
+        n_windows: Number of windows in the history.
         speech_s: Duration of these windows, in seconds.
-        trust: Weight of the profile against the population, 0 to 1.
-        distance: Distance of this recording from the profile; 1 is the mean for the
-            same speaker. None if the recording or the profile contains no speech.
+        weight: Weight of the history against the plain model, 0 to 1.
+        offset: Length of the expected offset of this voice in this setting; 1 is the
+            standard deviation of a window.
+        deviation: Standard deviation of the offset, given the history.
+        prior_deviation: The same without a history.
+        distance: Distance of this recording from the speaker's profile; 1 is the mean
+            for the same speaker. None without a profile, or if it or the recording
+            contains no speech.
         distance_limit: Distance above which it is probably another speaker.
-        without: Estimates of the windows without the profile.
+        several: Warning if the history is probably of several speakers; or None.
+        without: Estimates of the windows without adaptation.
     """
 
-    speaker: str
+    speaker: str | None
+    setting: str | None
+    recording: bool
     n_recordings: int
     n_windows: int
     speech_s: float
-    trust: float
+    weight: float
+    offset: float
+    deviation: float
+    prior_deviation: float
     distance: float | None
     distance_limit: float
+    several: str | None
     without: tuple[Estimate, ...]
 
     @property
@@ -58,15 +74,17 @@ class ProfileUse:
         return None if self.distance is None else self.distance <= self.distance_limit
 
     @property
-    def warning(self) -> str | None:
-        """Warning for the user if the distance exceeds the limit; otherwise None."""
-        if self.fits is not False:
-            return None
-        return (
-            f"the voice does not fit profile '{self.speaker}': its distance is "
-            f"{self.distance:.1f}, and {self.distance_limit:.1f} is rarely exceeded by "
-            "the same voice; is it someone else?"
-        )
+    def warnings(self) -> tuple[str, ...]:
+        """Warnings for the user: another voice than the profile's, or several."""
+        found = [] if self.several is None else [self.several]
+        if self.fits is False:
+            found.insert(
+                0,
+                f"the voice does not fit profile '{self.speaker}': its distance is "
+                f"{self.distance:.1f}, and {self.distance_limit:.1f} is rarely "
+                "exceeded by the same voice; is it someone else?",
+            )
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +102,11 @@ class Report:
         estimates: Estimates of the windows inside the segments, in order.
         warnings: Non-fatal faults, and properties of the sound that make the estimates
             unreliable.
-        profile: Effect of the speaker's profile; None without one.
-        speaker_statistics: Statistics for updating a profile; None if the recording was
-            analysed without one.
+        adaptation: What the estimates were adapted to; None: to nothing.
+        statistics: Statistics of the windows, for updating a profile; None if the
+            analyzer neither adapts nor was asked for voices.
+        voices: Voice vectors of the windows in `estimates`, float32 [windows, columns]
+            (`Classifier.embed`); None as `statistics`.
         earlier: Sums over the older windows of a long stream; None otherwise.
         track: Number of the file's audio track that was decoded, from 1; None for
             arrays and streams.
@@ -106,10 +126,9 @@ class Report:
     segments: tuple[Segment, ...]
     estimates: tuple[Estimate, ...]
     warnings: tuple[str, ...] = ()
-    profile: ProfileUse | None = None
-    speaker_statistics: SpeakerStatistics | None = field(
-        default=None, compare=False, repr=False
-    )
+    adaptation: Adaptation | None = None
+    statistics: WindowStatistics | None = field(default=None, compare=False, repr=False)
+    voices: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     earlier: Earlier | None = None
     track: int | None = None
     channels: str = "mono"
@@ -138,15 +157,15 @@ class Report:
 
     @property
     def probabilities_without(self) -> dict[Emotion, float] | None:
-        """The same mean without the profile; None without speech or profile."""
-        if self.profile is None:
+        """The same mean without adaptation; None without speech or adaptation."""
+        if self.adaptation is None:
             return None
         earlier = self.earlier.sums_without if self.earlier else ()
-        return self._mean(self.profile.without, earlier)
+        return self._mean(self.adaptation.without, earlier)
 
     @property
     def change(self) -> float:
-        """Total variation distance of the means with and without profile, 0 to 1."""
+        """Total variation distance of the means with and without adaptation, 0 to 1."""
         now, before = self.probabilities, self.probabilities_without
         if now is None or before is None:
             return 0.0
@@ -226,7 +245,7 @@ class Report:
             ],
             "quality": self.quality and self.quality.to_dict(),
             "warnings": list(self.warnings),
-            "profile": self._use(),
+            "adaptation": self._adaptation(),
             **self._before(),
         }
 
@@ -275,22 +294,26 @@ class Report:
         # float32 probabilities sum to 1 only approximately.
         return dict(zip(self.emotions, (mean / mean.sum()).tolist(), strict=True))
 
-    def _use(self) -> dict[str, Any] | None:
-        if (use := self.profile) is None:
+    def _adaptation(self) -> dict[str, Any] | None:
+        if (use := self.adaptation) is None:
             return None
         before = self.probabilities_without
         return {
             "speaker": use.speaker,
+            "setting": use.setting,
+            "recording": use.recording,
             "n_recordings": use.n_recordings,
             "n_windows": use.n_windows,
             "speech_s": round(use.speech_s, 3),
-            "trust": round(use.trust, _DECIMALS),
-            "distance": None if use.distance is None else round(use.distance, 2),
-            "distance_limit": round(use.distance_limit, 2),
-            "fits": use.fits,
+            "weight": round(use.weight, _DECIMALS),
+            "offset": round(use.offset, _DECIMALS),
+            "deviation": round(use.deviation, _DECIMALS),
+            "prior_deviation": round(use.prior_deviation, _DECIMALS),
             "change": round(self.change, _DECIMALS),
             "emotion_without": before and max(before, key=lambda e: before[e]),
             "probabilities_without": before and self._named([*before.values()]),
+            "distance": None if use.distance is None else round(use.distance, 2),
+            "distance_limit": round(use.distance_limit, 2),
         }
 
     def _before(self) -> dict[str, Any]:

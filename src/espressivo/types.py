@@ -81,7 +81,7 @@ class Earlier:
         until: End of the last window in the sums, in samples.
         n_classified: Total length of the windows in the sums, in samples.
         sums: Sums of probability times length in samples, one per emotion.
-        sums_without: The same sums without the profile; empty without one.
+        sums_without: The same sums without adaptation; empty if there was none.
     """
 
     n_windows: int = 0
@@ -96,7 +96,8 @@ class Earlier:
 
         Args:
             window: Estimate of the next window in order.
-            without: Estimate of the same window without the profile; None without one.
+            without: Estimate of the same window without adaptation; None if there was
+                none.
         """
         n = window.segment.n_samples
         plain = without and _added(self.sums_without, without.probabilities, n)

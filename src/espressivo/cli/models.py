@@ -213,7 +213,7 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _index(args: argparse.Namespace) -> int:
     from espressivo.files.atomic import write_text
-    from espressivo.model.classifier import verify_model
+    from espressivo.model.classifier import load_classifier
     from espressivo.model.index import FILE, index_models, to_json
 
     # Without hidden folders, in which exports and pulls are under way.
@@ -224,7 +224,7 @@ def _index(args: argparse.Namespace) -> int:
         )
     models = index_models(folders, args.default)
     for model in models:
-        verify_model(args.folder / model.name)
+        load_classifier(args.folder / model.name)
     write_text(to_json(models), args.folder / FILE)
     for model in models:
         default = "  (default)" if model.is_default else ""
@@ -278,9 +278,9 @@ def _print_terms(card: ModelCard) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from espressivo.model.classifier import verify_model
+    from espressivo.model.classifier import load_classifier
     from espressivo.model.find import find_model
 
-    card = verify_model(find_model(args.model)).card
+    card = load_classifier(find_model(args.model)).card
     say(f"{card.name} {card.version}: intact (sha256 {card.sha256})")
     return 0

@@ -24,8 +24,8 @@ evidence (the variational bound). The adapted probabilities are then ``N(z; E th
 Without a history w is 0, and the plain probabilities are returned as they are.
 
 Source: Kenny et al. (2007), Joint factor analysis versus eigenchannels, for speaker and
-setting ("channel") as Gaussian offsets; Gauvain and Lee (1994) for adapted means; Bishop
-(2006), chapter 10.2, for the bound. Measured in `research/adaptation`.
+setting ("channel") as Gaussian offsets; Gauvain and Lee (1994) for adapted means;
+Bishop (2006), chapter 10.2, for the bound. Measured in `research/adaptation`.
 """
 
 from __future__ import annotations
@@ -91,12 +91,19 @@ class AdaptationCard:
     @property
     def n_dims(self) -> int:
         """Number of dimensions D in which emotions differ."""
-        return self.means.shape[1]
+        return int(self.means.shape[1])
 
     @property
     def n_columns(self) -> int:
         """Length of a voice vector: dimensions, no-speech probability, axes."""
         return self.n_dims + 1 + self.n_axes
+
+    @property
+    def prior_deviation(self) -> float:
+        """Deviation of an unknown voice's offset, root mean square over dimensions."""
+        (offset, own), (room, tint) = self.speaker, self.setting
+        covariance = offset + room + (own + tint) / len(self.means)
+        return math.sqrt(float(np.trace(covariance)) / self.n_dims)
 
     @staticmethod
     def from_dict(entry: dict[str, Any]) -> AdaptationCard:
@@ -159,7 +166,6 @@ class Posterior:
         means: Expected means given each set, float64 [S, C, D].
         covariances: Their covariance, float64 [S, C D, C D].
         weight: Total weight of the history.
-        prior: Variance of the offset before the history, mean over the dimensions.
         origin: Means of the emotions over all voices, float64 [C, D].
     """
 
@@ -167,7 +173,6 @@ class Posterior:
     means: _Float
     covariances: _Float
     weight: float
-    prior: float
     origin: _Float
 
     @property
@@ -181,11 +186,6 @@ class Posterior:
     def deviation(self) -> float:
         """Standard deviation of the offset, root mean square over the dimensions."""
         return math.sqrt(_offset_variance(*self.collapsed()))
-
-    @property
-    def prior_deviation(self) -> float:
-        """The same before the history."""
-        return math.sqrt(self.prior)
 
     def collapsed(self) -> tuple[_Float, _Float]:
         """Return mean [C, D] and covariance [C D, C D] over all sets of emotions."""
@@ -215,7 +215,6 @@ def infer(
     heard = [s for s in (speaker, setting) if s is not None and s.weight > 0]
     if not heard:
         return None
-    before = float(np.trace(offset + room + (own + tint) / len(origin)) / card.n_dims)
     weight, mean, covariance = 0.0, origin, _prior(card, room, tint)
     if setting is not None and setting.weight > 0:
         # Here speakers differ too, and each recording is one of them.
@@ -229,10 +228,9 @@ def infer(
             found.means,
             found.covariances,
             weight + found.weight,
-            before,
             origin,
         )
-    return Posterior(np.ones(1), mean[None], covariance[None], weight, before, origin)
+    return Posterior(np.ones(1), mean[None], covariance[None], weight, origin)
 
 
 def adapt(
@@ -344,7 +342,7 @@ def _posterior(
         card, rows, weights, (mean, prior, precision), (means, covariances), heard
     )
     evidence = evidence + np.log(_set_odds(sets, card.odds))
-    return Posterior(_softmax(evidence), means, covariances, total, 0.0, card.means)
+    return Posterior(_softmax(evidence), means, covariances, total, card.means)
 
 
 def _bound(
@@ -404,7 +402,7 @@ def _sets(n: int) -> NDArray[np.bool_]:
 
 
 def _set_odds(sets: NDArray[np.bool_], odds: float) -> _Float:
-    """Return the prior odds of each set [S]: sizes are equally probable, but for all."""
+    """Return the prior odds of each set [S]: equal for each size, but for the last."""
     size = sets.sum(1)
     equal = np.array([(size == s).sum() for s in size], np.float64)
     return np.where(sets.all(1), odds, 1 / equal)

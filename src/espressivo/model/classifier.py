@@ -7,17 +7,12 @@ is the same for all models: samples in, probabilities out.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from espressivo.errors import ModelError
+from espressivo.model.adaptation import AdaptationCard
 from espressivo.model.find import find_model, place_of
-from espressivo.model.profile_head import (
-    ProfileHead,
-    ProfileHeadCard,
-    load_profile_head,
-    read_profile_head_card,
-)
 from espressivo.model.session import finite, inputs_of, last_axes, open_verified
 from espressivo.types import SAMPLE_RATE, Emotion
 
@@ -71,7 +66,7 @@ class ModelCard:
         min_s: Shortest input of the graph, in seconds.
         temperature: Softmax temperature, already applied inside the graph.
         sha256: SHA-256 of `model.onnx`, in hexadecimal.
-        profile_head: Card of `profile.onnx`; None if the model supports no profiles.
+        adaptation: How voices and settings differ; None if the model cannot adapt.
         details: The whole `model.json`, including training corpora and their licences,
             permitted use of the weights, and results with protocol and command.
         certainty: Threshold for uncertain estimates; None if the model has none.
@@ -84,7 +79,7 @@ class ModelCard:
     min_s: float
     temperature: float
     sha256: str
-    profile_head: ProfileHeadCard | None
+    adaptation: AdaptationCard | None = field(compare=False)  # it is in `details`
     details: dict[str, Any]
     certainty: Certainty | None = None
 
@@ -112,7 +107,6 @@ class Classifier:
         self.card = card
         self._session = session
         self._folder = folder.absolute()  # the working directory may change
-        self._profile_head: ProfileHead | None = None
 
     def __call__(self, signals: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map [B, samples] at 16 kHz to probabilities [B, emotions].
@@ -128,17 +122,21 @@ class Classifier:
     def embed(
         self, signals: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Map [B, samples] to probabilities [B, emotions] and embeddings [B, width].
+        """Map [B, samples] to probabilities [B, emotions] and voices [B, columns].
+
+        A voice vector holds the dimensions in which emotions differ, the probability
+        that the window is no speech, and the axes in which speakers differ
+        (`AdaptationCard`).
 
         Raises:
-            ModelError: The model has no embedding output, or the output contains NaN
-                or infinite numbers.
+            ModelError: The model cannot adapt, or the output contains NaN or infinite
+                numbers.
         """
-        self.require_profile_head()
-        names = ["probabilities", "embedding"]
-        rows, embeddings = self._session.run(names, {"samples": signals})
+        self.require_adaptation()
+        names = ["probabilities", "voice"]
+        rows, voices = self._session.run(names, {"samples": signals})
         name = self.card.name
-        return finite(rows, name), finite(embeddings, name)
+        return finite(rows, name), finite(voices, name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load_same, (place_of(self._folder), self.card.sha256)
@@ -149,25 +147,19 @@ class Classifier:
     def __deepcopy__(self, _memo: object) -> Classifier:
         return self
 
-    def require_profile_head(self) -> ProfileHead:
-        """Return the profile head, which is loaded and verified on the first call.
+    def require_adaptation(self) -> AdaptationCard:
+        """Return what the model knows of voices and settings.
 
         Raises:
-            ModelError: The model has no profile head, or its file does not match the
-                card.
+            ModelError: The model cannot adapt.
         """
-        if (card := self.card.profile_head) is None:
+        if (card := self.card.adaptation) is None:
             raise ModelError(
-                f"{self.card.name} {self.card.version}: takes no speaker's profile; "
-                "train it with profile.fit = true, or use another model"
+                f"{self.card.name} {self.card.version}: cannot adapt to a speaker, a "
+                "setting or a recording; train it with profile.fit = true, or use "
+                "another model"
             )
-        # Loaded lazily, since few users have a profile. Two threads may both load it;
-        # a lock that is held during a fork would cost more than that.
-        if (head := self._profile_head) is None:
-            n_emotions = len(self.card.emotions)
-            head = load_profile_head(self._folder, card, n_emotions)
-            self._profile_head = head
-        return head
+        return card
 
 
 def load_classifier(folder: Path) -> Classifier:
@@ -182,28 +174,14 @@ def load_classifier(folder: Path) -> Classifier:
     session = open_verified(path, card.sha256)
     n_emotions = len(card.emotions)
     _require_interface(path, session, n_emotions)
-    if card.profile_head is not None:
-        found = last_axes(session).get("embedding", -1)
-        if found not in (card.profile_head.width, None):  # None is a dynamic axis
+    if card.adaptation is not None:
+        wanted = card.adaptation.n_columns
+        if last_axes(session).get("voice", -1) not in (wanted, None):  # None: dynamic
             raise ModelError(
-                f"{path}: gives no `embedding` "
-                f"[batch, {card.profile_head.width}], which "
-                "model.json says it does; export the model again"
+                f"{path}: gives no `voice` [batch, {wanted}], which model.json says it "
+                "does; export the model again"
             )
     return Classifier(card, session, folder)
-
-
-def verify_model(folder: Path) -> Classifier:
-    """Load and verify all that a card vouches for, the profile head included.
-
-    Raises:
-        ModelError: As `load_classifier`, and for a profile head that the card does not
-            describe.
-    """
-    classifier = load_classifier(folder)
-    if classifier.card.profile_head is not None:
-        classifier.require_profile_head()
-    return classifier
 
 
 def _load_same(place: str | Path, sha256: str) -> Classifier:
@@ -269,7 +247,7 @@ def _card(details: dict[str, Any]) -> ModelCard:
         min_s=float(details["min_s"]),
         temperature=float(details["temperature"]),
         sha256=str(details["sha256"]),
-        profile_head=read_profile_head_card(details),
+        adaptation=_adaptation(details),
         details=details,
         certainty=_certainty(details),
     )
@@ -280,6 +258,17 @@ def _card(details: dict[str, Any]) -> ModelCard:
         )
     if not card.emotions or len(set(card.emotions)) != len(card.emotions):
         raise ValueError("emotions is empty or names one twice")
+    return card
+
+
+def _adaptation(details: dict[str, Any]) -> AdaptationCard | None:
+    if (entry := details.get("adaptation")) is None:
+        return None
+    card = AdaptationCard.from_dict(entry)
+    if len(card.means) != (n_emotions := len(details["emotions"])):
+        raise ValueError(
+            f"adaptation has means of {len(card.means)} emotions, not {n_emotions}"
+        )
     return card
 
 

@@ -1,8 +1,8 @@
 """`models.json`: the index that a static host serves beside its model folders.
 
     models.json
-    espressivo-base/    model.json  model.onnx  profile.onnx
-    espressivo-tiny/    model.json  model.onnx  profile.onnx
+    espressivo-base/    model.json  model.onnx
+    espressivo-tiny/    model.json  model.onnx
 
 `espressivo models index DIR` writes it, `espressivo models pull` and the browser app
 read it:
@@ -12,22 +12,20 @@ read it:
         {
           "name": "espressivo-base",
           "version": "1.0.0",
-          "bytes": 14012345,
+          "bytes": 13976678,
           "default": true,
           "files": {
             "model.json": {"sha256": "3f...", "bytes": 16574},
-            "model.onnx": {"sha256": "9b...", "bytes": 13960104},
-            "profile.onnx": {"sha256": "c0...", "bytes": 35667}
+            "model.onnx": {"sha256": "9b...", "bytes": 13960104}
           }
         }
       ]
     }
 
 `name` is the folder's name, so that a file's URL is `NAME/FILE`, relative to that of
-`models.json`. `files` are those that a program loads, `profile.onnx` only where the
-model has one; `bytes` is their sum. Exactly one model is the default, unless the index
-is empty. Models are sorted by name. Readers ignore keys and files that they do not
-know.
+`models.json`. `files` are those that a program loads; `bytes` is their sum. Exactly one
+model is the default, unless the index is empty. Models are sorted by name. Readers
+ignore keys and files that they do not know.
 """
 
 from __future__ import annotations
@@ -41,7 +39,6 @@ from typing import TYPE_CHECKING, Any
 from espressivo.errors import ModelError
 from espressivo.model.classifier import ModelCard, read_card
 from espressivo.model.find import DEFAULT, is_name
-from espressivo.model.profile_head import FILE as PROFILE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -104,10 +101,7 @@ def is_sha256(text: str) -> bool:
 
 def files_of_card(card: ModelCard) -> dict[str, str]:
     """Return the SHA-256 of each file that a card vouches for, by the file's name."""
-    files = {GRAPH_FILE: card.sha256}
-    if card.profile_head is not None:
-        files[PROFILE_FILE] = card.profile_head.sha256
-    return files
+    return {GRAPH_FILE: card.sha256}
 
 
 def index_models(
@@ -188,9 +182,7 @@ def _parsed(entry: dict[str, Any]) -> IndexedModel:
     if not is_name(name := str(entry["name"])):
         raise ValueError(f"{name!r} is no name for a model")
     files = {}
-    for file in (CARD_FILE, GRAPH_FILE, PROFILE_FILE):
-        if file == PROFILE_FILE and file not in entry["files"]:
-            continue
+    for file in (CARD_FILE, GRAPH_FILE):
         sha256, n_bytes = entry["files"][file]["sha256"], entry["files"][file]["bytes"]
         if not is_sha256(sha256) or not isinstance(n_bytes, int) or n_bytes <= 0:
             raise ValueError(f"{name}: sha256 or bytes of {file} cannot be")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from espressivo.errors import ModelError
-from espressivo.model.classifier import read_card, verify_model
+from espressivo.model.classifier import load_classifier, read_card
 from espressivo.model.download import Patience, downloading, require_safe
 from espressivo.model.find import (
     bundled_models,
@@ -174,7 +174,7 @@ class _Pull:
             return self._pulled(target, is_new=False)
         with self._named_by_url(new):
             self._download(new, files_of_card(card))
-            verify_model(new)
+            load_classifier(new)
         try:
             publish(new, target, stage, replace=replace)
         except OSError:
@@ -229,7 +229,7 @@ class _Pull:
         return (folder / CARD_FILE).read_bytes() == self.card_content
 
     def _download(self, new: Path, files: dict[str, str]) -> None:
-        """Download the graphs; `verify_model` compares their hashes."""
+        """Download the graphs; `load_classifier` compares their hashes."""
         listed = None if self.entry is None else self.entry.files
         if listed is not None and any(
             file not in listed or listed[file].sha256 != sha256
@@ -300,7 +300,7 @@ def _text(url: str, patience: Patience) -> bytes:
 
 def _is_intact(folder: Path) -> bool:
     try:
-        verify_model(folder)
+        load_classifier(folder)
     except ModelError:
         return False
     return True

@@ -9,7 +9,7 @@ are summed up. The statistics contain no audio.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class WindowStatistics:
 
     @staticmethod
     def of_window(
-        voice: NDArray[np.float64], n_dims: int, n_samples: int
+        voice: NDArray[np.floating[Any]], n_dims: int, n_samples: int
     ) -> WindowStatistics:
         """Return the statistics of one window.
 
@@ -71,7 +71,7 @@ class WindowStatistics:
         place = np.asarray(voice[:n_dims], np.float64)
         axes = np.asarray(voice[n_dims + 1 :], np.float64)
         # What is probably no speech says nothing of a voice.
-        weight = 1 - float(voice[n_dims])
+        weight = max(0.0, 1 - float(voice[n_dims]))  # a softmax may exceed 1
         cell = np.clip(np.floor(place), -_HALF, _HALF - 1).astype(np.int64)
         return WindowStatistics(
             1,
@@ -87,7 +87,7 @@ class WindowStatistics:
     @property
     def n_dims(self) -> int:
         """Number of dimensions in which emotions differ."""
-        return self.cells.shape[1]
+        return int(self.cells.shape[1])
 
     @property
     def n_axes(self) -> int:
@@ -128,7 +128,7 @@ class WindowStatistics:
         )
 
     def with_window(
-        self, voice: NDArray[np.float64], n_samples: int
+        self, voice: NDArray[np.floating[Any]], n_samples: int
     ) -> WindowStatistics:
         """Return the statistics with one more window of the same recording."""
         window = WindowStatistics.of_window(voice, self.n_dims, n_samples)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from espressivo.errors import StateError
-from espressivo.model.speaker_statistics import SpeakerStatistics
+from espressivo.model.window_statistics import WindowStatistics
 from espressivo.pipeline.state import StreamState
-from espressivo.pipeline.window_classifier import WindowClassifier
 from espressivo.report import Report
 from espressivo.speech.chunker import Chunker
 from espressivo.speech.quality import Quality
@@ -21,8 +22,7 @@ from espressivo.types import SAMPLE_RATE, Estimate, Signal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from espressivo.model.classifier import Classifier
-    from espressivo.pipeline.window_classifier import Prediction
+    from espressivo.pipeline.window_classifier import Prediction, WindowClassifier
     from espressivo.profile.profile import Profile
     from espressivo.speech.segments import SpeechOptions
     from espressivo.speech.windows import Window
@@ -33,40 +33,37 @@ class AnalysisPass:
     """Segments, windows and estimates of one recording, collected block by block.
 
     Args:
-        classifier: A loaded model.
+        windows: The classifier of windows, and what it adapts to.
         speech: Thresholds and durations of the speech segmentation.
-        profile: Profile of the speaker; None: no adaptation.
         state: State to continue from; None: the beginning of a recording.
 
-    Attributes:
-        windows: The classifier of windows, with the profile applied.
-
     Raises:
-        StateError: The state is of another model, or of another profile.
+        StateError: The state is of another model, profile or setting.
     """
 
     def __init__(
         self,
-        classifier: Classifier,
+        windows: WindowClassifier,
         speech: SpeechOptions,
-        profile: Profile | None,
         state: StreamState | None = None,
     ) -> None:
-        self._card = card = classifier.card
-        self._speaker = None if profile is None else profile.speaker
+        self.windows = windows
+        self._card = card = windows.classifier.card
+        options = windows.options
+        self._names = _name(options.profile), _name(options.setting)
         if state is None:
-            state = StreamState(card.sha256, self._speaker)
-            if profile is not None:
-                empty = SpeakerStatistics.empty(profile.n_features)
-                state = replace(state, speaker_statistics=empty)
+            state = StreamState(card.sha256, *self._names)
         self._require_same(state)
-        self.windows = WindowClassifier(classifier, profile)
         self._chunker = Chunker(card.window, card.minimum, speech, state.chunker)
         self._segments = list(state.segments)
         self._estimates = list(state.estimates)
         self._without = list(state.without)
+        self._voices = list(state.voices)
         self._earlier = state.earlier
-        self._speaker_statistics = state.speaker_statistics
+        self._statistics = state.statistics
+        if state.statistics is None and windows.hears_voices:
+            known = windows.classifier.require_adaptation()
+            self._statistics = WindowStatistics.empty(known.n_dims, known.n_axes)
 
     @property
     def n_samples(self) -> int:
@@ -79,16 +76,19 @@ class AnalysisPass:
         Args:
             pending: Samples that the caller has not pushed yet.
         """
+        speaker, setting = self._names
         return StreamState(
             model_sha256=self._card.sha256,
-            speaker=self._speaker,
+            speaker=speaker,
+            setting=setting,
             chunker=self._chunker.state,
             pending=pending,
             segments=tuple(self._segments),
             estimates=tuple(self._estimates),
             without=tuple(self._without),
+            voices=tuple(self._voices),
             earlier=self._earlier,
-            speaker_statistics=self._speaker_statistics,
+            statistics=self._statistics,
         )
 
     def push(self, block: Signal) -> list[Window]:
@@ -115,25 +115,37 @@ class AnalysisPass:
         return self._chunker.peek(least)
 
     def add(self, predictions: Sequence[Prediction]) -> list[Estimate]:
-        """Add predictions of windows, in order, and return their estimates."""
-        adapted = self.windows.adapt(predictions)
-        for each in adapted:
-            if self._speaker_statistics is not None and each.features is not None:
+        """Add predictions of windows, in order, and return their estimates.
+
+        They are the plain model's if the recording is a part of its history, since that
+        is known at its end only.
+        """
+        for each in predictions:
+            if self._statistics is not None and each.voice is not None:
                 # Windows are added one at a time, so that the floating-point sums do
                 # not depend on the batch size.
-                self._speaker_statistics = self._speaker_statistics.with_window(
-                    each.features, each.plain.segment.n_samples
+                self._statistics = self._statistics.with_window(
+                    each.voice, each.plain.segment.n_samples
                 )
-                self._without.append(each.plain)
-        estimates = [each.estimate for each in adapted]
+                self._voices.append(each.voice)
+        estimates = self.adapted(predictions)
         self._estimates += estimates
+        if self.windows.options.adapts:
+            self._without += [each.plain for each in predictions]
         return estimates
+
+    def adapted(self, predictions: Sequence[Prediction]) -> list[Estimate]:
+        """Return estimates adapted to the profiles, without adding them."""
+        plain = [each.plain for each in predictions]
+        voices = [each.voice for each in predictions if each.voice is not None]
+        return self.windows.adapt(plain, voices, self.windows.posterior())
 
     def forget(self, n_kept: int) -> None:
         """Keep the newest `n_kept` windows and segments; reduce older ones to sums."""
         while len(self._estimates) > n_kept:
             without = self._without.pop(0) if self._without else None
             self._earlier = self._earlier.with_window(self._estimates.pop(0), without)
+            del self._voices[:1]
         while len(self._segments) > n_kept or (
             self._segments and self._segments[0].end <= self._earlier.until
         ):
@@ -159,16 +171,21 @@ class AnalysisPass:
             channels: How the channels became one, as in the report.
             gaps: Holes in the time stamps, filled with silence.
         """
-        card, statistics, use = self._card, self._speaker_statistics, None
+        card, statistics, use = self._card, self._statistics, None
+        estimates = self._estimates
         if statistics is not None:
             # Profiles count recordings with speech only.
             if statistics.n_windows:
                 statistics = replace(statistics, n_recordings=1)
-            use = self.windows.profile_use(statistics, self._without)
+            posterior = self.windows.posterior(statistics)
+            if self.windows.options.recording:
+                estimates = self.windows.adapt(self._without, self._voices, posterior)
+            use = self.windows.effect(posterior, statistics, self._without)
         any_speech = bool(self._segments or self._earlier.n_speech)
         quality = self._chunker.measure() if any_speech else Quality()
         poor = [f"{name}: {each}" for each in quality.warnings]
-        voice = (use.warning,) if use and use.warning else ()
+        n_columns = 0 if card.adaptation is None else card.adaptation.n_columns
+        voices = np.array(self._voices, np.float32).reshape(-1, n_columns)
         return Report(
             recording=name,
             model=card.name,
@@ -177,10 +194,11 @@ class AnalysisPass:
             emotions=card.emotions,
             duration_s=self.n_samples / SAMPLE_RATE,
             segments=tuple(self._segments),
-            estimates=tuple(self._estimates),
-            warnings=(*warnings, *poor, *voice),
-            profile=use,
-            speaker_statistics=statistics,
+            estimates=tuple(estimates),
+            warnings=(*warnings, *poor, *(use.warnings if use else ())),
+            adaptation=use,
+            statistics=statistics,
+            voices=None if statistics is None else voices,
             earlier=self._earlier if self._earlier.n_windows else None,
             track=track,
             channels=channels,
@@ -198,12 +216,18 @@ class AnalysisPass:
                 f"({card.sha256[:12]}...); restore it with the model that it was saved "
                 "with"
             )
-        if state.speaker != self._speaker:
+        if (saved := (state.speaker, state.setting)) != self._names:
             raise StateError(
-                f"the stream was saved with {_called(state.speaker)}, and this is with "
-                f"{_called(self._speaker)}; restore it with the same"
+                f"the stream was saved with {_called(*saved)}, and this is with "
+                f"{_called(*self._names)}; restore it with the same"
             )
 
 
-def _called(speaker: str | None) -> str:
-    return "no profile" if speaker is None else f"the profile of '{speaker}'"
+def _name(profile: Profile | None) -> str | None:
+    return None if profile is None else profile.name
+
+
+def _called(speaker: str | None, setting: str | None) -> str:
+    known = {"the profile of": speaker, "the setting": setting}
+    named = [f"{what} '{name}'" for what, name in known.items() if name is not None]
+    return " and ".join(named) or "no profile"

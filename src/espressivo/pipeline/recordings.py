@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from espressivo.speech.windows import Window
     from espressivo.types import Signal
 
-_AT_ONCE = 64  # windows that share one call of the profile head
-
 
 def run_recording(
     analysis: AnalysisPass, blocks: Iterable[Signal], *, threads: int, batch_size: int
@@ -46,11 +44,12 @@ def run_recording(
             batches.collect(n_left=2 * threads)
         batches.submit(analysis.finish(), whole=True)
         batches.collect(n_left=0)
-        batches.add()
+    # All at once: adapted in parts, they might differ in the last digit.
+    analysis.add(batches.done)
 
 
 class _Batches:
-    """Batches of windows in the threads; results are added in order."""
+    """Batches of windows in the threads; `done` are their results, in order."""
 
     def __init__(
         self, analysis: AnalysisPass, threads: Threads[list[Prediction]], size: int
@@ -58,7 +57,7 @@ class _Batches:
         self._analysis, self._threads, self._size = analysis, threads, size
         self._waiting: list[Window] = []
         self._running: deque[Future[list[Prediction]]] = deque()
-        self._done: list[Prediction] = []
+        self.done: list[Prediction] = []
 
     def submit(self, windows: list[Window], *, whole: bool = False) -> None:
         """Queue windows and start full batches.
@@ -82,11 +81,4 @@ class _Batches:
     def collect(self, n_left: int) -> None:
         """Wait until at most `n_left` batches are running."""
         while len(self._running) > n_left:
-            self._done += self._running.popleft().result()
-            if len(self._done) >= _AT_ONCE:
-                self.add()
-
-    def add(self) -> None:
-        """Add the predictions that are done to the pass."""
-        done, self._done = self._done, []
-        self._analysis.add(done)
+            self.done += self._running.popleft().result()

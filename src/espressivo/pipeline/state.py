@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from espressivo.errors import StateError
-from espressivo.model.speaker_statistics import SpeakerStatistics
+from espressivo.model.window_statistics import WindowStatistics
 from espressivo.speech.chunker import ChunkerState
 from espressivo.speech.detector import RECENT, DetectorState
 from espressivo.speech.quality import QualityState
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = "espressivo.stream/"
-FORMAT_VERSION = 2
-_READABLE = (f"{FORMAT}1", f"{FORMAT}{FORMAT_VERSION}")  # 1 has no quality
+FORMAT_VERSION = 3
+# 1 has no quality; 1 and 2 have other statistics of a speaker.
+_READABLE = tuple(f"{FORMAT}{n}" for n in (1, 2, FORMAT_VERSION))
 _QUALITY = tuple(each.name for each in fields(QualityState))
+_COUNTS = ("n_windows", "n_recordings", "n_samples")
+_SUMS = ("cells", "weights", "sums", "mean", "scatter")
 # Exceptions that numpy, zipfile and json raise for damaged content.
 _UNREADABLE = (
     *(EOFError, OSError, ValueError, KeyError, TypeError),
@@ -43,26 +46,31 @@ class StreamState:
 
     Attributes:
         model_sha256: SHA-256 of the model's graph.
-        speaker: Speaker of the profile in use; None without a profile.
+        speaker: Name of the speaker's profile; None without one.
+        setting: Name of the setting; None without one.
         chunker: State of detector, segmenter, windower and quality; None at the
             beginning.
         pending: Samples of an incomplete frame.
         segments: Segments to list in the report, in order.
         estimates: Estimates of the windows to list in the report, in order.
-        without: Estimates of the same windows without the profile; empty without one.
+        without: Estimates of the same windows without adaptation; empty if there is
+            none.
+        voices: Voice vectors of the same windows; empty if nobody asked for them.
         earlier: Sums over older windows.
-        speaker_statistics: Statistics for updating a profile; None without one.
+        statistics: Statistics for updating a profile; None as `voices`.
     """
 
     model_sha256: str
     speaker: str | None
+    setting: str | None = None
     chunker: ChunkerState | None = None
     pending: Signal = field(default_factory=lambda: np.zeros(0, np.float32))
     segments: tuple[Segment, ...] = ()
     estimates: tuple[Estimate, ...] = ()
     without: tuple[Estimate, ...] = ()
+    voices: tuple[NDArray[np.float32], ...] = ()
     earlier: Earlier = field(default_factory=Earlier)
-    speaker_statistics: SpeakerStatistics | None = None
+    statistics: WindowStatistics | None = None
 
     def to_bytes(self) -> bytes:
         """Return the state as an .npz file: arrays and JSON, with CRC-32 checksums."""
@@ -70,6 +78,7 @@ class StreamState:
             "schema": f"{FORMAT}{FORMAT_VERSION}",
             "model_sha256": self.model_sha256,
             "speaker": self.speaker,
+            "setting": self.setting,
             "earlier": asdict(self.earlier),
         }
         arrays: dict[str, NDArray[Any]] = {
@@ -96,10 +105,10 @@ class StreamState:
                 "offset": windower.offset,
                 "cut_until": windower.cut_until,
             }
-        if (known := self.speaker_statistics) is not None:
-            arrays |= {"mean": known.mean, "squares": known.squares}
-            counts = [known.n_windows, known.n_recordings, known.n_samples]
-            details["voice"] = counts
+        if (known := self.statistics) is not None:
+            arrays |= {"voices": np.array(self.voices, np.float32)}
+            arrays |= {f"voice_{name}": getattr(known, name) for name in _SUMS}
+            details["statistics"] = {name: getattr(known, name) for name in _COUNTS}
         file = io.BytesIO()
         text = np.frombuffer(json.dumps(details).encode(), np.uint8)
         np.savez(file, details=text, **arrays)  # type: ignore[arg-type]
@@ -136,7 +145,10 @@ class StreamState:
 
 
 def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamState:
-    chunker = speaker_statistics = None
+    if details["schema"] != _READABLE[-1] and details["speaker"] is not None:
+        raise ValueError("it has a profile of an earlier version")
+    chunker = statistics = None
+    voices: tuple[NDArray[np.float32], ...] = ()
     if (known := details.get("cutter")) is not None:
         at = int(known["offset"]), int(known["cut_until"])
         chunker = ChunkerState(
@@ -145,27 +157,26 @@ def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamSt
             WindowerState(arrays["buffer"], *at),
             _quality(details, arrays),
         )
-    if (counts := details.get("voice")) is not None:
-        n_windows, n_recordings, n_samples = map(int, counts)
-        sums = arrays["mean"], arrays["squares"]
-        speaker_statistics = SpeakerStatistics(
-            n_windows, n_recordings, n_samples, *sums
-        )
+    if (counts := details.get("statistics")) is not None:
+        n = (int(counts[name]) for name in _COUNTS)
+        statistics = WindowStatistics(*n, *(arrays[f"voice_{s}"] for s in _SUMS))
+        voices = tuple(arrays["voices"])
     spans = [Segment(*span) for span in arrays["spans"].tolist()]
-    has_profile = speaker_statistics is not None
     earlier = dict(details["earlier"])
     for name in ("sums", "sums_without"):
         earlier[name] = tuple(earlier[name])
     return StreamState(
         model_sha256=str(details["model_sha256"]),
         speaker=details["speaker"],
+        setting=details.get("setting"),
         chunker=chunker,
         pending=arrays["pending"],
         segments=tuple(Segment(*span) for span in arrays["segments"].tolist()),
         estimates=_estimates(spans, arrays["rows"]),
-        without=_estimates(spans, arrays["without"]) if has_profile else (),
+        without=_estimates(spans, arrays["without"]) if len(arrays["without"]) else (),
+        voices=voices,
         earlier=Earlier(**earlier),
-        speaker_statistics=speaker_statistics,
+        statistics=statistics,
     )
 
 

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from espressivo.model.classifier import Classifier
     from espressivo.pipeline.state import StreamState
-    from espressivo.profile.profile import Profile
+    from espressivo.pipeline.window_classifier import WindowClassifier
     from espressivo.report import Report
     from espressivo.speech.segments import SpeechOptions
     from espressivo.speech.windows import Window
@@ -38,23 +37,22 @@ class Stream:
     """An analysis of a recording in progress; created by `Analyzer.stream`.
 
     Args:
-        classifier: A loaded model.
+        windows: The classifier of windows, and what it adapts to.
         speech: Thresholds and durations of the speech segmentation.
-        profile: Profile of the speaker; None: no adaptation.
         hop_s: Interval of provisional estimates of open segments, in seconds; 0: none.
         history: Number of windows and segments that the report lists. Older ones are
             reduced to sums, so that memory is bounded.
         state: State to continue from; None: the beginning of a recording.
 
     Raises:
-        StateError: The state is of another model, or of another profile.
+        StateError: The state is of another model, profile or setting.
+        ValueError: The windows are to be adapted to the whole recording.
     """
 
     def __init__(
         self,
-        classifier: Classifier,
+        windows: WindowClassifier,
         speech: SpeechOptions,
-        profile: Profile | None,
         *,
         hop_s: float,
         history: int,
@@ -65,7 +63,13 @@ class Stream:
                 f"hop_s is {hop_s} and history {history}; wanted 0 or more, and 1 "
                 "or more"
             )
-        self._analysis = AnalysisPass(classifier, speech, profile, state)
+        if windows.options.recording:
+            raise ValueError(
+                "a stream cannot be adapted to a recording that has not ended; leave "
+                "adapt out, or use Analyzer.analyze"
+            )
+        self._windows = windows
+        self._analysis = AnalysisPass(windows, speech, state)
         self._pending = np.zeros(0, np.float32) if state is None else state.pending
         # The hop is rounded to whole frames, since the VAD works by frames.
         self._hop = max(1, round(hop_s * SAMPLE_RATE / FRAME)) * FRAME if hop_s else 0
@@ -178,12 +182,11 @@ class Stream:
         estimates: list[Estimate] = []
         for window in windows:
             # One window per call: batches would depend on the division into chunks.
-            estimates += self._analysis.add(self._analysis.windows.predict([window]))
+            estimates += self._analysis.add(self._windows.predict([window]))
         return estimates
 
     def _peek(self) -> list[Estimate]:
         if (window := self._analysis.peek(_LEAST)) is None:
             return []
-        classifier = self._analysis.windows
-        (adapted,) = classifier.adapt(classifier.predict([window]))
-        return [replace(adapted.estimate, provisional=True)]
+        (estimate,) = self._analysis.adapted(self._windows.predict([window]))
+        return [replace(estimate, provisional=True)]

@@ -1,22 +1,25 @@
-"""Classification of windows, with optional adaptation to a speaker's profile."""
+"""Classification of windows, with optional adaptation to speaker and setting."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from espressivo.model.speaker_statistics import features_of
-from espressivo.report import ProfileUse
-from espressivo.types import Estimate
+from espressivo.model.adaptation import adapt, distance, infer
+from espressivo.profile.profile import Kind, warning_of_several
+from espressivo.report import Adaptation
+from espressivo.types import SAMPLE_RATE, Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from espressivo.model.adaptation import Posterior
     from espressivo.model.classifier import Classifier
-    from espressivo.model.speaker_statistics import SpeakerStatistics
+    from espressivo.model.window_statistics import WindowStatistics
     from espressivo.profile.profile import Profile
     from espressivo.speech.windows import Window
     from espressivo.types import Segment
@@ -26,38 +29,76 @@ class Prediction(NamedTuple):
     """Output of the model for one window.
 
     Attributes:
-        plain: Estimate without a profile.
-        embedding: Embedding, float32 [width]; None without a profile.
+        plain: Estimate without adaptation.
+        voice: Voice vector, float32 [columns]; None if nobody asked for it.
     """
 
     plain: Estimate
-    embedding: NDArray[np.float32] | None = None
+    voice: NDArray[np.float32] | None = None
 
 
-class Adapted(NamedTuple):
-    """Final estimate of one window, and its features for updating a profile.
+@dataclass(frozen=True, slots=True)
+class AdaptationOptions:
+    """What the windows of a recording are adapted to; by default nothing.
 
     Attributes:
-        estimate: Estimate adapted by the profile; equal to `plain` without one.
-        plain: Estimate without a profile.
-        features: Feature vector, float64 [features]; None without a profile.
+        profile: Profile of the speaker; None: an unknown one.
+        setting: Profile of the setting; None: an unknown one.
+        recording: Whether the windows of a recording are one another's history.
+        voices: Whether reports contain voices and their statistics in any case.
     """
 
-    estimate: Estimate
-    plain: Estimate
-    features: NDArray[np.float64] | None = None
+    profile: Profile | None = None
+    setting: Profile | None = None
+    recording: bool = False
+    voices: bool = False
+
+    @property
+    def adapts(self) -> bool:
+        """Whether estimates may differ from those of the plain model."""
+        return bool(self.profile or self.setting or self.recording)
+
+    def require_fit(self, classifier: Classifier) -> None:
+        """Check that the model can do what is asked for.
+
+        Raises:
+            ModelError: The model cannot adapt.
+            ProfileError: A profile is of another model, or a speaker's profile is
+                given as a setting, or a setting as a speaker.
+        """
+        for found, kind in (
+            (self.profile, Kind.SPEAKER),
+            (self.setting, Kind.SETTING),
+        ):
+            if found is not None:
+                found.require_kind(kind)
+                found.require_model(classifier)
+        if self.recording or self.voices:
+            classifier.require_adaptation()
 
 
 class WindowClassifier:
-    """A classifier of windows: a model and, optionally, a speaker's profile.
+    """A classifier of windows: a model, and what it is adapted to; thread-safe.
 
     Args:
         classifier: A loaded model.
-        profile: Profile of the speaker; None: no adaptation.
+        options: What windows are adapted to.
+
+    Raises:
+        ModelError: The model cannot adapt.
+        ProfileError: A profile is of another model or kind.
     """
 
-    def __init__(self, classifier: Classifier, profile: Profile | None) -> None:
-        self._classifier, self._profile = classifier, profile
+    def __init__(self, classifier: Classifier, options: AdaptationOptions) -> None:
+        options.require_fit(classifier)
+        self.classifier, self.options = classifier, options
+        # Once, and not for each recording: the profiles do not change.
+        self._posterior = self._infer(_known(options.profile))
+
+    @property
+    def hears_voices(self) -> bool:
+        """Whether predictions have voice vectors."""
+        return self.options.adapts or self.options.voices
 
     def predict(self, windows: Sequence[Window]) -> list[Prediction]:
         """Run the model on one batch; thread-safe.
@@ -67,53 +108,114 @@ class WindowClassifier:
         """
         signals = np.stack([window.signal for window in windows])  # [B, samples]
         spans = [window.segment for window in windows]
-        if self._profile is None:
-            plain = _estimates(spans, self._classifier(signals))
+        if not self.hears_voices:
+            plain = _estimates(spans, self.classifier(signals))
             return [Prediction(estimate) for estimate in plain]
-        rows, embeddings = self._classifier.embed(signals)
-        pairs = zip(_estimates(spans, rows), embeddings, strict=True)
+        rows, voices = self.classifier.embed(signals)
+        pairs = zip(_estimates(spans, rows), voices, strict=True)
         return [Prediction(*pair) for pair in pairs]
 
-    def adapt(self, predictions: Sequence[Prediction]) -> list[Adapted]:
-        """Apply the profile to predictions in one batch; lengths may differ."""
-        plain = [prediction.plain for prediction in predictions]
-        if self._profile is None or not predictions:
-            return [Adapted(estimate, estimate) for estimate in plain]
-        rows = np.array([e.probabilities for e in plain], np.float32)
-        found = [p.embedding for p in predictions if p.embedding is not None]
-        embeddings = np.stack(found)  # [B, width]
-        head = self._classifier.require_profile_head()
-        adapted = head(embeddings, rows, self._profile.speaker_statistics)
-        estimates = _estimates([e.segment for e in plain], adapted)
-        features = features_of(embeddings, rows)
-        return [Adapted(*each) for each in zip(estimates, plain, features, strict=True)]
-
-    def profile_use(
-        self, recording: SpeakerStatistics, without: Sequence[Estimate]
-    ) -> ProfileUse | None:
-        """Return the profile's effect on a recording; None without a profile.
+    def posterior(self, recording: WindowStatistics | None = None) -> Posterior | None:
+        """Return what is known of the speaker and the setting; None: nothing.
 
         Args:
-            recording: Statistics of the recording alone.
-            without: Estimates of its windows without the profile.
+            recording: Statistics of a recording, which are a part of the history if the
+                options say so; None: the profiles alone.
         """
-        if (profile := self._profile) is None:
+        if recording is None or not self.options.recording:
+            return self._posterior
+        return self._infer(self._history(recording))
+
+    def adapt(
+        self,
+        plain: Sequence[Estimate],
+        voices: Sequence[NDArray[np.float32]],
+        posterior: Posterior | None,
+    ) -> list[Estimate]:
+        """Return the adapted estimates of windows.
+
+        Args:
+            plain: Estimates without adaptation.
+            voices: Voice vectors of the same windows.
+            posterior: What is known of the speaker and the setting.
+        """
+        # Without a history, not even the last digit may change.
+        if posterior is None or not plain:
+            return [*plain]
+        rows = np.array([e.probabilities for e in plain], np.float32)
+        card = self.classifier.require_adaptation()
+        adapted = adapt(card, posterior, rows, np.stack(voices))
+        return _estimates([e.segment for e in plain], adapted)
+
+    def effect(
+        self,
+        posterior: Posterior | None,
+        recording: WindowStatistics,
+        without: Sequence[Estimate],
+    ) -> Adaptation | None:
+        """Return what a recording was adapted to; None without adaptation.
+
+        Args:
+            posterior: What was known of the speaker and the setting.
+            recording: Statistics of the recording alone.
+            without: Estimates of its windows without adaptation.
+        """
+        options, card = self.options, self.classifier.card.adaptation
+        if card is None or not options.adapts:
             return None
-        head, known = (
-            self._classifier.require_profile_head(),
-            profile.speaker_statistics,
-        )
-        both = recording.n_windows and known.n_windows
-        return ProfileUse(
-            speaker=profile.speaker,
-            n_recordings=known.n_recordings,
-            n_windows=known.n_windows,
-            speech_s=profile.speech_s,
-            trust=head.trust(known) if known.n_windows else 0.0,
-            distance=head.distance(recording, known) if both else None,
-            distance_limit=head.card.distance_limit,
+        known = _known(options.profile)
+        speaker = self._history(recording) if options.recording else known
+        heard = [s for s in (speaker, _known(options.setting)) if s is not None]
+        apart = None
+        if known is not None and known.n_windows and recording.n_windows:
+            apart = distance(recording, known)
+        n = 0.0 if posterior is None else posterior.weight
+        prior = card.prior_deviation
+        return Adaptation(
+            speaker=None if options.profile is None else options.profile.name,
+            setting=None if options.setting is None else options.setting.name,
+            recording=options.recording,
+            n_recordings=sum(s.n_recordings for s in heard),
+            n_windows=sum(s.n_windows for s in heard),
+            speech_s=sum(s.n_samples for s in heard) / SAMPLE_RATE,
+            weight=n / (n + card.patience),
+            offset=0.0 if posterior is None else _length(posterior.offset),
+            deviation=prior if posterior is None else posterior.deviation,
+            prior_deviation=prior,
+            distance=apart,
+            distance_limit=card.distance_limit,
+            several=self._several(speaker),
             without=tuple(without),
         )
+
+    def _several(self, speaker: WindowStatistics | None) -> str | None:
+        """Return a warning if the history seems to be of several speakers; or None."""
+        card, profile = self.classifier.card.adaptation, self.options.profile
+        if card is None or speaker is None:
+            return None
+        name = "the recording" if profile is None else f"profile '{profile.name}'"
+        if profile is not None and self.options.recording:
+            name += " with the recording"
+        return warning_of_several(card, speaker, name)
+
+    def _history(self, recording: WindowStatistics) -> WindowStatistics:
+        """Return the speaker's windows: those of the profile and of the recording."""
+        known = _known(self.options.profile)
+        return recording if known is None else known.merged(recording)
+
+    def _infer(self, speaker: WindowStatistics | None) -> Posterior | None:
+        if not self.options.adapts:
+            return None
+        card = self.classifier.require_adaptation()
+        return infer(card, speaker, _known(self.options.setting))
+
+
+def _known(profile: Profile | None) -> WindowStatistics | None:
+    return None if profile is None else profile.statistics
+
+
+def _length(offset: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(offset))
 
 
 def _estimates(

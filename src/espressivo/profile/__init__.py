@@ -1,6 +1,6 @@
-"""Speaker profiles: unlabelled statistics of a speaker's voice (enrolment)."""
+"""Profiles of speakers and settings: statistics of unlabelled windows (enrolment)."""
 
 from espressivo.errors import ProfileError
-from espressivo.profile.profile import Profile, create, delete, learn
+from espressivo.profile.profile import Kind, Profile, create, delete, learn
 
-__all__ = ["Profile", "ProfileError", "create", "delete", "learn"]
+__all__ = ["Kind", "Profile", "ProfileError", "create", "delete", "learn"]

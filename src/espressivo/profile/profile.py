@@ -1,4 +1,4 @@
-"""Speaker profiles: enrolment without labels, by statistics of a model's features.
+"""Profiles of speakers and of settings: enrolment without labels.
 
 A profile is a few kilobytes: the statistics of the windows that it was made from. It
 contains no audio, and it is valid for one model only.
@@ -7,13 +7,19 @@ contains no audio, and it is valid for one model only.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from espressivo.errors import ProfileError
-from espressivo.model.speaker_statistics import SpeakerStatistics
+from espressivo.model.adaptation import spread
+from espressivo.model.window_statistics import WindowStatistics
 from espressivo.profile.store import (
     REMEDY,
+    decode_cells,
     decode_numbers,
+    encode_cells,
     encode_numbers,
     held,
     normal_name,
@@ -28,13 +34,34 @@ from espressivo.version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from espressivo.model.adaptation import AdaptationCard
     from espressivo.model.classifier import Classifier
+
+SPREAD_FROM = 20
+"""Number of windows from which it is judged whether a profile is of several people."""
 
 _COUNTS = ("n_windows", "n_recordings", "n_samples")
 
 
-class HasSpeakerStatistics(Protocol):
-    """A source of speaker statistics: a report, or another profile of the speaker."""
+class Kind(StrEnum):
+    """What a profile describes.
+
+    A setting is what many speakers share: a microphone, a room, a language, a call
+    centre.
+    """
+
+    SPEAKER = "speaker"
+    SETTING = "setting"
+
+
+_PASSED_AS = {
+    Kind.SPEAKER: "pass it with --speaker (in Python: profile=)",
+    Kind.SETTING: "pass it with --setting (in Python: setting=)",
+}
+
+
+class HasStatistics(Protocol):
+    """A source of statistics: a report, or another profile of the same kind."""
 
     @property
     def model(self) -> str:
@@ -49,13 +76,13 @@ class HasSpeakerStatistics(Protocol):
         """SHA-256 of the model's graph."""
 
     @property
-    def speaker_statistics(self) -> SpeakerStatistics | None:
-        """Statistics of the windows; None in a report made without a profile."""
+    def statistics(self) -> WindowStatistics | None:
+        """Statistics of the windows; None in a report made without voices."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """Statistics of a speaker's voice in the features of one model; immutable.
+    """Statistics of a speaker, or of a setting, for one model; immutable.
 
     >>> import espressivo
     >>> analyzer = espressivo.load_model()
@@ -64,46 +91,58 @@ class Profile:
     0.0
 
     Attributes:
-        speaker: Name of the profile.
+        name: Name of the profile.
+        kind: Whether it describes a speaker or a setting.
         model: Name of the model.
         model_version: Version of the model.
         model_sha256: SHA-256 of the model's graph.
-        speaker_statistics: Statistics of the windows that the profile was made from.
+        statistics: Statistics of the windows that the profile was made from. In those
+            of a setting, each recording has the weight of one window.
     """
 
-    speaker: str
+    name: str
+    kind: Kind
     model: str
     model_version: str
     model_sha256: str
-    speaker_statistics: SpeakerStatistics
+    statistics: WindowStatistics
 
     @staticmethod
-    def new(speaker: str, classifier: Classifier) -> Profile:
-        """Return an empty profile of a speaker.
+    def new(
+        name: str, classifier: Classifier, kind: Kind | str = Kind.SPEAKER
+    ) -> Profile:
+        """Return an empty profile of a speaker or of a setting.
+
+        Args:
+            name: Name of the profile.
+            classifier: The model that it is for.
+            kind: `speaker` or `setting`.
 
         Raises:
-            ModelError: The model supports no profiles.
+            ModelError: The model cannot adapt.
         """
-        card, statistics = (
-            classifier.card,
-            SpeakerStatistics.empty(_n_features(classifier)),
-        )
+        known, card = classifier.require_adaptation(), classifier.card
         return Profile(
-            normal_name(speaker), card.name, card.version, card.sha256, statistics
+            name=normal_name(name),
+            kind=Kind(kind),
+            model=card.name,
+            model_version=card.version,
+            model_sha256=card.sha256,
+            statistics=WindowStatistics.empty(known.n_dims, known.n_axes),
         )
 
     @staticmethod
-    def load(speaker: str | Path) -> Profile:
+    def load(name: str | Path) -> Profile:
         """Read a profile from its file.
 
         Args:
-            speaker: Name of the profile, or a path ending in .json.
+            name: Name of the profile, or a path ending in .json.
 
         Raises:
             ProfileError: There is no such profile, or it is damaged, edited, or of
                 another version of espressivo.
         """
-        path = profile_path(speaker)
+        path = profile_path(name)
         content = read_content(path)
         try:
             return _profile(content)
@@ -116,13 +155,13 @@ class Profile:
         An existing profile is replaced; use `learn` to add statistics to it.
 
         Args:
-            path: Name of the profile, or a path ending in .json; by default the
-                speaker's name.
+            path: Name of the profile, or a path ending in .json; by default its own
+                name.
 
         Raises:
             ProfileError: The file cannot be written.
         """
-        target = profile_path(self.speaker if path is None else path)
+        target = profile_path(self.name if path is None else path)
         with held(target):  # a `learn` in another process reads and writes as one step
             write_content(self.to_dict(), target)
         return target
@@ -130,54 +169,80 @@ class Profile:
     @property
     def speech_s(self) -> float:
         """Duration of the speech that the profile was made from, in seconds."""
-        return self.speaker_statistics.n_samples / SAMPLE_RATE
+        return self.statistics.n_samples / SAMPLE_RATE
 
-    @property
-    def n_features(self) -> int:
-        """Length of the feature vectors."""
-        return len(self.speaker_statistics.mean)
-
-    def merged(self, *sources: HasSpeakerStatistics) -> Profile:
+    def merged(self, *sources: HasStatistics) -> Profile:
         """Return the profile with more statistics; the order changes only rounding.
 
         Args:
-            sources: Reports of recordings, or other profiles.
+            sources: Reports of recordings, or other profiles of the same kind.
 
         Raises:
-            ProfileError: A source is of another model, or a report was made without a
-                profile.
+            ProfileError: A source is of another model or kind, or a report was made
+                without voices.
         """
-        whole = self.speaker_statistics
+        whole = self.statistics
         for each in sources:
             self._require(each.model, each.model_version, each.model_sha256)
-            if each.speaker_statistics is None:
+            if each.statistics is None:
                 raise ProfileError(
-                    f"profile '{self.speaker}' cannot learn from a report that was "
-                    "made without a profile; analyse with one, if need be an empty one"
+                    f"profile '{self.name}' cannot learn from a report that was made "
+                    "without voices; analyse with a profile, or with voices=True"
                 )
-            whole = whole.merged(each.speaker_statistics)
-        return replace(self, speaker_statistics=whole)
+            if isinstance(each, Profile):
+                each.require_kind(self.kind)
+                whole = whole.merged(each.statistics)
+            else:
+                is_setting = self.kind is Kind.SETTING
+                heard = each.statistics
+                whole = whole.merged(heard.as_one() if is_setting else heard)
+        return replace(self, statistics=whole)
 
     def require_model(self, classifier: Classifier) -> None:
         """Check that a model is the one that this profile belongs to.
 
         Raises:
-            ModelError: The model supports no profiles.
+            ModelError: The model cannot adapt.
             ProfileError: The profile belongs to another model.
         """
         card = classifier.card
         self._require(card.name, card.version, card.sha256)
-        if self.n_features != (wanted := _n_features(classifier)):
+        known, heard = classifier.require_adaptation(), self.statistics
+        wanted = known.n_dims, known.n_axes
+        if (found := (heard.n_dims, heard.n_axes)) != wanted:
             raise ProfileError(
-                f"profile '{self.speaker}' holds sums of {self.n_features} features, "
-                f"not {wanted}; create it anew"
+                f"profile '{self.name}' has {found[0]} dimensions and {found[1]} axes, "
+                f"not {wanted[0]} and {wanted[1]}; create it anew"
             )
 
+    def require_kind(self, kind: Kind) -> None:
+        """Check what the profile describes.
+
+        Raises:
+            ProfileError: It describes something else.
+        """
+        if self.kind is not kind:
+            raise ProfileError(
+                f"'{self.name}' is the profile of a {self.kind}, not of a {kind}; "
+                f"{_PASSED_AS[self.kind]}"
+            )
+
+    def warning(self, card: AdaptationCard) -> str | None:
+        """Return a warning if the windows seem to be of several speakers; or None.
+
+        Args:
+            card: What the profile's model knows of voices.
+        """
+        if self.kind is Kind.SETTING:  # it is of several, as it should be
+            return None
+        return warning_of_several(card, self.statistics, f"profile '{self.name}'")
+
     def _require(self, name: str, version: str, sha256: str) -> None:
-        # The graph's hash, not its name: features of another graph mean something else.
+        # The graph's hash, not its name: the dimensions of another graph mean something
+        # else.
         if self.model_sha256 != sha256:
             raise ProfileError(
-                f"profile '{self.speaker}' is of {self.model} {self.model_version} "
+                f"profile '{self.name}' is of {self.model} {self.model_version} "
                 f"({self.model_sha256[:12]}...), not of {name} {version} "
                 f"({sha256[:12]}...): what one model hears means nothing to "
                 "another; pass its own --model, or create the profile anew"
@@ -185,36 +250,62 @@ class Profile:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of the profile's file, JSON-ready."""
+        heard = self.statistics
         return with_checksum(
             {
                 "espressivo": __version__,
-                "speaker": self.speaker,
+                "kind": str(self.kind),
+                "name": self.name,
                 "model": {
                     "name": self.model,
                     "version": self.model_version,
                     "sha256": self.model_sha256,
                 },
-                **{name: getattr(self.speaker_statistics, name) for name in _COUNTS},
-                "mean": encode_numbers(self.speaker_statistics.mean),
-                "squares": encode_numbers(self.speaker_statistics.squares),
+                **{name: getattr(heard, name) for name in _COUNTS},
+                "n_dims": heard.n_dims,
+                "cells": encode_cells(heard.cells),
+                "weights": encode_numbers(heard.weights),
+                "sums": encode_numbers(heard.sums),
+                "mean": encode_numbers(heard.mean),
+                "scatter": encode_numbers(heard.scatter),
             }
         )
 
 
-def learn(speaker: str | Path, *sources: HasSpeakerStatistics) -> Profile:
+def warning_of_several(
+    card: AdaptationCard, statistics: WindowStatistics, what: str
+) -> str | None:
+    """Return a warning if windows vary more than those of one speaker do; or None.
+
+    Args:
+        card: What the model knows of voices.
+        statistics: The windows.
+        what: Whose windows they are, such as `profile 'me'`.
+    """
+    # A covariance of few windows has a large first eigenvalue by chance.
+    if statistics.n_windows < SPREAD_FROM or spread(statistics) <= card.spread_limit:
+        return None
+    return (
+        f"{what} is probably of several people: its windows vary by "
+        f"{spread(statistics):.1f}, and {card.spread_limit:.1f} is rarely exceeded by "
+        "one voice; make one profile for each speaker"
+    )
+
+
+def learn(name: str | Path, *sources: HasStatistics) -> Profile:
     """Add statistics to a saved profile and return the updated profile.
 
     A lock serializes concurrent processes, so that no update is lost.
 
     Args:
-        speaker: Name of the profile, or a path ending in .json.
+        name: Name of the profile, or a path ending in .json.
         sources: Reports of recordings, or other profiles.
 
     Raises:
         ProfileError: There is no such profile, it cannot be read or written, or a
             source is of another model.
     """
-    path = profile_path(speaker)
+    path = profile_path(name)
     if not path.is_file():
         return Profile.load(path)  # raises; taking the lock would create the folder
     with held(path):
@@ -223,38 +314,57 @@ def learn(speaker: str | Path, *sources: HasSpeakerStatistics) -> Profile:
     return profile
 
 
-def create(profile: Profile, speaker: str | Path | None = None) -> Path:
+def create(
+    profile: Profile, name: str | Path | None = None, *, overwrite: bool = False
+) -> Path:
     """Save a new profile and return its path.
 
     Args:
         profile: Profile to save.
-        speaker: Name of the profile, or a path ending in .json; by default the
-            speaker's name.
+        name: Name of the profile, or a path ending in .json; by default its own name.
+        overwrite: Replace an existing profile of the same kind.
 
     Raises:
         ProfileError: The profile exists already, or cannot be written.
     """
-    path = profile_path(profile.speaker if speaker is None else speaker)
+    path = profile_path(profile.name if name is None else name)
     with held(path):  # check and write are one step, or two processes could both create
-        if path.exists():
-            raise ProfileError(
-                f"{path}: exists; add to it with `espressivo profile update`, "
-                "or delete it first"
-            )
+        require_new(path, profile.kind, overwrite=overwrite)
         write_content(profile.to_dict(), path)
     return path
 
 
-def delete(speaker: str | Path) -> Path:
+def require_new(path: Path, kind: Kind, *, overwrite: bool = False) -> None:
+    """Check that a profile may be written to a path.
+
+    Args:
+        path: Path of the profile.
+        kind: What the new profile describes.
+        overwrite: Whether an existing profile of the same kind may be replaced.
+
+    Raises:
+        ProfileError: It may not.
+    """
+    if not path.exists():
+        return
+    if not overwrite:
+        remedy = "--replace replaces it" if kind is Kind.SETTING else "delete it first"
+        raise ProfileError(
+            f"{path}: exists; add to it with `espressivo profile update`; {remedy}"
+        )
+    Profile.load(path).require_kind(kind)
+
+
+def delete(name: str | Path) -> Path:
     """Delete a profile, even a damaged one, and return its former path.
 
     Args:
-        speaker: Name of the profile, or a path ending in .json.
+        name: Name of the profile, or a path ending in .json.
 
     Raises:
         ProfileError: There is no such profile.
     """
-    path = profile_path(speaker)
+    path = profile_path(name)
     if not path.is_file():
         raise ProfileError(f"{path}: there is no such profile; nothing was deleted")
     with held(path):
@@ -263,22 +373,42 @@ def delete(speaker: str | Path) -> Path:
     return path
 
 
-def _n_features(classifier: Classifier) -> int:
-    width = classifier.require_profile_head().card.width
-    return width + len(classifier.card.emotions) + 1
-
-
 def _profile(content: dict[str, Any]) -> Profile:
     model = content["model"]
     counts = {name: int(content[name]) for name in _COUNTS}
-    mean, squares = decode_numbers(content["mean"]), decode_numbers(content["squares"])
-    # Invalid sums (a negative variance) would surface as invalid probabilities later.
-    if len(mean) != len(squares) or min(counts.values()) < 0 or squares.min() < 0:
-        raise ValueError("counts or sums that cannot be")
+    n_dims, mean = int(content["n_dims"]), decode_numbers(content["mean"])
+    weights = decode_numbers(content["weights"])
+    statistics = WindowStatistics(
+        **counts,
+        cells=decode_cells(content["cells"]).reshape(len(weights), n_dims),
+        weights=weights,
+        sums=decode_numbers(content["sums"]).reshape(len(weights), n_dims),
+        mean=mean,
+        scatter=decode_numbers(content["scatter"]).reshape(len(mean), len(mean)),
+    )
+    _require_possible(statistics)
     return Profile(
-        speaker=normal_name(str(content["speaker"])),
+        name=normal_name(str(content["name"])),
+        kind=Kind(content["kind"]),
         model=str(model["name"]),
         model_version=str(model["version"]),
         model_sha256=str(model["sha256"]),
-        speaker_statistics=SpeakerStatistics(**counts, mean=mean, squares=squares),
+        statistics=statistics,
     )
+
+
+def _require_possible(statistics: WindowStatistics) -> None:
+    """Check sums that would otherwise surface later, as invalid probabilities."""
+    weights, scatter = statistics.weights, statistics.scatter
+    n, least = statistics.n_windows, 1 + 1e-9
+    if (
+        min(n, statistics.n_recordings, statistics.n_samples) < 0
+        or not statistics.n_axes
+        or not statistics.n_dims
+        or weights.min(initial=0.0) < 0
+        or weights.sum() > n * least
+        or len(np.unique(statistics.cells, axis=0)) < len(weights)
+        or not np.allclose(scatter, scatter.T)
+        or np.linalg.eigvalsh(scatter)[0] < -1e-6 * max(1.0, np.trace(scatter))
+    ):
+        raise ValueError("counts or sums that cannot be")

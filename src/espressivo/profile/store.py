@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = "espressivo.profile/"
-FORMAT_VERSION = 1
-REMEDY = "restore it, or create the profile anew"
+FORMAT_VERSION = 2
+REMEDY = "restore it, or create it anew"
 
 FOLDER_VARIABLE = "ESPRESSIVO_PROFILES"
 """Environment variable with a folder of profiles that replaces the user's default."""
@@ -49,18 +49,18 @@ def profiles_folder() -> Path:
         ) from error
 
 
-def profile_path(speaker: str | Path) -> Path:
-    """Return the path of a profile, given a speaker's name or a path ending in .json.
+def profile_path(given: str | Path) -> Path:
+    """Return the path of a profile, given its name or a path ending in .json.
 
     Raises:
         ProfileError: The text is neither a valid name nor such a path.
     """
     # A name cannot contain a dot, so the suffix tells paths from names.
-    if isinstance(speaker, Path) or speaker.endswith(SUFFIX):
-        return Path(speaker)
-    if not _is_name(name := normal_name(speaker)):
+    if isinstance(given, Path) or given.endswith(SUFFIX):
+        return Path(given)
+    if not _is_name(name := normal_name(given)):
         raise ProfileError(
-            f"{speaker!r} is no name for a profile; take letters, digits, spaces, - "
+            f"{given!r} is no name for a profile; take letters, digits, spaces, - "
             f"and _, at most 64, or a path ending in {SUFFIX}"
         )
     folder = profiles_folder()
@@ -143,7 +143,8 @@ def read_content(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ProfileError(
             f"{path}: there is no such profile; run: espressivo profile create "
-            f"{path.stem}"
+            f"{path.stem} (a speaker), or espressivo adapt {path.stem} --from FOLDER "
+            "(a setting)"
         ) from error
     except OSError as error:
         raise ProfileError(f"{path}: cannot be read ({error.strerror})") from error
@@ -197,20 +198,38 @@ def encode_numbers(values: NDArray[np.float64]) -> str:
 
 
 def decode_numbers(text: str) -> NDArray[np.float64]:
-    """Return the numbers that `to_text` encoded.
+    """Return the numbers [n] that `encode_numbers` encoded.
 
     Raises:
-        ValueError: The text is not valid base64, is empty, or encodes NaN or infinity.
+        ValueError: The text is not valid base64, or encodes NaN or infinity.
     """
-    try:
-        # `validate`, or characters outside the alphabet would be skipped silently.
-        values = np.frombuffer(base64.b64decode(text, validate=True), "<f8")
-    except binascii.Error as error:
-        raise ValueError(str(error)) from error
-    if not len(values) or not np.isfinite(values).all():
+    values = np.frombuffer(_bytes_of(text), "<f8")
+    if not np.isfinite(values).all():
         raise ValueError("sums that are no numbers")
     # A copy in the machine's byte order; the buffer itself is read-only.
     return values.astype(np.float64)
+
+
+def encode_cells(cells: NDArray[np.int64]) -> str:
+    """Return coordinates of cells, -128 to 127, as base64 of int8."""
+    return base64.b64encode(cells.astype(np.int8).tobytes()).decode()
+
+
+def decode_cells(text: str) -> NDArray[np.int64]:
+    """Return the coordinates [n] that `encode_cells` encoded.
+
+    Raises:
+        ValueError: The text is not valid base64.
+    """
+    return np.frombuffer(_bytes_of(text), np.int8).astype(np.int64)
+
+
+def _bytes_of(text: str) -> bytes:
+    try:
+        # `validate`, or characters outside the alphabet would be skipped silently.
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -149,8 +149,6 @@ def _models_index() -> bytes:
             "model.json": hashlib.sha256(content).hexdigest(),
             "model.onnx": card["sha256"],
         }
-        if profile := card.get("profile"):
-            digests["profile.onnx"] = profile["sha256"]
         files = {
             file: {"sha256": sha256, "bytes": (folder / file).stat().st_size}
             for file, sha256 in digests.items()
