@@ -252,29 +252,17 @@ class ClassifierConfig:
 
 @dataclass(frozen=True, slots=True)
 class ProfileConfig:
-    """Second classifier, for speakers with a profile; see `fit.profile_head`.
+    """Fit of adaptation to speakers and settings; see `fit.voice_fit`.
 
     Attributes:
-        fit: Whether this classifier is fitted; that requires three speakers with every
-            emotion.
-        strength: Inverse penalty of its logistic regression, scikit-learn's C.
+        fit: Whether it is fitted; that requires three speakers with every emotion.
         interaction: Value of `classifier.interaction` for its discriminant.
         ridge: Value of `classifier.ridge` for its discriminant.
-        patience: Number of windows, beyond the first, after which a profile's weight
-            is one half.
-        discount: Share of the estimated emotion offset subtracted from the mean of an
-            unbalanced enrolment set, 0 to 1.
-        spread: Mutual information between window and emotion, as a share of its
-            maximum, above which an enrolment set counts as balanced.
     """
 
     fit: bool = False
-    strength: float = 0.003
-    interaction: float = 0.5
-    ridge: float = 1.0
-    patience: float = 2.0
-    discount: float = 0.7
-    spread: float = 0.8
+    interaction: float = 1.0
+    ridge: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +287,7 @@ class ExperimentConfig:
         adaptation: Settings of domain adaptation.
         training: Settings of the optimizer and its schedule.
         classifier: Settings of the last layer.
-        profile: Settings of the classifier for speakers with a profile.
+        profile: Settings of the fit of adaptation to speakers and settings.
         licences: Corpus -> its licence as the trainer states it, see
             `corpora.licence.find_licence`; `manifest` is for all tables of one's own,
             `noise` for the recordings of `augmentation.noise_folder`.

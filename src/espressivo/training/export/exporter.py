@@ -21,11 +21,8 @@ from espressivo.training.export.compression import compress, draw_windows
 from espressivo.training.export.graph import logmel, whisper
 from espressivo.training.export.graph.tiling import tile_convolution
 from espressivo.training.export.graph.to_onnx import to_onnx
+from espressivo.training.export.graph.voice import with_voice
 from espressivo.training.export.options import ExportOptions, StepProgress, unwatched
-from espressivo.training.export.profile_part import (
-    ProfilePart,
-    read_profile_part,
-)
 from espressivo.training.export.recordings import (
     fold_test_utterances,
     require_windows,
@@ -33,7 +30,8 @@ from espressivo.training.export.recordings import (
 )
 from espressivo.training.export.report import ExportReport
 from espressivo.training.export.report_text import to_markdown
-from espressivo.training.runs.folder import load_run
+from espressivo.training.fit.voice_fit import VoiceProjection
+from espressivo.training.runs.folder import ADAPTATION, load_run
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
@@ -92,10 +90,12 @@ def export_run(
             network, fp32, temperature, windows.checks, signal
         )
     }
-    profile_head = read_profile_part(run, fp32, temperature, name, windows.checks)
-    if profile_head is not None:
-        measured["profile_parity"] = profile_head.drift
-        measured["profile_bytes"] = profile_head.graph.ByteSize()
+    projection = None
+    if (run / ADAPTATION).is_file():
+        projection = VoiceProjection.read(run / ADAPTATION)
+        measured["voice_parity"] = parity.require_voice_parity(
+            network, with_voice(fp32, projection), projection, windows.checks, signal
+        )
     with folder.disk_errors(out):  # temporary files and caches are written too
         shipped, more = compress(fp32, windows, options, progress)
         measured |= more
@@ -117,7 +117,7 @@ def export_run(
         progress("measuring time and memory")
         measured["costs"] = measure_costs(fp32, shipped, details["window_s"])
         progress("writing the folder")
-        parts = (fp32, shipped, profile_head)
+        parts = (fp32, shipped, projection)
         return _write(out, parts, details, measured, force=options.force)
 
 
@@ -156,13 +156,13 @@ def _made_by(options: ExportOptions, measured: dict[str, Any]) -> dict[str, Any]
 
 def _write(
     out: Path,
-    parts: tuple[onnx.ModelProto, onnx.ModelProto, ProfilePart | None],
+    parts: tuple[onnx.ModelProto, onnx.ModelProto, VoiceProjection | None],
     details: dict[str, Any],
     measured: dict[str, Any],
     *,
     force: bool,
 ) -> ExportReport:
-    fp32, shipped, profile_head = parts
+    fp32, shipped, projection = parts
     sizes = {w.name: math.prod(w.dims) for w in fp32.graph.initializer}
     fixed = {"window.near", "window.far", *logmel.TABLES, *whisper.TABLES}
     fixed |= {f"{name}.weight" for name in logmel.FRONT_END}
@@ -171,7 +171,7 @@ def _write(
             name=details["name"],
             version=details["version"],
             precision=details["made_by"]["precision"],
-            sha256=folder.write_model(stage, shipped, details, profile_head),
+            sha256=folder.write_model(stage, shipped, details, projection),
             # Scalars and slice bounds are not trained, nor are spectrum and positions.
             n_parameters=sum(
                 n for name, n in sizes.items() if n > 4 and name not in fixed

@@ -15,16 +15,15 @@ import numpy as np
 
 from espressivo.errors import ExportError
 from espressivo.model.classifier import load_classifier
-from espressivo.model.profile_head import FILE as PROFILE_FILE
 from espressivo.training.corpora.licence import UNSTATED
-from espressivo.training.export.graph.profile_head import with_embedding
+from espressivo.training.export.graph.voice import with_voice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import onnx
 
-    from espressivo.training.export.profile_part import ProfilePart
+    from espressivo.training.fit.voice_fit import VoiceProjection
 
 
 UNKNOWN_LICENCE = UNSTATED.name
@@ -112,26 +111,25 @@ def write_model(
     stage: Path,
     model: onnx.ModelProto,
     card: dict[str, Any],
-    profile_head: ProfilePart | None = None,
+    projection: VoiceProjection | None = None,
 ) -> str:
     """Write `model.onnx` and `model.json`, load them as users will, return the hash.
 
     Args:
         stage: An existing folder.
         model: The graph.
-        card: All of `model.json` but the hash, and whether results are of this graph.
-        profile_head: The head for `profile.onnx`; None where there is none.
+        card: All of `model.json` but the hash, `adaptation`, and whether results are of
+            this graph.
+        projection: Projection to voice vectors, for the output `voice`; None where the
+            model cannot adapt.
     """
-    if profile_head is not None:
-        model = with_embedding(model, profile_head.width)
-        part_digest = _write_graph(profile_head.graph, stage / PROFILE_FILE)
-        card = card | {"profile": profile_head.describe(part_digest)}
+    if projection is not None:
+        model = with_voice(model, projection)
+        card = card | {"adaptation": projection.card.to_dict()}
     digest = _write_graph(model, stage / "model.onnx")
     results = [result | {"of": _whose(result, digest)} for result in card["results"]]
     write_json(stage / "model.json", card | {"sha256": digest, "results": results})
     classify = load_classifier(stage)
-    if profile_head is not None:
-        classify.require_profile_head()
     shortest = round(classify.card.min_s * card["sample_rate_hz"])
     (row,) = classify(np.zeros((1, shortest), np.float32))
     if len(row) != len(classify.card.emotions) or not np.isfinite(row).all():

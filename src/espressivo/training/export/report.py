@@ -89,9 +89,9 @@ class ExportReport:
         operators: Kind of operator -> how many the shipped graph holds.
         sites: Each target alone, where that was measured; the most sensitive first.
         held_out: Scores on labelled recordings that trained nothing.
-        profile_parity: Largest drift of `profile.onnx`'s probabilities from those of
-            the fitted head; None where the model takes no profiles.
-        profile_bytes: Size of `profile.onnx`.
+        voice_parity: Largest drift of a voice vector of the fp32 graph from what was
+            fitted, in standard deviations of a window; None where the model cannot
+            adapt.
     """
 
     name: str
@@ -114,8 +114,7 @@ class ExportReport:
     operators: dict[str, int] = field(default_factory=dict)
     sites: tuple[MeasuredTarget, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
-    profile_parity: float | None = None
-    profile_bytes: int | None = None
+    voice_parity: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as a dictionary of JSON values."""

@@ -34,7 +34,7 @@ def rows_of(report: ExportReport) -> list[tuple[str, str]]:
         ),
         ("parity with torch", f"{report.parity:.1g} (largest change, any length)"),
         ("rows of a batch", f"{report.rows:.1g} (largest change)"),
-        *_profile(report),
+        *_voice(report),
         ("temperature", f"{report.temperature:.4g}"),
     ]
     if report.agreement is None:
@@ -169,11 +169,10 @@ def _targets(targets: Iterable[MeasuredTarget]) -> list[str]:
     )
 
 
-def _profile(report: ExportReport) -> list[tuple[str, str]]:
-    if report.profile_parity is None or report.profile_bytes is None:
+def _voice(report: ExportReport) -> list[tuple[str, str]]:
+    if (drift := report.voice_parity) is None:
         return []
-    size = f"{report.profile_bytes / 1000:.0f} kB"
-    return [("profiles", f"{report.profile_parity:.1g} from what was fitted; {size}")]
+    return [("voice vectors", f"{drift:.1g} from what was fitted (largest change)")]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -18,7 +18,7 @@ from espressivo.audio.recording import load_audio
 from espressivo.training.clips.surroundings import noise_files
 from espressivo.training.fit.lda import LeftOutLogits, fit_lda, left_out_logits
 from espressivo.training.fit.predict import apply_to_clips
-from espressivo.training.fit.profile_fit import fit_profile_classifier
+from espressivo.training.fit.voice_fit import fit_voices
 from espressivo.types import SAMPLE_RATE, Emotion
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from espressivo.training.clips.batches import Batches
     from espressivo.training.config import ClassifierConfig, ProfileConfig
-    from espressivo.training.fit.profile_head import ProfileClassifier
+    from espressivo.training.fit.voice_fit import VoiceProjection
 
     Fit = Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
 
@@ -54,11 +54,7 @@ def fit_last_layer_on_clips(
     """
     network = batches.extractor.network.eval()
     device = network.classify.weight.device
-    clips = torch.from_numpy(apply_to_clips(batches, network.pooled))
-    copies = [
-        torch.from_numpy(apply_to_clips(batches.in_condition(name), network.pooled))
-        for name in batches.clips.config.augmentation.copies
-    ]
+    clips, *copies = map(torch.from_numpy, _embed_conditions(batches))
     background = _embed_background(batches) if config.background else clips[:0]
     n_copies = 1 + len(copies)
     utterances = [clip.utterance for clip in batches.clips.clips] * n_copies
@@ -113,6 +109,16 @@ def _fit_with_background(
     )
 
 
+def _embed_conditions(batches: Batches) -> list[NDArray[np.float32]]:
+    """Return embeddings [N, width] of the clips, and of each copy of them."""
+    names = batches.clips.config.augmentation.copies
+    pooled = batches.extractor.network.eval().pooled
+    return [
+        apply_to_clips(part, pooled)
+        for part in (batches, *map(batches.in_condition, names))
+    ]
+
+
 @torch.no_grad()
 def _embed_background(batches: Batches) -> Tensor:
     """Return embeddings [M, width] of silence and the noise recordings for training."""
@@ -129,25 +135,19 @@ def _embed_background(batches: Batches) -> Tensor:
     return torch.cat(rows).float().cpu()
 
 
-def fit_profile_classifier_on_clips(
-    batches: Batches, config: ProfileConfig
-) -> ProfileClassifier:
-    """Return a profile classifier fitted to clips; the network is not changed.
+def fit_voices_on_clips(batches: Batches, config: ProfileConfig) -> VoiceProjection:
+    """Return the projection to voice vectors, fitted to clips and to copies of them.
 
     Raises:
         TrainingError: Too few speakers have all emotions.
     """
-    network = batches.extractor.network.eval()
     utterances = [clip.utterance for clip in batches.clips.clips]
-    # Profiles hold embeddings before standardization, so its scale is divided out.
-    weight = network.classify.weight.detach().double()
-    return fit_profile_classifier(
-        apply_to_clips(batches, network.pooled),
+    return fit_voices(
+        _embed_conditions(batches),
         batches.labels,
         [utterance.corpus for utterance in utterances],
         [utterance.speaker for utterance in utterances],
-        plain=(weight / network.standardize.scale.double()).cpu().numpy(),
-        config=config,
+        config,
     )
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     _Float = NDArray[np.float64]
 
-_ENOUGH_CORPORA = 3  # with one left out, two remain whose difference can be seen
+ENOUGH_CORPORA = 3  # with one left out, two remain whose difference can be seen
 
 
 def fit_lda(
@@ -161,7 +161,7 @@ def left_out_logits(
         for name in np.unique(corpus_of).tolist()
         if len(np.unique(labels[corpus_of == name])) == n_classes
     ]
-    by_corpus = len(complete) >= _ENOUGH_CORPORA
+    by_corpus = len(complete) >= ENOUGH_CORPORA
     parts = (
         [corpus_of == name for name in complete]
         if by_corpus

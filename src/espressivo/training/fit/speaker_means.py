@@ -1,4 +1,4 @@
-"""Speaker means, emotion offsets, and the directions in which speakers differ."""
+"""Means of speakers, and the directions in which speakers differ."""
 
 from __future__ import annotations
 
@@ -39,28 +39,6 @@ def speaker_means(
             for name in np.unique(speakers)
         ]
     )
-
-
-def class_offsets(
-    centred: NDArray[np.floating[Any]],
-    labels: NDArray[np.integer[Any]],
-    corpora: NDArray[Any],
-) -> _Float:
-    """Return each emotion's mean [C, width]; every corpus counts the same.
-
-    Args:
-        centred: [N, width], embeddings less the means of their speakers.
-        labels: [N], in 0..C-1.
-        corpora: [N], names.
-    """
-    means = [
-        [
-            centred[(corpora == corpus) & (labels == label)].mean(0)
-            for label in range(int(labels.max()) + 1)
-        ]
-        for corpus in np.unique(corpora)
-    ]
-    return np.asarray(np.mean(means, axis=0))
 
 
 def speaker_axes(

@@ -3,8 +3,8 @@
 It holds `config.toml`, `run.json` (versions, revision, what it was trained on),
 `metrics.jsonl` (a line an epoch), a checkpoint while it runs, and `model.safetensors`
 at the end, with `encoder.json` beside it where the encoder's kind does not give its
-size. A classifier in closed form adds `temperature.json`, and `profile.fit` adds the
-profile classifier, `profile.safetensors`.
+size. A classifier in closed form adds `temperature.json`, and `profile.fit` adds
+`adaptation.safetensors`, the projection to voice vectors and how voices differ.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
     from espressivo.training.clips.load import LoadedClip
     from espressivo.training.config import ExperimentConfig
-    from espressivo.training.fit.profile_head import ProfileClassifier
+    from espressivo.training.fit.voice_fit import VoiceProjection
     from espressivo.training.networks.network import EmotionNetwork
 
 WEIGHTS = "model.safetensors"
 ENCODER = "encoder.json"
-PROFILE = "profile.safetensors"
+ADAPTATION = "adaptation.safetensors"
 
 
 def open_run(
@@ -90,10 +90,10 @@ def write_metrics(lines: Iterable[Mapping[str, Any]], folder: Path) -> None:
     write_text(text, folder / "metrics.jsonl")
 
 
-def write_profile_classifier(classifier: ProfileClassifier, folder: Path) -> None:
-    """Write the profile classifier atomically into a run folder."""
-    with replacing(folder / PROFILE, errors=(SafetensorError,)) as whole:
-        classifier.write(whole)
+def write_voice_projection(projection: VoiceProjection, folder: Path) -> None:
+    """Write the projection to voice vectors atomically into a run folder."""
+    with replacing(folder / ADAPTATION, errors=(SafetensorError,)) as whole:
+        projection.write(whole)
 
 
 def finish_run(folder: Path, network: EmotionNetwork) -> None:

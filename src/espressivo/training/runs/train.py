@@ -17,7 +17,7 @@ from espressivo.training.clips.sampling import EpochSampler
 from espressivo.training.fit.adaptation import make_adaptation
 from espressivo.training.fit.closed_form import (
     fit_last_layer_on_clips,
-    fit_profile_classifier_on_clips,
+    fit_voices_on_clips,
 )
 from espressivo.training.fit.loop import train_epochs
 from espressivo.training.fit.objective import Objective
@@ -29,7 +29,7 @@ from espressivo.training.runs.folder import (
     open_run,
     pick_device,
     write_metrics,
-    write_profile_classifier,
+    write_voice_projection,
 )
 from espressivo.training.scores.metrics import score
 from espressivo.training.scores.temperature import softmax, write_temperature
@@ -119,10 +119,9 @@ def train(
         write_metrics(map(asdict, [*reports, report]), folder)
         if on_epoch is not None:
             on_epoch(report)
-    # After the classifier, whose weights the profile classifier takes over.
     if config.profile.fit:
-        classifier = fit_profile_classifier_on_clips(batches, config.profile)
-        write_profile_classifier(classifier, folder)
+        projection = fit_voices_on_clips(batches, config.profile)
+        write_voice_projection(projection, folder)
     finish_run(folder, network)
     return network.eval()
 

@@ -23,12 +23,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from espressivo.training.config import SignalConfig
+    from espressivo.training.fit.voice_fit import VoiceProjection
     from espressivo.training.networks.network import EmotionNetwork
     from espressivo.types import Signal
 
 # Rounding alone gives about 5e-7 (docs/export.md).
 LARGEST_DRIFT = 1e-4
 """Largest difference of a probability between the fp32 graph and torch."""
+
+LARGEST_VOICE_DRIFT = 1e-3
+"""Largest difference of a voice vector, in standard deviations of a window."""
+
+_N_VOICES = 16  # recordings
 
 # Not multiples of a hop nor of an encoder frame, and the shortest and longest allowed.
 _LENGTHS = (SHORTEST, SHORTEST + 1, 15_999, 24_239, 40_161, 77_777, WINDOW - 1, WINDOW)
@@ -106,6 +112,48 @@ def require_parity(
                 "this is a defect of the exporter: report it"
             )
     return worst
+
+
+def require_voice_parity(
+    network: EmotionNetwork,
+    model: onnx.ModelProto,
+    projection: VoiceProjection,
+    recordings: Sequence[Signal],
+    signal: SignalConfig | None = None,
+) -> float:
+    """Return the largest drift of a voice vector from what was fitted.
+
+    Args:
+        network: The network that the graph was written from.
+        model: The graph in fp32, with its output `voice`.
+        projection: The fitted projection.
+        recordings: Windows as they are read, of which the first few are compared.
+        signal: The same as `to_onnx` got.
+
+    Raises:
+        ExportError: The drift exceeds `LARGEST_VOICE_DRIFT`.
+    """
+    session = open_proto(model)
+    network.eval()
+    drift = 0.0
+    for window in recordings[:_N_VOICES]:
+        conditioned = condition(window, signal) if signal else window
+        with torch.inference_mode():
+            pooled = network.pooled(network.front(torch.tensor(conditioned[None])))
+            embedding = network.standardize(pooled)
+            logits = network.classify(embedding)
+            raised = network.background(logits, embedding)
+            speech = (logits.logsumexp(-1) - raised.logsumexp(-1)).exp()
+        wanted = projection.voices(pooled.numpy(), 1 - speech.numpy())
+        (found,) = session.run(["voice"], {"samples": window[None]})
+        drift = max(drift, float(np.abs(found - wanted).max()))
+    if not drift <= LARGEST_VOICE_DRIFT:  # also when it is not a number
+        raise ExportError(
+            f"the fp32 graph's voice vectors are {drift:.2g} from what was fitted, not "
+            f"at most {LARGEST_VOICE_DRIFT:g}; this is a defect of the exporter: "
+            "report it"
+        )
+    return drift
 
 
 def _lengths(network: EmotionNetwork) -> list[int]:

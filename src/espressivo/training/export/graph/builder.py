@@ -126,18 +126,11 @@ class GraphBuilder:
             inputs: Name -> shape, all float32; axes left open have names.
             outputs: The same, of values that nodes made.
         """
-
-        def told(values: Mapping[str, Sequence[str | int]]) -> list[Any]:
-            return [
-                helper.make_tensor_value_info(value, TensorProto.FLOAT, list(shape))
-                for value, shape in values.items()
-            ]
-
         graph = helper.make_graph(
             self._nodes,
             name,
-            told(inputs),
-            told(outputs),
+            _described(inputs),
+            _described(outputs),
             list(self._initializers.values()),
         )
         model = helper.make_model(
@@ -149,6 +142,28 @@ class GraphBuilder:
         )
         onnx.checker.check_model(model, full_check=True)
         return model
+
+    def added_to(
+        self, model: onnx.ModelProto, outputs: Mapping[str, Sequence[str | int]]
+    ) -> onnx.ModelProto:
+        """Return a checked copy of a model with these nodes after its own.
+
+        Args:
+            model: Model whose values the nodes read.
+            outputs: Name -> shape of the outputs that it gets in addition, as in
+                `finish`.
+        """
+        whole = onnx.ModelProto()
+        whole.CopyFrom(model)
+        taken = {initializer.name for initializer in model.graph.initializer}
+        whole.graph.node.extend(self._nodes)
+        # Scalars and bounds of the same name have the same value: see `_shared`.
+        whole.graph.initializer.extend(
+            values for name, values in self._initializers.items() if name not in taken
+        )
+        whole.graph.output.extend(_described(outputs))
+        onnx.checker.check_model(whole, full_check=True)
+        return whole
 
     def _shared(self, values: NDArray[Any] | np.float32, name: str) -> str:
         return name if name in self._initializers else self._constant(values, name)
@@ -163,3 +178,10 @@ class GraphBuilder:
             raise ValueError(f"two values of the graph are called {name}")
         self._taken.add(name)
         return name
+
+
+def _described(values: Mapping[str, Sequence[str | int]]) -> list[Any]:
+    return [
+        helper.make_tensor_value_info(value, TensorProto.FLOAT, list(shape))
+        for value, shape in values.items()
+    ]
