@@ -155,7 +155,7 @@ def _take(order: list[Utterance], id_: str, speech_s: float) -> NoteClips | None
     signals: list[Signal] = []
     while order and sum(map(len, signals)) < speech_s * SAMPLE_RATE:
         clips.append(order.pop(0))
-        signals.append(_trimmed(clips[-1].path))
+        signals.append(trimmed(clips[-1].path))
     if not clips:
         return None
     if 2 * sum(map(len, signals)) > LONGEST_S * SAMPLE_RATE:
@@ -170,7 +170,12 @@ def _take(order: list[Utterance], id_: str, speech_s: float) -> NoteClips | None
     )
 
 
-def _trimmed(path: Path) -> Signal:
+def trimmed(path: Path) -> Signal:
+    """Return a clip without silent ends, as it is in a note.
+
+    Raises:
+        CorpusError: The clip cannot be read.
+    """
     try:
         signal = load_audio(path)
     except AudioError as error:

@@ -1,0 +1,1 @@
+"""Adaptation to speakers and settings, by size and content of the history."""
