@@ -93,6 +93,19 @@ class ModelCard:
         """Shortest input, in samples."""
         return round(self.min_s * SAMPLE_RATE)
 
+    def require_adaptation(self) -> AdaptationCard:
+        """Return what the model knows of voices and settings.
+
+        Raises:
+            ModelError: The model cannot adapt.
+        """
+        if self.adaptation is None:
+            raise ModelError(
+                f"{self.name} {self.version}: cannot adapt to a speaker, a setting or "
+                "a recording; train it with profile.fit = true, or use another model"
+            )
+        return self.adaptation
+
 
 class Classifier:
     """A loaded model that classifies batches of windows; thread-safe.
@@ -153,13 +166,7 @@ class Classifier:
         Raises:
             ModelError: The model cannot adapt.
         """
-        if (card := self.card.adaptation) is None:
-            raise ModelError(
-                f"{self.card.name} {self.card.version}: cannot adapt to a speaker, a "
-                "setting or a recording; train it with profile.fit = true, or use "
-                "another model"
-            )
-        return card
+        return self.card.require_adaptation()
 
 
 def load_classifier(folder: Path) -> Classifier:
