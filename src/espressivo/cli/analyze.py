@@ -42,7 +42,14 @@ examples:
   espressivo analyze note.m4a --json | jq .probabilities
   ffmpeg -i film.mkv -f wav - | espressivo analyze -
   espressivo analyze note.m4a --plot timeline.png
-  espressivo profile create me && espressivo analyze note.m4a --speaker me"""
+  espressivo profile create me && espressivo analyze note.m4a --speaker me
+  espressivo adapt hotline --from calls && espressivo analyze call.wav --setting hotline
+  espressivo analyze interview.wav --adapt
+
+what to adapt to, when (no labels are needed; they can be combined):
+  --speaker    one person who is recorded again and again, in any mood
+  --setting    many people, one microphone, room, language or call centre
+  --adapt      one long recording of one person, of whom nothing else is known"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -63,6 +70,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--no-update",
         action="store_true",
         help="leave the speaker's profile as it is",
+    )
+    parser.add_argument(
+        "--adapt",
+        action="store_true",
+        help="one person's recording of a minute or more: judge its windows together, "
+        "as those of one voice (default: each by itself)",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
@@ -101,8 +114,13 @@ def run(args: argparse.Namespace) -> int:
     from espressivo.analyzer import load_model  # slow: keep `--help` fast
 
     _require_sense(args)
-    profile = None if args.speaker is None else _load_profile(args.speaker)
-    analyzer = load_model(args.model, threads=args.threads, profile=profile)
+    analyzer = load_model(
+        args.model,
+        threads=args.threads,
+        profile=_load_profile(args.speaker),
+        setting=_load_profile(args.setting),
+        adapt=args.adapt,
+    )
     reports: list[Report] = []
     n_failed = 0
     for given in args.recordings:
@@ -145,10 +163,10 @@ def _require_sense(args: argparse.Namespace) -> None:
         args.error("--no-update is about a profile; name it with --speaker")
 
 
-def _load_profile(speaker: str) -> Profile:
+def _load_profile(name: str | None) -> Profile | None:
     from espressivo.profile.profile import Profile
 
-    return Profile.load(speaker)
+    return None if name is None else Profile.load(name)
 
 
 def _learn(
@@ -156,7 +174,8 @@ def _learn(
 ) -> tuple[Analyzer, bool]:
     """Return the analyzer for the next recording, and whether learning failed."""
     try:
-        return analyzer.with_profile(_learned(speaker, report, given)), False
+        learned = _learned(speaker, report, given)
+        return analyzer.with_profile(learned, analyzer.setting), False
     except EspressivoError as error:  # the profile was deleted, or the disk is full
         tell(error)
         return analyzer, True
@@ -169,15 +188,15 @@ def _learned(speaker: str, report: Report, given: str) -> Profile:
         learn,
     )
 
-    assert report.profile is not None  # it was analysed with one
-    assert report.speaker_statistics is not None
-    if not report.speaker_statistics.n_windows:
+    assert report.adaptation is not None  # it was analysed with a profile
+    assert report.statistics is not None
+    if not report.statistics.n_windows:
         return Profile.load(speaker)
     # A profile must not learn from another voice; only the user can overrule this.
-    if report.profile.fits is False:
+    if report.adaptation.fits is False:
         tell(
-            f"profile '{report.profile.speaker}' did not learn from it; if it is the "
-            f"same voice: espressivo profile update {speaker} "
+            f"profile '{report.adaptation.speaker}' did not learn from it; if it is "
+            f"the same voice: espressivo profile update {speaker} "
             + ("RECORDING" if given == "-" else given)
         )
         return Profile.load(speaker)

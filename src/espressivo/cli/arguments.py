@@ -117,7 +117,7 @@ def add_excel(parser: argparse.ArgumentParser) -> None:
 
 
 def add_speaker(parser: argparse.ArgumentParser, *, learns: bool) -> None:
-    """Add `--speaker`; `learns`: whether its help promises to update the profile."""
+    """Add `--speaker` and `--setting`; `learns`: whether the profile is updated."""
     effect = (
         ", and learn from each recording for the next one"
         if learns
@@ -126,5 +126,12 @@ def add_speaker(parser: argparse.ArgumentParser, *, learns: bool) -> None:
     parser.add_argument(
         "--speaker",
         metavar="NAME",
-        help=f"judge by this speaker's profile (see `espressivo profile`){effect}",
+        help="one person who is recorded again and again: judge by this speaker's "
+        f"profile (see `espressivo profile`){effect}",
+    )
+    parser.add_argument(
+        "--setting",
+        metavar="NAME",
+        help="many people with one microphone, language or call centre: judge by what "
+        "their recordings share (see `espressivo adapt`)",
     )

@@ -101,8 +101,9 @@ def _listen(args: argparse.Namespace) -> int:
         args.error("--excel is a form of CSV; leave --json and --lines out")
     if args.raw and args.source is None:
         args.error("--raw is about standard input; give - as well")
-    profile = None if args.speaker is None else Profile.load(args.speaker)
-    analyzer = load_model(args.model, profile=profile)
+    names = {"profile": args.speaker, "setting": args.setting}
+    known = {role: Profile.load(name) for role, name in names.items() if name}
+    analyzer = load_model(args.model, **known)
     stream = analyzer.stream(hop_s=args.hop)
     name = "stdin" if args.source else "microphone"
     # If the microphone is unplugged, the report covers the recording up to then.

@@ -21,6 +21,7 @@ _COMMANDS = (
     "archive",
     "listen",
     "profile",
+    "adapt",
     "serve",
     "api",
     "models",

@@ -1,4 +1,4 @@
-"""`espressivo profile`: speaker profiles, stored on this machine."""
+"""`espressivo profile`: profiles of speakers and settings on this machine."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_model
 from espressivo.cli.display.printing import print_json, say, tell
+from espressivo.cli.display.profiles import effect, summary
 from espressivo.cli.recordings import analyze_recording
-from espressivo.errors import EspressivoError
+from espressivo.errors import EspressivoError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from espressivo.analyzer import Analyzer
+    from espressivo.model.adaptation import AdaptationCard
     from espressivo.profile.profile import Profile
     from espressivo.report import Report
 
 _DESCRIPTION = """\
-Manage speaker profiles (enrolment). With a profile, the model compares a recording
-with the speaker's usual voice instead of the average of all speakers. A profile is made
-from unlabelled recordings of the speaker. It contains counts, means and variances
-(about 33 kB) but no audio, stays on this machine, and is valid for one model.
-
-It helps from a handful of recordings on, most if they contain several emotions. It is
-of no use for a speaker with a single recording."""
+Manage profiles (enrolment). With the profile of a speaker, a recording is compared with
+that speaker's usual voice instead of the average of all speakers. A profile is made
+from unlabelled recordings of one person; those of many people make a setting (see
+`espressivo adapt`). Profiles contain counts, sums and variances (a few kilobytes) but
+no audio, stay on this machine, and are valid for one model."""
 
 _EPILOG = """\
 examples:
@@ -34,6 +34,11 @@ examples:
   espressivo profile update anna monday.ogg tuesday.ogg
   espressivo profile show anna
   espressivo profile delete anna
+
+what to use when:
+  --speaker    one person who is recorded again and again, in any mood
+  --setting    many people, one microphone, room, language or call centre
+  --adapt      one long recording of one person, of whom nothing else is known
 
 Profiles are stored in your data folder, or in the folder ESPRESSIVO_PROFILES. NAME can
 also be a path ending in .json, such as a profile copied from another machine.
@@ -54,18 +59,26 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.set_defaults(run=_list)
     actions = parser.add_subparsers(metavar="ACTION")
-    actions.add_parser("list", help="the profiles on this machine").set_defaults(
-        run=_list
-    )
+    actions.add_parser(
+        "list", help="the profiles and settings on this machine"
+    ).set_defaults(run=_list)
     for name, run, text in (
-        ("create", _create, "begin a profile, from recordings or empty"),
-        ("update", _update, "learn from more recordings of the same speaker"),
-        ("merge", _merge, "add another profile of the same speaker and model"),
+        ("create", _create, "begin a speaker's profile, from recordings or empty"),
+        (
+            "update",
+            _update,
+            "learn from more recordings of the same speaker or setting",
+        ),
+        (
+            "merge",
+            _merge,
+            "add another profile of the same speaker (or setting) and model",
+        ),
         ("show", _show, "what a profile was made from"),
         ("delete", _delete, "remove a profile; there is no way back"),
     ):
         action = actions.add_parser(name, help=text, description=f"{text}.")
-        action.add_argument("speaker", metavar="NAME", help="or a path ending in .json")
+        action.add_argument("name", metavar="NAME", help="or a path ending in .json")
         action.set_defaults(run=run)
         _add_options(name, action)
 
@@ -76,7 +89,7 @@ def _add_options(name: str, action: argparse.ArgumentParser) -> None:
             "recordings",
             nargs="*" if name == "create" else "+",
             metavar="RECORDING",
-            help="of this speaker alone, in any order",
+            help="of this speaker (or setting) alone, in any order",
         )
         add_model(action)
     if name == "merge":
@@ -101,7 +114,7 @@ def _list(_: argparse.Namespace) -> int:
         say(f"no profiles in {profiles_folder()}; see `espressivo profile create -h`")
     for name in names:
         try:
-            say(f"{name}: {_summary(Profile.load(name))}")
+            say(f"{name}: {summary(Profile.load(name))}")
         except EspressivoError as error:
             tell(error)
     return 0
@@ -115,34 +128,40 @@ def _create(args: argparse.Namespace) -> int:
     )
     from espressivo.profile.store import profile_path
 
-    path = profile_path(args.speaker)
-    analyzer = load_model(args.model)
+    path = profile_path(args.name)
+    analyzer = load_model(args.model, voices=True)
     empty = Profile.new(path.stem, analyzer.classifier)
     if path.exists():
         create(empty, path)  # raises, since the file exists, before the analysis begins
-    reports, n_failed = _analyze_all(analyzer.with_profile(empty), args.recordings)
+    reports, n_failed = _analyze_all(analyzer, args.recordings)
     # An empty profile is made only on request, not as the rest of a failure.
     if args.recordings and not reports:
         return 1
     made = empty.merged(*reports)
     create(made, path)
-    say(f"{path}: {_summary(made)}")
+    say(f"{path}: {summary(made)}")
+    _warn_of_several(made, analyzer)
     return 3 if n_failed else 0
 
 
 def _update(args: argparse.Namespace) -> int:
     from espressivo.analyzer import load_model
     from espressivo.profile.profile import (
+        Kind,
         Profile,
         learn,
     )
 
-    analyzer = load_model(args.model, profile=Profile.load(args.speaker))
+    profile = Profile.load(args.name)
+    role = "setting" if profile.kind is Kind.SETTING else "profile"
+    analyzer = load_model(args.model, **{role: profile})
     reports, n_failed = _analyze_all(analyzer, args.recordings)
     if not reports:
         return 1
     # The profile is updated once, after all analyses: an interrupt changes nothing.
-    say(f"{args.speaker}: {_summary(learn(args.speaker, *reports))}")
+    learned = learn(args.name, *reports)
+    say(f"{args.name}: {summary(learned)}")
+    _warn_of_several(learned, analyzer)
     return 3 if n_failed else 0
 
 
@@ -153,7 +172,7 @@ def _merge(args: argparse.Namespace) -> int:
     )
 
     others = [Profile.load(other) for other in args.others]
-    say(f"{args.speaker}: {_summary(learn(args.speaker, *others))}")
+    say(f"{args.name}: {summary(learn(args.name, *others))}")
     return 0
 
 
@@ -161,25 +180,41 @@ def _show(args: argparse.Namespace) -> int:
     from espressivo.profile.profile import Profile
     from espressivo.profile.store import profile_path
 
-    profile = Profile.load(args.speaker)
+    profile = Profile.load(args.name)
     if args.json:
         import json
 
         print_json(json.dumps(profile.to_dict(), indent=1))
         return 0
-    path = profile_path(args.speaker)
+    path = profile_path(args.name)
     say(f"{path}: {path.stat().st_size / 1000:.1f} kB")
-    say(f"  speaker     {profile.speaker}")
+    say(f"  {profile.kind:<11} {profile.name}")
     say(f"  model       {profile.model} {profile.model_version}")
     say(f"              sha256 {profile.model_sha256}")
-    say(f"  heard       {_summary(profile)}")
+    say(f"  heard       {summary(profile).partition(', ')[2]}")
+    if (card := _card_of(profile)) is not None:
+        say(f"  means       {effect(profile, card)}")
+        if (warning := profile.warning(card)) is not None:
+            tell(f"warning: {warning}")
     return 0
+
+
+def _card_of(profile: Profile) -> AdaptationCard | None:
+    """Return what the profile's model knows of voices; None if it is not here."""
+    from espressivo.model.classifier import read_card
+    from espressivo.model.find import find_model
+
+    try:
+        card = read_card(find_model(profile.model))
+    except ModelError:  # a profile may be shown where its model is not
+        return None
+    return card.adaptation if card.sha256 == profile.model_sha256 else None
 
 
 def _delete(args: argparse.Namespace) -> int:
     from espressivo.profile.profile import delete
 
-    say(f"{delete(args.speaker)}: deleted")
+    say(f"{delete(args.name)}: deleted")
     return 0
 
 
@@ -196,7 +231,7 @@ def _analyze_all(
             tell(error)
             n_failed += 1
             continue
-        if report.speaker_statistics is None or not report.speaker_statistics.n_windows:
+        if report.statistics is None or not report.statistics.n_windows:
             tell(f"{given}: no speech found, nothing learned")
         else:
             reports.append(report)
@@ -209,14 +244,7 @@ def _warn(given: str, warnings: Sequence[str]) -> None:
         tell(f"warning: {given}: {warning}")
 
 
-def _summary(profile: Profile) -> str:
-    statistics = profile.speaker_statistics
-    if not statistics.n_windows:
-        return "nothing heard yet"
-    minutes, seconds = divmod(round(profile.speech_s), 60)
-    recordings = "recording" if statistics.n_recordings == 1 else "recordings"
-    windows = "window" if statistics.n_windows == 1 else "windows"
-    return (
-        f"{minutes} min {seconds:02} s of speech, {statistics.n_windows} {windows} of "
-        f"{statistics.n_recordings} {recordings}"
-    )
+def _warn_of_several(profile: Profile, analyzer: Analyzer) -> None:
+    warning = profile.warning(analyzer.classifier.require_adaptation())
+    if warning is not None:
+        tell(f"warning: {warning}")

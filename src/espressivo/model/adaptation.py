@@ -101,9 +101,16 @@ class AdaptationCard:
     @property
     def prior_deviation(self) -> float:
         """Deviation of an unknown voice's offset, root mean square over dimensions."""
-        (offset, own), (room, tint) = self.speaker, self.setting
-        covariance = offset + room + (own + tint) / len(self.means)
-        return math.sqrt(float(np.trace(covariance)) / self.n_dims)
+        return math.sqrt(self.variance(self.speaker) + self.variance(self.setting))
+
+    def variance(self, pair: _Float) -> float:
+        """Return the variance of the offsets of speakers or settings, mean over dims.
+
+        Args:
+            pair: `speaker` or `setting` of this card.
+        """
+        offset, interaction = pair
+        return float(np.trace(offset + interaction / len(self.means)) / self.n_dims)
 
     @staticmethod
     def from_dict(entry: dict[str, Any]) -> AdaptationCard:

@@ -190,7 +190,7 @@ class Profile:
                     "without voices; analyse with a profile, or with voices=True"
                 )
             if isinstance(each, Profile):
-                each.require_kind(self.kind)
+                self._require_same_kind(each)
                 whole = whole.merged(each.statistics)
             else:
                 is_setting = self.kind is Kind.SETTING
@@ -225,6 +225,13 @@ class Profile:
             raise ProfileError(
                 f"'{self.name}' is the profile of a {self.kind}, not of a {kind}; "
                 f"{_PASSED_AS[self.kind]}"
+            )
+
+    def _require_same_kind(self, other: Profile) -> None:
+        if other.kind is not self.kind:
+            raise ProfileError(
+                f"'{other.name}' is the profile of a {other.kind}, and '{self.name}' "
+                f"of a {self.kind}; merge profiles of one kind"
             )
 
     def warning(self, card: AdaptationCard) -> str | None:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from espressivo.cli.display.console import PlainConsole
+from espressivo.cli.display.profiles import offset_line
 from espressivo.figures.timeline import COLOURS
 from espressivo.report import name_top
 from espressivo.text import to_line
@@ -48,8 +49,8 @@ def print_report(report: Report, console: Console | None = None) -> None:
     console.print(Padding(_table(report), (0, 0, 0, 2)))
     if (legend := _legend(report)) is not None:
         console.print(Padding(Text(legend, style="dim"), (1, 0, 0, 2)))
-    if report.profile is not None:
-        console.print(Padding(_profile(report), (1, 0, 0, 2)))
+    if report.adaptation is not None:
+        console.print(Padding(_adaptation(report), (1, 0, 0, 2)))
 
 
 def clock(seconds: float) -> str:
@@ -77,17 +78,21 @@ def _summary(report: Report) -> str:
     )
 
 
-def _profile(report: Report) -> Text:
-    """Return a line on the profile's speech, and on the emotion without the profile."""
-    use = report.profile
+def _adaptation(report: Report) -> Text:
+    """Return a line on how far the answer moved, and on how sure that is."""
+    use = report.adaptation
     assert use is not None  # the caller has checked it
+    roles = {"speaker": use.speaker, "setting": use.setting}
+    names = [f"{role} '{name}'" for role, name in roles.items() if name is not None]
+    adapted_to = ", ".join(map(to_line, names + ["itself"] * use.recording))
     before = report.probabilities_without
-    if not use.n_windows or before is None:
-        return Text(f"profile '{use.speaker}' knew nothing yet", style="dim")
+    if not use.weight or before is None:
+        return Text(f"adapted to {adapted_to}: nothing is known yet", style="dim")
     without = max(before, key=lambda emotion: before[emotion])
+    offset = offset_line(use.offset, use.deviation, use.prior_deviation)
     return Text(
-        f"profile '{use.speaker}' ({clock(use.speech_s)} of speech) moved "
-        f"{report.change:.0%}; without it: {without} {before[without]:.0%}",
+        f"adapted to {adapted_to} ({clock(use.speech_s)} of speech): moved "
+        f"{report.change:.0%}, without it {without} {before[without]:.0%}; {offset}",
         style="dim",
     )
 
