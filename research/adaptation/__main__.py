@@ -26,7 +26,7 @@ from research.adaptation.checks import (
     spread_rates,
     voice_rates,
 )
-from research.adaptation.clips import read_clips
+from research.adaptation.clips import choose, read_clips
 from research.adaptation.figure import plot_settings, plot_speakers
 from research.adaptation.notes import score_notes
 from research.adaptation.parts import (
@@ -73,6 +73,18 @@ What the model says of the clips is kept in OUT/clips, finished parts in OUT/par
 that the same command resumes an interrupted study. RAVDESS is also studied without its
 calm speech, which otherwise counts as neutral."""
 
+_PARTS = (
+    "speakers",
+    "settings",
+    "both",
+    "archive",
+    "windows",
+    "notes",
+    "fit",
+    "spread",
+    "noise",
+    "variants",
+)
 _WHOLE = "ravdess"  # scored on all clips: the aims of the method are stated on it
 
 
@@ -106,6 +118,14 @@ def main(argv: list[str] | None = None) -> int:
         help="also judge the noises of this folder under profiles of the speakers",
     )
     parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=_PARTS,
+        default=_PARTS,
+        metavar="PART",
+        help=f"parts of the study: {', '.join(_PARTS)} (default: all)",
+    )
+    parser.add_argument(
         "--short",
         action="store_true",
         help="only short lists of speakers' histories and settings",
@@ -125,6 +145,14 @@ def main(argv: list[str] | None = None) -> int:
         "many of each emotion; all of RAVDESS (default: %(default)s)",
     )
     parser.add_argument(
+        "--most",
+        type=whole_number,
+        default=900,
+        metavar="N",
+        help="clips of a corpus, of each speaker and label in turn (default: "
+        "%(default)s)",
+    )
+    parser.add_argument(
         "--draws",
         type=whole_number,
         default=10,
@@ -134,7 +162,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--notes",
         type=whole_number,
-        default=48,
+        default=24,
         metavar="N",
         help="long notes of each kind that are analysed (default: %(default)s)",
     )
@@ -150,7 +178,7 @@ def _study_all(args: argparse.Namespace) -> int:
     about = [["case", "clips", "scored", "speakers", "model", "sha256"]]
     for model, corpus, root in args.case:
         folder = find_model(model)
-        utterances = read_corpus(corpus, Path(root))
+        utterances = choose(read_corpus(corpus, Path(root)), args.most, args.seed)
         require_held_out(folder, {corpus, *(u.corpus for u in utterances)})
         for case, row in _study(folder, corpus, utterances, args):
             cases.append(case)
@@ -161,8 +189,10 @@ def _study_all(args: argparse.Namespace) -> int:
     write_csv(tables, args.out / "tables.csv")
     with (args.out / "cases.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(about)
-    plot_speakers(cases, args.out / "speakers.png")
-    plot_settings(cases, args.out / "settings.png")
+    if "speakers" in args.parts:
+        plot_speakers(cases, args.out / "speakers.png")
+    if "settings" in args.parts:
+        plot_settings(cases, args.out / "settings.png")
     print(text)
     return 0
 
@@ -186,8 +216,7 @@ def _study(
     case = Case(corpus, title)
     material = parts.material(clips, whole=corpus == _WHOLE)
     parts.score(case, material)
-    if not args.short:
-        parts.check(case, material, utterances)
+    parts.check(case, material, utterances)
     yield case, parts.about(material, title)
     if clips.calm.any():
         name = f"{corpus}-without-calm"
@@ -232,34 +261,39 @@ class _Parts:
         work: dict[str, Callable[[], dict[str, Paired]]] = {
             "speakers": partial(score_speakers, material, histories),
             "settings": partial(score_settings, material, settings),
+            "both": partial(score_both, material),
+            "archive": partial(score_archive, material),
+            "windows": partial(score_windows_as_notes, material),
         }
-        if not self._args.short:
-            work["both"] = partial(score_both, material)
-            work["archive"] = partial(score_archive, material)
-            work["windows"] = partial(score_windows_as_notes, material)
         for name, part in work.items():
-            case.parts[name] = self._once(case.name, name, part, _paired)
+            if name in self._args.parts:
+                case.parts[name] = self._once(case.name, name, part, _paired)
 
     def check(
         self, case: Case, material: Material, utterances: list[Utterance]
     ) -> None:
-        """Do what is done once per corpus: notes, alternatives, voices, noise."""
-        if self._args.notes:
-            notes = partial(
-                score_notes, material, self._classifier, utterances, self._args.notes
-            )
-            case.parts["notes"] = self._once(case.name, "notes", notes, _paired)
-        if case.name != EXCEPT:
-            few = self.material(material.clips, whole=False)
-            work = partial(score_variants, few)
-            case.parts["variants"] = self._once(case.name, "variants", work, _paired)
+        """Do what is done once per corpus: notes, other settings, voices, noise."""
+        few = self.material(material.clips, whole=False)
+        n_notes = self._args.notes
+        work: dict[str, Callable[[], dict[str, Paired]]] = {
+            "notes": partial(
+                score_notes, material, self._classifier, utterances, n_notes
+            ),
+            "variants": partial(score_variants, few),
+        }
+        for name, one in work.items():
+            if name in self._args.parts and (name, case.name) != ("variants", EXCEPT):
+                case.parts[name] = self._once(case.name, name, one, _paired)
         rates: dict[str, Callable[[], dict[str, Rate]]] = {
             "fit": partial(voice_rates, material),
             "spread": partial(spread_rates, material),
+            "noise": partial(self._noises, material),
         }
-        if self._args.noise is not None:
-            rates["noise"] = partial(self._noises, material)
         for name, part in rates.items():
+            if name not in self._args.parts or (
+                name == "noise" and not self._args.noise
+            ):
+                continue
             case.rates[name] = self._once(case.name, name, part, _rate)
 
     def _noises(self, material: Material) -> dict[str, Rate]:
@@ -275,8 +309,8 @@ class _Parts:
     ) -> dict[str, Any]:
         """Return the results of a part, which are computed unless they are there."""
         args = self._args
-        settings = (args.condition, args.short, args.clips, args.draws, args.notes)
-        key = zlib.crc32(repr((*settings, args.seed)).encode())
+        settings = (args.condition, args.short, args.clips, args.most, args.draws)
+        key = zlib.crc32(repr((*settings, args.notes, args.seed)).encode())
         sha256 = self._classifier.card.sha256[:12]
         path = self._folder / f"{case}-{name}-{sha256}-{key:08x}.npz"
         if not path.exists():

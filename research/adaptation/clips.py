@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -166,6 +167,23 @@ def statistics_of(
     return WindowStatistics(
         len(rows), n_recordings, 0, cells, totals, sums, mean, apart.T @ apart
     )
+
+
+def choose(
+    utterances: Sequence[Utterance], most: int, seed: int = 0
+) -> list[Utterance]:
+    """Return at most some utterances: of each speaker and label in turn, at random.
+
+    Their order is kept.
+    """
+    cells: dict[tuple[str, str], list[int]] = {}
+    for n, utterance in enumerate(utterances):
+        label = utterance.original or str(utterance.emotion)
+        cells.setdefault((utterance.speaker, label), []).append(n)
+    rng = np.random.default_rng(seed)
+    orders = [rng.permutation(cells[key]).tolist() for key in sorted(cells)]
+    turns = (n for turn in zip_longest(*orders) for n in turn if n is not None)
+    return [utterances[n] for n in sorted(islice(turns, most))]
 
 
 def read_clips(

@@ -66,9 +66,11 @@ def all_tables(cases: Sequence[Case]) -> list[Table]:
         named = f"{title}: ECE without adaptation, same clips"
         tables.append(_table(cases, part, "ece", "plain", named))
         tables.append(_sizes(cases, part, f"{title}: clips in the history"))
+    heard = any("speakers" in case.parts for case in cases)
     tables += [
         _table(cases, "speakers", score, "plain", f"no adaptation: {what}", first=True)
         for score, (what, _, _) in _SCORES.items()
+        if heard
     ]
     if any("variants" in case.parts for case in cases):
         tables += _variant_tables(cases)
