@@ -33,6 +33,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -224,9 +225,7 @@ def infer(
         return None
     weight, mean, covariance = 0.0, origin, _prior(card, room, tint)
     if setting is not None and setting.weight > 0:
-        # Here speakers differ too, and each recording is one of them.
-        found = _posterior(card, setting, mean, covariance, offset + own)
-        weight, (mean, covariance) = found.weight, found.collapsed()
+        weight, mean, covariance = _in_setting(card, setting)
     covariance = covariance + _prior(card, offset, own)
     if speaker is not None and speaker.weight > 0:
         found = _posterior(card, speaker, mean, covariance)
@@ -287,6 +286,18 @@ def spread(profile: WindowStatistics) -> float:
     """
     covariance = profile.scatter / max(1, profile.n_windows - 1)
     return float(np.linalg.eigvalsh(covariance)[-1])
+
+
+@lru_cache(maxsize=64)  # many speakers share a setting; both arguments are immutable
+def _in_setting(
+    card: AdaptationCard, setting: WindowStatistics
+) -> tuple[float, _Float, _Float]:
+    """Return the weight of a setting's history, and mean and covariance given it."""
+    (offset, own), (room, tint) = card.speaker, card.setting
+    # Here speakers differ too, and each recording is one of them.
+    prior = _prior(card, room, tint)
+    found = _posterior(card, setting, card.means, prior, offset + own)
+    return found.weight, *found.collapsed()
 
 
 def _prior(card: AdaptationCard, offset: _Float, interaction: _Float) -> _Float:
