@@ -1,4 +1,4 @@
-"""From recordings to a model folder that takes profiles, as users go."""
+"""From recordings to a model folder that adapts to speakers, as users go."""
 
 import json
 import shutil
@@ -15,11 +15,13 @@ import torch
 
 import espressivo
 from espressivo.cli.main import main
+from espressivo.model.adaptation import AdaptationCard
 from espressivo.profile.profile import Profile
 from espressivo.training.export import to_onnx
-from espressivo.training.export.graph.profile_head import with_embedding
+from espressivo.training.export.graph.voice import with_voice
 from espressivo.training.export.quantize.fp16 import to_fp16
 from espressivo.training.export.session import open_proto
+from espressivo.training.fit.voice_fit import VoiceProjection
 from espressivo.types import Emotion
 from tests.conftest import NOTE
 from tests.recordings import encode
@@ -72,7 +74,7 @@ def model(request, tmp_path_factory, trained):
     return out
 
 
-def test_a_trained_model_takes_profiles(model):
+def test_a_trained_model_adapts(model):
     analyzer = espressivo.load_model(model)
     empty = Profile.new("me", analyzer.classifier)
     plain = analyzer.analyze(NOTE)
@@ -81,30 +83,31 @@ def test_a_trained_model_takes_profiles(model):
     second = analyzer.with_profile(profile).analyze(NOTE)
 
     assert first.estimates == plain.estimates
-    assert second.profile.without == plain.estimates
-    assert second.profile.n_windows == 8
-    assert 0 <= second.profile.trust < 1
-    assert second.profile.distance < second.profile.distance_limit
+    assert second.estimates != plain.estimates
+    card = analyzer.classifier.require_adaptation()
+    assert first.voices.shape == (len(plain.estimates), card.n_columns)
+    assert (first.voices[:, card.n_dims] == 0).all()  # it has no class for background
 
 
-def test_the_folder_says_that_it_takes_them(model, capsys):
-    card = json.loads((model / "model.json").read_text())["profile"]
+def test_the_folder_says_how_voices_differ(model, trained, capsys):
+    card = json.loads((model / "model.json").read_text())
     report = json.loads((model / "export.json").read_text())
+    projection = VoiceProjection.read(trained / "adaptation.safetensors")
 
-    assert (card["file"], card["width"]) == ("profile.onnx", 384)
-    assert (card["patience"], card["discount"], card["spread"]) == (2.0, 0.7, 0.8)
-    assert report["profile_parity"] < 1e-4
-    assert report["profile_bytes"] == (model / "profile.onnx").stat().st_size
-    assert "| profiles |" in (model / "export.md").read_text()
+    assert card["adaptation"] == projection.card.to_dict()
+    assert "profile" not in card
+    assert 0 <= report["voice_parity"] < 1e-3
+    assert "| voice vectors |" in (model / "export.md").read_text()
+    assert not (model / "profile.onnx").exists()
     assert main(["models", "verify", str(model)]) == 0
     assert "intact" in capsys.readouterr().out
 
 
-def test_training_again_gives_the_same_head(trained, tmp_path, note):
+def test_training_again_gives_the_same_projection(trained, tmp_path, note):
     recipe = write_recipe(tmp_path, note)
     assert main(["train", str(recipe), "--out", str(tmp_path / "run")]) == 0
 
-    name = "profile.safetensors"
+    name = "adaptation.safetensors"
     assert (tmp_path / "run" / name).read_bytes() == (trained / name).read_bytes()
 
 
@@ -117,13 +120,29 @@ def test_one_speaker_is_too_few(tmp_path, note, capsys):
     assert "set profile.fit = false" in err
 
 
-def test_a_damaged_head_is_named(trained, tmp_path, capsys):
+def test_a_damaged_projection_is_named(trained, tmp_path, capsys):
     run = shutil.copytree(trained, tmp_path / "run")
-    (run / "profile.safetensors").write_bytes(b"?" * 100)
+    (run / "adaptation.safetensors").write_bytes(b"?" * 100)
 
     assert main(["export", str(run), "--out", str(tmp_path / "model")]) == 1
     assert "train again in another folder" in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
+
+
+def made_up(width, seed=0):
+    """A projection of embeddings of any network."""
+    rng = np.random.default_rng(seed)
+    unit = np.eye(3)
+    card = AdaptationCard(
+        means=rng.normal(size=(4, 3)),
+        speaker=np.stack([unit, unit]),
+        setting=np.stack([unit, unit]),
+        n_axes=8,
+        distance_limit=4.0,
+        spread_limit=9.0,
+    )
+    weight = rng.normal(size=(11, width)) / width
+    return VoiceProjection(weight, rng.normal(size=11), card)
 
 
 @pytest.mark.parametrize(
@@ -138,21 +157,37 @@ def test_a_damaged_head_is_named(trained, tmp_path, capsys):
     ],
 )
 @pytest.mark.parametrize("form", ["fp32", "fp16"])
-def test_every_network_gives_its_embedding(note, kind, choices, form):
+@pytest.mark.parametrize("background", [False, True])
+def test_every_network_gives_voices(note, kind, choices, form, background):
     network = make_network(kind, **choices)
+    width = network.classify.in_features
+    if background:
+        floor = torch.randn(width, generator=torch.manual_seed(0)) * width**-0.5
+        network.background.fit(floor, 0.5, 4)
     samples = note[None, 30_000:80_000]
-    graph = to_onnx(network)
+    graph = to_onnx(network, 2.0)
     if form == "fp16":
         graph = to_fp16(graph)
+    projection = made_up(width)
     with torch.inference_mode():
-        wanted = network.pooled(network.front(torch.tensor(samples))).numpy()
+        pooled = network.pooled(network.front(torch.tensor(samples)))
+        embedding = network.standardize(pooled)
+        emotions = network.classify(embedding)
+        floor = embedding @ network.background.weight + network.background.bias
+    # One class more: the floor is its logit less log 4, see `Background`.
+    every = torch.cat([emotions, floor[:, None] + np.log(4)], 1)
+    noise = every.softmax(1)[:, 4].numpy()
+    wanted = projection.voices(pooled.numpy(), noise)
 
-    given = with_embedding(graph, wanted.shape[1])
-    found, plain = open_proto(given).run(
-        ["embedding", "probabilities"], {"samples": samples}
+    given = with_voice(graph, projection)
+    voices, plain = open_proto(given).run(
+        ["voice", "probabilities"], {"samples": samples}
     )
 
+    assert [output.name for output in given.graph.output] == ["probabilities", "voice"]
+    assert voices.dtype == np.float32
+    assert (noise[0] > 0.01) == background
     allowed = (1e-4 if form == "fp32" else 0.05) * np.abs(wanted).max()
-    np.testing.assert_allclose(found, wanted, atol=allowed)
+    np.testing.assert_allclose(voices, wanted, atol=allowed)
     (before,) = open_proto(graph).run(["probabilities"], {"samples": samples})
     np.testing.assert_array_equal(plain, before)

@@ -101,7 +101,9 @@ def test_units_and_origin_of_the_embedding_do_not_matter(projection):
     other = fit(1000 * rows + 300, labels, corpora, speakers)
 
     np.testing.assert_allclose(
-        other.voices(1000 * rows + 300)[:, :4], projection.voices(rows)[:, :4], atol=1e-6
+        other.voices(1000 * rows + 300)[:, :4],
+        projection.voices(rows)[:, :4],
+        atol=1e-6,
     )
     np.testing.assert_allclose(other.card.setting, projection.card.setting, rtol=1e-6)
     assert other.card.distance_limit == pytest.approx(projection.card.distance_limit)
