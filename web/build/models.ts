@@ -18,7 +18,7 @@ export const MODELS = path.resolve(
 );
 
 /** Files of a model that a program loads: the others document it. */
-export const LOADED = ["model.json", "model.onnx", "profile.onnx"];
+export const LOADED = ["model.json", "model.onnx"];
 
 /** @param to Where the build puts them, below its output folder. */
 export function models(to = "models"): Plugin {
@@ -82,7 +82,6 @@ async function listed(name: string, isDefault: boolean) {
   const digests: [file: string, sha256: string | undefined][] = [
     ["model.json", createHash("sha256").update(content).digest("hex")],
     ["model.onnx", card.sha256],
-    ["profile.onnx", card.profile?.sha256],
   ];
   const files: Record<string, { sha256: string; bytes: number }> = {};
   for (const [file, sha256] of digests) {

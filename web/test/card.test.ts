@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { readCard } from "../src/espressivo/card";
+import { readCard, requireAdaptation } from "../src/espressivo/card";
 import { ModelError } from "../src/espressivo/errors";
 import { EMOTIONS } from "../src/espressivo/types";
 import { MODEL } from "./graphs";
 
-type Details = Record<string, unknown> & { profile: Record<string, unknown> };
+type Details = Record<string, unknown> & { adaptation: Record<string, unknown> };
 
 const text = readFileSync(path.join(MODEL, "model.json"), "utf-8");
 const details = (): Details => JSON.parse(text);
@@ -33,13 +33,26 @@ test("the bundled model's card is read whole", () => {
   expect(card.sha256).toBe(details()["sha256"]);
   expect(card.allowedUse).toBe(details()["allowed_use"]);
   expect(card.allowedUse.length).toBeGreaterThan(0);
-  const { sha256, width, distance_limit } = details().profile;
-  expect(card.profileHead).toEqual({ sha256, width, distanceLimit: distance_limit });
+  const { n_axes, distance_limit, spread_limit, ...same } = details().adaptation;
+  expect(card.adaptation).toEqual({
+    ...same,
+    nAxes: n_axes,
+    distanceLimit: distance_limit,
+    spreadLimit: spread_limit,
+  });
+  expect(requireAdaptation(card)).toBe(card.adaptation);
 });
 
-test.each([undefined, null])("a model may take no profiles: profile %o", (entry) => {
-  const entries = { ...details(), profile: entry };
-  expect(readCard(JSON.stringify(entries), "m/model.json").profileHead).toBeNull();
+test.each([undefined, null])("a model may not adapt: adaptation %o", (entry) => {
+  const card = readCard(
+    JSON.stringify({ ...details(), adaptation: entry }),
+    "m/model.json",
+  );
+  expect(card.adaptation).toBeNull();
+  expect(() => requireAdaptation(card)).toThrow(
+    `${card.name} ${card.version}: cannot adapt to a speaker, a setting or a recording; ` +
+      "train it with profile.fit = true, or use another model",
+  );
 });
 
 test.each([undefined, null])("a model may have no threshold: certainty %o", (entry) => {
@@ -64,10 +77,10 @@ describe("a card without a field is refused", () => {
     );
   });
 
-  test.each(["sha256", "width", "distance_limit"])("profile.%s", (name) => {
+  test.each(Object.keys(details().adaptation))("adaptation.%s", (name) => {
     requireRefused(
-      changed(({ profile }) => {
-        delete profile[name];
+      changed(({ adaptation }) => {
+        delete adaptation[name];
       }),
       `m/model.json: has no '${name}'; export the model again`,
     );
@@ -87,6 +100,13 @@ describe("a card without a field is refused", () => {
 describe("a card with a wrong field is refused, and says which", () => {
   const spans = (min_s: number, window_s: number) =>
     `min_s is ${min_s} and window_s ${window_s}; wanted 0 < min_s <= window_s <= 60`;
+  const adaptation = (change: Record<string, unknown>) => ({
+    adaptation: { ...details().adaptation, ...change },
+  });
+  const two = (matrix: number[][]) => [matrix, matrix];
+  const diagonal = (x: number) =>
+    [0, 1, 2].map((i) => [0, 1, 2].map((j) => (i === j ? x : 0)));
+  const lopsided = [[1, 0.5, 0], ...diagonal(1).slice(1)];
   const cases: [Record<string, unknown>, string][] = [
     [{ emotions: "anger" }, 'emotions is "anger"'],
     [{ emotions: [] }, "emotions is []"],
@@ -103,11 +123,21 @@ describe("a card with a wrong field is refused, and says which", () => {
     [{ name: 1 }, "name is 1"],
     [{ version: 1 }, "version is 1"],
     [{ sha256: null }, "sha256 is null"],
-    [{ profile: [] }, "profile is not an object"],
-    [{ profile: "yes" }, "profile is not an object"],
-    [{ profile: { sha256: "", width: "3", distance_limit: 1 } }, 'width is "3"'],
-    [{ profile: { sha256: 1, width: 3, distance_limit: 1 } }, "sha256 is 1"],
-    [{ profile: { sha256: "", width: 3, distance_limit: [] } }, "distance_limit is []"],
+    [{ adaptation: [] }, "adaptation is not an object"],
+    [{ adaptation: "yes" }, "adaptation is not an object"],
+    [adaptation({ means: "3" }), 'means is "3"'],
+    [adaptation({ n_axes: "3" }), 'n_axes is "3"'],
+    [adaptation({ n_axes: 0 }), "adaptation: means or n_axes have another shape"],
+    [adaptation({ means: [] }), "adaptation: means or n_axes have another shape"],
+    [adaptation({ means: [[0, 0, 0]] }), "adaptation has means of 1 emotions, not 4"],
+    [
+      adaptation({ speaker: two([[1]]) }),
+      "adaptation: speaker has another shape than means",
+    ],
+    [adaptation({ setting: two(diagonal(0)) }), "adaptation: setting holds no covariances"],
+    [adaptation({ setting: two(lopsided) }), "adaptation: setting holds no covariances"],
+    [adaptation({ odds: 0 }), "adaptation: numbers that cannot be"],
+    [adaptation({ patience: -1 }), "adaptation: numbers that cannot be"],
     [{ certainty: 0.5 }, "certainty is not an object"],
     [{ certainty: { threshold: 0.5 } }, "has no 'accuracy'"],
     [{ certainty: { threshold: "0.5", accuracy: 1 } }, 'threshold is "0.5"'],

@@ -13,38 +13,30 @@ from onnx import TensorProto, helper
 from espressivo.errors import ModelError
 from espressivo.model.classifier import Classifier
 from espressivo.model.find import find_model
-from espressivo.model.profile_head import ProfileHead
-from espressivo.model.speaker_statistics import SpeakerStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from espressivo.model.classifier import ModelCard
 
-# Of probabilities and embedding, in this order.
+# Of probabilities and voice, in this order.
 MODELS = {
     "sound": (1.0, 1.0),
     "NaN": (np.nan, 1.0),
     "infinite": (-np.inf, 1.0),
-    "NaN in the embedding": (1.0, np.nan),
+    "NaN in the voice": (1.0, np.nan),
 }
-HEADS = {"sound": 1.0, "NaN": np.nan, "infinite": np.inf}
 
 
 def damaged_graphs(card: ModelCard) -> dict[str, Any]:
-    """Return other `model.onnx` and `profile.onnx`, and what Python says of each."""
-    return {
-        "models": {name: damaged_model(card, *each) for name, each in MODELS.items()},
-        "heads": {name: damaged_head(card, each) for name, each in HEADS.items()},
-    }
+    """Return other graphs than `model.onnx`, and what Python says of each."""
+    return {name: damaged_model(card, *each) for name, each in MODELS.items()}
 
 
-def damaged_model(card: ModelCard, plain: float, embedding: float) -> dict[str, Any]:
+def damaged_model(card: ModelCard, plain: float, voice: float) -> dict[str, Any]:
     """Return a model that multiplies four samples by its weights."""
-    graph = scaled(
-        ["samples"],
-        {"probabilities": ("samples", plain), "embedding": ("samples", embedding)},
-    )
+    assert card.adaptation is not None
+    graph = scaled({"probabilities": (1, plain), "voice": (3, voice)})
     classify = Classifier(card, session(graph), find_model(card.name))
     window = np.full((1, 4), 0.25, np.float32)
     return {
@@ -54,38 +46,22 @@ def damaged_model(card: ModelCard, plain: float, embedding: float) -> dict[str, 
     }
 
 
-def damaged_head(card: ModelCard, weight: float) -> dict[str, Any]:
-    """Return what takes a profile, and multiplies what it takes by its weight."""
-    graph = scaled(
-        ["embedding", "probabilities", "count", "traits"],
-        {
-            "personal": ("probabilities", weight),
-            "distance": ("count", weight),
-            "trust": ("count", weight),
-        },
-    )
-    assert card.profile_head is not None
-    head = ProfileHead(card.profile_head, session(graph))
-    voice = SpeakerStatistics(3, 1, 5_000, np.zeros(9), np.ones(9))
-    rows = np.full((1, 4), 0.25, np.float32)
-    return {
-        "file": base64.b64encode(graph).decode(),
-        "answer": refusal(lambda: head(rows, rows, voice)),
-        "distance": refusal(lambda: head.distance(voice, voice)),
-        "trust": refusal(lambda: head.trust(voice)),
-    }
-
-
-def scaled(inputs: list[str], outputs: dict[str, tuple[str, float]]) -> bytes:
-    """Return a graph each of whose outputs is an input times a number."""
+def scaled(outputs: dict[str, tuple[int, float]]) -> bytes:
+    """Return a graph whose outputs are its samples, some times, times a number."""
     made = helper.make_model(
         helper.make_graph(
             [
-                helper.make_node("Mul", [source, f"{name}.weight"], [name])
-                for name, (source, _) in outputs.items()
+                node
+                for name, (times, _) in outputs.items()
+                for node in (
+                    helper.make_node(
+                        "Concat", ["samples"] * times, [f"{name}s"], axis=1
+                    ),
+                    helper.make_node("Mul", [f"{name}s", f"{name}.weight"], [name]),
+                )
             ],
             "scaled",
-            [rows(name) for name in inputs],
+            [rows("samples")],
             [rows(name) for name in outputs],
             [
                 onnx.numpy_helper.from_array(np.float32(weight), f"{name}.weight")

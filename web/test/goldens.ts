@@ -2,8 +2,9 @@
 
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import type { SpeakerStatistics } from "../src/espressivo/speaker-statistics";
+import type { Adaptation } from "../src/espressivo/report";
 import type { Estimate, Segment } from "../src/espressivo/types";
+import type { WindowStatistics } from "../src/espressivo/window-statistics";
 
 export const FOLDER = path.join(import.meta.dirname, "goldens");
 
@@ -14,9 +15,15 @@ export interface PackedEstimate {
   readonly segment: Span;
   readonly probabilities: readonly number[];
 }
-export interface PackedStatistics extends Omit<SpeakerStatistics, "mean" | "squares"> {
+export interface PackedStatistics
+  extends Omit<WindowStatistics, "weights" | "sums" | "mean" | "scatter"> {
+  readonly weights: Packed;
+  readonly sums: Packed;
   readonly mean: Packed;
-  readonly squares: Packed;
+  readonly scatter: Packed;
+}
+export interface PackedAdaptation extends Omit<Adaptation, "without"> {
+  readonly without: readonly PackedEstimate[];
 }
 
 export function golden<T>(name: string, folder = FOLDER): T {
@@ -42,9 +49,27 @@ export function estimateOf({ segment, probabilities }: PackedEstimate): Estimate
   return { segment: segmentOf(segment), probabilities };
 }
 
-export function statisticsOf(packed: PackedStatistics): SpeakerStatistics {
-  const mean = Float64Array.from(unpacked(packed.mean));
-  return { ...packed, mean, squares: Float64Array.from(unpacked(packed.squares)) };
+export function adaptationOf(packed: PackedAdaptation): Adaptation {
+  return { ...packed, without: packed.without.map(estimateOf) };
+}
+
+export function statisticsOf(packed: PackedStatistics): WindowStatistics {
+  const mean = unpacked(packed.mean);
+  return {
+    ...packed,
+    weights: unpacked(packed.weights),
+    sums: rows(packed.sums, packed.nDims),
+    mean,
+    scatter: rows(packed.scatter, mean.length),
+  };
+}
+
+/** Unpack numbers row by row. */
+export function rows(packed: Packed, width: number): number[][] {
+  const values = unpacked(packed);
+  return Array.from({ length: values.length / width }, (_, i) =>
+    values.slice(i * width, (i + 1) * width),
+  );
 }
 
 /** 4.5 s of speech with a pause in it. */

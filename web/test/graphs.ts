@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { type ModelCard, readCard } from "../src/espressivo/card";
-import { Classifier, ProfileHead } from "../src/espressivo/classifier";
+import { Classifier } from "../src/espressivo/classifier";
 import { type Graph, loadRuntime, openGraph, sha256Of } from "../src/espressivo/session";
 import { ROOT } from "./python";
 
@@ -35,10 +35,9 @@ export function openVad(): Promise<Graph> {
 export async function openModel(): Promise<Classifier> {
   const card = bundledCard();
   const ort = await loadRuntime("wasm", 1);
-  const open = (name: string, sha256: string) =>
-    openGraph(ort, bytesOf(path.join(MODEL, name)), sha256, name, "wasm");
-  if (!card.profileHead) throw new Error("the bundled model takes no profiles");
-  const head = await open("profile.onnx", card.profileHead.sha256);
-  const profileHead = new ProfileHead(card.profileHead, head);
-  return new Classifier(card, await open("model.onnx", card.sha256), profileHead);
+  const bytes = bytesOf(path.join(MODEL, "model.onnx"));
+  return new Classifier(
+    card,
+    await openGraph(ort, bytes, card.sha256, "model.onnx", "wasm"),
+  );
 }

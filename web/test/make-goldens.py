@@ -30,18 +30,17 @@ import espressivo
 from espressivo.audio.arrays import from_array
 from espressivo.audio.recording import load_audio
 from espressivo.errors import ProfileError
+from espressivo.model.adaptation import adapt, distance, infer, spread
 from espressivo.model.classifier import Certainty
-from espressivo.model.speaker_statistics import (
-    SpeakerStatistics,
-    features_of,
-)
-from espressivo.profile.profile import Profile
+from espressivo.model.window_statistics import WindowStatistics
+from espressivo.profile.profile import Kind, Profile, warning_of_several
 from espressivo.profile.store import (
+    encode_cells,
     encode_numbers,
     profile_path,
     with_checksum,
 )
-from espressivo.report import ProfileUse, Report, round_to_one
+from espressivo.report import Adaptation, Report, round_to_one
 from espressivo.speech.detector import FRAME, SpeechDetector
 from espressivo.speech.quality import Quality, QualityMeter
 from espressivo.speech.segments import SpeechOptions, find_segments
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from espressivo.model.adaptation import AdaptationCard
     from espressivo.types import Signal
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def main() -> None:
         "analysis": analyses(note),
         "rounding": roundings(),
         "reports": reports(),
-        "speaker-statistics": statistics_of_windows(),
+        "adaptation": adaptations(),
         "profiles": profiles(),
         "damaged": damaged_graphs(espressivo.load_model(MODEL).classifier.card),
     }
@@ -239,54 +239,68 @@ def qualities(note: Signal) -> dict[str, Any]:
 
 
 def analyses(note: Signal) -> dict[str, Any]:
-    """Return analyses with a bundled model, with and without a profile."""
+    """Return analyses with a bundled model, plain and adapted."""
     analyzer = espressivo.load_model(MODEL)
-    empty = Profile.new("Zoë", analyzer.classifier)
-    learned = analyzer.with_profile(empty).analyze(note, name="note")
-    assert learned.speaker_statistics is not None
-    mean, squares = (
-        values.astype(np.float32).astype(np.float64)
-        for values in (
-            learned.speaker_statistics.mean,
-            learned.speaker_statistics.squares,
-        )
+    classifier = analyzer.classifier
+    nobody = Profile.new("Zoë", classifier)
+    zoe = nobody.merged(analyzer.with_profile(nobody).analyze(note, name="note"))
+    hall = Profile.new("hall", classifier, Kind.SETTING)
+    card, rng = classifier.require_adaptation(), np.random.default_rng(7)
+    hall = replace(
+        hall, statistics=statistics_of(card, voices(card, rng, 30, (0, 1, 2, 3)))
     )
-    known = replace(
-        empty,
-        speaker_statistics=replace(
-            learned.speaker_statistics, mean=mean, squares=squares
-        ),
-    )
-    inputs = {
-        "note": (note, None),
-        "long": (without_pause(note), None),
-        "word": (one_word(note), None),
-        "silence": (np.zeros(16_000, np.float32), None),
-        "short": (note[9_000:13_000], None),
-        "unknown": (note, empty),
-        "known": (without_pause(note), known),
+    long = without_pause(note)
+    inputs: dict[str, tuple[Signal, dict[str, Any]]] = {
+        "note": (note, {}),
+        "long": (long, {}),
+        "word": (one_word(note), {}),
+        "silence": (np.zeros(16_000, np.float32), {}),
+        "short": (note[9_000:13_000], {}),
+        "unknown": (note, {"profile": nobody}),
+        "known": (long, {"profile": zoe}),
+        "setting": (note, {"setting": hall}),
+        "together": (long, {"adapt": True}),
+        "all": (long, {"profile": zoe, "setting": hall, "adapt": True}),
+        "nothing": (np.zeros(16_000, np.float32), {"adapt": True}),
     }
-    found = {
-        name: analysis(analyzer.with_profile(profile).analyze(signal, name=name))
-        for name, (signal, profile) in inputs.items()
-    }
-    return {
-        "speakerStatistics": packed_statistics(known.speaker_statistics),
-        "found": found,
-    }
+    found = {}
+    for name, (signal, options) in inputs.items():
+        adapted = espressivo.Analyzer(classifier, **options)
+        found[name] = analysis(adapted.analyze(signal, name=name))
+    profiles = {"known": zoe, "setting": hall}
+    texts = {name: text_of(each.to_dict()) for name, each in profiles.items()}
+    return {"profiles": texts, "found": found}
 
 
 def analysis(report: Report) -> dict[str, Any]:
     """Return a report as it is written, and its numbers before they are rounded."""
-    use = report.profile
+    use = report.adaptation
     return {
         "report": follows_schema(report.to_dict()),
         "segments": [span(s) for s in report.segments],
         "estimates": [estimate(e) for e in report.estimates],
-        "trust": use and use.trust,
-        "distance": use and use.distance,
-        "without": use and [estimate(e) for e in use.without],
-        "speakerStatistics": use and packed_statistics(report.speaker_statistics),
+        "adaptation": use and adaptation(use),
+        "statistics": report.statistics and packed_statistics(report.statistics),
+    }
+
+
+def adaptation(use: Adaptation) -> dict[str, Any]:
+    """Return what a report was adapted to as report.ts has it."""
+    return {
+        "speaker": use.speaker,
+        "setting": use.setting,
+        "recording": use.recording,
+        "nRecordings": use.n_recordings,
+        "nWindows": use.n_windows,
+        "speech_s": use.speech_s,
+        "weight": use.weight,
+        "offset": use.offset,
+        "deviation": use.deviation,
+        "priorDeviation": use.prior_deviation,
+        "distance": use.distance,
+        "distanceLimit": use.distance_limit,
+        "several": use.several,
+        "without": [estimate(e) for e in use.without],
     }
 
 
@@ -303,14 +317,18 @@ def estimate(each: Estimate) -> dict[str, Any]:
     return {"segment": span(each.segment), "probabilities": each.probabilities}
 
 
-def packed_statistics(statistics: SpeakerStatistics) -> dict[str, Any]:
-    """Return the statistics, in single precision."""
+def packed_statistics(statistics: WindowStatistics) -> dict[str, Any]:
+    """Return the statistics with all their digits."""
     return {
         "nWindows": statistics.n_windows,
         "nRecordings": statistics.n_recordings,
         "nSamples": statistics.n_samples,
-        "mean": floats(statistics.mean),
-        "squares": floats(statistics.squares),
+        "nDims": statistics.n_dims,
+        "cells": statistics.cells.tolist(),
+        "weights": doubles(statistics.weights),
+        "sums": doubles(statistics.sums),
+        "mean": doubles(statistics.mean),
+        "scatter": doubles(statistics.scatter),
     }
 
 
@@ -368,23 +386,28 @@ def reports() -> list[dict[str, Any]]:
 
 
 def report(
-    rng: np.random.Generator, name: str, *, profile: bool | None = None
+    rng: np.random.Generator, name: str, *, adapted: bool | None = None
 ) -> Report:
-    """Draw a report of one to three segments; of a profile, too, if need be."""
+    """Draw a report of one to three segments, adapted or not."""
     n = int(rng.integers(1, 4))
     bounds = np.cumsum(rng.integers(4_000, 128_000, 2 * n)).tolist()
     segments = tuple(Segment(a, b) for a, b in list(pairwise(bounds))[::2])
     use = None
-    if rng.random() < 0.6 if profile is None else profile:
-        distance = None if rng.random() < 0.2 else rng.gamma(2, 1)
-        use = ProfileUse(
-            speaker="Zoë",
+    if rng.random() < 0.6 if adapted is None else adapted:
+        use = Adaptation(
+            speaker=None if rng.random() < 0.3 else "Zoë",
+            setting=None if rng.random() < 0.5 else "hall",
+            recording=bool(rng.random() < 0.5),
             n_recordings=int(rng.integers(50)),
             n_windows=int(rng.integers(50)),
             speech_s=rng.random() * 100,
-            trust=rng.random(),
-            distance=distance,
+            weight=rng.random(),
+            offset=rng.gamma(2, 1),
+            deviation=rng.random(),
+            prior_deviation=1 + rng.random(),
+            distance=None if rng.random() < 0.2 else rng.gamma(2, 1),
             distance_limit=2.5,
+            several=None,
             without=estimates(rng, segments),
         )
     return Report(
@@ -397,7 +420,7 @@ def report(
         segments=segments,
         estimates=estimates(rng, segments),
         warnings=("it is truncated", 'by "ü"') if rng.random() < 0.3 else (),
-        profile=use,
+        adaptation=use,
         **sound(rng, bounds),
         certainty=certainty(rng),
     )
@@ -439,16 +462,15 @@ def estimates(
 
 def silent(rng: np.random.Generator) -> Iterator[Report]:
     """Yield reports of recordings without speech."""
-    for profile in (False, True):
-        whole = report(rng, "silence.wav", profile=profile)
-        use = whole.profile and replace(whole.profile, without=(), distance=None)
-        yield replace(whole, segments=(), estimates=(), profile=use)
-    yield replace(whole, segments=(), estimates=(), profile=None, duration_s=0.0)
+    for adapted in (False, True):
+        whole = report(rng, "silence.wav", adapted=adapted)
+        use = whole.adaptation and replace(whole.adaptation, without=(), distance=None)
+        yield replace(whole, segments=(), estimates=(), adaptation=use)
+    yield replace(whole, segments=(), estimates=(), adaptation=None, duration_s=0.0)
 
 
 def fields(whole: Report) -> dict[str, Any]:
     """Return a report as the constructor in report.ts takes it."""
-    use = whole.profile
     return {
         "recording": whole.recording,
         "model": {
@@ -466,55 +488,92 @@ def fields(whole: Report) -> dict[str, Any]:
         "gaps": [span(s) for s in whole.gaps],
         "quality": whole.quality and asdict(whole.quality),
         "warnings": whole.warnings,
-        "profile": use
-        and {
-            "speaker": use.speaker,
-            "nRecordings": use.n_recordings,
-            "nWindows": use.n_windows,
-            "speech_s": use.speech_s,
-            "trust": use.trust,
-            "distance": use.distance,
-            "distanceLimit": use.distance_limit,
-            "without": [estimate(e) for e in use.without],
-        },
+        "adaptation": whole.adaptation and adaptation(whole.adaptation),
     }
 
 
-def statistics_of_windows() -> dict[str, Any]:
-    """Return feature vectors of windows, and the statistics of all of them."""
+def adaptations() -> dict[str, Any]:
+    """Return histories, and what Python infers from them with the bundled card."""
+    card = espressivo.load_model(MODEL).classifier.require_adaptation()
     rng = np.random.default_rng(5)
-    embeddings = rng.normal(0, 3, (12, 6)).astype(np.float32)
-    rows = rng.dirichlet([0.2] * 4, 12).astype(np.float32)
-    rows[0] = [1, 0, 0, 0]
-    traits = features_of(embeddings, rows)
-    statistics = SpeakerStatistics.empty(traits.shape[1])
-    for i, row in enumerate(traits):
-        statistics = statistics.with_window(row, 1_000 * (i + 1))
-    return {
-        "windows": [
-            {"embedding": floats(e), "probabilities": floats(p), "traits": doubles(t)}
-            for e, p, t in zip(embeddings, rows, traits, strict=True)
-        ],
-        "statistics": {
-            "nWindows": statistics.n_windows,
-            "nRecordings": statistics.n_recordings,
-            "nSamples": statistics.n_samples,
-            "mean": doubles(statistics.mean),
-            "squares": doubles(statistics.squares),
-        },
+    rows = rng.dirichlet([0.5] * 4, 6).astype(np.float32)
+    heard = voices(card, rng, 6, (0, 1, 2, 3))
+    drawn: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = {
+        "nobody": (heard[:0], heard[:0]),
+        "one window": (voices(card, rng, 1, (3,)), heard[:0]),
+        "one-sided": (voices(card, rng, 10, (2,)), heard[:0]),
+        "all emotions": (voices(card, rng, 24, (0, 1, 2, 3)), heard[:0]),
+        "two people": (several(card, rng), heard[:0]),
+        "setting": (heard[:0], voices(card, rng, 30, (1, 2, 2, 2))),
+        "both": (voices(card, rng, 5, (0, 2)), voices(card, rng, 12, (0, 1, 2, 3))),
     }
+    cases = {}
+    for name, (speaker, setting) in drawn.items():
+        mine, room = (statistics_of(card, each) for each in (speaker, setting))
+        found = infer(card, mine, room)
+        cases[name] = {
+            "speaker": floats(speaker),
+            "setting": floats(setting),
+            "statistics": packed_statistics(mine),
+            "posterior": found
+            and {
+                "weight": found.weight,
+                "shares": sorted(found.shares.tolist()),
+                "means": doubles(found.collapsed()[0]),
+                "covariance": doubles(found.collapsed()[1].diagonal()),
+                "offset": found.offset.tolist(),
+                "deviation": found.deviation,
+            },
+            "adapted": floats(adapt(card, found, rows, heard)),
+            "spread": spread(mine),
+            "distance": distance(statistics_of(card, heard), mine),
+            "several": warning_of_several(card, mine, "profile 'me'"),
+        }
+    return {
+        "probabilities": floats(rows),
+        "voices": floats(heard),
+        "priorDeviation": card.prior_deviation,
+        "cases": cases,
+    }
+
+
+def voices(
+    card: AdaptationCard, rng: np.random.Generator, n: int, emotions: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Draw voice vectors of one speaker, some of them outside the grid of cells."""
+    offset, axes = rng.normal(0, 1, card.n_dims), rng.normal(0, 1, card.n_axes)
+    places = card.means[rng.choice(emotions, n)] + offset
+    places = places + rng.standard_t(2, (n, card.n_dims))
+    silent = rng.random((n, 1)) ** 4
+    heard = axes + rng.normal(0, 1, (n, card.n_axes))
+    return np.hstack([places, silent, heard]).astype(np.float32)
+
+
+def several(card: AdaptationCard, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw voice vectors of two speakers who are far apart."""
+    heard = voices(card, rng, 24, (0, 2))
+    heard[::2, -1] += 12
+    return heard
+
+
+def statistics_of(card: AdaptationCard, heard: NDArray[np.float32]) -> WindowStatistics:
+    """Return the statistics of windows, the first of 1,000 samples and so on."""
+    found = WindowStatistics.empty(card.n_dims, card.n_axes)
+    for i, voice in enumerate(heard):
+        found = found.with_window(voice, 1_000 * (i + 1))
+    return found
 
 
 def profiles() -> dict[str, Any]:
     """Return files of profiles, good and bad, and what Python says of each."""
     rng = np.random.default_rng(6)
-    one, other = (
-        SpeakerStatistics(n, 2, n * 5_000, rng.normal(0, 1, 9), rng.gamma(1, 1, 9))
-        for n in (3, 8)
-    )
-    mine = Profile("Zoë 李\U0001f642", "a model", "1", SHA256, one)
-    yours = replace(mine, speaker='q"\\\x7f\u2028', speaker_statistics=other)
-    files = {"mine": text_of(mine.to_dict()), "yours": text_of(yours.to_dict())}
+    one, other = (drawn_statistics(rng, n) for n in (3, 8))
+    mine = Profile("Zoë 李\U0001f642", Kind.SPEAKER, "a model", "1", SHA256, one)
+    yours = replace(mine, name='q"\\\x7f\u2028', statistics=other)
+    nobody = replace(mine, statistics=WindowStatistics.empty(3, 2))
+    hall = replace(mine, name="hall", kind=Kind.SETTING, statistics=one.as_one())
+    named = {"mine": mine, "yours": yours, "nobody": nobody, "hall": hall}
+    files = {name: text_of(each.to_dict()) for name, each in named.items()}
     files |= dict(damaged(mine))
     return {
         "names": {name: is_name(name) for name in NAMES},
@@ -524,6 +583,15 @@ def profiles() -> dict[str, Any]:
             for name, text in files.items()
         },
     }
+
+
+def drawn_statistics(rng: np.random.Generator, n: int) -> WindowStatistics:
+    """Draw windows of two recordings in three dimensions and two axes."""
+    found = WindowStatistics.empty(3, 2)
+    for row in rng.normal(0, 2, (n, 6)):
+        row[3] = rng.random()
+        found = found.with_window(row, 5_000)
+    return replace(found, n_recordings=2)
 
 
 def text_of(content: dict[str, Any]) -> str:
@@ -543,23 +611,36 @@ def damaged(profile: Profile) -> Iterator[tuple[str, str]]:
     yield "schema is no text", '{"schema": 1}'
     yield "edited", whole.replace('"n_windows": 3', '"n_windows": 4')
     yield "unsigned", whole.replace('"sha256": "', '"sha_256": "')
-    yield "newer", whole.replace("profile/1", "profile/2")
-    yield "much newer", whole.replace("profile/1", "profile/10")
-    yield "older", whole.replace("profile/1", "profile/0")
-    yield "a report", whole.replace("espressivo.profile/1", "espressivo.report/1")
+    yield "newer", whole.replace("profile/2", "profile/3")
+    yield "much newer", whole.replace("profile/2", "profile/10")
+    yield "older", whole.replace("profile/2", "profile/1")
+    yield "a report", whole.replace("espressivo.profile/2", "espressivo.report/2")
     more = {"n": [1, {"b": None, "a": [True, "ü"]}], "none": None, "yes": True}
     yield "more fields", resigned(profile, **more)
     yield "negative count", resigned(profile, n_windows=-1)
-    yield (
-        "negative squares",
-        resigned(profile, squares=encode_numbers(np.full(9, -1.0))),
-    )
-    yield "other length", resigned(profile, squares=encode_numbers(np.ones(8)))
-    yield "not finite", resigned(profile, mean=encode_numbers(np.full(9, np.nan)))
-    yield "no numbers", resigned(profile, mean="", squares="")
-    yield "half a number", resigned(profile, mean="AAAA", squares="AAAA")
+    yield "other kind", resigned(profile, kind="room")
+    yield "more weight than windows", resigned(profile, n_windows=1)
+    yield "other dimensions", resigned(profile, n_dims=2)
+    yield "no dimensions", resigned(profile, n_dims=0, cells="", weights="", sums="")
+    n = len(profile.statistics.weights)
+    for name, length, value in (
+        ("weights", n, -0.1),
+        ("weights", n - 1, 0.1),
+        ("sums", 3 * n - 1, 0.1),
+        ("mean", 2, np.nan),
+        ("mean", 3, 0.1),
+        ("scatter", 4, -1.0),
+        ("scatter", 4, np.inf),
+    ):
+        encoded = encode_numbers(np.full(length, value))
+        yield f"{length} of {value} in {name}", resigned(profile, **{name: encoded})
+    lopsided = encode_numbers(np.array([1.0, 0.5, 0.0, 1.0]))
+    yield "scatter without symmetry", resigned(profile, scatter=lopsided)
+    yield "twice the same cell", resigned(profile, cells=encode_cells(np.zeros(3 * n, np.int64)))
+    yield "no axes", resigned(profile, mean="", scatter="")
+    yield "half a number", resigned(profile, mean="AAAA")
     yield "no base 64", resigned(profile, mean="?")
-    for name in ("mean", "n_windows", "model", "speaker"):
+    for name in ("mean", "cells", "n_dims", "kind", "model", "name"):
         content = {k: v for k, v in profile.to_dict().items() if k != name}
         content.pop("sha256")
         yield f"no {name}", text_of(with_checksum(content))

@@ -1,9 +1,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { ProfileError } from "../src/espressivo/errors";
-import { Profile } from "../src/espressivo/profile";
-import { merged, withWindow } from "../src/espressivo/speaker-statistics";
+import type { AdaptationCard } from "../src/espressivo/card";
+import { ModelError, ProfileError } from "../src/espressivo/errors";
+import { type Kind, Profile } from "../src/espressivo/profile";
+import { asOne, merged, weightOf, withWindow } from "../src/espressivo/window-statistics";
 import { golden } from "./goldens";
 import { bundledCard } from "./graphs";
 import { needsPython, python, scratch } from "./python";
@@ -17,21 +18,20 @@ interface Profiles {
 
 const { names, files, merged: both } = golden<Profiles>("profiles");
 const card = bundledCard();
+const { means, nAxes } = card.adaptation as AdaptationCard;
+const N_DIMS = means[0].length;
 
 /** A profile of the bundled model that has heard something. */
-function heard(speaker: string, seed = 1): Profile {
+function heard(name: string, seed = 1, kind: Kind = "speaker", n = 5): Profile {
   const random = new Random(seed);
-  const empty = Profile.create(speaker, card);
-  let { speakerStatistics } = empty;
-  for (let i = 0; i < 5; i++) {
-    const traits = speakerStatistics.mean.map(() => 4 * random.next() - 2);
-    speakerStatistics = withWindow(
-      speakerStatistics,
-      traits,
-      random.integer(8_000, 128_000),
-    );
+  const empty = Profile.create(name, card, kind);
+  let { statistics } = empty;
+  for (let i = 0; i < n; i++) {
+    const voice = Array.from({ length: N_DIMS + 1 + nAxes }, () => 4 * random.next() - 2);
+    voice[N_DIMS] = random.next();
+    statistics = withWindow(statistics, voice, random.integer(8_000, 128_000));
   }
-  return new Profile(empty.speaker, empty.model, { ...speakerStatistics, nRecordings: 2 });
+  return new Profile(empty.name, kind, empty.model, { ...statistics, nRecordings: 2 });
 }
 
 async function refusal(text: string): Promise<string | null> {
@@ -45,14 +45,21 @@ async function refusal(text: string): Promise<string | null> {
 }
 
 describe("a file that Python wrote", () => {
-  test.each(["mine", "yours"])("is read and written back the same: %s", async (name) => {
-    const { text } = files[name];
-    const profile = await Profile.parse(text);
-    expect(await profile.toJson()).toBe(text);
-    expect(profile.speaker).toBe(JSON.parse(text).speaker);
-    expect(profile.speakerStatistics.mean.length).toBe(9);
-    expect(profile.speech_s).toBe(profile.speakerStatistics.nSamples / 16_000);
-  });
+  test.each(["mine", "yours", "nobody", "hall"])(
+    "is read and written back the same: %s",
+    async (name) => {
+      const { text } = files[name];
+      const profile = await Profile.parse(text);
+      expect(await profile.toJson()).toBe(text);
+      const { statistics } = profile;
+      expect([profile.name, profile.kind]).toEqual([
+        JSON.parse(text).name,
+        name === "hall" ? "setting" : "speaker",
+      ]);
+      expect([statistics.nDims, statistics.mean.length]).toEqual([3, 2]);
+      expect(profile.speech_s).toBe(statistics.nSamples / 16_000);
+    },
+  );
 
   test("is merged as Python merges it", async () => {
     const [one, other] = await Promise.all(
@@ -81,25 +88,25 @@ describe("a file that Python wrote", () => {
 });
 
 describe("a file that was written here", () => {
-  test.each(["me", "Zoë", "李雷 2"])("is read again: %s", async (speaker) => {
-    const profile = heard(speaker);
-    const again = await Profile.parse(await profile.toJson());
-    expect(again).toEqual(profile);
-    again.requireModel(card);
+  test.each(["me", "Zoë", "李雷 2"])("is read again: %s", async (name) => {
+    for (const kind of ["speaker", "setting"] as const) {
+      const profile = heard(name, 1, kind);
+      const again = await Profile.parse(await profile.toJson());
+      expect(again).toEqual(profile);
+      again.requireModel(card);
+    }
   });
 
-  // Three hidden states of an encoder of 512; and more than engines take as arguments.
-  test.each([1_536, 20_000])("is read again with embeddings of %i", async (width) => {
-    const head = { sha256: "", distanceLimit: 1, width };
-    const wide = { ...card, profileHead: head };
-    const empty = Profile.create("me", wide);
-    const traits = empty.speakerStatistics.mean.map((_, i) => Math.sin(i));
-    const statistics = withWindow(empty.speakerStatistics, traits, 16_000);
-    const profile = new Profile("me", empty.model, statistics);
-    const again = await Profile.parse(await profile.toJson());
-    expect(again).toEqual(profile);
-    again.requireModel(wide);
-    expect(() => again.requireModel(card)).toThrow(`holds sums of ${width + 5} features`);
+  test("is read again when it is new", async () => {
+    const profile = Profile.create("me", card);
+    expect(await Profile.parse(await profile.toJson())).toEqual(profile);
+  });
+
+  test("is small, and is read again, after very many windows", async () => {
+    const profile = heard("me", 1, "speaker", 2_000); // more than engines take as arguments
+    const text = await profile.toJson();
+    expect(text.length).toBeLessThan(6_000);
+    expect(await Profile.parse(text)).toEqual(profile);
   });
 
   test("in which any one character changed is refused", async () => {
@@ -138,47 +145,67 @@ describe("a file that was written here", () => {
 
 describe("a profile", () => {
   test("that is new has heard nothing", () => {
-    const { speakerStatistics, speech_s, model } = Profile.create("me", card);
-    expect([speakerStatistics.nWindows, speakerStatistics.nRecordings, speech_s]).toEqual([
-      0, 0, 0,
-    ]);
-    expect(speakerStatistics.mean.length).toBe((card.profileHead?.width as number) + 5);
-    expect(model.sha256).toBe(card.sha256);
+    const { statistics, speech_s, model, kind } = Profile.create("me", card);
+    expect([statistics.nWindows, statistics.nRecordings, speech_s]).toEqual([0, 0, 0]);
+    expect([statistics.nDims, statistics.mean.length]).toEqual([N_DIMS, nAxes]);
+    expect([model.sha256, kind]).toEqual([card.sha256, "speaker"]);
   });
 
   test.each(Object.entries(names))("may be called %o as in Python: %o", (name, may) => {
     const create = () => Profile.create(name, card);
-    if (may) expect(create().speaker).toBe(name.normalize("NFC"));
+    if (may) expect(create().name).toBe(name.normalize("NFC"));
     else expect(create).toThrow(`'${name}' is no name for a profile; take letters`);
   });
 
   test("learns the same in any order, but for rounding", () => {
     const [one, two, three] = [1, 2, 3].map((seed) => heard("me", seed));
-    const forth = one.merged(two, three).speakerStatistics;
-    const back = three.merged(two).merged(one).speakerStatistics;
+    const forth = one.merged(two, three).statistics;
+    const back = three.merged(two).merged(one).statistics;
     expect(forth.nWindows).toBe(15);
     expect(forth.nRecordings).toBe(back.nRecordings);
     expect(forth.nSamples).toBe(back.nSamples);
-    forth.mean.forEach((mean, i) => {
-      expect(mean).toBeCloseTo(back.mean[i], 12);
-      expect(forth.squares[i]).toBeCloseTo(back.squares[i], 10);
+    expect(forth.cells).toEqual(back.cells);
+    forth.scatter.flat().forEach((x, i) => {
+      expect(x).toBeCloseTo(back.scatter.flat()[i], 10);
     });
-    expect(forth).toEqual(
-      merged(merged(one.speakerStatistics, two.speakerStatistics), three.speakerStatistics),
+    expect(forth).toEqual(merged(merged(one.statistics, two.statistics), three.statistics));
+  });
+
+  test("of a setting learns from a recording as from one window", () => {
+    const { model, statistics } = heard("me");
+    const hall = Profile.create("hall", card, "setting").merged({ model, statistics });
+    expect(hall.statistics).toEqual(
+      merged(Profile.create("x", card).statistics, asOne(statistics)),
+    );
+    expect(weightOf(hall.merged(hall).statistics)).toBeCloseTo(
+      (2 * weightOf(statistics)) / statistics.nWindows,
+      12,
     );
   });
 
+  test("is not taken for one of the other kind", () => {
+    const [me, hall] = [heard("me"), heard("hall", 2, "setting")];
+    expect(() => me.merged(hall)).toThrow(ProfileError);
+    expect(() => me.merged(hall)).toThrow(
+      "'hall' is the profile of a setting, not of a speaker; pass it as the option `setting`",
+    );
+    expect(() => me.requireKind("setting")).toThrow(
+      "'me' is the profile of a speaker, not of a setting; pass it as the option `profile`",
+    );
+    hall.requireKind("setting");
+  });
+
   test("learns nothing from a report made without one", () => {
-    const report = { model: heard("me").model, speakerStatistics: null };
+    const report = { model: heard("me").model, statistics: null };
     expect(() => heard("me").merged(report)).toThrow(
-      "profile 'me' cannot learn from a report that was made without a profile; analyse " +
-        "with one, if need be an empty one",
+      "profile 'me' cannot learn from a report that was made without voices; analyse with " +
+        "a profile, if need be an empty one",
     );
   });
 
   test("of another model is refused, named and with a remedy", () => {
     const model = { name: "another", version: "2", sha256: "ab".repeat(32) };
-    const other = new Profile("me", model, heard("me").speakerStatistics);
+    const other = new Profile("me", "speaker", model, heard("me").statistics);
     const said =
       /^profile 'me' is of another 2 \(abababababab\.\.\.\), not of espressivo-tiny \S+ \(\w{12}\.\.\.\): .*create the profile anew$/;
     expect(() => other.requireModel(card)).toThrow(ProfileError);
@@ -186,22 +213,18 @@ describe("a profile", () => {
     expect(() => other.merged(heard("me"))).toThrow(said);
   });
 
-  test("of other traits is refused", () => {
-    const { speaker, model, speakerStatistics } = heard("me");
-    const shorter = {
-      ...speakerStatistics,
-      mean: speakerStatistics.mean.slice(1),
-      squares: speakerStatistics.squares.slice(1),
-    };
-    const n = speakerStatistics.mean.length;
-    expect(() => new Profile(speaker, model, shorter).requireModel(card)).toThrow(
-      `profile 'me' holds sums of ${n - 1} features, not ${n}; create it anew`,
+  test("of other dimensions or axes is refused", () => {
+    const { model, statistics } = heard("me");
+    const other = { ...statistics, nDims: N_DIMS + 1 };
+    expect(() => new Profile("me", "speaker", model, other).requireModel(card)).toThrow(
+      `profile 'me' has ${N_DIMS + 1} dimensions and ${nAxes} axes, not ${N_DIMS} and ` +
+        `${nAxes}; create it anew`,
     );
   });
 
-  test("cannot be made for a model that takes none", () => {
-    expect(() => Profile.create("me", { ...card, profileHead: null })).toThrow(
-      `${card.name} ${card.version}: takes no speaker's profile`,
-    );
+  test("cannot be made for a model that cannot adapt", () => {
+    const create = () => Profile.create("me", { ...card, adaptation: null });
+    expect(create).toThrow(ModelError);
+    expect(create).toThrow(`${card.name} ${card.version}: cannot adapt to a speaker`);
   });
 });

@@ -9,15 +9,23 @@ import {
   SCHEMA,
 } from "../src/espressivo/report";
 import { EMOTIONS, type Segment } from "../src/espressivo/types";
-import { estimateOf, golden, type PackedEstimate, type Span, segmentOf } from "./goldens";
+import {
+  adaptationOf,
+  estimateOf,
+  golden,
+  type PackedAdaptation,
+  type PackedEstimate,
+  type Span,
+  segmentOf,
+} from "./goldens";
 import { Random } from "./random";
 
 interface Written {
-  readonly fields: Omit<ReportFields, "segments" | "estimates" | "gaps" | "profile"> & {
+  readonly fields: Omit<ReportFields, "segments" | "estimates" | "gaps" | "adaptation"> & {
     readonly segments: readonly Span[];
     readonly estimates: readonly PackedEstimate[];
     readonly gaps: readonly Span[];
-    readonly profile: ReportFields["profile"] & { without: readonly PackedEstimate[] };
+    readonly adaptation: PackedAdaptation | null;
   };
   readonly dict: Record<string, unknown>;
   readonly csv: string;
@@ -25,14 +33,14 @@ interface Written {
 }
 
 const written = golden<Written[]>("reports").map(({ fields, ...rest }) => {
-  const { profile } = fields;
+  const { adaptation } = fields;
   const report = new Report({
     ...fields,
     segments: fields.segments.map(segmentOf),
     estimates: fields.estimates.map(estimateOf),
     gaps: fields.gaps.map(segmentOf),
-    profile: profile && { ...profile, without: profile.without.map(estimateOf) },
-    speakerStatistics: null,
+    adaptation: adaptation && adaptationOf(adaptation),
+    statistics: null,
   });
   return { name: fields.recording, report, ...rest };
 });
@@ -100,9 +108,9 @@ describe("what Python writes of the same report", () => {
     for (const { report } of silent) expect(report.uncertain).toBeNull();
   });
 
-  test("covers speech and silence, with profile and without", () => {
+  test("covers speech and silence, adapted and plain", () => {
     const kinds = written.map(({ report }) =>
-      [report.estimates.length > 0, report.profile !== null].join(),
+      [report.estimates.length > 0, report.adaptation !== null].join(),
     );
     expect(new Set(kinds).size).toBe(4);
     const names = written.map(({ name }) => name).join();
@@ -150,17 +158,23 @@ describe("a report", () => {
     gaps: [],
     quality: null,
     warnings: [],
-    profile: null,
-    speakerStatistics: null,
+    adaptation: null,
+    statistics: null,
   };
   const use = {
     speaker: "Zoë",
+    setting: null,
+    recording: false,
     nRecordings: 1,
     nWindows: 2,
     speech_s: 3,
-    trust: 0.5,
+    weight: 0.5,
+    offset: 1,
+    deviation: 0.5,
+    priorDeviation: 1,
     distance: 1,
     distanceLimit: 2,
+    several: null,
     without: fields.estimates,
   };
 
@@ -224,17 +238,17 @@ describe("a report", () => {
     expect(new Report({ ...fields, duration_s: 3.999 }).speechShare).toBe(1);
   });
 
-  test("says how much a profile moved: all, or nothing", () => {
+  test("says how much an adaptation moved: all, or nothing", () => {
     const sure = (k: number) => [0, 1, 2, 3].map((i) => Number(i === k));
     const all = (k: number) =>
       fields.estimates.map(({ segment }) => ({ segment, probabilities: sure(k) }));
-    const moved = { ...fields, estimates: all(0), profile: { ...use, without: all(3) } };
+    const moved = { ...fields, estimates: all(0), adaptation: { ...use, without: all(3) } };
     expect(new Report(moved).change).toBe(1);
-    expect(new Report(moved).toDict()["profile"]).toMatchObject({
+    expect(new Report(moved).toDict()["adaptation"]).toMatchObject({
       change: 1,
       emotion_without: "sadness",
     });
-    expect(new Report({ ...fields, profile: use }).change).toBe(0);
+    expect(new Report({ ...fields, adaptation: use }).change).toBe(0);
     expect(new Report(fields).change).toBe(0);
   });
 
@@ -243,7 +257,7 @@ describe("a report", () => {
     [2.001, false],
     [null, null],
   ])("of a voice at distance %o fits: %o", (distance, fits) => {
-    expect(new Report({ ...fields, profile: { ...use, distance } }).fits).toBe(fits);
+    expect(new Report({ ...fields, adaptation: { ...use, distance } }).fits).toBe(fits);
     expect(new Report(fields).fits).toBeNull();
   });
 });

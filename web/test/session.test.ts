@@ -1,10 +1,9 @@
 import path from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { ProfileHeadCard } from "../src/espressivo/card";
-import { Classifier, featuresOf, ProfileHead } from "../src/espressivo/classifier";
+import { type AdaptationCard, nColumns } from "../src/espressivo/card";
+import { Classifier } from "../src/espressivo/classifier";
 import { ModelError } from "../src/espressivo/errors";
 import { type Graph, loadRuntime, openGraph, sha256Of } from "../src/espressivo/session";
-import { emptyStatistics, speakerFeatures } from "../src/espressivo/speaker-statistics";
 import { golden, note } from "./goldens";
 import { bundledCard, bytesOf, MODEL, openFile, openModel, openVad } from "./graphs";
 
@@ -29,15 +28,15 @@ test("bytes are hashed", async () => {
 
 describe("a file is refused", () => {
   test("when one bit of it is not what the card says", async () => {
-    const bytes = bytesOf(path.join(MODEL, "profile.onnx"));
+    const bytes = bytesOf(path.join(MODEL, "model.onnx"));
     bytes[1_000] ^= 1;
     const found = (await sha256Of(bytes)).slice(0, 12);
-    const wanted = card.profileHead?.sha256 as string;
+    const wanted = card.sha256;
     const ort = await loadRuntime("wasm", 1);
-    const open = openGraph(ort, bytes, wanted, "m/profile.onnx", "wasm");
+    const open = openGraph(ort, bytes, wanted, "m/model.onnx", "wasm");
     await expect(open).rejects.toThrow(ModelError);
     await expect(open).rejects.toThrow(
-      `m/profile.onnx: sha256 is ${found}..., not ${wanted.slice(0, 12)}... as model.json ` +
+      `m/model.onnx: sha256 is ${found}..., not ${wanted.slice(0, 12)}... as model.json ` +
         "says; the file was altered or cut off: get the model again",
     );
   });
@@ -53,20 +52,44 @@ describe("a file is refused", () => {
   });
 
   test("when it is another kind of graph", () => {
-    expect(() => new Classifier(card, vad, null)).toThrow(
+    expect(() => new Classifier(card, vad)).toThrow(
       "espressivo-tiny/model.onnx: takes input, h, c and gives speech_probs, hn, cn, not " +
         "samples and probabilities; pass a model that espressivo exported",
     );
-    const profileHead = { sha256: "", width: 384, distanceLimit: 1 };
-    expect(() => new ProfileHead(profileHead, vad)).toThrow(
-      /^profile\.onnx: takes input, h/,
+  });
+
+  test("when it gives no voice vectors, and the card says so", () => {
+    const graph = { inputs: ["samples"], outputs: ["probabilities"] } as unknown as Graph;
+    expect(() => new Classifier(card, graph)).toThrow(
+      "espressivo-tiny/model.onnx: gives no `voice` [batch, 12], which model.json says it " +
+        "does; export the model again",
+    );
+    expect(new Classifier({ ...card, adaptation: null }, graph).card.name).toBe(card.name);
+  });
+
+  test("when its voice vectors are of another length than the card says", async () => {
+    const known = card.adaptation as AdaptationCard;
+    const other = { ...card, adaptation: { ...known, nAxes: known.nAxes + 1 } };
+    const graph = (classifier as unknown as { graph: Graph }).graph;
+    const wrong = new Classifier(other, graph).classify(note(), true);
+    await expect(wrong).rejects.toThrow(
+      "espressivo-tiny/model.onnx: gives 12 columns of `voice`, not 13; export the model " +
+        "again",
+    );
+  });
+
+  test("when a voice is wanted of a model that cannot adapt", async () => {
+    const graph = (classifier as unknown as { graph: Graph }).graph;
+    const plain = new Classifier({ ...card, adaptation: null }, graph);
+    await expect(plain.classify(note(), true)).rejects.toThrow(
+      `${card.name} ${card.version}: cannot adapt to a speaker, a setting or a recording`,
     );
   });
 
   test("when it gives another number of emotions than the card says", async () => {
     const other = { ...card, emotions: card.emotions.slice(0, 3) };
     const graph = (classifier as unknown as { graph: Graph }).graph;
-    const wrong = new Classifier(other, graph, null).classify(note(), false);
+    const wrong = new Classifier(other, graph).classify(note(), false);
     await expect(wrong).rejects.toThrow(
       "espressivo-tiny/model.onnx: gives 4 probabilities, not 3; export the model again",
     );
@@ -74,10 +97,7 @@ describe("a file is refused", () => {
 });
 
 describe("what is no number is refused as in Python", () => {
-  const { models, heads } = golden<{
-    models: Record<string, Damaged<"plain" | "embedded">>;
-    heads: Record<string, Damaged<"answer" | "distance" | "trust">>;
-  }>("damaged");
+  const models = golden<Record<string, Damaged<"plain" | "embedded">>>("damaged");
   const open = ({ file }: { file: string }) =>
     openFile(Uint8Array.from(Buffer.from(file, "base64")), "damaged.onnx");
 
@@ -91,47 +111,26 @@ describe("what is no number is refused as in Python", () => {
   }
 
   test("the cases are of both kinds", () => {
-    const said = [...Object.values(models), ...Object.values(heads)].flatMap(
-      ({ file, ...refused }) => Object.values(refused),
-    );
-    expect(new Set(said).size).toBe(3); // none, of the model, of what takes a profile
+    const said = Object.values(models).flatMap(({ plain, embedded }) => [plain, embedded]);
+    expect(new Set(said).size).toBe(2); // none, and one
   });
 
   test.each(Object.entries(models))("of a model: %s", async (_, each) => {
-    const model = new Classifier(card, await open(each), null);
+    const model = new Classifier(card, await open(each));
     const window = new Float32Array(4).fill(0.25);
     await requireAsPython(model.classify(window, false), each.plain);
     await requireAsPython(model.classify(window, true), each.embedded);
   });
-
-  test.each(Object.entries(heads))("of what takes a profile: %s", async (_, each) => {
-    const head = new ProfileHead(card.profileHead as ProfileHeadCard, await open(each));
-    const row = new Float32Array(4).fill(0.25);
-    const speakerStatistics = { ...emptyStatistics(9), nWindows: 3 };
-    await requireAsPython(
-      head.predict(row, Array.from(row), speakerStatistics),
-      each.answer,
-    );
-    await requireAsPython(
-      head.distance(speakerStatistics, speakerStatistics),
-      each.distance,
-    );
-    await requireAsPython(head.trust(speakerStatistics), each.trust);
-  });
 });
 
 describe("a window", () => {
-  test("gets probabilities that sum to one, and an embedding where asked", async () => {
+  test("gets probabilities that sum to one, and a voice vector where asked", async () => {
     const plain = await classifier.classify(note(), false);
     const whole = await classifier.classify(note(), true);
-    expect(plain.embedding).toBeNull();
+    expect(plain.voice).toBeNull();
     expect(plain.probabilities).toEqual(whole.probabilities);
     expect(plain.probabilities.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
-    expect(whole.embedding?.length).toBe(card.profileHead?.width);
-    const { embedding, probabilities } = whole;
-    expect(featuresOf(whole)).toEqual(
-      speakerFeatures(embedding as Float32Array, probabilities),
-    );
+    expect(whole.voice?.length).toBe(nColumns(card.adaptation as AdaptationCard));
   });
 
   test("is judged the same while others are", async () => {
@@ -147,41 +146,5 @@ describe("a window", () => {
     const right = classifier.classify(note(), false);
     await expect(wrong).rejects.toThrow();
     expect((await right).probabilities.length).toBe(4);
-  });
-});
-
-describe("what takes a profile", () => {
-  test("trusts it the more, the more it has heard, if that was varied", async () => {
-    const head = classifier.profileHead as ProfileHead;
-    const mean = featuresOf(await classifier.classify(note(), true));
-    mean.set([0.25, 0.25, 0.25, 0.25, 0.5], mean.length - 5); // in nats: sure each time
-    const speakerStatistics = { ...emptyStatistics(mean.length), mean };
-    const trusts: number[] = [];
-    for (const nWindows of [1, 4, 16, 64]) {
-      trusts.push(await head.trust({ ...speakerStatistics, nWindows }));
-    }
-    expect(trusts[0]).toBe(0);
-    expect([...trusts].sort((a, b) => a - b)).toEqual(trusts);
-    expect(new Set(trusts).size).toBe(4);
-    expect(trusts[3]).toBeGreaterThan(0.5);
-    expect(trusts[3]).toBeLessThan(1);
-  });
-
-  test("finds a voice nearer to itself than to another", async () => {
-    const head = classifier.profileHead as ProfileHead;
-    const mean = featuresOf(await classifier.classify(note(), true));
-    const mine = { ...emptyStatistics(mean.length), mean, nWindows: 20 };
-    const other = { ...mine, mean: mean.map((x, i) => x + (i % 2 ? 0.5 : -0.5)) };
-    const [near, far] = [await head.distance(mine, mine), await head.distance(other, mine)];
-    expect(near).toBeGreaterThanOrEqual(0);
-    expect(near).toBeLessThan(far);
-  });
-
-  test("leaves a window alone when the profile is empty", async () => {
-    const head = classifier.profileHead as ProfileHead;
-    const { embedding, probabilities } = await classifier.classify(note(), true);
-    const nobody = emptyStatistics(featuresOf({ embedding, probabilities }).length);
-    const found = await head.predict(embedding as Float32Array, probabilities, nobody);
-    expect(found).toBe(probabilities);
   });
 });

@@ -50,7 +50,7 @@ async function open(file: File): Promise<void> {
   try {
     const report = await analyzer.analyze(file, {
       name: file.name,
-      profile: await voice.profile(),
+      ...(await voice.options()),
       signal: work.signal,
       onProgress: ({ estimates, duration_s }, total_s) => {
         if (work?.signal.aborted) return;
@@ -87,11 +87,10 @@ async function record(): Promise<void> {
   button.disabled = true; // while the browser asks for permission
   try {
     const name = `recording ${new Date().toLocaleString("sv-SE").replaceAll(":", ".")}`;
-    const profile = await voice.profile();
+    const options = { ...(await voice.options()), name };
     recorder = await Recorder.start(
       analyzer,
-      profile,
-      name,
+      options,
       () => void stop(),
       (error) => {
         void discard();

@@ -178,7 +178,7 @@ export class ModelPanel {
           : "the processor (WebAssembly)",
       ],
       ["sha256", `${card.sha256.slice(0, 16)}…, verified`],
-      ["voice profiles", card.profileHead ? "yes" : "no"],
+      ["adapts to voices", card.adaptation ? "yes" : "no"],
       ["is sure", certainty ? sureness(card) : "it never says so: it has no threshold"],
       ["may be used for", card.allowedUse || "its card does not say"],
     ];

@@ -1,23 +1,36 @@
-/** Profiles in the browser's local storage; a lock serialises changes of several tabs. */
+/**
+ * Profiles and settings in the browser's local storage, each kind under its own prefix; a
+ * lock serialises changes of several tabs.
+ */
 
-import { type ModelCard, Profile, ProfileError, type Report } from "../espressivo";
+import {
+  type Kind,
+  type ModelCard,
+  Profile,
+  ProfileError,
+  type Report,
+} from "../espressivo";
 
-const PREFIX = "espressivo.profile/";
+const PREFIX = "espressivo.";
+const NAMED: Record<Kind, string> = { speaker: "profile", setting: "setting" };
 
-/** Return the names of speakers with a stored profile, sorted. */
-export function names(): string[] {
+/** Return the names of the stored profiles of a kind, sorted. */
+export function names(kind: Kind): string[] {
+  const prefix = keyOf(kind, "");
   return Object.keys(localStorage)
-    .filter((key) => key.startsWith(PREFIX))
-    .map((key) => key.slice(PREFIX.length))
+    .filter((key) => key.startsWith(prefix))
+    .map((key) => key.slice(prefix.length))
     .sort((a, b) => a.localeCompare(b));
 }
 
 /** @throws ProfileError The profile does not exist or is damaged. */
-export async function load(speaker: string): Promise<Profile> {
-  const text = localStorage.getItem(PREFIX + speaker);
+export async function load(kind: Kind, name: string): Promise<Profile> {
+  const text = localStorage.getItem(keyOf(kind, name));
   if (text === null)
-    throw new ProfileError(`there is no profile '${speaker}' here any more`);
-  return Profile.parse(text, speaker);
+    throw new ProfileError(`there is no ${NAMED[kind]} '${name}' here any more`);
+  const profile = await Profile.parse(text, name);
+  profile.requireKind(kind);
+  return profile;
 }
 
 /** @throws ProfileError The profile exists already, or the name is not allowed. */
@@ -25,27 +38,28 @@ export function create(speaker: string, card: ModelCard): Promise<void> {
   return add(Profile.create(speaker, card));
 }
 
-/** Import the file of a profile and return the speaker's name. */
-export async function take(file: File): Promise<string> {
+/** Import the file of a profile or of a setting, and return it. */
+export async function take(file: File): Promise<Profile> {
   const profile = await Profile.parse(await file.text(), file.name);
   await add(profile);
-  return profile.speaker;
+  return profile;
 }
 
-/** Add the statistics of a report to a profile. */
+/** Add the statistics of a report to a speaker's profile. */
 export async function learn(speaker: string, report: Report): Promise<void> {
-  await alone(async () => store((await load(speaker)).merged(report)));
+  await alone(async () => store((await load("speaker", speaker)).merged(report)));
 }
 
-export function remove(speaker: string): void {
-  localStorage.removeItem(PREFIX + speaker);
+export function remove(kind: Kind, name: string): void {
+  localStorage.removeItem(keyOf(kind, name));
 }
 
 function add(profile: Profile): Promise<void> {
+  const { kind, name } = profile;
   return alone(async () => {
-    if (names().includes(profile.speaker)) {
+    if (names(kind).includes(name)) {
       throw new ProfileError(
-        `there is a profile '${profile.speaker}' already; delete it first`,
+        `there is a ${NAMED[kind]} '${name}' already; delete it first`,
       );
     }
     await store(profile);
@@ -54,12 +68,16 @@ function add(profile: Profile): Promise<void> {
 
 async function store(profile: Profile): Promise<void> {
   try {
-    localStorage.setItem(PREFIX + profile.speaker, await profile.toJson());
+    localStorage.setItem(keyOf(profile.kind, profile.name), await profile.toJson());
   } catch (error) {
     throw new ProfileError(
       `the browser keeps nothing for this page (${(error as Error).name})`,
     );
   }
+}
+
+function keyOf(kind: Kind, name: string): string {
+  return `${PREFIX}${NAMED[kind]}/${name}`;
 }
 
 /** Run a function while no other tab changes profiles. */

@@ -4,9 +4,9 @@ import type {
   Analyzer,
   Emotion,
   Estimate,
-  Profile,
   Report,
   Stream,
+  StreamOptions,
   StreamUpdate,
 } from "../espressivo";
 import { SAMPLE_RATE } from "../espressivo";
@@ -47,12 +47,11 @@ export class Recorder {
    */
   static async start(
     analyzer: Analyzer,
-    profile: Profile | null,
-    name: string,
+    options: StreamOptions,
     ended: () => void,
     fail: (error: unknown) => void,
   ): Promise<Recorder> {
-    const stream = analyzer.stream({ name, profile, hop_s: HOP_S });
+    const stream = analyzer.stream({ ...options, hop_s: HOP_S });
     const recorder = new Recorder(analyzer, stream, fail);
     try {
       recorder.microphone = await Microphone.open((chunk) => recorder.push(chunk), ended);

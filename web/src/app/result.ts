@@ -6,7 +6,7 @@ import { download, stem } from "./download";
 import { dot, element, make, say, show, unsure } from "./elements";
 import { Player } from "./player";
 import { Timeline } from "./timeline";
-import { headline, inWords, length, likeliest, percent, promise } from "./words";
+import { adapted, headline, inWords, length, likeliest, percent, promise } from "./words";
 
 const player = new Player();
 let shown: { report: Report; sound: Blob | null } | null = null;
@@ -57,7 +57,7 @@ export function showReport(
   for (const id of ["bars", "timeline", "timeline-title", "windows"]) show(id, spoken);
   if (spoken) drawBars(element("bars"), report.emotions, whole, report.certainty);
   showCertainty(report);
-  showProfile(report, learned);
+  showAdaptation(report, learned);
   const warnings = report.warnings.map((text) => make("p", { class: "note" }, text));
   element("warnings").replaceChildren(...warnings);
   show("save-sound", recorded);
@@ -101,16 +101,18 @@ function showCertainty({ certainty, uncertain }: Report): void {
       `then ${promise(certainty)}.`;
 }
 
-function showProfile(report: Report, learned: boolean): void {
-  const use = report.profile;
-  show("profile-note", use !== null);
+/** Say what the result was adapted to, how far it moved, and how sure that is. */
+function showAdaptation(report: Report, learned: boolean): void {
+  const use = report.adaptation;
+  show("adaptation", use !== null);
   if (!use) return;
-  const known = use.nWindows
-    ? `Judged by ${use.speaker}'s profile (trust ${percent(use.trust)}), which moved ` +
-      `${percent(report.change)} of the probability.`
-    : `${use.speaker}'s profile knew nothing yet.`;
-  element("profile-note").textContent =
-    `${known} ${learned ? "It has learned from this recording." : "It did not learn from it."}`;
+  const taught = learned
+    ? "The profile has learned from this recording."
+    : "The profile did not learn from it.";
+  element("adaptation").textContent = [
+    adapted(report, use),
+    ...(use.speaker ? [taught] : []),
+  ].join(" ");
 }
 
 function tableOf(report: Report): HTMLTableElement {

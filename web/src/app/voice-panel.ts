@@ -1,69 +1,78 @@
-/** Panel for speaker profiles: choose, create, export, import and delete. */
+/** Panel of what the model adapts to: a speaker, a setting, and the recording itself. */
 
-import type { Analyzer, Profile, Report } from "../espressivo";
-import { alarmOf, calm } from "./alerts";
-import { download } from "./download";
-import { element, make, say } from "./elements";
+import type { AnalyzeOptions, Analyzer, Report } from "../espressivo";
+import { element, say } from "./elements";
+import { attempt, ProfileChoice } from "./profile-choice";
 import * as profiles from "./profiles";
-import { length } from "./words";
 
-const NONE = "";
-const CHOSEN = "espressivo.speaker";
+const TOGETHER = "espressivo.together";
 
 export class VoicePanel {
-  private readonly select = element<HTMLSelectElement>("speaker");
+  private readonly together = element<HTMLInputElement>("together");
   private readonly learn = element<HTMLInputElement>("learn");
+  private readonly speaker: ProfileChoice;
+  private readonly setting: ProfileChoice;
   private analyzer: Analyzer | null = null;
 
   constructor() {
-    this.select.addEventListener("change", () => void this.chosen());
+    const changed = () => this.tell();
+    this.together.checked = localStorage.getItem(TOGETHER) === "true";
+    this.together.addEventListener("change", () => {
+      localStorage.setItem(TOGETHER, String(this.together.checked));
+      this.tell();
+    });
+    this.speaker = new ProfileChoice("speaker", "nobody's in particular", changed);
+    this.setting = new ProfileChoice("setting", "nowhere in particular", changed);
     element("new-voice").addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.attempt(() => this.create());
+      void attempt(() => this.create());
     });
-    element("voice-export").addEventListener(
-      "click",
-      () => void this.attempt(() => this.export()),
-    );
-    element("voice-delete").addEventListener("click", () => this.delete());
     const file = element<HTMLInputElement>("voice-file");
     element("voice-import").addEventListener("click", () => file.click());
     file.addEventListener("change", () => {
       const [picked] = file.files ?? [];
       file.value = "";
-      if (picked) void this.attempt(async () => this.refresh(await profiles.take(picked)));
+      if (picked) void attempt(() => this.import(picked));
     });
-    void this.refresh(localStorage.getItem(CHOSEN) ?? NONE);
+    this.speaker.restore();
+    this.setting.restore();
   }
 
-  /** Set the model, since a profile belongs to one model and not every model takes one. */
+  /** Set the model; not every model can adapt. */
   use(analyzer: Analyzer): void {
     this.analyzer = analyzer;
-    const takes = analyzer.card.profileHead !== null;
-    for (const id of ["speaker", "learn", "voice-name"]) {
-      element<HTMLInputElement>(id).disabled = !takes;
+    for (const id of ["together", "learn", "voice-name"]) {
+      element<HTMLInputElement>(id).disabled = !analyzer.card.adaptation;
     }
-    void this.refresh(takes ? this.select.value : NONE);
+    this.speaker.use(analyzer);
+    this.setting.use(analyzer);
   }
 
   /**
-   * Return the selected profile; null if none is selected.
+   * Return what a recording is to be adapted to.
    *
-   * @throws ProfileError The profile is damaged.
+   * @throws ProfileError A profile is damaged.
    */
-  async profile(): Promise<Profile | null> {
-    const speaker = this.select.value;
-    return speaker === NONE ? null : profiles.load(speaker);
+  async options(): Promise<Pick<AnalyzeOptions, "profile" | "setting" | "adapt">> {
+    return {
+      profile: await this.speaker.profile(),
+      setting: await this.setting.profile(),
+      adapt: this.adapts,
+    };
   }
 
   /** Update the selected profile, if that is enabled and the voice fits. */
   async learnFrom(report: Report): Promise<boolean> {
-    const speaker = report.profile?.speaker;
+    const speaker = report.adaptation?.speaker;
     if (!speaker || !this.learn.checked || report.fits === false) return false;
-    if (!report.speakerStatistics?.nWindows) return false;
+    if (!report.statistics?.nWindows) return false;
     await profiles.learn(speaker, report);
-    await this.refresh(this.select.value);
+    await this.speaker.refresh(this.speaker.name);
     return true;
+  }
+
+  private get adapts(): boolean {
+    return this.together.checked && !this.together.disabled;
   }
 
   private async create(): Promise<void> {
@@ -72,61 +81,24 @@ export class VoicePanel {
     if (!this.analyzer) return;
     await profiles.create(speaker, this.analyzer.card);
     name.value = "";
-    await this.refresh(speaker);
+    await this.speaker.refresh(speaker);
     say(`Profile ${speaker} was created; it knows nothing yet.`);
   }
 
-  private async export(): Promise<void> {
-    const profile = await profiles.load(this.select.value);
-    download(await profile.toJson(), `${profile.speaker}.json`, "application/json");
-  }
-
-  private delete(): void {
-    const speaker = this.select.value;
-    if (!confirm(`Delete the profile of ${speaker}? There is no way back.`)) return;
-    profiles.remove(speaker);
-    void this.refresh(NONE);
-    say(`Profile ${speaker} was deleted.`);
-  }
-
-  private async refresh(chosen: string): Promise<void> {
-    const names = profiles.names();
-    const options = names.map((name) => make("option", { value: name }, name));
-    this.select.replaceChildren(
-      make("option", { value: NONE }, "nobody's in particular"),
-      ...options,
+  private async import(file: File): Promise<void> {
+    const { kind, name } = await profiles.take(file);
+    await this[kind].refresh(name);
+    say(
+      kind === "speaker"
+        ? `Imported: the profile of ${name}.`
+        : `Imported: setting ${name}.`,
     );
-    this.select.value = names.includes(chosen) ? chosen : NONE;
-    await this.chosen();
   }
 
-  private async chosen(): Promise<void> {
-    const speaker = this.select.value;
-    localStorage.setItem(CHOSEN, speaker);
-    element("voice-now").textContent = speaker || "no profile";
-    for (const id of ["voice-export", "voice-delete"]) {
-      element<HTMLButtonElement>(id).disabled = speaker === NONE;
-    }
-    const facts = element("voice-facts");
-    facts.textContent = "";
-    if (speaker === NONE) return;
-    await this.attempt(async () => {
-      const profile = await profiles.load(speaker);
-      const { nRecordings, nWindows } = profile.speakerStatistics;
-      facts.textContent = nWindows
-        ? `It has heard ${length(profile.speech_s)} of speech: ${nWindows} windows of ` +
-          `${nRecordings} ${nRecordings === 1 ? "recording" : "recordings"}.`
-        : "It has heard nothing yet.";
-      if (this.analyzer) profile.requireModel(this.analyzer.card);
-    });
-  }
-
-  private async attempt(work: () => Promise<void>): Promise<void> {
-    try {
-      calm();
-      await work();
-    } catch (error) {
-      alarmOf(error);
-    }
+  /** Show in the summary what is in use. */
+  private tell(): void {
+    const used = [this.speaker.name, this.setting.name, this.adapts && "itself"];
+    element("voice-now").textContent =
+      used.filter(Boolean).join(", ") || "the average voice";
   }
 }

@@ -1,6 +1,6 @@
 /** Text for numbers on the page. */
 
-import type { Certainty, Emotion } from "../espressivo";
+import type { Adaptation, Certainty, Emotion, Report } from "../espressivo";
 
 /** Format seconds like a clock: 1:05, or 1:02:05. */
 export function clock(seconds: number): string {
@@ -61,6 +61,27 @@ export function inWords(
 /** Return how often estimates that reach the model's threshold were right. */
 export function promise({ accuracy }: Certainty): string {
   return `right in ${percent(accuracy)} of the cases, on corpora that it did not learn from`;
+}
+
+/** Return what a result was adapted to, how far that moved it, and how sure it is. */
+export function adapted(report: Report, use: Adaptation): string {
+  const named = [
+    ...(use.speaker ? [`${use.speaker}'s profile`] : []),
+    ...(use.setting ? [`the setting ${use.setting}`] : []),
+    ...(use.recording ? ["the recording itself"] : []),
+  ];
+  const to = named.join(" and ");
+  if (!use.weight) return `Not adapted: no speech is known yet from ${to}.`;
+  const before = report.emotionWithout;
+  const other = before && before !== report.emotion ? `; it was ${before} before` : "";
+  const [offset, now, prior] = [use.offset, use.deviation, use.priorDeviation].map((x) =>
+    x.toFixed(1),
+  );
+  return (
+    `Adapted to ${to}, ${length(use.speech_s)} of speech, which moved ` +
+    `${percent(report.change)} of the probability${other}. The voice is placed ` +
+    `${offset} ± ${now} from the average one; an unknown voice is anywhere within ± ${prior}.`
+  );
 }
 
 export function megabytes(bytes: number): string {

@@ -1,10 +1,11 @@
 /** The analysis pass over one recording: blocks -> speech -> windows -> estimates. */
 
-import { type Classifier, featuresOf, type Prediction } from "./classifier";
+import { requireAdaptation } from "./card";
+import type { Classifier, Prediction } from "./classifier";
+import { type AdaptationOptions, History } from "./history";
 import { QualityMeter, UNKNOWN } from "./quality";
-import type { ProfileUse, ReportFields } from "./report";
+import type { ReportFields } from "./report";
 import type { Graph } from "./session";
-import { emptyStatistics, type SpeakerStatistics, withWindow } from "./speaker-statistics";
 import { Segmenter, SpeechDetector } from "./speech";
 import {
   type Estimate,
@@ -13,16 +14,12 @@ import {
   type StreamUpdate,
   samplesIn,
 } from "./types";
+import { emptyStatistics, type WindowStatistics, withWindow } from "./window-statistics";
 import { type Window, Windower } from "./windows";
 
-/** The name of a speaker with a profile, and the statistics of that profile. */
-export interface KnownSpeaker {
-  readonly speaker: string;
-  readonly speakerStatistics: SpeakerStatistics;
-}
-
 export interface AnalysisOptions {
-  readonly known?: KnownSpeaker | null;
+  /** What the windows are adapted to; null: the plain model. */
+  readonly adaptation?: AdaptationOptions | null;
   /**
    * Interval in seconds at which an open segment is estimated; 0 for never. It takes
    * time and does not change the report.
@@ -41,11 +38,12 @@ export class AnalysisPass {
   private readonly windower: Windower;
   private readonly segments: Segment[] = [];
   private readonly estimates: Estimate[] = [];
-  private readonly without: Estimate[] = [];
-  private readonly known: KnownSpeaker | null;
+  private readonly predictions: Prediction[] = []; // of the same windows, if they are adapted
+  private readonly adaptation: AdaptationOptions | null;
+  private readonly history: History | null;
   private readonly hop: number;
   private readonly pause: () => Promise<void>;
-  private speakerStatistics: SpeakerStatistics | null;
+  private statistics: WindowStatistics | null = null;
   private nextPeek = 0;
 
   constructor(
@@ -59,9 +57,13 @@ export class AnalysisPass {
       Math.round(card.window_s * SAMPLE_RATE),
       Math.round(card.min_s * SAMPLE_RATE),
     );
-    this.known = options.known ?? null;
-    this.speakerStatistics =
-      this.known && emptyStatistics(this.known.speakerStatistics.mean.length);
+    this.adaptation = options.adaptation ?? null;
+    this.history = null;
+    if (this.adaptation) {
+      const known = requireAdaptation(card);
+      this.history = new History(known, this.adaptation);
+      this.statistics = emptyStatistics(known.means[0].length, known.nAxes);
+    }
     this.hop = Math.round((options.hop_s ?? 0) * SAMPLE_RATE);
     this.pause = options.yield ?? (async () => {});
   }
@@ -98,16 +100,36 @@ export class AnalysisPass {
     const n = this.windower.nSamples;
     const closed = this.segmenter.push(await this.detector.finish());
     await this.judge(this.cut([...closed, ...this.segmenter.finish(n)]));
-    if (this.speakerStatistics?.nWindows)
-      this.speakerStatistics = { ...this.speakerStatistics, nRecordings: 1 };
+    const judged = this.judged();
     return {
       duration_s: n / SAMPLE_RATE,
       segments: this.segments,
-      estimates: this.estimates,
       quality: this.segments.length ? this.meter.measure() : UNKNOWN,
-      profile: await this.profileUse(),
-      speakerStatistics: this.speakerStatistics,
+      ...judged,
     };
+  }
+
+  /** Return the estimates, and what they were adapted to. */
+  private judged(): Pick<ReportFields, "estimates" | "adaptation" | "statistics"> {
+    const { adaptation, estimates, predictions } = this;
+    if (!adaptation || !this.history || !this.statistics) {
+      return { estimates, adaptation: null, statistics: null };
+    }
+    const nRecordings = Number(this.statistics.nWindows > 0);
+    const statistics = { ...this.statistics, nRecordings };
+    const rows = estimates.map(({ segment }, i) => {
+      return { segment, probabilities: predictions[i].probabilities };
+    });
+    if (!adaptation.recording) {
+      const effect = this.history.effect(statistics, rows);
+      return { estimates, adaptation: effect, statistics };
+    }
+    const known = requireAdaptation(this.classifier.card);
+    const history = new History(known, adaptation, statistics);
+    const again = estimates.map(({ segment }, i) => {
+      return { segment, probabilities: history.adapt(predictions[i]) };
+    });
+    return { estimates: again, adaptation: history.effect(statistics, rows), statistics };
   }
 
   private cut(segments: readonly Segment[]): Window[] {
@@ -123,15 +145,12 @@ export class AnalysisPass {
     const estimates: Estimate[] = [];
     for (const { segment, signal } of windows) {
       await this.pause();
-      const prediction = await this.classifier.classify(signal, this.known !== null);
-      const estimate = { segment, probabilities: await this.withProfile(prediction) };
-      if (this.speakerStatistics) {
-        this.without.push({ segment, probabilities: prediction.probabilities });
-        this.speakerStatistics = withWindow(
-          this.speakerStatistics,
-          featuresOf(prediction),
-          samplesIn(segment),
-        );
+      const prediction = await this.predict(signal);
+      const estimate = { segment, probabilities: this.adapted(prediction) };
+      if (this.statistics && prediction.voice) {
+        const { statistics, predictions } = this;
+        predictions.push(prediction);
+        this.statistics = withWindow(statistics, prediction.voice, samplesIn(segment));
       }
       this.estimates.push(estimate);
       estimates.push(estimate);
@@ -145,37 +164,16 @@ export class AnalysisPass {
     const window = this.windower.peek(open, LEAST_PROVISIONAL);
     if (!window) return null;
     this.nextPeek = this.windower.nSamples + this.hop;
-    const prediction = await this.classifier.classify(window.signal, this.known !== null);
-    return { segment: window.segment, probabilities: await this.withProfile(prediction) };
+    const prediction = await this.predict(window.signal);
+    return { segment: window.segment, probabilities: this.adapted(prediction) };
   }
 
-  private async withProfile(prediction: Prediction): Promise<readonly number[]> {
-    const { profileHead } = this.classifier;
-    if (!this.known || !profileHead || !prediction.embedding)
-      return prediction.probabilities;
-    return profileHead.predict(
-      prediction.embedding,
-      prediction.probabilities,
-      this.known.speakerStatistics,
-    );
+  private predict(signal: Float32Array): Promise<Prediction> {
+    return this.classifier.classify(signal, this.history !== null);
   }
 
-  private async profileUse(): Promise<ProfileUse | null> {
-    const { profileHead } = this.classifier;
-    if (!this.known || !this.speakerStatistics || !profileHead) return null;
-    const { speaker, speakerStatistics } = this.known;
-    const both = this.speakerStatistics.nWindows && speakerStatistics.nWindows;
-    return {
-      speaker,
-      nRecordings: speakerStatistics.nRecordings,
-      nWindows: speakerStatistics.nWindows,
-      speech_s: speakerStatistics.nSamples / SAMPLE_RATE,
-      trust: speakerStatistics.nWindows ? await profileHead.trust(speakerStatistics) : 0,
-      distance: both
-        ? await profileHead.distance(this.speakerStatistics, speakerStatistics)
-        : null,
-      distanceLimit: profileHead.card.distanceLimit,
-      without: this.without,
-    };
+  /** Return probabilities by what is known before the recording. */
+  private adapted(prediction: Prediction): readonly number[] {
+    return this.history?.adapt(prediction) ?? prediction.probabilities;
   }
 }

@@ -1,10 +1,10 @@
 /** The interface for pages: a model in a worker, and the analysis of recordings. */
 
 import * as Comlink from "comlink";
-import type { KnownSpeaker } from "./analysis";
 import { requireTrack } from "./audio/tracks";
-import type { ModelCard } from "./card";
+import { type ModelCard, requireAdaptation } from "./card";
 import { AudioError, EspressivoError, revived } from "./errors";
+import type { AdaptationOptions } from "./history";
 import {
   floatsOf,
   fromBuffer,
@@ -16,7 +16,7 @@ import {
   soundOf,
 } from "./inputs";
 import type { ModelSource } from "./model-files";
-import type { Profile } from "./profile";
+import type { Kind, Profile } from "./profile";
 import { isUncertain, Report } from "./report";
 import { type Backend, type Estimate, SAMPLE_RATE, type StreamUpdate } from "./types";
 import vadUrl from "./vad";
@@ -49,6 +49,13 @@ export interface AnalyzeOptions {
   name?: string;
   /** Profile of the speaker, which must have been made with the same model. */
   profile?: Profile | null;
+  /** Profile of the setting, such as the microphone; of the same model, too. */
+  setting?: Profile | null;
+  /**
+   * Whether the windows of the recording are judged together, as of one voice in one
+   * place; the estimates that `onProgress` receives are those before that.
+   */
+  adapt?: boolean;
   /** Signal that cancels the analysis; the promise is then rejected with an AbortError. */
   signal?: AbortSignal;
   /** Callback, called every few seconds of recording with the new estimates. */
@@ -58,6 +65,9 @@ export interface AnalyzeOptions {
 export interface StreamOptions {
   name?: string;
   profile?: Profile | null;
+  setting?: Profile | null;
+  /** Whether `finish` judges the windows together; the updates before are without it. */
+  adapt?: boolean;
   /** Interval in seconds at which an open segment is estimated; 0 for never. */
   hop_s?: number;
 }
@@ -114,25 +124,27 @@ export class Analyzer {
    * @param recording File, Blob, bytes, Response or URL of an encoded recording; an
    *   AudioBuffer; or samples in -1..1, one array or one per channel.
    * @throws TypeError The input is none of these.
+   * @throws ProfileError A profile is of another model or kind.
+   * @throws ModelError The model cannot adapt.
    * @throws AudioError The recording cannot be read as audio, or the decoder or the server
    *   gives nothing for `timeout_s`.
    */
   async analyze(recording: RecordingInput, options: AnalyzeOptions = {}): Promise<Report> {
-    const { signal, profile = null, onProgress, track = null } = options;
-    const known = this.known(profile);
+    const { signal, onProgress, track = null } = options;
+    const adaptation = this.adaptation(options);
     signal?.throwIfAborted();
     const limits = { timeout_s: this.worker.timeout_s, signal };
     const sound = await soundOf(recording, options.sampleRate, limits);
     const name = options.name ?? sound.name;
     const { remote } = this.worker;
     const reply = <T>(asked: Promise<T>) => this.worker.reply(asked, signal);
-    const opened = () => reply(remote.open({ name, known, hop_s: 0 }));
+    const opened = () => reply(remote.open({ name, adaptation, hop_s: 0 }));
     let id = await opened();
     try {
       if (!("file" in sound)) return await this.analyzeSamples(id, sound, options, null);
       const tell = Comlink.proxy(onProgress ?? (() => {}));
       const fields = await reply(remote.analyzeFile(id, sound.file, track, tell));
-      if (fields) return finished(new Report(fields));
+      if (fields) return new Report(fields);
       if (track !== null) requireTrack(track, 1, name); // only one is decoded below
       const decoded = await decodeWhole(sound.file, name, limits);
       void remote.cancel(id);
@@ -147,12 +159,13 @@ export class Analyzer {
   /**
    * Open a stream, which analyses audio while it arrives.
    *
-   * @throws ProfileError The profile is of another model.
+   * @throws ProfileError A profile is of another model or kind.
+   * @throws ModelError The model cannot adapt.
    */
   stream(options: StreamOptions = {}): Stream {
-    const { name = "stream", profile = null, hop_s = 2 } = options;
-    const known = this.known(profile);
-    const id = this.worker.reply(this.worker.remote.open({ name, known, hop_s }));
+    const { name = "stream", hop_s = 2 } = options;
+    const adaptation = this.adaptation(options);
+    const id = this.worker.reply(this.worker.remote.open({ name, adaptation, hop_s }));
     return new Stream(this.worker, id);
   }
 
@@ -171,11 +184,23 @@ export class Analyzer {
     this.worker.end(new DOMException("the analyzer was closed", "AbortError"));
   }
 
-  private known(profile: Profile | null): KnownSpeaker | null {
-    profile?.requireModel(this.card);
-    return (
-      profile && { speaker: profile.speaker, speakerStatistics: profile.speakerStatistics }
-    );
+  private adaptation({
+    profile = null,
+    setting = null,
+    adapt = false,
+  }: Pick<AnalyzeOptions, "profile" | "setting" | "adapt">): AdaptationOptions | null {
+    const known = (given: Profile | null, kind: Kind) => {
+      if (!given) return null;
+      given.requireKind(kind);
+      given.requireModel(this.card);
+      return { name: given.name, statistics: given.statistics };
+    };
+    if (adapt) requireAdaptation(this.card);
+    const found = {
+      profile: known(profile, "speaker"),
+      setting: known(setting, "setting"),
+    };
+    return profile || setting || adapt ? { ...found, recording: adapt } : null;
   }
 
   private async analyzeSamples(
@@ -194,7 +219,7 @@ export class Analyzer {
       onProgress?.(update, n / rate);
     }
     const fields = await worker.reply(worker.remote.finish(id, track), signal);
-    return finished(new Report(fields));
+    return new Report(fields);
   }
 }
 
@@ -230,8 +255,8 @@ export class Stream {
 
   /** End the stream and return the report. */
   finish(): Promise<Report> {
-    return this.next(async () =>
-      finished(new Report(await this.worker.remote.finish(await this.id))),
+    return this.next(
+      async () => new Report(await this.worker.remote.finish(await this.id)),
     );
   }
 
@@ -248,17 +273,6 @@ export class Stream {
     this.work = done.catch(() => undefined);
     return done;
   }
-}
-
-/** Add a warning to the report when the voice does not fit the profile. */
-function finished(report: Report): Report {
-  const use = report.profile;
-  if (!use || report.fits !== false) return report;
-  const warning =
-    `the voice does not fit profile '${use.speaker}': its distance is ` +
-    `${use.distance?.toFixed(1)}, and ${use.distanceLimit.toFixed(1)} is rarely exceeded by ` +
-    "the same voice; is it someone else?";
-  return new Report({ ...report, warnings: [...report.warnings, warning] });
 }
 
 /** Decode a whole file with `decodeAudioData`, for formats that WebCodecs lacks. */

@@ -1,5 +1,6 @@
 /** The model card `model.json`, read and checked. */
 
+import { isCovariance, type Matrix } from "./arithmetic";
 import { ModelError } from "./errors";
 import { EMOTIONS, type Emotion, SAMPLE_RATE } from "./types";
 
@@ -16,8 +17,8 @@ export interface ModelCard {
   readonly min_s: number;
   /** SHA-256 of `model.onnx`, in hexadecimal. */
   readonly sha256: string;
-  /** Card of `profile.onnx`; null if the model takes no profiles. */
-  readonly profileHead: ProfileHeadCard | null;
+  /** How voices and settings differ; null if the model cannot adapt. */
+  readonly adaptation: AdaptationCard | null;
   /** Threshold for uncertain estimates; null if the model has none. */
   readonly certainty: Certainty | null;
   /** Permitted use of the weights. */
@@ -36,12 +37,32 @@ export interface Certainty {
   readonly accuracy: number;
 }
 
-export interface ProfileHeadCard {
-  readonly sha256: string;
-  /** Number of dimensions of the embedding. */
-  readonly width: number;
+/** What the training corpora say of voices: covariances of speakers and of settings. */
+export interface AdaptationCard {
+  /** Means of the emotions, one row per emotion. */
+  readonly means: Matrix;
+  /** Covariance of the speakers' offsets, and of their interactions with emotions. */
+  readonly speaker: readonly [Matrix, Matrix];
+  /** The same of settings. */
+  readonly setting: readonly [Matrix, Matrix];
+  /** Number of dimensions in which speakers differ. */
+  readonly nAxes: number;
   /** Distance from a profile beyond which the voice is probably another one. */
   readonly distanceLimit: number;
+  /** Spread of a history beyond which it is probably of several speakers. */
+  readonly spreadLimit: number;
+  /** Share of recordings and histories of one speaker that exceed these limits. */
+  readonly suspicion: number;
+  /** Weight of a window, less than 1 since windows of one recording are alike. */
+  readonly discount: number;
+  /** Largest total weight of a history. */
+  readonly most: number;
+  /** Total weight at which the posterior counts for half. */
+  readonly patience: number;
+  /** Windows of each emotion that the prior of the shares is worth. */
+  readonly concentration: number;
+  /** Prior odds of all emotions in a history, against 1 for each smaller number of them. */
+  readonly odds: number;
 }
 
 /**
@@ -74,6 +95,28 @@ export function readCard(text: string, path: string): ModelCard {
   }
 }
 
+/** Return the length of a voice vector: dimensions, no-speech probability, axes. */
+export function nColumns({ means, nAxes }: AdaptationCard): number {
+  return means[0].length + 1 + nAxes;
+}
+
+/**
+ * Return what a model knows of voices and settings.
+ *
+ * @throws ModelError The model cannot adapt.
+ */
+export function requireAdaptation({
+  name,
+  version,
+  adaptation,
+}: ModelCard): AdaptationCard {
+  if (adaptation) return adaptation;
+  throw new ModelError(
+    `${name} ${version}: cannot adapt to a speaker, a setting or a recording; train it ` +
+      "with profile.fit = true, or use another model",
+  );
+}
+
 function card(details: Record<string, unknown>): ModelCard {
   const emotions = field(details, "emotions", Array.isArray) as unknown[];
   const unknown = emotions.filter((each) => !EMOTIONS.includes(each as Emotion));
@@ -98,21 +141,52 @@ function card(details: Record<string, unknown>): ModelCard {
     window_s,
     min_s,
     sha256: field(details, "sha256", isString),
-    profileHead: profileHeadCard(details["profile"]),
+    adaptation: adaptationCard(details["adaptation"], emotions.length),
     certainty: certaintyOf(details["certainty"]),
     allowedUse: isString(use) ? use : "",
     details,
   };
 }
 
-function profileHeadCard(entry: unknown): ProfileHeadCard | null {
+function adaptationCard(entry: unknown, nEmotions: number): AdaptationCard | null {
   if (entry === undefined || entry === null) return null;
-  if (!isRecord(entry)) throw new Error("profile is not an object");
-  return {
-    sha256: field(entry, "sha256", isString),
-    width: field(entry, "width", isNumber),
-    distanceLimit: field(entry, "distance_limit", isNumber),
+  if (!isRecord(entry)) throw new Error("adaptation is not an object");
+  const number = (name: string) => field(entry, name, isNumber);
+  const found = {
+    means: field(entry, "means", isMatrix),
+    speaker: field(entry, "speaker", isPair),
+    setting: field(entry, "setting", isPair),
+    nAxes: number("n_axes"),
+    distanceLimit: number("distance_limit"),
+    spreadLimit: number("spread_limit"),
+    suspicion: number("suspicion"),
+    discount: number("discount"),
+    most: number("most"),
+    patience: number("patience"),
+    concentration: number("concentration"),
+    odds: number("odds"),
   };
+  if (found.means.length === 0 || found.means[0].length === 0 || found.nAxes < 1) {
+    throw new Error("adaptation: means or n_axes have another shape");
+  }
+  const d = found.means[0].length;
+  for (const name of ["speaker", "setting"] as const) {
+    if (!found[name].every((each) => each.length === d && each[0].length === d)) {
+      throw new Error(`adaptation: ${name} has another shape than means`);
+    }
+    if (!found[name].every((each) => isCovariance(each))) {
+      throw new Error(`adaptation: ${name} holds no covariances`);
+    }
+  }
+  const { discount, most, patience, concentration, odds } = found;
+  if (!(Math.min(discount, most, patience, concentration, odds) > 0)) {
+    throw new Error("adaptation: numbers that cannot be");
+  }
+  const { length } = found.means;
+  if (length !== nEmotions) {
+    throw new Error(`adaptation has means of ${length} emotions, not ${nEmotions}`);
+  }
+  return found;
 }
 
 function certaintyOf(entry: unknown): Certainty | null {
@@ -141,6 +215,13 @@ function field<T>(
 }
 
 const isNumber = (value: unknown): value is number => Number.isFinite(value);
+/** Whether a value is rows of numbers, all of one length. */
+const isMatrix = (value: unknown): value is Matrix =>
+  Array.isArray(value) &&
+  value.every((row) => Array.isArray(row) && row.every(isNumber)) &&
+  value.every((row) => row.length === value[0].length);
+const isPair = (value: unknown): value is readonly [Matrix, Matrix] =>
+  Array.isArray(value) && value.length === 2 && value.every(isMatrix);
 const isString = (value: unknown): value is string => typeof value === "string";
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -18,20 +18,19 @@ export {
   Stream,
   type StreamOptions,
 } from "./analyzer";
-export type { Certainty, ModelCard, ProfileHeadCard } from "./card";
+export type { AdaptationCard, Certainty, ModelCard } from "./card";
 export { AudioError, EspressivoError, ModelError, ProfileError } from "./errors";
 export type { RecordingInput, Samples } from "./inputs";
-export { Profile } from "./profile";
+export { type HasStatistics, type Kind, Profile } from "./profile";
 export type { Quality } from "./quality";
 export {
+  type Adaptation,
   type Distribution,
   type ModelName,
-  type ProfileUse,
   Report,
   type ReportFields,
   SCHEMA,
 } from "./report";
-export type { SpeakerStatistics } from "./speaker-statistics";
 export {
   type Backend,
   EMOTIONS,
@@ -42,3 +41,4 @@ export {
   type StreamUpdate,
 } from "./types";
 export { VERSION } from "./version";
+export type { WindowStatistics } from "./window-statistics";

@@ -1,52 +1,68 @@
 /**
- * Speaker profile: sufficient statistics of a speaker's embeddings, without labels.
+ * Profile of a speaker or of a setting: statistics of windows, without labels.
  *
- * The file format is `espressivo.profile/1`, which Python reads and writes too.
+ * The file format is `espressivo.profile/2`, which Python reads and writes too.
  */
 
-import type { ModelCard } from "./card";
+import { isCovariance, type Matrix, trace } from "./arithmetic";
+import { type ModelCard, requireAdaptation } from "./card";
 import { ProfileError } from "./errors";
 import type { ModelName } from "./report";
 import { sha256Of } from "./session";
-import { emptyStatistics, merged, type SpeakerStatistics } from "./speaker-statistics";
 import { SAMPLE_RATE } from "./types";
 import { VERSION } from "./version";
+import {
+  asOne,
+  emptyStatistics,
+  merged,
+  type WindowStatistics,
+  weightOf,
+} from "./window-statistics";
 
 const FORMAT = "espressivo.profile/";
-const FORMAT_VERSION = 1;
-const REMEDY = "restore it, or create the profile anew";
+const FORMAT_VERSION = 2;
+const REMEDY = "restore it, or create it anew";
 // The same rule as in Python, where the name becomes a file name.
 const NAME = /^[\p{L}\p{N}][\p{L}\p{N}\p{M}_ -]{0,63}$/u;
 
-/** Source of statistics for a profile: a report, or another profile of the speaker. */
-export interface HasSpeakerStatistics {
+/** What a profile describes; a setting is what many speakers share, such as a microphone. */
+export type Kind = "speaker" | "setting";
+
+const PASSED_AS: Record<Kind, string> = { speaker: "profile", setting: "setting" };
+
+/** Source of statistics for a profile: a report, or another profile of the same kind. */
+export interface HasStatistics {
   readonly model: ModelName;
-  readonly speakerStatistics: SpeakerStatistics | null;
+  readonly statistics: WindowStatistics | null;
 }
 
-/** Statistics of one speaker under one model; immutable. */
-export class Profile implements HasSpeakerStatistics {
+/** Statistics of a speaker, or of a setting, for one model; immutable. */
+export class Profile implements HasStatistics {
+  /** @param statistics In those of a setting, each recording has the weight of one window. */
   constructor(
-    readonly speaker: string,
+    readonly name: string,
+    readonly kind: Kind,
     readonly model: ModelName,
-    readonly speakerStatistics: SpeakerStatistics,
+    readonly statistics: WindowStatistics,
   ) {}
 
   /**
    * Return an empty profile.
    *
-   * @throws ProfileError The name is not allowed, or the model takes no profiles.
+   * @throws ProfileError The name is not allowed.
+   * @throws ModelError The model cannot adapt.
    */
-  static create(speaker: string, card: ModelCard): Profile {
-    const named = speaker.normalize("NFC"); // macOS hands over accents decomposed
+  static create(name: string, card: ModelCard, kind: Kind = "speaker"): Profile {
+    const named = name.normalize("NFC"); // macOS hands over accents decomposed
     if (!NAME.test(named)) {
       throw new ProfileError(
-        `'${speaker}' is no name for a profile; take letters, digits, spaces, - and _, ` +
+        `'${name}' is no name for a profile; take letters, digits, spaces, - and _, ` +
           "at most 64",
       );
     }
-    const { name, version, sha256 } = card;
-    return new Profile(named, { name, version, sha256 }, emptyStatistics(nFeatures(card)));
+    const { means, nAxes } = requireAdaptation(card);
+    const model = { name: card.name, version: card.version, sha256: card.sha256 };
+    return new Profile(named, kind, model, emptyStatistics(means[0].length, nAxes));
   }
 
   /**
@@ -88,51 +104,66 @@ export class Profile implements HasSpeakerStatistics {
     }
   }
 
-  /** Seconds of speech that the statistics sum up. */
+  /** Seconds of speech that the profile was made from. */
   get speech_s(): number {
-    return this.speakerStatistics.nSamples / SAMPLE_RATE;
+    return this.statistics.nSamples / SAMPLE_RATE;
   }
 
   /**
    * Return a profile with further statistics; their order changes only rounding.
    *
-   * @throws ProfileError A source is of another model, or a report has no statistics.
+   * @throws ProfileError A source is of another model or kind, or a report has no
+   *   statistics.
    */
-  merged(...sources: HasSpeakerStatistics[]): Profile {
-    let whole = this.speakerStatistics;
+  merged(...sources: HasStatistics[]): Profile {
+    let whole = this.statistics;
     for (const each of sources) {
       this.require(each.model);
-      if (each.speakerStatistics === null) {
+      if (each.statistics === null) {
         throw new ProfileError(
-          `profile '${this.speaker}' cannot learn from a report that was made without a ` +
-            "profile; analyse with one, if need be an empty one",
+          `profile '${this.name}' cannot learn from a report that was made without ` +
+            "voices; analyse with a profile, if need be an empty one",
         );
       }
-      whole = merged(whole, each.speakerStatistics);
+      if (each instanceof Profile) each.requireKind(this.kind);
+      const single = this.kind === "setting" && !(each instanceof Profile);
+      whole = merged(whole, single ? asOne(each.statistics) : each.statistics);
     }
-    return new Profile(this.speaker, this.model, whole);
+    return new Profile(this.name, this.kind, this.model, whole);
   }
 
   /**
    * Check that this profile was made with a model.
    *
-   * @throws ProfileError The model is another one, or takes no profiles.
+   * @throws ProfileError The model is another one.
+   * @throws ModelError The model cannot adapt.
    */
   requireModel(card: ModelCard): void {
     this.require(card);
-    if (this.speakerStatistics.mean.length !== nFeatures(card)) {
+    const { means, nAxes } = requireAdaptation(card);
+    const { nDims, mean } = this.statistics;
+    if (nDims !== means[0].length || mean.length !== nAxes) {
       throw new ProfileError(
-        `profile '${this.speaker}' holds sums of ${this.speakerStatistics.mean.length} features, not ` +
-          `${nFeatures(card)}; create it anew`,
+        `profile '${this.name}' has ${nDims} dimensions and ${mean.length} axes, not ` +
+          `${means[0].length} and ${nAxes}; create it anew`,
       );
     }
+  }
+
+  /** @throws ProfileError The profile describes something else. */
+  requireKind(kind: Kind): void {
+    if (this.kind === kind) return;
+    throw new ProfileError(
+      `'${this.name}' is the profile of a ${this.kind}, not of a ${kind}; pass it as the ` +
+        `option \`${PASSED_AS[this.kind]}\``,
+    );
   }
 
   private require({ name, version, sha256 }: ModelName): void {
     if (this.model.sha256 === sha256) return;
     const mine = `${this.model.name} ${this.model.version} (${this.model.sha256.slice(0, 12)}...)`;
     throw new ProfileError(
-      `profile '${this.speaker}' is of ${mine}, not of ${name} ${version} ` +
+      `profile '${this.name}' is of ${mine}, not of ${name} ${version} ` +
         `(${sha256.slice(0, 12)}...): what one model hears means nothing to another; ` +
         "choose its own model, or create the profile anew",
     );
@@ -140,54 +171,86 @@ export class Profile implements HasSpeakerStatistics {
 
   /** Return the content of the file. */
   async toJson(): Promise<string> {
-    const { nWindows, nRecordings, nSamples, mean, squares } = this.speakerStatistics;
+    const { statistics } = this;
     const content = {
       schema: FORMAT + FORMAT_VERSION,
       espressivo: VERSION,
-      speaker: this.speaker,
+      kind: this.kind,
+      name: this.name,
       model: this.model,
-      n_windows: nWindows,
-      n_recordings: nRecordings,
-      n_samples: nSamples,
-      mean: toText(mean),
-      squares: toText(squares),
+      n_windows: statistics.nWindows,
+      n_recordings: statistics.nRecordings,
+      n_samples: statistics.nSamples,
+      n_dims: statistics.nDims,
+      cells: encoded(new Uint8Array(Int8Array.from(statistics.cells.flat()).buffer)),
+      weights: toText(statistics.weights),
+      sums: toText(statistics.sums.flat()),
+      mean: toText(statistics.mean),
+      scatter: toText(statistics.scatter.flat()),
     };
     const sha256 = await digestOf(content);
     return `${ascii(JSON.stringify({ ...content, sha256 }, null, 1))}\n`;
   }
 }
 
-function nFeatures(card: ModelCard): number {
-  if (!card.profileHead) {
-    throw new ProfileError(`${card.name} ${card.version}: takes no speaker's profile`);
-  }
-  return card.profileHead.width + card.emotions.length + 1;
-}
-
 function fromContent(content: Record<string, unknown>): Profile {
-  const [nWindows, nRecordings, nSamples] = ["n_windows", "n_recordings", "n_samples"].map(
-    (name) => {
-      const value = content[name];
-      if (!Number.isInteger(value) || (value as number) < 0)
-        throw new Error(`${name}: ${value}`);
-      return value as number;
-    },
-  );
+  const [nWindows, nRecordings, nSamples, nDims] = [
+    "n_windows",
+    "n_recordings",
+    "n_samples",
+    "n_dims",
+  ].map((name) => {
+    const value = content[name];
+    if (!Number.isInteger(value) || (value as number) < 0)
+      throw new Error(`${name}: ${value}`);
+    return value as number;
+  });
   const mean = fromText(content["mean"]);
-  const squares = fromText(content["squares"]);
-  if (mean.length !== squares.length || squares.some((square) => square < 0)) {
-    throw new Error("sums that cannot be");
-  }
+  const weights = fromText(content["weights"]);
+  const cells = Array.from(new Int8Array(decoded(content["cells"]).buffer));
+  const statistics: WindowStatistics = {
+    nWindows,
+    nRecordings,
+    nSamples,
+    nDims,
+    cells: rowsOf(cells, weights.length, nDims),
+    weights,
+    sums: rowsOf(fromText(content["sums"]), weights.length, nDims),
+    mean,
+    scatter: rowsOf(fromText(content["scatter"]), mean.length, mean.length),
+  };
+  requirePossible(statistics);
+  const kind = textOf(content, "kind");
+  if (kind !== "speaker" && kind !== "setting") throw new Error(`kind: ${kind}`);
   const model = content["model"] as Record<string, unknown>;
   return new Profile(
-    textOf(content, "speaker").normalize("NFC"),
+    textOf(content, "name").normalize("NFC"),
+    kind,
     {
       name: textOf(model, "name"),
       version: textOf(model, "version"),
       sha256: textOf(model, "sha256"),
     },
-    { nWindows, nRecordings, nSamples, mean, squares } as SpeakerStatistics,
+    statistics,
   );
+}
+
+/** Refuse sums that would otherwise surface later, as invalid probabilities. */
+function requirePossible(statistics: WindowStatistics): void {
+  const { nWindows, nDims, cells, weights, mean, scatter } = statistics;
+  const cannot =
+    nDims === 0 ||
+    mean.length === 0 ||
+    weights.some((weight) => weight < 0) ||
+    weightOf(statistics) > nWindows * (1 + 1e-9) ||
+    new Set(cells.map(String)).size < cells.length ||
+    !isCovariance(scatter, 1e-6 * Math.max(1, trace(scatter)));
+  if (cannot) throw new Error("counts or sums that cannot be");
+}
+
+function rowsOf(values: readonly number[], n: number, width: number): Matrix {
+  if (values.length !== n * width) throw new Error("sums of another length");
+  return Array.from({ length: n }, (_, i) => values.slice(i * width, (i + 1) * width));
 }
 
 function textOf(entries: Record<string, unknown>, name: string): string {
@@ -196,27 +259,30 @@ function textOf(entries: Record<string, unknown>, name: string): string {
 }
 
 /** Encode numbers for JSON, exactly: little-endian doubles in base64. */
-function toText(values: Float64Array): string {
+function toText(values: readonly number[]): string {
   const view = new DataView(new ArrayBuffer(values.length * 8));
   values.forEach((value, i) => {
     view.setFloat64(i * 8, value, true);
   });
-  // One by one: engines limit the number of a call's arguments, some to 65,536.
-  const bytes = Array.from(new Uint8Array(view.buffer), (byte) =>
-    String.fromCharCode(byte),
-  );
-  return btoa(bytes.join(""));
+  return encoded(new Uint8Array(view.buffer));
 }
 
-function fromText(text: unknown): Float64Array {
-  const bytes = Uint8Array.from(atob(String(text)), (letter) => letter.charCodeAt(0));
-  const view = new DataView(bytes.buffer);
-  const n = bytes.length / 8;
-  const values = Float64Array.from({ length: n }, (_, i) => view.getFloat64(i * 8, true));
-  if (!n || !Number.isInteger(n) || !values.every(Number.isFinite)) {
-    throw new Error("sums that are no numbers");
-  }
+function encoded(bytes: Uint8Array): string {
+  // One by one: engines limit the number of a call's arguments, some to 65,536.
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+}
+
+function fromText(text: unknown): number[] {
+  const view = new DataView(decoded(text).buffer);
+  const n = view.byteLength / 8;
+  if (!Number.isInteger(n)) throw new Error("sums that are no numbers");
+  const values = Array.from({ length: n }, (_, i) => view.getFloat64(i * 8, true));
+  if (!values.every(Number.isFinite)) throw new Error("sums that are no numbers");
   return values;
+}
+
+function decoded(text: unknown): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(String(text)), (letter) => letter.charCodeAt(0));
 }
 
 /** Return the hash of Python's json.dumps(sort_keys=True, separators=(",", ":")). */

@@ -2,9 +2,9 @@
 
 import type { Certainty } from "./card";
 import type { Quality } from "./quality";
-import type { SpeakerStatistics } from "./speaker-statistics";
 import { type Emotion, type Estimate, SAMPLE_RATE, type Segment, samplesIn } from "./types";
 import { VERSION } from "./version";
+import type { WindowStatistics } from "./window-statistics";
 
 /** Name and version of the JSON that `Report.toDict` returns. */
 export const SCHEMA = "espressivo.report/2";
@@ -17,20 +17,37 @@ export interface ModelName {
   readonly sha256: string;
 }
 
-/** Effect of a speaker's profile on a report. */
-export interface ProfileUse {
-  readonly speaker: string;
-  /** Recordings, windows and seconds of speech that the profile sums up. */
+/** What a recording was adapted to, and with what effect. */
+export interface Adaptation {
+  /** Names of the profiles of the speaker and of the setting; null without them. */
+  readonly speaker: string | null;
+  readonly setting: string | null;
+  /** Whether the recording's own windows are a part of the history. */
+  readonly recording: boolean;
+  /** Recordings, windows and seconds of speech in the history. */
   readonly nRecordings: number;
   readonly nWindows: number;
   readonly speech_s: number;
-  /** Weight of the profile against the population, 0 to 1. */
-  readonly trust: number;
-  /** Distance of the recording from the profile; 1 is typical of the same voice. */
+  /** Weight of the history against the plain model, 0 to 1. */
+  readonly weight: number;
+  /**
+   * Length of the expected offset of this voice in this setting; 1 is the standard
+   * deviation of a window.
+   */
+  readonly offset: number;
+  /** Standard deviation of the offset, given the history and without it. */
+  readonly deviation: number;
+  readonly priorDeviation: number;
+  /**
+   * Distance of the recording from the speaker's profile; 1 is typical of the same voice.
+   * Null without a profile, or if it or the recording contains no speech.
+   */
   readonly distance: number | null;
   /** Distance beyond which the voice is probably another one. */
   readonly distanceLimit: number;
-  /** Probabilities of the windows without the profile. */
+  /** Warning if the history is probably of several speakers; or null. */
+  readonly several: string | null;
+  /** Estimates of the windows without adaptation. */
   readonly without: readonly Estimate[];
 }
 
@@ -53,9 +70,10 @@ export interface ReportFields {
   /** Properties of the sound that limit the estimates; null if unknown. */
   readonly quality: Quality | null;
   readonly warnings: readonly string[];
-  readonly profile: ProfileUse | null;
-  /** Statistics for the profile; null if the recording was analysed without one. */
-  readonly speakerStatistics: SpeakerStatistics | null;
+  /** What the estimates were adapted to; null: to nothing. */
+  readonly adaptation: Adaptation | null;
+  /** Statistics of the windows, for a profile; null without adaptation. */
+  readonly statistics: WindowStatistics | null;
 }
 
 export type Distribution = Readonly<Record<Emotion, number>>;
@@ -84,17 +102,22 @@ export class Report {
     return this.mean(this.estimates);
   }
 
-  /** The same mean without the profile; null without speech or without a profile. */
+  /** The same mean without adaptation; null without speech or adaptation. */
   get probabilitiesWithout(): Distribution | null {
-    return this.profile && this.mean(this.profile.without);
+    return this.adaptation && this.mean(this.adaptation.without);
   }
 
-  /** Probability that the profile moved between emotions, 0 to 1. */
+  /** Probability that the adaptation moved between emotions, 0 to 1. */
   get change(): number {
     const now = this.probabilities;
     const before = this.probabilitiesWithout;
     if (!now || !before) return 0;
     return this.emotions.reduce((sum, e) => sum + Math.abs(now[e] - before[e]), 0) / 2;
+  }
+
+  /** Most probable emotion without adaptation; null without speech or adaptation. */
+  get emotionWithout(): Emotion | null {
+    return this.likeliest(this.probabilitiesWithout);
   }
 
   /** Most probable emotion of the recording; null without speech. */
@@ -113,7 +136,7 @@ export class Report {
 
   /** Whether the voice fits the profile; null without a distance. */
   get fits(): boolean | null {
-    const use = this.profile;
+    const use = this.adaptation;
     return use && use.distance !== null ? use.distance <= use.distanceLimit : null;
   }
 
@@ -153,7 +176,7 @@ export class Report {
       })),
       quality: this.measured(),
       warnings: [...this.warnings],
-      profile: this.use(),
+      adaptation: this.use(),
     };
   }
 
@@ -202,21 +225,25 @@ export class Report {
   }
 
   private use(): Record<string, unknown> | null {
-    const use = this.profile;
+    const use = this.adaptation;
     if (!use) return null;
     const before = this.probabilitiesWithout;
     return {
       speaker: use.speaker,
+      setting: use.setting,
+      recording: use.recording,
       n_recordings: use.nRecordings,
       n_windows: use.nWindows,
       speech_s: roundTo(use.speech_s, 3),
-      trust: roundTo(use.trust, DECIMALS),
+      weight: roundTo(use.weight, DECIMALS),
+      offset: roundTo(use.offset, DECIMALS),
+      deviation: roundTo(use.deviation, DECIMALS),
+      prior_deviation: roundTo(use.priorDeviation, DECIMALS),
+      change: roundTo(this.change, DECIMALS),
+      emotion_without: this.emotionWithout,
+      probabilities_without: before && this.named(Object.values(before)),
       distance: use.distance === null ? null : roundTo(use.distance, 2),
       distance_limit: roundTo(use.distanceLimit, 2),
-      fits: this.fits,
-      change: roundTo(this.change, DECIMALS),
-      emotion_without: this.likeliest(before),
-      probabilities_without: before && this.named(Object.values(before)),
     };
   }
 

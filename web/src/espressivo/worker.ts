@@ -1,13 +1,14 @@
 /** The worker, which holds the model and computes, so that the page stays responsive. */
 
 import * as Comlink from "comlink";
-import { AnalysisPass, type KnownSpeaker } from "./analysis";
+import { AnalysisPass } from "./analysis";
 import { joined } from "./audio/channels";
 import { Converter } from "./audio/conversion";
 import { openRecording } from "./audio/decode";
 import { type ModelCard, readCard } from "./card";
-import { Classifier, ProfileHead } from "./classifier";
+import { Classifier } from "./classifier";
 import { ModelError, NotDecodable } from "./errors";
+import { type AdaptationOptions, warningsOf as warningsOfVoice } from "./history";
 import { requireScaled } from "./inputs";
 import { fetchedFile, folderOf, type ModelSource, modelFile } from "./model-files";
 import { warningsOf } from "./quality";
@@ -28,7 +29,7 @@ export interface LoadSettings {
 
 export interface Settings {
   readonly name: string;
-  readonly known: KnownSpeaker | null;
+  readonly adaptation: AdaptationOptions | null;
   readonly hop_s: number;
 }
 
@@ -86,23 +87,16 @@ class ModelWorker {
       new TextDecoder().decode(await read("model.json")),
       `${folder}model.json`,
     );
-    const [ort, vad, model, profile] = await Promise.all([
+    const [ort, vad, model] = await Promise.all([
       this.started(loadRuntime(backend, threads)),
       fetchedFile(vadUrl, limits),
       read("model.onnx"),
-      card.profileHead ? read("profile.onnx") : null,
     ]);
     const open = (...[bytes, sha256, name, on]: GraphSettings) =>
       this.started(openGraph(ort, bytes, sha256, name, on));
     this.vad = await open(vad, VAD_SHA256, "silero_vad.onnx", "wasm");
     const graph = await open(model, card.sha256, `${folder}model.onnx`, backend);
-    let profileHead: ProfileHead | null = null;
-    if (card.profileHead && profile) {
-      const { sha256 } = card.profileHead;
-      const head = await open(profile, sha256, `${folder}profile.onnx`, "wasm");
-      profileHead = new ProfileHead(card.profileHead, head);
-    }
-    this.classifier = new Classifier(card, graph, profileHead);
+    this.classifier = new Classifier(card, graph);
     return card;
   }
 
@@ -110,14 +104,14 @@ class ModelWorker {
   open(settings: Settings): number {
     const { vad } = this;
     if (!this.classifier || !vad) throw new ModelError("no model is loaded");
-    const { name, known, hop_s } = settings;
+    const { name, adaptation, hop_s } = settings;
     const id = this.nextId++;
     const pass: Pass = {
       name,
       gone: new AbortController(),
       converter: new Converter(name, null, (signal) => speechIn(vad, signal)),
       analysis: new AnalysisPass(this.classifier, vad, {
-        known,
+        adaptation,
         hop_s,
         yield: () => turn(pass),
       }),
@@ -197,6 +191,7 @@ class ModelWorker {
         warnings: [
           ...heard.warnings,
           ...warningsOf(found.quality).map((each) => `${pass.name}: ${each}`),
+          ...warningsOfVoice(found.adaptation),
         ],
         recording: pass.name,
         model: { name: card.name, version: card.version, sha256: card.sha256 },
