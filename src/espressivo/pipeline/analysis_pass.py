@@ -185,7 +185,9 @@ class AnalysisPass:
         quality = self._chunker.measure() if any_speech else Quality()
         poor = [f"{name}: {each}" for each in quality.warnings]
         n_columns = 0 if card.adaptation is None else card.adaptation.n_columns
-        voices = np.array(self._voices, np.float32).reshape(-1, n_columns)
+        voices = np.array(self._voices, np.float32).reshape(
+            len(self._voices), n_columns
+        )
         return Report(
             recording=name,
             model=card.name,
