@@ -63,6 +63,7 @@ class Part:
         utterances: The clips [N].
         frames: Their features, [T, width] each.
         training: Settings of the optimizer.
+        precision: Precision of matrix products in training.
         build: Function that makes the network.
     """
 
@@ -71,6 +72,7 @@ class Part:
     frames: Sequence[NDArray[np.floating]]
     training: TrainingConfig
     build: Callable[[], EmotionNetwork]
+    precision: torch.dtype = torch.float32
 
     @cached_property
     def corpora(self) -> NDArray[np.str_]:
@@ -81,6 +83,14 @@ class Part:
     def labels(self) -> Indices:
         """The emotion of each clip, int64 [N]."""
         return np.array([CLASSES[u.emotion] for u in self.utterances])
+
+    @cached_property
+    def untrained(self) -> torch.Tensor:
+        """What the network makes of each clip before it is trained [N, width]."""
+        network = self.build()
+        rows = np.arange(len(self.frames))
+        with torch.no_grad():
+            return torch.cat([network.pooled(some) for some in self.in_batches(rows)])
 
     def batch_of(self, rows: Sequence[int] | Indices) -> Frames:
         """Return the features of some clips, padded with zeros."""
@@ -175,6 +185,7 @@ def read_block(config: ExperimentConfig, cache: Path) -> Part:
         frames,
         BLOCK_TRAINING,
         partial(TrainedBlock, cast("Block", network.encoder.blocks[last - 1])),
+        torch.bfloat16,
     )
 
 
@@ -194,10 +205,11 @@ def _read(
 
 def train_and_predict(part: Part, run: Run) -> NDArray[np.int8]:
     """Return the predicted classes of the clips of the corpus that is left out."""
-    torch.manual_seed(run.seed)
     heard = _choose_target(part, run)
     if run.centred:
         part = _centred(part, run, heard)
+    untrained = part.untrained  # before the seed, since the first call draws weights
+    torch.manual_seed(run.seed)
     known = np.flatnonzero(~np.isin(part.corpora, (run.left_out, *run.untouched)))
     tested = np.flatnonzero(part.corpora == run.left_out)
     target = heard if run.adaptation.target else tested[:0]
@@ -206,9 +218,7 @@ def train_and_predict(part: Part, run: Run) -> NDArray[np.int8]:
     domains = np.full(len(part.corpora), len(names))
     domains[known] = domain
     network = part.build()
-    with torch.no_grad():
-        rows = [network.pooled(frames) for frames in part.in_batches(known)]
-        network.standardize.fit(torch.cat(rows))
+    network.standardize.fit(untrained[known])
     training = part.training
     n_steps = training.draws // training.batch_size
     n_domains = len(names) + bool(len(target))
@@ -236,7 +246,15 @@ def train_and_predict(part: Part, run: Run) -> NDArray[np.int8]:
                 torch.from_numpy(domains[rows]),
             )
 
-    for _ in train_epochs(objective, training, batches, n_steps, seed=run.seed):
+    epochs = train_epochs(
+        objective,
+        training,
+        batches,
+        n_steps,
+        seed=run.seed,
+        precision=part.precision,
+    )
+    for _ in epochs:
         pass
     network.eval()
     with torch.no_grad():
