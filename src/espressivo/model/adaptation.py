@@ -33,7 +33,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,7 +122,7 @@ class AdaptationCard:
             ValueError: A field has another type or shape, or is no covariance.
         """
         names = ("means", "speaker", "setting")
-        arrays = {name: np.array(entry[name], np.float64) for name in names}
+        values: dict[str, Any] = {n: np.array(entry[n], np.float64) for n in names}
         numbers = (
             "distance_limit",
             "spread_limit",
@@ -133,11 +133,8 @@ class AdaptationCard:
             "concentration",
             "odds",
         )
-        card = AdaptationCard(
-            **arrays,
-            n_axes=int(entry["n_axes"]),
-            **{name: float(entry[name]) for name in numbers},
-        )
+        values |= {name: float(entry[name]) for name in numbers}
+        card = AdaptationCard(n_axes=int(entry["n_axes"]), **values)
         card._require_valid()
         return card
 
@@ -259,8 +256,8 @@ def adapt(
     noise = np.asarray(voices[:, card.n_dims, None], np.float64)
     n_emotions = len(card.means)
     spreads = np.eye(card.n_dims) + _blocks(posterior.covariances, n_emotions)
-    densities = _log_density(places[None, :, None] - posterior.means[:, None], spreads)
-    given = np.tensordot(posterior.shares, _softmax(densities), 1)
+    densities = _log_density(places.T - posterior.means[..., None], spreads)
+    given = np.tensordot(posterior.shares, _softmax(densities, 1), 1).T  # [B, C]
     # Sound that is no speech has no emotion, whoever speaks.
     given = (1 - noise) * given + noise / n_emotions
     share = posterior.weight / (posterior.weight + card.patience)
@@ -328,78 +325,115 @@ def _posterior(
         covariance: Prior covariance [C D, C D].
         speakers: Covariance [D, D] of what windows have beside their own scatter.
     """
-    n, d = mean.shape
     used = history.weights > 0
     rows = history.sums[used] / history.weights[used, None]
     weights = card.discount * history.weights[used]
     weights = weights * min(1.0, card.most / weights.sum())
-    total = float(weights.sum())
-    noise = np.eye(d) + speakers
-    precision = np.linalg.inv(noise)
-    prior = np.linalg.inv(covariance)
-    # All sets of emotions at once: the first axis, S, of all arrays below.
-    sets = _sets(n)  # bool [S, C]
-    size = sets.sum(1)
-    counts = np.where(sets, card.concentration, 0.0)
-    log_share = np.where(sets, -np.log(size)[:, None], -np.inf)
-    means = np.repeat(mean[None], len(sets), 0)
-    covariances = np.repeat(covariance[None], len(sets), 0)
-    for _ in range(_ITERATIONS):
-        spreads = noise + _blocks(covariances, n)
-        densities = _log_density(rows[None, :, None] - means[:, None], spreads)
-        found = weights[:, None] * _softmax(densities + log_share[:, None])
-        heard = found.sum(1)  # [S, C]
-        gained = np.einsum("smk,md->skd", found, rows) - heard[:, :, None] * mean
-        inverse = prior + _block_diagonal(heard[:, :, None, None] * precision)
-        covariances = np.linalg.inv(inverse)
-        flat = covariances @ (gained @ precision).reshape(len(sets), -1, 1)
-        means = mean + flat.reshape(means.shape)
-        share = (counts + heard) / (card.concentration * size + total)[:, None]
-        log_share = np.where(sets, np.log(np.maximum(share, 1e-300)), -np.inf)
-    evidence = _bound(
-        card, rows, weights, (mean, prior, precision), (means, covariances), heard
+    found = _Search(
+        concentration=card.concentration,
+        rows=np.ascontiguousarray(rows.T),
+        weights=weights,
+        mean=mean,
+        covariance=covariance,
+        noise=np.eye(card.n_dims) + speakers,
     )
-    evidence = evidence + np.log(_set_odds(sets, card.odds))
-    return Posterior(_softmax(evidence), means, covariances, total, card.means)
+    sets, n = _sets(len(mean)), len(mean)
+    # In sets of one emotion, whose it is each window is known from the beginning.
+    one, several = found.means(sets[:n], 1), found.means(sets[n:], _ITERATIONS)
+    means, covariances, heard = map(np.concatenate, zip(one, several, strict=True))
+    evidence = found.bound(sets, means, covariances, heard)
+    shares = _softmax(evidence + np.log(_set_odds(sets, card.odds)))
+    return Posterior(shares, means, covariances, float(weights.sum()), card.means)
 
 
-def _bound(
-    card: AdaptationCard,
-    rows: _Float,
-    weights: _Float,
-    prior: tuple[_Float, _Float, _Float],
-    found: tuple[_Float, _Float],
-    heard: _Float,
-) -> _Float:
-    """Return the variational lower bound of the log evidence of each set, [S]."""
-    mean, precision, inside = prior
-    means, covariances = found
-    n, d = mean.shape
-    sets = _sets(n)
-    counts = np.where(sets, card.concentration, 0.0)
-    after = counts + heard
-    expected = np.where(
-        sets, _digamma(np.where(sets, after, 1)) - _digamma(after.sum(1))[:, None], 0.0
-    )
-    apart = rows[None, :, None] - means[:, None]
-    constant = np.linalg.slogdet(inside)[1] - d * math.log(2 * math.pi)
-    fit = -0.5 * np.einsum("smki,ij,smkj->smk", apart, inside, apart) + constant / 2
-    # The uncertainty of the means lowers the fit of every window.
-    fit = fit - 0.5 * np.einsum("ij,skji->sk", inside, _blocks(covariances, n))[:, None]
-    fit = np.where(sets[:, None], fit + expected[:, None], -np.inf)
-    top = fit.max(2)
-    fits = (top + np.log(np.exp(fit - top[..., None]).sum(2))) @ weights
-    moved = (means - mean).reshape(len(sets), -1)
-    of_means = 0.5 * (
-        np.einsum("ij,sji->s", precision, covariances)
-        + np.einsum("si,ij,sj->s", moved, precision, moved)
-        - n * d
-        - np.linalg.slogdet(precision)[1]
-        - np.linalg.slogdet(covariances)[1]
-    )
-    of_shares = _log_dirichlet(after, sets) - _log_dirichlet(counts, sets)
-    of_shares = of_shares + ((after - counts) * expected).sum(1)
-    return fits - of_means - of_shares
+@dataclass(frozen=True, slots=True, eq=False)
+class _Search:
+    """Search for the posterior given a set of emotions, for many sets at once.
+
+    The first axis, S, of its arrays is that of the sets.
+
+    Attributes:
+        concentration: Windows that the prior of the shares is worth, for each emotion.
+        rows: Means of cells, float64 [D, cells].
+        weights: Weights of the cells, float64 [cells].
+        mean: Prior mean of the emotions' means, float64 [C, D].
+        covariance: Prior covariance of the same, float64 [C D, C D].
+        noise: Covariance of windows around their mean, float64 [D, D].
+    """
+
+    concentration: float
+    rows: _Float
+    weights: _Float
+    mean: _Float
+    covariance: _Float
+    noise: _Float
+
+    def means(
+        self, sets: NDArray[np.bool_], n_iterations: int
+    ) -> tuple[_Float, _Float, _Float]:
+        """Return expected means [S, C, D], their covariance, and windows [S, C] each.
+
+        Args:
+            sets: Sets of emotions, [S, C].
+            n_iterations: Number of iterations.
+        """
+        (n, d), rows = self.mean.shape, self.rows
+        precision, prior = np.linalg.inv(self.noise), np.linalg.inv(self.covariance)
+        size, counts = sets.sum(1), np.where(sets, self.concentration, 0.0)
+        total = self.concentration * size + self.weights.sum()
+        with np.errstate(divide="ignore"):
+            log_share = np.log(sets / size[:, None])
+        means = np.repeat(self.mean[None], len(sets), 0)
+        covariances: Any = np.repeat(self.covariance[None], len(sets), 0)
+        heard = np.zeros(sets.shape)
+        for _ in range(n_iterations):
+            spreads = self.noise + _blocks(covariances, n)
+            densities = _log_density(rows - means[..., None], spreads)  # [S, C, cells]
+            found = self.weights * _softmax(densities + log_share[..., None], 1)
+            heard = found.sum(2)
+            gained = (found @ rows.T - heard[..., None] * self.mean) @ precision
+            inverse = prior + _block_diagonal(heard[..., None, None] * precision)
+            covariances = np.linalg.inv(inverse)
+            moved = covariances @ gained.reshape(len(sets), n * d, 1)
+            means = self.mean + moved.reshape(means.shape)
+            share = (counts + heard) / total[:, None]
+            log_share = np.where(sets, np.log(np.maximum(share, 1e-300)), -np.inf)
+        return means, covariances, heard
+
+    def bound(
+        self,
+        sets: NDArray[np.bool_],
+        means: _Float,
+        covariances: _Float,
+        heard: _Float,
+    ) -> _Float:
+        """Return the variational lower bound of the log evidence of each set, [S]."""
+        n, d = self.mean.shape
+        inside, precision = np.linalg.inv(self.noise), np.linalg.inv(self.covariance)
+        counts = np.where(sets, self.concentration, 0.0)
+        after = counts + heard
+        expected = _digamma(np.where(sets, after, 1)) - _digamma(after.sum(1))[:, None]
+        apart = self.rows - means[..., None]  # [S, C, D, cells]
+        squared = ((inside @ apart) * apart).sum(2)
+        # The uncertainty of the means lowers the fit of every window.
+        doubt = np.trace(inside @ _blocks(covariances, n), axis1=2, axis2=3)
+        constant = np.linalg.slogdet(inside)[1] - d * math.log(2 * math.pi)
+        fit = 0.5 * (constant - squared - doubt[..., None])
+        fit = np.where(sets[..., None], fit + expected[..., None], -np.inf)
+        top = fit.max(1)
+        fits = (top + np.log(np.exp(fit - top[:, None]).sum(1))) @ self.weights
+        moved = (means - self.mean).reshape(len(sets), -1)
+        of_means = 0.5 * (
+            (precision * covariances).sum((1, 2))
+            + ((moved @ precision) * moved).sum(1)
+            - n * d
+            - np.linalg.slogdet(precision)[1]
+            - np.linalg.slogdet(covariances)[1]
+        )
+        of_shares = _log_dirichlet(after, sets) - _log_dirichlet(counts, sets)
+        of_shares = of_shares + (heard * np.where(sets, expected, 0.0)).sum(1)
+        evidence: _Float = fits - of_means - of_shares
+        return evidence
 
 
 def _log_dirichlet(counts: _Float, sets: NDArray[np.bool_]) -> _Float:
@@ -409,6 +443,7 @@ def _log_dirichlet(counts: _Float, sets: NDArray[np.bool_]) -> _Float:
     return normalizer
 
 
+@cache
 def _sets(n: int) -> NDArray[np.bool_]:
     """Return all nonempty sets of n emotions, the smaller ones first, bool [S, n]."""
     rows = [
@@ -430,7 +465,8 @@ def _blocks(covariances: _Float, n: int) -> _Float:
     """Return the diagonal blocks [S, n, D, D] of [S, n D, n D]."""
     d = covariances.shape[-1] // n
     split = covariances.reshape(-1, n, d, n, d)
-    return np.einsum("skikj->skij", split)
+    blocks: _Float = np.einsum("skikj->skij", split)
+    return blocks
 
 
 def _block_diagonal(blocks: _Float) -> _Float:
@@ -443,26 +479,26 @@ def _block_diagonal(blocks: _Float) -> _Float:
 
 
 def _log_density(apart: _Float, spreads: _Float) -> _Float:
-    """Return Gaussian log densities [S, B, C], up to a constant.
+    """Return Gaussian log densities [S, C, B], up to a constant.
 
     Args:
-        apart: Deviations from the means, [S, B, C, D].
+        apart: Deviations from the means, [S, C, D, B].
         spreads: Covariances [S, C, D, D].
     """
-    inverse = np.linalg.inv(spreads)
-    squared = np.einsum("sbki,skij,sbkj->sbk", apart, inverse, apart)
-    return -0.5 * (squared + np.linalg.slogdet(spreads)[1][:, None])
+    squared = np.einsum("skdb,skdb->skb", np.linalg.inv(spreads) @ apart, apart)
+    density: _Float = -0.5 * (squared + np.linalg.slogdet(spreads)[1][..., None])
+    return density
 
 
-def _softmax(logits: _Float) -> _Float:
-    raised = np.exp(logits - logits.max(-1, keepdims=True))
-    shares: _Float = raised / raised.sum(-1, keepdims=True)
+def _softmax(logits: _Float, axis: int = -1) -> _Float:
+    raised = np.exp(logits - logits.max(axis, keepdims=True))
+    shares: _Float = raised / raised.sum(axis, keepdims=True)
     return shares
 
 
 def _log_gamma(values: _Float) -> _Float:
     # scipy is not a part of the runtime.
-    return np.vectorize(math.lgamma, otypes=[np.float64])(values)
+    return np.array([math.lgamma(v) for v in values.flat]).reshape(values.shape)
 
 
 def _digamma(values: _Float) -> _Float:

@@ -158,8 +158,9 @@ def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamSt
             _quality(details, arrays),
         )
     if (counts := details.get("statistics")) is not None:
-        n = (int(counts[name]) for name in _COUNTS)
-        statistics = WindowStatistics(*n, *(arrays[f"voice_{s}"] for s in _SUMS))
+        sums: dict[str, Any] = {name: arrays[f"voice_{name}"] for name in _SUMS}
+        sums |= {name: int(counts[name]) for name in _COUNTS}
+        statistics = WindowStatistics(**sums)
         voices = tuple(arrays["voices"])
     spans = [Segment(*span) for span in arrays["spans"].tolist()]
     earlier = dict(details["earlier"])
