@@ -5,6 +5,7 @@
 """
 
 from espressivo.batch import (
+    AdaptationSummary,
     ArchiveOptions,
     ArchiveProgress,
     Entry,
@@ -18,6 +19,7 @@ Progress = ArchiveProgress
 """Earlier name of `ArchiveProgress`."""
 
 __all__ = [
+    "AdaptationSummary",
     "ArchiveOptions",
     "ArchiveProgress",
     "Entry",

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import random
 import subprocess
 import time
@@ -16,8 +15,10 @@ from espressivo.batch import (
     analyze_archive,
     find_entries,
 )
+from espressivo.batch.plan import Plan
 from espressivo.batch.workers import WorkerPool
 from espressivo.errors import ArchiveError
+from espressivo.model.classifier import read_card
 from espressivo.model.find import find_model
 from tests.archives import command, contents, run
 from tests.recordings import encode
@@ -144,8 +145,7 @@ def test_workers_end_with_who_was_killed(notes, tmp_path):
 
 def worker_pool(n_workers):
     folder = find_model("espressivo-tiny")
-    card = json.loads((folder / "model.json").read_text())
-    return WorkerPool(folder, card["sha256"], n_workers)
+    return WorkerPool(folder, Plan.of([], read_card(folder), None), n_workers)
 
 
 def kill_at(one, id_, times):

@@ -6,9 +6,10 @@
 
 from espressivo.batch.entries import Entry, find_entries
 from espressivo.batch.run import ArchiveOptions, ArchiveProgress, analyze_archive
-from espressivo.batch.summary import Summary, read_summary
+from espressivo.batch.summary import AdaptationSummary, Summary, read_summary
 
 __all__ = [
+    "AdaptationSummary",
     "ArchiveOptions",
     "ArchiveProgress",
     "Entry",

@@ -26,10 +26,16 @@ class Entry(NamedTuple):
     Attributes:
         id: Name of the recording in all tables; unique in its archive.
         path: Absolute path, or URL in an object store.
+        group: What it shares a setting with, such as a call centre; empty: nothing, or
+            the whole archive is one group.
+        speaker: Name of the speaker in the group; empty: this recording is all that
+            there is of its speaker.
     """
 
     id: str
     path: str
+    group: str = ""
+    speaker: str = ""
 
 
 class Listing(NamedTuple):
@@ -51,8 +57,9 @@ def find_entries(source: str | Path) -> list[Entry]:
     Args:
         source: A folder, searched with its subfolders; a pattern such as
             `notes/**/*.ogg`; or a .csv or .parquet table with columns `id` and `path`,
-            where relative paths start at the table's folder. The id of a file is its
-            path relative to the folder, or to the pattern's part without wildcards.
+            perhaps `group` and `speaker`, where relative paths start at the table's
+            folder. The id of a file is its path relative to the folder, or to the
+            pattern's part without wildcards.
 
     Raises:
         ArchiveError: No recording is found, a folder or table cannot be read, or an id
@@ -73,7 +80,7 @@ def list_source(source: str | Path, out: str | Path | None = None) -> Listing:
     """
     left_out: list[LeftOut] = []
     try:
-        found = sorted(_find(source, left_out, out))
+        found = sorted(_find(source, left_out, out), key=lambda entry: entry[:2])
     except OSError as error:
         where = error.filename or source
         raise ArchiveError(
@@ -104,11 +111,36 @@ def described(left_out: Sequence[LeftOut]) -> str:
 
 def digest_of(entries: Iterable[Entry]) -> str:
     """Return the SHA-256 of all ids and paths in order, in hexadecimal."""
+    return _digest((entry.id, entry.path) for entry in entries)
+
+
+def digest_of_groups(entries: Iterable[Entry]) -> str:
+    """Return the SHA-256 of all ids, groups and speakers in order, in hexadecimal."""
+    return _digest((entry.id, entry.group, entry.speaker) for entry in entries)
+
+
+def require_groups(source: str | Path, entries: Sequence[Entry]) -> None:
+    """Raise if some recordings have a group and others have none.
+
+    Raises:
+        ArchiveError: Some have none.
+    """
+    empty = [entry.id for entry in entries if not entry.group]
+    if 0 < len(empty) < len(entries):
+        some = ", ".join(empty[:3]) + (", ..." if len(empty) > 3 else "")
+        raise ArchiveError(
+            f"{source}, column group: is empty for {len(empty)} of {len(entries)} "
+            f"recordings ({some}); give every recording a group, or leave the column "
+            "out, which makes the whole archive one group"
+        )
+
+
+def _digest(rows: Iterable[tuple[str, ...]]) -> str:
     sha256 = hashlib.sha256()
     # NUL separates fields, since it cannot occur in a path; `surrogateescape` restores
     # the bytes of file names that are not Unicode.
-    for entry in entries:
-        text = f"{entry.id}\0{entry.path}\0"
+    for row in rows:
+        text = "".join(f"{field}\0" for field in row)
         sha256.update(text.encode("utf-8", "surrogateescape"))
     return sha256.hexdigest()
 
@@ -202,14 +234,15 @@ def _in_remote_manifest(address: str) -> Iterator[Entry]:
 
 
 def _in_manifest(table: Path, folder: str) -> Iterator[Entry]:
-    for where, row in iter_rows(table, "manifest", ("id", "path"), (), ArchiveError):
-        for column in ("id", "path"):
+    required, optional = ("id", "path"), ("group", "speaker")
+    for where, row in iter_rows(table, "manifest", required, optional, ArchiveError):
+        for column in required:
             if not row.get(column):
                 raise ArchiveError(f"{table}, {where}, column {column}: is empty")
         path = row["path"]
         if not (is_remote(path) or os.path.isabs(path)):  # noqa: PTH117 - of either kind
             path = f"{folder}/{path}"
-        yield Entry(row["id"], path)
+        yield Entry(row["id"], path, row.get("group", ""), row.get("speaker", ""))
 
 
 def _require_unique(source: str | Path, entries: list[Entry]) -> None:

@@ -3,6 +3,9 @@
 A part is one file in each of three tables: `recordings`, `windows` and `failures`. The
 file in `recordings` is written last, after the other two are on the disk. A part is
 therefore finished if and only if that file exists.
+
+An archive that is adapted is made in two passes. What the first one found is kept in
+files of a folder `voices`, one a part, which is deleted in the end.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from espressivo.batch.selection import LeftOut
     from espressivo.batch.store import Store
 
+VOICES = "voices"
+"""Folder of the first pass's files."""
+
 _PLAN = "archive.json"
 _LEFT_OUT = "left-out.parquet"
 
@@ -38,24 +44,34 @@ class ArchiveFolder:
         self.place, self.plan = place, plan
         self._store = store_at(place)
 
-    def finished(self) -> set[int]:
-        """Return the numbers of the shards whose parts are finished."""
-        there = self._store.names("recordings")
+    def finished(self, folder: str = "recordings") -> set[int]:
+        """Return the numbers of the shards whose parts are finished.
+
+        Args:
+            folder: `recordings`, or `voices` for what the first pass has finished.
+        """
+        there = self._store.names(folder)
         return {n for n in range(self.plan.n_shards) if _part(n) in there}
+
+    def unfinished(self, folder: str = "recordings") -> list[int]:
+        """Return the numbers of the other shards, in order."""
+        return sorted({*range(self.plan.n_shards)} - self.finished(folder))
 
     def write(self, shard: int, files: Mapping[str, bytes]) -> None:
         """Write a shard's part of each table, `recordings` last.
 
         Args:
             shard: Number of the shard.
-            files: Content of the Parquet files by name of the table.
+            files: Content of the Parquet files by name of the table, or of the one file
+                of the first pass.
 
         Raises:
             ArchiveError: The disk is full, or the folder is not writable.
         """
         with _explained(self.place):
-            for table in TABLES:
-                self._store.write(f"{table}/{_part(shard)}", files[table])
+            for table in (*TABLES, VOICES):
+                if table in files:
+                    self._store.write(f"{table}/{_part(shard)}", files[table])
 
     def write_left_out(self, left_out: Sequence[LeftOut]) -> None:
         """Write the list of what is no recording, or replace it.
@@ -76,6 +92,11 @@ class ArchiveFolder:
         """Return the content of a finished shard's Parquet file in one table."""
         with _explained(self.place):
             return self._store.read(f"{table}/{_part(shard)}")
+
+    def delete_first_pass(self) -> None:
+        """Delete the files of the first pass."""
+        with _explained(self.place):
+            _delete_parts(self._store, VOICES)
 
 
 @contextmanager
@@ -139,11 +160,15 @@ def _prepare(place: str | Path, store: Store, plan: Plan, *, restart: bool) -> N
         return
     # `recordings` is deleted first and the plan replaced last, so that an interrupted
     # deletion leaves a valid archive with fewer parts.
-    for table in reversed(TABLES):
-        for name in sorted(store.names(table)):
-            if name.startswith("part-"):
-                store.delete(f"{table}/{name}")
+    for table in (*reversed(TABLES), VOICES):
+        _delete_parts(store, table)
     store.write(_PLAN, plan.to_json().encode("utf-8"))
+
+
+def _delete_parts(store: Store, folder: str) -> None:
+    for name in sorted(store.names(folder)):
+        if name.startswith("part-"):
+            store.delete(f"{folder}/{name}")
 
 
 def _require_ours(place: str | Path, store: Store) -> None:

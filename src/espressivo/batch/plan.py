@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from espressivo.batch.entries import digest_of
+from espressivo.batch.entries import digest_of, digest_of_groups
 from espressivo.model.classifier import Certainty
 from espressivo.types import Emotion
 from espressivo.version import __version__
@@ -51,6 +52,9 @@ class Plan:
         headerless: Format of the recordings without a header; None: by their names.
         listed_by: How folders were searched, `content` or `ending`.
         certainty: The model's threshold for uncertain estimates; None if it has none.
+        adaptation_sha256: SHA-256 of the entry `adaptation` of the model's card; None:
+            the archive is not adapted.
+        groups_sha256: SHA-256 of the recordings' groups and speakers; None: the same.
         schema: Name and version of the tables.
     """
 
@@ -65,6 +69,8 @@ class Plan:
     headerless: str | None = None
     listed_by: str = _LISTED_BY
     certainty: Certainty | None = None
+    adaptation_sha256: str | None = None
+    groups_sha256: str | None = None
     schema: str = SCHEMA
 
     @classmethod
@@ -74,6 +80,8 @@ class Plan:
         card: ModelCard,
         shard_size: int | None,
         headerless: str | None = None,
+        *,
+        adapt: bool = False,
     ) -> Self:
         """Return the plan for recordings, a model and options (None: defaults)."""
         return cls(
@@ -86,7 +94,14 @@ class Plan:
             shard_size=shard_size or usual_shard_size(len(entries)),
             headerless=headerless,
             certainty=card.certainty,
+            adaptation_sha256=_digest_of_adaptation(card) if adapt else None,
+            groups_sha256=digest_of_groups(entries) if adapt else None,
         )
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether recordings are adapted to their groups and speakers."""
+        return self.groups_sha256 is not None
 
     @property
     def n_shards(self) -> int:
@@ -114,6 +129,15 @@ class Plan:
                 "folders are searched by content, were searched by ending, so that "
                 "more recordings are found"
             )
+        if (
+            self.is_adapted
+            and other.is_adapted
+            and (self.groups_sha256 != other.groups_sha256)
+        ):
+            found.append(
+                "groups or speakers of recordings have changed, so that the finished "
+                "rows would be of another adaptation"
+            )
         return found
 
     def to_json(self) -> str:
@@ -125,6 +149,7 @@ class Plan:
                 "n_recordings": self.n_recordings,
                 "sha256": self.input_sha256,
                 "listed_by": self.listed_by,
+                "groups_sha256": self.groups_sha256,
             },
             "model": {
                 "name": self.model,
@@ -132,6 +157,7 @@ class Plan:
                 "sha256": self.model_sha256,
                 "certainty": self.certainty and self.certainty.to_dict(),
                 "emotions": self.emotions,
+                "adaptation_sha256": self.adaptation_sha256,
             },
             "options": {"shard_size": self.shard_size, "format": self.headerless},
             "n_parts": self.n_shards,
@@ -162,6 +188,8 @@ class Plan:
                 listed_by=str(document["input"].get("listed_by", "ending")),
                 version=str(document["espressivo"]),
                 certainty=certainty and Certainty(**certainty),
+                adaptation_sha256=document["model"].get("adaptation_sha256"),
+                groups_sha256=document["input"].get("groups_sha256"),
                 schema=str(document["schema"]),
             )
         except json.JSONDecodeError as error:
@@ -179,6 +207,7 @@ class Plan:
             "the order of emotions": ", ".join(self.emotions),
             "the shard size": str(self.shard_size),
             "the format": self.headerless or "that of each name",
+            "the adaptation": self._adaptation(),
             "the schema of the tables": self.schema,
             "espressivo": self.version,
         }
@@ -186,3 +215,13 @@ class Plan:
     def _threshold(self) -> str:
         # The hash of the model is of its graph, which the threshold is not in.
         return "none" if self.certainty is None else f"{self.certainty.threshold:g}"
+
+    def _adaptation(self) -> str:
+        # Nor is the card of adaptation.
+        sha256 = self.adaptation_sha256
+        return "off" if sha256 is None else f"on (by {sha256[:12]}...)"
+
+
+def _digest_of_adaptation(card: ModelCard) -> str:
+    entry = json.dumps(card.details["adaptation"], sort_keys=True)
+    return hashlib.sha256(entry.encode("utf-8")).hexdigest()

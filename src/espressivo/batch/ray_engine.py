@@ -9,17 +9,20 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from espressivo.batch.ray_jobs import RayOptions, run_on_ray
+from espressivo.batch.second_pass import adapt_shard
 from espressivo.batch.shards import DoneCount, ShardBuffer
 from espressivo.batch.workers import WorkerPool
 from espressivo.errors import ArchiveError, EspressivoError
 from espressivo.model.find import find_model
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
     from pathlib import Path
 
     from espressivo.batch.entries import Entry
     from espressivo.batch.folder import ArchiveFolder
+    from espressivo.batch.plan import Plan
+    from espressivo.batch.second_pass import ShardToAdapt
     from espressivo.batch.shards import ArchiveJob
 
 # Ten retries, since spot machines are preempted often and a shard takes little time.
@@ -55,14 +58,24 @@ def run_ray(job: ArchiveJob, shards: Sequence[int]) -> Generator[DoneCount, None
         yield done
 
 
+def adapt_ray(shards: Iterable[ShardToAdapt]) -> Generator[DoneCount, None, None]:
+    """Adapt shards, one core per shard; yield a count after each.
+
+    Raises:
+        ArchiveError: There is no cluster, or a shard cannot be written or is lost
+            repeatedly.
+    """
+    for _, done in run_on_ray(adapt_shard, shards, _OPTIONS):
+        yield done
+
+
 def _do_shard(shard: _Shard) -> DoneCount:
     """Analyse and write one shard, in a Ray worker."""
     buffer = ShardBuffer(shard.archive)
     outcomes = []
     try:
         model = find_model(shard.model).absolute()
-        plan = shard.archive.plan
-        workers = _workers(model, plan.model_sha256, plan.headerless)
+        workers = _workers(model, shard.archive.plan)
         for outcome in workers.analyze(buffer.open_shard(shard.number, shard.entries)):
             buffer.add(outcome)
             outcomes.append(outcome)
@@ -73,10 +86,10 @@ def _do_shard(shard: _Shard) -> DoneCount:
 
 
 @lru_cache(maxsize=1)
-def _workers(model: Path, sha256: str, headerless: str | None) -> WorkerPool:
+def _workers(model: Path, plan: Plan) -> WorkerPool:
     """Return a pool of one process that keeps its model loaded between tasks.
 
     A recording that crashes the process therefore does not crash the Ray worker, and
     the pool can identify the recording.
     """
-    return WorkerPool(model, sha256, n_workers=1, headerless=headerless)
+    return WorkerPool(model, plan, n_workers=1)

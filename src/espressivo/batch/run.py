@@ -1,4 +1,8 @@
-"""Entry point of batch analysis: an engine analyses all unfinished shards."""
+"""Entry point of batch analysis: an engine analyses all unfinished shards.
+
+An archive that is adapted is made in two passes: `first_pass.py` and `second_pass.py`
+describe them.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,14 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from espressivo.audio.headerless import parse_format
-from espressivo.batch.entries import list_source
-from espressivo.batch.folder import opened
-from espressivo.batch.local_engine import run_local
+from espressivo.batch.entries import list_source, require_groups
+from espressivo.batch.folder import VOICES, opened
+from espressivo.batch.local_engine import adapt_local, run_local
 from espressivo.batch.plan import Plan
+from espressivo.batch.second_pass import Histories, collect, shards_to_adapt
 from espressivo.batch.shards import ArchiveJob, DoneCount
 from espressivo.batch.store import is_remote
 from espressivo.batch.summary import Summary, read_summary
@@ -21,17 +26,23 @@ from espressivo.model.classifier import read_card
 from espressivo.model.find import DEFAULT, bundled_models, find_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+    from espressivo.batch.second_pass import ShardToAdapt
+    from espressivo.model.adaptation import AdaptationCard
+
+    Counts = Generator[DoneCount, None, None]
 
 Engine = Literal["local", "ray"]
-_Run: TypeAlias = (
-    "Callable[[ArchiveJob, Sequence[int]], Generator[DoneCount, None, None]]"
-)
+Stage = Literal["analysis", "voices", "adaptation"]
+
+_WORTH_A_PROCESS = 200
+"""Recordings that are adapted in about the time that a process takes to start."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveOptions:
-    """Options of a batch run; only `shard_size` and `headerless` affect the tables.
+    """Options of a batch run; the last two and `shard_size` affect the tables.
 
     Attributes:
         engine: `local` for processes on this machine, `ray` for tasks on a Ray cluster
@@ -42,6 +53,8 @@ class ArchiveOptions:
         restart: Delete an existing archive instead of resuming it.
         headerless: Format of the recordings without a header, such as `mulaw` or
             `s16le:8000`; None: by the ending of their names.
+        adapt: Judge recordings by what the others of their group and speaker sound
+            like, in two passes; `group` and `speaker` are columns of the manifest.
     """
 
     engine: Engine = "local"
@@ -49,6 +62,7 @@ class ArchiveOptions:
     shard_size: int | None = None
     restart: bool = False
     headerless: str | None = None
+    adapt: bool = False
 
     def __post_init__(self) -> None:
         if self.headerless is not None:
@@ -60,7 +74,7 @@ class ArchiveOptions:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveProgress:
-    """Progress of a batch run.
+    """Progress of a stage of a batch run.
 
     Attributes:
         n_recordings: Number of recordings in the whole archive.
@@ -68,6 +82,8 @@ class ArchiveProgress:
         n_now: Number of recordings finished by this run.
         n_failed: Number of recordings in this run that failed.
         sound_s: Total duration of this run's other recordings, in seconds.
+        stage: `analysis`; if the archive is adapted, `voices` (of groups and speakers,
+            which are summed up) and `adaptation` follow.
     """
 
     n_recordings: int
@@ -75,6 +91,7 @@ class ArchiveProgress:
     n_now: int = 0
     n_failed: int = 0
     sound_s: float = 0.0
+    stage: Stage = "analysis"
 
     def plus(self, done: DoneCount) -> ArchiveProgress:
         """Return the progress with more recordings done."""
@@ -103,7 +120,8 @@ def analyze_archive(
         out: Folder of the tables, or its URL in an object store.
         model: Name of a bundled model, or a model folder.
         options: Engine, workers and shard size; None: defaults.
-        on_progress: Callback before the first recording and after progress is made.
+        on_progress: Callback before the first recording of each stage, and after
+            progress is made.
 
     Returns:
         Summary of the whole archive, including earlier runs.
@@ -112,19 +130,25 @@ def analyze_archive(
         ArchiveError: There is nothing to analyse, `out` contains an archive of another
             plan or other files, or it cannot be written.
         AudioError: The options' format is unknown.
-        ModelError: There is no such model, or its files do not match its card.
+        ModelError: There is no such model, its files do not match its card, or it
+            cannot adapt and is to.
     """
     # Missing extras are reported here, before hours of work.
     import pyarrow as pa  # noqa: F401, PLC0415
 
     options = options or ArchiveOptions()
-    run_engine = _engine(options)
+    engine = _engine(options)
     entries, left_out = list_source(source, out)
     if any(is_remote(entry.path) for entry in entries):
         import fsspec  # noqa: F401, PLC0415
     folder = find_model(model).absolute()
     card = read_card(folder)
-    plan = Plan.of(entries, card, options.shard_size, options.headerless)
+    if options.adapt:
+        require_groups(source, entries)
+        card.require_adaptation()
+    plan = Plan.of(
+        entries, card, options.shard_size, options.headerless, adapt=options.adapt
+    )
     place = out if is_remote(out) else Path(out).absolute()
     with opened(place, plan, restart=options.restart) as archive:
         # A bundled model is passed by name, since its path differs between the machines
@@ -133,23 +157,63 @@ def analyze_archive(
             archive, entries, model if model in bundled_models() else folder
         )
         archive.write_left_out(left_out)
-        left = sorted({*range(plan.n_shards)} - archive.finished())
-        n_left = sum(map(plan.size_of, left))
-        progress = ArchiveProgress(len(entries), len(entries) - n_left)
-        if on_progress is not None:
-            on_progress(progress)
-        # Closing ends the engine's processes, also when this one is interrupted.
-        with closing(run_engine(job, left)) as counts:
-            for done in counts:
-                progress = progress.plus(done)
-                if on_progress is not None:
-                    on_progress(progress)
+        for stage, n_left, counts in _stages(job, engine, card.adaptation):
+            progress = ArchiveProgress(len(entries), len(entries) - n_left, stage=stage)
+            if on_progress is not None:
+                on_progress(progress)
+            # Closing ends the engine's processes, also when this one is interrupted.
+            with closing(counts):
+                for done in counts:
+                    progress = progress.plus(done)
+                    if on_progress is not None:
+                        on_progress(progress)
     return read_summary(place)
 
 
-def _engine(options: ArchiveOptions) -> _Run:
-    if options.engine == "local":
-        return partial(run_local, n_workers=options.workers or n_cores())
-    from espressivo.batch.ray_engine import run_ray  # noqa: PLC0415 - another extra
+def _stages(
+    job: ArchiveJob, engine: _Engine, card: AdaptationCard | None
+) -> Iterator[tuple[Stage, int, Counts]]:
+    """Yield each stage, how many recordings it has to do, and what does them.
 
-    return run_ray
+    A stage begins when the one before it is done.
+    """
+    archive, n_recordings = job.archive, len(job.entries)
+    size_of, left = archive.plan.size_of, archive.unfinished()
+    if not archive.plan.is_adapted or card is None:
+        yield "analysis", sum(map(size_of, left)), engine.analyze(job, left)
+        return
+    # Which recordings of a group are heard decides about all of its rows. So no part is
+    # written before the first pass is complete, which is deleted after the last one.
+    unheard = archive.unfinished(VOICES) if left else []
+    yield "analysis", sum(map(size_of, unheard)), engine.analyze(job, unheard)
+    if left:
+        histories = Histories(job.entries)
+        yield "voices", n_recordings, collect(job, histories)
+        shards = shards_to_adapt(job, left, card, histories)
+        n_left = sum(map(size_of, left))
+        yield "adaptation", n_left, engine.adapt(shards, n_left)
+    archive.delete_first_pass()
+
+
+class _Engine(NamedTuple):
+    """Functions that analyse and adapt shards; `adapt` knows how many recordings."""
+
+    analyze: Callable[[ArchiveJob, Sequence[int]], Counts]
+    adapt: Callable[[Iterable[ShardToAdapt], int], Counts]
+
+
+def _engine(options: ArchiveOptions) -> _Engine:
+    if options.engine == "local":
+        n = options.workers or n_cores()
+        return _Engine(
+            partial(run_local, n_workers=n),
+            lambda shards, n_left: adapt_local(
+                shards, min(n, 1 + n_left // _WORTH_A_PROCESS)
+            ),
+        )
+    from espressivo.batch.ray_engine import (  # noqa: PLC0415 - another extra
+        adapt_ray,
+        run_ray,
+    )
+
+    return _Engine(run_ray, lambda shards, _: adapt_ray(shards))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from espressivo.batch.first_pass import first_pass_file
+from espressivo.batch.folder import VOICES
 from espressivo.batch.tables import parts_of
 
 if TYPE_CHECKING:
@@ -84,6 +86,9 @@ class ShardBuffer:
             # Rows follow the entries, not the order of arrival, so that the same
             # recordings give the same bytes whatever the number of workers.
             in_order = [outcomes[entry.id] for entry in entries]
-            files = parts_of(in_order, self._archive.plan.emotions)
+            if self._archive.plan.is_adapted:
+                files = {VOICES: first_pass_file(in_order)}
+            else:
+                files = parts_of(in_order, self._archive.plan.emotions)
             self._archive.write(shard, files)
             del self._open[shard]

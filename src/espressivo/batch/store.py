@@ -38,7 +38,7 @@ class Store(Protocol):
         """Write a file atomically; it is durable when this returns."""
 
     def delete(self, name: str) -> None:
-        """Delete a file."""
+        """Delete a file, and its subfolder if nothing else is there."""
 
     def held(self) -> AbstractContextManager[None]:
         """Lock the folder against other processes, if the storage supports locks."""
@@ -100,8 +100,12 @@ class LocalStore:
             partial.write_bytes(content)
 
     def delete(self, name: str) -> None:
-        """Delete a file."""
-        (self.root / name).unlink()
+        """Delete a file, and its subfolder if nothing else is there."""
+        path = self.root / name
+        path.unlink()
+        if path.parent != self.root:
+            with suppress(OSError):  # it is not empty
+                path.parent.rmdir()
 
     @contextmanager
     def held(self) -> Iterator[None]:

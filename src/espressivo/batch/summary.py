@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from espressivo.batch.folder import read_archive
+from espressivo.batch.tables import read_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +18,27 @@ if TYPE_CHECKING:
     from espressivo.types import Emotion
 
 _N_EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptationSummary:
+    """What adaptation has changed in an archive.
+
+    Attributes:
+        n_groups: Number of groups with speech; 0 if recordings have none.
+        n_speakers: Number of named speakers with speech.
+        n_changed: Number of recordings with another emotion than without adaptation.
+        change: Total variation distance of the probabilities with and without
+            adaptation, mean over the recordings with speech, 0 to 1.
+        several_speakers: Speakers whose recordings are probably of several people, and
+            recordings without a speaker that are, sorted.
+    """
+
+    n_groups: int
+    n_speakers: int
+    n_changed: int
+    change: float
+    several_speakers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +58,7 @@ class Summary:
         left_out_examples: Up to three paths of each kind.
         uncertain: Number of uncertain recordings by their most probable emotion; None
             if the model has no threshold, or the archive is of a version before it.
+        adaptation: What adaptation has changed; None: the archive is not adapted.
     """
 
     n_planned: int
@@ -47,6 +70,7 @@ class Summary:
     left_out: dict[str, int] = field(default_factory=dict)
     left_out_examples: dict[str, list[str]] = field(default_factory=dict)
     uncertain: dict[Emotion, int] | None = None
+    adaptation: AdaptationSummary | None = None
 
     @property
     def n_failed(self) -> int:
@@ -108,6 +132,34 @@ def read_summary(place: str | Path) -> Summary:
             if plan.certainty is None
             else {emotion: uncertain[emotion] for emotion in plan.emotions}
         ),
+        adaptation=_adaptation(archive) if plan.is_adapted else None,
+    )
+
+
+def _adaptation(archive: ArchiveFolder) -> AdaptationSummary:
+    names = ("id", "group", "speaker", "emotion", "emotion_without", "change")
+    groups, speakers, several = set(), set(), set()
+    n = n_changed = 0
+    change = 0.0
+    for part in _columns(archive, "recordings", (*names, "several_speakers")):
+        for id_, group, speaker, emotion, before, moved, is_mixed in zip(
+            *part, strict=True
+        ):
+            if emotion is None:
+                continue
+            n += 1
+            n_changed += emotion != before
+            change += moved
+            groups.add(group)
+            speakers.add((group, speaker))
+            if is_mixed:
+                several.add(speaker or id_)
+    return AdaptationSummary(
+        n_groups=len(groups - {None}),
+        n_speakers=sum(speaker is not None for _, speaker in speakers),
+        n_changed=n_changed,
+        change=change / max(1, n),
+        several_speakers=tuple(sorted(several)),
     )
 
 
@@ -117,7 +169,7 @@ def _left_out(archive: ArchiveFolder) -> tuple[dict[str, int], dict[str, list[st
     examples: dict[str, list[str]] = {}
     content = archive.read_left_out()
     if content is not None:  # archives of the first versions have no such list
-        for path, kind in zip(*_read(content, ("path", "kind")), strict=True):
+        for path, kind in zip(*read_columns(content, ("path", "kind")), strict=True):
             counts[kind] += 1
             if counts[kind] <= _N_EXAMPLES:
                 examples.setdefault(kind, []).append(path)
@@ -133,15 +185,4 @@ def _columns(
 ) -> Iterator[list[list[Any]]]:
     """Yield columns of a table part by part, so that memory stays constant."""
     for shard in sorted(archive.finished()):
-        yield _read(archive.read(shard, table), names)
-
-
-def _read(content: bytes, names: Sequence[str]) -> list[list[Any]]:
-    import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
-    from pyarrow import parquet  # noqa: PLC0415
-
-    # On this thread alone: Arrow's own threads may free Python's bytes while the
-    # interpreter ends, which aborts the process when all is done.
-    with parquet.ParquetFile(pa.BufferReader(content), pre_buffer=False) as part:
-        rows = part.read(columns=list(names), use_threads=False)
-    return [rows[name].to_pylist() for name in names]
+        yield read_columns(archive.read(shard, table), names)

@@ -17,59 +17,85 @@ if TYPE_CHECKING:
 
     _Row = dict[str, Any]
 
+_EFFECTS = (
+    "emotion_without",
+    "change",
+    "weight",
+    "offset",
+    "deviation",
+    "several_speakers",
+)
+"""Columns of adapted recordings, from the entry `adaptation` of their reports."""
+
 TABLES = ("windows", "failures", "recordings")
 """Names of the tables in the order of writing; the last file finishes a part."""
 
 
 def parts_of(
-    outcomes: Iterable[Outcome], emotions: Sequence[Emotion]
+    outcomes: Iterable[Outcome], emotions: Sequence[Emotion], *, adapted: bool = False
 ) -> dict[str, bytes]:
     """Return the content of one Parquet file per table; equal outcomes, equal bytes.
 
     Args:
         outcomes: Outcomes of the recordings, in the order of rows.
         emotions: Names of the probability columns, in order.
+        adapted: Whether reports have the entry `adaptation`, and tables its columns.
     """
-    import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
-    from pyarrow import parquet  # noqa: PLC0415
-
     rows: dict[str, list[_Row]] = {table: [] for table in TABLES}
     for outcome in outcomes:
         if outcome.report is None:
             rows["failures"].append(_failure(outcome))
         else:
-            rows["recordings"].append(_recording(outcome, outcome.report, emotions))
+            row = _recording(outcome, outcome.report, emotions)
+            rows["recordings"].append(row)
             rows["windows"] += _windows(outcome, outcome.report)
-    files = {}
-    for table, schema in _schemas(emotions).items():
-        sink = pa.BufferOutputStream()
-        parquet.write_table(
-            pa.Table.from_pylist(rows[table], schema), sink, compression="zstd"
-        )
-        files[table] = sink.getvalue().to_pybytes()
-    return files
+    schemas = _schemas(emotions, adapted=adapted)
+    return {table: table_bytes(rows[table], schemas[table]) for table in schemas}
 
 
 def left_out_table(left_out: Iterable[LeftOut]) -> bytes:
     """Return the content of the Parquet file that lists what was left out."""
     import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
-    from pyarrow import parquet  # noqa: PLC0415
 
     schema = pa.schema([(name, pa.string()) for name in ("path", "kind")])
-    rows = [item._asdict() for item in left_out]
+    return table_bytes([item._asdict() for item in left_out], schema)
+
+
+def table_bytes(rows: Sequence[_Row], schema: pa.Schema) -> bytes:
+    """Return the content of a Parquet file."""
+    import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
+    from pyarrow import parquet  # noqa: PLC0415
+
     sink = pa.BufferOutputStream()
-    parquet.write_table(pa.Table.from_pylist(rows, schema), sink, compression="zstd")
+    table = pa.Table.from_pylist([*rows], schema)
+    parquet.write_table(table, sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())
+
+
+def read_columns(content: bytes, names: Sequence[str]) -> list[list[Any]]:
+    """Return columns of a Parquet file."""
+    import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
+    from pyarrow import parquet  # noqa: PLC0415
+
+    # On this thread alone: Arrow's own threads may free Python's bytes while the
+    # interpreter ends, which aborts the process when all is done.
+    with parquet.ParquetFile(pa.BufferReader(content), pre_buffer=False) as part:
+        rows = part.read(columns=[*names], use_threads=False)
+    return [rows[name].to_pylist() for name in names]
 
 
 def _recording(outcome: Outcome, report: _Row, emotions: Sequence[Emotion]) -> _Row:
     values = ("duration_s", "speech_s", "speech_share", "emotion", "uncertain")
+    moved = report.get("adaptation") or {}
     return {
         "id": outcome.entry.id,
         "path": to_unicode(outcome.entry.path),
         # Without speech, emotion, uncertain and probabilities are null.
         **{name: report[name] for name in values},
         **(report["probabilities"] or dict.fromkeys(emotions)),
+        **{name: moved[name] for name in _EFFECTS if name in moved},
+        "group": to_unicode(outcome.entry.group) or None,
+        "speaker": to_unicode(outcome.entry.speaker) or None,
         "n_windows": len(report["windows"]),
         "warnings": [to_unicode(warning) for warning in report["warnings"]],
         "model": report["model"]["name"],
@@ -80,13 +106,8 @@ def _recording(outcome: Outcome, report: _Row, emotions: Sequence[Emotion]) -> _
 
 def _windows(outcome: Outcome, report: _Row) -> Iterator[_Row]:
     for index, window in enumerate(report["windows"]):
-        names = ("start_s", "end_s", "emotion", "uncertain")
-        yield {
-            "id": outcome.entry.id,
-            "index": index,
-            **{name: window[name] for name in names},
-            **window["probabilities"],
-        }
+        id_ = outcome.entry.id
+        yield {"id": id_, "index": index, **window, **window["probabilities"]}
 
 
 def _failure(outcome: Outcome) -> _Row:
@@ -99,7 +120,8 @@ def _failure(outcome: Outcome) -> _Row:
     }
 
 
-def _schemas(emotions: Sequence[Emotion]) -> dict[str, pa.Schema]:
+def _schemas(emotions: Sequence[Emotion], *, adapted: bool) -> dict[str, pa.Schema]:
+    """Return the columns of each table, which are taken from rows by name."""
     import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
 
     text, real, whole = pa.string(), pa.float64(), pa.int32()
@@ -110,9 +132,13 @@ def _schemas(emotions: Sequence[Emotion]) -> dict[str, pa.Schema]:
     lengths = dict.fromkeys(("duration_s", "speech_s", "speech_share"), real)
     model = dict.fromkeys(("model", "model_version", "model_sha256"), text)
     rest = {"n_windows": whole, "warnings": pa.list_(text)}
+    moved = {"emotion_without": text, "change": real} if adapted else {}
+    history = dict.fromkeys(("weight", "offset", "deviation"), real)
+    adaptation = {"group": text, "speaker": text, **moved, **history}
+    adaptation = adaptation | {"several_speakers": pa.bool_()} if adapted else {}
     columns: dict[str, dict[str, pa.DataType]] = {
-        "windows": {"id": text, "index": whole, **span, **found},
+        "windows": {"id": text, "index": whole, **span, **found, **moved},
         "failures": {**named, "kind": text, "reason": text},
-        "recordings": {**named, **lengths, **found, **rest, **model},
+        "recordings": {**named, **lengths, **found, **adaptation, **rest, **model},
     }
     return {name: pa.schema([*fields.items()]) for name, fields in columns.items()}

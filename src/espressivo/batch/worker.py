@@ -16,7 +16,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias
 
 from espressivo.analyzer import Analyzer
-from espressivo.batch.outcome import Outcome
+from espressivo.batch.outcome import Outcome, row_of, voices_of
 from espressivo.batch.store import fetched, is_remote
 from espressivo.errors import ArchiveError, AudioError, EspressivoError, ModelError
 from espressivo.model.classifier import load_classifier
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from espressivo.batch.entries import Entry
+    from espressivo.batch.plan import Plan
     from espressivo.report import Report
 
     Copy: TypeAlias = Future[tuple[Path, ExitStack]]
@@ -40,9 +41,8 @@ _COPIES_AT_ONCE = 2
 def analyze_entries(
     pipe: Connection,
     model: Path,
-    sha256: str,
+    plan: Plan,
     scratch: Path | None,
-    headerless: str | None = None,
 ) -> None:
     """Analyse the entries received through a pipe, until it is closed.
 
@@ -52,24 +52,21 @@ def analyze_entries(
     Args:
         pipe: Connection to the process that distributes entries.
         model: The model's folder.
-        sha256: SHA-256 of the model's graph at the start of the run.
+        plan: Plan of the archive, with the model's hash at the start of the run.
         scratch: Folder for copies of remote recordings; None: the system's temporary
             folder.
-        headerless: Format of recordings without a header; None: by their names.
     """
-    # Ctrl-C reaches all processes of the terminal; the parent handles it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_exit_with_parent, daemon=True).start()
+    follow_parent()
     with suppress(EOFError, OSError):  # the parent has closed the pipe
         try:
-            analyzer = _load(model, sha256)
+            analyzer = _load(model, plan)
         except EspressivoError as error:
             pipe.send(error)
             return
         pipe.send(None)
         with ThreadPoolExecutor(_COPIES_AT_ONCE, "copy") as pool:
             for entry, copy in receive_entries(pipe, pool, scratch):
-                pipe.send(_outcome(analyzer, entry, copy, headerless))
+                pipe.send(_outcome(analyzer, entry, copy, plan.headerless))
 
 
 def receive_entries(
@@ -107,7 +104,7 @@ def _outcome(
 ) -> Outcome:
     """Return the outcome of one recording; any fault in it becomes a failure."""
     try:
-        report = _analyze(analyzer, entry, copy, headerless).to_dict()
+        report = _analyze(analyzer, entry, copy, headerless)
     except AudioError as error:
         return failed(entry, error.kind, str(error))
     except (OSError, ArchiveError) as error:  # such as a folder without permission
@@ -119,8 +116,7 @@ def _outcome(
     except Exception as error:  # noqa: BLE001 - one recording must not stop the rest
         reason = f"{entry.id}: {type(error).__name__}: {error}".replace("\n", " ")
         return failed(entry, "error", reason)
-    del report["segments"]  # the tables contain only their total duration
-    return Outcome(entry, report)
+    return Outcome(entry, row_of(report), voices=voices_of(report))
 
 
 def failed(entry: Entry, kind: str, reason: str) -> Outcome:
@@ -128,14 +124,21 @@ def failed(entry: Entry, kind: str, reason: str) -> Outcome:
     return Outcome(entry, failure=Unreadable(entry.id, entry.path, reason, kind))
 
 
-def _load(model: Path, sha256: str) -> Analyzer:
+def follow_parent() -> None:
+    """Leave Ctrl-C to the parent process, and exit when it is killed."""
+    # Ctrl-C reaches all processes of the terminal.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _load(model: Path, plan: Plan) -> Analyzer:
     classifier = load_classifier(model)
     # A worker that starts late must not mix two models in one table.
-    if classifier.card.sha256 != sha256:
+    if classifier.card.sha256 != plan.model_sha256:
         raise ModelError(
             f"{model}: changed while it was in use; give the command again"
         )
-    return Analyzer(classifier, threads=1)
+    return Analyzer(classifier, threads=1, voices=plan.is_adapted)
 
 
 def _analyze(

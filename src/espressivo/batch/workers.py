@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from espressivo.batch.entries import Entry
     from espressivo.batch.outcome import Outcome
+    from espressivo.batch.plan import Plan
 
 _PREFETCH = 3
 """Number of entries in a worker's queue, so that it never waits for the next one."""
@@ -40,22 +41,20 @@ class WorkerPool:
 
     Args:
         model: The model's folder.
-        sha256: SHA-256 of the model's graph.
+        plan: Plan of the archive.
         n_workers: Number of processes.
         scratch: Folder for copies of remote recordings; None: the system's temporary
             folder, where killed processes leave their copies.
-        headerless: Format of recordings without a header; None: by their names.
     """
 
     def __init__(
         self,
         model: Path,
-        sha256: str,
+        plan: Plan,
         n_workers: int,
         scratch: Path | None = None,
-        headerless: str | None = None,
     ) -> None:
-        self._worker_args = model, sha256, scratch, headerless
+        self._worker_args = model, plan, scratch
         self._n_workers = n_workers
         self._workers: list[_Worker] = []
         self._to_retry: deque[Entry] = deque()
@@ -152,7 +151,7 @@ class WorkerPool:
 class _Worker:
     """A worker process, and its queue of entries without an outcome, in order."""
 
-    def __init__(self, args: tuple[Path, str, Path | None, str | None]) -> None:
+    def __init__(self, args: tuple[Path, Plan, Path | None]) -> None:
         # "spawn", since forked children inherit locks that other threads hold.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()

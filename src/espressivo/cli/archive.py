@@ -81,6 +81,12 @@ def _add_running_arguments(parser: argparse.ArgumentParser) -> None:
         "core)",
     )
     parser.add_argument(
+        "--adapt",
+        action="store_true",
+        help="judge each recording by what its group and its speaker sound like "
+        "(columns group and speaker of the manifest), in two passes",
+    )
+    parser.add_argument(
         "--shard-size",
         type=whole_number,
         metavar="N",
@@ -113,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
         shard_size=args.shard_size,
         restart=args.restart,
         headerless=args.format,
+        adapt=args.adapt,
     )
     try:
         with archive_bar() as bar:

@@ -14,7 +14,9 @@ from espressivo.cli.display.timeline import clock
 from espressivo.figures.timeline import COLOURS
 
 if TYPE_CHECKING:
-    from espressivo.batch import Summary
+    from collections.abc import Iterator
+
+    from espressivo.batch import AdaptationSummary, Summary
     from espressivo.cli.display.archive_progress import ArchiveBar
     from espressivo.types import Emotion
 
@@ -46,6 +48,9 @@ def print_summary(summary: Summary, out: str, bar: ArchiveBar) -> None:
     if summary.n_uncertain:
         share = summary.n_uncertain / summary.n_with_speech
         show(f"{summary.n_uncertain:,} of them ({share:.1%}) uncertain")
+    if summary.adaptation and summary.n_with_speech:
+        for line in _adaptation(summary.adaptation, summary.n_with_speech):
+            show(line)
     show(
         f"{summary.duration_s / 3600:,.2f} hours of sound, "
         f"{summary.speech_s / 3600:,.2f} of speech"
@@ -72,10 +77,36 @@ def _uncertain(summary: Summary, emotion: Emotion) -> str:
     return f"{n:,} uncertain" if n else ""
 
 
+def _adaptation(found: AdaptationSummary, n_with_speech: int) -> Iterator[str]:
+    groups = _counted(found.n_groups, "group") if found.n_groups else "the archive"
+    speakers = _counted(found.n_speakers, "speaker")
+    if not found.n_speakers:
+        speakers = "to each recording by itself"
+    yield f"adapted to {groups} and {speakers}:"
+    share = found.n_changed / n_with_speech
+    yield (
+        f"{found.n_changed:,} of them ({share:.1%}) have another emotion than without, "
+        f"the mean change of the probabilities is {found.change:.2f}"
+    )
+    if several := found.several_speakers:
+        some = ", ".join(several[:3]) + (", ..." if len(several) > 3 else "")
+        yield f"{_counted(len(several), 'speaker')} probably of several people: {some}"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def _speed(bar: ArchiveBar) -> str:
-    progress = bar.progress
-    if progress is None or not progress.n_now:
-        return "all of it was done before"
-    before = f"; {progress.n_before:,} were done before" if progress.n_before else ""
-    speed = progress.sound_s / max(bar.took_s, 0.001)
-    return f"{progress.n_now:,} in {clock(bar.took_s)}, {speed:.0f} x real time{before}"
+    analysis = bar.latest.get("analysis")
+    if analysis is None or not analysis.n_now:
+        done = "all of it was done before"
+    else:
+        took_s = bar.took_s("analysis")
+        speed = analysis.sound_s / max(took_s, 0.001)
+        done = f"{analysis.n_now:,} in {clock(took_s)}, {speed:.0f} x real time"
+        if analysis.n_before:
+            done += f"; {analysis.n_before:,} were done before"
+    if "adaptation" in bar.latest:
+        done += f"; adapted in {clock(bar.took_s('voices', 'adaptation'))}"
+    return done
