@@ -33,7 +33,6 @@ CARD = json.loads((MODEL / "model.json").read_text("utf-8"))
 GRAPHS = {
     "vad": speech._VAD,
     "model": MODEL / "model.onnx",
-    "head": MODEL / "profile.onnx",
 }
 OPTIONS = SpeechOptions()
 CONTEXT = speech._CONTEXT
@@ -90,20 +89,18 @@ def test_samples_have_the_numbers_of_the_package(name):
 def test_samples_name_what_the_graphs_take_and_give(language, sessions):
     code = read(f"Espressivo.{language}")
     feeds = re.findall(r'"(\w+)"(?: to|: try) tensor\(', code)
-    runs = re.findall(r'run\((vad|model|head), input, ("[^)]*)\)', code)
+    runs = re.findall(r'run\((vad|model), input, ("[^)]*)\)', code)
     asked = {graph: re.findall(r'"(\w+)"', names) for graph, names in runs}
-    of_head = re.findall(r'known\([^"]*, "(\w+)"\)', code)  # which runs the head
 
     inputs = {i.name for s in sessions.values() for i in s.get_inputs()}
     outputs = {n: [o.name for o in s.get_outputs()] for n, s in sessions.items()}
     assert set(feeds) == inputs
-    assert asked == {"vad": outputs["vad"], "model": outputs["model"]}
-    assert set(of_head) == {"personal", "distance"}
-    assert set(of_head) <= set(outputs["head"])
+    assert asked == {"vad": outputs["vad"], "model": ["probabilities"]}
+    assert outputs["model"] == ["probabilities", "voice"]
     width = {i.name: i.shape for i in sessions["vad"].get_inputs()}
     assert numbers_in(code)["STATE"] == width["h"][-1] == width["c"][-1]
     assert "CONTEXT + FRAME" in code or "Speech.context + Speech.frame" in code
-    for file in ("silero_vad.onnx", "model.onnx", "profile.onnx", "model.json"):
+    for file in ("silero_vad.onnx", "model.onnx", "model.json"):
         assert f'"{file}"' in code
 
 
@@ -114,23 +111,16 @@ def test_samples_read_what_the_card_has():
         assert key in CARD
         assert f'"{key}"' in kotlin
         assert re.search(rf"let .*\b{key}\b", fields)
-    for key in ("sha256", "distance_limit"):
-        assert key in CARD["profile"]
-        assert (
-            f'profile.get{"String" if key == "sha256" else "Double"}("{key}")' in kotlin
-        )
-        assert key in fields.split("}")[0]
     assert CARD["format_version"] == 1
     assert 'card.getString("sha256")' in kotlin
-    assert fields.count("sha256: String") == 2
+    assert fields.count("sha256: String") == 1
 
 
 def test_page_says_the_numbers_of_the_package(sessions):
     shapes = {i.name: i.shape for s in sessions.values() for i in s.get_inputs()}
     assert f"`input` [frames, {CONTEXT + FRAME}]" in PAGE
-    assert shapes["traits"][-1] == CARD["profile"]["width"] + 5
-    assert "`traits` [1, width + 5]" in PAGE
-    assert "mean of `width` + 5 numbers" in PAGE
+    outputs = {o.name: o.shape for o in sessions["model"].get_outputs()}
+    assert f"`voice` [batch, {outputs['voice'][-1]}]" in PAGE
     assert f"`h` {shapes['h']}, `c` {shapes['c']}" in PAGE
     decay = f"{speech._DECAY_DB_S:g}/20 * {FRAME}/{SAMPLE_RATE}"
     quietest = f"{speech._QUIETEST:g}".replace("e-0", "e-")
@@ -168,11 +158,11 @@ def test_links_and_files_of_the_page_exist():
     assets = Path(espressivo.__file__).parent / "assets"
     section = PAGE.split("## What to ship")[1].split("\n## ")[0]
     copied = re.findall(r'"\$assets/([^"]*)"', section)
-    assert len(copied) == 4
+    assert len(copied) == 3
     for name in [*copied, "models/espressivo-tiny/LICENSES", "silero-vad-LICENSE.txt"]:
         assert (assets / name).exists(), name
     size = sum((assets / name).stat().st_size for name in copied)
-    assert f"Four files, {size / 1e6:.1f} MB" in PAGE
+    assert f"Three files, {size / 1e6:.1f} MB" in PAGE
 
 
 def test_samples_stay_short():

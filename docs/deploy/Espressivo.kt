@@ -24,25 +24,18 @@ class Espressivo(private val read: (file: String) -> ByteArray) : AutoCloseable 
         require(it.getInt("format_version") == 1) { "model.json: not of format_version 1" }
         require(it.getInt("sample_rate_hz") == SAMPLE_RATE) { "model.json: not for 16 kHz" }
     }
-    private val profile = card.getJSONObject("profile")
     private val threshold = card.optJSONObject("certainty")?.getDouble("threshold")
     private val names = card.getJSONArray("emotions")
-    /** A voice is of use to this model only: keep the hash with it. */
-    val sha256: String = card.getString("sha256")
     private val window = (card.getDouble("window_s") * SAMPLE_RATE).roundToInt()
     private val minimum = (card.getDouble("min_s") * SAMPLE_RATE).roundToInt()
     private val vad = open(read("silero_vad.onnx"))
-    private val model = open(verified("model.onnx", sha256))
-    private val head = open(verified("profile.onnx", profile.getString("sha256")))
+    private val model = open(verified("model.onnx", card.getString("sha256")))
     val emotions = List(names.length()) { names.getString(it) }
-    /** Further from a voice than this is probably someone else: do not merge it. */
-    val distanceLimit = profile.getDouble("distance_limit")
 
     /** Analyses mono samples at 16 kHz, finite, in -1..1; not on the main thread. */
-    fun analyze(samples: FloatArray, voice: Voice = Voice()): Report {
+    fun analyze(samples: FloatArray): Report {
         val segments = findSegments(speech(samples), samples.size)
         val windows = segments.flatMap { planWindows(it, window) }
-        var heard = Voice()
         val estimates = windows.map { widen(it, minimum, samples.size) }.map {
             val span = samples.copyOfRange(it.start, it.end)
             val mean = span.average().toFloat() // the model takes an offset for loudness
@@ -50,20 +43,9 @@ class Espressivo(private val read: (file: String) -> ByteArray) : AutoCloseable 
             val centred = FloatArray(span.size) { i -> span[i] - offset }
             val signal = centred.copyOf(maxOf(it.size, minimum))
             val input = mapOf("samples" to tensor(signal))
-            val (plain, embedding) = run(model, input, "probabilities", "embedding")
-            heard = heard.merged(Voice(1, traits(embedding, plain)))
-            val unheard = voice.count == 0
-            Estimate(it, if (unheard) plain else known(embedding, plain, voice, "personal"))
+            Estimate(it, run(model, input, "probabilities").single())
         }
-        return Report(emotions, segments, estimates, heard, threshold)
-    }
-
-    /** How far a recording is from a voice: 1 is usual of the same one. Neither is empty. */
-    fun distance(heard: Voice, voice: Voice): Float {
-        val mean = floats(heard.mean)
-        val width = mean.size - emotions.size - 1
-        val plain = mean.copyOfRange(width, mean.size - 1)
-        return known(mean.copyOf(width), plain, voice, "distance")[0]
+        return Report(emotions, segments, estimates, threshold)
     }
 
     /** The speech probability of every frame; the last one is filled up with zeros. */
@@ -87,19 +69,7 @@ class Espressivo(private val read: (file: String) -> ByteArray) : AutoCloseable 
         return probabilities
     }
 
-    override fun close() = listOf(vad, model, head).forEach { it.close() }
-
-    private fun known(
-        embedding: FloatArray, plain: FloatArray, voice: Voice, wanted: String
-    ): FloatArray {
-        val input = mapOf(
-            "embedding" to tensor(embedding),
-            "probabilities" to tensor(plain),
-            "count" to tensor(floatArrayOf(voice.count.toFloat())),
-            "traits" to tensor(floats(voice.mean)),
-        )
-        return run(head, input, wanted).single()
-    }
+    override fun close() = listOf(vad, model).forEach { it.close() }
 
     private fun verified(file: String, sha256: String): ByteArray = read(file).also { bytes ->
         val digest = MessageDigest.getInstance("SHA-256").digest(bytes)

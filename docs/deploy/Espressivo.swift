@@ -12,13 +12,11 @@ struct ModelError: Error { let message: String }
 /// A model folder, opened.
 final class Espressivo {
     private struct Card: Decodable {
-        struct Profile: Decodable { let sha256: String, distance_limit: Double }
         struct Certainty: Decodable { let threshold: Double }
         let format_version, sample_rate_hz: Int
         let window_s, min_s: Double
         let emotions: [String]
         let sha256: String
-        let profile: Profile
         let certainty: Certainty?
     }
 
@@ -26,14 +24,10 @@ final class Espressivo {
     private static let atOnce = 1_024  // frames in one call of the speech detector
 
     let emotions: [String]
-    /// A voice is of use to this model only: keep the hash with it.
-    let sha256: String
-    /// Further from a voice than this is probably someone else: do not merge it.
-    let distanceLimit: Double
     private let threshold: Double?
     private let window, minimum: Int
     private let env: ORTEnv  // has to outlive the sessions
-    private let vad, model, head: ORTSession
+    private let vad, model: ORTSession
 
     init(folder: URL) throws {
         setenv("ORT_DISABLE_TELEMETRY", "1", 1)
@@ -43,8 +37,6 @@ final class Espressivo {
             throw ModelError(message: "model.json: not of format_version 1, or not for 16 kHz")
         }
         emotions = card.emotions
-        sha256 = card.sha256
-        distanceLimit = card.profile.distance_limit
         threshold = card.certainty?.threshold
         window = Int((card.window_s * Double(Speech.sampleRate)).rounded())
         minimum = Int((card.min_s * Double(Speech.sampleRate)).rounded())
@@ -64,13 +56,11 @@ final class Espressivo {
         self.env = env
         vad = try open("silero_vad.onnx")
         model = try open("model.onnx", sha256: card.sha256)
-        head = try open("profile.onnx", sha256: card.profile.sha256)
     }
 
     /// Analyses mono samples at 16 kHz, finite, in -1..1; not on the main thread.
-    func analyze(_ samples: [Float], voice: Voice = Voice()) throws -> Report {
+    func analyze(_ samples: [Float]) throws -> Report {
         let segments = findSegments(try speech(samples), samples.count)
-        var heard = Voice()
         var estimates: [Estimate] = []
         for planned in segments.flatMap({ planWindows($0, window) }) {
             let span = widen(planned, minimum, samples.count)
@@ -82,24 +72,12 @@ final class Espressivo {
             let offset = abs(mean) < Speech.offset * peak ? 0 : mean
             let signal = spoken.map { $0 - offset } + [Float](repeating: 0, count: missing)
             let input = ["samples": try tensor(Array(signal))]
-            let found = try run(model, input, "probabilities", "embedding")
-            let (plain, embedding) = (found[0], found[1])
-            heard = heard.merged(Voice(count: 1, mean: traits(embedding, plain)))
-            let unheard = voice.count == 0
-            let row = unheard ? plain : try known(embedding, plain, voice, "personal")
+            let row = try run(model, input, "probabilities")[0]
             estimates.append(Estimate(segment: span, probabilities: row))
         }
         return Report(
-            emotions: emotions, segments: segments, estimates: estimates, heard: heard,
+            emotions: emotions, segments: segments, estimates: estimates,
             threshold: threshold)
-    }
-
-    /// How far a recording is from a voice: 1 is usual of the same one. Neither is empty.
-    func distance(_ heard: Voice, from voice: Voice) throws -> Float {
-        let mean = heard.mean.map { Float($0) }
-        let width = mean.count - emotions.count - 1
-        let plain = Array(mean[width..<mean.count - 1])
-        return try known(Array(mean[..<width]), plain, voice, "distance")[0]
     }
 
     /// The speech probability of every frame; the last one is filled up with zeros.
@@ -122,18 +100,6 @@ final class Espressivo {
             (h, c) = (found[1], found[2])
         }
         return probabilities
-    }
-
-    private func known(
-        _ embedding: [Float], _ plain: [Float], _ voice: Voice, _ wanted: String
-    ) throws -> [Float] {
-        let input = [
-            "embedding": try tensor(embedding),
-            "probabilities": try tensor(plain),
-            "count": try tensor([Float(voice.count)]),
-            "traits": try tensor(voice.mean.map { Float($0) }),
-        ]
-        return try run(head, input, wanted)[0]
     }
 
     private func tensor(_ values: [Float], _ shape: [Int]? = nil) throws -> ORTValue {

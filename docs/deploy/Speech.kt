@@ -7,7 +7,6 @@ package espressivo
 
 import kotlin.math.PI
 import kotlin.math.cos
-import kotlin.math.ln
 import kotlin.math.pow
 import kotlin.math.sqrt
 
@@ -37,12 +36,11 @@ data class Segment(val start: Int, val end: Int) {
 /** What the model says about one window, in the order of `Report.emotions`. */
 class Estimate(val segment: Segment, val probabilities: FloatArray)
 
-/** The emotion in a recording, and when; `heard` is what a voice can learn from it. */
+/** The emotion in a recording, and when. */
 class Report(
     val emotions: List<String>,
     val segments: List<Segment>,
     val estimates: List<Estimate>,
-    val heard: Voice,
     /** Lowest top probability of a certain estimate; null if the model has no such threshold. */
     val threshold: Double? = null,
 ) {
@@ -55,16 +53,6 @@ class Report(
     /** The same of one window. */
     fun isUncertain(estimate: Estimate): Boolean? =
         threshold?.let { estimate.probabilities.max() < it }
-}
-
-/** What was heard of one speaker: how many windows, and the mean of their traits. */
-class Voice(val count: Int = 0, val mean: DoubleArray = DoubleArray(0)) {
-    fun merged(other: Voice): Voice {
-        if (count == 0 || other.count == 0) return if (count == 0) other else this
-        val n = count + other.count
-        val share = other.count.toDouble() / n
-        return Voice(n, DoubleArray(mean.size) { mean[it] + (other.mean[it] - mean[it]) * share })
-    }
 }
 
 /** Cuts frames without offset, each scaled by the peak level so far. */
@@ -176,13 +164,4 @@ fun weightedMean(estimates: List<Estimate>): DoubleArray? {
     }
     val total = sums.sum()
     return DoubleArray(sums.size) { sums[it] / total }
-}
-
-fun floats(values: DoubleArray) = FloatArray(values.size) { values[it].toFloat() }
-
-/** What a voice keeps account of: embedding, probabilities, and their entropy in nats. */
-fun traits(embedding: FloatArray, probabilities: FloatArray): DoubleArray {
-    val p = probabilities.map { it.toDouble() }
-    val undecided = -p.sumOf { it * ln(maxOf(it, 1e-12)) }
-    return (embedding.map { it.toDouble() } + p + undecided).toDoubleArray()
 }

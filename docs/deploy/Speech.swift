@@ -37,12 +37,11 @@ struct Estimate {
     let probabilities: [Float]
 }
 
-/// The emotion in a recording, and when; `heard` is what a voice can learn from it.
+/// The emotion in a recording, and when.
 struct Report {
     let emotions: [String]
     let segments: [Segment]
     let estimates: [Estimate]
-    let heard: Voice
     /// Lowest top probability of a certain estimate; nil if the model has no such threshold.
     var threshold: Double?
     /// Mean of the windows, weighted by duration; nil when nobody speaks.
@@ -59,19 +58,6 @@ struct Report {
     /// The same of one window.
     func isUncertain(_ estimate: Estimate) -> Bool? {
         threshold.map { Double(estimate.probabilities.max()!) < $0 }
-    }
-}
-
-/// What was heard of one speaker: how many windows, and the mean of their traits.
-struct Voice: Codable {
-    var count = 0
-    var mean: [Double] = []
-
-    func merged(_ other: Voice) -> Voice {
-        if count == 0 || other.count == 0 { return count == 0 ? other : self }
-        let share = Double(other.count) / Double(count + other.count)
-        return Voice(
-            count: count + other.count, mean: zip(mean, other.mean).map { $0 + ($1 - $0) * share })
     }
 }
 
@@ -189,11 +175,4 @@ func weightedMean(_ estimates: [Estimate]) -> [Double]? {
     }
     let total = sums.reduce(0, +)
     return sums.map { $0 / total }
-}
-
-/// What a voice keeps account of: embedding, probabilities, and their entropy in nats.
-func traits(_ embedding: [Float], _ probabilities: [Float]) -> [Double] {
-    let p = probabilities.map { Double($0) }
-    let undecided = -p.reduce(0) { $0 + $1 * log(max($1, 1e-12)) }
-    return embedding.map { Double($0) } + p + [undecided]
 }
