@@ -20,8 +20,9 @@ from espressivo.model.find import (
     DEFAULT,
     find_model,
 )
-from espressivo.model.speaker_statistics import SpeakerStatistics
+from espressivo.model.window_statistics import WindowStatistics
 from espressivo.profile.profile import (
+    Kind,
     Profile,
     create,
     delete,
@@ -42,29 +43,45 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "profiles"
 
 
+N_DIMS, N_AXES = 3, 8
+
+
 def some_voice(seed=0, n_windows=5):
     rng = np.random.default_rng(seed)
-    voice = SpeakerStatistics.empty(8)
+    voice = WindowStatistics.empty(N_DIMS, N_AXES)
     for _ in range(n_windows):
-        voice = voice.with_window(rng.normal(size=8), 16_000)
+        row = 2 * rng.normal(size=N_DIMS + 1 + N_AXES)
+        row[N_DIMS] = rng.random()
+        voice = voice.with_window(row, 16_000)
     return replace(voice, n_recordings=1)
 
 
-def some_profile(seed=0, speaker="me"):
-    return Profile(speaker, *MODEL, speaker_statistics=some_voice(seed))
+def some_profile(seed=0, name="me", kind=Kind.SPEAKER):
+    return Profile(name, kind, *MODEL, statistics=some_voice(seed))
 
 
 def assert_same(a, b):
     assert a.to_dict() == b.to_dict()
 
 
-def test_what_is_saved_is_loaded(folder):
-    path = some_profile().save()
+@pytest.mark.parametrize("kind", Kind)
+def test_what_is_saved_is_loaded(folder, kind):
+    path = some_profile(kind=kind).save()
 
     assert path == folder / "me.json"
-    assert_same(Profile.load("me"), some_profile())
-    assert_same(Profile.load(path), some_profile())
-    assert_same(Profile.load(str(path)), some_profile())
+    assert_same(Profile.load("me"), some_profile(kind=kind))
+    assert_same(Profile.load(path), some_profile(kind=kind))
+    assert_same(Profile.load(str(path)), some_profile(kind=kind))
+
+
+def test_an_empty_profile_is_loaded_as_it_was():
+    empty = Profile(
+        "me", Kind.SPEAKER, *MODEL, statistics=WindowStatistics.empty(N_DIMS, N_AXES)
+    )
+    empty.save()
+
+    assert_same(Profile.load("me"), empty)
+    assert Profile.load("me").statistics.n_dims == N_DIMS
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="XDG's folders are Linux's")
@@ -82,10 +99,10 @@ def test_profiles_lie_where_users_keep_such_things(tmp_path, monkeypatch):
 
 
 def test_a_profile_is_small_and_for_its_owner_alone():
-    wide = Profile("me", *MODEL, speaker_statistics=SpeakerStatistics.empty(384 + 5))
-    path = wide.save()
+    heard = Profile("me", Kind.SPEAKER, *MODEL, statistics=some_voice(n_windows=300))
+    path = heard.save()
 
-    assert path.stat().st_size < 10_000
+    assert path.stat().st_size < 16_000
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -119,7 +136,7 @@ def test_what_another_model_heard_is_not_learned():
 def test_a_report_made_without_a_profile_teaches_nothing(analyzer, note):
     me = Profile.new("me", analyzer.classifier)
 
-    with pytest.raises(ProfileError, match="made without a profile; analyse with one"):
+    with pytest.raises(ProfileError, match="was made without voices; analyse with a"):
         me.merged(analyzer.analyze(note[:64_000]))
 
 
@@ -162,10 +179,10 @@ def test_a_name_is_never_a_path(name):
     ["me", "Anna-2", "José", "speaker 07", "李", "สมศรี", "हिन्दी", "M\u0308n\u0304"],
 )
 def test_names_of_people_are_names(name, folder):
-    some_profile(speaker=name).save()
+    some_profile(name=name).save()
 
     assert profile_names() == [name]
-    assert Profile.load(name).speaker == name
+    assert Profile.load(name).name == name
 
 
 # The same for people; macOS hands over the second.
@@ -175,24 +192,24 @@ COMPOSED, DECOMPOSED = "Zoë", unicodedata.normalize("NFD", "Zoë")
 @pytest.mark.parametrize("made", [COMPOSED, DECOMPOSED])
 @pytest.mark.parametrize("asked", [COMPOSED, DECOMPOSED])
 def test_two_spellings_are_one_profile(made, asked):
-    path = create(some_profile(speaker=made), made)
+    path = create(some_profile(name=made), made)
 
     assert profile_names() == [COMPOSED]
     assert profile_path(asked) == path
-    assert learn(asked, some_profile()).speaker_statistics.n_windows == 10
+    assert learn(asked, some_profile()).statistics.n_windows == 10
     with pytest.raises(ProfileError, match="exists"):
-        create(some_profile(speaker=asked), asked)
+        create(some_profile(name=asked), asked)
     assert delete(asked) == path
     assert profile_names() == []
 
 
 @pytest.mark.parametrize("asked", [COMPOSED, DECOMPOSED])
 def test_a_file_that_is_spelled_otherwise_is_found(asked, folder):
-    path = some_profile(speaker=COMPOSED).save()
+    path = some_profile(name=COMPOSED).save()
     other = path.rename(path.with_name(f"{DECOMPOSED}.json"))
 
     assert profile_names() == [COMPOSED]
-    assert Profile.load(asked).speaker == COMPOSED
+    assert Profile.load(asked).name == COMPOSED
     learn(asked, some_profile())
     assert [*path.parent.glob("*.json")] == [other]
 
@@ -210,7 +227,10 @@ def test_a_truncated_profile_is_refused(tmp_path_factory, cut):
 
 @pytest.mark.parametrize(
     "key",
-    ["espressivo", "speaker", "model", "n_windows", "n_samples", "mean", "squares"],
+    [
+        *("espressivo", "kind", "name", "model", "n_windows", "n_samples", "n_dims"),
+        *("cells", "weights", "sums", "mean", "scatter"),
+    ],
 )
 def test_an_edited_profile_is_refused(key):
     path = some_profile().save()
@@ -228,8 +248,8 @@ def test_an_edited_profile_is_refused(key):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"schema": "espressivo.profile/2"}, "espressivo.profile/1; update espressivo"),
-        ({"schema": "espressivo.profile/0"}, "restore it, or create"),
+        ({"schema": "espressivo.profile/3"}, "espressivo.profile/2; update espressivo"),
+        ({"schema": "espressivo.profile/1"}, "restore it, or create it anew"),
         ({"schema": "espressivo.report/1"}, "restore it, or create"),
         ({"schema": None}, "restore it, or create"),
     ],
@@ -254,20 +274,137 @@ def test_what_is_no_profile_is_refused(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    "voice",
+    "changes",
     [
-        SpeakerStatistics(-1, 0, 0, np.zeros(3), np.zeros(3)),
-        SpeakerStatistics(1, 1, 1, np.zeros(3), np.zeros(2)),
-        SpeakerStatistics(1, 1, 1, np.zeros(3), np.full(3, -1.0)),
-        SpeakerStatistics(1, 1, 1, np.full(3, np.nan), np.zeros(3)),
-        SpeakerStatistics(1, 1, 1, np.zeros(0), np.zeros(0)),
+        {"n_windows": -1},
+        {"n_windows": 0},
+        {"mean": np.full(N_AXES, np.nan)},
+        {"mean": np.zeros(N_AXES - 1)},
+        {"mean": np.zeros(0), "scatter": np.zeros((0, 0))},
+        {"scatter": -np.eye(N_AXES)},
+        {"scatter": np.triu(np.ones((N_AXES, N_AXES)))},
+        {"weights": np.full(5, -1.0)},
+        {"weights": np.full(5, 2.0)},
+        {"weights": np.ones(4)},
+        {"cells": np.zeros((5, N_DIMS), np.int64)},
+        {"sums": np.full((5, N_DIMS), np.inf)},
     ],
 )
-def test_sums_that_cannot_be_are_refused_however_they_are_signed(voice):
-    Profile("me", *MODEL, speaker_statistics=voice).save()
+def test_sums_that_cannot_be_are_refused_however_they_are_signed(changes):
+    statistics = replace(some_voice(), **changes)
+    Profile("me", Kind.SPEAKER, *MODEL, statistics=statistics).save()
 
     with pytest.raises(ProfileError, match="makes no sense"):
         Profile.load("me")
+
+
+def test_what_is_neither_of_a_speaker_nor_of_a_setting_is_refused():
+    replace(some_profile(), kind="room").save()
+
+    with pytest.raises(ProfileError, match=r"makes no sense .*room"):
+        Profile.load("me")
+
+
+def test_each_recording_of_a_setting_counts_once():
+    calls = some_profile(kind=Kind.SETTING)
+    long, short = some_voice(1, n_windows=40), some_voice(2, n_windows=1)
+    whole = calls.merged(Heard(long), Heard(short))
+
+    weights = [s.weight / s.n_windows for s in (long, short)]
+    assert whole.statistics.weight == pytest.approx(
+        calls.statistics.weight + sum(weights)
+    )
+    assert whole.statistics.n_windows == 46
+    speaker = some_profile().merged(Heard(long))
+    assert speaker.statistics.weight == pytest.approx(some_voice().weight + long.weight)
+
+
+class Heard:
+    """A report, for what a profile needs of it."""
+
+    model, model_version, model_sha256 = MODEL
+
+    def __init__(self, statistics):
+        self.statistics = statistics
+
+
+@given(st.permutations(range(4)))
+def test_profiles_merge_in_any_order(order):
+    wanted = some_profile(0).merged(*map(some_profile, range(1, 4)))
+
+    first, *others = (some_profile(seed) for seed in order)
+    found = first.merged(*others).statistics
+
+    assert found.n_windows == wanted.statistics.n_windows
+    np.testing.assert_array_equal(found.cells, wanted.statistics.cells)
+    for name in ("weights", "sums", "mean", "scatter"):
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(wanted.statistics, name), atol=1e-9
+        )
+
+
+def test_a_speaker_and_a_setting_are_not_merged():
+    create(some_profile())
+
+    with pytest.raises(ProfileError, match="merge profiles of one kind"):
+        learn("me", some_profile(1, "hotline", Kind.SETTING))
+    assert_same(Profile.load("me"), some_profile())
+
+
+def test_a_setting_is_no_speaker_nor_a_speaker_a_setting(analyzer):
+    card = analyzer.classifier.card
+    own = card.name, card.version, card.sha256
+    me = replace(Profile.new("me", analyzer.classifier))
+    hotline = Profile.new("hotline", analyzer.classifier, "setting")
+    assert me.model_sha256 == own[2]
+
+    with pytest.raises(
+        ProfileError, match=r"of a setting, not of a speaker; .*--setti"
+    ):
+        analyzer.with_profile(hotline)
+    with pytest.raises(
+        ProfileError, match=r"of a speaker, not of a setting; .*--speak"
+    ):
+        analyzer.with_profile(None, me)
+    assert analyzer.with_profile(me, hotline).setting is hotline
+
+
+def test_replacing_takes_a_word_and_the_same_kind():
+    create(some_profile(kind=Kind.SETTING))
+
+    with pytest.raises(ProfileError, match=r"exists; add to it .* --replace"):
+        create(some_profile(1, kind=Kind.SETTING))
+    create(some_profile(1, kind=Kind.SETTING), overwrite=True)
+    assert_same(Profile.load("me"), some_profile(1, kind=Kind.SETTING))
+    with pytest.raises(ProfileError, match="of a setting, not of a speaker"):
+        create(some_profile(), overwrite=True)
+
+
+def test_several_people_in_one_profile_are_told_of(analyzer):
+    card = analyzer.classifier.require_adaptation()
+    rng = np.random.default_rng(0)
+
+    def heard(centre, n):
+        found = WindowStatistics.empty(card.n_dims, card.n_axes)
+        for _ in range(n):
+            axes = centre + rng.normal(size=card.n_axes)
+            row = np.concatenate([np.zeros(card.n_dims + 1), axes])
+            found = found.with_window(row, 16_000)
+        return found
+
+    def profile(kind, *voices):
+        me = Profile.new("me", analyzer.classifier, kind)
+        return me.merged(*(replace(me, statistics=voice) for voice in voices))
+
+    apart = 10 * np.sqrt(card.spread_limit)
+    assert profile("speaker", heard(0, 40)).warning(card) is None
+    both = profile("speaker", heard(0, 20), heard(apart, 20))
+    assert "probably of several people" in both.warning(card)
+    # A setting is of several, and of a few windows nobody can say.
+    assert profile("setting", heard(0, 20), heard(apart, 20)).warning(card) is None
+    assert profile("speaker", heard(0, 1), heard(apart, 1)).warning(card) is None
+    adapted = analyzer.with_profile(both).analyze(np.zeros(16_000, np.float32))
+    assert any("several people" in warning for warning in adapted.warnings)
 
 
 def test_a_profile_of_another_model_is_refused(analyzer):
@@ -275,24 +412,29 @@ def test_a_profile_of_another_model_is_refused(analyzer):
         analyzer.with_profile(some_profile())
 
 
-def test_a_profile_of_sums_of_another_width_is_refused(analyzer):
+def test_a_profile_of_another_width_is_refused(analyzer):
     card = analyzer.classifier.card
-    odd = Profile("me", card.name, card.version, card.sha256, some_voice())
+    narrow = WindowStatistics.empty(2, 5)
+    odd = Profile(
+        "me", Kind.SPEAKER, card.name, card.version, card.sha256, statistics=narrow
+    )
 
-    width = card.profile_head.width + 5
-    with pytest.raises(ProfileError, match=f"8 features, not {width};"):
+    with pytest.raises(ProfileError, match="2 dimensions and 5 axes, not"):
         analyzer.with_profile(odd)
 
 
-def test_a_model_without_that_part_takes_no_profile(tmp_path):
+def test_a_model_that_cannot_adapt_takes_no_profile(tmp_path):
     plain = shutil.copytree(find_model(DEFAULT), tmp_path / "model")
     card = json.loads((plain / "model.json").read_text())
-    del card["profile"]
+    del card["adaptation"]
     (plain / "model.json").write_text(json.dumps(card))
     analyzer = espressivo.load_model(plain)
 
-    with pytest.raises(ModelError, match="takes no speaker's profile"):
+    with pytest.raises(ModelError, match="cannot adapt to a speaker, a setting or"):
         Profile.new("me", analyzer.classifier)
+    for option in ("adapt", "voices"):
+        with pytest.raises(ModelError, match="cannot adapt"):
+            espressivo.load_model(plain, **{option: True})
 
 
 def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path, monkeypatch):
@@ -324,12 +466,12 @@ def test_processes_that_learn_at_once_lose_nothing():
     for n in range(4):
         for i in range(10):
             wanted = wanted.merged(some_profile(n * 100 + i))
-    found = Profile.load("me").speaker_statistics
+    found = Profile.load("me").statistics
     assert (found.n_windows, found.n_recordings) == (5 * 41, 41)
-    np.testing.assert_allclose(found.mean, wanted.speaker_statistics.mean, atol=1e-12)
-    np.testing.assert_allclose(
-        found.squares, wanted.speaker_statistics.squares, atol=1e-9
-    )
+    for name in ("mean", "scatter", "weights", "sums"):
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(wanted.statistics, name), atol=1e-9
+        )
 
 
 CROWDED = """
