@@ -1,1 +1,0 @@
-"""Speaker profiles by size and content of the enrolment history."""
