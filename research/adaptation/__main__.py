@@ -189,9 +189,9 @@ def _study_all(args: argparse.Namespace) -> int:
     write_csv(tables, args.out / "tables.csv")
     with (args.out / "cases.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(about)
-    if "speakers" in args.parts:
+    if "speakers" in args.parts and not args.short:
         plot_speakers(cases, args.out / "speakers.png")
-    if "settings" in args.parts:
+    if "settings" in args.parts and not args.short:
         plot_settings(cases, args.out / "settings.png")
     print(text)
     return 0

@@ -97,6 +97,8 @@ class Material:
         self, tally: Tally, rows: Rows, posterior: Posterior | None, size: float
     ) -> None:
         """Predict some clips, plain and adapted, and add both to a tally."""
+        if not len(rows):
+            return
         plain, adapted = (
             self.clips.predict(self.card, rows, p) for p in (None, posterior)
         )
