@@ -20,13 +20,26 @@ failures (with the reason), and what a folder holds that is no recording (left-o
 IN is a folder, including its subfolders; a pattern in quotes; or a manifest, a .csv,
 .tsv or .parquet table with columns id and path. In a folder, every file that is a
 recording is taken, by content; what is left out is counted and listed. The same command
-resumes a run that was interrupted by Ctrl-C, kill -9, a full disk or a power cut."""
+resumes a run that was interrupted by Ctrl-C, kill -9, a full disk or a power cut.
+
+With --adapt, recordings are judged by what the others around them sound like, without
+labels, in two passes; the second one reads no sound. The manifest says what belongs
+together:
+  group     recordings that share a setting: microphones, rooms, a language, a call
+            centre (without this column the whole archive is one group)
+  speaker   recordings of one person in a group (where this is empty, the recording is
+            all that is known of its speaker)
+Every recording of a group counts once, and emotions need not be balanced: that a call
+centre is mostly neutral is inferred. A group of 20 recordings has its full weight, and
+so has a speaker of 20 windows; a recording that is alone is adapted to its own windows.
+The tables tell what changed."""
 
 _EPILOG = """\
 examples:
   espressivo archive notes --out tables
   espressivo archive 'notes/2025-*/**/*.ogg' --out tables --plot emotions.png
   espressivo archive calls.csv --out tables --workers 8
+  espressivo archive calls.csv --out tables --adapt
   espressivo archive s3://bucket/calls.parquet --out s3://bucket/tables --engine ray
 
 then, in Python:
@@ -83,8 +96,9 @@ def _add_running_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adapt",
         action="store_true",
-        help="judge each recording by what its group and its speaker sound like "
-        "(columns group and speaker of the manifest), in two passes",
+        help="judge each recording by what its group and its speaker sound like, in "
+        "two passes (columns group and speaker of a manifest; default: each by "
+        "itself)",
     )
     parser.add_argument(
         "--shard-size",

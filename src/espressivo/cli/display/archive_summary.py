@@ -81,16 +81,16 @@ def _adaptation(found: AdaptationSummary, n_with_speech: int) -> Iterator[str]:
     groups = _counted(found.n_groups, "group") if found.n_groups else "the archive"
     speakers = _counted(found.n_speakers, "speaker")
     if not found.n_speakers:
-        speakers = "to each recording by itself"
-    yield f"adapted to {groups} and {speakers}:"
+        speakers = "each recording by itself"
+    yield f"adapted to {groups} and {speakers}"
     share = found.n_changed / n_with_speech
     yield (
-        f"{found.n_changed:,} of them ({share:.1%}) have another emotion than without, "
-        f"the mean change of the probabilities is {found.change:.2f}"
+        f"  {found.n_changed:,} recordings ({share:.1%}) have another emotion than "
+        f"without; mean change of the probabilities {found.change:.2f}"
     )
     if several := found.several_speakers:
         some = ", ".join(several[:3]) + (", ..." if len(several) > 3 else "")
-        yield f"{_counted(len(several), 'speaker')} probably of several people: {some}"
+        yield f"  probably several people under one name: {some}"
 
 
 def _counted(n: int, what: str) -> str:
