@@ -37,7 +37,7 @@ format: .venv/.dev  ## Put the code into its one form
 
 bench: .venv/.bench  ## Speed and memory against a peer; takes about ten minutes
 	$(BIN)/python benchmarks/analyze/speed.py
-	$(BIN)/python benchmarks/analyze/profiles.py
+	$(BIN)/python benchmarks/analyze/adaptation.py
 	$(BIN)/python benchmarks/training/speed.py
 
 bench-browser: .venv/.bench  ## In Chromium, against transformers.js; about five minutes

@@ -192,10 +192,10 @@ def train(run: Capture) -> None:
     run("calibrate", "calibrate", runs / "varied", scores)
     run.files("runs", runs)
     # Once `espressivo study`, then modules of their own.
-    studies = {"profile": "research.profiles", "vad": "research.vad"}
+    studies = {"profile": "research.adaptation", "vad": "research.vad"}
     noise = ["--noise", WORK / "noise", "--notes", 1]
     asked: dict[str, list[object]] = {
-        "profile": ["--case", left, "emodb", emodb, "--draws", 2],
+        "profile": ["--case", left, "emodb", emodb, "--draws", 2, "--notes", 2],
         "vad": ["--case", left, "emodb", WORK / "one-speaker", *noise],
     }
     for name, options in asked.items():
