@@ -155,9 +155,10 @@ describe("what follows from a history", () => {
   });
 
   test("is surer, the more was heard", () => {
-    const deviations = [1, 4, 16].map((n) =>
-      deviationOf(infer(card, heard(windowsOf(2, n, 0.5))) as Posterior),
-    );
+    const deviations = [1, 4, 16].map((n) => {
+      const all = card.means.flatMap((_, k) => windowsOf(k, n, 0.5));
+      return deviationOf(infer(card, heard(all)) as Posterior);
+    });
     expect(deviations).toEqual([...deviations].sort((a, b) => b - a));
     expect(deviations[0]).toBeLessThan(priorDeviation(card));
   });

@@ -97,7 +97,11 @@ export class VoicePanel {
 
   /** Show in the summary what is in use. */
   private tell(): void {
-    const used = [this.speaker.name, this.setting.name, this.adapts && "itself"];
+    const used = [
+      this.speaker.name,
+      this.setting.name,
+      this.adapts && "the recording itself",
+    ];
     element("voice-now").textContent =
       used.filter(Boolean).join(", ") || "the average voice";
   }

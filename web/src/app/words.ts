@@ -66,21 +66,21 @@ export function promise({ accuracy }: Certainty): string {
 /** Return what a result was adapted to, how far that moved it, and how sure it is. */
 export function adapted(report: Report, use: Adaptation): string {
   const named = [
-    ...(use.speaker ? [`${use.speaker}'s profile`] : []),
+    ...(use.speaker ? [use.speaker] : []),
     ...(use.setting ? [`the setting ${use.setting}`] : []),
     ...(use.recording ? ["the recording itself"] : []),
   ];
-  const to = named.join(" and ");
-  if (!use.weight) return `Not adapted: no speech is known yet from ${to}.`;
+  const to = named.join(", ").replace(/, ([^,]*)$/, " and $1");
+  if (!use.weight) return `Not adapted: no speech of ${to} is known yet.`;
   const before = report.emotionWithout;
-  const other = before && before !== report.emotion ? `; it was ${before} before` : "";
+  const other = before && before !== report.emotion ? ` (before: ${before})` : "";
   const [offset, now, prior] = [use.offset, use.deviation, use.priorDeviation].map((x) =>
     x.toFixed(1),
   );
   return (
-    `Adapted to ${to}, ${length(use.speech_s)} of speech, which moved ` +
-    `${percent(report.change)} of the probability${other}. The voice is placed ` +
-    `${offset} ± ${now} from the average one; an unknown voice is anywhere within ± ${prior}.`
+    `Adapted to ${to}, by ${length(use.speech_s)} of speech: ${percent(report.change)} of ` +
+    `the probability moved${other}. The voice lies ${offset} ± ${now} from the average; ` +
+    `of an unknown voice only ± ${prior} is known.`
   );
 }
 

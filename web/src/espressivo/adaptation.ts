@@ -268,7 +268,9 @@ function fitted(
   let shares = set.map(() => 1 / set.length);
   let counts: number[] = [];
   let logPosterior = 0; // of the determinant of the posterior's precision
-  for (let iteration = 0; iteration < N_ITERATIONS; iteration++) {
+  // If there is one emotion, whose it is each window is known from the beginning.
+  const nIterations = set.length === 1 ? 1 : N_ITERATIONS;
+  for (let iteration = 0; iteration < nIterations; iteration++) {
     const density = densities(means, given.noise, covariance);
     counts = Array(n).fill(0);
     const gained = matrix(n, () => 0, d);
