@@ -304,7 +304,7 @@ def test_a_pickled_analyzer_is_the_same(analyzer, expected, tmp_path, monkeypatc
     assert adapted.speech == other.speech
     assert (adapted.threads, adapted.batch_size) == (3, 2)
     assert adapted.analyze(NOTE) == other.analyze(NOTE)
-    assert adapted.profile.speaker == "me"
+    assert adapted.profile.name == "me"
 
 
 def test_a_model_folder_is_found_from_another_working_directory(

@@ -220,5 +220,16 @@ def test_a_profile_is_used_and_learns_nothing(pcm, tmp_path, capsys):
 
     done = listen("--raw", "--json", "--speaker", me, sound=pcm)
 
-    assert json.loads(done.stdout)["profile"]["n_recordings"] == 1
+    assert json.loads(done.stdout)["adaptation"]["n_recordings"] == 1
     assert (tmp_path / "me.json").read_bytes() == before
+
+
+def test_a_setting_is_used_too(pcm, tmp_path):
+    room = str(tmp_path / "room.json")
+    assert main(["adapt", room, "--from", str(NOTE.parent)]) == 0
+
+    done = listen("--raw", "--json", "--setting", room, sound=pcm)
+
+    adapted = json.loads(done.stdout)["adaptation"]
+    assert (adapted["speaker"], adapted["setting"]) == (None, "room")
+    assert adapted["weight"] > 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 
@@ -155,11 +156,61 @@ def test_a_stream_with_a_profile_is_the_recording_with_one(analyzer, note):
     report = stream.finish("array")
 
     assert report.to_dict() == expected.to_dict()
-    assert report.profile.trust > 0
-    np.testing.assert_allclose(
-        report.speaker_statistics.mean, expected.speaker_statistics.mean, atol=1e-6
-    )
-    assert report.speaker_statistics.n_recordings == 1
+    assert report.adaptation.weight > 0
+    assert report.statistics.n_recordings == 1
+    np.testing.assert_array_equal(report.statistics.cells, expected.statistics.cells)
+    for name in ("weights", "sums", "mean", "scatter"):
+        np.testing.assert_allclose(
+            getattr(report.statistics, name),
+            getattr(expected.statistics, name),
+            atol=1e-4,
+        )
+    np.testing.assert_allclose(report.voices, expected.voices, atol=1e-5)
+
+
+def test_a_stream_in_a_setting_is_the_recording_there(analyzer, note):
+    empty = Profile.new("room", analyzer.classifier, "setting")
+    heard = espressivo.Analyzer(analyzer.classifier, voices=True).analyze(note)
+    there = analyzer.with_profile(None, empty.merged(heard))
+
+    _, report = streamed(there, note, [30_000])
+
+    assert report.to_dict() == there.analyze(note).to_dict()
+    state = there.stream().state
+    assert StreamState.from_bytes(state.to_bytes()).setting == "room"
+    with pytest.raises(StateError, match="with the setting 'room', and this is with"):
+        analyzer.stream(state=state)
+
+
+def test_a_long_stream_keeps_the_voices_that_it_lists(analyzer, note):
+    heard = espressivo.Analyzer(analyzer.classifier, voices=True)
+
+    _, report = streamed(heard, np.tile(note, 2), [16_000], history=3)
+
+    assert len(report.voices) == len(report.estimates) == 3
+    assert report.statistics.n_windows == 3 + report.earlier.n_windows
+    assert report.adaptation is None
+
+
+def test_a_stream_is_not_adapted_to_a_recording_that_has_not_ended(analyzer):
+    adapting = espressivo.Analyzer(analyzer.classifier, adapt=True)
+
+    with pytest.raises(ValueError, match="cannot be adapted to a recording that has"):
+        adapting.stream()
+
+
+def test_a_stream_that_was_saved_with_an_earlier_profile_is_refused(analyzer):
+    content = analyzer.stream().state.to_bytes()
+    with np.load(io.BytesIO(content)) as file:
+        arrays = dict(file)
+    details = json.loads(arrays.pop("details").tobytes())
+    details |= {"schema": "espressivo.stream/2", "speaker": "me"}
+    old = io.BytesIO()
+    text = np.frombuffer(json.dumps(details).encode(), np.uint8)
+    np.savez(old, details=text, **arrays)
+
+    with pytest.raises(StateError, match="it has a profile of an earlier version"):
+        StreamState.from_bytes(old.getvalue())
 
 
 def test_pcm_is_taken_as_it_is(analyzer, note, whole):

@@ -358,13 +358,9 @@ def test_a_setting_is_no_speaker_nor_a_speaker_a_setting(analyzer):
     hotline = Profile.new("hotline", analyzer.classifier, "setting")
     assert me.model_sha256 == own[2]
 
-    with pytest.raises(
-        ProfileError, match=r"of a setting, not of a speaker; .*--setti"
-    ):
+    with pytest.raises(ProfileError, match=r"of a setting, not of a speaker; .*--set"):
         analyzer.with_profile(hotline)
-    with pytest.raises(
-        ProfileError, match=r"of a speaker, not of a setting; .*--speak"
-    ):
+    with pytest.raises(ProfileError, match=r"of a speaker, not of a setting; .*--spe"):
         analyzer.with_profile(None, me)
     assert analyzer.with_profile(me, hotline).setting is hotline
 
