@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from espressivo.model.classifier import Classifier
     from espressivo.report import Report
     from espressivo.training.corpora import Utterance
+    from espressivo.types import Segment
     from research.adaptation.histories import Content
     from research.adaptation.parts import Material
     from research.adaptation.scores import Paired, Tally
@@ -69,7 +70,9 @@ def score_notes(
             report = analyzer.analyze(note.signal)
             if not report.estimates:
                 continue
-            _add(material, found[kind], report, _truth(report, note, labels), speaker)
+            windows = [estimate.segment for estimate in report.estimates]
+            truth = truth_of(windows, note.speech, labels)
+            _add(material, found[kind], report, truth, speaker)
     pairs = {
         f"{kind}: windows": tallies.windows.paired() for kind, tallies in found.items()
     }
@@ -139,15 +142,15 @@ def _notes(
         yield note, clips.labels[taken][place], str(speaker)
 
 
-def _truth(
-    report: Report, note: LongNote, labels: NDArray[np.int64]
+def truth_of(
+    windows: Sequence[Segment], clips: Sequence[Segment], labels: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return the label of each window; -1 where it overlaps no clip."""
+    """Return the label of the clip that each window overlaps most; -1 for none."""
     found = []
-    for window in (estimate.segment for estimate in report.estimates):
+    for window in windows:
         overlaps = [
-            max(0, min(window.end, span.end) - max(window.start, span.start))
-            for span in note.speech
+            max(0, min(window.end, clip.end) - max(window.start, clip.start))
+            for clip in clips
         ]
         best = int(np.argmax(overlaps))
         found.append(int(labels[best]) if overlaps[best] else -1)

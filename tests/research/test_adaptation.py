@@ -9,14 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from espressivo.model.adaptation import AdaptationCard, distance, infer, spread
+from espressivo.analyzer import Analyzer
+from espressivo.model.adaptation import (
+    AdaptationCard,
+    adapt,
+    distance,
+    infer,
+    spread,
+)
 from espressivo.model.classifier import load_classifier
 from espressivo.model.find import DEFAULT, find_model
 from espressivo.model.window_statistics import WindowStatistics
 from espressivo.training.corpora import Utterance, read_corpus
 from espressivo.training.scores.bootstrap import compare
 from espressivo.training.scores.metrics import score
-from espressivo.types import Emotion
+from espressivo.types import Emotion, Segment
 from research.adaptation.__main__ import main
 from research.adaptation.checks import Rate, noise_rates, spread_rates, voice_rates
 from research.adaptation.clips import Clips, choose, statistics_of
@@ -29,6 +36,7 @@ from research.adaptation.histories import (
     SINGLE,
     draw_history,
 )
+from research.adaptation.notes import truth_of
 from research.adaptation.parts import (
     ALL,
     NINE_TENTHS,
@@ -377,6 +385,30 @@ def test_distances_and_spreads_are_those_of_the_runtime(material):
 
     assert distance(far, own) > 1
     assert spread(own.merged(far)) > spread(own)
+
+
+def test_notes_are_judged_as_the_analyzer_adapts_to_one_recording(note):
+    classifier = load_classifier(find_model(DEFAULT))
+    card = classifier.require_adaptation()
+
+    plain = Analyzer(classifier, threads=1, voices=True).analyze(note)
+    adapted = Analyzer(classifier, threads=1, adapt=True).analyze(note)
+
+    rows = np.array([e.probabilities for e in plain.estimates], np.float32)
+    found = adapt(card, infer(card, plain.statistics), rows, plain.voices)
+    wanted = [e.probabilities for e in adapted.estimates]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_the_emotion_of_a_window_is_that_of_the_clip_it_overlaps_most():
+    def span(start, end):
+        return Segment(start, end)
+
+    windows = [span(0, 40), span(40, 110), span(200, 230), span(300, 400)]
+    clips = (span(0, 50), span(60, 120), span(220, 250))
+    labels = np.array([1, 3, 0])
+
+    assert truth_of(windows, clips, labels).tolist() == [1, 3, 0, -1]
 
 
 def test_a_model_is_not_studied_on_what_it_heard(shared, tmp_path, capsys):
