@@ -28,7 +28,7 @@ def run(*words):
 
 
 def heard(name="me"):
-    voice = Profile.load(name).speaker_statistics
+    voice = Profile.load(name).statistics
     return voice.n_recordings, voice.n_windows
 
 
@@ -41,8 +41,10 @@ def test_a_profile_from_creation_to_deletion(capsys, folder):
     shown = capsys.readouterr().out
     assert DEFAULT in shown
     assert "of speech, 4 windows of 1 recording" in shown
+    assert "offset " in shown
+    assert "before: ± " in shown
     assert run("profile", "list") == 0
-    assert capsys.readouterr().out.startswith("me: 0 min")
+    assert capsys.readouterr().out.startswith("me: speaker, 0 min")
     assert run("profile", "delete", "me") == 0
     assert not (folder / "me.json").exists()
     assert run("profile") == 0
@@ -59,11 +61,11 @@ def test_analyze_uses_what_it_learned(capsys):
     assert run("analyze", NOTE, "--speaker", "me", "--json") == 0
     second = json.loads(capsys.readouterr().out)
 
-    assert first["profile"]["n_windows"] == 0
-    assert first["profile"]["change"] == 0
-    assert second["profile"]["n_windows"] == 4
-    assert second["profile"]["change"] > 0
-    assert second["profile"]["probabilities_without"] == first["probabilities"]
+    assert first["adaptation"]["n_windows"] == 0
+    assert first["adaptation"]["change"] == 0
+    assert second["adaptation"]["n_windows"] == 4
+    assert second["adaptation"]["change"] > 0
+    assert second["adaptation"]["probabilities_without"] == first["probabilities"]
     assert heard() == (2, 8)
 
 
@@ -74,7 +76,7 @@ def test_one_command_learns_from_each_recording_for_the_next(capsys):
     run("analyze", NOTE, NOTE, "--speaker", "me", "--json")
 
     lines = capsys.readouterr().out.splitlines()
-    counts = [json.loads(line)["profile"]["n_windows"] for line in lines]
+    counts = [json.loads(line)["adaptation"]["n_windows"] for line in lines]
     assert counts == [0, 4]
     assert heard() == (2, 8)
 
@@ -86,7 +88,9 @@ def test_no_update_leaves_the_profile_as_it_is(capsys, folder):
 
     assert run("analyze", NOTE, "--speaker", "me", "--no-update") == 0
 
-    assert "profile 'me' (0:" in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "adapted to speaker 'me' (0:20.3 of speech): moved " in shown
+    assert " (before: ± " in shown
     assert (folder / "me.json").read_bytes() == before
     with pytest.raises(SystemExit, match="2"):
         run("analyze", NOTE, "--no-update")
@@ -104,12 +108,14 @@ def test_the_order_of_recordings_does_not_matter(tmp_path, note):
     run("profile", "create", "e", parts[0])
     run("profile", "merge", "d", "e")
 
-    a, *others = (Profile.load(name).speaker_statistics for name in "abcd")
+    a, *others = (Profile.load(name).statistics for name in "abcd")
     assert a.n_recordings == 3
     for voice in others:
         assert voice.n_windows == a.n_windows
-        np.testing.assert_allclose(voice.mean, a.mean, atol=1e-9)
-        np.testing.assert_allclose(voice.squares, a.squares, atol=1e-9)
+        np.testing.assert_array_equal(voice.cells, a.cells)
+        for part in ("weights", "sums", "mean", "scatter"):
+            found, wanted = getattr(voice, part), getattr(a, part)
+            np.testing.assert_allclose(found, wanted, atol=1e-9)
 
 
 def test_a_note_without_speech_leaves_the_profile_unchanged(tmp_path, capsys, folder):
@@ -163,6 +169,7 @@ def test_another_voice_is_told_of_and_not_learned(shared, tmp_path, capsys):
         (("profile", "show", "me"), "there is no such profile"),
         (("profile", "delete", "me"), "nothing was deleted"),
         (("profile", "merge", "me", "you"), "there is no such profile"),
+        (("analyze", NOTE, "--setting", "room"), "espressivo adapt room --from FOLDER"),
     ],
 )
 def test_who_has_no_profile_is_told_so(words, message, capsys):
@@ -188,8 +195,8 @@ def test_a_profile_travels_as_a_file(tmp_path, capsys, folder):
     copy.write_text(capsys.readouterr().out)
 
     assert run("analyze", NOTE, "--speaker", copy, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["profile"]["n_windows"] == 4
-    assert (Profile.load(copy).speaker_statistics.n_windows, heard()) == (8, (1, 4))
+    assert json.loads(capsys.readouterr().out)["adaptation"]["n_windows"] == 4
+    assert (Profile.load(copy).statistics.n_windows, heard()) == (8, (1, 4))
 
 
 def test_notes_analysed_at_once_are_all_learned():
@@ -219,3 +226,19 @@ def test_a_profile_that_goes_away_costs_no_analysis(capsys, folder, monkeypatch)
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2
     assert err.count("there is no such profile") == 2
+
+
+def test_two_people_in_one_profile_are_told_of(shared, capsys):
+    ravdess = shared / "corpora" / "ravdess"
+    two = sorted(ravdess.glob("**/03-01-0[1345]-01-*-0[12].*"))
+    assert len(two) >= 20
+
+    assert run("profile", "create", "her", *two) == 0
+    assert "profile 'her' is probably of several people" in capsys.readouterr().err
+    assert run("profile", "show", "her") == 0
+    assert "probably of several people" in capsys.readouterr().err
+    assert run("analyze", two[0], "--speaker", "her", "--no-update") == 0
+    assert "probably of several people" in capsys.readouterr().err
+    one = [path for path in two if path.stem.endswith("02")]
+    assert run("profile", "create", "woman", *one) == 0
+    assert "several people" not in capsys.readouterr().err
