@@ -211,7 +211,7 @@ test("a profile can be deleted; a damaged or double one is refused", { skip }, a
   const file = path.join(folder, "me.json");
   const [download] = await Promise.all([
     page.waitForEvent("download"),
-    page.click("#voice-export"),
+    page.click("#speaker-export"),
   ]);
   await download.saveAs(file);
   await page.setInputFiles("#voice-file", file);
@@ -226,7 +226,7 @@ test("a profile can be deleted; a damaged or double one is refused", { skip }, a
     /edited or damaged/.test(document.getElementById("alert-text").textContent),
   );
   page.on("dialog", (dialog) => dialog.accept());
-  await page.click("#voice-delete");
+  await page.click("#speaker-delete");
   await page.waitForFunction(() => document.getElementById("speaker").value === "");
   assert.deepEqual(
     await page.evaluate(() =>
@@ -234,6 +234,45 @@ test("a profile can be deleted; a damaged or double one is refused", { skip }, a
     ),
     [],
   );
+});
+
+test("a recording is judged by itself, and by an imported setting", { skip }, async () => {
+  const { page } = await e2e.openApp(on.browser, on.server.url);
+  const plain = await e2e.analyse(page, e2e.NOTE);
+  assert.equal(plain.adaptation, null);
+  assert.equal(await page.isHidden("#adaptation"), true);
+  assert.equal(await page.textContent("#voice-now"), "the average voice");
+
+  await page.click("#voice summary");
+  await page.check("#together");
+  const alone = await e2e.analyse(page, e2e.NOTE);
+  const { speaker, setting, recording, probabilities_without } = alone.adaptation;
+  assert.deepEqual([speaker, setting, recording], [null, null, true]);
+  assert.deepEqual(probabilities_without, plain.probabilities);
+  assert.match(
+    await page.textContent("#adaptation"),
+    /^Adapted to the recording itself, by \d+ s of speech: \d+ % of the probability moved/,
+  );
+
+  const file = path.join(folder, "hall.json");
+  await e2e.espressivo("adapt", file, "--from", `${path.dirname(e2e.NOTE)}/*.m4a`);
+  await page.setInputFiles("#voice-file", file);
+  await page.waitForFunction(() => document.getElementById("setting").value === "hall");
+  assert.match(await page.textContent("#setting-facts"), /windows of 1 recording/);
+  assert.equal(await page.textContent("#voice-now"), "hall, the recording itself");
+  const both = await e2e.analyse(page, e2e.NOTE);
+  assert.equal(both.adaptation.setting, "hall");
+  assert.equal(both.adaptation.n_recordings, 2);
+
+  await page.reload(); // the choice is kept
+  await page.waitForSelector("html[data-ready=true]");
+  await page.click("#voice summary");
+  assert.equal(await page.textContent("#voice-now"), "hall, the recording itself");
+  page.on("dialog", (dialog) => dialog.accept());
+  await page.click("#setting-delete");
+  await page.waitForFunction(() => document.getElementById("setting").value === "");
+  await page.uncheck("#together");
+  assert.deepEqual((await e2e.analyse(page, e2e.NOTE)).probabilities, plain.probabilities);
 });
 
 test("offline: the server is gone, and the app opens and analyses", { skip }, async () => {

@@ -42,14 +42,14 @@ test("a profile made here is Python's, and judges alike", { skip }, async () => 
   await page.click("#new-voice button");
   await page.waitForFunction(() => document.getElementById("speaker").value === "Zoë");
   const first = await e2e.analyse(page, e2e.NOTE);
-  assert.equal(first.profile.n_windows, 0);
+  assert.equal(first.adaptation.n_windows, 0);
   await page.waitForFunction(() =>
-    /4 windows/.test(document.getElementById("voice-facts").textContent),
+    /4 windows/.test(document.getElementById("speaker-facts").textContent),
   );
   const profile = path.join(e2e.scratch(), "Zoë.json");
   const [download] = await Promise.all([
     page.waitForEvent("download"),
-    page.click("#voice-export"),
+    page.click("#speaker-export"),
   ]);
   await download.saveAs(profile);
   assert.match(
@@ -58,18 +58,20 @@ test("a profile made here is Python's, and judges alike", { skip }, async () => 
   );
 
   await page.uncheck("#learn");
-  const second = await e2e.analyse(page, e2e.NOTE);
   const options = ["--speaker", profile, "--no-update"];
-  const [expected] = await e2e.analysedInPython([e2e.NOTE], options);
-  e2e.requireSame(second, expected, "with a profile");
-  assert.ok(second.profile.trust > 0);
-  for (const name of ["trust", "change", "distance"]) {
-    assert.ok(
-      Math.abs(second.profile[name] - expected.profile[name]) < e2e.PROBABILITY,
-      name,
-    );
+  for (const together of [false, true]) {
+    await page.setChecked("#together", together);
+    const found = await e2e.analyse(page, e2e.NOTE);
+    const more = together ? ["--adapt"] : [];
+    const [expected] = await e2e.analysedInPython([e2e.NOTE], [...options, ...more]);
+    e2e.requireSame(found, expected, `with a profile, together: ${together}`);
+    assert.ok(found.adaptation.weight > 0);
+    for (const name of ["weight", "offset", "deviation", "change", "distance"]) {
+      const [one, other] = [found, expected].map(({ adaptation }) => adaptation[name]);
+      assert.ok(Math.abs(one - other) < 2 * e2e.PROBABILITY, `${name}: ${one}, ${other}`);
+    }
+    assert.deepEqual(shape(found), shape(expected));
   }
-  assert.deepEqual(shape(second), shape(expected));
 });
 
 /** Compare what both say of each file, and tell how far apart they are. */

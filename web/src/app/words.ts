@@ -79,8 +79,8 @@ export function adapted(report: Report, use: Adaptation): string {
   );
   return (
     `Adapted to ${to}, by ${length(use.speech_s)} of speech: ${percent(report.change)} of ` +
-    `the probability moved${other}. The voice lies ${offset} ± ${now} from the average; ` +
-    `of an unknown voice only ± ${prior} is known.`
+    `the probability moved${other}. The voice lies ${offset} ± ${now} from the average ` +
+    `(unknown voices: ± ${prior}).`
   );
 }
 
