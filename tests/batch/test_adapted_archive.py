@@ -13,9 +13,10 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from espressivo import load_model
+from espressivo import Analyzer, load_model
 from espressivo.batch import ArchiveOptions, analyze_archive, read_summary
-from espressivo.errors import ArchiveError, ModelError
+from espressivo.cli.main import main
+from espressivo.errors import ArchiveError, ModelError, ProfileError
 from espressivo.model.find import DEFAULT, find_model
 from espressivo.profile.profile import Kind, Profile
 from espressivo.types import Emotion
@@ -351,6 +352,51 @@ def test_the_command_tells_what_moved(manifest, whole, tmp_path, capsys):
     n = read_summary(whole).adaptation.n_changed
     assert f"\n  {n} recordings (" in done.stdout
     assert contents(tmp_path / "out") == contents(whole)
+
+
+def test_a_setting_is_that_of_analyze(calls, tmp_path):
+    classifier = load_model(MODEL).classifier
+    listening = Analyzer(classifier, voices=True)
+    others = [listening.analyze(c["path"]) for c in calls if c["group"] == "nemo"]
+    setting = Profile.new("hotline", classifier, kind=Kind.SETTING).merged(*others)
+    few = [c for c in calls if c["group"] != "nemo"]
+    source, out = write_manifest(tmp_path / "calls.csv", few), tmp_path / "out"
+    options = ArchiveOptions(shard_size=5, setting=setting)
+
+    summary = analyze_archive(source, out, model=MODEL, options=options)
+
+    analyzer = Analyzer(classifier, setting=setting)
+    for row in rows(out, "recordings"):
+        report = analyzer.analyze(row["path"], name=row["id"]).to_dict()
+        for emotion, p in (report["probabilities"] or {}).items():
+            assert row[emotion] == p
+        if report["emotion"]:
+            for name in ("weight", "offset", "deviation", "change", "emotion_without"):
+                assert row[name] == report["adaptation"][name]
+    assert summary.adaptation.setting.startswith("hotline (")
+    assert {"change", "emotion_without"} <= rows(out, "windows")[0].keys()
+    other = ArchiveOptions(shard_size=5, setting=setting.merged(*others))
+    with pytest.raises(ArchiveError, match=r"the setting is hotline \(.*, was hotline"):
+        analyze_archive(source, out, model=MODEL, options=other)
+    with pytest.raises(ArchiveError, match=r"the setting is none, was hotline \("):
+        analyze_archive(source, out, model=MODEL, options=ArchiveOptions(shard_size=5))
+
+
+def test_what_cannot_be_a_setting_is_refused(manifest, tmp_path):
+    classifier = load_model(MODEL).classifier
+    speaker = Profile.new("me", classifier)
+    setting = Profile.new("hotline", classifier, kind=Kind.SETTING)
+
+    for wrong, model in ((speaker, MODEL), (setting, "espressivo-tiny")):
+        options = ArchiveOptions(setting=wrong)
+        with pytest.raises(ProfileError):
+            analyze_archive(manifest, tmp_path / "out", model=model, options=options)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="pass it or a setting"):
+        ArchiveOptions(adapt=True, setting=setting)
+    with pytest.raises(SystemExit) as exit_:
+        main(["archive", "in", "--out", "out", "--adapt", "--setting", "hotline"])
+    assert exit_.value.code == 2
 
 
 def test_a_cluster_gives_the_same_tables(manifest, whole, tmp_path):

@@ -60,7 +60,8 @@ def run_local(
         model = find_model(job.model).absolute()
         # No more processes than recordings, since each one loads the model.
         n_workers = min(n_workers, n_left)
-        workers = stack.enter_context(WorkerPool(model, plan, n_workers, scratch))
+        pool = WorkerPool(model, plan, n_workers, scratch, job.setting)
+        workers = stack.enter_context(pool)
         for outcome in workers.analyze(entries):
             buffer.add(outcome)
             yield DoneCount.of([outcome])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from espressivo.batch.entries import Entry
     from espressivo.model.classifier import ModelCard
+    from espressivo.profile.profile import Profile
 
 SCHEMA = "espressivo.archive/2"
 """Name and version of `archive.json` and of the tables beside it."""
@@ -55,6 +56,8 @@ class Plan:
         adaptation_sha256: SHA-256 of the entry `adaptation` of the model's card; None:
             the archive is not adapted.
         groups_sha256: SHA-256 of the recordings' groups and speakers; None: the same.
+        setting: Name of the setting that every recording is judged by, and the start of
+            its SHA-256; None: there is none.
         schema: Name and version of the tables.
     """
 
@@ -71,6 +74,7 @@ class Plan:
     certainty: Certainty | None = None
     adaptation_sha256: str | None = None
     groups_sha256: str | None = None
+    setting: str | None = None
     schema: str = SCHEMA
 
     @classmethod
@@ -82,6 +86,7 @@ class Plan:
         headerless: str | None = None,
         *,
         adapt: bool = False,
+        setting: Profile | None = None,
     ) -> Self:
         """Return the plan for recordings, a model and options (None: defaults)."""
         return cls(
@@ -96,12 +101,18 @@ class Plan:
             certainty=card.certainty,
             adaptation_sha256=_digest_of_adaptation(card) if adapt else None,
             groups_sha256=digest_of_groups(entries) if adapt else None,
+            setting=None if setting is None else _described(setting),
         )
 
     @property
     def is_adapted(self) -> bool:
         """Whether recordings are adapted to their groups and speakers."""
         return self.groups_sha256 is not None
+
+    @property
+    def tells_effects(self) -> bool:
+        """Whether tables have the columns that tell what adaptation changed."""
+        return self.is_adapted or self.setting is not None
 
     @property
     def n_shards(self) -> int:
@@ -159,7 +170,11 @@ class Plan:
                 "emotions": self.emotions,
                 "adaptation_sha256": self.adaptation_sha256,
             },
-            "options": {"shard_size": self.shard_size, "format": self.headerless},
+            "options": {
+                "shard_size": self.shard_size,
+                "format": self.headerless,
+                "setting": self.setting,
+            },
             "n_parts": self.n_shards,
         }
         return json.dumps(document, indent=2) + "\n"
@@ -190,6 +205,7 @@ class Plan:
                 certainty=certainty and Certainty(**certainty),
                 adaptation_sha256=document["model"].get("adaptation_sha256"),
                 groups_sha256=document["input"].get("groups_sha256"),
+                setting=document["options"].get("setting"),
                 schema=str(document["schema"]),
             )
         except json.JSONDecodeError as error:
@@ -208,6 +224,7 @@ class Plan:
             "the shard size": str(self.shard_size),
             "the format": self.headerless or "that of each name",
             "the adaptation": self._adaptation(),
+            "the setting": self.setting or "none",
             "the schema of the tables": self.schema,
             "espressivo": self.version,
         }
@@ -220,6 +237,10 @@ class Plan:
         # Nor is the card of adaptation.
         sha256 = self.adaptation_sha256
         return "off" if sha256 is None else f"on (by {sha256[:12]}...)"
+
+
+def _described(setting: Profile) -> str:
+    return f"{setting.name} ({setting.to_dict()['sha256'][:12]}...)"
 
 
 def _digest_of_adaptation(card: ModelCard) -> str:

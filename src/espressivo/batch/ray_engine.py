@@ -5,7 +5,6 @@ A task returns three counts, so that no table rows are sent through the cluster.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from espressivo.batch.ray_jobs import RayOptions, run_on_ray
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from espressivo.batch.plan import Plan
     from espressivo.batch.second_pass import ShardToAdapt
     from espressivo.batch.shards import ArchiveJob
+    from espressivo.profile.profile import Profile
 
 # Ten retries, since spot machines are preempted often and a shard takes little time.
 _OPTIONS = RayOptions(job="a part", error=ArchiveError, retries=10)
@@ -36,6 +36,7 @@ class _Shard(NamedTuple):
     model: str | Path
     number: int
     entries: list[Entry]
+    setting: Profile | None
 
 
 def run_ray(job: ArchiveJob, shards: Sequence[int]) -> Generator[DoneCount, None, None]:
@@ -51,7 +52,7 @@ def run_ray(job: ArchiveJob, shards: Sequence[int]) -> Generator[DoneCount, None
         ModelError: A machine does not have the model.
     """
     tasks = (
-        _Shard(job.archive, job.model, shard, list(job.entries_of(shard)))
+        _Shard(job.archive, job.model, shard, list(job.entries_of(shard)), job.setting)
         for shard in shards
     )
     for _, done in run_on_ray(_do_shard, tasks, _OPTIONS):
@@ -75,21 +76,26 @@ def _do_shard(shard: _Shard) -> DoneCount:
     outcomes = []
     try:
         model = find_model(shard.model).absolute()
-        workers = _workers(model, shard.archive.plan)
+        workers = _workers(model, shard.archive.plan, shard.setting)
         for outcome in workers.analyze(buffer.open_shard(shard.number, shard.entries)):
             buffer.add(outcome)
             outcomes.append(outcome)
     except EspressivoError:
-        _workers.cache_clear()  # the next shard starts with a new process
+        _pools.clear()  # the next shard starts with a new process
         raise
     return DoneCount.of(outcomes)
 
 
-@lru_cache(maxsize=1)
-def _workers(model: Path, plan: Plan) -> WorkerPool:
+_pools: dict[tuple[Path, Plan], WorkerPool] = {}
+
+
+def _workers(model: Path, plan: Plan, setting: Profile | None) -> WorkerPool:
     """Return a pool of one process that keeps its model loaded between tasks.
 
     A recording that crashes the process therefore does not crash the Ray worker, and
     the pool can identify the recording.
     """
-    return WorkerPool(model, plan, n_workers=1)
+    if (model, plan) not in _pools:
+        _pools.clear()
+        _pools[model, plan] = WorkerPool(model, plan, n_workers=1, setting=setting)
+    return _pools[model, plan]

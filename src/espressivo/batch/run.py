@@ -22,14 +22,16 @@ from espressivo.batch.shards import ArchiveJob, DoneCount
 from espressivo.batch.store import is_remote
 from espressivo.batch.summary import Summary, read_summary
 from espressivo.machine import n_cores
-from espressivo.model.classifier import read_card
+from espressivo.model.classifier import load_classifier, read_card
 from espressivo.model.find import DEFAULT, bundled_models, find_model
+from espressivo.profile.profile import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from espressivo.batch.second_pass import ShardToAdapt
     from espressivo.model.adaptation import AdaptationCard
+    from espressivo.profile.profile import Profile
 
     Counts = Generator[DoneCount, None, None]
 
@@ -42,7 +44,7 @@ _WORTH_A_PROCESS = 200
 
 @dataclass(frozen=True, slots=True)
 class ArchiveOptions:
-    """Options of a batch run; the last two and `shard_size` affect the tables.
+    """Options of a batch run; the last three and `shard_size` affect the tables.
 
     Attributes:
         engine: `local` for processes on this machine, `ray` for tasks on a Ray cluster
@@ -55,6 +57,12 @@ class ArchiveOptions:
             `s16le:8000`; None: by the ending of their names.
         adapt: Judge recordings by what the others of their group and speaker sound
             like, in two passes; `group` and `speaker` are columns of the manifest.
+        setting: Setting that every recording is judged by, made of other recordings;
+            None: none. Not together with `adapt`.
+
+    Raises:
+        AudioError: The format is unknown.
+        ValueError: A number is less than 1, or both `adapt` and `setting` are given.
     """
 
     engine: Engine = "local"
@@ -63,6 +71,7 @@ class ArchiveOptions:
     restart: bool = False
     headerless: str | None = None
     adapt: bool = False
+    setting: Profile | None = None
 
     def __post_init__(self) -> None:
         if self.headerless is not None:
@@ -70,6 +79,10 @@ class ArchiveOptions:
         for name, value in (("workers", self.workers), ("shard_size", self.shard_size)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; wanted 1 or more")
+        if self.adapt and self.setting is not None:
+            raise ValueError(
+                "adapt finds the setting of each group itself; pass it or a setting"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +145,7 @@ def analyze_archive(
         AudioError: The options' format is unknown.
         ModelError: There is no such model, its files do not match its card, or it
             cannot adapt and is to.
+        ProfileError: The options' setting is of another model, or a speaker.
     """
     # Missing extras are reported here, before hours of work.
     import pyarrow as pa  # noqa: F401, PLC0415
@@ -146,16 +160,23 @@ def analyze_archive(
     if options.adapt:
         require_groups(source, entries)
         card.require_adaptation()
+    if options.setting is not None:
+        options.setting.require_kind(Kind.SETTING)
+        options.setting.require_model(load_classifier(folder))
     plan = Plan.of(
-        entries, card, options.shard_size, options.headerless, adapt=options.adapt
+        entries,
+        card,
+        options.shard_size,
+        options.headerless,
+        adapt=options.adapt,
+        setting=options.setting,
     )
     place = out if is_remote(out) else Path(out).absolute()
     with opened(place, plan, restart=options.restart) as archive:
         # A bundled model is passed by name, since its path differs between the machines
         # of a cluster.
-        job = ArchiveJob(
-            archive, entries, model if model in bundled_models() else folder
-        )
+        known = model if model in bundled_models() else folder
+        job = ArchiveJob(archive, entries, known, options.setting)
         archive.write_left_out(left_out)
         for stage, n_left, counts in _stages(job, engine, card.adaptation):
             progress = ArchiveProgress(len(entries), len(entries) - n_left, stage=stage)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from espressivo.batch.entries import Entry
     from espressivo.batch.folder import ArchiveFolder
     from espressivo.batch.outcome import Outcome
+    from espressivo.profile.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,13 @@ class ArchiveJob:
         archive: Folder of the tables to write.
         entries: All recordings, sorted by id.
         model: Name of a bundled model, or a model folder.
+        setting: Setting that every recording is judged by; None: none.
     """
 
     archive: ArchiveFolder
     entries: Sequence[Entry]
     model: str | Path
+    setting: Profile | None = None
 
     def entries_of(self, shard: int) -> Sequence[Entry]:
         """Return the recordings of a shard, in order."""
@@ -86,9 +89,11 @@ class ShardBuffer:
             # Rows follow the entries, not the order of arrival, so that the same
             # recordings give the same bytes whatever the number of workers.
             in_order = [outcomes[entry.id] for entry in entries]
-            if self._archive.plan.is_adapted:
+            plan = self._archive.plan
+            if plan.is_adapted:
                 files = {VOICES: first_pass_file(in_order)}
             else:
-                files = parts_of(in_order, self._archive.plan.emotions)
+                told = plan.tells_effects
+                files = parts_of(in_order, plan.emotions, adapted=told)
             self._archive.write(shard, files)
             del self._open[shard]

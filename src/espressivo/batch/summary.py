@@ -30,6 +30,7 @@ class AdaptationSummary:
         n_changed: Number of recordings with another emotion than without adaptation.
         change: Total variation distance of the probabilities with and without
             adaptation, mean over the recordings with speech, 0 to 1.
+        setting: Name of the setting that all were judged by; None: there was none.
         several_speakers: Speakers whose recordings are probably of several people, and
             recordings without a speaker that are, sorted.
     """
@@ -38,6 +39,7 @@ class AdaptationSummary:
     n_speakers: int
     n_changed: int
     change: float
+    setting: str | None = None
     several_speakers: tuple[str, ...] = ()
 
 
@@ -132,7 +134,7 @@ def read_summary(place: str | Path) -> Summary:
             if plan.certainty is None
             else {emotion: uncertain[emotion] for emotion in plan.emotions}
         ),
-        adaptation=_adaptation(archive) if plan.is_adapted else None,
+        adaptation=_adaptation(archive) if plan.tells_effects else None,
     )
 
 
@@ -159,6 +161,7 @@ def _adaptation(archive: ArchiveFolder) -> AdaptationSummary:
         n_speakers=sum(speaker is not None for _, speaker in speakers),
         n_changed=n_changed,
         change=change / max(1, n),
+        setting=archive.plan.setting,
         several_speakers=tuple(sorted(several)),
     )
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from espressivo.batch.entries import Entry
     from espressivo.batch.plan import Plan
+    from espressivo.profile.profile import Profile
     from espressivo.report import Report
 
     Copy: TypeAlias = Future[tuple[Path, ExitStack]]
@@ -43,6 +44,7 @@ def analyze_entries(
     model: Path,
     plan: Plan,
     scratch: Path | None,
+    setting: Profile | None = None,
 ) -> None:
     """Analyse the entries received through a pipe, until it is closed.
 
@@ -55,11 +57,12 @@ def analyze_entries(
         plan: Plan of the archive, with the model's hash at the start of the run.
         scratch: Folder for copies of remote recordings; None: the system's temporary
             folder.
+        setting: Setting that every recording is judged by; None: none.
     """
     follow_parent()
     with suppress(EOFError, OSError):  # the parent has closed the pipe
         try:
-            analyzer = _load(model, plan)
+            analyzer = _load(model, plan, setting)
         except EspressivoError as error:
             pipe.send(error)
             return
@@ -131,14 +134,14 @@ def follow_parent() -> None:
     Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _load(model: Path, plan: Plan) -> Analyzer:
+def _load(model: Path, plan: Plan, setting: Profile | None) -> Analyzer:
     classifier = load_classifier(model)
     # A worker that starts late must not mix two models in one table.
     if classifier.card.sha256 != plan.model_sha256:
         raise ModelError(
             f"{model}: changed while it was in use; give the command again"
         )
-    return Analyzer(classifier, threads=1, voices=plan.is_adapted)
+    return Analyzer(classifier, threads=1, voices=plan.is_adapted, setting=setting)
 
 
 def _analyze(

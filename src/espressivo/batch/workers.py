@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from espressivo.batch.entries import Entry
     from espressivo.batch.outcome import Outcome
     from espressivo.batch.plan import Plan
+    from espressivo.profile.profile import Profile
 
 _PREFETCH = 3
 """Number of entries in a worker's queue, so that it never waits for the next one."""
@@ -45,6 +46,7 @@ class WorkerPool:
         n_workers: Number of processes.
         scratch: Folder for copies of remote recordings; None: the system's temporary
             folder, where killed processes leave their copies.
+        setting: Setting that every recording is judged by; None: none.
     """
 
     def __init__(
@@ -53,8 +55,9 @@ class WorkerPool:
         plan: Plan,
         n_workers: int,
         scratch: Path | None = None,
+        setting: Profile | None = None,
     ) -> None:
-        self._worker_args = model, plan, scratch
+        self._worker_args = model, plan, scratch, setting
         self._n_workers = n_workers
         self._workers: list[_Worker] = []
         self._to_retry: deque[Entry] = deque()
@@ -151,7 +154,7 @@ class WorkerPool:
 class _Worker:
     """A worker process, and its queue of entries without an outcome, in order."""
 
-    def __init__(self, args: tuple[Path, Plan, Path | None]) -> None:
+    def __init__(self, args: tuple[Path, Plan, Path | None, Profile | None]) -> None:
         # "spawn", since forked children inherit locks that other threads hold.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()

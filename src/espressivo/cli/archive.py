@@ -101,6 +101,12 @@ def _add_running_arguments(parser: argparse.ArgumentParser) -> None:
         "itself)",
     )
     parser.add_argument(
+        "--setting",
+        metavar="NAME",
+        help="judge each recording by a setting, made of other recordings (see "
+        "`espressivo adapt`), in one pass; not with --adapt",
+    )
+    parser.add_argument(
         "--shard-size",
         type=whole_number,
         metavar="N",
@@ -123,9 +129,12 @@ def run(args: argparse.Namespace) -> int:
         require_format(args.plot)
     if args.engine == "ray" and args.workers is not None:
         args.error("--workers is about this machine; a Ray cluster decides itself")
+    if args.adapt and args.setting is not None:
+        args.error("--adapt finds the setting of each group itself; give one of both")
     from espressivo.batch import ArchiveOptions, analyze_archive
     from espressivo.cli.display.archive_progress import archive_bar
     from espressivo.cli.display.archive_summary import print_summary
+    from espressivo.profile.profile import Profile
 
     options = ArchiveOptions(
         engine=args.engine,
@@ -134,6 +143,7 @@ def run(args: argparse.Namespace) -> int:
         restart=args.restart,
         headerless=args.format,
         adapt=args.adapt,
+        setting=None if args.setting is None else Profile.load(args.setting),
     )
     try:
         with archive_bar() as bar:

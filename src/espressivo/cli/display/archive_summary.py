@@ -82,7 +82,8 @@ def _adaptation(found: AdaptationSummary, n_with_speech: int) -> Iterator[str]:
     speakers = _counted(found.n_speakers, "speaker")
     if not found.n_speakers:
         speakers = "each recording by itself"
-    yield f"adapted to {groups} and {speakers}"
+    to = found.setting or f"{groups} and {speakers}"
+    yield f"adapted to {to}"
     share = found.n_changed / n_with_speech
     yield (
         f"  {found.n_changed:,} recordings ({share:.1%}) have another emotion than "
