@@ -185,7 +185,9 @@ def _judge(
     posterior = _infer(card, speaker, setting)
     heard = [speaker] if setting is None else [speaker, setting]
     n = 0.0 if posterior is None else posterior.weight
-    name = f"speaker '{entry.speaker}'" if entry.speaker else "the recording"
+    who = "the recording", "cut it into one recording for each speaker"
+    if entry.speaker:
+        who = f"speaker '{entry.speaker}'", "name them apart in the manifest"
     return posterior, Adaptation(
         speaker=entry.speaker or None,
         setting=entry.group or None,
@@ -199,7 +201,7 @@ def _judge(
         prior_deviation=card.prior_deviation,
         distance=None,
         distance_limit=card.distance_limit,
-        several=warning_of_several(card, speaker, name),
+        several=warning_of_several(card, speaker, *who),
         without=_estimates(voices.spans, voices.probabilities),
     )
 

@@ -280,7 +280,10 @@ class Profile:
 
 
 def warning_of_several(
-    card: AdaptationCard, statistics: WindowStatistics, what: str
+    card: AdaptationCard,
+    statistics: WindowStatistics,
+    what: str,
+    remedy: str = "make one profile for each speaker",
 ) -> str | None:
     """Return a warning if windows vary more than those of one speaker do; or None.
 
@@ -288,6 +291,7 @@ def warning_of_several(
         card: What the model knows of voices.
         statistics: The windows.
         what: Whose windows they are, such as `profile 'me'`.
+        remedy: What to do about it.
     """
     # A covariance of few windows has a large first eigenvalue by chance.
     if statistics.n_windows < SPREAD_FROM or spread(statistics) <= card.spread_limit:
@@ -295,7 +299,7 @@ def warning_of_several(
     return (
         f"{what} is probably of several people: its windows vary by "
         f"{spread(statistics):.1f}, and {card.spread_limit:.1f} is rarely exceeded by "
-        "one voice; make one profile for each speaker"
+        f"one voice; {remedy}"
     )
 
 
