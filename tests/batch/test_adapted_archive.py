@@ -219,6 +219,18 @@ def test_what_was_heard_is_not_heard_again(manifest, whole, tmp_path):
     assert contents(out) == contents(whole)
 
 
+def test_a_damaged_file_of_the_first_pass_is_one_line(manifest, tmp_path):
+    out = tmp_path / "out"
+
+    def damage(progress):
+        if progress.stage == "voices" and not progress.n_now:
+            (out / "voices" / "part-000001.parquet").write_bytes(b"nonsense")
+
+    with pytest.raises(ArchiveError, match=r"first pass is damaged .*; delete the"):
+        analyze_archive(manifest, out, model=MODEL, options=OPTIONS, on_progress=damage)
+    assert not [*out.glob("recordings/part-*")]
+
+
 def test_another_adaptation_is_refused(calls, manifest, whole, tmp_path, own):
     before = contents(whole)
     groups = [{**c, "group": c["group"].replace("emodb", "berlin")} for c in calls]

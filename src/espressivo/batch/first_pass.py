@@ -14,6 +14,7 @@ import numpy as np
 
 from espressivo.batch.outcome import Outcome, Voices
 from espressivo.batch.tables import read_columns, table_bytes
+from espressivo.errors import ArchiveError
 from espressivo.model.window_statistics import WindowStatistics
 from espressivo.types import Unreadable
 
@@ -41,6 +42,9 @@ def read_outcomes(content: bytes, entries: Sequence[Entry]) -> Iterator[Outcome]
     Args:
         content: Content of the file.
         entries: Recordings of the shard, in order.
+
+    Raises:
+        ArchiveError: The file is damaged.
     """
     rows = _rows(content, ("report", "failure", *_WINDOWS, *_STATISTICS))
     for entry, row in zip(entries, rows, strict=True):
@@ -52,7 +56,11 @@ def read_outcomes(content: bytes, entries: Sequence[Entry]) -> Iterator[Outcome]
 
 
 def read_statistics(content: bytes) -> Iterator[WindowStatistics | None]:
-    """Yield the statistics of each recording in a file; None: it has no windows."""
+    """Yield the statistics of each recording in a file; None: it has no windows.
+
+    Raises:
+        ArchiveError: The file is damaged.
+    """
     return map(_statistics, _rows(content, _STATISTICS))
 
 
@@ -98,7 +106,16 @@ def _statistics(row: dict[str, Any]) -> WindowStatistics | None:
 
 
 def _rows(content: bytes, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for values in zip(*read_columns(content, names), strict=True):
+    import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
+
+    try:
+        columns = read_columns(content, names)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise ArchiveError(
+            f"a file of the first pass is damaged ({error}); delete the folder "
+            "`voices`, and give the command again, which hears all of it anew"
+        ) from error
+    for values in zip(*columns, strict=True):
         yield dict(zip(names, values, strict=True))
 
 
