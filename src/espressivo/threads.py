@@ -49,12 +49,13 @@ class Threads(Generic[_Result]):
     def _start(self) -> None:
         name = f"{self._name}_{len(self._threads)}"
         thread = Thread(target=_work, args=(self._jobs,), name=name)
+        # Before its start: one that Ctrl-C interrupts has a thread all the same.
+        self._threads.append(thread)
         try:
             thread.start()
         except RuntimeError:  # "can't start new thread", or at shutdown (Python 3.12)
+            self._threads.remove(thread)
             self._n = len(self._threads)
-        else:
-            self._threads.append(thread)
 
     def __enter__(self) -> Threads[_Result]:
         return self
@@ -72,7 +73,8 @@ class Threads(Generic[_Result]):
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
-            thread.join()
+            with suppress(RuntimeError):  # its start was interrupted
+                thread.join()
 
 
 class _Job(Generic[_Result]):

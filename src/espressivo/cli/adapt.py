@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import deque
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -15,7 +16,7 @@ from espressivo.errors import AudioError, EspressivoError
 from espressivo.text import reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from concurrent.futures import Future
 
     from espressivo.analyzer import Analyzer
@@ -108,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     empty = Profile.new(path.stem, analyzer.classifier, Kind.SETTING)
     listing = list_source(args.source)
     if listing.left_out:
-        tell(f"left out: {described(listing.left_out)}")
+        tell(described(listing.left_out))
     analyses = _Analyses(analyzer, args.format, args.threads or n_cores())
     setting, counts = _learned(empty, analyses, listing.entries)
     if not setting.statistics.n_windows:
@@ -128,8 +129,8 @@ def _learned(
     from espressivo.cli.display.progress import counting_bar
 
     setting, n_silent, n_failed = empty, 0, 0
-    with counting_bar(empty.name) as progress:
-        for n_done, (entry, found) in enumerate(analyses.of(entries), start=1):
+    with counting_bar(empty.name) as progress, closing(analyses.of(entries)) as pairs:
+        for n_done, (entry, found) in enumerate(pairs, start=1):
             if isinstance(found, EspressivoError):
                 tell(found)
                 n_failed += 1
@@ -170,7 +171,7 @@ class _Analyses:
 
     def of(
         self, entries: Sequence[Entry]
-    ) -> Iterator[tuple[Entry, Report | EspressivoError]]:
+    ) -> Generator[tuple[Entry, Report | EspressivoError], None, None]:
         """Yield each recording with its report, or with the error that it caused."""
         from espressivo.threads import Threads
 
