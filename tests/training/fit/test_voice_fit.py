@@ -215,6 +215,19 @@ def test_speakers_must_be_comparable():
         fit(*corpora_of(3, 1, seed=2))
 
 
+def test_one_utterance_of_each_emotion_says_nothing_of_its_scatter():
+    rows, labels, corpora, speakers = corpora_of(1, 5, seed=2)
+    first = np.arange(len(rows)) % PER_EMOTION == 0
+
+    with pytest.raises(TrainingError, match="too few utterances of each emotion"):
+        fit(
+            rows[first],
+            labels[first],
+            np.array(corpora)[first].tolist(),
+            np.array(speakers)[first].tolist(),
+        )
+
+
 def test_what_is_written_is_read(projection, tmp_path):
     path = tmp_path / "adaptation.safetensors"
     projection.write(path)

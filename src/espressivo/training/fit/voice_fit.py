@@ -38,6 +38,7 @@ _FEWEST = 3  # speakers: with one left out, two remain that can differ
 _HISTORY = 20  # clips at most in a history that the spread is measured of
 _N_HISTORIES = 50  # of each speaker
 _SHRINK = 0.02  # of the offsets' covariances, which few corpora and speakers give
+_WORST_CONDITION = 1e6  # of the covariance within a speaker and emotion
 _LEAST = 1e-6  # added to the interactions' variances, in logits
 
 # Orthonormal contrasts of the logits of four emotions, whose sum says nothing.
@@ -278,12 +279,18 @@ class _Distribution:
                 places[own], clips.labels[own], clips.speakers[own], mean
             )
             means.append(mean)
-            within.append(inside)
+            if inside is not None:
+                within.append(inside)
             if len(offset) > 1:
                 # Their mean is that of the corpus, which is known: it is not estimated.
                 offsets.append(offset.T @ offset / (len(offset) - 1))
             if interaction is not None and len(offset) > 1:
                 interactions.append(interaction)
+        if not within or np.linalg.cond(np.mean(within, 0)) > _WORST_CONDITION:
+            raise TrainingError(
+                "the speakers have too few utterances of each emotion to tell how one "
+                "speaker's vary; add some, or set profile.fit = false"
+            )
         centre = np.mean(means, axis=0)
         speaker = _covariances(np.mean(offsets, 0), np.mean(interactions, 0))
         setting = speaker
@@ -302,7 +309,7 @@ def _speakers_of(
     labels: NDArray[np.integer[Any]],
     speakers: NDArray[Any],
     mean: _Float,
-) -> tuple[_Float, _Float, _Float | None]:
+) -> tuple[_Float | None, _Float, _Float | None]:
     """Return the scatter of a corpus within and between its speakers.
 
     Args:
@@ -312,9 +319,9 @@ def _speakers_of(
         mean: Means of the corpus's emotions [C, D].
 
     Returns:
-        The covariance of clips of one speaker and emotion [D, D], the offsets of the
-        speakers [S, D], and the covariance of their interactions [D, D], None where no
-        speaker has all emotions.
+        The covariance of clips of one speaker and emotion [D, D], None where there is
+        one clip of each; the offsets of the speakers [S, D]; and the covariance of
+        their interactions [D, D], None where no speaker has all emotions.
     """
     n_classes, d = mean.shape
     within, n, offsets, interactions = np.zeros((d, d)), 0, [], []
@@ -334,7 +341,7 @@ def _speakers_of(
             own = np.array(apart) - offsets[-1]
             interactions.append(own.T @ own / (n_classes - 1))
     return (
-        within / max(1, n),
+        within / n if n else None,
         np.array(offsets),
         np.mean(interactions, 0) if interactions else None,
     )
