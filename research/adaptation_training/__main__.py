@@ -86,6 +86,11 @@ def main() -> None:
         default=[0, 1, 2, 3, 4],
         help="(default: 0 to 4)",
     )
+    one.add_argument(
+        "--only-target",
+        action="store_true",
+        help="leave out methods without the target's recordings (default: train both)",
+    )
     one.set_defaults(study=_run)
     two = commands.add_parser("report", help="print the tables of a result")
     two.add_argument("folder", type=Path, help="as of run --out")
@@ -111,6 +116,9 @@ def _run(args: argparse.Namespace) -> int:
             _run_all(part, list(_choosing(args.methods)), args.out / "choosing.jsonl")
         chosen = _read(args.out / "choosing.jsonl", settings_of)
         runs = list(_final(args.methods, args.seeds, chosen, is_block=is_block))
+        if args.only_target:
+            plain = AdaptationConfig()
+            runs = [r for r in runs if r.adaptation == plain or r.adaptation.target]
         _run_all(part, runs, args.out / "runs.jsonl")
     return 0
 

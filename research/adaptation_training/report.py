@@ -21,6 +21,7 @@ from espressivo.training.scores.bootstrap import (
 from espressivo.training.scores.metrics import scores_from_sums, utterance_sums
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -54,12 +55,14 @@ class Change:
     """What a method changes, in points of UA.
 
     Attributes:
+        n_seeds: Number of seeds, the same for all corpora.
         ua: Mean over corpora and seeds, in percent.
         by_corpus: Corpus -> UA and its change against no adaptation.
         change: Mean change.
         interval: 95 % interval of it: corpora, their speakers and seeds are resampled.
     """
 
+    n_seeds: int
     ua: float
     by_corpus: dict[str, tuple[float, float]]
     change: float
@@ -87,9 +90,12 @@ def report(folder: Path, out: Path) -> int:
         found = {
             key: measure(corpora, predictions[_NONE], methods)
             for key, methods in predictions.items()
+            # An interrupted run may lack corpora.
+            if _shared_seeds(corpora, predictions[_NONE], methods)
         }
-        n_seeds = len(next(iter(predictions[_NONE].values())))
-        print(f"\n{part} ({n_seeds} seeds)\n\n{to_markdown(found)}")
+        if not found:
+            continue
+        print(f"\n{part}\n\n{to_markdown(found)}")
         figures += [row for key, c in found.items() for row in _rows(part, key, c)]
     _write(out / "tables.csv", figures)
     _write(out / "settings.csv", _settings(folder))
@@ -113,11 +119,11 @@ def measure(
     """
     rng = np.random.default_rng(0)
     by_corpus, resampled = {}, []
+    seeds = _shared_seeds(corpora, before, after)
+    n = len(seeds)
     for name, corpus in corpora.items():
-        seeds = sorted(before[name].keys() & after[name].keys())
         times = resample_speakers(corpus.speakers, 0)
         assert times is not None
-        n = len(seeds)
         drawn = rng.multinomial(n, [1 / n] * n, size=N_RESAMPLES)  # [R, seeds]
         uas, differences = [], []
         for runs in (before[name], after[name]):
@@ -129,6 +135,7 @@ def measure(
     n = len(corpora)
     times = rng.multinomial(n, [1 / n] * n, size=N_RESAMPLES) / n  # [R, corpora]
     return Change(
+        len(seeds),
         float(np.mean([ua for ua, _ in by_corpus.values()])),
         by_corpus,
         float(np.mean([change for _, change in by_corpus.values()])),
@@ -136,11 +143,21 @@ def measure(
     )
 
 
+def _shared_seeds(
+    corpora: Iterable[str],
+    before: dict[str, dict[int, NDArray[np.int64]]],
+    after: dict[str, dict[int, NDArray[np.int64]]],
+) -> list[int]:
+    """Return the seeds of which all corpora have predictions, before and after."""
+    parts = [set(runs.get(name, {})) for name in corpora for runs in (before, after)]
+    return sorted(set.intersection(*parts))
+
+
 def to_markdown(changes: dict[Method, Change]) -> str:
     """Return the table of one part, in Markdown."""
     plain = changes[_NONE]
     columns = ["method", "unlabelled", "UA", "change", "95 % interval", "better on"]
-    columns += ["worst corpus", "RAVDESS"]
+    columns += ["worst corpus", "RAVDESS", "seeds"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for target, title in _TARGETS.items():
         for (method, of), change in changes.items():
@@ -161,6 +178,7 @@ def _cells(change: Change) -> list[str]:
         f"{better} of {len(change.by_corpus)}",
         f"{change.worst} {change.by_corpus[change.worst][1]:+.1f}",
         f"{change.by_corpus['ravdess'][1]:+.1f}",
+        str(change.n_seeds),
     ]
 
 
@@ -196,7 +214,7 @@ def _ua(sums: Floats) -> Floats:
 
 
 def _rows(part: str, key: Method, change: Change) -> list[dict[str, Any]]:
-    of = {"part": part, "method": key[0], "target": key[1]}
+    of = {"part": part, "method": key[0], "target": key[1], "seeds": change.n_seeds}
     low, high = change.interval.low, change.interval.high
     mean = {"ua": change.ua, "change": change.change, "low": low, "high": high}
     rows: list[dict[str, Any]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, cast
@@ -153,7 +154,7 @@ def read_block(config: ExperimentConfig, cache: Path) -> Part:
     """Return the encoder's last block, on the frames that the block before it makes.
 
     Of each corpus 200 clips take part, as many of each emotion, drawn without a look at
-    anything else; of each clip its first 2 s.
+    anything else; of each clip every second frame of its first 2 s.
     """
     last = max(config.network.states)
     below = replace(config.network, states=(last - 1,), join="average")
@@ -167,7 +168,9 @@ def read_block(config: ExperimentConfig, cache: Path) -> Part:
     n_each = N_BLOCK_CLIPS // len(CLASSES)
     drawn = [rng.permutation(groups[key])[:n_each] for key in sorted(groups)]
     chosen = sorted(np.concatenate(drawn).tolist())
-    path = cache / f"adaptation-training-block-{last}.npz"
+    content = f"{last} {BLOCK_S} {[clips[i].digest for i in chosen]}"
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    path = cache / f"adaptation-training-{digest}.npz"
     if not path.is_file():
         longest = round(BLOCK_S * SAMPLE_RATE)
         frames = []
@@ -178,7 +181,8 @@ def read_block(config: ExperimentConfig, cache: Path) -> Part:
         with replacing(path) as whole, whole.open("wb") as file:
             np.savez(file, *frames)
     with np.load(path) as file:
-        frames = [file[name] for name in file.files]
+        # Every second one, which halves the time of training.
+        frames = [file[name][::2] for name in file.files]
     return Part(
         "block",
         [clips[i].utterance for i in chosen],
