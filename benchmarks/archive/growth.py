@@ -5,7 +5,8 @@
 Measured are time and memory of a list of a million recordings; the time to search
 folders, where no file or every second one must be looked into; the processor time per
 recording of the process that hands out recordings and writes tables; the size of the
-tables; and the time of decoding by codec.
+tables; the processor time of adaptation beside that of the analysis; and the time of
+decoding by codec.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from pyarrow import parquet
 
 from espressivo.audio.recording import Recording
 from espressivo.batch import (
+    ArchiveOptions,
+    ArchiveProgress,
     analyze_archive,
     find_entries,
 )
@@ -58,6 +61,7 @@ def main() -> None:
         for suffixes in ((".ogg", ".mp3"), (".ogg", ".json")):
             _search(folder / suffixes[1][1:], suffixes)
         _hand_out(args, folder)
+        _adapt(args, folder)
         _decode(args.speech, folder)
 
 
@@ -105,6 +109,36 @@ def _hand_out(args: argparse.Namespace, folder: Path) -> None:
         n_bytes = sum(part.stat().st_size for part in (out / table).iterdir())
         n_rows = parquet.read_table(out / table).num_rows
         print(f"{table}: {n_bytes / n_rows:.0f} bytes a row ({n_rows:,} rows)")
+
+
+def _adapt(args: argparse.Namespace, folder: Path) -> None:
+    """Print the processor time of adaptation if each recording is its own speaker."""
+    out = folder / "adapted"
+    began: dict[str, float] = {}
+    n_bytes = 0
+
+    def note_begin(progress: ArchiveProgress) -> None:
+        nonlocal n_bytes
+        if progress.stage not in began:
+            began[progress.stage] = _own_cpu_s()
+            found = (out / "voices").glob("part-*")
+            n_bytes = max(n_bytes, sum(part.stat().st_size for part in found))
+
+    manifest = write_manifest(
+        folder / "adapted.csv", sample(args.recordings, args.n, 0)
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    options = ArchiveOptions(workers=1, adapt=True)
+    analyze_archive(manifest, out, options=options, on_progress=note_begin)
+    own_s, after = _own_cpu_s(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    heard_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    for what, seconds in (
+        ("analysis", heard_s),
+        ("summing up voices", began["adaptation"] - began["voices"]),
+        ("adaptation", own_s - began["adaptation"]),
+    ):
+        print(f"{what}: {1e3 * seconds / args.n:.2f} core ms a recording")
+    print(f"voices: {n_bytes / args.n:.0f} bytes a recording")
 
 
 def _decode(speech: Path, folder: Path) -> None:

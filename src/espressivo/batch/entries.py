@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import sys
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -242,7 +243,9 @@ def _in_manifest(table: Path, folder: str) -> Iterator[Entry]:
         path = row["path"]
         if not (is_remote(path) or os.path.isabs(path)):  # noqa: PTH117 - of either kind
             path = f"{folder}/{path}"
-        yield Entry(row["id"], path, row.get("group", ""), row.get("speaker", ""))
+        # A name is in memory once, and not for each of a million recordings.
+        names = (sys.intern(row.get(column, "")) for column in optional)
+        yield Entry(row["id"], path, *names)
 
 
 def _require_unique(source: str | Path, entries: list[Entry]) -> None:
