@@ -4,6 +4,7 @@ import {
   deviationOf,
   distance,
   infer,
+  inferSetting,
   offsetOf,
   type Posterior,
   priorDeviation,
@@ -83,7 +84,7 @@ describe.each(Object.entries(python.cases))("as in Python: %s", (_, wanted) => {
   const [mine, room] = [wanted.speaker, wanted.setting].map((each) =>
     heard(rows(each, N_COLUMNS)),
   );
-  const posterior = infer(card, mine, room);
+  const posterior = infer(card, mine, inferSetting(card, room));
 
   test("the statistics, to the last bit", () => {
     expect(mine).toEqual(statisticsOf(wanted.statistics));
@@ -148,7 +149,7 @@ describe("what follows from a history", () => {
       [nothing, nothing],
       [heard(voices.map((voice) => voice.with(N_DIMS, 1))), null], // no speech
     ]) {
-      const posterior = infer(card, speaker, setting);
+      const posterior = infer(card, speaker, inferSetting(card, setting));
       expect(posterior).toBeNull();
       expect(adapt(card, posterior, plain[0], voices[0])).toBe(plain[0]);
     }
@@ -188,7 +189,7 @@ describe("what follows from a history", () => {
     const single = voices.map((voice) => heard([voice]));
     const found = [recordings, single].map((parts) => {
       const setting = parts.reduce((whole, each) => merged(whole, each), nothing);
-      return offsetOf(infer(card, null, setting) as Posterior);
+      return offsetOf(infer(card, null, inferSetting(card, setting)) as Posterior);
     });
     requireClose(found[0], found[1]);
   });

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { type AnalysisOptions, AnalysisPass } from "../src/espressivo/analysis";
+import { requireAdaptation } from "../src/espressivo/card";
 import type { Classifier } from "../src/espressivo/classifier";
-import type { AdaptationOptions } from "../src/espressivo/history";
+import { type AdaptationOptions, History } from "../src/espressivo/history";
 import { Profile } from "../src/espressivo/profile";
 import { warningsOf } from "../src/espressivo/quality";
 import { Report } from "../src/espressivo/report";
@@ -73,7 +74,10 @@ async function listened(
 }
 
 function adapting(options: Partial<AdaptationOptions>): AnalysisOptions {
-  return { adaptation: { profile: null, setting: null, recording: false, ...options } };
+  const none = { profile: null, setting: null, recording: false };
+  return {
+    history: new History(requireAdaptation(classifier.card), { ...none, ...options }),
+  };
 }
 
 function unknown(): AnalysisOptions {

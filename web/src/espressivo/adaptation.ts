@@ -51,36 +51,53 @@ interface Gaussian {
   readonly covariance: Matrix;
 }
 
+/** What a setting says of the means of the emotions of an unknown voice. */
+export interface InSetting extends Gaussian {
+  /** Total weight of the setting's history. */
+  readonly weight: number;
+}
+
 /**
- * Return the posterior given a speaker's windows and a setting's; null without a history.
+ * Return what is known of an unknown voice in a setting.
  *
- * @param setting Windows of many speakers, each recording of weight 1 (`asOne`).
+ * @param setting Windows of many speakers, each recording of weight 1 (`asOne`); null: an
+ *   unknown setting.
+ */
+export function inferSetting(
+  card: AdaptationCard,
+  setting: WindowStatistics | null,
+): InSetting {
+  const [offset, own] = card.speaker;
+  const [room, tint] = card.setting;
+  const before = { means: card.means, covariance: priorOf(card, room, tint) };
+  const of = (known: Gaussian, weight: number) => ({
+    means: known.means,
+    covariance: plus(known.covariance, priorOf(card, offset, own)),
+    weight,
+  });
+  if (!setting || !weightOf(setting)) return of(before, 0);
+  // Here speakers differ too, and each recording is one of them.
+  const found = posteriorOf(card, setting, before, plus(offset, own));
+  return of(collapsed(found), found.weight);
+}
+
+/**
+ * Return the posterior given a speaker's windows in a setting; null without a history.
+ *
+ * @param setting The setting, if it is known.
  */
 export function infer(
   card: AdaptationCard,
   speaker: WindowStatistics | null,
-  setting: WindowStatistics | null = null,
+  setting: InSetting = inferSetting(card, null),
 ): Posterior | null {
-  const [offset, own] = card.speaker;
-  const [room, tint] = card.setting;
-  const origin = card.means;
-  const heard = [speaker, setting].map((each) => each !== null && weightOf(each) > 0);
-  if (!heard.includes(true)) return null;
-  let known: Gaussian = { means: origin, covariance: priorOf(card, room, tint) };
-  let weight = 0;
-  if (setting && heard[1]) {
-    // Here speakers differ too, and each recording is one of them.
-    const found = posteriorOf(card, setting, known, plus(offset, own));
-    weight = found.weight;
-    known = collapsed(found);
-  }
-  const { means } = known;
-  const covariance = plus(known.covariance, priorOf(card, offset, own));
-  if (speaker && heard[0]) {
-    const found = posteriorOf(card, speaker, { means, covariance }, null);
+  const { means, covariance, weight } = setting;
+  if (speaker && weightOf(speaker) > 0) {
+    const found = posteriorOf(card, speaker, setting, null);
     return { ...found, weight: weight + found.weight };
   }
-  return { cases: [{ share: 1, means, covariance }], weight, origin };
+  if (!weight) return null;
+  return { cases: [{ share: 1, means, covariance }], weight, origin: card.means };
 }
 
 /**
@@ -295,7 +312,7 @@ function fitted(
     covariance = solved.inverse;
     logPosterior = solved.logDeterminant;
     const pull = product(gained, inside).flat();
-    const moved = covariance.map((row) => sumOf(row.map((x, i) => x * pull[i])));
+    const moved = covariance.map((row) => row.reduce((sum, x, i) => sum + x * pull[i], 0));
     means = given.means.map((row, k) => row.map((x, i) => x + moved[k * d + i]));
     const prior = concentration * set.length;
     shares = set.map((k) => (concentration + counts[k]) / (prior + total));
@@ -349,8 +366,13 @@ function densities(means: Matrix, noise: Matrix, covariance: Matrix): Density[] 
     const spreads = plus(noise, block(covariance, k, d));
     const { inverse, logDeterminant } = inverted(spreads);
     return (row, mean) => {
-      const apart = row.map((x, i) => x - mean[i]);
-      return -(quadratic(apart, inverse) + logDeterminant) / 2;
+      let squared = 0; // of the distance; without arrays, since this is where time goes
+      for (let i = 0; i < d; i++) {
+        for (let j = 0; j < d; j++) {
+          squared += (row[i] - mean[i]) * inverse[i][j] * (row[j] - mean[j]);
+        }
+      }
+      return -(squared + logDeterminant) / 2;
     };
   });
 }

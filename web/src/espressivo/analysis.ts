@@ -1,8 +1,7 @@
 /** The analysis pass over one recording: blocks -> speech -> windows -> estimates. */
 
-import { requireAdaptation } from "./card";
 import type { Classifier, Prediction } from "./classifier";
-import { type AdaptationOptions, History } from "./history";
+import type { History } from "./history";
 import { QualityMeter, UNKNOWN } from "./quality";
 import type { ReportFields } from "./report";
 import type { Graph } from "./session";
@@ -14,12 +13,12 @@ import {
   type StreamUpdate,
   samplesIn,
 } from "./types";
-import { emptyStatistics, type WindowStatistics, withWindow } from "./window-statistics";
+import { type WindowStatistics, withWindow } from "./window-statistics";
 import { type Window, Windower } from "./windows";
 
 export interface AnalysisOptions {
   /** What the windows are adapted to; null: the plain model. */
-  readonly adaptation?: AdaptationOptions | null;
+  readonly history?: History | null;
   /**
    * Interval in seconds at which an open segment is estimated; 0 for never. It takes
    * time and does not change the report.
@@ -39,11 +38,10 @@ export class AnalysisPass {
   private readonly segments: Segment[] = [];
   private readonly estimates: Estimate[] = [];
   private readonly predictions: Prediction[] = []; // of the same windows, if they are adapted
-  private readonly adaptation: AdaptationOptions | null;
   private readonly history: History | null;
   private readonly hop: number;
   private readonly pause: () => Promise<void>;
-  private statistics: WindowStatistics | null = null;
+  private statistics: WindowStatistics | null;
   private nextPeek = 0;
 
   constructor(
@@ -57,13 +55,8 @@ export class AnalysisPass {
       Math.round(card.window_s * SAMPLE_RATE),
       Math.round(card.min_s * SAMPLE_RATE),
     );
-    this.adaptation = options.adaptation ?? null;
-    this.history = null;
-    if (this.adaptation) {
-      const known = requireAdaptation(card);
-      this.history = new History(known, this.adaptation);
-      this.statistics = emptyStatistics(known.means[0].length, known.nAxes);
-    }
+    this.history = options.history ?? null;
+    this.statistics = this.history?.empty() ?? null;
     this.hop = Math.round((options.hop_s ?? 0) * SAMPLE_RATE);
     this.pause = options.yield ?? (async () => {});
   }
@@ -111,25 +104,25 @@ export class AnalysisPass {
 
   /** Return the estimates, and what they were adapted to. */
   private judged(): Pick<ReportFields, "estimates" | "adaptation" | "statistics"> {
-    const { adaptation, estimates, predictions } = this;
-    if (!adaptation || !this.history || !this.statistics) {
+    const { estimates, predictions } = this;
+    if (!this.history || !this.statistics) {
       return { estimates, adaptation: null, statistics: null };
     }
     const nRecordings = Number(this.statistics.nWindows > 0);
     const statistics = { ...this.statistics, nRecordings };
-    const rows = estimates.map(({ segment }, i) => {
-      return { segment, probabilities: predictions[i].probabilities };
-    });
-    if (!adaptation.recording) {
-      const effect = this.history.effect(statistics, rows);
-      return { estimates, adaptation: effect, statistics };
-    }
-    const known = requireAdaptation(this.classifier.card);
-    const history = new History(known, adaptation, statistics);
-    const again = estimates.map(({ segment }, i) => {
-      return { segment, probabilities: history.adapt(predictions[i]) };
-    });
-    return { estimates: again, adaptation: history.effect(statistics, rows), statistics };
+    const history = this.history.with(statistics);
+    const judged = (probabilities: (of: Prediction) => readonly number[]) =>
+      estimates.map(({ segment }, i) => {
+        return { segment, probabilities: probabilities(predictions[i]) };
+      });
+    return {
+      estimates: history === this.history ? estimates : judged((of) => history.adapt(of)),
+      adaptation: history.effect(
+        statistics,
+        judged(({ probabilities }) => probabilities),
+      ),
+      statistics,
+    };
   }
 
   private cut(segments: readonly Segment[]): Window[] {

@@ -5,6 +5,7 @@ import {
   deviationOf,
   distance,
   infer,
+  inferSetting,
   offsetOf,
   type Posterior,
   priorDeviation,
@@ -15,7 +16,7 @@ import type { AdaptationCard } from "./card";
 import type { Prediction } from "./classifier";
 import type { Adaptation } from "./report";
 import { type Estimate, SAMPLE_RATE } from "./types";
-import { merged, type WindowStatistics } from "./window-statistics";
+import { emptyStatistics, merged, type WindowStatistics } from "./window-statistics";
 
 // A covariance of few windows has a large first eigenvalue by chance.
 const SPREAD_FROM = 20;
@@ -38,13 +39,29 @@ export interface AdaptationOptions {
 export class History {
   private readonly posterior: Posterior | null;
 
+  /**
+   * @param recording Statistics of the recording, as a part of the history; null: the
+   *   history is that of the profiles.
+   * @param inSetting What the setting says, if that was inferred before.
+   */
   constructor(
     private readonly card: AdaptationCard,
-    private readonly options: AdaptationOptions,
-    /** Statistics of the recording, as a part of the history; null: that of profiles. */
+    readonly options: AdaptationOptions,
     private readonly recording: WindowStatistics | null = null,
+    private readonly inSetting = inferSetting(card, options.setting?.statistics ?? null),
   ) {
-    this.posterior = infer(card, this.speaker, options.setting?.statistics ?? null);
+    this.posterior = infer(card, this.speaker, inSetting);
+  }
+
+  /** Return statistics of no windows. */
+  empty(): WindowStatistics {
+    return emptyStatistics(this.card.means[0].length, this.card.nAxes);
+  }
+
+  /** Return the history with the recording, if its windows are one another's history. */
+  with(recording: WindowStatistics): History {
+    const { card, options, inSetting } = this;
+    return options.recording ? new History(card, options, recording, inSetting) : this;
   }
 
   /** Return the adapted probabilities of one window. */

@@ -5,10 +5,10 @@ import { AnalysisPass } from "./analysis";
 import { joined } from "./audio/channels";
 import { Converter } from "./audio/conversion";
 import { openRecording } from "./audio/decode";
-import { type ModelCard, readCard } from "./card";
+import { type ModelCard, readCard, requireAdaptation } from "./card";
 import { Classifier } from "./classifier";
 import { ModelError, NotDecodable } from "./errors";
-import { type AdaptationOptions, warningsOf as warningsOfVoice } from "./history";
+import { type AdaptationOptions, History, warningsOf as warningsOfVoice } from "./history";
 import { requireScaled } from "./inputs";
 import { fetchedFile, folderOf, type ModelSource, modelFile } from "./model-files";
 import { warningsOf } from "./quality";
@@ -64,6 +64,7 @@ class ModelWorker {
   private vad: Graph | null = null;
   private classifier: Classifier | null = null;
   private readonly passes = new Map<number, Pass>();
+  private history: History | null = null; // of the last analysis that was adapted
   private nextId = 0;
   private timeout_s = 0;
 
@@ -111,7 +112,7 @@ class ModelWorker {
       gone: new AbortController(),
       converter: new Converter(name, null, (signal) => speechIn(vad, signal)),
       analysis: new AnalysisPass(this.classifier, vad, {
-        adaptation,
+        history: this.historyOf(adaptation),
         hop_s,
         yield: () => turn(pass),
       }),
@@ -178,6 +179,17 @@ class ModelWorker {
       if (error instanceof NotDecodable) return null;
       throw error;
     }
+  }
+
+  /** Return a history; the last one again for the same profiles. */
+  private historyOf(options: AdaptationOptions | null): History | null {
+    if (!options) return null;
+    // Copies of the page's profiles arrive, so that their contents are compared.
+    if (JSON.stringify(options) !== JSON.stringify(this.history?.options)) {
+      const { card } = this.classifier as Classifier;
+      this.history = new History(requireAdaptation(card), options);
+    }
+    return this.history;
   }
 
   private async report(id: number, heard: Heard): Promise<ReportFields> {
