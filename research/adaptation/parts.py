@@ -155,14 +155,19 @@ def score_settings(
     material: Material,
     settings: Sequence[tuple[Content, int]] = SETTINGS,
 ) -> dict[str, Paired]:
-    """Score all clips that are not in a setting drawn from the same corpus."""
+    """Score all clips that are not in a setting drawn from the same corpus.
+
+    A quarter of the clips of each emotion is kept from the setting, so that all
+    emotions are scored.
+    """
     clips, card = material.clips, material.card
     found = {}
     for content, n in settings:
         name = condition_name(content, n)
         rng, tally = material.rng(f"setting/{name}"), material.tally()
         for _ in range(material.n_draws):
-            rows = draw_history(content, clips.labels, n, rng)
+            pool = _three_quarters(clips.labels, rng)
+            rows = pool[draw_history(content, clips.labels[pool], n, rng)]
             rest = np.setdiff1d(np.arange(len(clips)), rows)
             posterior = infer(card, None, clips.statistics(card, rows, setting=True))
             material.add(tally, rest, posterior, len(rows))
@@ -175,6 +180,12 @@ def score_settings(
         material.add(tally, np.sort(part), posterior, len(rows))
     found[NINE_TENTHS] = tally.paired()
     return {name: paired for name, paired in found.items() if paired is not None}
+
+
+def _three_quarters(labels: Rows, rng: np.random.Generator) -> Rows:
+    """Draw three quarters of the clips of each emotion."""
+    each = [rng.permutation(np.flatnonzero(labels == k)) for k in np.unique(labels)]
+    return np.sort(np.concatenate([rows[-(-len(rows) // 4) :] for rows in each]))
 
 
 def score_both(

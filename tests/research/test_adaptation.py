@@ -265,6 +265,14 @@ def test_settings_score_the_other_clips_and_all_are_scored_once_by_nine_tenths(
     assert counts[NINE_TENTHS] == n
 
 
+def test_a_setting_leaves_clips_of_every_emotion_to_be_scored(material):
+    found = score_settings(material, [(ALMOST_NEUTRAL, 100), (SINGLE[0], 100)])
+
+    for paired in found.values():
+        actual = paired.sums[0, :, :16].sum(0).reshape(4, 4).sum(1)
+        assert (actual > 0).all()
+
+
 def test_both_and_archives_score_the_same_clips(material):
     n = len(material.clips)
     found = score_both(material, n_setting=12, n_speaker=4) | score_archive(material)
