@@ -97,6 +97,8 @@ def test_the_folder_says_how_voices_differ(model, trained, capsys):
     assert card["adaptation"] == projection.card.to_dict()
     assert "profile" not in card
     assert 0 <= report["voice_parity"] < 1e-3
+    size = (model / "model.onnx").stat().st_size
+    assert report["bytes"] == pytest.approx(size, abs=100)  # of the whole graph
     assert "| voice vectors |" in (model / "export.md").read_text()
     assert not (model / "profile.onnx").exists()
     assert main(["models", "verify", str(model)]) == 0

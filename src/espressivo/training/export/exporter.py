@@ -102,6 +102,8 @@ def export_run(
         # Tiled last, since targets and calibration know values by their untiled names.
         if options.precision != "fp16":  # on a GPU one large operator is faster
             shipped = tile_convolution(shipped)
+        if projection is not None:
+            shipped = with_voice(shipped, projection)
         # On the shipped graph, in which tiles and int8 could mix rows too.
         measured["rows"] = parity.require_rows(shipped, windows.checks)
 
@@ -116,9 +118,10 @@ def export_run(
             measured["held_out"] = score_held_out(fp32, shipped, details, labelled)
         progress("measuring time and memory")
         measured["costs"] = measure_costs(fp32, shipped, details["window_s"])
+        if projection is not None:  # after scoring: the exact graph has no such output
+            details["adaptation"] = projection.card.to_dict()
         progress("writing the folder")
-        parts = (fp32, shipped, projection)
-        return _write(out, parts, details, measured, force=options.force)
+        return _write(out, (fp32, shipped), details, measured, force=options.force)
 
 
 def _require_deployable(config: ExperimentConfig) -> None:
@@ -156,13 +159,13 @@ def _made_by(options: ExportOptions, measured: dict[str, Any]) -> dict[str, Any]
 
 def _write(
     out: Path,
-    parts: tuple[onnx.ModelProto, onnx.ModelProto, VoiceProjection | None],
+    graphs: tuple[onnx.ModelProto, onnx.ModelProto],
     details: dict[str, Any],
     measured: dict[str, Any],
     *,
     force: bool,
 ) -> ExportReport:
-    fp32, shipped, projection = parts
+    fp32, shipped = graphs
     sizes = {w.name: math.prod(w.dims) for w in fp32.graph.initializer}
     fixed = {"window.near", "window.far", *logmel.TABLES, *whisper.TABLES}
     fixed |= {f"{name}.weight" for name in logmel.FRONT_END}
@@ -171,7 +174,7 @@ def _write(
             name=details["name"],
             version=details["version"],
             precision=details["made_by"]["precision"],
-            sha256=folder.write_model(stage, shipped, details, projection),
+            sha256=folder.write_model(stage, shipped, details),
             # Scalars and slice bounds are not trained, nor are spectrum and positions.
             n_parameters=sum(
                 n for name, n in sizes.items() if n > 4 and name not in fixed

@@ -16,14 +16,11 @@ import numpy as np
 from espressivo.errors import ExportError
 from espressivo.model.classifier import load_classifier
 from espressivo.training.corpora.licence import UNSTATED
-from espressivo.training.export.graph.voice import with_voice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import onnx
-
-    from espressivo.training.fit.voice_fit import VoiceProjection
 
 
 UNKNOWN_LICENCE = UNSTATED.name
@@ -107,25 +104,14 @@ def _replace(stage: Path, out: Path) -> None:
             raise
 
 
-def write_model(
-    stage: Path,
-    model: onnx.ModelProto,
-    card: dict[str, Any],
-    projection: VoiceProjection | None = None,
-) -> str:
+def write_model(stage: Path, model: onnx.ModelProto, card: dict[str, Any]) -> str:
     """Write `model.onnx` and `model.json`, load them as users will, return the hash.
 
     Args:
         stage: An existing folder.
         model: The graph.
-        card: All of `model.json` but the hash, `adaptation`, and whether results are of
-            this graph.
-        projection: Projection to voice vectors, for the output `voice`; None where the
-            model cannot adapt.
+        card: All of `model.json` but the hash, and whether results are of this graph.
     """
-    if projection is not None:
-        model = with_voice(model, projection)
-        card = card | {"adaptation": projection.card.to_dict()}
     digest = _write_graph(model, stage / "model.onnx")
     results = [result | {"of": _whose(result, digest)} for result in card["results"]]
     write_json(stage / "model.json", card | {"sha256": digest, "results": results})
