@@ -78,12 +78,13 @@ def _uncertain(summary: Summary, emotion: Emotion) -> str:
 
 
 def _adaptation(found: AdaptationSummary, n_with_speech: int) -> Iterator[str]:
-    groups = _counted(found.n_groups, "group") if found.n_groups else "the archive"
+    groups = _counted(found.n_groups, "group")
     speakers = _counted(found.n_speakers, "speaker")
+    if not found.n_groups:
+        groups = "the whole archive"
     if not found.n_speakers:
         speakers = "each recording by itself"
-    to = found.setting or f"{groups} and {speakers}"
-    yield f"adapted to {to}"
+    yield f"adapted to {found.setting or f'{groups} and {speakers}'}"
     share = found.n_changed / n_with_speech
     yield (
         f"  {found.n_changed:,} recordings ({share:.1%}) have another emotion than "
@@ -91,7 +92,7 @@ def _adaptation(found: AdaptationSummary, n_with_speech: int) -> Iterator[str]:
     )
     if several := found.several_speakers:
         some = ", ".join(several[:3]) + (", ..." if len(several) > 3 else "")
-        yield f"  probably several people under one name: {some}"
+        yield f"  probably of several people: {some}"
 
 
 def _counted(n: int, what: str) -> str:
