@@ -323,6 +323,12 @@ def test_a_card_is_read_as_it_was_written():
         ({"speaker": [[[1.0, 0.5], [0.0, 1.0]]] * 2}, ValueError),
         ({"patience": 0.0}, ValueError),
         ({"discount": "much"}, ValueError),
+        ({"discount": 1.5}, ValueError),
+        ({"distance_limit": math.nan}, ValueError),
+        ({"concentration": math.inf}, ValueError),
+        ({"n_axes": 3.5}, ValueError),
+        ({"means": [[1e300, 0.0]] * 3}, ValueError),
+        ({"speaker": [[[math.inf, 0.0], [0.0, 1.0]]] * 2}, ValueError),
         ({"odds": None}, TypeError),
     ],
 )

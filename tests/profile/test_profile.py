@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import stat
@@ -249,6 +250,7 @@ def test_an_edited_profile_is_refused(key):
     ("changes", "reason"),
     [
         ({"schema": "espressivo.profile/3"}, "espressivo.profile/2; update espressivo"),
+        ({"schema": f"espressivo.profile/{'9' * 5000}"}, "2; update espressivo"),
         ({"schema": "espressivo.profile/1"}, "restore it, or create it anew"),
         ({"schema": "espressivo.report/1"}, "restore it, or create"),
         ({"schema": None}, "restore it, or create"),
@@ -273,6 +275,16 @@ def test_what_is_no_profile_is_refused(tmp_path, text):
         Profile.load(path)
 
 
+def test_brackets_about_as_deep_as_python_reads_are_refused(tmp_path):
+    path = tmp_path / "me.json"
+    for depth in range(900, 1000):
+        nested = "[" * depth + "]" * depth
+        path.write_text(f'{{"schema": "espressivo.profile/2", "a": {nested}}}')
+
+        with pytest.raises(ProfileError, match=r"me\.json: (is|was)"):
+            Profile.load(path)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -288,6 +300,16 @@ def test_what_is_no_profile_is_refused(tmp_path, text):
         {"weights": np.ones(4)},
         {"cells": np.zeros((5, N_DIMS), np.int64)},
         {"sums": np.full((5, N_DIMS), np.inf)},
+        {"sums": np.full((5, N_DIMS), 1e150)},
+        {"weights": np.full(5, 5e-324), "sums": np.zeros((5, N_DIMS))},
+        {"cells": np.arange(15).reshape(5, N_DIMS)},
+        {"mean": np.full(N_AXES, 1e200)},
+        {"scatter": np.diag(np.full(N_AXES, 1e300))},
+        {"n_windows": math.inf},
+        {"n_windows": 5.5},
+        {"n_windows": "5"},
+        {"n_windows": True},
+        {"n_samples": 10**400},
     ],
 )
 def test_sums_that_cannot_be_are_refused_however_they_are_signed(changes):
@@ -417,6 +439,8 @@ def test_a_profile_of_another_width_is_refused(analyzer):
 
     with pytest.raises(ProfileError, match="2 dimensions and 5 axes, not"):
         analyzer.with_profile(odd)
+    with pytest.raises(ProfileError, match="2 dimensions and 5 axes, not"):
+        odd.merged(Profile.new("me", analyzer.classifier))
 
 
 def test_a_model_that_cannot_adapt_takes_no_profile(tmp_path):

@@ -50,6 +50,20 @@ LEAST = 1e-9
 
 _ITERATIONS = 12
 
+_LARGEST = {
+    "distance_limit": 1e6,
+    "spread_limit": 1e6,
+    "suspicion": 1.0,
+    "discount": 1.0,
+    "most": 1e6,
+    "patience": 1e6,
+    "concentration": 1e6,
+    "odds": 1e12,
+}
+"""Numbers of a card and their largest values: beyond, arithmetic would overflow."""
+
+_LARGEST_ELEMENT = 1e6  # of means and covariances, in deviations of a window
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AdaptationCard:
@@ -123,18 +137,10 @@ class AdaptationCard:
         """
         names = ("means", "speaker", "setting")
         values: dict[str, Any] = {n: np.array(entry[n], np.float64) for n in names}
-        numbers = (
-            "distance_limit",
-            "spread_limit",
-            "suspicion",
-            "discount",
-            "most",
-            "patience",
-            "concentration",
-            "odds",
-        )
-        values |= {name: float(entry[name]) for name in numbers}
-        card = AdaptationCard(n_axes=int(entry["n_axes"]), **values)
+        values |= {name: float(entry[name]) for name in _LARGEST}
+        if (n_axes := int(entry["n_axes"])) != entry["n_axes"]:
+            raise ValueError(f"adaptation: n_axes is {entry['n_axes']!r}")
+        card = AdaptationCard(n_axes=n_axes, **values)
         card._require_valid()
         return card
 
@@ -153,13 +159,20 @@ class AdaptationCard:
             pair = getattr(self, name)
             if pair.shape != (2, self.n_dims, self.n_dims):
                 raise ValueError(f"adaptation: {name} has another shape than means")
-            if not np.allclose(pair, pair.transpose(0, 2, 1)) or (
-                np.linalg.eigvalsh(pair).min() <= 0
+            if (
+                not np.abs(pair).max() <= _LARGEST_ELEMENT  # nor is NaN
+                or not np.allclose(pair, pair.transpose(0, 2, 1))
+                or np.linalg.eigvalsh(pair).min() <= 0
             ):
                 raise ValueError(f"adaptation: {name} holds no covariances")
-        positive = (self.discount, self.most, self.patience, self.concentration)
-        if not (np.isfinite(self.means).all() and min(*positive, self.odds) > 0):
-            raise ValueError("adaptation: numbers that cannot be")
+        if not np.abs(self.means).max() <= _LARGEST_ELEMENT:
+            raise ValueError("adaptation: means are no numbers, or too large")
+        for name, most in _LARGEST.items():
+            if not 0 < (value := getattr(self, name)) <= most:
+                raise ValueError(
+                    f"adaptation: {name} is {value:g}; wanted more than 0 and at most "
+                    f"{most:g}"
+                )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

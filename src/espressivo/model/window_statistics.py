@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _HALF = 8  # cells on either side of the origin; a cell is one standard deviation wide
+_MOST = 2**53  # windows, recordings or samples: JavaScript counts no further
+_LARGEST = 1e6  # coordinate of a window, in standard deviations
+_LEAST = 1e-20  # a window's weight is a difference of float32, over some thousands
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +136,45 @@ class WindowStatistics:
         """Return the statistics with one more window of the same recording."""
         window = WindowStatistics.of_window(voice, self.n_dims, n_samples)
         return self.merged(window)
+
+    def require_possible(self) -> None:
+        """Check statistics from a file.
+
+        Raises:
+            ValueError: There are no windows of which these are the statistics.
+        """
+        for name in ("n_windows", "n_recordings", "n_samples"):
+            if not 0 <= getattr(self, name) <= _MOST:
+                raise ValueError(f"{name} is below 0 or above 2^53")
+        if not self.n_axes or not self.n_dims:
+            raise ValueError("there are no dimensions or no axes")
+        self._require_possible_cells()
+        self._require_possible_axes()
+
+    def _require_possible_cells(self) -> None:
+        weights, most = self.weights, 1 + 1e-9  # sums are rounded
+        if weights.min(initial=0.0) < 0 or weights.sum() > self.n_windows * most:
+            raise ValueError("weights are below 0, or more than there are windows")
+        if np.any((weights > 0) & (weights < _LEAST)):
+            raise ValueError("weights are too small for those of windows")
+        if not np.isin(self.cells, np.arange(-_HALF, _HALF)).all():
+            raise ValueError("cells lie outside the grid")
+        if len(np.unique(self.cells, axis=0)) < len(weights):
+            raise ValueError("cells occur twice")
+        if np.any(np.abs(self.sums) > _LARGEST * most * weights[:, None]):
+            raise ValueError("sums are too large for their weights")
+
+    def _require_possible_axes(self) -> None:
+        scatter = self.scatter
+        most = _LARGEST**2 * max(1, self.n_windows)
+        if np.abs(self.mean).max() > _LARGEST or np.abs(scatter).max() > most:
+            raise ValueError("mean or scatter is too large")
+        least = -1e-6 * max(1.0, float(np.trace(scatter)))
+        if (
+            not np.allclose(scatter, scatter.T)
+            or np.linalg.eigvalsh(scatter)[0] < least
+        ):
+            raise ValueError("scatter is no sum of squares")
 
     def as_one(self) -> WindowStatistics:
         """Return the statistics with the weight of one window, for a setting.

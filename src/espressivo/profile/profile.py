@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from espressivo.errors import ProfileError
 from espressivo.model.adaptation import spread
 from espressivo.model.window_statistics import WindowStatistics
@@ -184,6 +182,8 @@ class Profile:
         whole = self.statistics
         for each in sources:
             self._require(each.model, each.model_version, each.model_sha256)
+            if each.statistics is not None:
+                self._require_width(each.statistics.n_dims, each.statistics.n_axes)
             if each.statistics is None:
                 raise ProfileError(
                     f"profile '{self.name}' cannot learn from a report that was made "
@@ -207,13 +207,8 @@ class Profile:
         """
         card = classifier.card
         self._require(card.name, card.version, card.sha256)
-        known, heard = classifier.require_adaptation(), self.statistics
-        wanted = known.n_dims, known.n_axes
-        if (found := (heard.n_dims, heard.n_axes)) != wanted:
-            raise ProfileError(
-                f"profile '{self.name}' has {found[0]} dimensions and {found[1]} axes, "
-                f"not {wanted[0]} and {wanted[1]}; create it anew"
-            )
+        known = classifier.require_adaptation()
+        self._require_width(known.n_dims, known.n_axes)
 
     def require_kind(self, kind: Kind) -> None:
         """Check what the profile describes.
@@ -253,6 +248,14 @@ class Profile:
                 f"({self.model_sha256[:12]}...), not of {name} {version} "
                 f"({sha256[:12]}...): what one model hears means nothing to "
                 "another; pass its own --model, or create the profile anew"
+            )
+
+    def _require_width(self, n_dims: int, n_axes: int) -> None:
+        heard = self.statistics
+        if (heard.n_dims, heard.n_axes) != (n_dims, n_axes):
+            raise ProfileError(
+                f"profile '{self.name}' has {heard.n_dims} dimensions and "
+                f"{heard.n_axes} axes, not {n_dims} and {n_axes}; create it anew"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -386,8 +389,8 @@ def delete(name: str | Path) -> Path:
 
 def _profile(content: dict[str, Any]) -> Profile:
     model = content["model"]
-    counts = {name: int(content[name]) for name in _COUNTS}
-    n_dims, mean = int(content["n_dims"]), decode_numbers(content["mean"])
+    counts = {name: _whole_number(content, name) for name in _COUNTS}
+    n_dims, mean = _whole_number(content, "n_dims"), decode_numbers(content["mean"])
     weights = decode_numbers(content["weights"])
     statistics = WindowStatistics(
         **counts,
@@ -397,9 +400,9 @@ def _profile(content: dict[str, Any]) -> Profile:
         mean=mean,
         scatter=decode_numbers(content["scatter"]).reshape(len(mean), len(mean)),
     )
-    _require_possible(statistics)
+    statistics.require_possible()
     return Profile(
-        name=normal_name(str(content["name"])),
+        name=normal_name(content["name"]),
         kind=Kind(content["kind"]),
         model=str(model["name"]),
         model_version=str(model["version"]),
@@ -408,18 +411,8 @@ def _profile(content: dict[str, Any]) -> Profile:
     )
 
 
-def _require_possible(statistics: WindowStatistics) -> None:
-    """Check sums that would otherwise surface later, as invalid probabilities."""
-    weights, scatter = statistics.weights, statistics.scatter
-    n, least = statistics.n_windows, 1 + 1e-9
-    if (
-        min(n, statistics.n_recordings, statistics.n_samples) < 0
-        or not statistics.n_axes
-        or not statistics.n_dims
-        or weights.min(initial=0.0) < 0
-        or weights.sum() > n * least
-        or len(np.unique(statistics.cells, axis=0)) < len(weights)
-        or not np.allclose(scatter, scatter.T)
-        or np.linalg.eigvalsh(scatter)[0] < -1e-6 * max(1.0, np.trace(scatter))
-    ):
-        raise ValueError("counts or sums that cannot be")
+def _whole_number(content: dict[str, Any], name: str) -> int:
+    # `int` would take 3.7, true and "3" as well, which no espressivo writes.
+    if type(value := content[name]) is not int or value < 0:
+        raise ValueError(f"{name} is no whole number of 0 or more")
+    return value
