@@ -87,8 +87,8 @@ def _adaptation(found: AdaptationSummary, n_with_speech: int) -> Iterator[str]:
     yield f"adapted to {found.setting or f'{groups} and {speakers}'}"
     share = found.n_changed / n_with_speech
     yield (
-        f"  {_counted(found.n_changed, 'recording')} ({share:.1%}) with another emotion "
-        f"than without; mean change of the probabilities {found.change:.2f}"
+        f"  {_counted(found.n_changed, 'recording')} ({share:.1%}) with another "
+        f"emotion than without; mean change of the probabilities {found.change:.2f}"
     )
     if several := found.several_speakers:
         some = ", ".join(several[:3]) + (", ..." if len(several) > 3 else "")
