@@ -142,7 +142,7 @@ def test_a_broken_pulled_model_is_listed_as_such(model, home, capsys):
 def test_a_damaged_model_is_not_indexed(model, capsys):
     assert main(["models", "index", str(model)]) == 1
     assert "contains no model folder" in capsys.readouterr().err
-    (model / "profile.onnx").write_bytes(b"x")
+    (model / "model.onnx").write_bytes(b"x")
     assert main(["models", "index", str(model.parent)]) == 1
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)

@@ -233,9 +233,9 @@ def test_a_checkout_builds_it_once(checkout, programs):
 
 
 def test_other_models_need_another_build(checkout, programs):
-    copy = checkout / "web" / "dist" / "models" / "espressivo-tiny" / "profile.onnx"
+    copy = checkout / "web" / "dist" / "models" / "espressivo-tiny" / "model.json"
     copy.parent.mkdir(parents=True)
-    copy.write_bytes((find_model("espressivo-tiny") / "profile.onnx").read_bytes())
+    copy.write_bytes((find_model("espressivo-tiny") / "model.json").read_bytes())
     with serving(checkout, programs) as (_, line):
         fetch(line)[0].close()
 

@@ -52,7 +52,7 @@ def test_the_bundled_model_is_what_its_card_says(folder):
 
 @pytest.mark.parametrize(
     ("name", "limit"),
-    [("espressivo-base", 15_000_000), ("espressivo-tiny", 6_000_000)],
+    [("espressivo-base", 15_000_000), ("espressivo-tiny", 6_100_000)],
 )
 def test_bundled_models_stay_small(name, limit):
     assert (find_model(name) / "model.onnx").stat().st_size <= limit
@@ -190,7 +190,13 @@ def test_a_missing_file_is_named(folder, name):
         ({"min_s": 9}, "wanted 0 < min_s <= window_s"),
         ({"window_s": "long"}, "could not convert"),
         ({"sha256": None}, "has no 'sha256'"),
-        ({"emotions": ["anger", "sadness"]}, "not `probabilities` .*batch, 2"),
+        ({"emotions": ["anger", "sadness"]}, "adaptation has means of 4 emotions, not"),
+        (
+            {"emotions": ["anger", "sadness"], "adaptation": None},
+            "not `probabilities` .*batch, 2",
+        ),
+        ({"adaptation": {}}, "has no 'means'; export the model again"),
+        ({"adaptation": []}, "export the model again"),
     ],
 )
 def test_a_card_that_cannot_be_true_is_refused(folder, changes, message):
@@ -250,3 +256,20 @@ def test_too_little_memory_is_not_the_models_fault(folder, monkeypatch, text):
     monkeypatch.setattr(ort.InferenceSession, "__init__", fail)
     with pytest.raises(MemoryError):
         load_classifier(folder)
+
+
+def test_a_graph_without_the_voices_of_its_card_is_refused(folder):
+    card = json.loads((folder / "model.json").read_text("utf-8"))
+    edit(folder, adaptation=card["adaptation"] | {"n_axes": 7})
+
+    with pytest.raises(ModelError, match=r"gives no `voice` \[batch, 11\], which"):
+        load_classifier(folder)
+
+
+def test_probabilities_are_the_same_with_voices(analyzer, note):
+    batch = np.stack([note[i * 16_000 : i * 16_000 + 48_000] for i in range(4)])
+
+    rows, voices = analyzer.classifier.embed(batch)
+
+    np.testing.assert_array_equal(rows, analyzer.classifier(batch))
+    assert voices.shape == (4, analyzer.classifier.require_adaptation().n_columns)

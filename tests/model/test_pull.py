@@ -71,8 +71,7 @@ def host(mine):
 def _model(folder, **entries):
     folder.mkdir(parents=True)
     source = find_model(DEFAULT)
-    for name in ("model.onnx", "profile.onnx"):
-        shutil.copy(source / name, folder)
+    shutil.copy(source / "model.onnx", folder)
     card = json.loads((source / "model.json").read_text("utf-8"))
     changed = card | {"name": folder.name} | entries
     (folder / "model.json").write_text(json.dumps(changed), "utf-8")
@@ -128,16 +127,7 @@ def test_a_folder_is_named_with_and_without_a_slash(host, home, mine, path):
     assert host.asked == [f"/mine/{name}" for name in _FILES]
 
 
-_FILES = ("model.json", "model.onnx", "profile.onnx")
-
-
-def test_a_model_without_profiles_has_two_files(host, home, tmp_path):
-    host.add(plain := _model(tmp_path / "plain", profile=None))
-    assert pull_model(host.url + "plain").folder == home / "plain"
-    assert _names(home / "plain") == ["model.json", "model.onnx"]
-    assert pull_model(host.url + "plain").n_bytes == sum(
-        (plain / name).stat().st_size for name in ("model.json", "model.onnx")
-    )
+_FILES = ("model.json", "model.onnx")
 
 
 def test_of_an_index_one_model_is_chosen_by_name(host, home, mine, tmp_path):
@@ -206,7 +196,7 @@ def test_a_failed_replacement_leaves_the_old_version(host, home, mine, tmp_path)
 
 def test_a_damaged_model_is_repaired_on_request(host, home, mine):
     pull_model(host.url + "mine")
-    (home / "mine" / "profile.onnx").write_bytes(b"half")
+    (home / "mine" / "model.onnx").write_bytes(b"half")
     _refused(home, host.url + "mine", "holds this model, damaged; give --replace")
     assert pull_model(host.url + "mine", replace=True).is_new
     assert _contents(home / "mine") == _contents(mine)
@@ -277,14 +267,13 @@ def test_another_hash_than_the_expected_one_is_refused_at_once(host, home):
     assert not home.exists()
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "profile.onnx"])
-def test_each_file_is_compared_with_its_hash(host, home, mine, name):
-    path = f"/mine/{name}"
+def test_the_graph_is_compared_with_its_hash(host, home, mine):
+    path = "/mine/model.onnx"
     content = host.routes[path]
     host.routes[path] = bytes([content[0] ^ 1]) + content[1:]
     for options in ({}, {"sha256": _sha256(mine)}):
         message = _refused(home, host.url + "mine", "was altered", **options)
-        assert message.startswith(f"{host.url}mine/{name}: sha256 is ")
+        assert message.startswith(f"{host.url}mine/model.onnx: sha256 is ")
 
 
 def test_an_index_vouches_for_its_files(host, home, mine, tmp_path):
@@ -295,9 +284,6 @@ def test_an_index_vouches_for_its_files(host, home, mine, tmp_path):
     files = index["models"][0]["files"]
     files["model.json"]["sha256"] = _sha256(tmp_path / "newer" / "mine")
     files["model.onnx"]["sha256"] = "0" * 64
-    host.routes["/models.json"] = json.dumps(index).encode()
-    _refused(home, url, "disagree about its files")
-    del files["profile.onnx"]
     host.routes["/models.json"] = json.dumps(index).encode()
     _refused(home, url, "disagree about its files")
 

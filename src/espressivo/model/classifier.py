@@ -265,18 +265,17 @@ def _card(details: dict[str, Any]) -> ModelCard:
         )
     if not card.emotions or len(set(card.emotions)) != len(card.emotions):
         raise ValueError("emotions is empty or names one twice")
+    if card.adaptation and len(card.adaptation.means) != len(card.emotions):
+        raise ValueError(
+            f"adaptation has means of {len(card.adaptation.means)} emotions, not "
+            f"{len(card.emotions)}"
+        )
     return card
 
 
 def _adaptation(details: dict[str, Any]) -> AdaptationCard | None:
-    if (entry := details.get("adaptation")) is None:
-        return None
-    card = AdaptationCard.from_dict(entry)
-    if len(card.means) != (n_emotions := len(details["emotions"])):
-        raise ValueError(
-            f"adaptation has means of {len(card.means)} emotions, not {n_emotions}"
-        )
-    return card
+    entry = details.get("adaptation")
+    return None if entry is None else AdaptationCard.from_dict(entry)
 
 
 def _certainty(details: dict[str, Any]) -> Certainty | None:
