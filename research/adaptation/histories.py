@@ -31,10 +31,10 @@ class Content:
     title: str
     shares: tuple[float, ...]
 
-    @property
-    def one_sided(self) -> bool:
-        """Whether it lacks two emotions or three."""
-        return self.shares.count(0) > 1
+    def is_met(self, labels: _Ints) -> bool:
+        """Return whether clips of these emotions hold all that have a share."""
+        present = set(labels.tolist())
+        return all(k in present for k, share in enumerate(self.shares) if share > 0)
 
 
 def _only(*emotions: int) -> Content:

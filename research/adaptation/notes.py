@@ -127,7 +127,8 @@ def _notes(
             taken.append(row)
             signals.append(signal)
             n_samples += len(signal)
-        if n_samples < _LEAST_S * SAMPLE_RATE:
+        whole = content.is_met(clips.labels[taken])
+        if n_samples < _LEAST_S * SAMPLE_RATE or not whole:
             continue
         place = np.argsort(clips.labels[taken], kind="stable")
         spoken = NoteClips(

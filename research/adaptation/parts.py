@@ -278,7 +278,7 @@ def score_windows_as_notes(
                 for k in range(-(-n_notes // len(names)) * len(names)):
                     own = np.flatnonzero(clips.speakers == names[k % len(names)])
                     rows = own[draw_history(content, clips.labels[own], n, rng)]
-                    if len(rows) < n / 2:
+                    if len(rows) < n / 2 or not content.is_met(clips.labels[rows]):
                         continue
                     _add_note(material, found, f"{n} windows", kind, rows)
     pairs = {name: tally.paired() for name, tally in found.items()}

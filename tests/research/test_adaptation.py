@@ -132,6 +132,13 @@ def test_equal_shares_use_all_clips_and_unequal_ones_keep_their_shares(seed):
     assert (mostly == 2).sum() == 12
 
 
+def test_a_content_is_met_where_all_its_emotions_are_there():
+    assert BALANCED.is_met(LABELS)
+    assert not BALANCED.is_met(LABELS[:-3])  # no sadness
+    assert MISSING[3].is_met(LABELS[:-3])
+    assert not PAIRS[0].is_met(np.array([0, 0]))
+
+
 def test_mostly_neutral_histories_are_exact_at_twenty():
     labels = np.repeat(np.arange(4), 50)
     order = draw_history(MOSTLY_NEUTRAL, labels, 20, np.random.default_rng(0))
