@@ -11,7 +11,8 @@ import {
   spread,
 } from "../src/espressivo/adaptation";
 import type { AdaptationCard } from "../src/espressivo/card";
-import { warningOfSeveral } from "../src/espressivo/history";
+import { warningOfSeveral, warningsOf } from "../src/espressivo/history";
+import type { Adaptation } from "../src/espressivo/report";
 import {
   asOne,
   emptyStatistics,
@@ -193,4 +194,21 @@ describe("what follows from a history", () => {
     });
     requireClose(found[0], found[1]);
   });
+});
+
+test("a voice that does not fit is warned of, and several people", () => {
+  const fits = {
+    speaker: "Zoë",
+    distance: 2,
+    distanceLimit: 2,
+    several: null,
+  } as Adaptation;
+  const said =
+    "the voice does not fit profile 'Zoë': its distance is 2.1, and 2.0 is rarely exceeded " +
+    "by the same voice; is it someone else?";
+  expect(warningsOf(null)).toEqual([]);
+  expect(warningsOf(fits)).toEqual([]);
+  expect(warningsOf({ ...fits, distance: null })).toEqual([]);
+  expect(warningsOf({ ...fits, distance: 2.1 })).toEqual([said]);
+  expect(warningsOf({ ...fits, distance: 2.1, several: "two" })).toEqual([said, "two"]);
 });

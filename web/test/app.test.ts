@@ -5,6 +5,7 @@ import { compared, probeSignal } from "../src/app/backend";
 import { stem } from "../src/app/download";
 import { WavRecording } from "../src/app/wav";
 import {
+  adapted,
   clock,
   headline,
   inWords,
@@ -13,7 +14,7 @@ import {
   megabytes,
   percent,
 } from "../src/app/words";
-import { type Analyzer, EMOTIONS } from "../src/espressivo";
+import { type Adaptation, type Analyzer, EMOTIONS, type Report } from "../src/espressivo";
 import { note } from "./goldens";
 import { openModel } from "./graphs";
 import { cut, noise, Random } from "./random";
@@ -112,6 +113,32 @@ describe("words", () => {
     for (const sure of [false, null]) {
       expect(inWords(EMOTIONS, row, sure)).toBe("neutral, 41 %");
     }
+  });
+
+  test("what a result was adapted to is said in one line", () => {
+    const report = { emotion: "anger", emotionWithout: "anger", change: 0.12 } as Report;
+    const use = {
+      speaker: "Zoë",
+      setting: null,
+      recording: false,
+      speech_s: 45,
+      weight: 0.5,
+      offset: 1.26,
+      deviation: 0.41,
+      priorDeviation: 1.5,
+    } as Adaptation;
+    const rest =
+      "12 % of the probability moved. The voice lies 1.3 ± 0.4 from the average (unknown voices: ± 1.5).";
+    expect(adapted(report, use)).toBe(`Adapted to Zoë, by 45 s of speech: ${rest}`);
+    const all = { ...use, setting: "hall", recording: true };
+    expect(adapted(report, all)).toBe(
+      `Adapted to Zoë, the setting hall and the recording itself, by 45 s of speech: ${rest}`,
+    );
+    const other = { ...report, emotionWithout: "neutral" } as Report;
+    expect(adapted(other, use)).toContain("moved (before: neutral). The voice");
+    expect(adapted(report, { ...use, weight: 0 })).toBe(
+      "Not adapted: no speech of Zoë is known yet.",
+    );
   });
 
   test.each([

@@ -136,8 +136,23 @@ describe("a card with a wrong field is refused, and says which", () => {
     ],
     [adaptation({ setting: two(diagonal(0)) }), "adaptation: setting holds no covariances"],
     [adaptation({ setting: two(lopsided) }), "adaptation: setting holds no covariances"],
-    [adaptation({ odds: 0 }), "adaptation: numbers that cannot be"],
-    [adaptation({ patience: -1 }), "adaptation: numbers that cannot be"],
+    [adaptation({ n_axes: 1.5 }), "adaptation: n_axes is 1.5"],
+    [
+      adaptation({ setting: two(diagonal(1e7)) }),
+      "adaptation: setting holds no covariances",
+    ],
+    [
+      adaptation({ means: [0, 0, 0, 0].map(() => [0, 0, 1e7]) }),
+      "adaptation: means are no numbers, or too large",
+    ],
+    [
+      adaptation({ odds: 0 }),
+      "adaptation: odds is 0; wanted more than 0 and at most 1000000000000",
+    ],
+    [
+      adaptation({ discount: 1.5 }),
+      "adaptation: discount is 1.5; wanted more than 0 and at most 1",
+    ],
     [{ certainty: 0.5 }, "certainty is not an object"],
     [{ certainty: { threshold: 0.5 } }, "has no 'accuracy'"],
     [{ certainty: { threshold: "0.5", accuracy: 1 } }, 'threshold is "0.5"'],

@@ -373,7 +373,7 @@ def reports() -> list[dict[str, Any]]:
     rng = np.random.default_rng(4)
     names = ("no te.wav", "a,b.wav", 'say "hi".wav', "Grüße-李.wav", "two\nlines", "")
     drawn = [*(report(rng, name) for name in names), *silent(rng)]
-    drawn += [report(rng, f"{i}.wav") for i in range(6)]
+    drawn += [report(rng, f"{i}.wav") for i in range(5)]
     return [
         {
             "fields": fields(each),
@@ -504,7 +504,7 @@ def adaptations() -> dict[str, Any]:
         "one-sided": (voices(card, rng, 10, (2,)), heard[:0]),
         "all emotions": (voices(card, rng, 24, (0, 1, 2, 3)), heard[:0]),
         "two people": (several(card, rng), heard[:0]),
-        "setting": (heard[:0], voices(card, rng, 30, (1, 2, 2, 2))),
+        "setting": (heard[:0], voices(card, rng, 16, (1, 2, 2, 2))),
         "both": (voices(card, rng, 5, (0, 2)), voices(card, rng, 12, (0, 1, 2, 3))),
     }
     cases = {}
@@ -574,7 +574,7 @@ def profiles() -> dict[str, Any]:
     hall = replace(mine, name="hall", kind=Kind.SETTING, statistics=one.as_one())
     named = {"mine": mine, "yours": yours, "nobody": nobody, "hall": hall}
     files = {name: text_of(each.to_dict()) for name, each in named.items()}
-    files |= dict(damaged(mine))
+    files |= dict(damaged(replace(mine, statistics=drawn_statistics(rng, 1))))
     return {
         "names": {name: is_name(name) for name in NAMES},
         "merged": text_of(mine.merged(yours).to_dict()),
@@ -609,7 +609,7 @@ def damaged(profile: Profile) -> Iterator[tuple[str, str]]:
     yield "word", '"profile"'
     yield "other JSON", '{"a": 1}'
     yield "schema is no text", '{"schema": 1}'
-    yield "edited", whole.replace('"n_windows": 3', '"n_windows": 4')
+    yield "edited", whole.replace('"n_windows": 1', '"n_windows": 4')
     yield "unsigned", whole.replace('"sha256": "', '"sha_256": "')
     yield "newer", whole.replace("profile/2", "profile/3")
     yield "much newer", whole.replace("profile/2", "profile/10")
@@ -619,15 +619,21 @@ def damaged(profile: Profile) -> Iterator[tuple[str, str]]:
     yield "more fields", resigned(profile, **more)
     yield "negative count", resigned(profile, n_windows=-1)
     yield "other kind", resigned(profile, kind="room")
-    yield "more weight than windows", resigned(profile, n_windows=1)
+    yield "more weight than windows", resigned(profile, n_windows=0)
     yield "other dimensions", resigned(profile, n_dims=2)
     yield "no dimensions", resigned(profile, n_dims=0, cells="", weights="", sums="")
-    n = len(profile.statistics.weights)
+    yield "not whole", resigned(profile, n_windows=1.5)
+    yield "true", resigned(profile, n_windows=True)
+    yield "very many", resigned(profile, n_samples=2**53 + 2)
+    yield "name is no text", resigned(profile, name=1)
     for name, length, value in (
-        ("weights", n, -0.1),
-        ("weights", n - 1, 0.1),
-        ("sums", 3 * n - 1, 0.1),
+        ("weights", 1, -0.1),
+        ("weights", 1, 1e-30),
+        ("weights", 0, 0.1),
+        ("sums", 2, 0.1),
+        ("sums", 3, 1e9),
         ("mean", 2, np.nan),
+        ("mean", 2, 1e9),
         ("mean", 3, 0.1),
         ("scatter", 4, -1.0),
         ("scatter", 4, np.inf),
@@ -636,7 +642,11 @@ def damaged(profile: Profile) -> Iterator[tuple[str, str]]:
         yield f"{length} of {value} in {name}", resigned(profile, **{name: encoded})
     lopsided = encode_numbers(np.array([1.0, 0.5, 0.0, 1.0]))
     yield "scatter without symmetry", resigned(profile, scatter=lopsided)
-    yield "twice the same cell", resigned(profile, cells=encode_cells(np.zeros(3 * n, np.int64)))
+    yield "outside the grid", resigned(profile, cells=encode_cells(np.full(3, 8)))
+    two = {"weights": np.full(2, 0.4), "sums": np.zeros(6)}
+    both = {name: encode_numbers(values) for name, values in two.items()}
+    cells = encode_cells(np.zeros(6, np.int64))
+    yield "twice the same cell", resigned(profile, cells=cells, **both)
     yield "no axes", resigned(profile, mean="", scatter="")
     yield "half a number", resigned(profile, mean="AAAA")
     yield "no base 64", resigned(profile, mean="?")

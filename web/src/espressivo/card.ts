@@ -7,6 +7,21 @@ import { EMOTIONS, type Emotion, SAMPLE_RATE } from "./types";
 /** Version of the model folder's format that this release reads. */
 const FORMAT_VERSION = 1;
 
+/** Numbers of `adaptation` and their largest values: beyond, arithmetic would overflow. */
+const LARGEST = {
+  distance_limit: 1e6,
+  spread_limit: 1e6,
+  suspicion: 1,
+  discount: 1,
+  most: 1e6,
+  patience: 1e6,
+  concentration: 1e6,
+  odds: 1e12,
+};
+
+// Of means and covariances, in deviations of a window.
+const LARGEST_ELEMENT = 1e6;
+
 export interface ModelCard {
   readonly name: string;
   readonly version: string;
@@ -166,6 +181,9 @@ function adaptationCard(entry: unknown, nEmotions: number): AdaptationCard | nul
     concentration: number("concentration"),
     odds: number("odds"),
   };
+  if (!Number.isInteger(found.nAxes)) {
+    throw new Error(`adaptation: n_axes is ${found.nAxes}`);
+  }
   if (found.means.length === 0 || found.means[0].length === 0 || found.nAxes < 1) {
     throw new Error("adaptation: means or n_axes have another shape");
   }
@@ -174,13 +192,20 @@ function adaptationCard(entry: unknown, nEmotions: number): AdaptationCard | nul
     if (!found[name].every((each) => each.length === d && each[0].length === d)) {
       throw new Error(`adaptation: ${name} has another shape than means`);
     }
-    if (!found[name].every((each) => isCovariance(each))) {
+    if (!found[name].every((each) => isSmall(each) && isCovariance(each))) {
       throw new Error(`adaptation: ${name} holds no covariances`);
     }
   }
-  const { discount, most, patience, concentration, odds } = found;
-  if (!(Math.min(discount, most, patience, concentration, odds) > 0)) {
-    throw new Error("adaptation: numbers that cannot be");
+  if (!isSmall(found.means)) {
+    throw new Error("adaptation: means are no numbers, or too large");
+  }
+  for (const [name, most] of Object.entries(LARGEST)) {
+    const value = number(name);
+    if (!(value > 0 && value <= most)) {
+      throw new Error(
+        `adaptation: ${name} is ${value}; wanted more than 0 and at most ${most}`,
+      );
+    }
   }
   const { length } = found.means;
   if (length !== nEmotions) {
@@ -222,6 +247,8 @@ const isMatrix = (value: unknown): value is Matrix =>
   value.every((row) => row.length === value[0].length);
 const isPair = (value: unknown): value is readonly [Matrix, Matrix] =>
   Array.isArray(value) && value.length === 2 && value.every(isMatrix);
+const isSmall = (value: Matrix): boolean =>
+  value.flat().every((x) => Math.abs(x) <= LARGEST_ELEMENT);
 const isString = (value: unknown): value is string => typeof value === "string";
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

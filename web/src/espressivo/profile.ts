@@ -4,7 +4,7 @@
  * The file format is `espressivo.profile/2`, which Python reads and writes too.
  */
 
-import { isCovariance, type Matrix, trace } from "./arithmetic";
+import type { Matrix } from "./arithmetic";
 import { type ModelCard, requireAdaptation } from "./card";
 import { ProfileError } from "./errors";
 import type { ModelName } from "./report";
@@ -15,8 +15,8 @@ import {
   asOne,
   emptyStatistics,
   merged,
+  requirePossible,
   type WindowStatistics,
-  weightOf,
 } from "./window-statistics";
 
 const FORMAT = "espressivo.profile/";
@@ -125,6 +125,7 @@ export class Profile implements HasStatistics {
             "voices; analyse with a profile, if need be an empty one",
         );
       }
+      this.requireWidth(each.statistics.nDims, each.statistics.mean.length);
       if (each instanceof Profile) each.requireKind(this.kind);
       const single = this.kind === "setting" && !(each instanceof Profile);
       whole = merged(whole, single ? asOne(each.statistics) : each.statistics);
@@ -141,13 +142,7 @@ export class Profile implements HasStatistics {
   requireModel(card: ModelCard): void {
     this.require(card);
     const { means, nAxes } = requireAdaptation(card);
-    const { nDims, mean } = this.statistics;
-    if (nDims !== means[0].length || mean.length !== nAxes) {
-      throw new ProfileError(
-        `profile '${this.name}' has ${nDims} dimensions and ${mean.length} axes, not ` +
-          `${means[0].length} and ${nAxes}; create it anew`,
-      );
-    }
+    this.requireWidth(means[0].length, nAxes);
   }
 
   /** @throws ProfileError The profile describes something else. */
@@ -166,6 +161,15 @@ export class Profile implements HasStatistics {
       `profile '${this.name}' is of ${mine}, not of ${name} ${version} ` +
         `(${sha256.slice(0, 12)}...): what one model hears means nothing to another; ` +
         "choose its own model, or create the profile anew",
+    );
+  }
+
+  private requireWidth(nDims: number, nAxes: number): void {
+    const { nDims: mine, mean } = this.statistics;
+    if (mine === nDims && mean.length === nAxes) return;
+    throw new ProfileError(
+      `profile '${this.name}' has ${mine} dimensions and ${mean.length} axes, not ` +
+        `${nDims} and ${nAxes}; create it anew`,
     );
   }
 
@@ -202,7 +206,8 @@ function fromContent(content: Record<string, unknown>): Profile {
   ].map((name) => {
     const value = content[name];
     if (!Number.isInteger(value) || (value as number) < 0)
-      throw new Error(`${name}: ${value}`);
+      throw new Error(`${name} is no whole number of 0 or more`);
+    if ((value as number) > 2 ** 53) throw new Error(`${name} is below 0 or above 2^53`);
     return value as number;
   });
   const mean = fromText(content["mean"]);
@@ -223,8 +228,10 @@ function fromContent(content: Record<string, unknown>): Profile {
   const kind = textOf(content, "kind");
   if (kind !== "speaker" && kind !== "setting") throw new Error(`kind: ${kind}`);
   const model = content["model"] as Record<string, unknown>;
+  const { name } = content;
+  if (typeof name !== "string") throw new Error(`name: ${name}`);
   return new Profile(
-    textOf(content, "name").normalize("NFC"),
+    name.normalize("NFC"),
     kind,
     {
       name: textOf(model, "name"),
@@ -233,19 +240,6 @@ function fromContent(content: Record<string, unknown>): Profile {
     },
     statistics,
   );
-}
-
-/** Refuse sums that would otherwise surface later, as invalid probabilities. */
-function requirePossible(statistics: WindowStatistics): void {
-  const { nWindows, nDims, cells, weights, mean, scatter } = statistics;
-  const cannot =
-    nDims === 0 ||
-    mean.length === 0 ||
-    weights.some((weight) => weight < 0) ||
-    weightOf(statistics) > nWindows * (1 + 1e-9) ||
-    new Set(cells.map(String)).size < cells.length ||
-    !isCovariance(scatter, 1e-6 * Math.max(1, trace(scatter)));
-  if (cannot) throw new Error("counts or sums that cannot be");
 }
 
 function rowsOf(values: readonly number[], n: number, width: number): Matrix {

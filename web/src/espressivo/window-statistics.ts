@@ -7,9 +7,11 @@
  * cells, the last are summed up. The statistics contain no audio.
  */
 
-import { type Matrix, matrix } from "./arithmetic";
+import { isCovariance, type Matrix, matrix, trace } from "./arithmetic";
 
 const HALF = 8; // cells on either side of the origin; a cell is one standard deviation wide
+const LARGEST = 1e6; // coordinate of a window, in standard deviations
+const LEAST = 1e-20; // a window's weight is a difference of float32, over some thousands
 
 export interface WindowStatistics {
   readonly nWindows: number;
@@ -115,6 +117,42 @@ export function asOne(statistics: WindowStatistics): WindowStatistics {
     weights: weights.map((weight) => weight * factor),
     sums: sums.map((sum) => sum.map((x) => x * factor)),
   };
+}
+
+/**
+ * Check statistics from a file.
+ *
+ * @throws Error There are no windows of which these are the statistics.
+ */
+export function requirePossible(statistics: WindowStatistics): void {
+  const { nWindows, nDims, cells, weights, sums, mean, scatter } = statistics;
+  const most = 1 + 1e-9; // sums are rounded
+  const large = (values: readonly number[], limit: number) =>
+    values.some((x) => Math.abs(x) > limit);
+  const faults: [text: string, there: boolean][] = [
+    ["there are no dimensions or no axes", nDims === 0 || mean.length === 0],
+    [
+      "weights are below 0, or more than there are windows",
+      weights.some((x) => x < 0) || weightOf(statistics) > nWindows * most,
+    ],
+    ["weights are too small for those of windows", weights.some((x) => x > 0 && x < LEAST)],
+    ["cells lie outside the grid", cells.flat().some((x) => x < -HALF || x >= HALF)],
+    ["cells occur twice", new Set(cells.map(String)).size < cells.length],
+    [
+      "sums are too large for their weights",
+      sums.some((row, i) => large(row, LARGEST * most * weights[i])),
+    ],
+    [
+      "mean or scatter is too large",
+      large(mean, LARGEST) || large(scatter.flat(), LARGEST ** 2 * Math.max(1, nWindows)),
+    ],
+    [
+      "scatter is no sum of squares",
+      !isCovariance(scatter, 1e-6 * Math.max(1, trace(scatter))),
+    ],
+  ];
+  const fault = faults.find(([, there]) => there);
+  if (fault) throw new Error(fault[0]);
 }
 
 type Cells = Pick<WindowStatistics, "cells" | "weights" | "sums">;
