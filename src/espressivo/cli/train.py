@@ -29,7 +29,11 @@ starting weights, forbid commercial use or leave it open; all such are named. Te
 your own recordings are stated as `licences.manifest` (CC-BY-4.0, CC0-1.0, own, ...).
 
 With `speakers.CORPUS = "even"` in the file, only every second speaker of that corpus is
-trained on; `espressivo evaluate --speakers odd` scores the model on the others."""
+trained on; `espressivo evaluate --speakers odd` scores the model on the others.
+
+With [adaptation] in the file, corpora or speakers are made alike for the network (DANN,
+CDAN, CORAL, MixStyle, ...). With `adaptation.target = "left-out"`, the recordings of
+--leave-out take part, without their labels. See docs/train.md, "Domain adaptation"."""
 
 _EPILOG = """\
 examples:
@@ -38,6 +42,8 @@ examples:
   espressivo train mine.toml --out runs/mine --corpus ravdess=~/corpora/ravdess
   espressivo train mine.toml --out runs/mine --set training.epochs=5
   espressivo train mine.toml --out runs/sold --licence commercial
+  espressivo train mine.toml --out runs/aligned --leave-out tess \\
+      --set adaptation.method=class-coral --set adaptation.target=left-out
 
 exit codes:
   0 done, 1 the configuration or a corpus is at fault, 130 interrupted (resumable)"""
