@@ -12,6 +12,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from espressivo import Analyzer, load_model
 from espressivo.batch import ArchiveOptions, analyze_archive, read_summary
@@ -219,12 +220,20 @@ def test_what_was_heard_is_not_heard_again(manifest, whole, tmp_path):
     assert contents(out) == contents(whole)
 
 
-def test_a_damaged_file_of_the_first_pass_is_one_line(manifest, tmp_path):
+@pytest.mark.parametrize("kind", ["nonsense", "of others", "cut"])
+def test_a_damaged_file_of_the_first_pass_is_one_line(manifest, tmp_path, kind):
     out = tmp_path / "out"
 
     def damage(progress):
         if progress.stage == "voices" and not progress.n_now:
-            (out / "voices" / "part-000001.parquet").write_bytes(b"nonsense")
+            path = out / "voices" / "part-000001.parquet"
+            whole = parquet.read_table(path)
+            if kind == "nonsense":
+                path.write_bytes(b"nonsense")
+            elif kind == "of others":
+                shutil.copy(out / "voices" / "part-000000.parquet", path)
+            else:
+                parquet.write_table(whole.slice(0, 1), path)
 
     with pytest.raises(ArchiveError, match=r"first pass is damaged .*; delete the"):
         analyze_archive(manifest, out, model=MODEL, options=OPTIONS, on_progress=damage)

@@ -44,10 +44,10 @@ def read_outcomes(content: bytes, entries: Sequence[Entry]) -> Iterator[Outcome]
         entries: Recordings of the shard, in order.
 
     Raises:
-        ArchiveError: The file is damaged.
+        ArchiveError: The file is damaged, or of other recordings.
     """
-    rows = _rows(content, ("report", "failure", *_WINDOWS, *_STATISTICS))
-    for entry, row in zip(entries, rows, strict=True):
+    names = ("report", "failure", *_WINDOWS, *_STATISTICS)
+    for entry, row in _rows(content, names, entries):
         if row["report"] is None:
             failure = Unreadable(**json.loads(row["failure"]))
             yield Outcome(entry, failure=failure)
@@ -55,17 +55,24 @@ def read_outcomes(content: bytes, entries: Sequence[Entry]) -> Iterator[Outcome]
             yield Outcome(entry, json.loads(row["report"]), voices=_voices(row))
 
 
-def read_statistics(content: bytes) -> Iterator[WindowStatistics | None]:
-    """Yield the statistics of each recording in a file; None: it has no windows.
+def read_statistics(
+    content: bytes, entries: Sequence[Entry]
+) -> Iterator[tuple[Entry, WindowStatistics | None]]:
+    """Yield each recording in a file with its statistics; None: it has no windows.
+
+    Args:
+        content: Content of the file.
+        entries: Recordings of the shard, in order.
 
     Raises:
-        ArchiveError: The file is damaged.
+        ArchiveError: The file is damaged, or of other recordings.
     """
-    return map(_statistics, _rows(content, _STATISTICS))
+    for entry, row in _rows(content, _STATISTICS, entries):
+        yield entry, _statistics(row)
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
-    row: dict[str, Any] = {}
+    row: dict[str, Any] = {"id": outcome.entry.id}
     if outcome.failure is not None:
         failure = {**asdict(outcome.failure), "path": str(outcome.failure.path)}
         row["failure"] = json.dumps(failure)
@@ -105,18 +112,26 @@ def _statistics(row: dict[str, Any]) -> WindowStatistics | None:
     )
 
 
-def _rows(content: bytes, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _rows(
+    content: bytes, names: Sequence[str], entries: Sequence[Entry]
+) -> Iterator[tuple[Entry, dict[str, Any]]]:
     import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
 
     try:
-        columns = read_columns(content, names)
+        ids, *columns = read_columns(content, ("id", *names))
     except (pa.ArrowException, OSError, KeyError) as error:
-        raise ArchiveError(
-            f"a file of the first pass is damaged ({error}); delete the folder "
-            "`voices`, and give the command again, which hears all of it anew"
-        ) from error
-    for values in zip(*columns, strict=True):
-        yield dict(zip(names, values, strict=True))
+        raise _damaged(error) from error
+    if ids != [entry.id for entry in entries]:
+        raise _damaged("it is of other recordings")
+    for entry, *values in zip(entries, *columns, strict=True):
+        yield entry, dict(zip(names, values, strict=True))
+
+
+def _damaged(why: Exception | str) -> ArchiveError:
+    return ArchiveError(
+        f"a file of the first pass is damaged ({str(why).strip()}); delete the folder "
+        "`voices`, and give the command again, which hears all of it anew"
+    )
 
 
 def _schema() -> pa.Schema:
@@ -125,7 +140,7 @@ def _schema() -> pa.Schema:
     whole, half, full = (pa.list_(t) for t in (pa.int64(), pa.float32(), pa.float64()))
     return pa.schema(
         [
-            *((name, pa.string()) for name in ("report", "failure")),
+            *((name, pa.string()) for name in ("id", "report", "failure")),
             *zip(_WINDOWS, (whole, half, half), strict=True),
             *((name, pa.int64()) for name in _COUNTS),
             *zip(_ARRAYS, (whole, *4 * (full,)), strict=True),

@@ -121,7 +121,7 @@ def collect(job: ArchiveJob, histories: Histories) -> Generator[DoneCount, None,
     for shard in range(job.archive.plan.n_shards):
         entries = job.entries_of(shard)
         content = job.archive.read(shard, VOICES)
-        for entry, statistics in zip(entries, read_statistics(content), strict=True):
+        for entry, statistics in read_statistics(content, entries):
             if statistics is not None:
                 histories.add(entry, statistics)
         yield DoneCount(len(entries), 0, 0.0)
