@@ -2,9 +2,10 @@
 
 A recording is analysed without adaptation, then with a profile that is loaded, updated
 with the recording and saved, then with its own windows as history (`--adapt`). They are
-timed in turn: as whole commands, start to exit, on all cores, and as calls within one
-process on one thread. Printed are the medians of the times, and of their ratios to the
-analysis without adaptation.
+timed in turn: as calls within one process on one thread, and as whole commands, start
+to exit. Printed are the medians of the processor times (user and system), and of their
+ratios to the analysis without adaptation. On one thread and an idle machine they are
+the times that pass.
 
     python benchmarks/analyze/adaptation.py
 """
@@ -13,10 +14,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
-import time
 import wave
 from functools import partial
 from pathlib import Path
@@ -99,9 +100,15 @@ def _compare(name: str, rounds: int, *ways: Callable[[], object]) -> None:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    began = _processor_s()
     work()
-    return time.perf_counter() - began
+    return _processor_s() - began
+
+
+def _processor_s() -> float:
+    """Return the processor time of this process and its finished children."""
+    parts = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(part.ru_utime + part.ru_stime for part in parts)
 
 
 def _personal(plain: espressivo.Analyzer, signal: NDArray[np.float32]) -> None:
