@@ -13,7 +13,7 @@ from tests.conftest import NOTE, ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-RUN_HERE = ("analyze", "archive", "profile")
+RUN_HERE = ("adapt", "analyze", "archive", "profile")
 """Commands that need neither corpora, nor a microphone, nor an end by Ctrl-C."""
 
 
@@ -33,8 +33,11 @@ def commands():
 def here(tmp_path, monkeypatch):
     """A folder with the files that the README speaks of."""
     (tmp_path / "notes").mkdir()
-    for copy in ("note.m4a", "notes/monday.m4a"):
+    (tmp_path / "calls").mkdir()
+    for copy in ("note.m4a", "notes/monday.m4a", "calls/1.m4a"):
         shutil.copy(NOTE, tmp_path / copy)
+    row = "1,calls/1.m4a,hotline,ann\n"
+    (tmp_path / "calls.csv").write_text("id,path,group,speaker\n" + row)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ESPRESSIVO_PROFILES", str(tmp_path / "profiles"))
