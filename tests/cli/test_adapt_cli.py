@@ -161,6 +161,14 @@ def test_a_setting_is_replaced_only_on_request(calls, capsys, folder):
     assert "is the profile of a speaker, not of a setting" in capsys.readouterr().err
 
 
+def test_a_place_that_cannot_be_written_is_told_before_the_analysis(tmp_path, capsys):
+    (tmp_path / "file").touch()
+
+    assert run("adapt", tmp_path / "file" / "me.json", "--from", "nowhere") == 1
+
+    assert "cannot be written" in capsys.readouterr().err
+
+
 def test_a_setting_learns_more_recordings_each_counting_once(calls):
     run("adapt", "hotline", "--from", calls / "late")
     before = Profile.load("hotline").statistics

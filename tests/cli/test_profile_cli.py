@@ -169,6 +169,7 @@ def test_another_voice_is_told_of_and_not_learned(shared, tmp_path, capsys):
         (("profile", "show", "me"), "there is no such profile"),
         (("profile", "delete", "me"), "nothing was deleted"),
         (("profile", "merge", "me", "you"), "there is no such profile"),
+        (("profile", "merge", "me", "you", "me"), "would count twice"),
         (("analyze", NOTE, "--setting", "room"), "espressivo adapt room --from FOLDER"),
     ],
 )

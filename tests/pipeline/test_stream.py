@@ -199,6 +199,16 @@ def test_a_stream_is_not_adapted_to_a_recording_that_has_not_ended(analyzer):
         adapting.stream()
 
 
+def test_a_stream_without_voices_does_not_go_on_with_them(analyzer):
+    hearing = espressivo.Analyzer(analyzer.classifier, voices=True)
+
+    for one, other in ((analyzer, hearing), (hearing, analyzer)):
+        state = StreamState.from_bytes(one.stream().state.to_bytes())
+        one.stream(state=state)
+        with pytest.raises(StateError, match="restore it with the same `voices`"):
+            other.stream(state=state)
+
+
 def test_a_stream_that_was_saved_with_an_earlier_profile_is_refused(analyzer):
     content = analyzer.stream().state.to_bytes()
     with np.load(io.BytesIO(content)) as file:

@@ -396,6 +396,11 @@ def test_replacing_takes_a_word_and_the_same_kind():
     assert_same(Profile.load("me"), some_profile(1, kind=Kind.SETTING))
     with pytest.raises(ProfileError, match="of a setting, not of a speaker"):
         create(some_profile(), overwrite=True)
+    profile_path("me").write_text("[]")
+    with pytest.raises(
+        ProfileError, match=r"is no profile.* profile delete .*me\.json"
+    ):
+        create(some_profile(1, kind=Kind.SETTING), overwrite=True)
 
 
 def test_several_people_in_one_profile_are_told_of(analyzer):

@@ -100,11 +100,12 @@ def run(args: argparse.Namespace) -> int:
     from espressivo.batch.entries import described, list_source
     from espressivo.machine import n_cores
     from espressivo.profile.profile import Kind, Profile, create, require_new
-    from espressivo.profile.store import profile_path
+    from espressivo.profile.store import held, profile_path
 
     path = profile_path(args.name)
-    # Before the analysis, which can take hours.
-    require_new(path, Kind.SETTING, overwrite=args.replace)
+    # Before the analysis, which can take hours; the lock needs a folder to write to.
+    with held(path):
+        require_new(path, Kind.SETTING, overwrite=args.replace)
     analyzer = load_model(args.model, threads=1, voices=True)
     empty = Profile.new(path.stem, analyzer.classifier, Kind.SETTING)
     listing = list_source(args.source)

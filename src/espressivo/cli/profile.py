@@ -9,7 +9,7 @@ from espressivo.cli.arguments import add_model
 from espressivo.cli.display.printing import print_json, say, tell
 from espressivo.cli.display.profiles import effect, summary
 from espressivo.cli.recordings import analyze_recording
-from espressivo.errors import EspressivoError, ModelError
+from espressivo.errors import EspressivoError, ModelError, ProfileError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,7 +170,13 @@ def _merge(args: argparse.Namespace) -> int:
         Profile,
         learn,
     )
+    from espressivo.profile.store import profile_path
 
+    path = profile_path(args.name)
+    if path in map(profile_path, args.others):
+        raise ProfileError(
+            f"{args.name}: would count twice what it has heard; merge others into it"
+        )
     others = [Profile.load(other) for other in args.others]
     say(f"{args.name}: {summary(learn(args.name, *others))}")
     return 0

@@ -53,7 +53,8 @@ class AnalysisPass:
         self._names = _name(options.profile), _name(options.setting)
         if state is None:
             state = StreamState(card.sha256, *self._names)
-        self._require_same(state)
+        else:
+            self._require_same(state)
         self._chunker = Chunker(card.window, card.minimum, speech, state.chunker)
         self._segments = list(state.segments)
         self._estimates = list(state.estimates)
@@ -222,6 +223,15 @@ class AnalysisPass:
             raise StateError(
                 f"the stream was saved with {_called(*saved)}, and this is with "
                 f"{_called(*self._names)}; restore it with the same"
+            )
+        # Or voices would be there of some windows only.
+        if (state.statistics is not None) != self.windows.hears_voices:
+            before, now = "with", "without"
+            if self.windows.hears_voices:
+                before, now = now, before
+            raise StateError(
+                f"the stream was saved {before} voices, and this is {now} them; "
+                "restore it with the same `voices`"
             )
 
 

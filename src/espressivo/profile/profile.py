@@ -362,11 +362,17 @@ def require_new(path: Path, kind: Kind, *, overwrite: bool = False) -> None:
     if not path.exists():
         return
     if not overwrite:
-        remedy = "--replace replaces it" if kind is Kind.SETTING else "delete it first"
+        remedy = "replace it with --replace" if kind is Kind.SETTING else "delete it"
         raise ProfileError(
-            f"{path}: exists; add to it with `espressivo profile update`; {remedy}"
+            f"{path}: exists; add to it with `espressivo profile update`, or {remedy}"
         )
-    Profile.load(path).require_kind(kind)
+    try:
+        existing = Profile.load(path)
+    except ProfileError as error:  # who knows what it is, and of which version
+        raise ProfileError(
+            f"{error}; to replace it, delete it: espressivo profile delete {path}"
+        ) from error
+    existing.require_kind(kind)
 
 
 def delete(name: str | Path) -> Path:
