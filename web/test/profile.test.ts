@@ -79,6 +79,12 @@ describe("a file that Python wrote", () => {
     },
   );
 
+  test("is refused if it is nested deeper than the stack", async () => {
+    const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+    const text = `{"schema": "espressivo.profile/2", "sha256": null, "a": ${deep}}`;
+    expect(await refusal(text)).toMatch(/cut off|edited/);
+  });
+
   test("covers what can be wrong with a file", () => {
     const messages = Object.values(files).map(({ refused }) => refused ?? "taken");
     for (const said of ["taken", "cut off", "edited", "update espressivo", "no sense"]) {

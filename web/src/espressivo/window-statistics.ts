@@ -91,7 +91,7 @@ export function withWindow(
   const place = values.slice(0, nDims);
   const axes = values.slice(nDims + 1);
   // What is probably no speech says nothing of a voice.
-  const weight = 1 - values[nDims];
+  const weight = Math.max(0, 1 - values[nDims]); // a softmax may exceed 1
   return merged(statistics, {
     ...emptyStatistics(nDims, axes.length),
     nWindows: 1,
