@@ -89,6 +89,8 @@ def test_what_is_no_source_is_refused(tmp_path):
         find_entries(tmp_path / "*.ogg")
     with pytest.raises(ArchiveError, match="is no manifest"):
         find_entries("memory://notes")
+    with pytest.raises(ArchiveError, match="is no source"):
+        find_entries("")
 
 
 def test_a_name_that_is_no_unicode_is_escaped_and_still_found(tmp_path):

@@ -149,6 +149,8 @@ def _digest(rows: Iterable[tuple[str, ...]]) -> str:
 def _find(
     source: str | Path, left_out: list[LeftOut], out: str | Path | None
 ) -> Iterator[Entry]:
+    if source == "":  # such as a variable of the shell that is not set
+        raise ArchiveError("'': is no source; pass a folder, a pattern or a manifest")
     if is_remote(source):
         return _in_remote_manifest(str(source))
     place = Path(source).expanduser()
