@@ -53,7 +53,8 @@ def score_notes(
     """Score notes as `analyze --adapt` does: windows are each other's history.
 
     Notes of one emotion are scored as a whole, too; the emotions of a mixed note follow
-    each other. A window's emotion is that of the clip that it overlaps most.
+    each other. A window's emotion is that of the clip that it overlaps most. A kind of
+    which there are fewer than half of the wanted notes is left out.
 
     Args:
         material: The corpus.
@@ -65,18 +66,20 @@ def score_notes(
     analyzer = Analyzer(classifier, threads=1, voices=True)
     found: dict[str, _Tallies] = {}
     for kind, contents in _KINDS.items():
-        found[kind] = _Tallies(material.tally(), material.tally())
+        tallies, n = _Tallies(material.tally(), material.tally()), 0
         for note, labels, speaker in _notes(material, utterances, contents, n_notes):
             report = analyzer.analyze(note.signal)
             if not report.estimates:
                 continue
             windows = [estimate.segment for estimate in report.estimates]
             truth = truth_of(windows, note.speech, labels)
-            _add(material, found[kind], report, truth, speaker)
-    pairs = {
-        f"{kind}: windows": tallies.windows.paired() for kind, tallies in found.items()
-    }
-    pairs["one emotion: whole note"] = found["one emotion"].notes.paired()
+            _add(material, tallies, report, truth, speaker)
+            n += 1
+        if n >= n_notes / 2:
+            found[kind] = tallies
+    pairs = {f"{kind}: windows": one.windows.paired() for kind, one in found.items()}
+    if "one emotion" in found:
+        pairs["one emotion: whole note"] = found["one emotion"].notes.paired()
     return {name: paired for name, paired in pairs.items() if paired is not None}
 
 
