@@ -145,6 +145,7 @@ def test_csv_and_json_say_the_same():
     for row, window in zip(rows, [*document["windows"], document], strict=True):
         assert row["emotion"] == window["emotion"]
         assert row["uncertain"] == str(window["uncertain"]).lower()
+        assert row["emotion_without"] == row["change"] == ""
         for emotion, probability in window["probabilities"].items():
             assert float(row[emotion]) == probability
     assert float(rows[1]["start_s"]) == document["windows"][1]["start_s"] == 4.0

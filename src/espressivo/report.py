@@ -169,8 +169,7 @@ class Report:
         now, before = self.probabilities, self.probabilities_without
         if now is None or before is None:
             return 0.0
-        # Half, since the sum counts moved probability twice: as loss and as gain.
-        return sum(abs(now[e] - before[e]) for e in self.emotions) / 2
+        return total_variation([*now.values()], [*before.values()])
 
     @property
     def emotion(self) -> Emotion | None:
@@ -178,6 +177,13 @@ class Report:
         if (whole := self.probabilities) is None:
             return None
         return max(whole, key=lambda emotion: whole[emotion])
+
+    @property
+    def emotion_without(self) -> Emotion | None:
+        """`emotion` without adaptation; None without speech or adaptation."""
+        if (before := self.probabilities_without) is None:
+            return None
+        return max(before, key=lambda emotion: before[emotion])
 
     @property
     def uncertain(self) -> bool | None:
@@ -257,25 +263,35 @@ class Report:
         """Return CSV text: one row per window, then one for the whole recording.
 
         Columns: recording, part (`window` or `recording`), start_s, end_s, emotion,
-        uncertain (`true`, `false`, or empty without a threshold) and one column per
-        emotion. Without speech, the only row has an empty emotion.
+        uncertain (`true`, `false`, or empty without a threshold), one column per
+        emotion, emotion_without and change (both empty without adaptation). Without
+        speech, the only row has an empty emotion.
         """
         text = io.StringIO()
         # The default line end, CRLF, would disturb Unix tools in a pipe.
         write = csv.writer(text, lineterminator="\n").writerow
         if header:
             fixed = ["recording", "part", "start_s", "end_s", "emotion", "uncertain"]
-            write([*fixed, *self.emotions])
-        for e in self.estimates:
+            write([*fixed, *self.emotions, "emotion_without", "change"])
+        use, none = self.adaptation, [None] * len(self.estimates)
+        effect: tuple[str | float, ...]
+        for e, before in zip(self.estimates, use.without if use else none, strict=True):
             span = _span(e.segment).values()
             found = self.emotion_of(e), _cell(self.is_uncertain(e))
             shown = round_to_one(e.probabilities)
-            write([self.recording, "window", *span, *found, *shown])
+            effect = ("", "")
+            if before is not None:
+                apart = total_variation(e.probabilities, before.probabilities)
+                effect = self.emotion_of(before), round(apart, _DECIMALS)
+            write([self.recording, "window", *span, *found, *shown, *effect])
         whole = self.probabilities
         mean = round_to_one([*whole.values()]) if whole else [""] * len(self.emotions)
         end = round(self.duration_s, 3)
         total = self.emotion or "", _cell(self.uncertain)
-        write([self.recording, "recording", 0.0, end, *total, *mean])
+        effect = ("", "")
+        if self.emotion_without is not None:
+            effect = self.emotion_without, round(self.change, _DECIMALS)
+        write([self.recording, "recording", 0.0, end, *total, *mean, *effect])
         return text.getvalue()
 
     def _mean(
@@ -310,7 +326,7 @@ class Report:
             "deviation": round(use.deviation, _DECIMALS),
             "prior_deviation": round(use.prior_deviation, _DECIMALS),
             "change": round(self.change, _DECIMALS),
-            "emotion_without": before and max(before, key=lambda e: before[e]),
+            "emotion_without": self.emotion_without,
             "probabilities_without": before and self._named([*before.values()]),
             "distance": None if use.distance is None else round(use.distance, 2),
             "distance_limit": round(use.distance_limit, 2),
@@ -360,6 +376,16 @@ def name_top(
     # Stable, so that of equal probabilities the emotion of the report comes first.
     order = sorted(range(len(emotions)), key=lambda i: -probabilities[i])[:n]
     return ", ".join(f"{emotions[i]} {probabilities[i]:.0%}" for i in order)
+
+
+def total_variation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return the total variation distance of two distributions, 0 to 1.
+
+    >>> total_variation([0.75, 0.25], [0.5, 0.5])
+    0.25
+    """
+    # Half, since the sum counts moved probability twice: as loss and as gain.
+    return sum(abs(x - y) for x, y in zip(a, b, strict=True)) / 2
 
 
 def round_to_one(probabilities: Sequence[float]) -> list[float]:

@@ -48,7 +48,8 @@ def test_a_setting_from_creation_to_deletion(calls, capsys, folder):
     assert run("adapt", "hotline", "--from", calls) == 0
     made = capsys.readouterr().out
     assert "of 3 recordings" in made
-    assert "offset " in made
+    assert "% known: " in made
+    assert " (unknown settings: ± " in made
 
     setting = Profile.load("hotline")
     assert setting.kind is Kind.SETTING
@@ -62,25 +63,33 @@ def test_a_setting_from_creation_to_deletion(calls, capsys, folder):
     assert made.splitlines()[1].strip() in shown
     assert run("analyze", NOTE, "--setting", "hotline") == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "adapted to setting 'hotline' (0:" in text
+    assert "adapted to setting 'hotline' by 0:" in text
     assert run("profile", "delete", "hotline") == 0
     assert not (folder / "hotline.json").exists()
 
 
-def test_folder_pattern_and_manifest_are_one_setting(calls, tmp_path):
+def test_folder_pattern_and_manifest_are_one_setting(calls, tmp_path, capsys):
     manifest = tmp_path / "calls.csv"
     names = ["late/c.wav", "a.wav", "b.wav"]
     rows = "".join(f"{i},calls/{name}\n" for i, name in enumerate(names))
     manifest.write_text(f"id,path\n{rows}")
 
+    groups = tmp_path / "groups.csv"
+    rows = "".join(f"{i},calls/{name},g{i % 2}\n" for i, name in enumerate(names))
+    groups.write_text(f"id,path,group\n{rows}")
+
     for name, source, options in (
         ("one", calls, ("--threads", 1)),
         ("two", f"{calls}/**/*.wav", ("--threads", 3)),
         ("three", manifest, ()),
+        ("four", groups, ()),
     ):
         assert run("adapt", name, "--from", source, *options) == 0
+        told = "one setting is made of all 2 groups" in capsys.readouterr().err
+        assert told == (source == groups)
 
-    one, *others = (Profile.load(n).statistics for n in ("one", "two", "three"))
+    names = ("one", "two", "three", "four")
+    one, *others = (Profile.load(name).statistics for name in names)
     for other in others:
         assert other.n_samples == one.n_samples
         np.testing.assert_array_equal(other.cells, one.cells)
@@ -116,8 +125,9 @@ def test_a_long_recording_is_judged_as_one_voice(capsys):
     assert run("analyze", NOTE, "--adapt") == 0
     text = " ".join(capsys.readouterr().out.split())
 
-    assert "adapted to itself (0:20.3 of speech): moved " in text
-    assert " (before: ± " in text
+    assert "adapted to itself by 0:20.3 of speech " in text
+    assert "% of the probability moved, without it " in text
+    assert text.endswith("% known")
 
 
 def test_broken_and_silent_recordings_cost_only_themselves(calls, capsys):

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from espressivo.cli.main import main
+from espressivo.cli.main import build_parser, main
 from tests.conftest import NOTE
 from tests.recordings import encode
 
@@ -100,6 +100,48 @@ def test_a_wrong_command_line_exits_2(argv, capsys):
 
     assert exit_.value.code == 2
     assert "usage: espressivo" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "analyze a --speaker me b c --json",
+        "analyze --json a b --speaker=me c",
+        "analyze --json --speaker me -- a b c",
+        "profile create me --model tiny a b c",
+        "profile update me a --model tiny b c",
+    ],
+)
+def test_recordings_can_follow_options(line):
+    args = build_parser().parse_args(line.split())
+
+    assert args.recordings == ["a", "b", "c"]
+    assert "me" in (getattr(args, "name", None), getattr(args, "speaker", None))
+    assert args.model == "tiny" or args.json
+
+
+@pytest.mark.parametrize("rest", ["--colour b", "--track x b", "--json b --csv"])
+def test_options_between_recordings_are_checked(rest, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["analyze", "a", *rest.split()])
+
+    assert "error: " in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_csv_tells_what_adaptation_changed(capsys):
+    main(["analyze", str(NOTE), "--csv"])
+    plain = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    main(["analyze", str(NOTE), "--csv", "--adapt"])
+    adapted = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+
+    emotions = ("anger", "happiness", "neutral", "sadness")
+    for before, now in zip(plain, adapted, strict=True):
+        assert before.keys() == now.keys()
+        assert before["emotion_without"] == before["change"] == ""
+        assert now["emotion_without"] == before["emotion"]
+        apart = sum(abs(float(now[e]) - float(before[e])) for e in emotions) / 2
+        assert float(now["change"]) == pytest.approx(apart, abs=2e-4)
+        assert apart > 0
 
 
 def test_plot(tmp_path, capsys):

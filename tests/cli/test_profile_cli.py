@@ -42,7 +42,8 @@ def test_a_profile_from_creation_to_deletion(capsys, folder):
     assert DEFAULT in shown
     assert "of speech, 4 windows of 1 recording" in shown
     assert "offset " in shown
-    assert "before: ± " in shown
+    assert " from the average (unknown voices: ± " in shown
+    assert len(shown.splitlines()[-1]) <= 80
     assert run("profile", "list") == 0
     assert capsys.readouterr().out.startswith("me: speaker, 0 min")
     assert run("profile", "delete", "me") == 0
@@ -89,8 +90,9 @@ def test_no_update_leaves_the_profile_as_it_is(capsys, folder):
     assert run("analyze", NOTE, "--speaker", "me", "--no-update") == 0
 
     shown = " ".join(capsys.readouterr().out.split())
-    assert "adapted to speaker 'me' (0:20.3 of speech): moved " in shown
-    assert " (before: ± " in shown
+    assert "adapted to speaker 'me' by 0:20.3 of speech " in shown
+    assert "% of the probability moved, without it " in shown
+    assert shown.endswith("% known")
     assert (folder / "me.json").read_bytes() == before
     with pytest.raises(SystemExit, match="2"):
         run("analyze", NOTE, "--no-update")

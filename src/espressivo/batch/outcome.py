@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from espressivo.report import total_variation
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -74,8 +76,8 @@ def row_of(report: Report) -> dict[str, Any]:
     elif effect is not None:
         pairs = zip(report.estimates, effect.without, strict=True)
         for window, (now, before) in zip(row["windows"], pairs, strict=True):
-            apart = np.subtract(now.probabilities, before.probabilities)
+            apart = total_variation(now.probabilities, before.probabilities)
             window["emotion_without"] = report.emotion_of(before)
-            window["change"] = round(float(np.abs(apart).sum()) / 2, 4)
+            window["change"] = round(apart, 4)
         row["adaptation"]["several_speakers"] = effect.several is not None
     return row

@@ -115,6 +115,11 @@ class Plan:
         return self.is_adapted or self.setting is not None
 
     @property
+    def setting_name(self) -> str | None:
+        """Name of the setting alone; None: there is none."""
+        return None if self.setting is None else self.setting.rpartition(" (")[0]
+
+    @property
     def n_shards(self) -> int:
         """Number of shards, each of which is one part of every table."""
         return -(-self.n_recordings // self.shard_size)

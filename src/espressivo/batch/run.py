@@ -161,7 +161,11 @@ def analyze_archive(
         require_groups(source, entries)
         card.require_adaptation()
     if options.setting is not None:
-        options.setting.require_kind(Kind.SETTING)
+        options.setting.require_kind(
+            Kind.SETTING,
+            "make a setting with `espressivo adapt`; speakers are told apart by "
+            "--adapt, with a column speaker in the manifest",
+        )
         options.setting.require_model(load_classifier(folder))
     plan = Plan.of(
         entries,

@@ -161,7 +161,7 @@ def _adaptation(archive: ArchiveFolder) -> AdaptationSummary:
         n_speakers=sum(speaker is not None for _, speaker in speakers),
         n_changed=n_changed,
         change=change / max(1, n),
-        setting=archive.plan.setting,
+        setting=archive.plan.setting_name,
         several_speakers=tuple(sorted(several)),
     )
 

@@ -111,6 +111,11 @@ def run(args: argparse.Namespace) -> int:
     listing = list_source(args.source)
     if listing.left_out:
         tell(described(listing.left_out))
+    if (n := len({entry.group for entry in listing.entries} - {""})) > 1:
+        tell(
+            f"{args.source}: one setting is made of all {n} groups; `espressivo "
+            "archive --adapt` tells them apart"
+        )
     analyses = _Analyses(analyzer, args.format, args.threads or n_cores())
     setting, counts = _learned(empty, analyses, listing.entries)
     if not setting.statistics.n_windows:

@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from espressivo.cli.display.printing import tell
 from espressivo.cli.interrupts import exit_code, stopping_as_interrupts
@@ -15,6 +15,9 @@ from espressivo.cli.streams import fault_of_output, standard_streams
 from espressivo.errors import EspressivoError
 from espressivo.text import reason_of, to_line
 from espressivo.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _COMMANDS = (
     "analyze",
@@ -74,7 +77,29 @@ exit codes:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Parser whose messages, which quote what was given, are one line each."""
+    """Parser that takes options between recordings, and whose messages are one line."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._is_intermixed = False
+
+    def parse_known_args(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse; what follows options is taken as more of the list before them."""
+        found, rest = super().parse_known_args(args, namespace)
+        # argparse ends a list of positional arguments at the first option after it,
+        # and its `parse_intermixed_args` knows neither subcommands nor, up to Python
+        # 3.12.7, `--`; it calls this method.
+        if not rest or self._is_intermixed or self._subparsers or "--" in (args or ()):
+            return found, rest
+        self._is_intermixed = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_intermixed = False
 
     def error(self, message: str) -> NoReturn:
         super().error(to_line(message))

@@ -199,7 +199,7 @@ def _show(args: argparse.Namespace) -> int:
     say(f"              sha256 {profile.model_sha256}")
     say(f"  heard       {summary(profile).partition(', ')[2]}")
     if (card := _card_of(profile)) is not None:
-        say(f"  means       {effect(profile, card)}")
+        say(f"  offset      {effect(profile, card)}")
         if (warning := profile.warning(card)) is not None:
             tell(f"warning: {warning}")
     return 0

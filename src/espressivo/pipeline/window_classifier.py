@@ -193,8 +193,11 @@ class WindowClassifier:
         card, profile = self.classifier.card.adaptation, self.options.profile
         if card is None or speaker is None:
             return None
-        name = "the recording" if profile is None else f"profile '{profile.name}'"
-        if profile is not None and self.options.recording:
+        if profile is None:
+            remedy = "analyse each person's part by itself"
+            return warning_of_several(card, speaker, "the recording", remedy)
+        name = f"profile '{profile.name}'"
+        if self.options.recording:
             name += " with the recording"
         return warning_of_several(card, speaker, name)
 

@@ -210,8 +210,12 @@ class Profile:
         known = classifier.require_adaptation()
         self._require_width(known.n_dims, known.n_axes)
 
-    def require_kind(self, kind: Kind) -> None:
+    def require_kind(self, kind: Kind, remedy: str | None = None) -> None:
         """Check what the profile describes.
+
+        Args:
+            kind: What it is to describe.
+            remedy: What to do about another kind; by default how to pass that.
 
         Raises:
             ProfileError: It describes something else.
@@ -219,7 +223,7 @@ class Profile:
         if self.kind is not kind:
             raise ProfileError(
                 f"'{self.name}' is the profile of a {self.kind}, not of a {kind}; "
-                f"{_PASSED_AS[self.kind]}"
+                f"{remedy or _PASSED_AS[self.kind]}"
             )
 
     def _require_same_kind(self, other: Profile) -> None:

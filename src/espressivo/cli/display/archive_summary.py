@@ -81,15 +81,17 @@ def _adaptation(found: AdaptationSummary, n_with_speech: int) -> Iterator[str]:
     groups = _counted(found.n_groups, "group")
     speakers = _counted(found.n_speakers, "speaker")
     if not found.n_groups:
-        groups = "the whole archive"
+        groups = "one group of all recordings"
     if not found.n_speakers:
-        speakers = "each recording by itself"
-    yield f"adapted to {found.setting or f'{groups} and {speakers}'}"
+        speakers = "one speaker for each recording"
+    adapted_to = f"{groups} and {speakers}"
+    if found.setting is not None:
+        adapted_to = f"setting '{found.setting}'"
+    yield f"adapted to {adapted_to}"
     share = found.n_changed / n_with_speech
-    yield (
-        f"  {_counted(found.n_changed, 'recording')} ({share:.1%}) with another "
-        f"emotion than without; mean change of the probabilities {found.change:.2f}"
-    )
+    changed = _counted(found.n_changed, "recording")
+    yield f"  {changed} ({share:.1%}) got another emotion"
+    yield f"  {found.change:.0%} of the probability moved, on average"
     if several := found.several_speakers:
         some = ", ".join(several[:3]) + (", ..." if len(several) > 3 else "")
         yield f"  probably of several people: {some}"

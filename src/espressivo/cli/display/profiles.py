@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from espressivo.model.adaptation import AdaptationCard
     from espressivo.profile.profile import Profile
@@ -27,7 +25,10 @@ def summary(profile: Profile) -> str:
 
 
 def effect(profile: Profile, card: AdaptationCard) -> str:
-    """Return the offset that a profile stands for, and how sure it is.
+    """Return the offset that a profile stands for, and how well it is known.
+
+    All numbers are root mean squares over the dimensions; 1 is the standard deviation
+    of a window.
 
     Args:
         profile: A profile of a speaker or of a setting.
@@ -43,11 +44,22 @@ def effect(profile: Profile, card: AdaptationCard) -> str:
     offset, before = 0.0, card.prior_deviation
     after = before
     if posterior is not None:
-        offset, after = float(np.linalg.norm(posterior.offset)), posterior.deviation
+        offset = math.hypot(*posterior.offset) / math.sqrt(len(posterior.offset))
+        after = posterior.deviation
     after, before = (math.sqrt(max(0.0, d**2 - speakers)) for d in (after, before))
-    return offset_line(offset, after, before)
+    whose = "settings" if is_setting else "voices"
+    return (
+        f"{known(after, before)}: {offset:.2f} ± {after:.2f} from the average "
+        f"(unknown {whose}: ± {before:.2f})"
+    )
 
 
-def offset_line(offset: float, deviation: float, prior_deviation: float) -> str:
-    """Return an expected offset with its deviation, and the deviation before."""
-    return f"offset {offset:.2f} ± {deviation:.2f} (before: ± {prior_deviation:.2f})"
+def known(deviation: float, prior_deviation: float) -> str:
+    """Return how much smaller the deviation of an offset is than without a history.
+
+    >>> known(0.5, 1.5), known(1.5, 1.5)
+    ('67% known', '0% known')
+    """
+    # A further recording can make it less clear which emotions a history contains.
+    share = 1 - deviation / prior_deviation if prior_deviation else 0.0
+    return f"{max(0.0, share):.0%} known"

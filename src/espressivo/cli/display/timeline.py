@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from espressivo.cli.display.console import PlainConsole
-from espressivo.cli.display.profiles import offset_line
+from espressivo.cli.display.profiles import known
 from espressivo.figures.timeline import COLOURS
 from espressivo.report import name_top
 from espressivo.text import to_line
@@ -79,20 +79,20 @@ def _summary(report: Report) -> str:
 
 
 def _adaptation(report: Report) -> Text:
-    """Return a line on how far the answer moved, and on how sure that is."""
+    """Return what from, how far the answer moved, and how well the voice is known."""
     use = report.adaptation
     assert use is not None  # the caller has checked it
     roles = {"speaker": use.speaker, "setting": use.setting}
     names = [f"{role} '{name}'" for role, name in roles.items() if name is not None]
-    adapted_to = ", ".join(map(to_line, names + ["itself"] * use.recording))
-    before = report.probabilities_without
-    if not use.weight or before is None:
+    *others, last = map(to_line, names + ["itself"] * use.recording)
+    adapted_to = " and ".join([", ".join(others), last] if others else [last])
+    without, before = report.emotion_without, report.probabilities_without
+    if not use.weight or before is None or without is None:
         return Text(f"adapted to {adapted_to}: nothing is known yet", style="dim")
-    without = max(before, key=lambda emotion: before[emotion])
-    offset = offset_line(use.offset, use.deviation, use.prior_deviation)
     return Text(
-        f"adapted to {adapted_to} ({clock(use.speech_s)} of speech): moved "
-        f"{report.change:.0%}, without it {without} {before[without]:.0%}; {offset}",
+        f"adapted to {adapted_to} by {clock(use.speech_s)} of speech\n"
+        f"{report.change:.0%} of the probability moved, without it {without} "
+        f"{before[without]:.0%}; voice {known(use.deviation, use.prior_deviation)}",
         style="dim",
     )
 
