@@ -209,6 +209,28 @@ def test_a_stream_without_voices_does_not_go_on_with_them(analyzer):
             other.stream(state=state)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"voice_weights": np.full(1, np.nan)},
+        {"voice_weights": np.array(1.0)},
+        {"voice_cells": np.zeros((1, 2), np.int64)},
+        {"voice_scatter": np.zeros((2, 2))},
+        {"voice_mean": np.zeros(5), "voice_scatter": np.zeros((5, 5))},
+        {"voices": np.zeros((2, 3), np.float32)},
+    ],
+)
+def test_a_stream_with_voices_that_cannot_be_is_refused(analyzer, changes):
+    hearing = espressivo.Analyzer(analyzer.classifier, voices=True)
+    with np.load(io.BytesIO(hearing.stream().state.to_bytes())) as file:
+        arrays = dict(file)
+    edited = io.BytesIO()
+    np.savez(edited, **arrays | changes)
+
+    with pytest.raises(StateError, match=r"begin a new one"):
+        hearing.stream(state=StreamState.from_bytes(edited.getvalue()))
+
+
 def test_a_stream_that_was_saved_with_an_earlier_profile_is_refused(analyzer):
     content = analyzer.stream().state.to_bytes()
     with np.load(io.BytesIO(content)) as file:

@@ -146,10 +146,19 @@ class WindowStatistics:
         for name in ("n_windows", "n_recordings", "n_samples"):
             if not 0 <= getattr(self, name) <= _MOST:
                 raise ValueError(f"{name} is below 0 or above 2^53")
-        if not self.n_axes or not self.n_dims:
-            raise ValueError("there are no dimensions or no axes")
+        self._require_possible_arrays()
         self._require_possible_cells()
         self._require_possible_axes()
+
+    def _require_possible_arrays(self) -> None:
+        arrays = self.weights, self.cells, self.sums, self.mean, self.scatter
+        k, d, a = self.weights.size, (0, *self.cells.shape)[-1], self.mean.size
+        if not d or not a:
+            raise ValueError("there are no dimensions or no axes")
+        if [x.shape for x in arrays] != [(k,), (k, d), (k, d), (a,), (a, a)]:
+            raise ValueError("arrays have other shapes")
+        if not all(np.isfinite(x).all() for x in arrays):
+            raise ValueError("sums that are no numbers")
 
     def _require_possible_cells(self) -> None:
         weights, most = self.weights, 1 + 1e-9  # sums are rounded

@@ -233,6 +233,10 @@ class AnalysisPass:
                 f"the stream was saved {before} voices, and this is {now} them; "
                 "restore it with the same `voices`"
             )
+        if (heard := state.statistics) is not None:
+            known = self.windows.classifier.require_adaptation()
+            if (heard.n_dims, heard.n_axes) != (known.n_dims, known.n_axes):
+                raise StateError("the saved stream has other voices; begin a new one")
 
 
 def _name(profile: Profile | None) -> str | None:

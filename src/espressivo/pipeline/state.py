@@ -138,7 +138,7 @@ class StreamState:
             )
         try:
             return _state(details, arrays)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise StateError(
                 f"the saved stream makes no sense ({error}); begin a new one"
             ) from error
@@ -161,7 +161,11 @@ def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamSt
         sums: dict[str, Any] = {name: arrays[f"voice_{name}"] for name in _SUMS}
         sums |= {name: int(counts[name]) for name in _COUNTS}
         statistics = WindowStatistics(**sums)
+        statistics.require_possible()
         voices = tuple(arrays["voices"])
+        n_columns = statistics.n_dims + 1 + statistics.n_axes
+        if [v.shape for v in voices] != [(n_columns,)] * len(arrays["spans"]):
+            raise ValueError("voices of another number or length")
     spans = [Segment(*span) for span in arrays["spans"].tolist()]
     earlier = dict(details["earlier"])
     for name in ("sums", "sums_without"):
