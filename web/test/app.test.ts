@@ -127,8 +127,7 @@ describe("words", () => {
       deviation: 0.41,
       priorDeviation: 1.5,
     } as Adaptation;
-    const rest =
-      "12 % of the probability moved. The voice lies 1.3 ± 0.4 from the average (unknown voices: ± 1.5).";
+    const rest = "12 % of the probability moved. The voice is 73 % known.";
     expect(adapted(report, use)).toBe(`Adapted to Zoë, by 45 s of speech: ${rest}`);
     const all = { ...use, setting: "hall", recording: true };
     expect(adapted(report, all)).toBe(

@@ -63,7 +63,7 @@ export function promise({ accuracy }: Certainty): string {
   return `right in ${percent(accuracy)} of the cases, on corpora that it did not learn from`;
 }
 
-/** Return what a result was adapted to, how far that moved it, and how sure it is. */
+/** Return what a result was adapted to, how far that moved it, and how known the voice is. */
 export function adapted(report: Report, use: Adaptation): string {
   const named = [
     ...(use.speaker ? [use.speaker] : []),
@@ -74,13 +74,10 @@ export function adapted(report: Report, use: Adaptation): string {
   if (!use.weight) return `Not adapted: no speech of ${to} is known yet.`;
   const before = report.emotionWithout;
   const other = before && before !== report.emotion ? ` (before: ${before})` : "";
-  const [offset, now, prior] = [use.offset, use.deviation, use.priorDeviation].map((x) =>
-    x.toFixed(1),
-  );
+  const known = Math.max(0, 1 - use.deviation / use.priorDeviation);
   return (
     `Adapted to ${to}, by ${length(use.speech_s)} of speech: ${percent(report.change)} of ` +
-    `the probability moved${other}. The voice lies ${offset} ± ${now} from the average ` +
-    `(unknown voices: ± ${prior}).`
+    `the probability moved${other}. The voice is ${percent(known)} known.`
   );
 }
 

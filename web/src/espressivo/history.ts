@@ -114,8 +114,11 @@ export class History {
     const { profile, recording } = this.options;
     const { speaker } = this;
     if (!speaker) return null;
-    const name = profile ? `profile '${profile.name}'` : "the recording";
-    const what = profile && recording ? `${name} with the recording` : name;
+    if (!profile) {
+      const remedy = "analyse each person's part by itself";
+      return warningOfSeveral(this.card, speaker, "the recording", remedy);
+    }
+    const what = `profile '${profile.name}'${recording ? " with the recording" : ""}`;
     return warningOfSeveral(this.card, speaker, what);
   }
 }
@@ -137,17 +140,18 @@ export function warningsOf(use: Adaptation | null): string[] {
  * Return a warning if windows vary more than those of one speaker do; or null.
  *
  * @param what Whose windows they are, such as "profile 'me'".
+ * @param remedy What to do about it.
  */
 export function warningOfSeveral(
   { spreadLimit }: AdaptationCard,
   statistics: WindowStatistics,
   what: string,
+  remedy = "make one profile for each speaker",
 ): string | null {
   const found = statistics.nWindows < SPREAD_FROM ? 0 : spread(statistics);
   if (found <= spreadLimit) return null;
   return (
     `${what} is probably of several people: its windows vary by ${found.toFixed(1)}, and ` +
-    `${spreadLimit.toFixed(1)} is rarely exceeded by one voice; make one profile for each ` +
-    "speaker"
+    `${spreadLimit.toFixed(1)} is rarely exceeded by one voice; ${remedy}`
   );
 }

@@ -112,7 +112,7 @@ export class Report {
     const now = this.probabilities;
     const before = this.probabilitiesWithout;
     if (!now || !before) return 0;
-    return this.emotions.reduce((sum, e) => sum + Math.abs(now[e] - before[e]), 0) / 2;
+    return totalVariation(Object.values(now), Object.values(before));
   }
 
   /** Most probable emotion without adaptation; null without speech or adaptation. */
@@ -190,20 +190,30 @@ export class Report {
     const rows: string[][] = [
       ["recording", "part", "start_s", "end_s", "emotion", "uncertain", ...this.emotions],
     ];
-    for (const each of this.estimates) {
+    rows[0].push("emotion_without", "change");
+    this.estimates.forEach((each, i) => {
       const { start_s, end_s } = span(each.segment);
       const shown = roundToOne(each.probabilities).map(float);
       const at = [float(start_s), float(end_s)];
       const found = [this.emotionOf(each), cell(this.isUncertain(each))];
-      rows.push([this.recording, "window", ...at, ...found, ...shown]);
-    }
+      const before = this.adaptation?.without[i];
+      const effect = before
+        ? [this.emotionOf(before), moved(each.probabilities, before.probabilities)]
+        : ["", ""];
+      rows.push([this.recording, "window", ...at, ...found, ...shown, ...effect]);
+    });
     const whole = this.probabilities;
     const mean = whole
       ? roundToOne(Object.values(whole)).map(float)
       : this.emotions.map(() => "");
     const end = float(roundTo(this.duration_s, 3));
     const found = [this.emotion ?? "", cell(this.uncertain)];
-    rows.push([this.recording, "recording", "0.0", end, ...found, ...mean]);
+    const before = this.probabilitiesWithout;
+    const effect =
+      whole && before
+        ? [this.emotionWithout ?? "", moved(Object.values(whole), Object.values(before))]
+        : ["", ""];
+    rows.push([this.recording, "recording", "0.0", end, ...found, ...mean, ...effect]);
     return rows.map((row) => `${row.map(quoted).join(",")}\n`).join("");
   }
 
@@ -311,6 +321,17 @@ function span(segment: Segment): { start_s: number; end_s: number } {
     start_s: roundTo(segment.start / SAMPLE_RATE, 3),
     end_s: roundTo(segment.end / SAMPLE_RATE, 3),
   };
+}
+
+/** Return the total variation distance of two distributions, 0 to 1. */
+function totalVariation(a: readonly number[], b: readonly number[]): number {
+  // Half, since the sum counts moved probability twice: as loss and as gain.
+  return a.reduce((sum, x, i) => sum + Math.abs(x - b[i]), 0) / 2;
+}
+
+/** Format how much probability moved. */
+function moved(a: readonly number[], b: readonly number[]): string {
+  return float(roundTo(totalVariation(a, b), DECIMALS));
 }
 
 /** Format a number like Python's `repr` of a float. */
