@@ -22,6 +22,7 @@ from espressivo.model.find import (
     find_model,
 )
 from espressivo.model.window_statistics import WindowStatistics
+from espressivo.pipeline.window_classifier import AdaptationOptions, WindowClassifier
 from espressivo.profile.profile import (
     Kind,
     Profile,
@@ -427,7 +428,11 @@ def test_several_people_in_one_profile_are_told_of(analyzer):
     assert profile("setting", heard(0, 20), heard(apart, 20)).warning(card) is None
     assert profile("speaker", heard(0, 1), heard(apart, 1)).warning(card) is None
     adapted = analyzer.with_profile(both).analyze(np.zeros(16_000, np.float32))
-    assert any("several people" in warning for warning in adapted.warnings)
+    assert any("one profile for each" in warning for warning in adapted.warnings)
+    judged = WindowClassifier(analyzer.classifier, AdaptationOptions(recording=True))
+    warning = judged.effect(None, both.statistics, ()).several
+    assert warning.startswith("the recording is probably of several people")
+    assert warning.endswith("analyse each person's part by itself")
 
 
 def test_a_profile_of_another_model_is_refused(analyzer):
