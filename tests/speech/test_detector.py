@@ -168,7 +168,7 @@ def test_digital_silence_and_blocks_change_no_probability(note, silences, cuts):
 def saved(note, **changed):
     chunker = Chunker(128_000, 8_000, SpeechOptions())
     chunker.push(note[:40_000])
-    content = StreamState("0" * 64, None, chunker.state).to_bytes()
+    content = StreamState("0" * 64, None, chunker=chunker.state).to_bytes()
     with np.load(io.BytesIO(content)) as file:
         arrays = {k: v for k, v in (dict(file) | changed).items() if v is not None}
     changed_file = io.BytesIO()
