@@ -13,7 +13,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,8 +138,8 @@ def _find_npm(sources: Path) -> str:
 
 
 def _run(command: list[str], folder: Path, tell: Callable[[str], None]) -> None:
-    # A new session makes npm and its children one process group, which can be killed.
-    with subprocess.Popen(  # noqa: S603 - the user's own npm
+    start = partial(
+        subprocess.Popen[str],
         command,
         cwd=folder,
         stdin=subprocess.DEVNULL,
@@ -145,12 +147,19 @@ def _run(command: list[str], folder: Path, tell: Callable[[str], None]) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        # npm and its children are one process group, which can be killed.
         start_new_session=True,
-    ) as process:
+    )
+    # Ctrl-C interrupts the main thread only: beside it, npm cannot start unseen.
+    with ThreadPoolExecutor(1) as beside:
+        started = beside.submit(start)
         try:
+            process = started.result()
             output, _ = process.communicate()
         except BaseException:
-            _kill(process)
+            if not started.exception():
+                with started.result() as process:  # closes its pipe, waits for its end
+                    _kill(process)
             raise
     if process.returncode:
         tell(output.rstrip())
