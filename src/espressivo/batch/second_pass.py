@@ -12,21 +12,21 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import numpy as np
-
 from espressivo.batch.first_pass import read_outcomes, read_statistics
 from espressivo.batch.folder import VOICES
 from espressivo.batch.outcome import row_of
 from espressivo.batch.shards import DoneCount
 from espressivo.batch.tables import parts_of
 from espressivo.model.adaptation import adapt, infer
+from espressivo.pipeline.window_classifier import what_is_known
 from espressivo.profile.profile import warning_of_several
 from espressivo.report import Adaptation, Report
-from espressivo.types import SAMPLE_RATE, Estimate, Segment
+from espressivo.types import Estimate, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from espressivo.batch.entries import Entry
@@ -184,7 +184,6 @@ def _judge(
     setting = shard.settings.get(entry.group)
     posterior = _infer(card, speaker, setting)
     heard = [speaker] if setting is None else [speaker, setting]
-    n = 0.0 if posterior is None else posterior.weight
     who = "the recording", "cut it into one recording for each speaker"
     if entry.speaker:
         who = f"speaker '{entry.speaker}'", "name them apart in the manifest"
@@ -192,13 +191,7 @@ def _judge(
         speaker=entry.speaker or None,
         setting=entry.group or None,
         recording=True,
-        n_recordings=sum(s.n_recordings for s in heard),
-        n_windows=sum(s.n_windows for s in heard),
-        speech_s=sum(s.n_samples for s in heard) / SAMPLE_RATE,
-        weight=n / (n + card.patience),
-        offset=0.0 if posterior is None else float(np.linalg.norm(posterior.offset)),
-        deviation=card.prior_deviation if posterior is None else posterior.deviation,
-        prior_deviation=card.prior_deviation,
+        **what_is_known(card, posterior, heard),
         distance=None,
         distance_limit=card.distance_limit,
         several=warning_of_several(card, speaker, *who),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from espressivo.model.adaptation import Posterior
+    from espressivo.model.adaptation import AdaptationCard, Posterior
     from espressivo.model.classifier import Classifier
     from espressivo.model.window_statistics import WindowStatistics
     from espressivo.profile.profile import Profile
@@ -169,19 +169,11 @@ class WindowClassifier:
         apart = None
         if known is not None and known.n_windows and recording.n_windows:
             apart = distance(recording, known)
-        n = 0.0 if posterior is None else posterior.weight
-        prior = card.prior_deviation
         return Adaptation(
             speaker=None if options.profile is None else options.profile.name,
             setting=None if options.setting is None else options.setting.name,
             recording=options.recording,
-            n_recordings=sum(s.n_recordings for s in heard),
-            n_windows=sum(s.n_windows for s in heard),
-            speech_s=sum(s.n_samples for s in heard) / SAMPLE_RATE,
-            weight=n / (n + card.patience),
-            offset=0.0 if posterior is None else _length(posterior.offset),
-            deviation=prior if posterior is None else posterior.deviation,
-            prior_deviation=prior,
+            **what_is_known(card, posterior, heard),
             distance=apart,
             distance_limit=card.distance_limit,
             several=self._several(speaker),
@@ -213,12 +205,33 @@ class WindowClassifier:
         return infer(card, speaker, _known(self.options.setting))
 
 
+def what_is_known(
+    card: AdaptationCard,
+    posterior: Posterior | None,
+    heard: Sequence[WindowStatistics],
+) -> dict[str, Any]:
+    """Return the fields of `Adaptation` that say how much is known, and from what.
+
+    Args:
+        card: Card of the model.
+        posterior: What is known of the speaker and the setting; None: nothing.
+        heard: Statistics that it was inferred from.
+    """
+    n = 0.0 if posterior is None else posterior.weight
+    prior = card.prior_deviation
+    return {
+        "n_recordings": sum(s.n_recordings for s in heard),
+        "n_windows": sum(s.n_windows for s in heard),
+        "speech_s": sum(s.n_samples for s in heard) / SAMPLE_RATE,
+        "weight": n / (n + card.patience),
+        "offset": 0.0 if posterior is None else float(np.linalg.norm(posterior.offset)),
+        "deviation": prior if posterior is None else posterior.deviation,
+        "prior_deviation": prior,
+    }
+
+
 def _known(profile: Profile | None) -> WindowStatistics | None:
     return None if profile is None else profile.statistics
-
-
-def _length(offset: NDArray[np.float64]) -> float:
-    return float(np.linalg.norm(offset))
 
 
 def _estimates(
