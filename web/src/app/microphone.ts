@@ -4,6 +4,8 @@ import { Resampler } from "../espressivo/audio/resample";
 import { TIMEOUT_S, within } from "../espressivo/waits";
 import captureUrl from "./capture.worklet.ts?worker&url";
 
+const LONGEST_CLOSE_S = 2;
+
 /** Reason why the microphone cannot be used. */
 export type MicrophoneProblem = "refused" | "missing" | "insecure" | "busy";
 
@@ -18,6 +20,8 @@ export class Microphone {
     private readonly context: AudioContext,
     private readonly media: MediaStream,
   ) {}
+
+  private node: AudioWorkletNode | null = null;
 
   /**
    * Request the microphone and start.
@@ -56,6 +60,7 @@ export class Microphone {
     const node = new AudioWorkletNode(context, "espressivo-capture", {
       numberOfOutputs: 0,
     });
+    microphone.node = node;
     node.port.onmessage = ({ data }: MessageEvent<Float32Array>) =>
       onChunk(resampler.push(data));
     context.createMediaStreamSource(media).connect(node);
@@ -63,10 +68,14 @@ export class Microphone {
     return microphone;
   }
 
-  /** Release the microphone, so that the browser's indicator disappears. */
+  /** Release the microphone, so that the browser's indicator disappears; the last chunk has come. */
   async close(): Promise<void> {
     for (const track of this.media.getTracks()) track.stop();
-    await this.context.close();
+    const late = () => new MicrophoneError("busy");
+    const closed = within(this.context.close(), { timeout_s: LONGEST_CLOSE_S }, late);
+    await closed.catch(() => undefined); // what was recorded matters more
+    // Chunks that were on their way arrive even after that, when the recording is at its end.
+    if (this.node) this.node.port.onmessage = null;
   }
 }
 
