@@ -40,7 +40,11 @@ def test_a_file_equals_its_array(analyzer, note):
 
 @pytest.mark.parametrize("block_s", [0.02, 0.5, 7.0, 3600.0])
 def test_block_size_changes_nothing(analyzer, note, block_s):
-    assert_same(analyzer.analyze(note, block_s=block_s), analyzer.analyze(note))
+    report, other = analyzer.analyze(note, block_s=block_s), analyzer.analyze(note)
+
+    assert_same(report, other)
+    np.testing.assert_array_equal(report.loudness, other.loudness)
+    assert len(report.loudness) == -(-len(note) // 1600)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 16])

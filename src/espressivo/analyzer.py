@@ -202,7 +202,7 @@ class Analyzer:
         with np.errstate(all="ignore"):
             source = _opened(recording, sample_rate, named, track, headerless)
             blocks = source.blocks(block_s)
-            analysis = AnalysisPass(self._windows, self.speech)
+            analysis = AnalysisPass(self._windows, self.speech, loudness=True)
             with closing(blocks):  # also closes the file if the analysis is aborted
                 run_recording(
                     analysis,

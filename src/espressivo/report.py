@@ -115,6 +115,8 @@ class Report:
         gaps: Holes in the file's time stamps, which were filled with silence.
         quality: Properties of the sound that limit the estimates; None if unknown.
         certainty: The model's threshold for uncertain estimates; None if it has none.
+        loudness: Level (root mean square) of each 0.1 s of the recording, float32
+            [levels], in dB re full scale, at least -100; None for streams.
     """
 
     recording: str
@@ -135,6 +137,9 @@ class Report:
     gaps: tuple[Segment, ...] = ()
     quality: Quality | None = None
     certainty: Certainty | None = None
+    loudness: NDArray[np.float32] | None = field(
+        default=None, compare=False, repr=False
+    )
 
     @property
     def speech_s(self) -> float:

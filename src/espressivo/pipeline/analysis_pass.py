@@ -16,6 +16,7 @@ from espressivo.model.window_statistics import WindowStatistics
 from espressivo.pipeline.state import StreamState
 from espressivo.report import Report
 from espressivo.speech.chunker import Chunker
+from espressivo.speech.loudness import LoudnessMeter
 from espressivo.speech.quality import Quality
 from espressivo.types import SAMPLE_RATE, Estimate, Signal
 
@@ -36,6 +37,7 @@ class AnalysisPass:
         windows: The classifier of windows, and what it adapts to.
         speech: Thresholds and durations of the speech segmentation.
         state: State to continue from; None: the beginning of a recording.
+        loudness: Whether to measure it; not for streams, whose length is unlimited.
 
     Raises:
         StateError: The state is of another model, profile or setting.
@@ -46,8 +48,11 @@ class AnalysisPass:
         windows: WindowClassifier,
         speech: SpeechOptions,
         state: StreamState | None = None,
+        *,
+        loudness: bool = False,
     ) -> None:
         self.windows = windows
+        self._loudness = LoudnessMeter() if loudness else None
         self._card = card = windows.classifier.card
         options = windows.options
         self._names = _name(options.profile), _name(options.setting)
@@ -96,6 +101,8 @@ class AnalysisPass:
         """Add the next samples and return the windows that they complete, in order."""
         segments, windows = self._chunker.push(block)
         self._segments += segments
+        if self._loudness is not None:
+            self._loudness.push(block)
         return windows
 
     def finish(self) -> list[Window]:
@@ -208,6 +215,7 @@ class AnalysisPass:
             gaps=tuple(gaps),
             quality=quality,
             certainty=card.certainty,
+            loudness=None if self._loudness is None else self._loudness.measure(),
         )
 
     def _require_same(self, state: StreamState) -> None:
