@@ -91,8 +91,7 @@ def _note(
     card = analyzer.classifier.card
 
     def line(estimate: Estimate) -> dict[str, Any]:
-        now_s = stream.duration_s
-        return estimate_to_dict(estimate, card.emotions, now_s, card.certainty)
+        return estimate_to_dict(estimate, card, stream.duration_s)
 
     due = [
         ExpectedEstimate(i, line(estimate))

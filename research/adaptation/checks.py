@@ -136,7 +136,8 @@ def embed_noises(classifier: Classifier, folder: Path) -> tuple[np.ndarray, np.n
     """
     paths = [p for half in (True, False) for p in noise_files(folder, training=half)]
     longest = classifier.card.window
-    pairs = [classifier.embed(load_audio(path)[None, :longest]) for path in paths]
+    sounds = [load_audio(path)[None, :longest] for path in paths]
+    pairs = [classifier.run(sound, "probabilities", "voice") for sound in sounds]
     plain, voices = (np.concatenate(part) for part in zip(*pairs, strict=True))
     return plain, voices
 

@@ -265,6 +265,6 @@ def _embed(
     seed = condition_seed(0, utterance.id, condition)
     signal = apply_condition(condition, signal, seed, Surroundings(Path()))
     rows, lengths = clip_windows(classifier.card, signal, loud)
-    pairs = [classifier.embed(row[None]) for row in rows]
+    pairs = [classifier.run(row[None], "probabilities", "voice") for row in rows]
     plain, voices = (np.concatenate(part) for part in zip(*pairs, strict=True))
     return _Windows(plain, voices, lengths)

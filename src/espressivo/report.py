@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from espressivo.types import SAMPLE_RATE, Emotion, Estimate, Segment
+from espressivo.types import SAMPLE_RATE, Dimension, Emotion, Estimate, Segment
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from espressivo.model.classifier import Certainty
+    from espressivo.model.classifier import Certainty, ModelCard
     from espressivo.model.window_statistics import WindowStatistics
     from espressivo.speech.quality import Quality
     from espressivo.types import Earlier
@@ -115,6 +115,8 @@ class Report:
         gaps: Holes in the file's time stamps, which were filled with silence.
         quality: Properties of the sound that limit the estimates; None if unknown.
         certainty: The model's threshold for uncertain estimates; None if it has none.
+        dimension_names: Dimensions in the order of all estimates; empty if the model
+            has none.
         loudness: Level (root mean square) of each 0.1 s of the recording, float32
             [levels], in dB re full scale, at least -100; None for streams.
     """
@@ -137,6 +139,7 @@ class Report:
     gaps: tuple[Segment, ...] = ()
     quality: Quality | None = None
     certainty: Certainty | None = None
+    dimension_names: tuple[Dimension, ...] = ()
     loudness: NDArray[np.float32] | None = field(
         default=None, compare=False, repr=False
     )
@@ -158,7 +161,8 @@ class Report:
 
         Source: Ismail (2025), section III-F; weights by duration are ours.
         """
-        return self._mean(self.estimates, self.earlier.sums if self.earlier else ())
+        rows = [e.probabilities for e in self.estimates]
+        return self._named_mean(rows, self.earlier.sums if self.earlier else ())
 
     @property
     def probabilities_without(self) -> dict[Emotion, float] | None:
@@ -166,7 +170,22 @@ class Report:
         if self.adaptation is None:
             return None
         earlier = self.earlier.sums_without if self.earlier else ()
-        return self._mean(self.adaptation.without, earlier)
+        rows = [e.probabilities for e in self.adaptation.without]
+        return self._named_mean(rows, earlier)
+
+    @property
+    def dimensions(self) -> dict[Dimension, float] | None:
+        """Mean of the windows' dimensions, weighted by duration, 0 to 1.
+
+        None without speech, or if the model has none. Adaptation does not change it.
+        """
+        if not self.dimension_names:
+            return None
+        rows = [e.dimensions for e in self.estimates]
+        mean = self._mean(rows, self.earlier.sums_dimensions if self.earlier else ())
+        if mean is None:
+            return None
+        return dict(zip(self.dimension_names, mean.tolist(), strict=True))
 
     @property
     def change(self) -> float:
@@ -216,6 +235,11 @@ class Report:
         """Return the most probable emotion of one window."""
         return self.emotions[int(np.argmax(estimate.probabilities))]
 
+    def dimensions_of(self, estimate: Estimate) -> dict[Dimension, float] | None:
+        """Return the dimensions of one window, 0 to 1; None: the model has none."""
+        names = self.dimension_names
+        return dict(zip(names, estimate.dimensions, strict=True)) if names else None
+
     def is_uncertain(self, estimate: Estimate) -> bool | None:
         """Return whether one window is uncertain; None: the model has no threshold."""
         if self.certainty is None:
@@ -244,6 +268,7 @@ class Report:
             "emotion": self.emotion,
             "uncertain": self.uncertain,
             "probabilities": None if whole is None else self._named([*whole.values()]),
+            "dimensions": _rounded(self.dimensions),
             "segments": [_span(s) for s in self.segments],
             "windows": [
                 {
@@ -251,6 +276,7 @@ class Report:
                     "emotion": self.emotion_of(e),
                     "uncertain": self.is_uncertain(e),
                     "probabilities": self._named(e.probabilities),
+                    "dimensions": _rounded(self.dimensions_of(e)),
                 }
                 for e in self.estimates
             ],
@@ -269,28 +295,33 @@ class Report:
 
         Columns: recording, part (`window` or `recording`), start_s, end_s, emotion,
         uncertain (`true`, `false`, or empty without a threshold), one column per
-        emotion, emotion_without and change (both empty without adaptation). Without
-        speech, the only row has an empty emotion.
+        emotion, one per dimension of the model, emotion_without and change (both empty
+        without adaptation). Without speech, the only row has an empty emotion.
         """
         text = io.StringIO()
         # The default line end, CRLF, would disturb Unix tools in a pipe.
         write = csv.writer(text, lineterminator="\n").writerow
         if header:
             fixed = ["recording", "part", "start_s", "end_s", "emotion", "uncertain"]
-            write([*fixed, *self.emotions, "emotion_without", "change"])
+            columns = [*self.emotions, *self.dimension_names]
+            write([*fixed, *columns, "emotion_without", "change"])
         use, none = self.adaptation, [None] * len(self.estimates)
         effect: tuple[str | float, ...]
         for e, before in zip(self.estimates, use.without if use else none, strict=True):
             span = _span(e.segment).values()
             found = self.emotion_of(e), _cell(self.is_uncertain(e))
-            shown = round_to_one(e.probabilities)
+            shown = [*round_to_one(e.probabilities), *map(_decimals, e.dimensions)]
             effect = ("", "")
             if before is not None:
                 apart = total_variation(e.probabilities, before.probabilities)
                 effect = self.emotion_of(before), round(apart, _DECIMALS)
             write([self.recording, "window", *span, *found, *shown, *effect])
         whole = self.probabilities
-        mean = round_to_one([*whole.values()]) if whole else [""] * len(self.emotions)
+        n_columns = len(self.emotions) + len(self.dimension_names)
+        mean: Sequence[str | float] = [""] * n_columns
+        if whole:
+            levels = (self.dimensions or {}).values()
+            mean = [*round_to_one([*whole.values()]), *map(_decimals, levels)]
         end = round(self.duration_s, 3)
         total = self.emotion or "", _cell(self.uncertain)
         effect = ("", "")
@@ -299,21 +330,30 @@ class Report:
         write([self.recording, "recording", 0.0, end, *total, *mean, *effect])
         return text.getvalue()
 
-    def _mean(
-        self, estimates: Sequence[Estimate], earlier: Sequence[float]
+    def _named_mean(
+        self, rows: Sequence[Sequence[float]], earlier: Sequence[float]
     ) -> dict[Emotion, float] | None:
-        if not estimates and not earlier:
+        """Return the mean of rows of probabilities; None without any."""
+        if (mean := self._mean(rows, earlier)) is None:
             return None
-        rows = np.array([*(e.probabilities for e in estimates)], np.float64)
-        weights = np.array([e.segment.n_samples for e in estimates], np.float64)
+        # float32 probabilities sum to 1 only approximately.
+        return dict(zip(self.emotions, (mean / mean.sum()).tolist(), strict=True))
+
+    def _mean(
+        self, windows: Sequence[Sequence[float]], earlier: Sequence[float]
+    ) -> NDArray[np.float64] | None:
+        """Return the mean over windows by duration, with sums over older windows."""
+        if not windows and not earlier:
+            return None
+        rows = np.array([*windows], np.float64)
+        weights = np.array([e.segment.n_samples for e in self.estimates], np.float64)
         # Older windows enter as one row: their mean, weighted by their total length.
         if earlier and self.earlier:
             rows = np.vstack([rows.reshape(-1, len(earlier)), earlier])
             rows[-1] /= self.earlier.n_classified
             weights = np.append(weights, self.earlier.n_classified)
-        mean = np.average(rows, axis=0, weights=weights)
-        # float32 probabilities sum to 1 only approximately.
-        return dict(zip(self.emotions, (mean / mean.sum()).tolist(), strict=True))
+        mean: NDArray[np.float64] = np.average(rows, axis=0, weights=weights)
+        return mean
 
     def _adaptation(self) -> dict[str, Any] | None:
         if (use := self.adaptation) is None:
@@ -348,29 +388,28 @@ class Report:
 
 
 def estimate_to_dict(
-    estimate: Estimate,
-    emotions: Sequence[Emotion],
-    now_s: float,
-    certainty: Certainty | None,
+    estimate: Estimate, card: ModelCard, now_s: float
 ) -> dict[str, Any]:
     """Return an estimate of a stream as `espressivo listen --lines` prints it.
 
     Args:
         estimate: Estimate of one window.
-        emotions: Emotions in the order of its probabilities.
+        card: Card of the model.
         now_s: Length of the stream so far, in seconds.
-        certainty: The model's threshold for uncertain estimates; None if it has none.
     """
     best = estimate.probabilities.index(max(estimate.probabilities))
     shown = round_to_one(estimate.probabilities)
+    values = dict(zip(card.dimensions, estimate.dimensions, strict=True))
     return {
         "at_s": round(now_s, 3),
         "start_s": round(estimate.segment.start_s, 3),
         "end_s": round(estimate.segment.end_s, 3),
         "provisional": estimate.provisional,
-        "emotion": emotions[best],
-        "uncertain": certainty and certainty.is_uncertain(estimate.probabilities),
-        "probabilities": dict(zip(emotions, shown, strict=True)),
+        "emotion": card.emotions[best],
+        "uncertain": card.certainty
+        and card.certainty.is_uncertain(estimate.probabilities),
+        "probabilities": dict(zip(card.emotions, shown, strict=True)),
+        "dimensions": _rounded(values or None),
     }
 
 
@@ -406,6 +445,16 @@ def round_to_one(probabilities: Sequence[float]) -> list[float]:
     for i in np.argsort(floors - exact, kind="stable")[:missing]:
         floors[i] += 1
     return [int(n) / units for n in floors]
+
+
+def _decimals(value: float) -> float:
+    return round(value, _DECIMALS)
+
+
+def _rounded(values: Mapping[Dimension, float] | None) -> dict[Dimension, float] | None:
+    if values is None:
+        return None
+    return {name: _decimals(value) for name, value in values.items()}
 
 
 def _cell(value: bool | None) -> str:

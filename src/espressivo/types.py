@@ -32,6 +32,18 @@ class Emotion(StrEnum):
     SADNESS = "sadness"
 
 
+class Dimension(StrEnum):
+    """Continuous dimensions of emotion, each from 0 to 1; 0.5 is neutral.
+
+    Source: Russell (1980), A circumplex model of affect; Mehrabian and Russell (1974)
+    for dominance.
+    """
+
+    AROUSAL = "arousal"
+    VALENCE = "valence"
+    DOMINANCE = "dominance"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Segment:
     """A span of a recording, in samples at `SAMPLE_RATE`, end exclusive."""
@@ -57,18 +69,21 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Emotion probabilities of one window.
+    """Emotion probabilities, and dimensions, of one window.
 
     Attributes:
         segment: Span of the window in the recording.
         probabilities: One value per emotion, in the model's order; they sum to 1.
         provisional: True while the speech continues, so that the window's bounds may
             still change. Reports contain no provisional estimates.
+        dimensions: Arousal and the like, 0 to 1, in the model's order; empty if the
+            model has none.
     """
 
     segment: Segment
     probabilities: tuple[float, ...]
     provisional: bool = False
+    dimensions: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +97,8 @@ class Earlier:
         n_classified: Total length of the windows in the sums, in samples.
         sums: Sums of probability times length in samples, one per emotion.
         sums_without: The same sums without adaptation; empty if there was none.
+        sums_dimensions: Sums of dimension times length in samples; empty if the model
+            has none.
     """
 
     n_windows: int = 0
@@ -90,6 +107,7 @@ class Earlier:
     n_classified: int = 0
     sums: tuple[float, ...] = ()
     sums_without: tuple[float, ...] = ()
+    sums_dimensions: tuple[float, ...] = ()
 
     def with_window(self, window: Estimate, without: Estimate | None) -> Earlier:
         """Return the sums with one more window.
@@ -108,14 +126,15 @@ class Earlier:
             n_classified=self.n_classified + n,
             sums=_added(self.sums, window.probabilities, n),
             sums_without=plain or (),
+            sums_dimensions=_added(self.sums_dimensions, window.dimensions, n),
         )
 
 
 def _added(
-    sums: tuple[float, ...], probabilities: tuple[float, ...], n_samples: int
+    sums: tuple[float, ...], values: tuple[float, ...], n_samples: int
 ) -> tuple[float, ...]:
-    sums = sums or (0.0,) * len(probabilities)
-    return tuple(s + p * n_samples for s, p in zip(sums, probabilities, strict=True))
+    sums = sums or (0.0,) * len(values)
+    return tuple(s + v * n_samples for s, v in zip(sums, values, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,9 +60,7 @@ def expected_of(analyzer, pcm, hop_s=2.0, size=SECOND):
     for i in range(0, len(samples), size // 2):
         for estimate in stream.push(samples[i : i + size // 2]):
             card = analyzer.classifier.card
-            line = estimate_to_dict(
-                estimate, card.emotions, stream.duration_s, card.certainty
-            )
+            line = estimate_to_dict(estimate, card, stream.duration_s)
             told.append({"type": "estimate", **line})
     return [*told, {"type": "report", "report": stream.finish().to_dict()}]
 

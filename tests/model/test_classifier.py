@@ -269,7 +269,7 @@ def test_a_graph_without_the_voices_of_its_card_is_refused(folder):
 def test_probabilities_are_the_same_with_voices(analyzer, note):
     batch = np.stack([note[i * 16_000 : i * 16_000 + 48_000] for i in range(4)])
 
-    rows, voices = analyzer.classifier.embed(batch)
+    rows, voices = analyzer.classifier.run(batch, "probabilities", "voice")
 
     np.testing.assert_array_equal(rows, analyzer.classifier(batch))
     assert voices.shape == (4, analyzer.classifier.require_adaptation().n_columns)

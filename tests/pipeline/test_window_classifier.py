@@ -66,7 +66,7 @@ def test_voices_are_those_of_the_windows_and_change_no_estimate(
     assert heard.adaptation is None
 
     rows = [
-        model.embed(note[None, e.segment.start : e.segment.end])[1][0]
+        model.run(note[None, e.segment.start : e.segment.end], "voice")[0][0]
         for e in heard.estimates
     ]
     np.testing.assert_allclose(heard.voices, rows, atol=1e-5)
@@ -165,7 +165,8 @@ def test_noise_stays_uncertain_whoever_speaks(model, shared, me, room):
     """A profile must not make certain what the plain model says is no emotion."""
     card = model.require_adaptation()
     sounds = [load_audio(path) for path in sorted((shared / "noise").rglob("*.ogg"))]
-    pairs = [model.embed(sound[None, : model.card.window]) for sound in sounds]
+    names = "probabilities", "voice"
+    pairs = [model.run(sound[None, : model.card.window], *names) for sound in sounds]
     plain, voices = (np.concatenate(each) for each in zip(*pairs, strict=True))
 
     for histories in (

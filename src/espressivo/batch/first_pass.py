@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _COUNTS = ("n_windows", "n_recordings", "n_samples")
 _ARRAYS = ("cells", "weights", "sums", "mean", "scatter")
 _STATISTICS = (*_COUNTS, *_ARRAYS)
-_WINDOWS = ("spans", "probabilities", "vectors")
+_WINDOWS = ("spans", "probabilities", "dimensions", "vectors")
 
 
 def first_pass_file(outcomes: Iterable[Outcome]) -> bytes:
@@ -93,6 +93,7 @@ def _voices(row: dict[str, Any]) -> Voices | None:
     return Voices(
         np.array(row["spans"], np.int64).reshape(n, 2),
         np.array(row["probabilities"], np.float32).reshape(n, -1),
+        np.array(row["dimensions"], np.float32).reshape(n, len(row["dimensions"]) // n),
         np.array(row["vectors"], np.float32).reshape(n, -1),
         statistics,
     )
@@ -141,7 +142,7 @@ def _schema() -> pa.Schema:
     return pa.schema(
         [
             *((name, pa.string()) for name in ("id", "report", "failure")),
-            *zip(_WINDOWS, (whole, half, half), strict=True),
+            *zip(_WINDOWS, (whole, *3 * (half,)), strict=True),
             *((name, pa.int64()) for name in _COUNTS),
             *zip(_ARRAYS, (whole, *4 * (full,)), strict=True),
         ]

@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 class Voices(NamedTuple):
     """Windows of one recording, as adaptation needs them; W windows, C emotions.
 
+    D is the number of dimensions, which may be 0.
+
     Attributes:
         spans: First sample of each window and the one after its last, int64 [W, 2].
         probabilities: Probabilities of the plain model, float32 [W, C].
+        dimensions: Dimensions, which adaptation does not change, float32 [W, D].
         vectors: Voice vectors, float32 [W, columns].
         statistics: Statistics of the vectors.
     """
 
     spans: NDArray[np.int64]
     probabilities: NDArray[np.float32]
+    dimensions: NDArray[np.float32]
     vectors: NDArray[np.float32]
     statistics: WindowStatistics
 
@@ -57,6 +61,7 @@ def voices_of(report: Report) -> Voices | None:
     return Voices(
         np.array([(s.start, s.end) for s in segments], np.int64),
         np.array([e.probabilities for e in report.estimates], np.float32),
+        np.array([e.dimensions for e in report.estimates], np.float32),
         report.voices,
         report.statistics,
     )

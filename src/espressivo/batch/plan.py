@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from espressivo.batch.entries import digest_of, digest_of_groups
 from espressivo.model.classifier import Certainty
-from espressivo.types import Emotion
+from espressivo.types import Dimension, Emotion
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Plan:
         headerless: Format of the recordings without a header; None: by their names.
         listed_by: How folders were searched, `content` or `ending`.
         certainty: The model's threshold for uncertain estimates; None if it has none.
+        dimensions: Dimensions, in the order of their columns.
         adaptation_sha256: SHA-256 of the entry `adaptation` of the model's card; None:
             the archive is not adapted.
         groups_sha256: SHA-256 of the recordings' groups and speakers; None: the same.
@@ -72,6 +73,7 @@ class Plan:
     headerless: str | None = None
     listed_by: str = _LISTED_BY
     certainty: Certainty | None = None
+    dimensions: tuple[Dimension, ...] = ()
     adaptation_sha256: str | None = None
     groups_sha256: str | None = None
     setting: str | None = None
@@ -99,6 +101,7 @@ class Plan:
             shard_size=shard_size or usual_shard_size(len(entries)),
             headerless=headerless,
             certainty=card.certainty,
+            dimensions=card.dimensions,
             adaptation_sha256=_digest_of_adaptation(card) if adapt else None,
             groups_sha256=digest_of_groups(entries) if adapt else None,
             setting=None if setting is None else _described(setting),
@@ -173,6 +176,7 @@ class Plan:
                 "sha256": self.model_sha256,
                 "certainty": self.certainty and self.certainty.to_dict(),
                 "emotions": self.emotions,
+                "dimensions": self.dimensions,
                 "adaptation_sha256": self.adaptation_sha256,
             },
             "options": {
@@ -208,6 +212,9 @@ class Plan:
                 listed_by=str(document["input"].get("listed_by", "ending")),
                 version=str(document["espressivo"]),
                 certainty=certainty and Certainty(**certainty),
+                dimensions=tuple(
+                    map(Dimension, document["model"].get("dimensions", []))
+                ),
                 adaptation_sha256=document["model"].get("adaptation_sha256"),
                 groups_sha256=document["input"].get("groups_sha256"),
                 setting=document["options"].get("setting"),
@@ -226,6 +233,7 @@ class Plan:
             "the model": model,
             "the model's threshold of certainty": self._threshold(),
             "the order of emotions": ", ".join(self.emotions),
+            "the dimensions": ", ".join(self.dimensions) or "none",
             "the shard size": str(self.shard_size),
             "the format": self.headerless or "that of each name",
             "the adaptation": self._adaptation(),

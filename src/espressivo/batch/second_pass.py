@@ -145,8 +145,9 @@ def adapt_shard(shard: ShardToAdapt) -> DoneCount:
     archive = shard.archive
     plain = read_outcomes(archive.read(shard.number, VOICES), shard.entries)
     outcomes = [_adapted(shard, outcome) for outcome in plain]
-    emotions = archive.plan.emotions
-    archive.write(shard.number, parts_of(outcomes, emotions, adapted=True))
+    plan = archive.plan
+    files = parts_of(outcomes, plan.emotions, plan.dimensions, adapted=True)
+    archive.write(shard.number, files)
     return DoneCount.of(outcomes)
 
 
@@ -165,10 +166,11 @@ def _adapted(shard: ShardToAdapt, outcome: Outcome) -> Outcome:
         emotions=plan.emotions,
         duration_s=plain["duration_s"],
         segments=(),
-        estimates=_estimates(voices.spans, rows),
+        estimates=_estimates(voices, rows),
         warnings=(*plain["warnings"], *effect.warnings),
         adaptation=effect,
         certainty=plan.certainty,
+        dimension_names=plan.dimensions,
     )
     # What is about the sound is as it was.
     found = {k: v for k, v in row_of(report).items() if k in _OF_WINDOWS}
@@ -195,15 +197,17 @@ def _judge(
         distance=None,
         distance_limit=card.distance_limit,
         several=warning_of_several(card, speaker, *who),
-        without=_estimates(voices.spans, voices.probabilities),
+        without=_estimates(voices, voices.probabilities),
     )
 
 
-def _estimates(
-    spans: NDArray[np.int64], rows: NDArray[np.float32]
-) -> tuple[Estimate, ...]:
-    pairs = zip(spans.tolist(), rows.tolist(), strict=True)
-    return tuple(Estimate(Segment(*span), tuple(row)) for span, row in pairs)
+def _estimates(voices: Voices, rows: NDArray[np.float32]) -> tuple[Estimate, ...]:
+    """Return the estimates of a recording's windows with other probabilities."""
+    columns = voices.spans.tolist(), rows.tolist(), voices.dimensions.tolist()
+    return tuple(
+        Estimate(Segment(*span), tuple(row), dimensions=tuple(values))
+        for span, row, values in zip(*columns, strict=True)
+    )
 
 
 def _speaker_of(entry: Entry) -> _Speaker:

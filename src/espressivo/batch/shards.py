@@ -94,6 +94,6 @@ class ShardBuffer:
                 files = {VOICES: first_pass_file(in_order)}
             else:
                 told = plan.tells_effects
-                files = parts_of(in_order, plan.emotions, adapted=told)
+                files = parts_of(in_order, plan.emotions, plan.dimensions, adapted=told)
             self._archive.write(shard, files)
             del self._open[shard]

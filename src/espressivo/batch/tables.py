@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from espressivo.batch.outcome import Outcome
     from espressivo.batch.selection import LeftOut
-    from espressivo.types import Emotion
+    from espressivo.types import Dimension, Emotion
 
     _Row = dict[str, Any]
 
@@ -32,13 +32,18 @@ TABLES = ("windows", "failures", "recordings")
 
 
 def parts_of(
-    outcomes: Iterable[Outcome], emotions: Sequence[Emotion], *, adapted: bool = False
+    outcomes: Iterable[Outcome],
+    emotions: Sequence[Emotion],
+    dimensions: Sequence[Dimension] = (),
+    *,
+    adapted: bool = False,
 ) -> dict[str, bytes]:
     """Return the content of one Parquet file per table; equal outcomes, equal bytes.
 
     Args:
         outcomes: Outcomes of the recordings, in the order of rows.
         emotions: Names of the probability columns, in order.
+        dimensions: Names of the columns of dimensions, in order.
         adapted: Whether reports have the entry `adaptation`, and tables its columns.
     """
     rows: dict[str, list[_Row]] = {table: [] for table in TABLES}
@@ -46,10 +51,10 @@ def parts_of(
         if outcome.report is None:
             rows["failures"].append(_failure(outcome))
         else:
-            row = _recording(outcome, outcome.report, emotions)
+            row = _recording(outcome, outcome.report, [*emotions, *dimensions])
             rows["recordings"].append(row)
             rows["windows"] += _windows(outcome, outcome.report)
-    schemas = _schemas(emotions, adapted=adapted)
+    schemas = _schemas([*emotions, *dimensions], adapted=adapted)
     return {table: table_bytes(rows[table], schemas[table]) for table in schemas}
 
 
@@ -84,15 +89,17 @@ def read_columns(content: bytes, names: Sequence[str]) -> list[list[Any]]:
     return [rows[name].to_pylist() for name in names]
 
 
-def _recording(outcome: Outcome, report: _Row, emotions: Sequence[Emotion]) -> _Row:
+def _recording(outcome: Outcome, report: _Row, measured: Sequence[str]) -> _Row:
     values = ("duration_s", "speech_s", "speech_share", "emotion", "uncertain")
     moved = report.get("adaptation") or {}
     return {
         "id": outcome.entry.id,
         "path": to_unicode(outcome.entry.path),
-        # Without speech, emotion, uncertain and probabilities are null.
+        # Without speech, emotion, uncertain, probabilities and dimensions are null.
         **{name: report[name] for name in values},
-        **(report["probabilities"] or dict.fromkeys(emotions)),
+        **dict.fromkeys(measured),
+        **(report["probabilities"] or {}),
+        **(report["dimensions"] or {}),
         **{name: moved[name] for name in _EFFECTS if name in moved},
         "group": to_unicode(outcome.entry.group) or None,
         "speaker": to_unicode(outcome.entry.speaker) or None,
@@ -107,7 +114,8 @@ def _recording(outcome: Outcome, report: _Row, emotions: Sequence[Emotion]) -> _
 def _windows(outcome: Outcome, report: _Row) -> Iterator[_Row]:
     for index, window in enumerate(report["windows"]):
         id_ = outcome.entry.id
-        yield {"id": id_, "index": index, **window, **window["probabilities"]}
+        values = window["probabilities"] | (window["dimensions"] or {})
+        yield {"id": id_, "index": index, **window, **values}
 
 
 def _failure(outcome: Outcome) -> _Row:
@@ -120,13 +128,13 @@ def _failure(outcome: Outcome) -> _Row:
     }
 
 
-def _schemas(emotions: Sequence[Emotion], *, adapted: bool) -> dict[str, pa.Schema]:
+def _schemas(measured: Sequence[str], *, adapted: bool) -> dict[str, pa.Schema]:
     """Return the columns of each table, which are taken from rows by name."""
     import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
 
     text, real, whole = pa.string(), pa.float64(), pa.int32()
     found = {"emotion": text, "uncertain": pa.bool_()}
-    found |= dict.fromkeys(map(str, emotions), real)
+    found |= dict.fromkeys(map(str, measured), real)
     named = dict.fromkeys(("id", "path"), text)
     span = dict.fromkeys(("start_s", "end_s"), real)
     lengths = dict.fromkeys(("duration_s", "speech_s", "speech_share"), real)

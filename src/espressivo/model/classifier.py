@@ -14,7 +14,7 @@ from espressivo.errors import ModelError
 from espressivo.model.adaptation import AdaptationCard
 from espressivo.model.find import find_model, place_of
 from espressivo.model.session import finite, inputs_of, last_axes, open_verified
-from espressivo.types import SAMPLE_RATE, Emotion
+from espressivo.types import SAMPLE_RATE, Dimension, Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +70,8 @@ class ModelCard:
         details: The whole `model.json`, including training corpora and their licences,
             permitted use of the weights, and results with protocol and command.
         certainty: Threshold for uncertain estimates; None if the model has none.
+        dimensions: Arousal and the like, in the order of the graph's output
+            `dimensions`; empty if the model has none.
     """
 
     name: str
@@ -82,6 +84,7 @@ class ModelCard:
     adaptation: AdaptationCard | None = field(compare=False)  # it is in `details`
     details: dict[str, Any]
     certainty: Certainty | None = None
+    dimensions: tuple[Dimension, ...] = ()
 
     @property
     def window(self) -> int:
@@ -119,6 +122,7 @@ class Classifier:
     ) -> None:
         self.card = card
         self._session = session
+        self._outputs = tuple(out.name for out in session.get_outputs())
         self._folder = folder.absolute()  # the working directory may change
 
     def __call__(self, signals: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -129,27 +133,34 @@ class Classifier:
         Raises:
             ModelError: The output contains NaN or infinite numbers.
         """
-        (out,) = self._session.run(["probabilities"], {"samples": signals})
-        return finite(out, self.card.name)
+        (out,) = self.run(signals, "probabilities")
+        return out
 
-    def embed(
-        self, signals: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Map [B, samples] to probabilities [B, emotions] and voices [B, columns].
+    def run(
+        self, signals: NDArray[np.float32], *names: str
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Map [B, samples] at 16 kHz to outputs of the graph, each float32 [B, ...].
 
-        A voice vector holds the dimensions in which emotions differ, the probability
-        that the window is no speech, and the axes in which speakers differ
-        (`AdaptationCard`).
+        Args:
+            signals: Windows of equal length.
+            names: Outputs to compute: `probabilities` [B, emotions]; `dimensions`
+                [B, dimensions], in the card's order; `voice` [B, columns], the
+                dimensions in which emotions differ, the probability that the window is
+                no speech, and the axes in which speakers differ (`AdaptationCard`);
+                `embedding` [B, width], the input of the classifying layers.
 
         Raises:
-            ModelError: The model cannot adapt, or the output contains NaN or infinite
+            ModelError: The model lacks an output, or one contains NaN or infinite
                 numbers.
         """
-        self.require_adaptation()
-        names = ["probabilities", "voice"]
-        rows, voices = self._session.run(names, {"samples": signals})
-        name = self.card.name
-        return finite(rows, name), finite(voices, name)
+        if missing := [name for name in names if name not in self._outputs]:
+            raise ModelError(
+                f"{self.card.name} {self.card.version}: has no output "
+                f"{' and '.join(missing)}, only {', '.join(self._outputs)}; export the "
+                "model again, or use another model"
+            )
+        found = self._session.run([*names], {"samples": signals})
+        return tuple(finite(out, self.card.name) for out in found)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load_same, (place_of(self._folder), self.card.sha256)
@@ -181,12 +192,14 @@ def load_classifier(folder: Path) -> Classifier:
     session = open_verified(path, card.sha256)
     n_emotions = len(card.emotions)
     _require_interface(path, session, n_emotions)
+    promised = {"dimensions": len(card.dimensions)} if card.dimensions else {}
     if card.adaptation is not None:
-        wanted = card.adaptation.n_columns
-        if last_axes(session).get("voice", -1) not in (wanted, None):  # None: dynamic
+        promised["voice"] = card.adaptation.n_columns
+    for output, wanted in promised.items():
+        if last_axes(session).get(output, -1) not in (wanted, None):  # None: dynamic
             raise ModelError(
-                f"{path}: gives no `voice` [batch, {wanted}], which model.json says it "
-                "does; export the model again"
+                f"{path}: gives no `{output}` [batch, {wanted}], which model.json says "
+                "it does; export the model again"
             )
     return Classifier(card, session, folder)
 
@@ -257,6 +270,7 @@ def _card(details: dict[str, Any]) -> ModelCard:
         adaptation=_adaptation(details),
         details=details,
         certainty=_certainty(details),
+        dimensions=_dimensions(details),
     )
     if not 0 < card.min_s <= card.window_s <= 60:
         raise ValueError(
@@ -276,6 +290,13 @@ def _card(details: dict[str, Any]) -> ModelCard:
 def _adaptation(details: dict[str, Any]) -> AdaptationCard | None:
     entry = details.get("adaptation")
     return None if entry is None else AdaptationCard.from_dict(entry)
+
+
+def _dimensions(details: dict[str, Any]) -> tuple[Dimension, ...]:
+    entry = details.get("dimensions") or {}
+    if not isinstance(entry, dict):
+        raise TypeError(f"dimensions is a {type(entry).__name__}, not an object")
+    return tuple(Dimension(name) for name in entry)
 
 
 def _certainty(details: dict[str, Any]) -> Certainty | None:

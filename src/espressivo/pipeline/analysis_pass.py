@@ -215,6 +215,7 @@ class AnalysisPass:
             gaps=tuple(gaps),
             quality=quality,
             certainty=card.certainty,
+            dimension_names=card.dimensions,
             loudness=None if self._loudness is None else self._loudness.measure(),
         )
 
@@ -241,6 +242,8 @@ class AnalysisPass:
                 f"the stream was saved {before} voices, and this is {now} them; "
                 "restore it with the same `voices`"
             )
+        if any(len(e.dimensions) != len(card.dimensions) for e in state.estimates):
+            raise StateError("the saved stream has other dimensions; begin a new one")
         if (heard := state.statistics) is not None:
             known = self.windows.classifier.require_adaptation()
             if (heard.n_dims, heard.n_axes) != (known.n_dims, known.n_axes):

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = "espressivo.stream/"
-FORMAT_VERSION = 3
-# 1 has no quality; 1 and 2 have other statistics of a speaker.
-_READABLE = tuple(f"{FORMAT}{n}" for n in (1, 2, FORMAT_VERSION))
+FORMAT_VERSION = 4
+# 1 has no quality; 1 and 2 have other statistics of a speaker; 1 to 3 no dimensions.
+_READABLE = tuple(f"{FORMAT}{n}" for n in (1, 2, 3, FORMAT_VERSION))
+_OTHER_STATISTICS = _READABLE[:2]
 _QUALITY = tuple(each.name for each in fields(QualityState))
 _COUNTS = ("n_windows", "n_recordings", "n_samples")
 _SUMS = ("cells", "weights", "sums", "mean", "scatter")
@@ -86,6 +87,7 @@ class StreamState:
             "segments": _spans(self.segments),
             "spans": _spans([e.segment for e in self.estimates]),
             "rows": np.array([e.probabilities for e in self.estimates]),
+            "dimensions": np.array([e.dimensions for e in self.estimates]),
             "without": np.array([e.probabilities for e in self.without]),
         }
         if (chunker := self.chunker) is not None:
@@ -145,7 +147,7 @@ class StreamState:
 
 
 def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamState:
-    if details["schema"] != _READABLE[-1] and details["speaker"] is not None:
+    if details["schema"] in _OTHER_STATISTICS and details["speaker"] is not None:
         raise ValueError("it has a profile of an earlier version")
     chunker = statistics = None
     voices: tuple[NDArray[np.float32], ...] = ()
@@ -168,8 +170,9 @@ def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamSt
             raise ValueError("voices of another number or length")
     spans = [Segment(*span) for span in arrays["spans"].tolist()]
     earlier = dict(details["earlier"])
-    for name in ("sums", "sums_without"):
-        earlier[name] = tuple(earlier[name])
+    for name in ("sums", "sums_without", "sums_dimensions"):
+        earlier[name] = tuple(earlier.get(name, ()))
+    dimensions = arrays.get("dimensions", np.zeros((len(spans), 0)))
     return StreamState(
         model_sha256=str(details["model_sha256"]),
         speaker=details["speaker"],
@@ -177,8 +180,10 @@ def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamSt
         chunker=chunker,
         pending=arrays["pending"],
         segments=tuple(Segment(*span) for span in arrays["segments"].tolist()),
-        estimates=_estimates(spans, arrays["rows"]),
-        without=_estimates(spans, arrays["without"]) if len(arrays["without"]) else (),
+        estimates=_estimates(spans, arrays["rows"], dimensions),
+        without=_estimates(spans, arrays["without"], dimensions)
+        if len(arrays["without"])
+        else (),
         voices=voices,
         earlier=Earlier(**earlier),
         statistics=statistics,
@@ -203,9 +208,13 @@ def _spans(segments: Sequence[Segment]) -> NDArray[np.int64]:
 
 
 def _estimates(
-    spans: Sequence[Segment], rows: NDArray[np.float64]
+    spans: Sequence[Segment],
+    rows: NDArray[np.float64],
+    dimensions: NDArray[np.float64],
 ) -> tuple[Estimate, ...]:
     return tuple(
-        Estimate(span, tuple(row))
-        for span, row in zip(spans, rows.tolist(), strict=True)
+        Estimate(span, tuple(row), dimensions=tuple(values))
+        for span, row, values in zip(
+            spans, rows.tolist(), dimensions.tolist(), strict=True
+        )
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from espressivo.report import Adaptation
 from espressivo.types import SAMPLE_RATE, Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from espressivo.model.window_statistics import WindowStatistics
     from espressivo.profile.profile import Profile
     from espressivo.speech.windows import Window
-    from espressivo.types import Segment
 
 
 class Prediction(NamedTuple):
@@ -108,12 +107,23 @@ class WindowClassifier:
         """
         signals = np.stack([window.signal for window in windows])  # [B, samples]
         spans = [window.segment for window in windows]
-        if not self.hears_voices:
-            plain = _estimates(spans, self.classifier(signals))
-            return [Prediction(estimate) for estimate in plain]
-        rows, voices = self.classifier.embed(signals)
-        pairs = zip(_estimates(spans, rows), voices, strict=True)
-        return [Prediction(*pair) for pair in pairs]
+        names = ["probabilities"]
+        names += ["dimensions"] if self.classifier.card.dimensions else []
+        names += ["voice"] if self.hears_voices else []
+        found = self.classifier.run(signals, *names)
+        outputs = dict(zip(names, found, strict=True))
+        none = [()] * len(spans)
+        rows = zip(
+            spans,
+            outputs["probabilities"].tolist(),
+            outputs["dimensions"].tolist() if "dimensions" in outputs else none,
+            outputs.get("voice", [None] * len(spans)),
+            strict=True,
+        )
+        return [
+            Prediction(Estimate(span, tuple(p), dimensions=tuple(d)), voice)
+            for span, p, d, voice in rows
+        ]
 
     def posterior(self, recording: WindowStatistics | None = None) -> Posterior | None:
         """Return what is known of the speaker and the setting; None: nothing.
@@ -145,7 +155,10 @@ class WindowClassifier:
         rows = np.array([e.probabilities for e in plain], np.float32)
         card = self.classifier.require_adaptation()
         adapted = adapt(card, posterior, rows, np.stack(voices))
-        return _estimates([e.segment for e in plain], adapted)
+        return [
+            replace(estimate, probabilities=tuple(row))
+            for estimate, row in zip(plain, adapted.tolist(), strict=True)
+        ]
 
     def effect(
         self,
@@ -232,10 +245,3 @@ def what_is_known(
 
 def _known(profile: Profile | None) -> WindowStatistics | None:
     return None if profile is None else profile.statistics
-
-
-def _estimates(
-    segments: Iterable[Segment], rows: NDArray[np.float32]
-) -> list[Estimate]:
-    pairs = zip(segments, rows.tolist(), strict=True)
-    return [Estimate(segment, tuple(row)) for segment, row in pairs]

@@ -29,8 +29,7 @@ class _View:
     """Base class of both views: emotions, threshold, and an empty context manager."""
 
     def __init__(self, analyzer: Analyzer) -> None:
-        self._emotions = analyzer.classifier.card.emotions
-        self._certainty = analyzer.classifier.card.certainty
+        self._card = analyzer.classifier.card
 
     def __enter__(self) -> Self:
         return self
@@ -44,7 +43,7 @@ class _View:
         pass
 
     def _uncertain(self, estimate: Estimate) -> bool:
-        certainty = self._certainty
+        certainty = self._card.certainty
         return certainty is not None and certainty.is_uncertain(estimate.probabilities)
 
 
@@ -55,7 +54,7 @@ class LineWriter(_View):
         """Print the estimates; the key `provisional` marks those of open segments."""
         del block
         for estimate in estimates:
-            line = estimate_to_dict(estimate, self._emotions, now_s, self._certainty)
+            line = estimate_to_dict(estimate, self._card, now_s)
             # Flushed, since a program at the other end of a pipe waits for the line.
             print(json.dumps(line), flush=True)
 
@@ -121,11 +120,11 @@ class LiveView(_View):
 
         sign = "~" if estimate.provisional else " "
         if self._uncertain(estimate):
-            named = name_top(self._emotions, estimate.probabilities)
+            named = name_top(self._card.emotions, estimate.probabilities)
             return Text(f"{sign}uncertain ({named})", style="dim")
-        named = name_top(self._emotions, estimate.probabilities, 1)
+        named = name_top(self._card.emotions, estimate.probabilities, 1)
         best = estimate.probabilities.index(max(estimate.probabilities))
-        return Text(f"{sign}{named}", style=COLOURS[self._emotions[best]])
+        return Text(f"{sign}{named}", style=COLOURS[self._card.emotions[best]])
 
 
 def loudness(block: Signal) -> float:

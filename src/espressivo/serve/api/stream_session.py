@@ -148,12 +148,8 @@ class StreamSession:
             )
             for estimate in estimates:
                 self._metrics.estimated(time.monotonic() - sound.newest_s)
-                line = estimate_to_dict(
-                    estimate,
-                    self._card.emotions,
-                    self._stream.duration_s,
-                    self._card.certainty,
-                )
+                now_s = self._stream.duration_s
+                line = estimate_to_dict(estimate, self._card, now_s)
                 await self._tell({"type": "estimate", **line})
         report = await self._loop.run_in_executor(self._pool, self._stream.finish)
         await self._tell({"type": "report", "report": report.to_dict()})
