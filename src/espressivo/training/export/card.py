@@ -25,8 +25,9 @@ from espressivo.training.corpora.use import (
     use_text,
 )
 from espressivo.training.export.folder import UNKNOWN_LICENCE
+from espressivo.training.fit.order import MEANINGS
 from espressivo.training.scores.temperature import read_temperature
-from espressivo.types import SAMPLE_RATE, Emotion
+from espressivo.types import SAMPLE_RATE, Dimension, Emotion
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
@@ -232,6 +233,30 @@ def build_card(
                 "onnxruntime": ort.__version__,
             },
         },
+    }
+
+
+def describe_dimensions(config: ExperimentConfig) -> dict[str, dict[str, str]]:
+    """Return the card's entry `dimensions`: from what each was learned.
+
+    The order is that of the columns of the graph's output.
+    """
+    names = [Dimension(name) for name in config.network.dimensions]
+    if config.classifier.fit == "gradient":
+        return {name: {"source": "ratings"} for name in names}
+    return {
+        name: {
+            "source": "order",
+            "low": MEANINGS[name][0],
+            "middle": str(Emotion.NEUTRAL),
+            "high": MEANINGS[name][1],
+            "meaning": (
+                "expected level, 0 low, 0.5 middle, 1 high, if all levels are equally "
+                "frequent; learned from the order of acted emotions, not from "
+                "listeners' ratings"
+            ),
+        }
+        for name in names
     }
 
 

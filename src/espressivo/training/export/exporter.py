@@ -19,6 +19,7 @@ from espressivo.training.export.checks.costs import measure_costs
 from espressivo.training.export.checks.heldout import score_held_out
 from espressivo.training.export.compression import compress, draw_windows
 from espressivo.training.export.graph import logmel, whisper
+from espressivo.training.export.graph.dimensions import with_dimensions
 from espressivo.training.export.graph.tiling import tile_convolution
 from espressivo.training.export.graph.to_onnx import to_onnx
 from espressivo.training.export.graph.voice import with_voice
@@ -90,6 +91,10 @@ def export_run(
             network, fp32, temperature, windows.checks, signal
         )
     }
+    if network.dimensions is not None:
+        measured["dimension_parity"] = parity.require_dimension_parity(
+            network, with_dimensions(fp32, network), windows.checks, signal
+        )
     projection = None
     if (run / ADAPTATION).is_file():
         projection = VoiceProjection.read(run / ADAPTATION)
@@ -102,6 +107,7 @@ def export_run(
         # Tiled last, since targets and calibration know values by their untiled names.
         if options.precision != "fp16":  # on a GPU one large operator is faster
             shipped = tile_convolution(shipped)
+        shipped = with_dimensions(shipped, network)
         if projection is not None:
             shipped = with_voice(shipped, projection)
         # On the shipped graph, in which tiles and int8 could mix rows too.
@@ -118,8 +124,11 @@ def export_run(
             measured["held_out"] = score_held_out(fp32, shipped, details, labelled)
         progress("measuring time and memory")
         measured["costs"] = measure_costs(fp32, shipped, details["window_s"])
-        if projection is not None:  # after scoring: the exact graph has no such output
+        # After scoring, since the exact graph has no such outputs.
+        if projection is not None:
             details["adaptation"] = projection.card.to_dict()
+        if config.network.dimensions:
+            details["dimensions"] = card.describe_dimensions(config)
         progress("writing the folder")
         return _write(out, (fp32, shipped), details, measured, force=options.force)
 

@@ -92,6 +92,8 @@ class ExportReport:
         voice_parity: Largest drift of a voice vector of the fp32 graph from what was
             fitted, in standard deviations of a window; None where the model cannot
             adapt.
+        dimension_parity: Largest drift of a dimension of the fp32 graph from torch;
+            None where the model has none.
     """
 
     name: str
@@ -115,6 +117,7 @@ class ExportReport:
     sites: tuple[MeasuredTarget, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
     voice_parity: float | None = None
+    dimension_parity: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as a dictionary of JSON values."""

@@ -34,7 +34,7 @@ def rows_of(report: ExportReport) -> list[tuple[str, str]]:
         ),
         ("parity with torch", f"{report.parity:.1g} (largest change, any length)"),
         ("rows of a batch", f"{report.rows:.1g} (largest change)"),
-        *_voice(report),
+        *_heads(report),
         ("temperature", f"{report.temperature:.4g}"),
     ]
     if report.agreement is None:
@@ -169,10 +169,14 @@ def _targets(targets: Iterable[MeasuredTarget]) -> list[str]:
     )
 
 
-def _voice(report: ExportReport) -> list[tuple[str, str]]:
-    if (drift := report.voice_parity) is None:
-        return []
-    return [("voice vectors", f"{drift:.1g} from what was fitted (largest change)")]
+def _heads(report: ExportReport) -> list[tuple[str, str]]:
+    rows = []
+    if (drift := report.dimension_parity) is not None:
+        rows.append(("dimensions", f"{drift:.1g} from torch's (largest change)"))
+    if (drift := report.voice_parity) is not None:
+        what = f"{drift:.1g} from what was fitted (largest change)"
+        rows.append(("voice vectors", what))
+    return rows
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

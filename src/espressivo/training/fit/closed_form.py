@@ -17,9 +17,10 @@ from torch.nn.functional import cross_entropy
 from espressivo.audio.recording import load_audio
 from espressivo.training.clips.surroundings import noise_files
 from espressivo.training.fit.lda import LeftOutLogits, fit_lda, left_out_logits
+from espressivo.training.fit.order import fit_order, levels_of
 from espressivo.training.fit.predict import apply_to_clips
 from espressivo.training.fit.voice_fit import fit_voices
-from espressivo.types import SAMPLE_RATE, Emotion
+from espressivo.types import SAMPLE_RATE, Dimension, Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,6 +89,14 @@ def fit_last_layer_on_clips(
     left_out = left_out_logits(
         fit_emotions, rows, labels, corpora, speakers, n_clips=len(clips)
     )
+    if network.dimensions is not None:
+        lda, parts = _fits()[config.fit](config), (corpora, speakers)
+        for i, name in enumerate(network.config.dimensions):
+            levels = levels_of(utterances, Dimension(name))
+            row, shift = fit_order(lda, rows, levels, *parts, n_clips=len(clips))
+            with torch.no_grad():
+                network.dimensions.weight[i] = torch.from_numpy(row)
+                network.dimensions.bias[i] = shift
     target = torch.from_numpy(batches.labels)
     return float(cross_entropy(logits.cpu(), target)), left_out
 

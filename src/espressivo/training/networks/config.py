@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from espressivo.errors import ConfigError
+from espressivo.types import Dimension
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,8 @@ class NetworkConfig:
             nothing. `fixed`: every clip is cut or padded to `window_s` and the padding
             is not masked, as in the study.
         window_s: Length with fixed padding, in seconds; 3 or 7 for LIGHT-SERNET.
+        dimensions: Dimensions that the network gives beside the emotions: `arousal`,
+            `valence`, `dominance`. None if empty.
         dropout: Dropout before the classifier; in Pepino's head, after its two layers.
         encoder_dropout: Dropout inside the encoder.
     """
@@ -57,6 +60,7 @@ class NetworkConfig:
     head: Head = "statistics"
     padding: Padding = "valid"
     window_s: float = 8.0
+    dimensions: tuple[str, ...] = ()
     dropout: float = 0.2
     encoder_dropout: float = 0.0
 
@@ -98,6 +102,20 @@ def require_plain(config: NetworkConfig) -> None:
                 f"network.{key} is {getattr(config, key)!r}, but {config.kind} has no "
                 "such choice; leave it out"
             )
+
+
+def require_dimensions(config: NetworkConfig) -> None:
+    """Raise an error for dimensions that do not exist, or are named twice.
+
+    Raises:
+        ConfigError: A name is none of `Dimension`, or occurs twice.
+    """
+    names = config.dimensions
+    if not set(names) <= set(Dimension) or len(set(names)) != len(names):
+        raise ConfigError(
+            f"network.dimensions is {list(names)}; name each of "
+            f"{', '.join(Dimension)} at most once"
+        )
 
 
 def require_states(config: NetworkConfig, n_layers: int) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from espressivo.training.networks.config import NetworkConfig
+from espressivo.training.networks.config import NetworkConfig, require_dimensions
 from espressivo.types import Emotion
 
 
@@ -119,6 +119,10 @@ class EmotionNetwork(nn.Module, ABC):
         self.dropout = nn.Dropout(config.dropout)
         self.classify = nn.Linear(width, len(Emotion))
         self.background = Background(width)
+        require_dimensions(config)
+        n_dimensions = len(config.dimensions)
+        # After the classifier, whose initial weights must not depend on it.
+        self.dimensions = nn.Linear(width, n_dimensions) if n_dimensions else None
 
     def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return logits [B, 4].
@@ -146,6 +150,18 @@ class EmotionNetwork(nn.Module, ABC):
         logits: Tensor = self.classify(self.dropout(embedding))
         raised: Tensor = self.background(logits, embedding)
         return raised
+
+    def levels(self, frames: Frames) -> Tensor:
+        """Return the dimensions [B, D] of the output of `front`, from 0 to 1.
+
+        D is the number of `config.dimensions`; the order is theirs.
+        """
+        embedding = self.dropout(self.embedding(frames))
+        if self.dimensions is None:
+            none: Tensor = embedding[:, :0]
+            return none
+        values: Tensor = self.dimensions(embedding).sigmoid()
+        return values
 
     def embedding(self, frames: Frames) -> Tensor:
         """Return the input of the classifier [B, width], before dropout."""

@@ -156,6 +156,40 @@ def require_voice_parity(
     return drift
 
 
+def require_dimension_parity(
+    network: EmotionNetwork,
+    model: onnx.ModelProto,
+    recordings: Sequence[Signal],
+    signal: SignalConfig | None = None,
+) -> float:
+    """Return the largest drift of a dimension from torch.
+
+    Args:
+        network: The network that the graph was written from.
+        model: The graph in fp32, with its output `dimensions`.
+        recordings: Windows as they are read, of which the first few are compared.
+        signal: The same as `to_onnx` got.
+
+    Raises:
+        ExportError: The drift exceeds `LARGEST_DRIFT`.
+    """
+    session = open_proto(model)
+    network.eval()
+    drift = 0.0
+    for window in recordings[:_N_VOICES]:
+        conditioned = condition(window, signal) if signal else window
+        with torch.inference_mode():
+            wanted = network.levels(network.front(torch.tensor(conditioned[None])))
+        (found,) = session.run(["dimensions"], {"samples": window[None]})
+        drift = max(drift, float(np.abs(found - wanted.numpy()).max()))
+    if not drift <= LARGEST_DRIFT:  # also when it is not a number
+        raise ExportError(
+            f"the fp32 graph's dimensions are {drift:.2g} from torch's, not at most "
+            f"{LARGEST_DRIFT:g}; this is a defect of the exporter: report it"
+        )
+    return drift
+
+
 def _lengths(network: EmotionNetwork) -> list[int]:
     """Return the lengths to compare at, including those around a fixed window."""
     if network.config.padding != "fixed":

@@ -162,7 +162,9 @@ def emit_classifier(
         logits = _over_background(graph, network, embedding, temperature)
     else:
         # Temperature is affine as standardization is: both go into the last matmul.
-        weight, bias = _raw(network, network.classify.weight, network.classify.bias)
+        weight, bias = raw_linear(
+            network, network.classify.weight, network.classify.bias
+        )
         logits = graph.linear(
             embedding, weight.T / temperature, bias / temperature, "logits"
         )
@@ -175,9 +177,9 @@ def _over_background(
 ) -> str:
     """Return logits no lower than that of background; see `networks.Background`."""
     background, classify = network.background, network.classify
-    weight, bias = _raw(network, classify.weight, classify.bias)
+    weight, bias = raw_linear(network, classify.weight, classify.bias)
     emotions = graph.linear(embedding, weight.T, bias, "emotions")
-    weight, bias = _raw(network, background.weight[None], background.bias[None])
+    weight, bias = raw_linear(network, background.weight[None], background.bias[None])
     floor = graph.linear(embedding, weight.T, bias, "background")
     # log(exp(a) + exp(b)) = a + Softplus(b - a), which cannot overflow.
     missing = graph.op("Sub", [floor, emotions], "background.missing")
@@ -186,7 +188,7 @@ def _over_background(
     return graph.op("Div", [raised, graph.number(temperature)], "logits")
 
 
-def _raw(
+def raw_linear(
     network: EmotionNetwork, weight: Tensor, bias: Tensor
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return weight [C, width] and bias [C] for embeddings before standardization."""
