@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from espressivo.model.classifier import Certainty
 from espressivo.report import SCHEMA, Report, name_top, round_to_one
-from espressivo.types import Emotion, Estimate, Segment
+from espressivo.types import Dimension, Earlier, Emotion, Estimate, Segment
 from tests.conftest import NOTE, ROOT
 
 SCHEMA_FILE = ROOT / "docs" / "report.schema.json"
@@ -131,6 +131,29 @@ def test_the_schema_misses_nothing_that_matters(field):
 
     with pytest.raises(jsonschema.ValidationError, match=field):
         jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text("utf-8")))
+
+
+def test_the_summary_is_of_arousal_where_the_model_has_it():
+    estimates = [
+        Estimate(
+            Segment(i * 80_000, (i + 1) * 80_000),
+            (0.7, 0.1, 0.1, 0.1),
+            dimensions=levels,
+        )
+        for i, levels in enumerate([(0.4, 0.2)] * 4 + [(0.4, 0.8)] * 4)
+    ]
+    names = (Dimension.VALENCE, Dimension.AROUSAL)
+    report = replace(REPORT, duration_s=40.0, estimates=estimates)
+
+    assert report.summary == "Anger throughout."
+    aroused = replace(report, dimension_names=names)
+    assert aroused.to_dict()["summary"] == "Calm at first, animated from 0:20."
+    assert SILENT.to_dict()["summary"] is None
+    # Of a long stream, only the newest windows are known.
+    longer = replace(
+        aroused, earlier=Earlier(until=20 * 16_000), estimates=estimates[4:]
+    )
+    assert longer.summary == "From 0:20 on: animated throughout."
 
 
 def _rows(report):

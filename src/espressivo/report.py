@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from espressivo.summary import summarize
 from espressivo.types import SAMPLE_RATE, Dimension, Emotion, Estimate, Segment
 from espressivo.version import __version__
 
@@ -231,6 +232,27 @@ class Report:
         named = name_top(self.emotions, [*whole.values()], n_named)
         return f"uncertain ({named})" if self.uncertain else named
 
+    @property
+    def summary(self) -> str | None:
+        """Sentence on the course of the recording; None without speech.
+
+        It describes how the voice sounds: by arousal if the model has it, otherwise by
+        emotions. See `espressivo.summary.summarize`.
+        """
+        arousal = None
+        if Dimension.AROUSAL in self.dimension_names:
+            at = self.dimension_names.index(Dimension.AROUSAL)
+            arousal = [e.dimensions[at] for e in self.estimates]
+        return summarize(
+            [e.segment for e in self.estimates],
+            self.emotions,
+            [e.probabilities for e in self.estimates],
+            [self.is_uncertain(e) for e in self.estimates],
+            arousal=arousal,
+            duration_s=self.duration_s,
+            from_s=self.earlier.until / SAMPLE_RATE if self.earlier else 0.0,
+        )
+
     def emotion_of(self, estimate: Estimate) -> Emotion:
         """Return the most probable emotion of one window."""
         return self.emotions[int(np.argmax(estimate.probabilities))]
@@ -265,6 +287,7 @@ class Report:
             "gaps": [_span(s) for s in self.gaps],
             "speech_s": round(self.speech_s, 3),
             "speech_share": round(self.speech_share, _DECIMALS),
+            "summary": self.summary,
             "emotion": self.emotion,
             "uncertain": self.uncertain,
             "probabilities": None if whole is None else self._named([*whole.values()]),
