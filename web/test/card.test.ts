@@ -26,6 +26,8 @@ test("the bundled model's card is read whole", () => {
   const card = readCard(text, "m/model.json");
   expect(card.emotions).toEqual(EMOTIONS);
   expect(card.details).toEqual(details());
+  expect(card.dimensions).toEqual(Object.keys(details()["dimensions"] as object));
+  expect(card.dimensions).toEqual(["arousal", "valence"]);
   expect(card.window_s).toBe(details()["window_s"]);
   expect(card.min_s).toBe(details()["min_s"]);
   expect(card.name).toBe("espressivo-tiny");
@@ -64,6 +66,16 @@ test("the threshold for uncertain estimates is read", () => {
   const certainty = { threshold: 0.55, accuracy: 0.8, coverage: 0.5, fitted: "on others" };
   const card = readCard(JSON.stringify({ ...details(), certainty }), "m/model.json");
   expect(card.certainty).toEqual({ threshold: 0.55, accuracy: 0.8 });
+});
+
+test("dimensions are those of the card, in its order; a model may have none", () => {
+  const read = (dimensions: unknown) =>
+    readCard(JSON.stringify({ ...details(), dimensions }), "m/model.json").dimensions;
+  expect(read({ valence: { source: "order" }, arousal: {} })).toEqual([
+    "valence",
+    "arousal",
+  ]);
+  for (const none of [undefined, null, {}]) expect(read(none)).toEqual([]);
 });
 
 describe("a card without a field is refused", () => {
@@ -153,6 +165,8 @@ describe("a card with a wrong field is refused, and says which", () => {
       adaptation({ discount: 1.5 }),
       "adaptation: discount is 1.5; wanted more than 0 and at most 1",
     ],
+    [{ dimensions: ["arousal"] }, "dimensions is not an object"],
+    [{ dimensions: { arousal: {}, tension: {} } }, 'dimensions has "tension"'],
     [{ certainty: 0.5 }, "certainty is not an object"],
     [{ certainty: { threshold: 0.5 } }, "has no 'accuracy'"],
     [{ certainty: { threshold: "0.5", accuracy: 1 } }, 'threshold is "0.5"'],

@@ -14,6 +14,7 @@ export type Span = readonly [number, number];
 export interface PackedEstimate {
   readonly segment: Span;
   readonly probabilities: readonly number[];
+  readonly dimensions: readonly number[];
 }
 export interface PackedStatistics
   extends Omit<WindowStatistics, "weights" | "sums" | "mean" | "scatter"> {
@@ -45,8 +46,8 @@ export function segmentOf([start, end]: Span): Segment {
   return { start, end };
 }
 
-export function estimateOf({ segment, probabilities }: PackedEstimate): Estimate {
-  return { segment: segmentOf(segment), probabilities };
+export function estimateOf({ segment, ...rest }: PackedEstimate): Estimate {
+  return { segment: segmentOf(segment), ...rest };
 }
 
 export function adaptationOf(packed: PackedAdaptation): Adaptation {

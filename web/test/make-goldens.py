@@ -45,7 +45,7 @@ from espressivo.speech.detector import FRAME, SpeechDetector
 from espressivo.speech.quality import Quality, QualityMeter
 from espressivo.speech.segments import SpeechOptions, find_segments
 from espressivo.speech.windows import plan_windows
-from espressivo.types import SAMPLE_RATE, Emotion, Estimate, Segment
+from espressivo.types import SAMPLE_RATE, Dimension, Emotion, Estimate, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ ROOT = Path(__file__).parents[2]
 MODEL = "espressivo-tiny"  # as in graphs.ts; it is the faster one
 EXCERPT = slice(150_000, 222_000)
 RATES = (8_000, 11_025, 22_050, 24_000, 44_100, 48_000, 96_000)
-LENGTHS = (1, 5, 50, 400, 1_501)
+LENGTHS = (1, 5, 50, 400, 901)
 SHA256 = hashlib.sha256(b"a model").hexdigest()
 NAMES = (
     "me", "Zoë", "李雷", "Анна-Мария", "a b", "a_b", "7", "²", "x" * 64, "\U0001d49cda",
@@ -275,12 +275,15 @@ def analyses(note: Signal) -> dict[str, Any]:
 def analysis(report: Report) -> dict[str, Any]:
     """Return a report as it is written, and its numbers before they are rounded."""
     use = report.adaptation
+    assert report.loudness is not None
     return {
         "report": follows_schema(report.to_dict()),
         "segments": [span(s) for s in report.segments],
-        "estimates": [estimate(e) for e in report.estimates],
-        "adaptation": use and adaptation(use),
+        "estimates": [rounded(estimate(e)) for e in report.estimates],
+        "adaptation": use
+        and adaptation(use) | {"without": [rounded(estimate(e)) for e in use.without]},
         "statistics": report.statistics and packed_statistics(report.statistics),
+        "loudness": None if use else floats(report.loudness),
     }
 
 
@@ -304,6 +307,12 @@ def adaptation(use: Adaptation) -> dict[str, Any]:
     }
 
 
+def rounded(each: dict[str, Any]) -> dict[str, Any]:
+    """Return one window with the digits in which machines agree, and some more."""
+    rows = {name: each[name] for name in ("probabilities", "dimensions")}
+    return each | {name: np.round(row, 5).tolist() for name, row in rows.items()}
+
+
 def follows_schema(document: dict[str, Any]) -> dict[str, Any]:
     """Return a report as JSON has it, which its schema must allow."""
     schema = json.loads((ROOT / "docs" / "report.schema.json").read_text("utf-8"))
@@ -314,7 +323,11 @@ def follows_schema(document: dict[str, Any]) -> dict[str, Any]:
 
 def estimate(each: Estimate) -> dict[str, Any]:
     """Return one window."""
-    return {"segment": span(each.segment), "probabilities": each.probabilities}
+    return {
+        "segment": span(each.segment),
+        "probabilities": each.probabilities,
+        "dimensions": each.dimensions,
+    }
 
 
 def packed_statistics(statistics: WindowStatistics) -> dict[str, Any]:
@@ -380,6 +393,7 @@ def reports() -> list[dict[str, Any]]:
             "dict": follows_schema(each.to_dict()),
             "csv": each.to_csv(),
             "mean": each.probabilities,
+            "dimensions": each.dimensions,
         }
         for each in drawn
     ]
@@ -392,24 +406,10 @@ def report(
     n = int(rng.integers(1, 4))
     bounds = np.cumsum(rng.integers(4_000, 128_000, 2 * n)).tolist()
     segments = tuple(Segment(a, b) for a, b in list(pairwise(bounds))[::2])
-    use = None
-    if rng.random() < 0.6 if adapted is None else adapted:
-        use = Adaptation(
-            speaker=None if rng.random() < 0.3 else "Zoë",
-            setting=None if rng.random() < 0.5 else "hall",
-            recording=bool(rng.random() < 0.5),
-            n_recordings=int(rng.integers(50)),
-            n_windows=int(rng.integers(50)),
-            speech_s=rng.random() * 100,
-            weight=rng.random(),
-            offset=rng.gamma(2, 1),
-            deviation=rng.random(),
-            prior_deviation=1 + rng.random(),
-            distance=None if rng.random() < 0.2 else rng.gamma(2, 1),
-            distance_limit=2.5,
-            several=None,
-            without=estimates(rng, segments),
-        )
+    drawn = rng.permutation(3)[: rng.integers(4)]
+    names = tuple(tuple(Dimension)[i] for i in drawn)
+    found = estimates(rng, segments, len(names))
+    is_adapted = rng.random() < 0.6 if adapted is None else adapted
     return Report(
         recording=name,
         model="a model",
@@ -418,11 +418,34 @@ def report(
         emotions=tuple(Emotion),
         duration_s=bounds[-1] / SAMPLE_RATE + float(rng.choice([0, 0.0625, 1 / 3])),
         segments=segments,
-        estimates=estimates(rng, segments),
+        estimates=found,
         warnings=("it is truncated", 'by "ü"') if rng.random() < 0.3 else (),
-        adaptation=use,
+        adaptation=use(rng, found) if is_adapted else None,
         **sound(rng, bounds),
         certainty=certainty(rng),
+        dimension_names=names,
+    )
+
+
+def use(rng: np.random.Generator, found: tuple[Estimate, ...]) -> Adaptation:
+    """Draw what a recording was adapted to, and its estimates without that."""
+    without = estimates(rng, tuple(each.segment for each in found), 0)
+    pairs = zip(found, without, strict=True)
+    return Adaptation(
+        speaker=None if rng.random() < 0.3 else "Zoë",
+        setting=None if rng.random() < 0.5 else "hall",
+        recording=bool(rng.random() < 0.5),
+        n_recordings=int(rng.integers(50)),
+        n_windows=int(rng.integers(50)),
+        speech_s=rng.random() * 100,
+        weight=rng.random(),
+        offset=rng.gamma(2, 1),
+        deviation=rng.random(),
+        prior_deviation=1 + rng.random(),
+        distance=None if rng.random() < 0.2 else rng.gamma(2, 1),
+        distance_limit=2.5,
+        several=None,
+        without=tuple(replace(b, dimensions=a.dimensions) for a, b in pairs),
     )
 
 
@@ -452,12 +475,16 @@ def sound(rng: np.random.Generator, bounds: list[int]) -> dict[str, Any]:
 
 
 def estimates(
-    rng: np.random.Generator, segments: tuple[Segment, ...]
+    rng: np.random.Generator, segments: tuple[Segment, ...], n_dimensions: int
 ) -> tuple[Estimate, ...]:
-    """Draw the windows of segments."""
+    """Draw the windows of segments; many dimensions lie in the middle of two others."""
     spans = [w for s in segments for w in plan_windows(s, 64_000)]
     rows = rng.dirichlet([0.5] * 4, len(spans)).astype(np.float32).tolist()
-    return tuple(Estimate(s, tuple(r)) for s, r in zip(spans, rows, strict=True))
+    levels = np.round(2 * rng.random((len(spans), n_dimensions)), 4) / 2
+    return tuple(
+        Estimate(span, tuple(row), dimensions=tuple(values))
+        for span, row, values in zip(spans, rows, levels.tolist(), strict=True)
+    )
 
 
 def silent(rng: np.random.Generator) -> Iterator[Report]:
@@ -466,7 +493,8 @@ def silent(rng: np.random.Generator) -> Iterator[Report]:
         whole = report(rng, "silence.wav", adapted=adapted)
         use = whole.adaptation and replace(whole.adaptation, without=(), distance=None)
         yield replace(whole, segments=(), estimates=(), adaptation=use)
-    yield replace(whole, segments=(), estimates=(), adaptation=None, duration_s=0.0)
+    none = replace(whole, segments=(), estimates=(), adaptation=None, duration_s=0.0)
+    yield replace(none, certainty=Certainty(0.5, 0.8))
 
 
 def fields(whole: Report) -> dict[str, Any]:
@@ -479,6 +507,7 @@ def fields(whole: Report) -> dict[str, Any]:
             "sha256": whole.model_sha256,
         },
         "emotions": whole.emotions,
+        "dimensionNames": whole.dimension_names,
         "certainty": whole.certainty and whole.certainty.to_dict(),
         "duration_s": whole.duration_s,
         "segments": [span(s) for s in whole.segments],

@@ -13,10 +13,10 @@ test("the version is Python's", () => {
   expect(JSON.parse(lock).version).toBe(version);
 });
 
-test("emotions, in their order, and the rate are Python's", () => {
+test("emotions and dimensions, in their order, and the rate are Python's", () => {
   const text = readFileSync(path.join(ROOT, "src/espressivo/types.py"), "utf-8");
-  const emotions = [...text.matchAll(/^ {4}[A-Z]+ = "(.+)"$/gm)].map(([, name]) => name);
-  expect(espressivo.EMOTIONS).toEqual(emotions);
+  const names = [...text.matchAll(/^ {4}[A-Z]+ = "(.+)"$/gm)].map(([, name]) => name);
+  expect([...espressivo.EMOTIONS, ...espressivo.DIMENSIONS]).toEqual(names);
   expect(text).toContain("SAMPLE_RATE = 16_000");
   expect(espressivo.SAMPLE_RATE).toBe(16_000);
 });
@@ -25,6 +25,7 @@ test("the package offers this and nothing else", () => {
   expect(Object.keys(espressivo).sort()).toEqual([
     "Analyzer",
     "AudioError",
+    "DIMENSIONS",
     "EMOTIONS",
     "EspressivoError",
     "ModelError",

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
 import {
   argmax,
+  type Dimensions,
   type Distribution,
   Report,
   type ReportFields,
-  roundTo,
-  roundToOne,
   SCHEMA,
 } from "../src/espressivo/report";
+import { roundTo, roundToOne } from "../src/espressivo/rounding";
 import { EMOTIONS, type Segment } from "../src/espressivo/types";
 import {
   adaptationOf,
@@ -30,6 +30,7 @@ interface Written {
   readonly dict: Record<string, unknown>;
   readonly csv: string;
   readonly mean: Distribution | null;
+  readonly dimensions: Dimensions | null;
 }
 
 const written = golden<Written[]>("reports").map(({ fields, ...rest }) => {
@@ -41,6 +42,7 @@ const written = golden<Written[]>("reports").map(({ fields, ...rest }) => {
     gaps: fields.gaps.map(segmentOf),
     adaptation: adaptation && adaptationOf(adaptation),
     statistics: null,
+    loudness: null,
   });
   return { name: fields.recording, report, ...rest };
 });
@@ -123,8 +125,19 @@ describe("what Python writes of the same report", () => {
     expect(JSON.stringify(found)).toBe(JSON.stringify(dict)); // the same order, too
   });
 
-  test.each(written)("the mean of $name, to the last bit", ({ report, mean }) => {
-    expect(report.probabilities).toEqual(mean);
+  test("covers models with and without dimensions, and without arousal", () => {
+    const spoken = written.filter(({ report }) => report.estimates.length > 0);
+    const names = spoken.map(({ dimensions }) => Object.keys(dimensions ?? {}));
+    expect(new Set(names.map(({ length }) => length)).size).toBe(4);
+    expect(names.some((each) => each.length && !each.includes("arousal"))).toBe(true);
+    expect(spoken.some(({ report }) => report.adaptation && report.dimensions)).toBe(true);
+    const silent = written.filter(({ report }) => report.estimates.length === 0);
+    expect(silent.some(({ report }) => report.dimensionNames.length > 0)).toBe(true);
+  });
+
+  test.each(written)("the means of $name, to the last bit", (each) => {
+    expect(each.report.probabilities).toEqual(each.mean);
+    expect(each.report.dimensions).toEqual(each.dimensions);
   });
 
   test.each(written)("the table of $name, byte for byte", ({ report, csv }) => {
@@ -146,12 +159,13 @@ describe("a report", () => {
     recording: "note.wav",
     model: { name: "m", version: "1", sha256: "0".repeat(64) },
     emotions: EMOTIONS,
+    dimensionNames: [],
     certainty: null,
     duration_s: 10,
     segments: [speech(0, 3), speech(4, 5)],
     estimates: [
-      { segment: speech(0, 3), probabilities: [0.7, 0.1, 0.1, 0.1] },
-      { segment: speech(4, 5), probabilities: [0.1, 0.1, 0.1, 0.7] },
+      { segment: speech(0, 3), probabilities: [0.7, 0.1, 0.1, 0.1], dimensions: [] },
+      { segment: speech(4, 5), probabilities: [0.1, 0.1, 0.1, 0.7], dimensions: [] },
     ],
     track: null,
     channels: "mono",
@@ -160,6 +174,7 @@ describe("a report", () => {
     warnings: [],
     adaptation: null,
     statistics: null,
+    loudness: null,
   };
   const use = {
     speaker: "Zoë",
@@ -241,7 +256,7 @@ describe("a report", () => {
   test("says how much an adaptation moved: all, or nothing", () => {
     const sure = (k: number) => [0, 1, 2, 3].map((i) => Number(i === k));
     const all = (k: number) =>
-      fields.estimates.map(({ segment }) => ({ segment, probabilities: sure(k) }));
+      fields.estimates.map((each) => ({ ...each, probabilities: sure(k) }));
     const moved = { ...fields, estimates: all(0), adaptation: { ...use, without: all(3) } };
     expect(new Report(moved).change).toBe(1);
     expect(new Report(moved).toDict()["adaptation"]).toMatchObject({

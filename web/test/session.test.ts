@@ -4,6 +4,7 @@ import { type AdaptationCard, nColumns } from "../src/espressivo/card";
 import { Classifier } from "../src/espressivo/classifier";
 import { ModelError } from "../src/espressivo/errors";
 import { type Graph, loadRuntime, openGraph, sha256Of } from "../src/espressivo/session";
+import { DIMENSIONS } from "../src/espressivo/types";
 import { golden, note } from "./goldens";
 import { bundledCard, bytesOf, MODEL, openFile, openModel, openVad } from "./graphs";
 
@@ -58,19 +59,34 @@ describe("a file is refused", () => {
     );
   });
 
-  test("when it gives no voice vectors, and the card says so", () => {
-    const graph = { inputs: ["samples"], outputs: ["probabilities"] } as unknown as Graph;
+  test.each([
+    ["voice", 12, "dimensions"],
+    ["dimensions", 2, "voice"],
+  ])("when it gives no %s, and the card says so", (missing, n, there) => {
+    const outputs = ["probabilities", there];
+    const graph = { inputs: ["samples"], outputs } as unknown as Graph;
     expect(() => new Classifier(card, graph)).toThrow(
-      "espressivo-tiny/model.onnx: gives no `voice` [batch, 12], which model.json says it " +
-        "does; export the model again",
+      `espressivo-tiny/model.onnx: gives no \`${missing}\` [batch, ${n}], which ` +
+        "model.json says it does; export the model again",
     );
-    expect(new Classifier({ ...card, adaptation: null }, graph).card.name).toBe(card.name);
+    const plain = { ...card, adaptation: null, dimensions: [] };
+    expect(new Classifier(plain, graph).card.name).toBe(card.name);
+  });
+
+  test("when it gives another number of dimensions than the card says", async () => {
+    const other = { ...card, dimensions: DIMENSIONS };
+    const graph = classifier["graph"];
+    const wrong = new Classifier(other, graph).classify(note(), false);
+    await expect(wrong).rejects.toThrow(
+      "espressivo-tiny/model.onnx: gives 2 columns of `dimensions`, not 3; export the " +
+        "model again",
+    );
   });
 
   test("when its voice vectors are of another length than the card says", async () => {
     const known = card.adaptation as AdaptationCard;
     const other = { ...card, adaptation: { ...known, nAxes: known.nAxes + 1 } };
-    const graph = (classifier as unknown as { graph: Graph }).graph;
+    const graph = classifier["graph"];
     const wrong = new Classifier(other, graph).classify(note(), true);
     await expect(wrong).rejects.toThrow(
       "espressivo-tiny/model.onnx: gives 12 columns of `voice`, not 13; export the model " +
@@ -79,7 +95,7 @@ describe("a file is refused", () => {
   });
 
   test("when a voice is wanted of a model that cannot adapt", async () => {
-    const graph = (classifier as unknown as { graph: Graph }).graph;
+    const graph = classifier["graph"];
     const plain = new Classifier({ ...card, adaptation: null }, graph);
     await expect(plain.classify(note(), true)).rejects.toThrow(
       `${card.name} ${card.version}: cannot adapt to a speaker, a setting or a recording`,
@@ -88,7 +104,7 @@ describe("a file is refused", () => {
 
   test("when it gives another number of emotions than the card says", async () => {
     const other = { ...card, emotions: card.emotions.slice(0, 3) };
-    const graph = (classifier as unknown as { graph: Graph }).graph;
+    const graph = classifier["graph"];
     const wrong = new Classifier(other, graph).classify(note(), false);
     await expect(wrong).rejects.toThrow(
       "espressivo-tiny/model.onnx: gives 4 probabilities, not 3; export the model again",
@@ -116,7 +132,8 @@ describe("what is no number is refused as in Python", () => {
   });
 
   test.each(Object.entries(models))("of a model: %s", async (_, each) => {
-    const model = new Classifier(card, await open(each));
+    const dimensions = ["arousal", "valence"] as const;
+    const model = new Classifier({ ...card, dimensions }, await open(each));
     const window = new Float32Array(4).fill(0.25);
     await requireAsPython(model.classify(window, false), each.plain);
     await requireAsPython(model.classify(window, true), each.embedded);
@@ -124,11 +141,15 @@ describe("what is no number is refused as in Python", () => {
 });
 
 describe("a window", () => {
-  test("gets probabilities that sum to one, and a voice vector where asked", async () => {
+  test("gets probabilities, dimensions, and a voice vector where asked", async () => {
     const plain = await classifier.classify(note(), false);
     const whole = await classifier.classify(note(), true);
-    expect(plain.voice).toBeNull();
-    expect(plain.probabilities).toEqual(whole.probabilities);
+    expect(plain).toEqual({ ...whole, voice: null });
+    expect(plain.dimensions.length).toBe(2);
+    for (const level of plain.dimensions) expect(Math.abs(level - 0.5)).toBeLessThan(0.5);
+    const { dimensions, ...silent } = plain;
+    const without = new Classifier({ ...card, dimensions: [] }, classifier["graph"]);
+    expect(await without.classify(note(), false)).toEqual({ ...silent, dimensions: [] });
     expect(plain.probabilities.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
     expect(whole.voice?.length).toBe(nColumns(card.adaptation as AdaptationCard));
   });

@@ -2,6 +2,7 @@
 
 import type { Classifier, Prediction } from "./classifier";
 import type { History } from "./history";
+import { LoudnessMeter } from "./loudness";
 import { QualityMeter, UNKNOWN } from "./quality";
 import type { ReportFields } from "./report";
 import type { Graph } from "./session";
@@ -34,6 +35,7 @@ export class AnalysisPass {
   private readonly detector: SpeechDetector;
   private readonly segmenter = new Segmenter();
   private readonly meter = new QualityMeter();
+  private readonly loudness = new LoudnessMeter();
   private readonly windower: Windower;
   private readonly segments: Segment[] = [];
   private readonly estimates: Estimate[] = [];
@@ -64,6 +66,7 @@ export class AnalysisPass {
   /** Process the next samples of the recording, at 16 kHz. */
   async push(block: Float32Array): Promise<StreamUpdate> {
     this.windower.push(block);
+    this.loudness.push(block);
     const probabilities = await this.detector.push(block);
     this.meter.push(block, probabilities);
     const windows = this.cut(this.segmenter.push(probabilities));
@@ -76,28 +79,24 @@ export class AnalysisPass {
     return { estimates, provisional, duration_s, speaking: open !== null };
   }
 
-  /** Process the end of the recording; return the remaining content of the report. */
+  /** Process the end of the recording; return the report, but not the file's. */
   async finish(): Promise<
-    Omit<
-      ReportFields,
-      | "recording"
-      | "model"
-      | "emotions"
-      | "certainty"
-      | "warnings"
-      | "track"
-      | "channels"
-      | "gaps"
-    >
+    Omit<ReportFields, "recording" | "warnings" | "track" | "channels" | "gaps">
   > {
     const n = this.windower.nSamples;
     const closed = this.segmenter.push(await this.detector.finish());
     await this.judge(this.cut([...closed, ...this.segmenter.finish(n)]));
     const judged = this.judged();
+    const { name, version, sha256, emotions, dimensions, certainty } = this.classifier.card;
     return {
+      model: { name, version, sha256 },
+      emotions,
+      dimensionNames: dimensions,
+      certainty,
       duration_s: n / SAMPLE_RATE,
       segments: this.segments,
       quality: this.segments.length ? this.meter.measure() : UNKNOWN,
+      loudness: this.loudness.measure(),
       ...judged,
     };
   }
@@ -112,8 +111,8 @@ export class AnalysisPass {
     const statistics = { ...this.statistics, nRecordings };
     const history = this.history.with(statistics);
     const judged = (probabilities: (of: Prediction) => readonly number[]) =>
-      estimates.map(({ segment }, i) => {
-        return { segment, probabilities: probabilities(predictions[i]) };
+      estimates.map((each, i) => {
+        return { ...each, probabilities: probabilities(predictions[i]) };
       });
     return {
       estimates: history === this.history ? estimates : judged((of) => history.adapt(of)),
@@ -139,7 +138,7 @@ export class AnalysisPass {
     for (const { segment, signal } of windows) {
       await this.pause();
       const prediction = await this.predict(signal);
-      const estimate = { segment, probabilities: this.adapted(prediction) };
+      const estimate = this.estimate(segment, prediction);
       if (this.statistics && prediction.voice) {
         const { statistics, predictions } = this;
         predictions.push(prediction);
@@ -157,16 +156,17 @@ export class AnalysisPass {
     const window = this.windower.peek(open, LEAST_PROVISIONAL);
     if (!window) return null;
     this.nextPeek = this.windower.nSamples + this.hop;
-    const prediction = await this.predict(window.signal);
-    return { segment: window.segment, probabilities: this.adapted(prediction) };
+    return this.estimate(window.segment, await this.predict(window.signal));
   }
 
   private predict(signal: Float32Array): Promise<Prediction> {
     return this.classifier.classify(signal, this.history !== null);
   }
 
-  /** Return probabilities by what is known before the recording. */
-  private adapted(prediction: Prediction): readonly number[] {
-    return this.history?.adapt(prediction) ?? prediction.probabilities;
+  /** Return the estimate of a window by what is known before the recording. */
+  private estimate(segment: Segment, prediction: Prediction): Estimate {
+    const { dimensions } = prediction;
+    const probabilities = this.history?.adapt(prediction) ?? prediction.probabilities;
+    return { segment, probabilities, dimensions };
   }
 }

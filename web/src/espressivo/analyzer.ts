@@ -22,6 +22,7 @@ import { type Backend, type Estimate, SAMPLE_RATE, type StreamUpdate } from "./t
 import vadUrl from "./vad";
 import { type Limits, timeoutOf, within } from "./waits";
 import { WatchedWorker } from "./watched-worker";
+import type { OnProgress } from "./worker";
 
 export interface LoadOptions {
   /** "wasm" (default) runs everywhere; "webgpu" fetches another 27 MB of runtime. */
@@ -138,11 +139,20 @@ export class Analyzer {
     const name = options.name ?? sound.name;
     const { remote } = this.worker;
     const reply = <T>(asked: Promise<T>) => this.worker.reply(asked, signal);
-    const opened = () => reply(remote.open({ name, adaptation, hop_s: 0 }));
+    const opened = () => {
+      const asked = remote.open({ name, adaptation, hop_s: 0 });
+      return reply(asked).catch((error) => {
+        void asked.then((late) => remote.cancel(late)).catch(() => undefined);
+        throw error;
+      });
+    };
     let id = await opened();
+    let ended = false; // the worker's last callbacks may come after its answer
     try {
       if (!("file" in sound)) return await this.analyzeSamples(id, sound, options, null);
-      const tell = Comlink.proxy(onProgress ?? (() => {}));
+      const tell = Comlink.proxy<OnProgress>((update, total_s) => {
+        if (!ended) onProgress?.(update, total_s);
+      });
       const fields = await reply(remote.analyzeFile(id, sound.file, track, tell));
       if (fields) return new Report(fields);
       if (track !== null) requireTrack(track, 1, name); // only one is decoded below
@@ -153,6 +163,8 @@ export class Analyzer {
     } catch (error) {
       void remote.cancel(id);
       throw signal?.aborted ? signal.reason : revived(error);
+    } finally {
+      ended = true;
     }
   }
 

@@ -2,7 +2,7 @@
 
 import { isCovariance, type Matrix } from "./arithmetic";
 import { ModelError } from "./errors";
-import { EMOTIONS, type Emotion, SAMPLE_RATE } from "./types";
+import { DIMENSIONS, type Dimension, EMOTIONS, type Emotion, SAMPLE_RATE } from "./types";
 
 /** Version of the model folder's format that this release reads. */
 const FORMAT_VERSION = 1;
@@ -27,6 +27,11 @@ export interface ModelCard {
   readonly version: string;
   /** Emotions, in the order of the graph's output columns. */
   readonly emotions: readonly Emotion[];
+  /**
+   * Arousal and the like, in the order of the graph's output `dimensions`; empty if the
+   * model has none. `details` says from what each was learned.
+   */
+  readonly dimensions: readonly Dimension[];
   /** Longest and shortest window of the model, in seconds. */
   readonly window_s: number;
   readonly min_s: number;
@@ -153,6 +158,7 @@ function card(details: Record<string, unknown>): ModelCard {
     name: field(details, "name", isString),
     version: field(details, "version", isString),
     emotions: emotions as Emotion[],
+    dimensions: dimensionsOf(details["dimensions"]),
     window_s,
     min_s,
     sha256: field(details, "sha256", isString),
@@ -212,6 +218,15 @@ function adaptationCard(entry: unknown, nEmotions: number): AdaptationCard | nul
     throw new Error(`adaptation has means of ${length} emotions, not ${nEmotions}`);
   }
   return found;
+}
+
+function dimensionsOf(entry: unknown): Dimension[] {
+  if (entry === undefined || entry === null) return [];
+  if (!isRecord(entry)) throw new Error("dimensions is not an object");
+  const names = Object.keys(entry);
+  const unknown = names.filter((each) => !DIMENSIONS.includes(each as Dimension));
+  if (unknown.length) throw new Error(`dimensions has ${JSON.stringify(unknown[0])}`);
+  return names as Dimension[];
 }
 
 function certaintyOf(entry: unknown): Certainty | null {

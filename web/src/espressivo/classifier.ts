@@ -1,12 +1,14 @@
-/** The classifier of a verified model folder: windows -> probabilities and voice vectors. */
+/** The classifier of a verified model folder: windows -> what it says of each. */
 
-import { type ModelCard, nColumns, requireAdaptation } from "./card";
+import { type AdaptationCard, type ModelCard, nColumns, requireAdaptation } from "./card";
 import { ModelError } from "./errors";
 import { finite, type Graph } from "./session";
 
 /** Output of the model for one window. */
 export interface Prediction {
   readonly probabilities: readonly number[];
+  /** Dimensions, in the card's order; empty if the model has none. */
+  readonly dimensions: readonly number[];
   /**
    * Voice vector: dimensions in which emotions differ, the probability that it is no
    * speech, and axes in which speakers differ; null unless it was requested.
@@ -14,7 +16,7 @@ export interface Prediction {
   readonly voice: Float32Array | null;
 }
 
-/** The classifier `model.onnx`: maps windows to probabilities. */
+/** The classifier `model.onnx`: maps windows to probabilities and dimensions. */
 export class Classifier {
   /** @throws ModelError The graph is not one of ours. */
   constructor(
@@ -29,10 +31,11 @@ export class Classifier {
           "and probabilities; pass a model that espressivo exported",
       );
     }
-    if (card.adaptation && !outputs.includes("voice")) {
+    for (const [output, n] of columnsOf(card, card.adaptation)) {
+      if (outputs.includes(output)) continue;
       throw new ModelError(
-        `${path}: gives no \`voice\` [batch, ${nColumns(card.adaptation)}], which ` +
-          "model.json says it does; export the model again",
+        `${path}: gives no \`${output}\` [batch, ${n}], which model.json says it does; ` +
+          "export the model again",
       );
     }
   }
@@ -44,19 +47,15 @@ export class Classifier {
    * @throws ModelError The output is not finite, or has another number of columns.
    */
   async classify(signal: Float32Array, withVoice: boolean): Promise<Prediction> {
-    const { name, emotions } = this.card;
-    const adaptation = withVoice ? requireAdaptation(this.card) : null;
-    const columns = {
-      probabilities: emotions.length,
-      ...(adaptation && { voice: nColumns(adaptation) }),
-    };
-    const outputs = Object.entries(columns);
+    const { name } = this.card;
+    const columns = columnsOf(this.card, withVoice ? requireAdaptation(this.card) : null);
     const samples = { data: signal, dims: [1, signal.length] };
-    const found = await this.graph.run({ samples }, Object.keys(columns));
-    for (const [output, n] of outputs) {
+    const outputs = columns.map(([output]) => output);
+    const found = await this.graph.run({ samples }, outputs);
+    for (const [output, n] of columns) {
       const { length } = finite(found[output], name);
       if (length !== n) {
-        const what = output === "voice" ? "columns of `voice`" : output;
+        const what = output === "probabilities" ? output : `columns of \`${output}\``;
         throw new ModelError(
           `${name}/model.onnx: gives ${length} ${what}, not ${n}; export the model again`,
         );
@@ -64,7 +63,19 @@ export class Classifier {
     }
     return {
       probabilities: Array.from(found["probabilities"]),
+      dimensions: Array.from(found["dimensions"] ?? []),
       voice: found["voice"] ?? null,
     };
   }
+}
+
+/** Return the outputs of the graph that are wanted, and the length of each. */
+function columnsOf(
+  { emotions, dimensions }: ModelCard,
+  adaptation: AdaptationCard | null,
+): [string, number][] {
+  const columns: [string, number][] = [["probabilities", emotions.length]];
+  if (dimensions.length) columns.push(["dimensions", dimensions.length]);
+  if (adaptation) columns.push(["voice", nColumns(adaptation)]);
+  return columns;
 }

@@ -25,6 +25,7 @@ export { type HasStatistics, type Kind, Profile } from "./profile";
 export type { Quality } from "./quality";
 export {
   type Adaptation,
+  type Dimensions,
   type Distribution,
   type ModelName,
   Report,
@@ -33,6 +34,8 @@ export {
 } from "./report";
 export {
   type Backend,
+  DIMENSIONS,
+  type Dimension,
   EMOTIONS,
   type Emotion,
   type Estimate,

@@ -2,14 +2,21 @@
 
 import type { Certainty } from "./card";
 import type { Quality } from "./quality";
-import { type Emotion, type Estimate, SAMPLE_RATE, type Segment, samplesIn } from "./types";
+import { DECIMALS, roundTo, roundToOne, total } from "./rounding";
+import { summarize } from "./summary";
+import {
+  type Dimension,
+  type Emotion,
+  type Estimate,
+  SAMPLE_RATE,
+  type Segment,
+  samplesIn,
+} from "./types";
 import { VERSION } from "./version";
 import type { WindowStatistics } from "./window-statistics";
 
 /** Name and version of the JSON that `Report.toDict` returns. */
 export const SCHEMA = "espressivo.report/2";
-
-const DECIMALS = 4;
 
 export interface ModelName {
   readonly name: string;
@@ -56,6 +63,8 @@ export interface ReportFields {
   readonly model: ModelName;
   /** Emotions, in the order of all probabilities. */
   readonly emotions: readonly Emotion[];
+  /** Dimensions in the order of all estimates; empty if the model has none. */
+  readonly dimensionNames: readonly Dimension[];
   /** Threshold of the model for uncertain estimates; null if it has none. */
   readonly certainty: Certainty | null;
   readonly duration_s: number;
@@ -74,9 +83,17 @@ export interface ReportFields {
   readonly adaptation: Adaptation | null;
   /** Statistics of the windows, for a profile; null without adaptation. */
   readonly statistics: WindowStatistics | null;
+  /**
+   * Level (root mean square) of each 0.1 s of the recording, in dB re full scale, at
+   * least -100; null beyond 24 hours.
+   */
+  readonly loudness: Float32Array | null;
 }
 
 export type Distribution = Readonly<Record<Emotion, number>>;
+
+/** Arousal and the like, 0 to 1: those that the model has, in its order. */
+export type Dimensions = Readonly<Partial<Record<Dimension, number>>>;
 
 export interface Report extends ReportFields {}
 
@@ -99,12 +116,22 @@ export class Report {
 
   /** Mean of the windows' probabilities, weighted by duration; null without speech. */
   get probabilities(): Distribution | null {
-    return this.mean(this.estimates);
+    return this.namedMean(this.estimates);
   }
 
   /** The same mean without adaptation; null without speech or adaptation. */
   get probabilitiesWithout(): Distribution | null {
-    return this.adaptation && this.mean(this.adaptation.without);
+    return this.adaptation && this.namedMean(this.adaptation.without);
+  }
+
+  /**
+   * Mean of the windows' dimensions, weighted by duration, 0 to 1; null without speech,
+   * or if the model has none. Adaptation does not change it.
+   */
+  get dimensions(): Dimensions | null {
+    if (this.dimensionNames.length === 0) return null;
+    const mean = this.mean(this.estimates.map((each) => each.dimensions));
+    return mean && this.dimensionsOf({ dimensions: mean });
   }
 
   /** Probability that the adaptation moved between emotions, 0 to 1. */
@@ -134,6 +161,23 @@ export class Report {
     return whole && isUncertain(Object.values(whole), this.certainty);
   }
 
+  /**
+   * Sentence on how the voice sounds over the course of the recording, by arousal if the
+   * model has it, otherwise by emotions; null without speech.
+   */
+  get summary(): string | null {
+    const { emotions, estimates, duration_s } = this;
+    const at = this.dimensionNames.indexOf("arousal");
+    return summarize({
+      spans: estimates.map((each) => each.segment),
+      emotions,
+      probabilities: estimates.map((each) => each.probabilities),
+      uncertain: estimates.map((each) => this.isUncertain(each)),
+      arousal: at < 0 ? null : estimates.map((each) => each.dimensions[at]),
+      duration_s,
+    });
+  }
+
   /** Whether the voice fits the profile; null without a distance. */
   get fits(): boolean | null {
     const use = this.adaptation;
@@ -143,6 +187,13 @@ export class Report {
   /** Return the most probable emotion of one window. */
   emotionOf(estimate: Estimate): Emotion {
     return this.emotions[argmax(estimate.probabilities)];
+  }
+
+  /** Return the dimensions of one window, 0 to 1; null if the model has none. */
+  dimensionsOf({ dimensions }: Pick<Estimate, "dimensions">): Dimensions | null {
+    const names = this.dimensionNames;
+    if (names.length === 0) return null;
+    return Object.fromEntries(names.map((name, i) => [name, dimensions[i]]));
   }
 
   /** Return whether one window is uncertain; null if the model has no threshold. */
@@ -164,15 +215,18 @@ export class Report {
       gaps: this.gaps.map(span),
       speech_s: roundTo(this.speech_s, 3),
       speech_share: roundTo(this.speechShare, DECIMALS),
+      summary: this.summary,
       emotion: this.emotion,
       uncertain: this.uncertain,
       probabilities: whole && this.named(Object.values(whole)),
+      dimensions: rounded(this.dimensions),
       segments: this.segments.map(span),
       windows: this.estimates.map((estimate) => ({
         ...span(estimate.segment),
         emotion: this.emotionOf(estimate),
         uncertain: this.isUncertain(estimate),
         probabilities: this.named(estimate.probabilities),
+        dimensions: rounded(this.dimensionsOf(estimate)),
       })),
       quality: this.measured(),
       warnings: [...this.warnings],
@@ -187,13 +241,12 @@ export class Report {
 
   /** Return CSV as `--csv` prints it: one row per window, then one for the recording. */
   toCsv(): string {
-    const rows: string[][] = [
-      ["recording", "part", "start_s", "end_s", "emotion", "uncertain", ...this.emotions],
-    ];
-    rows[0].push("emotion_without", "change");
+    const fixed = ["recording", "part", "start_s", "end_s", "emotion", "uncertain"];
+    const columns = [...this.emotions, ...this.dimensionNames];
+    const rows: string[][] = [[...fixed, ...columns, "emotion_without", "change"]];
     this.estimates.forEach((each, i) => {
       const { start_s, end_s } = span(each.segment);
-      const shown = roundToOne(each.probabilities).map(float);
+      const shown = shownAs(each.probabilities, each.dimensions);
       const at = [float(start_s), float(end_s)];
       const found = [this.emotionOf(each), cell(this.isUncertain(each))];
       const before = this.adaptation?.without[i];
@@ -204,8 +257,8 @@ export class Report {
     });
     const whole = this.probabilities;
     const mean = whole
-      ? roundToOne(Object.values(whole)).map(float)
-      : this.emotions.map(() => "");
+      ? shownAs(Object.values(whole), Object.values(this.dimensions ?? {}))
+      : columns.map(() => "");
     const end = float(roundTo(this.duration_s, 3));
     const found = [this.emotion ?? "", cell(this.uncertain)];
     const before = this.probabilitiesWithout;
@@ -217,17 +270,22 @@ export class Report {
     return rows.map((row) => `${row.map(quoted).join(",")}\n`).join("");
   }
 
-  private mean(estimates: readonly Estimate[]): Distribution | null {
-    if (estimates.length === 0) return null;
-    // The order of operations is numpy's, so that sums are equal to the last bit.
-    const n = total(estimates.map((each) => samplesIn(each.segment)));
-    const means = this.emotions.map(
-      (_, i) => total(estimates.map((e) => e.probabilities[i] * samplesIn(e.segment))) / n,
-    );
+  private namedMean(estimates: readonly Estimate[]): Distribution | null {
+    const means = this.mean(estimates.map((each) => each.probabilities));
+    if (!means) return null;
     const whole = total(means);
     return Object.fromEntries(
       this.emotions.map((emotion, i) => [emotion, means[i] / whole]),
     ) as Distribution;
+  }
+
+  /** Return the mean of the windows' rows, weighted by duration; null without any. */
+  private mean(rows: readonly (readonly number[])[]): number[] | null {
+    if (rows.length === 0) return null;
+    // The order of operations is numpy's, so that sums are equal to the last bit.
+    const weights = this.estimates.map((each) => samplesIn(each.segment));
+    const n = total(weights);
+    return rows[0].map((_, i) => total(rows.map((row, k) => row[i] * weights[k])) / n);
   }
 
   private likeliest(distribution: Distribution | null): Emotion | null {
@@ -287,35 +345,6 @@ export function argmax(values: readonly number[]): number {
   return values.indexOf(Math.max(...values));
 }
 
-/**
- * Round to four decimals such that the sum stays exactly 1.
- *
- * The largest remainders are rounded up (Hamilton's apportionment method).
- */
-export function roundToOne(probabilities: readonly number[]): number[] {
-  const units = 10 ** DECIMALS;
-  const exact = probabilities.map((p) => p * units);
-  const floors = exact.map(Math.floor);
-  const missing = Math.round(total(exact)) - total(floors);
-  const rest = exact.map((each, i) => each - floors[i]);
-  const order = rest.map((_, i) => i).sort((a, b) => rest[b] - rest[a]);
-  for (const i of order.slice(0, missing)) floors[i] += 1;
-  return floors.map((n) => n / units);
-}
-
-/** Round like Python: ties go to the even neighbour. */
-export function roundTo(value: number, decimals: number): number {
-  const up = Number(value.toFixed(decimals));
-  const rest = value.toFixed(60).split(".")[1]?.slice(decimals) ?? "";
-  const odd = Math.round(up * 10 ** decimals) % 2 !== 0;
-  if (!/^50*$/.test(rest) || !odd) return up;
-  return Number((up - Math.sign(value) * 10 ** -decimals).toFixed(decimals));
-}
-
-function total(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0);
-}
-
 function span(segment: Segment): { start_s: number; end_s: number } {
   return {
     start_s: roundTo(segment.start / SAMPLE_RATE, 3),
@@ -327,6 +356,21 @@ function span(segment: Segment): { start_s: number; end_s: number } {
 function totalVariation(a: readonly number[], b: readonly number[]): number {
   // Half, since the sum counts moved probability twice: as loss and as gain.
   return a.reduce((sum, x, i) => sum + Math.abs(x - b[i]), 0) / 2;
+}
+
+function rounded(values: Dimensions | null): Dimensions | null {
+  if (!values) return null;
+  const entries = Object.entries(values);
+  return Object.fromEntries(entries.map(([name, x]) => [name, roundTo(x, DECIMALS)]));
+}
+
+/** Format the probabilities and dimensions of a row. */
+function shownAs(
+  probabilities: readonly number[],
+  dimensions: readonly number[],
+): string[] {
+  const levels = dimensions.map((x) => roundTo(x, DECIMALS));
+  return [...roundToOne(probabilities), ...levels].map(float);
 }
 
 /** Format how much probability moved. */

@@ -5,16 +5,23 @@ export const SAMPLE_RATE = 16_000;
 export const EMOTIONS = ["anger", "happiness", "neutral", "sadness"] as const;
 export type Emotion = (typeof EMOTIONS)[number];
 
+/** Continuous dimensions of emotion, each from 0 to 1; 0.5 is neutral. */
+export const DIMENSIONS = ["arousal", "valence", "dominance"] as const;
+export type Dimension = (typeof DIMENSIONS)[number];
+
 /** A span of a recording, in samples at 16 kHz, end exclusive. */
 export interface Segment {
   readonly start: number;
   readonly end: number;
 }
 
-/** Probabilities of one window, one per emotion, which sum to 1. */
+/** Emotion probabilities, and dimensions, of one window. */
 export interface Estimate {
   readonly segment: Segment;
+  /** One value per emotion, in the model's order; they sum to 1. */
   readonly probabilities: readonly number[];
+  /** Arousal and the like, 0 to 1, in the model's order; empty if the model has none. */
+  readonly dimensions: readonly number[];
 }
 
 export function samplesIn(segment: Segment): number {

@@ -195,7 +195,6 @@ class ModelWorker {
   private async report(id: number, heard: Heard): Promise<ReportFields> {
     const pass = this.pass(id);
     try {
-      const { card } = this.classifier as Classifier;
       const found = await pass.analysis.finish();
       return {
         ...found,
@@ -206,9 +205,6 @@ class ModelWorker {
           ...warningsOfVoice(found.adaptation),
         ],
         recording: pass.name,
-        model: { name: card.name, version: card.version, sha256: card.sha256 },
-        emotions: card.emotions,
-        certainty: card.certainty,
       };
     } finally {
       this.passes.delete(id);
