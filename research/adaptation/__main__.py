@@ -45,8 +45,8 @@ from research.adaptation.scores import Paired
 from research.adaptation.tables import Case, all_tables
 from research.adaptation.variants import EXCEPT, score_variants
 from research.held_out import require_held_out
-from research.intensity.tables import write_csv
 from research.run import run
+from research.tables import write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,9 +21,9 @@ from research.intensity.checks import check_table
 from research.intensity.figure import plot_planes, plot_spread
 from research.intensity.oracle import oracle_table
 from research.intensity.space import fit_space, without_calm
-from research.intensity.tables import Table, write_csv
 from research.intensity.unscripted import class_means, gain, gap_table, spread_table
 from research.run import run
+from research.tables import Table, write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

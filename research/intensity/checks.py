@@ -15,7 +15,7 @@ from research.intensity.space import (
     VALENCE_OF_HALVES,
     fit_space,
 )
-from research.intensity.tables import Cell, Table
+from research.tables import Cell, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

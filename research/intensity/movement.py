@@ -16,7 +16,7 @@ from espressivo.training.corpora.ravdess import CALM
 from espressivo.types import Emotion
 from research.intensity.resampling import group_means
 from research.intensity.space import AXES, log_odds
-from research.intensity.tables import Cell, Table
+from research.tables import Cell, Table
 
 if TYPE_CHECKING:
     from espressivo.training.corpora.utterance import Utterance

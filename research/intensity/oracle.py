@@ -14,8 +14,8 @@ import numpy as np
 from espressivo.training.scores.bootstrap import Interval, compare, intervals
 from espressivo.training.scores.metrics import score
 from espressivo.types import Emotion
-from research.intensity.tables import Cell, Table
 from research.intensity.unscripted import class_means, gain, offset
+from research.tables import Cell, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from espressivo.training.corpora import CORPORA
 from espressivo.types import Emotion
 from research.intensity.resampling import group_means
 from research.intensity.space import AXES, without_calm
-from research.intensity.tables import Cell, Table
+from research.tables import Cell, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

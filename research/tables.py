@@ -28,7 +28,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of the study.
+    """A table of a study.
 
     Attributes:
         name: Its name in the CSV.

@@ -1,0 +1,1 @@
+"""Arousal and valence, learned from the order of emotions, on corpora never met."""
