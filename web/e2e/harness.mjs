@@ -347,10 +347,12 @@ export function requireSame(found, expected, name) {
     const top = Math.max(...Object.values(wanted[i].probabilities ?? {}));
     if (Math.abs(top - threshold) > PROBABILITY)
       assert.equal(row.uncertain, wanted[i].uncertain, `${name}: row ${i} uncertain`);
-    for (const [emotion, p] of Object.entries(row.probabilities ?? {})) {
-      const q = wanted[i].probabilities[emotion];
-      near(p, q, PROBABILITY, `${name}: row ${i} ${emotion}`);
-      furthest = Math.max(furthest, Math.abs(p - q));
+    for (const kind of ["probabilities", "dimensions"]) {
+      for (const [each, p] of Object.entries(row[kind] ?? {})) {
+        const q = wanted[i][kind][each];
+        near(p, q, PROBABILITY, `${name}: row ${i} ${each}`);
+        furthest = Math.max(furthest, Math.abs(p - q));
+      }
     }
   }
   return furthest;

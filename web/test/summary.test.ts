@@ -91,5 +91,5 @@ function randomCourse(random: Random, hasArousal: boolean): Course {
   }
   const duration_s = (at + random.integer(0, SAMPLE_RATE)) / SAMPLE_RATE;
   const arousal = hasArousal ? course.arousal : null;
-  return { ...course, emotions: EMOTIONS, arousal, duration_s } as Course;
+  return { ...course, emotions: EMOTIONS, arousal, duration_s } as unknown as Course;
 }
