@@ -69,6 +69,10 @@ class EstimateMessage(BaseModel):
         "(`model.certainty.threshold` of a report); null when the model has none."
     )
     probabilities: dict[Emotion, Annotated[float, Field(ge=0, le=1)]]
+    dimensions: dict[Dimension, Annotated[float, Field(ge=0, le=1)]] | None = Field(
+        description="Arousal and the like, 0.5 being neutral; null when the model has "
+        "none."
+    )
 
 
 class ReportMessage(BaseModel):
