@@ -13,7 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field, TypeAdapter
 
 from espressivo.serve.api.refusals import Reason  # noqa: TC001 - pydantic reads it
-from espressivo.types import Emotion  # noqa: TC001 - as above
+from espressivo.types import Dimension, Emotion  # noqa: TC001 - as above
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
