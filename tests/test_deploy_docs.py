@@ -96,7 +96,7 @@ def test_samples_name_what_the_graphs_take_and_give(language, sessions):
     outputs = {n: [o.name for o in s.get_outputs()] for n, s in sessions.items()}
     assert set(feeds) == inputs
     assert asked == {"vad": outputs["vad"], "model": ["probabilities"]}
-    assert outputs["model"] == ["probabilities", "voice"]
+    assert outputs["model"] == ["probabilities", "embedding", "dimensions", "voice"]
     width = {i.name: i.shape for i in sessions["vad"].get_inputs()}
     assert numbers_in(code)["STATE"] == width["h"][-1] == width["c"][-1]
     assert "CONTEXT + FRAME" in code or "Speech.context + Speech.frame" in code
