@@ -6,6 +6,8 @@ import csv
 import io
 import json
 from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +30,8 @@ SCHEMA = "espressivo.report/2"
 """Name and version of the JSON schema of `Report.to_dict`."""
 
 _DECIMALS = 4  # of probabilities in JSON and CSV
+_PAGE = Path(__file__).parent / "assets" / "report.html"
+_EMPTY = '<script type="application/json" id="content">null</script>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +316,24 @@ class Report:
     def to_json(self, *, indent: int | None = 2) -> str:
         """Return `to_dict` as JSON; `indent=None` gives a single line."""
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+
+    def to_html(self, *, date: str | None = None) -> str:
+        """Return the report as a self-contained page, which also prints.
+
+        It contains no sound, contacts nobody and needs JavaScript.
+
+        Args:
+            date: Date that the page shows, such as `2026-11-28`; None: today.
+        """
+        levels = None if self.loudness is None else self.loudness.round().astype(int)
+        content = {
+            "report": self.to_dict(),
+            "loudness": None if levels is None else levels.tolist(),
+            "date": date or datetime.now().astimezone().date().isoformat(),
+        }
+        # ASCII, since names of files can have characters that UTF-8 cannot encode.
+        text = json.dumps(content, separators=(",", ":")).replace("<", r"\u003c")
+        return _PAGE.read_text("utf-8").replace(_EMPTY, _EMPTY.replace("null", text))
 
     def to_csv(self, *, header: bool = True) -> str:
         """Return CSV text: one row per window, then one for the whole recording.
