@@ -31,13 +31,14 @@ class Listener:
     """Stands for a model of 0.5 to 8 s: notes what it is given."""
 
     def __init__(self):
-        self.card = SimpleNamespace(window_s=8.0, min_s=0.5)
+        self.card = SimpleNamespace(window_s=8.0, min_s=0.5, dimensions=())
         self.heard = []
 
-    def __call__(self, signals):
+    def run(self, signals, *names):
+        assert names == ("probabilities",)
         self.heard.append(signals[0].copy())
         mean = float(np.clip(np.abs(signals[0]).mean(), 0, 1))
-        return np.array([[mean, 1 - mean, 0, 0]], np.float32)
+        return (np.array([[mean, 1 - mean, 0, 0]], np.float32),)
 
 
 def noise(n, seed=0):

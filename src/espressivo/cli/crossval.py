@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Train and test a model on every fold of a protocol: [protocol] in the configuration
 defines which speakers or sessions test, validate and only train. The validation part
-selects the epoch; the test part is scored once, at the end.
+selects the epoch; the test part is scored once, at the end. With task = "dimensions"
+or "both", arousal, valence or dominance are learned from listeners' ratings and scored
+by CCC, RMSE and Pearson's correlation.
 
-The result folder contains the folds, every run, and every utterance's probabilities.
+The result folder contains the folds, every run, and every utterance's predictions.
 All tables and figures are made of these (`espressivo tables` repeats it). The same
 command resumes an interrupted cross-validation, even a killed one."""
 
@@ -117,10 +119,13 @@ def _show(out: Path) -> None:
     from espressivo.cli.display.console import PlainConsole
     from espressivo.cli.display.tables import print_table
     from espressivo.training.scores.crossval_results import read_results
-    from espressivo.training.tables import main_table, write_report
+    from espressivo.training.tables import dimension_table, main_table, write_report
 
     results = [read_results(out)]
-    print_table(PlainConsole(), main_table(results))
+    console = PlainConsole()
+    print_table(console, main_table(results))
+    if (dimensions := dimension_table(results)) is not None:
+        print_table(console, dimensions)
     say(f"wrote {write_report(results, out / 'report')}")
     say(f"to compare it with another: espressivo tables {out} --against OTHER")
 

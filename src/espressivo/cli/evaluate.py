@@ -30,7 +30,11 @@ is the share of utterances given that emotion.
 With --conditions, the recordings are also put through a telephone (300-3400 Hz,
 mu-law), GSM, AMR, Opus and MP3, a room, noise and babble, clipping and a low level. The
 result is a table of conditions with the change of UA from the clean recordings and its
-interval, paired over speakers; several corpora (--corpus) give a matrix."""
+interval, paired over speakers; several corpora (--corpus) give a matrix.
+
+If the model gives dimensions (arousal, valence, dominance) and the corpus has ratings
+of them, CCC (concordance correlation, 1 is perfect agreement), RMSE (of 0 to 1) and
+Pearson's correlation are shown for each, with intervals by the same bootstrap."""
 
 _EPILOG = """\
 examples:
@@ -116,7 +120,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--out",
         type=Path,
         metavar="DIR",
-        help="also write predictions.parquet (probabilities of every utterance) and "
+        help="also write predictions.parquet (of every utterance) and "
         "scores.json into this folder; with --conditions, into CORPUS/CONDITION of it, "
         "and conditions.json. What it holds of an interrupted run is not done again",
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _FORMATS = ("markdown", "latex", "csv")
 _TABLES = (
     *("main", "intervals", "comparison", "published"),
-    *("emotions", "folds", "confusion"),
+    *("emotions", "dimensions", "folds", "confusion"),
 )
 
 _DESCRIPTION = """\
@@ -24,8 +24,10 @@ nothing is trained or run again. Each RESULT is one system. The main table conta
 weighted accuracy (WA, the share of correct utterances), unweighted accuracy (UA, the
 mean of the four recalls) and F1, each as mean ± standard deviation over folds, and the
 UA of all test predictions with its 95 % interval over speakers. An unfinished result is
-shown with its finished folds, and marked. If a corpus has both calm and neutral, scores
-with calm as neutral and scores without calm are shown side by side."""
+shown with its finished folds, and marked. Dimensions (arousal, valence, dominance)
+have a table of their own with CCC, RMSE and Pearson's correlation. If a corpus has both
+calm and neutral, scores with calm as neutral and scores without calm are shown side by
+side."""
 
 _EPILOG = """\
 examples:
@@ -87,7 +89,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         choices=_TABLES,
         metavar="NAME",
         help=f"print this table, of {', '.join(_TABLES)}; may be given again (default: "
-        "main, and with --against comparison)",
+        "main; dimensions where they are rated; comparison with --against)",
     )
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument(
@@ -126,12 +128,13 @@ def run(args: argparse.Namespace) -> int:
         against = None if against is None else against.calibrated()
     points = read_points(args.costs, results) if args.costs is not None else ()
     tables = all_tables(results, against)
-    wanted = args.table or ["main", *(["comparison"] if against is not None else [])]
+    wanted = args.table or ["main", "dimensions", "comparison"]
     shown = [t for name in wanted for t in tables if _is(t, name)]
     if not shown:
         raise EspressivoError(
             f"there is no table {' or '.join(wanted)} here; comparison needs "
-            "--against, and published a corpus that others published on"
+            "--against, published a corpus that others published on, and dimensions "
+            "ratings"
         )
     if form is not None:
         _, write = FORMATS[form]

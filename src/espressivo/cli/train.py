@@ -24,6 +24,9 @@ With --leave-out, a corpus is not trained on but scored after every epoch: it sh
 well the model does on an unseen corpus. Nothing is selected by that score. To train
 and test on the folds of a protocol, use `espressivo crossval`.
 
+With `task = "dimensions"` or "both" in the file, arousal, valence or dominance are
+learned from listeners' ratings, with the loss 1 - CCC. See docs/train.md, "Dimensions".
+
 With --licence commercial, training is refused if the terms of a corpus, or of the
 starting weights, forbid commercial use or leave it open; all such are named. Terms of
 your own recordings are stated as `licences.manifest` (CC-BY-4.0, CC0-1.0, own, ...).

@@ -16,6 +16,7 @@ from espressivo.training.corpora.utterance import SpeakerHalf  # noqa: TC001 - t
 from espressivo.training.folds.protocol import ProtocolConfig
 from espressivo.training.networks import NETWORKS, NetworkConfig
 
+Task = Literal["emotions", "dimensions", "both"]
 Balance = Literal["none", "class", "corpus-class"]
 AdaptationMethod = Literal[
     "none",
@@ -128,7 +129,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True, slots=True)
 class LossConfig:
-    """Focal loss, speaker adversary, and balanced sampling.
+    """Focal and concordance loss, speaker adversary, and balanced sampling.
 
     Attributes:
         gamma: Focusing parameter; 0 is cross-entropy.
@@ -138,6 +139,12 @@ class LossConfig:
         balance: Groups that are sampled equally often, if `training.draws` is set.
         adversary: Weight of the loss of a speaker classifier whose gradient is
             reversed; 0 leaves it out.
+        votes: Whether the shares of the listeners' votes are the target of the focal
+            loss (soft labels), where a corpus gives them, instead of the label.
+        emotions: Weight of the focal loss with task `both`.
+        dimensions: Weight of the concordance loss with task `both`.
+        dimension_weights: Weight of each of `network.dimensions` in the concordance
+            loss; equal if empty.
     """
 
     gamma: float = 2.0
@@ -145,6 +152,10 @@ class LossConfig:
     weights: Literal["none", "balanced"] = "none"
     balance: Balance = "none"
     adversary: float = 0.0
+    votes: bool = False
+    emotions: float = 1.0
+    dimensions: float = 1.0
+    dimension_weights: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +191,9 @@ class TrainingConfig:
 
     Attributes:
         epochs: Number of epochs; 0 trains nothing by gradient descent.
-        patience: Early stopping after this many epochs without a better validation UA;
-            0 trains all epochs. The best epoch is kept in both cases.
+        patience: Early stopping after this many epochs without a better validation
+            score; 0 trains all epochs. The best epoch is kept in both cases. The score
+            is UA, the mean CCC over dimensions, or with task `both` the mean of both.
         draws: Utterances per epoch, sampled with replacement; 0 takes each once.
         batch_size: Utterances in a step.
         optimizer: Optimizer; Adam adds `weight_decay` to the gradient, AdamW subtracts
@@ -272,6 +284,11 @@ class ExperimentConfig:
     Attributes:
         name: Name of the model.
         corpora: Name of a corpus -> its folder.
+        task: What is learned: emotions, by the focal loss; dimensions
+            (`network.dimensions`), by the concordance loss (1 - CCC) with the
+            listeners' ratings; or both, by the weighted sum of both losses. With
+            `dimensions` the classifier of emotions learns too, but changes nothing
+            else: no gradient of it reaches the embedding.
         seed: Seed of all random choices.
         threads: Number of torch's threads; it changes the last digits of sums.
         workers: Number of processes that load and augment clips; it does not change
@@ -298,6 +315,7 @@ class ExperimentConfig:
 
     name: str
     corpora: Mapping[str, Path]
+    task: Task = "emotions"
     seed: int = 0
     threads: int = 2
     workers: int = 0
@@ -353,6 +371,7 @@ def read_config(
     _require_corpora(config, path)
     _require_closed_form(config.classifier, path)
     _require_adaptable(config, path)
+    _require_task(config, path)
     folder = path.resolve().parent
     roots = dict(corpora or {})
     for name, root in config.corpora.items():
@@ -435,6 +454,57 @@ def _require_adaptable(config: ExperimentConfig, path: Path) -> None:
             f"{path}: 'adaptation.method' is '{adaptation.method}', but "
             "'training.epochs' is 0, so that nothing is trained; set it, or remove "
             "[adaptation]"
+        )
+
+
+def _require_task(config: ExperimentConfig, path: Path) -> None:
+    """Refuse a task without its dimensions, and settings that have no effect on it."""
+    task, loss, plain = config.task, config.loss, LossConfig()
+    names, weights = config.network.dimensions, loss.dimension_weights
+    unused: tuple[str, ...] = ()
+    if task == "emotions":
+        unused = ("emotions", "dimensions", "dimension_weights")
+        if names and config.classifier.fit == "gradient":
+            raise ConfigError(
+                f"{path}: 'network.dimensions' is {list(names)}, but nothing trains "
+                "them with task 'emotions'; set task to 'both' or 'dimensions' (from "
+                "ratings), or classifier.fit to 'discriminant' (from the order of "
+                "emotions)"
+            )
+    else:
+        _require_dimensions(config, path)
+        if task == "dimensions":
+            unused = ("emotions", "dimensions")
+    for key in unused:
+        if getattr(loss, key) != getattr(plain, key):
+            raise ConfigError(
+                f"{path}: 'loss.{key}' is {getattr(loss, key)!r}, which task '{task}' "
+                'does not use; remove it, or set task = "both"'
+            )
+    if weights and (len(weights) != len(names) or min(weights) < 0 or not any(weights)):
+        raise ConfigError(
+            f"{path}: 'loss.dimension_weights' is {list(weights)}; give one weight for "
+            f"each of {', '.join(names)}, none below 0 and not all of them 0"
+        )
+
+
+def _require_dimensions(config: ExperimentConfig, path: Path) -> None:
+    """Refuse a configuration in which dimensions cannot be learned from ratings."""
+    what = f"{path}: 'task' is '{config.task}'"
+    if not config.network.dimensions:
+        raise ConfigError(
+            f"{what}, but 'network.dimensions' names none; add dimensions = "
+            '["arousal", "valence", "dominance"] to [network], for example'
+        )
+    if config.classifier.fit != "gradient" or not config.training.epochs:
+        raise ConfigError(
+            f"{what}, which needs gradient descent; set training.epochs, and "
+            "classifier.fit to 'gradient'"
+        )
+    if config.task == "dimensions" and config.adaptation.method != "none":
+        raise ConfigError(
+            f"{what}, but 'adaptation.method' is '{config.adaptation.method}', which "
+            "is for emotions; set task to 'both', or remove [adaptation]"
         )
 
 

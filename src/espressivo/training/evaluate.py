@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from espressivo.types import Progress
 
     Prediction: TypeAlias = NDArray[np.float64] | None
-    """Probabilities in the order of `Emotion`; None when no speech was found."""
+    """Probabilities in the order of `Emotion`, then the model's dimensions; None when
+    no speech was found."""
     Change: TypeAlias = Callable[[Utterance, Signal], Signal] | None
     """An utterance, its signal [samples] -> the signal in a condition; None: clean."""
 
@@ -92,6 +93,8 @@ def evaluate(
     classifier = load_classifier(model_folder)
     # Models may list the emotions in an order of their own.
     columns = require_emotions(classifier, model_folder)
+    names = classifier.card.dimensions
+    columns += range(len(columns), len(columns) + len(names))
     around = surroundings or Surroundings(Path())
     require_conditions([condition], around)
     clean = condition == "clean"
@@ -115,18 +118,22 @@ def evaluate(
         else:
             predicted.append((utterance, result))
     card = classifier.card
+    # The shape keeps two dimensions where nothing was predicted.
+    rows = np.array([row for _, row in predicted]).reshape(-1, len(columns))
+    n_emotions = len(card.emotions)
     return Evaluation(
         model=card.name,
         model_version=card.version,
         model_sha256=card.sha256,
         protocol="pipeline" if pipeline else "clips",
         utterances=tuple(utterance for utterance, _ in predicted),
-        # The shape keeps two dimensions where nothing was predicted.
-        probabilities=np.array([p for _, p in predicted]).reshape(-1, len(columns)),
+        probabilities=rows[:, :n_emotions],
         without_speech=tuple(silent),
         failures=tuple(failures),
         condition=condition,
         condition_key=evaluated_key(condition, around),
+        dimension_names=names,
+        dimensions=rows[:, n_emotions:] if names else None,
     )
 
 
@@ -241,7 +248,7 @@ def evaluated_key(condition: str, surroundings: Surroundings) -> str:
 def classify_clip(
     classifier: Classifier, signal: Signal, loud: Segment | None = None
 ) -> NDArray[np.float64]:
-    """Return the probabilities [emotions] of one clip, in the model's order.
+    """Return probabilities and dimensions [emotions + D] of one clip, in card's order.
 
     Its silent ends are trimmed. A clip longer than the model's window is cut into equal
     windows, whose predictions are averaged. A clip shorter than the model's minimum is
@@ -253,7 +260,8 @@ def classify_clip(
         loud: The part between its silent ends, if it is known.
     """
     rows, weights = clip_windows(classifier.card, signal, loud)
-    found = [classifier(row[None])[0] for row in rows]
+    names = ["probabilities", *(["dimensions"] if classifier.card.dimensions else [])]
+    found = [np.hstack(classifier.run(row[None], *names))[0] for row in rows]
     return np.average(np.asarray(found, np.float64), axis=0, weights=weights)
 
 
@@ -319,8 +327,11 @@ def _analyze(
     path = utterance.path
     # A clean recording is read block by block, as for users.
     heard = path if change is None else change(utterance, load_audio(path))
-    whole = analyzer.analyze(heard).probabilities
-    return None if whole is None else np.array(list(whole.values()))[columns]
+    report = analyzer.analyze(heard)
+    if report.probabilities is None:
+        return None
+    levels = report.dimensions or {}
+    return np.array([*report.probabilities.values(), *levels.values()])[columns]
 
 
 def require_emotions(classifier: Classifier, folder: Path) -> list[int]:

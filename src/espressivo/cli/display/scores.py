@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from espressivo.training.scores.bootstrap import Interval, PairedDifference
     from espressivo.training.scores.conditions import ConditionMatrix
+    from espressivo.training.scores.dimensions import RatedPredictions
     from espressivo.training.scores.evaluation import Evaluation
 
 _ROWS = (
@@ -24,10 +25,11 @@ _ROWS = (
     ("Brier", "brier"),
     ("log loss", "log_loss"),
 )
+_AGREEMENT = (("CCC", "ccc"), ("RMSE", "rmse"), ("Pearson", "pearson"))
 
 
 def print_evaluation(console: Console, corpus: str, whole: Evaluation) -> None:
-    """Print scores with intervals, the confusion matrix, and unscored recordings."""
+    """Print scores, confusion matrix, agreement of dimensions, unscored recordings."""
     from espressivo.training.corpora import scoring_variants
 
     columns = [("all", whole)]
@@ -38,6 +40,8 @@ def print_evaluation(console: Console, corpus: str, whole: Evaluation) -> None:
     console.print(title, style="bold")
     _print_scores(console, columns)
     _print_confusion(console, whole)
+    if whole.rated is not None:
+        _print_dimensions(console, whole.rated)
     if whole.without_speech:
         console.print(
             f"no speech found, not scored: {len(whole.without_speech)} of "
@@ -93,18 +97,46 @@ def _print_confusion(console: Console, evaluation: Evaluation) -> None:
     console.print(table)
 
 
+def _print_dimensions(console: Console, rated: RatedPredictions) -> None:
+    from rich.table import Table
+
+    scores, intervals = rated.scores, rated.intervals()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("dimension")
+    table.add_column("rated", justify="right")
+    for heading, _ in _AGREEMENT:
+        table.add_column(heading, justify="right", style="cyan")
+        table.add_column("95 %", justify="right", style="dim")
+    for name, n in rated.n_rated.items():
+        cells = []
+        for _, score in _AGREEMENT:
+            value = scores[f"{score}_{name}"]
+            cells += [_number(value), _span(intervals.get(f"{score}_{name}"))]
+        table.add_row(name, str(n), *cells)
+    console.print()
+    console.print(table)
+
+
 def print_differences(
     console: Console, against: Path, differences: dict[str, PairedDifference]
 ) -> None:
     """Print the difference of each score from that of the predictions `against`."""
     from rich.table import Table
 
+    from espressivo.types import Dimension
+
     table = Table(box=None, pad_edge=False)
     table.add_column(f"less {against}")
     for heading in ("difference", "95 %", "p"):
         table.add_column(heading, justify="right")
-    for label, name in _ROWS:
-        found = differences[name]
+    rows = [*_ROWS]
+    for dimension in Dimension:
+        rows += [
+            (f"{label} {dimension}", f"{s}_{dimension}") for label, s in _AGREEMENT
+        ]
+    for label, name in rows:
+        if (found := differences.get(name)) is None:
+            continue
         interval = f"{found.interval.low:+.3f}..{found.interval.high:+.3f}"
         table.add_row(label, f"{found.difference:+.3f}", interval, f"{found.p:.4f}")
     console.print()
@@ -217,7 +249,7 @@ def _number(value: float) -> str:
 
 
 def _span(interval: Interval | None, sign: str = "") -> str:
-    if interval is None:
+    if interval is None or isnan(interval.low):
         return ""
     return f"{interval.low:{sign}.3f}..{interval.high:{sign}.3f}"
 

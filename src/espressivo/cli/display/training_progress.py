@@ -100,19 +100,22 @@ def interrupted(out: Path, interrupt: KeyboardInterrupt) -> int:
 
 
 def epoch_line(report: EpochReport) -> str:
-    """Return the line of an epoch: loss, validation UA and duration.
+    """Return the line of an epoch: loss, validation UA and CCC, and duration.
 
     >>> from espressivo.training.runs.train import EpochReport
     >>> epoch_line(EpochReport("gradient", 3, 25, 1.23456, 7.4, 0.5))
     'epoch 3/25  loss 1.2346  validation UA 50.0%  7 s'
+    >>> epoch_line(EpochReport("gradient", 3, 25, 1.23456, 7.4, 0.5, 0.61))
+    'epoch 3/25  loss 1.2346  validation UA 50.0%, CCC 0.610  7 s'
     """
     what = "epoch" if report.stage == "gradient" else report.stage
-    ua = (
-        ""
-        if report.mean_recall is None
-        else f"  validation UA {report.mean_recall:.1%}"
-    )
+    scores = []
+    if report.mean_recall is not None:
+        scores.append(f"UA {report.mean_recall:.1%}")
+    if report.mean_ccc is not None:
+        scores.append(f"CCC {report.mean_ccc:.3f}")
+    validation = f"  validation {', '.join(scores)}" if scores else ""
     return (
-        f"{what} {report.epoch}/{report.n_epochs}  loss {report.loss:.4f}{ua}"
+        f"{what} {report.epoch}/{report.n_epochs}  loss {report.loss:.4f}{validation}"
         f"  {report.seconds:.0f} s"
     )

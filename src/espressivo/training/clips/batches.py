@@ -17,6 +17,7 @@ import torch
 from espressivo.training.clips.feature_cache import CachedOrSignal
 from espressivo.training.clips.sampling import AugmentedClips, SampledClip
 from espressivo.training.networks.network import Frames
+from espressivo.training.scores.dimensions import ratings_of, votes_of
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
@@ -43,12 +44,18 @@ class Batch(NamedTuple):
         target: int64 [L], index of the emotion.
         speaker: int64 [L], index of the training speaker; -1 for any other speaker.
         domain: int64 [B], index of the domain; unlabelled clips are the last domain.
+        ratings: float32 [L, D], listeners' ratings of the network's dimensions, 0 to 1;
+            NaN where one is missing. None: the network has no dimensions.
+        votes: float32 [L, 4], shares of the listeners' votes; NaN for clips without.
+            None: votes are not trained on.
     """
 
     frames: Frames
     target: Tensor
     speaker: Tensor
     domain: Tensor
+    ratings: Tensor | None = None
+    votes: Tensor | None = None
 
 
 def make_batches(
@@ -67,6 +74,8 @@ def make_batches(
         sorted({clip.utterance.speaker for clip in clips}),
         n_labelled=len(clips),
         domain=config.adaptation.domain,
+        dimensions=config.network.dimensions,
+        votes=config.loss.votes,
         n_workers=config.workers,
         speaker_statistics=config.training.speaker_statistics,
     )
@@ -83,6 +92,8 @@ class Batches:
         *,
         n_labelled: int | None = None,
         domain: Literal["corpus", "speaker"] = "corpus",
+        dimensions: Sequence[str] = (),
+        votes: bool = False,
         n_workers: int = 0,
         speaker_statistics: bool = False,
     ) -> None:
@@ -94,6 +105,8 @@ class Batches:
             speakers: Names of the training speakers, in the order of their indices.
             n_labelled: Number of first clips that have labels; all if None.
             domain: What counts as a domain among the labelled clips.
+            dimensions: Dimensions whose ratings the batches hold.
+            votes: Whether the batches hold the listeners' votes.
             n_workers: Number of processes that load and augment; with 0, this process
                 does both.
             speaker_statistics: Normalize frames by the mean and deviation of each
@@ -106,6 +119,8 @@ class Batches:
         index = {speaker: n for n, speaker in enumerate(speakers)}
         utterances = [clip.utterance for clip in clips.clips[:n_labelled]]
         self._targets = np.array([CLASSES[u.emotion] for u in utterances])
+        self._ratings = ratings_of(utterances, dimensions) if dimensions else None
+        self._votes = votes_of(utterances) if votes else None
         self._speakers = np.array([index.get(u.speaker, -1) for u in utterances])
         names, domains = np.unique(
             [getattr(u, domain) for u in utterances], return_inverse=True
@@ -119,6 +134,11 @@ class Batches:
     def labels(self) -> NDArray[np.int64]:
         """The emotion index of each labelled clip, int64 [N]."""
         return self._targets
+
+    @property
+    def ratings(self) -> NDArray[np.float64] | None:
+        """Ratings of each labelled clip, float64 [N, D]; None without dimensions."""
+        return self._ratings
 
     @property
     def n_domains(self) -> int:
@@ -165,6 +185,10 @@ class Batches:
                 torch.from_numpy(self._targets[labelled]).to(device),
                 torch.from_numpy(self._speakers[labelled]).to(device),
                 torch.from_numpy(self._domains[rows]).to(device),
+                *(
+                    None if part is None else _to_tensor(part[labelled], device)
+                    for part in (self._ratings, self._votes)
+                ),
             )
 
     def unaugmented(self, batch_size: int = 32) -> list[list[SampledClip]]:
@@ -212,6 +236,10 @@ class Batches:
             variance = (squares / n - mean.square()).clamp(min=0.0)
             found[speaker] = (mean.float(), variance.sqrt().float() + 1e-4)
         return found
+
+
+def _to_tensor(rows: NDArray[np.float64], device: torch.device) -> Tensor:
+    return torch.from_numpy(rows.astype(np.float32)).to(device)
 
 
 def _unchanged(loaded: list[CachedOrSignal]) -> list[CachedOrSignal]:

@@ -75,7 +75,7 @@ class Adaptation(nn.Module):
         self.aligns_embedding = any(
             parameter.requires_grad and parameter.ndim > 1
             for name, parameter in network.named_parameters()
-            if not name.startswith("classify.")
+            if not name.startswith(("classify.", "dimensions."))
         )
         classify = network.classify
         self.n_classes = classify.out_features

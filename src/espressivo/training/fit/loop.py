@@ -33,6 +33,20 @@ if TYPE_CHECKING:
     from espressivo.training.fit.objective import Objective
 
 
+class Validation(NamedTuple):
+    """Scores on the validation part.
+
+    Attributes:
+        score: The score by which the epoch is chosen; the higher, the better.
+        mean_recall: Unweighted average recall (UA), 0 to 1.
+        mean_ccc: Mean CCC over the dimensions, -1 to 1; None without any.
+    """
+
+    score: float
+    mean_recall: float | None = None
+    mean_ccc: float | None = None
+
+
 class Epoch(NamedTuple):
     """Measurements of one training epoch.
 
@@ -40,14 +54,15 @@ class Epoch(NamedTuple):
         epoch: Number of the epoch, from 1.
         loss: Mean loss over the steps.
         seconds: Wall-clock time.
-        mean_recall: Unweighted average recall (UA) on the validation part, 0 to 1;
-            None without a validation part.
+        mean_recall: `Validation.mean_recall`; None without a validation part.
+        mean_ccc: `Validation.mean_ccc`; None without a validation part.
     """
 
     epoch: int
     loss: float
     seconds: float
-    mean_recall: float | None
+    mean_recall: float | None = None
+    mean_ccc: float | None = None
 
 
 @dataclass
@@ -55,7 +70,7 @@ class _State:
     """Content of a checkpoint beside the states of network, optimizer and schedule."""
 
     epochs: list[Epoch] = field(default_factory=list)
-    best_recall: float = -1.0
+    best_score: float = -math.inf
     best_epoch: int = 0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
@@ -66,7 +81,7 @@ def train_epochs(
     batches_of: Callable[[int], Iterable[Batch]],
     n_steps: int,
     *,
-    validate: Callable[[], float] | None = None,
+    validate: Callable[[], Validation] | None = None,
     select: bool = False,
     seed: int = 0,
     precision: torch.dtype = torch.float32,
@@ -84,8 +99,8 @@ def train_epochs(
         config: Epochs, rates, patience.
         batches_of: Function from an epoch, counted from 0, to its batches.
         n_steps: Number of batches in an epoch.
-        validate: Function that returns the UA on the validation part.
-        select: Keep the epoch with the best UA, and stop when patience ends.
+        validate: Function that returns the scores on the validation part.
+        select: Keep the epoch with the best score, and stop when patience ends.
         seed: Seed of dropout.
         precision: Precision of matrix products.
         checkpoint: File written after every epoch, and read at the start if it exists.
@@ -128,11 +143,12 @@ def train_epochs(
             raise TrainingError(
                 f"the loss of epoch {epoch + 1} is {mean}; lower the learning rate"
             )
-        recall = None if validate is None else validate()
+        found = None if validate is None else validate()
         seconds = time.monotonic() - began
-        state.epochs.append(Epoch(epoch + 1, mean, seconds, recall))
-        if recall is not None and recall > state.best_recall:
-            state.best_recall, state.best_epoch = recall, epoch + 1
+        scores = () if found is None else found[1:]
+        state.epochs.append(Epoch(epoch + 1, mean, seconds, *scores))
+        if found is not None and found.score > state.best_score:
+            state.best_score, state.best_epoch = found.score, epoch + 1
             if select:
                 # A state dict refers to the live weights, which the next epoch changes.
                 state.best_weights = copy.deepcopy(objective.state_dict())

@@ -17,6 +17,7 @@ def focal_losses(
     alpha: Tensor | None = None,
     gamma: float = 2.0,
     smoothing: float = 0.1,
+    *,
     votes: Tensor | None = None,
 ) -> Tensor:
     """Return the class-weighted focal loss of each clip [B]; cross-entropy at gamma 0.

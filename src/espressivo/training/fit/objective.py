@@ -1,4 +1,4 @@
-"""The training objective: emotion loss, domain adaptation, speaker adversary."""
+"""The training objective: losses of emotions and dimensions, adaptation, adversary."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from espressivo.training.fit.adaptation import (
     make_adaptation,
     reverse_gradient,
 )
-from espressivo.training.fit.loss import focal_losses
+from espressivo.training.fit.loss import concordance_loss, focal_losses
 
 if TYPE_CHECKING:
     from espressivo.training.clips.batches import Batch
-    from espressivo.training.config import LossConfig
+    from espressivo.training.config import LossConfig, Task
     from espressivo.training.networks.network import EmotionNetwork
 
 
 class Objective(nn.Module):
-    """A network with its emotion loss, domain adaptation and a speaker adversary.
+    """A network with its losses, domain adaptation and a speaker adversary.
 
     The adversary learns to identify speakers; through gradient reversal, the network
     learns embeddings that do not identify them. Such embeddings generalize better to
@@ -35,6 +35,7 @@ class Objective(nn.Module):
     """
 
     alpha: Tensor
+    dimension_weights: Tensor | None
 
     def __init__(
         self,
@@ -43,6 +44,8 @@ class Objective(nn.Module):
         n_speakers: int,
         alpha: Tensor | None = None,
         adaptation: Adaptation | None = None,
+        *,
+        task: Task = "emotions",
     ) -> None:
         """Combine a network with its loss.
 
@@ -52,12 +55,20 @@ class Objective(nn.Module):
             n_speakers: Number of classes of the adversary.
             alpha: float [4], weight of each class; all 1 when None.
             adaptation: Method of domain adaptation; none when None.
+            task: What is learned, see `ExperimentConfig`.
         """
         super().__init__()
         self.network = network
         self.config = config
+        self.task = task
         weights = torch.ones(network.classify.out_features) if alpha is None else alpha
         self.register_buffer("alpha", weights, persistent=False)
+        shares = config.dimension_weights
+        self.register_buffer(
+            "dimension_weights",
+            torch.tensor(shares) if shares else None,
+            persistent=False,
+        )
         self.adaptation = adaptation or make_adaptation(
             AdaptationConfig(), network, n_domains=1, n_steps=1
         )
@@ -69,7 +80,6 @@ class Objective(nn.Module):
     def forward(self, batch: Batch, precision: torch.dtype = torch.float32) -> Tensor:
         """Return the loss of a batch, a scalar; matrix products have `precision`."""
         network, config, adaptation = self.network, self.config, self.adaptation
-        n_labelled = len(batch.target)
         enabled = precision != torch.float32
         kind = batch.target.device.type
         frames = adaptation.frames(batch.frames, batch.domain)
@@ -77,20 +87,50 @@ class Objective(nn.Module):
         with torch.autocast(kind, precision if enabled else None, enabled=enabled):
             embedding = network.embedding(frames)
         embedding = adaptation.embedding(embedding.float(), batch.domain)
-        logits = network.classify(network.dropout(embedding))
+        dropped = network.dropout(embedding)
+        loss = self._emotion_loss(batch, embedding, dropped)
+        if self.task == "dimensions":
+            loss = loss + self._dimension_loss(batch, dropped)
+        elif self.task == "both":
+            loss = config.emotions * loss
+            loss = loss + config.dimensions * self._dimension_loss(batch, dropped)
+        if self.adversary is not None:
+            guess = self.adversary(reverse_gradient(embedding[: len(batch.target)]))
+            loss = loss + config.adversary * functional.cross_entropy(
+                guess, batch.speaker
+            )
+        return loss
+
+    def _emotion_loss(self, batch: Batch, embedding: Tensor, dropped: Tensor) -> Tensor:
+        """Return the focal loss with its adaptation, a scalar.
+
+        Args:
+            batch: The batch.
+            embedding: float [B, width].
+            dropped: The same after dropout.
+        """
+        config, n_labelled = self.config, len(batch.target)
+        if self.task == "dimensions":
+            # The classifier learns what the embedding tells of emotions anyway.
+            dropped = dropped.detach()
+        logits = self.network.classify(dropped)
         losses = focal_losses(
             logits[:n_labelled],
             batch.target,
             self.alpha,
             config.gamma,
             config.smoothing,
+            votes=batch.votes,
         )
-        features = embedding if adaptation.aligns_embedding else logits
+        features = embedding if self.adaptation.aligns_embedding else logits
         step = Step(losses, batch.target, features, logits, batch.domain)
-        loss: Tensor = adaptation(step)
-        if self.adversary is not None:
-            guess = self.adversary(reverse_gradient(embedding[:n_labelled]))
-            loss = loss + config.adversary * functional.cross_entropy(
-                guess, batch.speaker
-            )
+        loss: Tensor = self.adaptation(step)
         return loss
+
+    def _dimension_loss(self, batch: Batch, dropped: Tensor) -> Tensor:
+        """Return 1 - CCC of the rated clips, a scalar; `dropped` is [B, width]."""
+        head, rated = self.network.dimensions, batch.ratings
+        assert head is not None
+        assert rated is not None
+        predicted = head(dropped[: len(rated)]).sigmoid()
+        return concordance_loss(predicted, rated, self.dimension_weights)

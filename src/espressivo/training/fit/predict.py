@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
 def predict_clips(batches: Batches) -> NDArray[np.float32]:
     """Return logits [N, 4] of unaugmented clips, in their order."""
-    return apply_to_clips(batches, batches.extractor.network.logits)
+    return predict_dimensions(batches)[0]
+
+
+def predict_dimensions(
+    batches: Batches,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return logits [N, 4] and dimensions [N, D], 0 to 1, of unaugmented clips."""
+    network = batches.extractor.network
+    rows = apply_to_clips(batches, lambda frames: torch.cat(network.outputs(frames), 1))
+    n_classes = network.classify.out_features
+    return rows[:, :n_classes], rows[:, n_classes:]
 
 
 def apply_to_clips(

@@ -146,22 +146,23 @@ class EmotionNetwork(nn.Module, ABC):
 
     def logits(self, frames: Frames) -> Tensor:
         """Return logits [B, 4] of the output of `front`."""
-        embedding = self.embedding(frames)
-        logits: Tensor = self.classify(self.dropout(embedding))
-        raised: Tensor = self.background(logits, embedding)
-        return raised
+        return self.outputs(frames)[0]
 
     def levels(self, frames: Frames) -> Tensor:
         """Return the dimensions [B, D] of the output of `front`, from 0 to 1.
 
         D is the number of `config.dimensions`; the order is theirs.
         """
-        embedding = self.dropout(self.embedding(frames))
+        return self.outputs(frames)[1]
+
+    def outputs(self, frames: Frames) -> tuple[Tensor, Tensor]:
+        """Return logits [B, 4] and dimensions [B, D] of the output of `front`."""
+        embedding = self.embedding(frames)
+        dropped = self.dropout(embedding)
+        logits: Tensor = self.background(self.classify(dropped), embedding)
         if self.dimensions is None:
-            none: Tensor = embedding[:, :0]
-            return none
-        values: Tensor = self.dimensions(embedding).sigmoid()
-        return values
+            return logits, embedding[:, :0]
+        return logits, self.dimensions(dropped).sigmoid()
 
     def embedding(self, frames: Frames) -> Tensor:
         """Return the input of the classifier [B, width], before dropout."""

@@ -13,7 +13,7 @@ from espressivo.files.atomic import replacing
 from espressivo.training.clips.batches import make_batches
 from espressivo.training.clips.feature_cache import FeatureExtractor
 from espressivo.training.clips.load import load_clips, require_readable
-from espressivo.training.fit.predict import predict_clips
+from espressivo.training.fit.predict import predict_dimensions
 from espressivo.training.runs.train import train
 from espressivo.training.scores.evaluation import (
     PREDICTIONS,
@@ -59,7 +59,7 @@ class FoldJob:
 
     @property
     def is_done(self) -> bool:
-        """Whether the probabilities are written."""
+        """Whether the predictions are written."""
         return (self.folder / PREDICTIONS).is_file()
 
 
@@ -112,19 +112,24 @@ def prediction_columns(
     temperature: float = 1.0,
 ) -> dict[str, Any]:
     """Predict clips; return the columns of their rows in a result's table."""
-    logits = predict_clips(make_batches(extractor, clips, config))
+    logits, levels = predict_dimensions(make_batches(extractor, clips, config))
     fold, part = fold_and_part
     columns = {
         "fold": [fold] * len(clips),
         "seed": [config.seed] * len(clips),
         "part": [part] * len(clips),
     }
-    utterances = [clip.utterance for clip in clips]
-    return columns | to_columns(utterances, softmax(logits, temperature))
+    names = config.network.dimensions
+    return columns | to_columns(
+        [clip.utterance for clip in clips],
+        softmax(logits, temperature),
+        names,
+        levels if names else None,
+    )
 
 
 def join_predictions(folder: Path, jobs: Sequence[FoldJob]) -> None:
-    """Join the probabilities of all finished runs, in the order of `jobs`.
+    """Join the predictions of all finished runs, in the order of `jobs`.
 
     Runs of other seeds that finished earlier are included.
     """

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from math import isnan
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from espressivo.errors import ConfigError, TrainingError
@@ -19,9 +21,9 @@ from espressivo.training.fit.closed_form import (
     fit_last_layer_on_clips,
     fit_voices_on_clips,
 )
-from espressivo.training.fit.loop import train_epochs
+from espressivo.training.fit.loop import Validation, train_epochs
 from espressivo.training.fit.objective import Objective
-from espressivo.training.fit.predict import predict_clips
+from espressivo.training.fit.predict import predict_dimensions
 from espressivo.training.folds.weights import class_weights
 from espressivo.training.networks import build_network, load_pretrained
 from espressivo.training.runs.folder import (
@@ -31,6 +33,7 @@ from espressivo.training.runs.folder import (
     write_metrics,
     write_voice_projection,
 )
+from espressivo.training.scores.dimensions import RatedPredictions, mean_ccc, ratings_of
 from espressivo.training.scores.metrics import score
 from espressivo.training.scores.temperature import softmax, write_temperature
 
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from espressivo.training.clips.load import LoadedClip
-    from espressivo.training.config import ExperimentConfig
+    from espressivo.training.config import ExperimentConfig, Task
     from espressivo.training.networks.network import EmotionNetwork
 
 
@@ -54,6 +57,8 @@ class EpochReport:
         loss: Mean loss over the steps; over the clips if fitted in closed form.
         seconds: Wall-clock time.
         mean_recall: UA on the validation part, 0 to 1; None without any.
+        mean_ccc: Mean CCC over the dimensions on the validation part; None without
+            ratings.
     """
 
     stage: str
@@ -62,6 +67,7 @@ class EpochReport:
     loss: float
     seconds: float
     mean_recall: float | None = None
+    mean_ccc: float | None = None
 
 
 def train(
@@ -91,10 +97,12 @@ def train(
         on_epoch: Callback after every epoch, and first for the epochs of a stopped run.
 
     Raises:
-        TrainingError: An emotion has no utterance, the folder holds another run, or
-            [adaptation] lacks its target or its domains.
+        TrainingError: An emotion has no utterance, a dimension of the task no rating,
+            the folder holds another run, or [adaptation] lacks its target or its
+            domains.
     """
     _require_trainable(clips)
+    _require_rated(clips, config)
     target = load_target(config, clips, left_out, cache)
     open_run(folder, config, clips, target)
     # Sums split among another number of threads differ in their last digits.
@@ -150,14 +158,16 @@ def _train(
     sampler = EpochSampler(drawn.clips, config, len(clips))
     n_steps = config.training.epochs * sampler.n_steps
     adaptation = make_adaptation(config.adaptation, network, drawn.n_domains, n_steps)
-    objective = Objective(network, config.loss, n_speakers, alpha, adaptation)
+    objective = Objective(
+        network, config.loss, n_speakers, alpha, adaptation, task=config.task
+    )
     objective.to(batches.extractor.device)
     epochs = train_epochs(
         objective,
         config.training,
         lambda epoch: drawn.load(list(sampler.epoch(epoch))),
         sampler.n_steps,
-        validate=None if held_out is None else lambda: _score(held_out),
+        validate=None if held_out is None else lambda: _validate(held_out, config.task),
         select=select and held_out is not None,
         seed=config.seed,
         precision=pick_precision(config),
@@ -170,8 +180,17 @@ def _train(
         ]
 
 
-def _score(batches: Batches) -> float:
-    return score(batches.labels, softmax(predict_clips(batches))).ua
+def _validate(batches: Batches, task: Task) -> Validation:
+    """Return the scores on all clips; the task determines which one chooses."""
+    logits, predicted = predict_dimensions(batches)
+    ua = score(batches.labels, softmax(logits)).ua
+    if batches.ratings is None:
+        return Validation(ua, ua)
+    names = batches.extractor.network.config.dimensions
+    speakers = [clip.utterance.speaker for clip in batches.clips.clips]
+    ccc = mean_ccc(RatedPredictions(names, batches.ratings, predicted, speakers))
+    chosen = {"emotions": ua, "dimensions": ccc, "both": (ua + ccc) / 2}[task]
+    return Validation(chosen, ua, None if isnan(ccc) else ccc)
 
 
 def _fit_classifier(
@@ -185,9 +204,9 @@ def _fit_classifier(
         fitted = "on the speakers trained on, each left out of a fit once"
         written = {"temperature": left_out.temperature, "fitted": fitted}
         write_temperature(folder, written)
-    score = None if held_out is None else _score(held_out)
+    scores = () if held_out is None else _validate(held_out, config.task)[1:]
     seconds = time.monotonic() - began
-    return EpochReport(config.classifier.fit, 1, 1, loss, seconds, score)
+    return EpochReport(config.classifier.fit, 1, 1, loss, seconds, *scores)
 
 
 def pick_precision(config: ExperimentConfig) -> torch.dtype:
@@ -216,4 +235,17 @@ def _require_trainable(clips: Sequence[LoadedClip]) -> None:
         raise TrainingError(
             f"no utterance to train on is {', '.join(sorted(missing))}; "
             "all four emotions are needed"
+        )
+
+
+def _require_rated(clips: Sequence[LoadedClip], config: ExperimentConfig) -> None:
+    if config.task == "emotions":
+        return
+    names = config.network.dimensions
+    n_rated = (~np.isnan(ratings_of([c.utterance for c in clips], names))).sum(0)
+    if few := [name for name, n in zip(names, n_rated, strict=True) if n < 2]:
+        raise TrainingError(
+            f"fewer than two utterances to train on have ratings of {', '.join(few)}, "
+            f"which task '{config.task}' learns from; add a corpus with ratings, or "
+            "remove it from network.dimensions"
         )

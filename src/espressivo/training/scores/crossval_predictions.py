@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,7 +10,15 @@ import numpy as np
 
 from espressivo.errors import TrainingError
 from espressivo.training.scores.crossval_card import CARD
-from espressivo.training.scores.evaluation import PREDICTIONS
+from espressivo.training.scores.dimensions import (
+    RatedPredictions,
+    rated_predictions,
+)
+from espressivo.training.scores.evaluation import (
+    PREDICTIONS,
+    RATED,
+    dimension_columns,
+)
 from espressivo.training.scores.pooled import PooledPredictions
 from espressivo.types import Emotion
 
@@ -39,6 +47,9 @@ class CrossvalPredictions:
         labels: Actual classes, int [N], in the order of `Emotion`.
         probabilities: Predicted probabilities, float64 [N, 4], in the order of
             `Emotion`.
+        dimension_names: Dimensions that are predicted; empty if none are.
+        rated: Their ratings, float64 [N, D], 0 to 1; NaN where one is missing.
+        dimensions: Their predictions, float64 [N, D], 0 to 1.
     """
 
     folds: Names
@@ -49,21 +60,43 @@ class CrossvalPredictions:
     originals: Names
     labels: NDArray[np.intp]
     probabilities: NDArray[np.float64]
+    dimension_names: tuple[str, ...]
+    rated: NDArray[np.float64]
+    dimensions: NDArray[np.float64]
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> CrossvalPredictions:
         """Return the rows of a mask, or of indices in their order."""
-        columns = {name: column[rows] for name, column in vars(self).items()}
-        return CrossvalPredictions(**columns)
+        columns: dict[str, Any] = {
+            name: column[rows]
+            for name, column in vars(self).items()
+            if isinstance(column, np.ndarray)
+        }
+        return replace(self, **columns)
 
     @property
     def pool(self) -> PooledPredictions:
         """The predictions of all runs; each utterance counts once."""
-        _, index, n_runs = np.unique(self.ids, return_inverse=True, return_counts=True)
-        # Over all runs that tested it, be they seeds or folds.
-        weights = 1 / n_runs[index]
         return PooledPredictions(
-            self.labels, self.probabilities, self.speakers.tolist(), weights
+            self.labels, self.probabilities, self.speakers.tolist(), self._weights
         )
+
+    @property
+    def rated_pool(self) -> RatedPredictions | None:
+        """The rated dimensions of all runs, each utterance once; None without any."""
+        return rated_predictions(
+            self.dimension_names,
+            self.rated,
+            self.dimensions,
+            self.speakers.tolist(),
+            self._weights,
+        )
+
+    @property
+    def _weights(self) -> NDArray[np.float64]:
+        """One over the number of runs that tested the utterance, seeds or folds [N]."""
+        _, index, n_runs = np.unique(self.ids, return_inverse=True, return_counts=True)
+        weights: NDArray[np.float64] = 1 / n_runs[index]
+        return weights
 
 
 Columns: TypeAlias = dict[str, list[Any]]
@@ -128,6 +161,8 @@ def _read_table(path: Path, fold: str = "", seed: int = 0) -> Columns:
             f"{path}: has no column {', '.join(absent)}; a table of crossval has "
             f"{', '.join(names)}"
         )
+    for name in dimension_columns(table.column_names):
+        names += [name, f"{RATED}{name}"]
     columns: Columns = table.select(names).to_pydict()
     if fold:
         columns |= {"fold": [fold] * len(table), "seed": [seed] * len(table)}
@@ -155,6 +190,7 @@ def to_predictions(table: Columns, path: Path) -> CrossvalPredictions:
             f"{', '.join(order)}; run crossval again"
         )
     originals = [str(o or "") for o in table["original"]]
+    n, names = len(table["id"]), dimension_columns(list(table))
     found = CrossvalPredictions(
         folds=np.array(table["fold"], np.str_),
         seeds=np.array(table["seed"], np.int64),
@@ -164,10 +200,18 @@ def to_predictions(table: Columns, path: Path) -> CrossvalPredictions:
         originals=np.array(originals, np.str_),
         labels=np.array([order[e] for e in table["emotion"]], np.intp),
         probabilities=np.column_stack([table[e] for e in order]).astype(np.float64),
+        dimension_names=names,
+        rated=_matrix([table[f"{RATED}{name}"] for name in names], n),
+        dimensions=_matrix([table[name] for name in names], n),
     )
     # Sums in one order are the same to the last digit, whoever wrote the rows first.
     # lexsort sorts by its last key first.
     return found.select(np.lexsort((found.seeds, found.folds, found.ids)))
+
+
+def _matrix(columns: list[list[Any]], n: int) -> NDArray[np.float64]:
+    """Return D columns of n values as [n, D]; None becomes NaN."""
+    return np.array(columns, np.float64).reshape(-1, n).T
 
 
 def require_sound(

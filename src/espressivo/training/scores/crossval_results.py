@@ -23,6 +23,7 @@ from espressivo.training.scores.crossval_predictions import (
     require_sound,
     to_predictions,
 )
+from espressivo.training.scores.dimensions import AGREEMENT
 from espressivo.training.scores.metrics import score
 from espressivo.training.scores.pooled import (
     PooledPredictions,
@@ -114,9 +115,15 @@ class CrossvalResults:
         runs = [(f, s) for f in self.planned_folds for s in self.planned_seeds]
         found = {}
         for run in [run for run in runs if run in finished]:
-            rows = (a.folds == run[0]) & (a.seeds == run[1])
-            found[run] = measures(score(a.labels[rows], a.probabilities[rows]))
+            part = a.select((a.folds == run[0]) & (a.seeds == run[1]))
+            found[run] = _measures(part, self.dimension_names)
         return found
+
+    @cached_property
+    def dimension_names(self) -> tuple[str, ...]:
+        """Dimensions that are predicted and rated. Their measures: `ccc_arousal` ..."""
+        rated = self.predictions.rated_pool
+        return () if rated is None else rated.names
 
     @property
     def folds(self) -> list[str]:
@@ -147,12 +154,14 @@ class CrossvalResults:
     @cached_property
     def pooled(self) -> dict[str, float]:
         """The measures of all test predictions together."""
-        return measures(self.pool.scores)
+        rated = self.predictions.rated_pool
+        return measures(self.pool.scores) | ({} if rated is None else rated.scores)
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
         """95 % intervals of `pooled`, over speakers; empty for a single speaker."""
-        return self.pool.intervals()
+        rated = self.predictions.rated_pool
+        return self.pool.intervals() | ({} if rated is None else rated.intervals())
 
     @property
     def n_utterances(self) -> int:
@@ -248,7 +257,21 @@ class CrossvalResults:
         n_speakers = len(np.unique(mine.speakers))
         # Theirs first: the difference is second less first.
         differences = compare_pooled(theirs.pool, mine.pool)
+        ours, others = mine.rated_pool, theirs.rated_pool
+        if ours is not None and others is not None and ours.names == others.names:
+            differences |= ours.compare(others)
         return Comparison(differences, len(np.unique(mine.ids)), n_speakers)
+
+
+def _measures(
+    predictions: CrossvalPredictions, names: tuple[str, ...]
+) -> dict[str, float]:
+    """Return the measures of one run; those of a dimension without ratings are NaN."""
+    a = predictions
+    missing = {f"{s}_{name}": np.nan for name in names for s in AGREEMENT}
+    rated = a.rated_pool
+    dimensions = missing | ({} if rated is None else rated.scores)
+    return measures(score(a.labels, a.probabilities)) | dimensions
 
 
 def _labels(predictions: CrossvalPredictions) -> set[tuple[str, int, str]]:

@@ -10,7 +10,7 @@ Its variances and covariance are divided by n.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,9 +23,14 @@ from espressivo.training.scores.bootstrap import (
     two_sided,
 )
 from espressivo.training.scores.metrics import Floats, ratio
+from espressivo.types import Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from espressivo.training.corpora.utterance import Utterance
 
 AGREEMENT = ("ccc", "rmse", "pearson")
 """Names of the scores of one dimension."""
@@ -45,7 +50,7 @@ class RatedPredictions:
     Attributes:
         names: Names of the D dimensions.
         rated: Ratings, float64 [N, D], 0 to 1; NaN where one is missing.
-        predicted: Predictions, float64 [N, D], 0 to 1.
+        predicted: Predictions, float [N, D], 0 to 1.
         speakers: Names of the speakers [N].
         weights: One over the number of runs that predicted the utterance, float [N];
             all 1 if None.
@@ -53,7 +58,7 @@ class RatedPredictions:
 
     names: tuple[str, ...]
     rated: Floats
-    predicted: Floats
+    predicted: NDArray[np.floating[Any]]
     speakers: Sequence[str]
     weights: Floats | None = None
 
@@ -73,6 +78,24 @@ class RatedPredictions:
         """Scores of all rows together."""
         values = self._scores_from(self._rows.sum(0)[None])
         return {name: float(value[0]) for name, value in values.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return scores, intervals and counts by dimension, as JSON values."""
+        scores, intervals = self.scores, self.intervals()
+        found: dict[str, Any] = {}
+        for name, n in self.n_rated.items():
+            values = {score: scores[f"{score}_{name}"] for score in AGREEMENT}
+            ends = {score: intervals.get(f"{score}_{name}") for score in AGREEMENT}
+            found[name] = {
+                "n_rated": n,
+                **{k: None if np.isnan(v) else v for k, v in values.items()},
+                "intervals": {
+                    k: [v.low, v.high]
+                    for k, v in ends.items()
+                    if v is not None and not np.isnan(v.low)
+                },
+            }
+        return found
 
     def intervals(self, seed: int = 0) -> dict[str, Interval]:
         """Return the 95 % interval of every score, as `bootstrap.intervals` does."""
@@ -94,7 +117,7 @@ class RatedPredictions:
         if times is None:
             return {}
         mine = self._scores_from(times @ self.sums)
-        theirs = other._scores_from(times @ other.sums)  # noqa: SLF001 - of this class
+        theirs = other._scores_from(times @ other.sums)
         observed, before = self.scores, other.scores
         found = {}
         for name, values in mine.items():
@@ -125,6 +148,41 @@ class RatedPredictions:
             for i, name in enumerate(self.names)
             for score in AGREEMENT
         }
+
+
+def rated_predictions(
+    names: Sequence[str],
+    rated: Floats,
+    predicted: NDArray[np.floating[Any]],
+    speakers: Sequence[str],
+    weights: Floats | None = None,
+) -> RatedPredictions | None:
+    """Return the dimensions of which any row is rated; None if there are none.
+
+    The arguments are the attributes of `RatedPredictions`.
+    """
+    shown = [i for i in range(len(names)) if not np.isnan(rated[:, i]).all()]
+    if not shown:
+        return None
+    kept = tuple(names[i] for i in shown)
+    return RatedPredictions(
+        kept, rated[:, shown], predicted[:, shown], speakers, weights
+    )
+
+
+def ratings_of(utterances: Sequence[Utterance], names: Sequence[str]) -> Floats:
+    """Return the ratings [N, D] of the named dimensions; NaN where one is missing."""
+    rows = [
+        [getattr(getattr(u, "ratings", None), name, np.nan) for name in names]
+        for u in utterances
+    ]
+    return np.array(rows, np.float64).reshape(len(utterances), len(names))
+
+
+def votes_of(utterances: Sequence[Utterance]) -> Floats:
+    """Return the shares of the listeners' votes [N, 4]; NaN for rows without votes."""
+    rows = [getattr(u, "votes", None) or [np.nan] * len(Emotion) for u in utterances]
+    return np.array(rows, np.float64).reshape(-1, len(Emotion))
 
 
 def mean_ccc(rated: RatedPredictions) -> float:

@@ -1,4 +1,4 @@
-"""An evaluation: a model's probabilities for each utterance, and their scores."""
+"""An evaluation: a model's predictions for each utterance, and their scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from espressivo.errors import CorpusError
 from espressivo.files.atomic import write_text
 from espressivo.training.corpora import scoring_variants
 from espressivo.training.scores import bootstrap, metrics
-from espressivo.types import Emotion, Unreadable
+from espressivo.training.scores.dimensions import (
+    RatedPredictions,
+    rated_predictions,
+    ratings_of,
+)
+from espressivo.types import Dimension, Emotion, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +38,10 @@ SCORES = "scores.json"
 """File name of the scores that `Evaluation.write` writes."""
 
 PREDICTIONS = "predictions.parquet"
-"""File name of the table of probabilities that `Evaluation.write` writes."""
+"""File name of the table of predictions that `Evaluation.write` writes."""
+
+RATED = "rated_"
+"""Prefix of the column of a dimension's ratings, as in `rated_arousal`."""
 
 
 # Attributes of an evaluation that `scores.json` holds as text.
@@ -56,7 +64,7 @@ _TOLD = {
 
 @dataclass(frozen=True, eq=False)  # compared by its probabilities, which are an array
 class Evaluation:
-    """A model's probabilities on labelled utterances.
+    """A model's predictions on labelled utterances.
 
     Attributes:
         model: Name of the model.
@@ -69,6 +77,8 @@ class Evaluation:
         failures: Recordings that could not be read; not scored.
         condition: Name of the condition that the recordings were put in.
         condition_key: Hash of what the condition depends on; empty if `clean`.
+        dimension_names: The model's dimensions; empty if it has none.
+        dimensions: Their predictions, float64 [N, D], 0 to 1; None if it has none.
     """
 
     model: str
@@ -81,6 +91,8 @@ class Evaluation:
     failures: tuple[Unreadable, ...] = ()
     condition: str = "clean"
     condition_key: str = ""
+    dimension_names: tuple[str, ...] = ()
+    dimensions: NDArray[np.float64] | None = None
 
     @property
     def labels(self) -> NDArray[np.intp]:
@@ -112,6 +124,16 @@ class Evaluation:
         """95 % intervals of the scores, over speakers; empty for a single speaker."""
         return bootstrap.intervals(self.labels, self.probabilities, self.speakers)
 
+    @cached_property
+    def rated(self) -> RatedPredictions | None:
+        """The predicted dimensions that are rated; None if no utterance has ratings."""
+        if self.dimensions is None:
+            return None
+        ratings = ratings_of(self.utterances, self.dimension_names)
+        return rated_predictions(
+            self.dimension_names, ratings, self.dimensions, self.speakers
+        )
+
     @property
     def confusion(self) -> NDArray[np.int64]:
         """Confusion matrix in utterances, [4, 4]: rows actual, columns predicted."""
@@ -119,11 +141,13 @@ class Evaluation:
 
     def select(self, wanted: Callable[[Utterance], bool]) -> Evaluation:
         """Return the evaluation of the `wanted` utterances only; failures stay."""
-        kept = [wanted(u) for u in self.utterances]
+        kept = np.array([wanted(u) for u in self.utterances], bool)
+        levels = self.dimensions
         return replace(
             self,
             utterances=tuple(u for u in self.utterances if wanted(u)),
-            probabilities=self.probabilities[np.array(kept, bool)],
+            probabilities=self.probabilities[kept],
+            dimensions=None if levels is None else levels[kept],
             without_speech=tuple(u for u in self.without_speech if wanted(u)),
         )
 
@@ -167,6 +191,7 @@ class Evaluation:
             "scores": metrics.scores_to_dict(self.scores),
             "intervals": {k: [v.low, v.high] for k, v in self.intervals.items()},
             "confusion": self.confusion.tolist(),
+            "dimensions": None if self.rated is None else self.rated.to_dict(),
         }
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -182,7 +207,8 @@ class Evaluation:
         from pyarrow import parquet  # noqa: PLC0415
 
         folder.mkdir(parents=True, exist_ok=True)
-        columns = to_columns(self.utterances, self.probabilities)
+        names, levels = self.dimension_names, self.dimensions
+        columns = to_columns(self.utterances, self.probabilities, names, levels)
         parquet.write_table(pa.table(columns), folder / PREDICTIONS)
         # Last and whole: where it exists, the evaluation is complete.
         write_text(self.to_json() + "\n", folder / SCORES)
@@ -190,7 +216,8 @@ class Evaluation:
     def compare(self, folder: Path) -> dict[str, PairedDifference]:
         """Compare this evaluation with the one in `folder`, metric by metric.
 
-        Only utterances that both predicted count; empty for a single speaker.
+        Only utterances that both predicted count; empty for a single speaker. Scores of
+        dimensions, as `ccc_arousal`, are there if both predicted the same dimensions.
 
         Raises:
             CorpusError: `folder` has no predictions, or only on other utterances.
@@ -202,7 +229,14 @@ class Evaluation:
                 f"{folder}: holds predictions on other utterances only; "
                 "compare evaluations of the same corpus"
             )
-        return bootstrap.compare(both.labels, other, both.probabilities, both.speakers)
+        found = bootstrap.compare(both.labels, other, both.probabilities, both.speakers)
+        levels = written.dimensions
+        same = written.dimension_names == self.dimension_names
+        if levels is not None and same and (rated := both.rated) is not None:
+            _, before = self.paired(written.ids, levels)
+            shown = [self.dimension_names.index(name) for name in rated.names]
+            found |= rated.compare(replace(rated, predicted=before[:, shown]))
+        return found
 
     def paired(
         self, ids: Sequence[str], probabilities: NDArray[np.float64]
@@ -213,7 +247,7 @@ class Evaluation:
 
         Args:
             ids: Ids of the other predictions.
-            probabilities: The other predictions [N, 4].
+            probabilities: The other predictions [N, 4], or dimensions [N, D].
         """
         others = dict(zip(ids, probabilities, strict=True))
         both = self.select(lambda u: u.id in others)
@@ -222,9 +256,20 @@ class Evaluation:
 
 
 def to_columns(
-    utterances: Sequence[Utterance], probabilities: NDArray[np.float64]
+    utterances: Sequence[Utterance],
+    probabilities: NDArray[np.float64],
+    dimension_names: Sequence[str] = (),
+    dimensions: NDArray[np.floating[Any]] | None = None,
 ) -> dict[str, Any]:
-    """Return utterances and their probabilities [N, 4] as columns of a table."""
+    """Return utterances and their predictions as columns of a table.
+
+    Args:
+        utterances: The N utterances.
+        probabilities: float [N, 4].
+        dimension_names: Names of the D dimensions. Each has two columns: the
+            predictions, and the ratings (prefix `rated_`), NaN where one is missing.
+        dimensions: float [N, D]; None without dimensions.
+    """
     names = ("id", "corpus", "speaker", "session", "emotion", "original")
     columns: dict[str, Any] = {
         name: [str(getattr(u, name)) for u in utterances] for name in names
@@ -232,7 +277,15 @@ def to_columns(
     order = [str(emotion) for emotion in Emotion]
     # For people who open the table; our own readers take the probabilities alone.
     columns["predicted"] = [order[i] for i in probabilities.argmax(1)]
-    return columns | dict(zip(order, probabilities.T, strict=True))
+    columns |= dict(zip(order, probabilities.T, strict=True))
+    if dimensions is None:
+        return columns
+    ratings = ratings_of(utterances, dimension_names)
+    for name, predicted, rated in zip(
+        dimension_names, dimensions.T, ratings.T, strict=True
+    ):
+        columns |= {name: predicted.astype(np.float64), f"{RATED}{name}": rated}
+    return columns
 
 
 def read_evaluation(
@@ -277,6 +330,8 @@ def read_evaluation(
     return Evaluation(
         utterances=tuple(by_id[i] for i in found.ids),
         probabilities=found.probabilities,
+        dimension_names=found.dimension_names,
+        dimensions=found.dimensions,
         without_speech=tuple(by_id[i] for i in silent),
         failures=tuple(failures),
         **{key: card[key] for key in _TEXTS},
@@ -291,11 +346,15 @@ class Predictions:
         ids: Ids of the utterances.
         labels: Actual classes, int [N], in the order of `Emotion`.
         probabilities: Predictions, float64 [N, 4], in the order of `Emotion`.
+        dimension_names: The model's dimensions; empty if it has none.
+        dimensions: Their predictions, float64 [N, D]; None if it has none.
     """
 
     ids: tuple[str, ...]
     labels: NDArray[np.intp]
     probabilities: NDArray[np.float64]
+    dimension_names: tuple[str, ...] = ()
+    dimensions: NDArray[np.float64] | None = None
 
 
 def read_predictions(folder: Path) -> Predictions:
@@ -310,7 +369,9 @@ def read_predictions(folder: Path) -> Predictions:
     path = folder / PREDICTIONS
     order = [str(emotion) for emotion in Emotion]
     try:
-        table = parquet.read_table(path, columns=["id", "emotion", *order]).to_pydict()
+        whole = parquet.read_table(path)
+        names = dimension_columns(whole.column_names)
+        table = whole.select(["id", "emotion", *order, *names]).to_pydict()
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise CorpusError(
             f"{path}: holds no predictions ({str(error).splitlines()[0]}); "
@@ -320,4 +381,11 @@ def read_predictions(folder: Path) -> Predictions:
         tuple(table["id"]),
         np.array([order.index(name) for name in table["emotion"]], np.intp),
         np.column_stack([table[name] for name in order]).astype(np.float64),
+        names,
+        np.column_stack([table[n] for n in names]).astype(float) if names else None,
     )
+
+
+def dimension_columns(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the dimensions that a table has, in its order."""
+    return tuple(name for name in columns if name in set(Dimension))

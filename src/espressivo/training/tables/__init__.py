@@ -9,6 +9,7 @@ from espressivo.training.tables.build import (
 )
 from espressivo.training.tables.comparison import comparison_table, published_table
 from espressivo.training.tables.costs import read_points
+from espressivo.training.tables.dimensions import dimension_table
 from espressivo.training.tables.render import (
     FORMATS,
     to_csv,
@@ -38,6 +39,7 @@ __all__ = [
     "class_table",
     "comparison_table",
     "confusion_table",
+    "dimension_table",
     "fold_table",
     "interval_table",
     "main_table",

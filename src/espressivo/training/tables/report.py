@@ -24,6 +24,7 @@ from espressivo.training.tables.build import (
     stem_of,
 )
 from espressivo.training.tables.comparison import comparison_table, published_table
+from espressivo.training.tables.dimensions import dimension_table
 from espressivo.training.tables.labels import RANDOM, names_of
 from espressivo.training.tables.page import PAGE
 from espressivo.training.tables.published import (
@@ -113,6 +114,8 @@ def all_tables(
     if (beside := published_table(results)) is not None:
         found.append(beside)
     found.append(class_table(results))
+    if (dimensions := dimension_table(results)) is not None:
+        found.append(dimensions)
     found += [fold_table(one) for one in results]
     found += [confusion_table(one) for one in results]
     return list(_apart(found))
