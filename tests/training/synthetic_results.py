@@ -38,8 +38,12 @@ def crossval_rows(
     calm: bool = True,
     random: bool = False,
     prediction_seed: int = 0,
+    dimensions: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Return rows of test and validation parts; speakers differ in difficulty."""
+    """Return rows of test and validation parts; speakers differ in difficulty.
+
+    Every fourth utterance has no ratings of the `dimensions`.
+    """
     rng = np.random.default_rng(prediction_seed)
     ease = rng.normal(0, 0.7, N_SPEAKERS)
     n = N_SPEAKERS * PER_SPEAKER
@@ -72,9 +76,22 @@ def crossval_rows(
                                 str(e): float(v)
                                 for e, v in zip(Emotion, p, strict=True)
                             },
+                            **_rated(i, dimensions, skill, rng),
                         }
                     )
     return rows
+
+
+def _rated(
+    i: int, dimensions: Sequence[str], skill: float, rng: np.random.Generator
+) -> dict[str, float]:
+    cells = {}
+    for k, name in enumerate(dimensions):
+        rated = float(np.random.default_rng([i, k]).uniform())
+        noise = rng.normal(0, 0.3 / skill)
+        cells[name] = float(np.clip(rated + noise, 0, 1))
+        cells[f"rated_{name}"] = float("nan") if i % 4 == 3 else rated
+    return cells
 
 
 def write_crossval(

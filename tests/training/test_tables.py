@@ -19,6 +19,7 @@ from espressivo.training.tables import (
     Table,
     all_tables,
     comparison_table,
+    dimension_table,
     fold_table,
     main_table,
     published,
@@ -50,6 +51,8 @@ def made(tmp_path_factory):
         "iemocap": ({"corpus": "iemocap", "calm": False}, {"protocol": "session"}),
         "few": ({"n_folds": 3, "calm": False}, {"folds": ["group-01", "group-02"]}),
         "many": ({}, {}),
+        "rated": ({"dimensions": ("arousal",), "seeds": (0,)}, {}),
+        "rated poorly": ({"dimensions": ("arousal",), "skill": 0.5}, {}),
         "unread": (
             {"prediction_seed": 3},
             {"unreadable": [{"id": "a", "path": "a.wav", "reason": "empty"}] * 2},
@@ -123,6 +126,20 @@ def test_the_order_of_systems_does_not_change_their_rows(made):
     one, other = made("good"), made("poor")
     forth, back = main_table([one, other]), main_table([other, one])
     assert sorted(map(str, forth.rows)) == sorted(map(str, back.rows))
+
+
+def test_dimensions_have_a_table_where_they_are_rated(made):
+    assert dimension_table([made("good")]) is None
+    rated = made("rated")
+    (row,) = cells(dimension_table([made("good"), rated]))
+    assert (row["system"], row["dimension"]) == ("rated", "arousal")
+    assert (row["utterances"], row["speakers"]) == ("144", "12")
+    ccc, ends = rated.pooled["ccc_arousal"], rated.intervals["ccc_arousal"]
+    assert row["CCC pooled"] == f"{ccc:.3f} ({ends.low:.3f} to {ends.high:.3f})"
+    assert row["CCC"].count("±") == 1
+    assert "dimensions" in [table.name for table in all_tables([rated])]
+    compared = cells(comparison_table([rated], made("rated poorly")))
+    assert "CCC arousal" in [row["measure"] for row in compared]
 
 
 @pytest.mark.parametrize("write", EVERY)

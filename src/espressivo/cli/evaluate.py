@@ -120,7 +120,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--out",
         type=Path,
         metavar="DIR",
-        help="also write predictions.parquet (of every utterance) and "
+        help="also write predictions.parquet (a row per utterance) and "
         "scores.json into this folder; with --conditions, into CORPUS/CONDITION of it, "
         "and conditions.json. What it holds of an interrupted run is not done again",
     )

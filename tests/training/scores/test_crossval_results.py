@@ -287,3 +287,46 @@ def test_without_validation_apart_from_the_test_there_is_no_temperature(tmp_path
     alone = read_results(write_crossval(tmp_path / "alone", rows))
     with pytest.raises(CorpusError, match="no validation part apart from the test"):
         alone.calibrated()
+
+
+def test_dimensions_are_scored_by_run_and_pooled(tmp_path):
+    rows = crossval_rows(dimensions=("arousal", "valence"))
+    for row in rows:  # one fold has no ratings of valence
+        if row["fold"] == "group-02":
+            row["rated_valence"] = float("nan")
+    results = read_results(write_crossval(tmp_path / "r", rows))
+    assert results.dimension_names == ("arousal", "valence")
+
+    def pearson(chosen):
+        kept = [r for r in chosen if not np.isnan(r["rated_arousal"])]
+        pairs = [[r["arousal"], r["rated_arousal"]] for r in kept]
+        return np.corrcoef(np.array(pairs).T)[0, 1]
+
+    test = [r for r in rows if r["part"] == "test"]
+    for (fold, seed), found in results.by_run.items():
+        own = [r for r in test if (r["fold"], r["seed"]) == (fold, seed)]
+        assert found["pearson_arousal"] == pytest.approx(pearson(own))
+        assert np.isnan(found["ccc_valence"]) == (fold == "group-02")
+    # Every utterance has two runs, which count half each.
+    assert results.pooled["pearson_arousal"] == pytest.approx(pearson(test))
+    ends = results.intervals["ccc_arousal"]
+    assert ends.low < results.pooled["ccc_arousal"] < ends.high
+    assert not np.isnan(results.over_folds("ccc_valence").mean)
+
+
+def test_dimensions_of_two_systems_are_compared(tmp_path):
+    good, poor = (
+        read_results(
+            write_crossval(
+                tmp_path / name,
+                crossval_rows(skill=skill, dimensions=("arousal",), seeds=(0,)),
+            )
+        )
+        for name, skill in (("good", 2.0), ("poor", 0.5))
+    )
+    found = good.compare(poor).differences["ccc_arousal"]
+    apart = good.pooled["ccc_arousal"] - poor.pooled["ccc_arousal"]
+    assert found.difference == pytest.approx(apart)
+    assert found.interval.low > 0
+    plain = read_results(write_crossval(tmp_path / "plain", crossval_rows(seeds=(0,))))
+    assert "ccc_arousal" not in plain.compare(good).differences

@@ -23,6 +23,7 @@ from espressivo.training.tables.published import (
     STUDY,
 )
 from espressivo.training.tables.table import Bounded, Column, Row, Table
+from espressivo.types import Dimension
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 # Only UA decides; p values of the others describe, so there is no correction
 # over measures.
-_COMPARED = ("wa", "ua", "macro_f1", "ece")
+_COMPARED = ("wa", "ua", "macro_f1", "ece", *(f"ccc_{name}" for name in Dimension))
 
 
 def comparison_table(
@@ -54,8 +55,10 @@ def comparison_table(
     found = [(name, one, c) for name, one, c in found if c.differences]
     rows: list[Row] = []
     for measure in _COMPARED:
-        corrected = _corrected(found, measure)
-        for (name, one, c), p in zip(found, corrected, strict=True):
+        # Not every pair of systems predicts dimensions.
+        shown = [each for each in found if measure in each[2].differences]
+        corrected = _corrected(shown, measure)
+        for (name, one, c), p in zip(shown, corrected, strict=True):
             d = c.differences[measure]
             value = Bounded(d.difference, d.interval.low, d.interval.high)
             counts = (c.n_utterances, c.n_speakers)

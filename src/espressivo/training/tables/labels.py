@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from espressivo.training.scores.bootstrap import N_RESAMPLES
 from espressivo.training.scores.crossval_results import FEW_SPEAKERS
-from espressivo.types import Emotion
+from espressivo.types import Dimension, Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,6 +39,7 @@ MEASURES = {
     "ece": "ECE",
     **{f"recall_{emotion}": f"recall {emotion}" for emotion in Emotion},
     **{f"f1_{emotion}": f"F1 {emotion}" for emotion in Emotion},
+    **{f"ccc_{name}": f"CCC {name}" for name in Dimension},
 }
 """Names of the measures in tables."""
 
