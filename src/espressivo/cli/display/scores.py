@@ -102,17 +102,17 @@ def _print_dimensions(console: Console, rated: RatedPredictions) -> None:
 
     scores, intervals = rated.scores, rated.intervals()
     table = Table(box=None, pad_edge=False)
-    table.add_column("dimension")
-    table.add_column("rated", justify="right")
-    for heading, _ in _AGREEMENT:
-        table.add_column(heading, justify="right", style="cyan")
+    table.add_column("")
+    for name in rated.names:
+        table.add_column(name, justify="right", style="cyan")
         table.add_column("95 %", justify="right", style="dim")
-    for name, n in rated.n_rated.items():
-        cells = []
-        for _, score in _AGREEMENT:
-            value = scores[f"{score}_{name}"]
-            cells += [_number(value), _span(intervals.get(f"{score}_{name}"))]
-        table.add_row(name, str(n), *cells)
+    table.add_row("rated", *(c for n in rated.n_rated.values() for c in (str(n), "")))
+    for label, score in _AGREEMENT:
+        row = [label]
+        for name in rated.names:
+            key = f"{score}_{name}"
+            row += [_number(scores[key]), _span(intervals.get(key))]
+        table.add_row(*row)
     console.print()
     console.print(table)
 

@@ -26,7 +26,7 @@ def print_table(console: Console, table: Table) -> None:
     from espressivo.training.tables import turned
 
     console.print(table.heading, style="bold")
-    if table.name in ("main", "intervals"):
+    if table.name in ("main", "intervals", "dimensions"):
         # Wide tables with few rows are transposed, with as many systems as fit.
         # The labels take about 14 characters, and each system 26.
         abreast = max(1, (console.width - 14) // 26)
