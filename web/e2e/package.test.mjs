@@ -11,6 +11,7 @@ const WEB = path.join(e2e.ROOT, "web");
 const PAGE = `
 import { AudioError, loadModel } from "MODULE";
 const analyzer = await loadModel("MODELS/espressivo-tiny/");
+window.analyzer = analyzer;
 window.analyse = async (file) => (await analyzer.analyze(file)).toDict();
 window.live = async (samples) => {
   const stream = analyzer.stream({ hop_s: 1 });
@@ -106,6 +107,52 @@ test("what it takes, and how long it waits", { skip }, async () => {
     host.stop();
   }
 });
+
+test("one file after another, some of them cancelled or broken", { skip }, async () => {
+  const host = await e2e.plainHost(path.join(folder, "plain"));
+  try {
+    const { page, problems } = await e2e.openApp(browser, host.url);
+    const note = await e2e.bytesOf(e2e.NOTE);
+    const { reports, errors, late } = await page.evaluate(hearQueue, note);
+    assert.equal(reports.length, 3);
+    for (const report of reports) assert.deepEqual(report, reports[0]);
+    assert.deepEqual(errors, ["AudioError", "AbortError", "AbortError", "AbortError"]);
+    assert.equal(late, 0);
+    assert.deepEqual(problems, []);
+  } finally {
+    host.stop();
+  }
+});
+
+/** In the page: a note between others that fail, are cancelled at once, or midway. */
+async function hearQueue(base64) {
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  const [reports, errors] = [[], []];
+  let late = 0;
+  const heard = async (content, cancelled) => {
+    const controller = new AbortController();
+    let ended = false;
+    const onProgress = () => {
+      late += ended;
+      if (cancelled === "midway") controller.abort();
+    };
+    const options = { name: "note", signal: controller.signal, onProgress };
+    const report = window.analyzer.analyze(new Blob([content]), options);
+    if (cancelled === "at once") queueMicrotask(() => controller.abort());
+    if (cancelled === "soon") setTimeout(() => controller.abort(), 5);
+    await report.then(
+      (found) => reports.push({ ...found.toDict(), loudness: [...found.loudness] }),
+      ({ name }) => errors.push(name),
+    );
+    ended = true;
+  };
+  await heard(bytes);
+  await heard(bytes.subarray(0, 99));
+  await heard(bytes);
+  for (const cancelled of ["at once", "soon", "midway"]) await heard(bytes, cancelled);
+  await heard(bytes);
+  return { reports, errors, late };
+}
 
 /** In the page: six seconds of a note in every form that is taken. */
 async function hearAll(base64) {
