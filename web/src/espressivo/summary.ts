@@ -11,7 +11,8 @@ const UNIT = 10_000; // costs are in ten-thousandths of arousal or probability
 const LEVELS = ["calm", "even", "animated"] as const;
 const LOW = 4_000; // "even" is from here to there; 5,000 is the neutral arousal
 const HIGH = 6_000;
-const CAP = 2_000; // largest cost of a window, so that an outlier counts like any other
+const CAP = 1_000; // largest cost of a window, so that an outlier counts like any other
+const CONTRAST = 1_000; // by which two phases must differ: see `isWeak`
 const NEAR = 500; // cost up to which a window agrees with the others
 const PHASE = 10 * SAMPLE_RATE; // longer than a window, so that one makes no story
 const PART = 20; // of the speech, for long recordings
@@ -65,7 +66,7 @@ function story(
   windows: readonly Weighed[],
   duration_s: number,
 ): string {
-  const path = cheapestPath(windows);
+  const path = clearPath(windows);
   const starts = path.flatMap((state, i) => (state === path[i - 1] ? [] : [i]));
   if (starts.length < 2 || starts.length > MOST_PHASES) {
     return shares(names, windows, starts.length === 1 ? path[0] : null);
@@ -92,7 +93,8 @@ function shares(
     sum(clear.map(({ n, costs }) => (least(costs) === state ? n : 0))),
   );
   const known = sum(each);
-  const main = state ?? each.indexOf(Math.max(...each));
+  const common = each.indexOf(Math.max(...each));
+  const main = state === null || 2 * each[state] < known ? common : state;
   const near = sum(clear.map(({ n, costs }) => (costs[main] <= NEAR ? n : 0)));
   if (10 * near >= 9 * sum(windows.map(({ n }) => n))) return `${names[main]} throughout`;
   // Named if they last longer than a window, and for a tenth of the time.
@@ -109,9 +111,37 @@ function shares(
   return `on the whole ${names[main]}`;
 }
 
+/** Return the state of each window, such that neighbouring phases are distinct. */
+function clearPath(windows: readonly Weighed[]): number[] {
+  const capped = windows.map((each) => ({
+    ...each,
+    costs: each.costs.map((cost) => Math.min(cost, CAP)),
+  }));
+  const total = sum(windows.map(({ n }) => n));
+  for (let change = CAP * Math.max(PHASE, Math.floor(total / PART)); ; change *= 2) {
+    const path = cheapestPath(capped, change);
+    const starts = path.flatMap((state, i) => (i && state !== path[i - 1] ? [i] : []));
+    if (!starts.some((at) => isWeak(at, path, capped))) return path;
+  }
+}
+
+/** Return whether the phases that meet at a window could well be one. */
+function isWeak(at: number, path: readonly number[], windows: readonly Weighed[]): boolean {
+  const [before, after] = [path[at - 1], path[at]];
+  let [first, last] = [at, at];
+  while (first > 0 && path[first - 1] === before) first--;
+  while (last < path.length && path[last] === after) last++;
+  const lost = (phase: readonly Weighed[], own: number, other: number) =>
+    Math.floor(
+      sum(phase.map(({ n, costs }) => n * (costs[other] - costs[own]))) /
+        sum(phase.map(({ n }) => n)),
+    );
+  const [early, late] = [windows.slice(first, at), windows.slice(at, last)];
+  return lost(early, before, after) + lost(late, after, before) < CONTRAST;
+}
+
 /** Return the state of each window: cheapest in sum of windows and changes (Viterbi). */
-function cheapestPath(windows: readonly Weighed[]): number[] {
-  const change = CAP * Math.max(PHASE, Math.floor(sum(windows.map(({ n }) => n)) / PART));
+function cheapestPath(windows: readonly Weighed[], change: number): number[] {
   let best = windows[0].costs.map(() => 0);
   const came: number[][] = [];
   for (const { n, costs } of windows) {
@@ -119,7 +149,7 @@ function cheapestPath(windows: readonly Weighed[]): number[] {
     const changed = best[other] + change;
     // A change must be worth it: equal costs stay where they are.
     came.push(best.map((cost, i) => (cost <= changed ? i : other)));
-    best = best.map((cost, i) => Math.min(cost, changed) + n * Math.min(costs[i], CAP));
+    best = best.map((cost, i) => Math.min(cost, changed) + n * costs[i]);
   }
   const path: number[] = [];
   let state = least(best);
