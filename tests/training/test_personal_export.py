@@ -22,7 +22,8 @@ from espressivo.training.export.graph.voice import with_voice
 from espressivo.training.export.quantize.fp16 import to_fp16
 from espressivo.training.export.session import open_proto
 from espressivo.training.fit.voice_fit import VoiceProjection
-from espressivo.types import Emotion
+from espressivo.training.runs.folder import load_run
+from espressivo.types import Dimension, Emotion
 from tests.conftest import NOTE
 from tests.recordings import encode
 from tests.training.networks_to_export import make_network
@@ -36,6 +37,7 @@ corpora.manifest = "mine.csv"
 kind = "whisper"
 n_layers = 1
 head = "mean"
+dimensions = ["valence", "arousal"]
 [augmentation]
 probability = 0
 [classifier]
@@ -103,6 +105,29 @@ def test_the_folder_says_how_voices_differ(model, trained, capsys):
     assert not (model / "profile.onnx").exists()
     assert main(["models", "verify", str(model)]) == 0
     assert "intact" in capsys.readouterr().out
+
+
+def test_dimensions_are_those_of_the_network(model, trained, note):
+    """Fitted to the order of emotions, exported, said so on the card."""
+    classifier = espressivo.load_model(model).classifier
+    network = load_run(trained)
+    samples = note[None, :48_000]
+    dimensions, embedding = classifier.run(samples, "dimensions", "embedding")
+    with torch.inference_mode():
+        frames = network.front(torch.from_numpy(samples))
+        wanted, pooled = network.levels(frames), network.pooled(frames)
+
+    precision = json.loads((model / "export.json").read_text())["precision"]
+    loose = 1e-5 if precision == "fp32" else 0.1
+    np.testing.assert_allclose(dimensions, wanted.numpy(), atol=loose)
+    assert embedding.shape == pooled.shape
+    assert classifier.card.dimensions == (Dimension.VALENCE, Dimension.AROUSAL)
+    entry = classifier.card.details["dimensions"]["arousal"]
+    assert entry["source"] == "order"
+    assert "not from listeners' ratings" in entry["meaning"]
+    whole = espressivo.load_model(model).analyze(NOTE).dimensions
+    assert [*whole] == [Dimension.VALENCE, Dimension.AROUSAL]
+    assert all(0 <= value <= 1 for value in whole.values())
 
 
 def test_training_again_gives_the_same_projection(trained, tmp_path, note):
