@@ -114,7 +114,7 @@ def test_dimensions_are_those_of_the_network(model, trained, note):
     samples = note[None, :48_000]
     dimensions, embedding = classifier.run(samples, "dimensions", "embedding")
     with torch.inference_mode():
-        frames = network.front(torch.from_numpy(samples))
+        frames = network.front(torch.tensor(samples))
         wanted, pooled = network.levels(frames), network.pooled(frames)
 
     precision = json.loads((model / "export.json").read_text())["precision"]
