@@ -116,20 +116,20 @@ def _shares(
     state: int | None,
 ) -> str:
     """Describe a recording of one phase, or of too many (None), by shares."""
-    shares, total = [0] * len(names), sum(weights)
+    shares = [0] * len(names)
     for row, n, is_clear in zip(rows, weights, clear, strict=True):
         shares[row.index(min(row))] += n if is_clear else 0
     known = sum(shares)
-    main = state
-    if main is None or 2 * shares[main] < known:
-        main = shares.index(max(shares))
+    common = shares.index(max(shares))
+    main = common if state is None else state
     near = sum(
         n
         for row, n, is_clear in zip(rows, weights, clear, strict=True)
         if is_clear and row[main] <= _NEAR
     )
-    if 10 * near >= 9 * total:
+    if 10 * near >= 9 * sum(weights):
         return f"{names[main]} throughout"
+    main = common if 2 * shares[main] < known else main
     # Named if they last longer than a window, and for a tenth of the time.
     often = [i for i, n in enumerate(shares) if n >= _PHASE and 10 * n >= known]
     if 2 * shares[main] >= known:

@@ -94,9 +94,10 @@ function shares(
   );
   const known = sum(each);
   const common = each.indexOf(Math.max(...each));
-  const main = state === null || 2 * each[state] < known ? common : state;
+  let main = state ?? common;
   const near = sum(clear.map(({ n, costs }) => (costs[main] <= NEAR ? n : 0)));
   if (10 * near >= 9 * sum(windows.map(({ n }) => n))) return `${names[main]} throughout`;
+  if (2 * each[main] < known) main = common;
   // Named if they last longer than a window, and for a tenth of the time.
   const often = each.flatMap((n, i) => (n >= PHASE && 10 * n >= known ? [i] : []));
   if (2 * each[main] >= known) {
