@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from espressivo.analyzer import Analyzer
 from espressivo.audio.recording import load_audio
 from espressivo.errors import ModelError
 from espressivo.model.classifier import (
@@ -273,3 +274,32 @@ def test_probabilities_are_the_same_with_voices(analyzer, note):
 
     np.testing.assert_array_equal(rows, analyzer.classifier(batch))
     assert voices.shape == (4, analyzer.classifier.require_adaptation().n_columns)
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ([], "dimensions is a list"),
+        ({"mood": {}}, "'mood' is not a valid Dimension"),
+        ({"arousal": {}}, r"gives no `dimensions` \[batch, 1\]"),
+    ],
+)
+def test_dimensions_that_the_graph_does_not_give_are_refused(folder, entry, reason):
+    edit(folder, dimensions=entry)
+
+    with pytest.raises(ModelError, match=reason):
+        load_classifier(folder)
+
+
+def test_a_model_without_dimensions_gives_none(folder, note):
+    edit(folder, dimensions=None)
+    report = Analyzer(load_classifier(folder)).analyze(note)
+
+    assert report.dimensions is None
+    assert report.to_dict()["windows"][0]["dimensions"] is None
+    assert "arousal" not in report.to_csv()
+
+
+def test_an_output_that_a_graph_lacks_is_named(analyzer):
+    with pytest.raises(ModelError, match="has no output mood, only probabilities"):
+        analyzer.classifier.run(np.zeros((1, 16_000), np.float32), "mood")

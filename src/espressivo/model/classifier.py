@@ -293,7 +293,8 @@ def _adaptation(details: dict[str, Any]) -> AdaptationCard | None:
 
 
 def _dimensions(details: dict[str, Any]) -> tuple[Dimension, ...]:
-    entry = details.get("dimensions") or {}
+    if (entry := details.get("dimensions")) is None:
+        return ()
     if not isinstance(entry, dict):
         raise TypeError(f"dimensions is a {type(entry).__name__}, not an object")
     return tuple(Dimension(name) for name in entry)
