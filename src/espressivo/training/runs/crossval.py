@@ -171,6 +171,7 @@ def _describe(
         "folds": [fold.name for fold in folds],
         "folds_sha256": _folds_sha256(folds),
         "seeds": sorted({*before.get("seeds", []), *options.seeds}),
+        "task": config.task,
         "network": config.network.kind,
         "n_parameters": n_all,
         "n_trained": n_trained,
@@ -194,7 +195,12 @@ def _cautions(config: ExperimentConfig) -> list[str]:
         "the recordings that are tested took part in training, without their labels "
         f"(adaptation.target = '{LEFT_OUT}')"
     )
-    return [heard] if config.adaptation.target == LEFT_OUT else []
+    probed = (
+        "trained on dimensions alone; emotions are classified by a linear layer on that "
+        "network's embedding."
+    )
+    found = [heard] if config.adaptation.target == LEFT_OUT else []
+    return found + ([probed] if config.task == "dimensions" else [])
 
 
 def _add_seconds(folder: Path, seconds: float) -> None:

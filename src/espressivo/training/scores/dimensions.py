@@ -111,7 +111,7 @@ class RatedPredictions:
         """Compare these with other predictions of the same utterances, score by score.
 
         The difference is this score minus the other; paired, as `bootstrap.compare`.
-        Empty for a single speaker.
+        Scores that are not defined are left out; for a single speaker, all are.
         """
         times = resample_speakers(self.speakers, seed)
         if times is None:
@@ -122,6 +122,8 @@ class RatedPredictions:
         found = {}
         for name, values in mine.items():
             apart = values - theirs[name]
+            if np.isnan(observed[name] - before[name]):
+                continue
             found[name] = PairedDifference(
                 observed[name] - before[name],
                 percentile_interval(apart),

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 def read_learning_curves(results: CrossvalResults) -> dict[Run, list[float]]:
     """Read the validation UA of each epoch, for runs that logged at least two epochs.
 
-    A run of one epoch, such as a classifier in closed form, has no curve.
+    A run of one epoch, such as a classifier in closed form, has no curve. None are
+    returned for tasks with dimensions, whose epoch is chosen by another score.
     """
-    found = {}
+    found: dict[Run, list[float]] = {}
+    if results.card.get("task", "emotions") != "emotions":
+        return found
     for fold, seed in results.by_run:
         path = results.folder / fold / f"seed-{seed}" / "metrics.jsonl"
         if len(values := _read_curve(path)) > 1:
