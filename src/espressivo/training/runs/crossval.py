@@ -196,8 +196,8 @@ def _cautions(config: ExperimentConfig) -> list[str]:
         f"(adaptation.target = '{LEFT_OUT}')"
     )
     probed = (
-        "trained on dimensions alone; emotions are classified by a linear layer on that "
-        "network's embedding."
+        "trained on dimensions alone; its emotions are those of a linear layer on the "
+        "embedding."
     )
     found = [heard] if config.adaptation.target == LEFT_OUT else []
     return found + ([probed] if config.task == "dimensions" else [])
