@@ -136,7 +136,6 @@ def utterance_sums(
 def scores_from_sums(sums: Floats, n_classes: int) -> dict[str, Floats]:
     """Turn R rows of sums into metrics, [R] each, or [R, C] for metrics by class."""
     confusion = confusions_from_sums(sums, n_classes)
-    n, confidence, right = bins_from_sums(sums)
     total = confusion.sum((1, 2))
     hits = np.diagonal(confusion, axis1=1, axis2=2)
     actual, predicted = confusion.sum(2), confusion.sum(1)
@@ -148,13 +147,20 @@ def scores_from_sums(sums: Floats, n_classes: int) -> dict[str, Floats]:
         # A resample may lack a class; the mean is then over those that it has.
         "ua": np.nanmean(recall, axis=1),
         "macro_f1": np.nanmean(f1, axis=1),
-        # A bin of n rows weighs n times, which leaves a difference of two sums.
-        "ece": np.abs(confidence - right).sum(1) / n.sum(1),
+        "ece": ece_from_sums(sums),
         "brier": sums[:, -2] / total,
         "log_loss": sums[:, -1] / total,
         "recall": recall,
         "f1": f1,
     }
+
+
+def ece_from_sums(sums: Floats) -> Floats:
+    """Return the expected calibration error of R rows of sums [R]."""
+    n, confidence, right = bins_from_sums(sums)
+    # A bin of n rows weighs n times, which leaves a difference of two sums.
+    ece: Floats = np.abs(confidence - right).sum(1) / n.sum(1)
+    return ece
 
 
 def confusions_from_sums(sums: Floats, n_classes: int) -> Floats:

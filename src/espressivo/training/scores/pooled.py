@@ -15,6 +15,7 @@ from espressivo.training.scores.bootstrap import (
     Interval,
     PairedDifference,
     compare_sums,
+    ece_interval,
     percentile_interval,
     percentiles,
     resample_speakers,
@@ -83,8 +84,10 @@ class PooledPredictions:
         times = resample_speakers(self.speakers, seed)
         if times is None:
             return {}
-        values = scores_from_sums(times @ self.sums, self.probabilities.shape[1])
-        return {name: percentile_interval(v) for name, v in _named(values).items()}
+        sums = self.sums
+        values = scores_from_sums(times @ sums, self.probabilities.shape[1])
+        found = {name: percentile_interval(v) for name, v in _named(values).items()}
+        return found | {"ece": ece_interval(sums, times)}
 
     def reliability(self, seed: int = 0) -> Reliability:
         """Return accuracy against confidence, bin by bin."""

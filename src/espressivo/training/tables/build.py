@@ -34,7 +34,10 @@ SCORES = ("wa", "ua", "macro_f1", *_F1)
 _POOLED = (
     "With several seeds, counts are averaged over them, not probabilities: no ensemble."
 )
-ECE_NOTE = "ECE: expected calibration error over 15 bins, less is better."
+ECE_NOTE = (
+    "ECE: expected calibration error over 15 bins, less is better; its interval is an "
+    "inverted bootstrap test, since chance raises an ECE."
+)
 
 
 def main_table(results: Sequence[CrossvalResults]) -> Table:

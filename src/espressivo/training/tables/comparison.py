@@ -82,7 +82,8 @@ def comparison_table(
                 "resampled alike, by whole speakers. In parentheses: 95 % interval."
             ),
             (
-                "p: two-sided, how often resampling turns the sign; at least 0.001. "
+                "p: two-sided, how often resampling turns the sign; at least 0.001 "
+                "(of ECE: from the interval). "
                 "p (Holm): the same, corrected for the number of systems compared."
             ),
             "UA is the measure that decides; the others describe. " + ECE_NOTE,
