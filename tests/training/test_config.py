@@ -47,7 +47,9 @@ def test_what_is_written_reads_back(tmp_path):
     config = replace(
         config,
         seed=3,
-        network=replace(config.network, states=(1, 2)),
+        task="both",
+        network=replace(config.network, states=(1, 2), dimensions=("valence",)),
+        loss=replace(config.loss, dimension_weights=(2.0,), votes=True),
         protocol=replace(config.protocol, train_only=("crema-d",)),
         corpora={**config.corpora, "crema-d": Path("/a b/ü")},
         licences={"manifest": "CC-BY-4.0", "my calls": "own"},
@@ -168,6 +170,33 @@ def test_wrong_settings_are_named(tmp_path, line, message):
 def test_wrong_settings_in_tables_are_named(tmp_path, table, message):
     with pytest.raises(ConfigError) as error:
         read_config(write(tmp_path, MINIMAL + table))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["task=dimensions"], "'network.dimensions' names none; add dimensions ="),
+        (["task=moods"], "should be one of 'emotions', 'dimensions', 'both'"),
+        (["DIMENSIONS"], "but nothing trains them with task 'emotions'; set task"),
+        (["DIMENSIONS", "task=both", "classifier.fit=logistic"], "needs gradient desc"),
+        (["loss.dimensions=2"], "which task 'emotions' does not use; remove it"),
+        (["DIMENSIONS", "task=dimensions", "loss.emotions=2"], "does not use; remove"),
+        (
+            ["DIMENSIONS", "task=both", "loss.dimension_weights=[1]"],
+            "give one weight for each of arousal, valence",
+        ),
+        (
+            ["DIMENSIONS", "task=dimensions", "adaptation.method=dann"],
+            "'adaptation.method' is 'dann', which is for emotions",
+        ),
+    ],
+)
+def test_a_task_that_cannot_be_learned_is_refused(tmp_path, settings, message):
+    named = "network.dimensions=['arousal', 'valence']"
+    settings = [named if s == "DIMENSIONS" else s for s in settings]
+    with pytest.raises(ConfigError) as error:
+        read_config(write(tmp_path, MINIMAL), settings)
     assert message in str(error.value)
 
 
