@@ -184,3 +184,33 @@ def test_rounded_probabilities_sum_to_one_and_stay_close(values):
     assert round(sum(rounded), 9) == 1
     assert np.abs(exact - rounded).max() < 1e-4
     assert all(round(p, 4) == p for p in rounded)
+
+
+def test_a_frame_has_the_index_of_audformat(analyzer):
+    pd = pytest.importorskip("pandas", reason="needs the extra `pandas`")
+    report = analyzer.analyze(NOTE)
+
+    frame = report.to_frame()
+
+    # As of audformat.segmented_index, also without rows.
+    assert frame.index.names == ["file", "start", "end"]
+    for index in (frame.index, SILENT.to_frame().index):
+        assert [str(t) for t in index.dtypes] == [
+            "string",
+            "timedelta64[ns]",
+            "timedelta64[ns]",
+        ]
+    spans = [(e.segment.start_s, e.segment.end_s) for e in report.estimates]
+    found = [(a.total_seconds(), b.total_seconds()) for _, a, b in frame.index]
+    assert found == spans
+    assert set(frame.index.get_level_values("file")) == {str(NOTE)}
+    windows = report.to_dict()["windows"]
+    assert frame["emotion"].tolist() == [w["emotion"] for w in windows]
+    assert frame["uncertain"].tolist() == [w["uncertain"] for w in windows]
+    for part in ("probabilities", "dimensions"):
+        expected = pd.DataFrame([w[part] for w in windows])
+        shown = frame[[*expected.columns]].to_numpy()
+        np.testing.assert_allclose(shown, expected, atol=1e-4)
+    assert JUDGED.to_frame()["uncertain"].tolist() == [False, False]
+    assert REPORT.to_frame()["uncertain"].isna().all()
+    assert SILENT.to_frame().dtypes.equals(REPORT.to_frame().dtypes)

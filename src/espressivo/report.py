@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+    from pandas import DataFrame
 
     from espressivo.model.classifier import Certainty, ModelCard
     from espressivo.model.window_statistics import WindowStatistics
@@ -232,9 +233,7 @@ class Report:
         """
         if (whole := self.probabilities) is None:
             return "no speech found"
-        n_named = 2 if self.uncertain else 1
-        named = name_top(self.emotions, [*whole.values()], n_named)
-        return f"uncertain ({named})" if self.uncertain else named
+        return self._verdict([*whole.values()], self.uncertain)
 
     @property
     def summary(self) -> str | None:
@@ -260,6 +259,10 @@ class Report:
     def emotion_of(self, estimate: Estimate) -> Emotion:
         """Return the most probable emotion of one window."""
         return self.emotions[int(np.argmax(estimate.probabilities))]
+
+    def verdict_of(self, estimate: Estimate) -> str:
+        """Return the same as `verdict` for one window."""
+        return self._verdict(estimate.probabilities, self.is_uncertain(estimate))
 
     def dimensions_of(self, estimate: Estimate) -> dict[Dimension, float] | None:
         """Return the dimensions of one window, 0 to 1; None: the model has none."""
@@ -374,6 +377,49 @@ class Report:
             effect = self.emotion_without, round(self.change, _DECIMALS)
         write([self.recording, "recording", 0.0, end, *total, *mean, *effect])
         return text.getvalue()
+
+    def to_frame(self) -> DataFrame:
+        """Return the windows as a table of pandas, one row a window.
+
+        The index is that of audformat's segmented tables: `file` (string), `start` and
+        `end` (timedelta64[ns]). Columns: emotion (category), uncertain (boolean;
+        missing without a threshold), one per emotion and one per dimension of the model
+        (float64). Without speech there are no rows. `pandas.concat` joins recordings.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed (the extra `pandas`).
+        """
+        try:
+            import pandas as pd  # noqa: PLC0415  # slow
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                'pandas is not installed; run: pip install "espressivo[pandas]"',
+                name="pandas",
+            ) from error
+        spans = [(e.segment.start, e.segment.end) for e in self.estimates]
+        # Whole nanoseconds: a sample lasts 62,500 of them.
+        times = np.array(spans, np.int64).reshape(-1, 2) * (10**9 // SAMPLE_RATE)
+        starts, ends = times.astype("timedelta64[ns]").T
+        files = pd.array([self.recording] * len(spans), dtype="string")
+        index = pd.MultiIndex.from_arrays(
+            [files, starts, ends], names=["file", "start", "end"]
+        )
+        emotions = [*map(str, self.emotions)]
+        found = [str(self.emotion_of(e)) for e in self.estimates]
+        unsure = [self.is_uncertain(e) for e in self.estimates]
+        names = [*emotions, *map(str, self.dimension_names)]
+        values = [(*e.probabilities, *e.dimensions) for e in self.estimates]
+        columns = np.array(values, np.float64).reshape(-1, len(names)).T
+        fixed = {
+            "emotion": pd.Categorical(found, categories=emotions),
+            "uncertain": pd.array(unsure, dtype="boolean"),
+        }
+        named = dict(zip(names, columns, strict=True))
+        return pd.DataFrame({**fixed, **named}, index=index)
+
+    def _verdict(self, probabilities: Sequence[float], unsure: bool | None) -> str:
+        named = name_top(self.emotions, probabilities, 2 if unsure else 1)
+        return f"uncertain ({named})" if unsure else named
 
     def _named_mean(
         self, rows: Sequence[Sequence[float]], earlier: Sequence[float]
