@@ -172,7 +172,7 @@ def test_samples_of_any_width_and_rate_can_be_said(tmp_path, note, width, n_chan
     [
         (
             "raw",
-            "what .raw means, its name does not say: .*--format, such as s16le:8000",
+            "what .raw means, its name does not say: .*--headerless, such as s16le",
         ),
         ("PCM", "what .pcm means"),
         ("vox", "FFmpeg reads no Dialogic ADPCM; convert it: sox"),

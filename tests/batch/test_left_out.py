@@ -116,13 +116,13 @@ def test_a_format_that_is_said_is_part_of_the_plan(tmp_path, note):
     analyze_archive(folder, tmp_path / "other", options=ONE)
     (failure,) = rows(tmp_path / "other", "failures")
     assert failure["id"] == "a.raw"
-    assert "pass the format of its samples with --format" in failure["reason"]
+    assert "pass the format of its samples with --headerless" in failure["reason"]
 
 
 def test_a_format_that_makes_no_sense_is_refused_at_once(tmp_path, capsys):
     with pytest.raises(AudioError, match="none of the headerless formats"):
         ArchiveOptions(headerless="mp3")
-    argv = ["archive", str(tmp_path), "--out", "x", "--format", "s16le"]
+    argv = ["archive", str(tmp_path), "--out", "x", "--headerless", "s16le"]
     with pytest.raises(SystemExit) as exit_:
         main(argv)
     assert exit_.value.code == 2

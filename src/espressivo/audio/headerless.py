@@ -110,7 +110,7 @@ def remedy(path: Path) -> str:
     if suffix in _AMBIGUOUS:
         return (
             f"what {suffix} means, its name does not say: pass the format of its "
-            "samples with --format, such as s16le:8000"
+            "samples with --headerless, such as s16le:8000"
         )
     if suffix == ".vox":
         return "FFmpeg reads no Dialogic ADPCM; convert it: sox -r 8000 x.vox x.wav"

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, NamedTuple
 
-from espressivo.cli.arguments import add_format, add_model, whole_number
+from espressivo.cli.arguments import add_headerless, add_model, whole_number
 from espressivo.cli.display.printing import say, tell
 from espressivo.errors import AudioError, EspressivoError
 from espressivo.text import reason_of
@@ -72,7 +72,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="a folder, a pattern in quotes, or a manifest with columns id and path",
     )
     add_model(parser)
-    add_format(parser)
+    add_headerless(parser)
     parser.add_argument(
         "--replace",
         action="store_true",
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.source}: one setting is made of all {n} groups; `espressivo "
             "archive --adapt` tells them apart"
         )
-    analyses = _Analyses(analyzer, args.format, args.threads or n_cores())
+    analyses = _Analyses(analyzer, args.headerless, args.threads or n_cores())
     setting, counts = _learned(empty, analyses, listing.entries)
     if not setting.statistics.n_windows:
         tell(

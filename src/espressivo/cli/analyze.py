@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import (
     add_excel,
-    add_format,
+    add_headerless,
     add_model,
     add_speaker,
     whole_number,
@@ -99,7 +99,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="audio track of a file with several, from 1 (default: as players choose)",
     )
-    add_format(parser)
+    add_headerless(parser)
     parser.add_argument(
         "--threads",
         type=whole_number,
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     n_failed = 0
     for given in args.recordings:
         try:
-            report = analyze_recording(analyzer, given, args.track, args.format)
+            report = analyze_recording(analyzer, given, args.track, args.headerless)
         except EspressivoError as error:
             tell(error)
             n_failed += 1

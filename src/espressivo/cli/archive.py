@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import add_format, add_model, whole_number
+from espressivo.cli.arguments import add_headerless, add_model, whole_number
 from espressivo.cli.display.printing import tell
 from espressivo.cli.interrupts import exit_code
 
@@ -67,7 +67,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_model(parser)
     _add_running_arguments(parser)
-    add_format(parser)
+    add_headerless(parser)
     parser.add_argument(
         "--plot",
         type=Path,
@@ -141,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         shard_size=args.shard_size,
         restart=args.restart,
-        headerless=args.format,
+        headerless=args.headerless,
         adapt=args.adapt,
         setting=None if args.setting is None else Profile.load(args.setting),
     )

@@ -82,10 +82,10 @@ def add_model(parser: argparse._ActionsContainer, *, default: str = DEFAULT) -> 
     )
 
 
-def add_format(parser: argparse.ArgumentParser) -> None:
-    """Add `--format`, what sound without a header is."""
+def add_headerless(parser: argparse.ArgumentParser) -> None:
+    """Add `--headerless`, what sound without a header is."""
     parser.add_argument(
-        "--format",
+        "--headerless",
         type=headerless_format,
         metavar="FORMAT",
         help="what recordings without a header are, as FFmpeg names it: mulaw, alaw, "
