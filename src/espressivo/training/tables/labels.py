@@ -24,6 +24,7 @@ _PROTOCOLS = {
     "speaker": "leave one speaker out",
     "held-out-speakers": "speakers held out",
     "corpus": "leave one corpus out",
+    "published": "the corpus's own parts",
     "other-corpus": "trained on other corpora",
 }
 _RANDOM_KINDS = {
