@@ -159,10 +159,10 @@ def _write_sheets(folder: Path, dialogue: str, turns: list[Turn]) -> None:
     source = dialogue[7:] if "script" in dialogue else dialogue
     for i, turn in enumerate(turns):
         start, end = 6.2901 + 4 * i, 8.2357 + 4 * i
-        affect = f"[{1 + i % 5}.5000, 2.5000, 3.0000]"
+        ratings = f"[{1 + i % 5}.5000, 2.5000, 3.0000]"
         heard = _WORDS.get(turn.label, "Other")
         labels += [
-            "\t".join((f"[{start:.4f} - {end:.4f}]", turn.name, turn.label, affect)),
+            "\t".join((f"[{start:.4f} - {end:.4f}]", turn.name, turn.label, ratings)),
             f"C-E2:\t{heard};\t()",
             "C-E3:\tNeutral state; Frustration;\t()",
             f"C-F1:\t{heard};\t()",

@@ -1,4 +1,5 @@
 import csv
+import math
 from pathlib import Path
 
 import pyarrow as pa
@@ -61,7 +62,10 @@ def test_real_corpora_have_the_published_counts(shared, name):
     assert {u.sex for u in utterances} <= {"female", "male"}
 
 
-@pytest.mark.parametrize("name", CORPORA)
+COUNTED = [name for name, corpus in CORPORA.items() if corpus.published]
+
+
+@pytest.mark.parametrize("name", COUNTED)
 def test_published_facts_agree_with_each_other(name):
     corpus = CORPORA[name]
     counts, n_speakers = COUNTS[name]
@@ -72,7 +76,7 @@ def test_published_facts_agree_with_each_other(name):
     assert corpus.n_speakers == n_speakers
 
 
-@pytest.mark.parametrize("name", CORPORA)
+@pytest.mark.parametrize("name", COUNTED)
 def test_all_that_was_published_of_a_corpus_sums_to_the_same(name):
     corpus = CORPORA[name]
     used = sum(corpus.published_labels[label] for label in corpus.emotions)
@@ -341,6 +345,85 @@ def test_manifest_with_all_columns(tmp_path, suffix):
     assert utterance.id == "ravdess/x1"
     assert utterance.session == "ravdess/monday"
     assert utterance.speaker == "ravdess/12"  # as the reader of RAVDESS calls him
+
+
+NOTES = {"ratings": "1 to 5", "labels": "angry=anger, Frustrated=-"}
+RATED = [
+    {
+        "path": "1.wav",
+        "emotion": "angry",
+        "speaker": "ann",
+        "arousal": "4",
+        "valence": "1",
+        "dominance": "",
+        "votes_anger": "3",
+        "votes_sadness": "1",
+    },
+    dict.fromkeys(("arousal", "valence", "dominance", "votes_anger"), "")
+    | {"path": "2.wav", "emotion": "frustrated", "speaker": "ann"},
+]
+
+
+def write_noted(root, suffix, rows, notes):
+    """Write a manifest with notes before its header."""
+    table = write_table(root, suffix, rows)
+    if suffix == ".parquet":
+        content = parquet.read_table(table)
+        parquet.write_table(content.replace_schema_metadata(notes), table)
+        return table
+    text = "".join(f"# {name}: {note}\n" for name, note in notes.items())
+    table.write_text(text + table.read_text("utf-8-sig"), "utf-8-sig")
+    return table
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_manifest_has_ratings_votes_and_labels_of_its_own(tmp_path, suffix):
+    touch(tmp_path, "1.wav", "2.wav")
+    table = write_noted(tmp_path, suffix, RATED, NOTES)
+    (utterance,) = read_corpus("manifest", table)
+
+    assert (utterance.emotion, utterance.original) == (Emotion.ANGER, "angry")
+    assert (utterance.ratings.arousal, utterance.ratings.valence) == (0.75, 0.0)
+    assert math.isnan(utterance.ratings.dominance)
+    assert utterance.votes == (0.75, 0.0, 0.0, 0.25)
+
+
+def test_notes_of_a_spreadsheet_are_read(tmp_path):
+    touch(tmp_path, "1.wav", "2.wav")
+    table = write_table(tmp_path, ".csv", RATED)
+    notes = '# ratings: 1 to 5,,,\n"# labels: angry=anger, frustrated=-",,,\n'
+    table.write_text(notes + table.read_text("utf-8-sig"))
+    (utterance,) = read_corpus("manifest", table)
+    assert utterance.ratings.arousal == 0.75
+
+
+@pytest.mark.parametrize(
+    ("row", "notes", "message"),
+    [
+        (
+            {},
+            {},
+            "'angry' is not one of .*begin the table with `# labels: angry=anger`",
+        ),
+        ({"emotion": "anger"}, {}, "has ratings, and the table does not say on which"),
+        (
+            {},
+            {"ratings": "five"},
+            "`ratings` is 'five'; write the lowest and the highe",
+        ),
+        ({}, {"labels": "angry=mad"}, "`labels` has 'angry=mad'; write label=emotion"),
+        ({}, {"labels": "angry=-,frustrated=-"}, "`labels` leaves every row out"),
+        ({"arousal": "6"}, {}, "column arousal: 6 is not from 1 to 5; correct it"),
+        ({"arousal": "high"}, {}, "column arousal: 'high' is not a number"),
+        ({"votes_anger": "-1"}, {}, "has fewer than 0 votes"),
+    ],
+)
+def test_a_wrong_rating_or_note_is_named(tmp_path, row, notes, message):
+    touch(tmp_path, "1.wav", "2.wav")
+    notes = NOTES | notes if row.get("emotion") != "anger" and (row or notes) else {}
+    table = write_noted(tmp_path, ".csv", [RATED[0] | row, RATED[1]], notes)
+    with pytest.raises(CorpusError, match=message):
+        read_corpus("manifest", table)
 
 
 def test_manifest_takes_absolute_paths(tmp_path):

@@ -49,6 +49,8 @@ def test_tables_tell_of_actors_and_listeners(small):
         '"MultiModalVote","MultiModalLevel"\n'
         '"1","1001_IEO_ANG_LO","N","54","A","62","A","70"\n'
         '"2","1002_IEO_ANG_LO","A:D","54:50","A","62","A","70"\n'
+        '"3","1001_IEO_HAP_LO","N:S","20:60","A","62","A","70"\n'
+        '"4","1002_IEO_HAP_LO","F","70","A","62","A","70"\n'
     )
     (small / "VideoDemographics.csv").write_text(
         '"ActorID","Age","Sex","Race","Ethnicity"\n'
@@ -60,6 +62,11 @@ def test_tables_tell_of_actors_and_listeners(small):
         assert (one.sex, one.age, one.vote) == ("male", 51, "NEU")
         assert one.original == "ANG"  # what was asked for, whatever was heard
         assert (two.sex, two.age, two.vote) == ("", None, "ANG:DIS")
+        assert one.votes == (0.0, 0.0, 1.0, 0.0)
+        assert two.votes == (1.0, 0.0, 0.0, 0.0)  # disgust is none of the four
+        three = of["crema-d/1001_IEO_HAP_LO"]
+        assert three.votes == (0.0, 0.0, 0.25, 0.75)  # a tie counts by the levels
+        assert of["crema-d/1002_IEO_HAP_LO"].votes is None  # nobody heard one of them
 
 
 def test_a_table_in_the_folder_itself_is_found(small):
@@ -72,7 +79,16 @@ def test_a_table_in_the_folder_itself_is_found(small):
     ("name", "text", "message"),
     [
         ("VideoDemographics.csv", "Actor,Sex\n", "has no column ActorID, Age; restore"),
-        ("summaryTable.csv", "FileName\n", "has no column VoiceVote; restore"),
+        (
+            "summaryTable.csv",
+            "FileName,VoiceVote,VoiceLevel\n1001_IEO_ANG_HI,N:S,50\n",
+            "VoiceLevel is '50' for the vote 'N:S', not a number for each",
+        ),
+        (
+            "summaryTable.csv",
+            "FileName\n",
+            "has no column VoiceLevel, VoiceVote; restore",
+        ),
     ],
 )
 def test_another_table_is_refused(tmp_path, name, text, message):
@@ -97,7 +113,7 @@ def test_all_that_was_published_is_complete(whole):
 @pytest.mark.parametrize("stem", ["1040_ITH_SAD_X", "1040_ITH_SAD_XX"])
 def test_the_misnamed_file_has_its_vote_mended_or_not(tmp_path, stem):
     touch(tmp_path, f"{stem}.wav")
-    table = "FileName,VoiceVote\n1040_ITH_SAD_XX,S\n"
+    table = "FileName,VoiceVote,VoiceLevel\n1040_ITH_SAD_XX,S,60\n"
     (tmp_path / "summaryTable.csv").write_text(table)
     (utterance,) = read_corpus("crema-d", tmp_path)
     assert (utterance.id, utterance.vote) == ("crema-d/1040_ITH_SAD_X", "SAD")

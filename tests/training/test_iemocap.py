@@ -6,7 +6,7 @@ import pytest
 from espressivo.errors import CorpusError
 from espressivo.training.corpora import CORPORA, read_corpus
 from espressivo.training.corpora.check import check_corpus
-from espressivo.training.corpora.utterance import Affect
+from espressivo.training.corpora.utterance import Ratings
 from espressivo.types import Emotion
 from tests.trees import (
     IEMOCAP_COUNTS,
@@ -70,7 +70,7 @@ def test_as_published(tmp_path):
     assert excuse.id == "iemocap/Ses01F_impro01_F000"
     assert (excuse.emotion, excuse.original) == (Emotion.NEUTRAL, "neu")
     assert (excuse.session, excuse.text) == ("iemocap/Ses01", "Excuse me.")
-    assert excuse.affect == Affect(valence=2.5, arousal=2.0, dominance=3.5)
+    assert excuse.ratings == Ratings(valence=0.375, arousal=0.25, dominance=0.625)
     assert excuse.style == "improvised"
     assert (thrilled.emotion, thrilled.original) == (Emotion.HAPPINESS, "exc")
     assert thrilled.text is None
@@ -99,7 +99,7 @@ def test_all_published_numbers_at_once(labels):
         assert talkers[f"iemocap/Ses0{session}M"] == n_men
     assert Counter(u.style for u in utterances)["improvised"] == IEMOCAP_IMPROVISED
     assert len(utterances) == len({u.id for u in utterances}) == 5531
-    assert all(u.text and u.affect for u in utterances)
+    assert all(u.text and u.ratings for u in utterances)
     # Else a reader that takes the prefix for the talker would pass.
     apart = [u for u in utterances if u.id[len("iemocap/Ses01")] != u.speaker[-1]]
     assert 0.4 < len(apart) / len(utterances) < 0.6

@@ -32,6 +32,7 @@ COMMERCIAL = {
     "emovo": "unclear",
     "iemocap": "no",
     "librispeech": "yes",
+    "msp-podcast": "no",
     "nemo": "no",
     "ravdess": "no",
     "savee": "no",

@@ -91,8 +91,8 @@ def _list(_: argparse.Namespace) -> int:
         labels = corpus.published_labels
         table.add_row(
             corpus.name,
-            str(sum(labels[name] for name in corpus.emotions)),
-            str(corpus.n_speakers),
+            str(sum(labels.get(name, 0) for name in corpus.emotions) or "varies"),
+            str(corpus.n_speakers or "varies"),
             ", ".join(used),
             str(corpus.license),
             corpus.license.commercial,

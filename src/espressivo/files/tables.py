@@ -11,7 +11,7 @@ import csv
 import math
 from collections import Counter
 from io import StringIO
-from itertools import chain, count, repeat
+from itertools import chain, count, repeat, takewhile
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ TABLE_SUFFIXES = (*CSV_SUFFIXES, ".parquet")
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _HEAD_LETTERS = 2**16
+_NOTE = "# "  # begins a line before the header, see `read_notes`
 _BOMS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -70,6 +71,34 @@ def read_rows(
 ) -> list[Row]:
     """Return the rows of a table as a list; see `iter_rows`."""
     return list(iter_rows(table, what, required, optional, error))
+
+
+def read_notes(table: Path, error: type[EspressivoError]) -> dict[str, str]:
+    """Return what a table says of itself before its header, by name in lower case.
+
+    In text these are first lines such as `# ratings: 1 to 7`; in Parquet, the metadata
+    of the schema.
+
+    Args:
+        table: Path of a `.csv` or a `.parquet`, as in `iter_rows`.
+        error: Exception type to raise if the table is unreadable.
+    """
+    try:
+        if table.suffix.lower() == ".parquet":
+            return _parquet_notes(table, error)
+        encoding = _encoding_of(table, error)
+        with table.open(encoding=encoding, errors="replace") as file:
+            lines = [*takewhile(_is_note, file)]
+    except OSError as cause:
+        raise error(
+            f"{table}: cannot be read ({cause.strerror or cause}); make it readable"
+        ) from cause
+    # Spreadsheets quote what holds a separator, and fill the line up with separators.
+    pairs = (line.strip(' \t\r\n;,|"').partition(":") for line in lines)
+    return {
+        name.removeprefix(_NOTE).strip().lower(): text.strip()
+        for name, _, text in pairs
+    }
 
 
 def iter_rows(
@@ -208,8 +237,10 @@ def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
 
 
 def _is_header(row: list[str]) -> bool:
-    """Return whether a row names columns: it is neither empty nor Excel's `sep=;`."""
+    """Return whether a row names columns: not empty, a note, or Excel's `sep=;`."""
     if row and row[0].lower().startswith("sep=") and not any(row[1:]):
+        return False
+    if row and _is_note(row[0]):
         return False
     return any(cell.strip() for cell in row)
 
@@ -292,6 +323,26 @@ def _parquet_rows(
         raise error(
             f"{table}: is no Parquet file ({cause}); write it again, or as .csv"
         ) from cause
+
+
+def _is_note(line: str) -> bool:
+    return line.lstrip('"').startswith(_NOTE)
+
+
+def _parquet_notes(table: Path, error: type[EspressivoError]) -> dict[str, str]:
+    import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        found = parquet.read_schema(table).metadata or {}
+    except pa.ArrowException as cause:
+        raise error(
+            f"{table}: is no Parquet file ({cause}); write it again, or as .csv"
+        ) from cause
+    return {
+        name.decode("utf-8", "replace").lower(): text.decode("utf-8", "replace")
+        for name, text in found.items()
+    }
 
 
 def _text(value: Any) -> str:

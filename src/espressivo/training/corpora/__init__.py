@@ -14,6 +14,7 @@ from espressivo.training.corpora.iemocap import IEMOCAP
 from espressivo.training.corpora.librispeech import LIBRISPEECH
 from espressivo.training.corpora.licence import Licence
 from espressivo.training.corpora.manifest import read_manifest
+from espressivo.training.corpora.msp_podcast import MSP_PODCAST
 from espressivo.training.corpora.nemo import NEMO
 from espressivo.training.corpora.ravdess import RAVDESS
 from espressivo.training.corpora.savee import SAVEE
@@ -49,6 +50,7 @@ CORPORA: dict[str, Corpus] = {
     "emovo": EMOVO,
     "iemocap": IEMOCAP,
     "librispeech": LIBRISPEECH,
+    "msp-podcast": MSP_PODCAST,
     "nemo": NEMO,
     "ravdess": RAVDESS,
     "savee": SAVEE,

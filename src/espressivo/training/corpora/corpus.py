@@ -138,6 +138,7 @@ class Corpus:
             included; the check reports those that `clips` does not recognise.
         variants: Labels with and without which scores are reported.
         speaker_count: Number of speakers, where `speakers` does not list them.
+        rating_scale: Lowest and highest rating that a listener could give.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Corpus:
     recordings: Callable[[Path], list[Path]] = find_recordings
     variants: tuple[ScoringVariant, ...] = ()
     speaker_count: int = 0
+    rating_scale: tuple[float, float] = (0.0, 1.0)
 
     @property
     def n_speakers(self) -> int:
@@ -184,7 +186,8 @@ class Corpus:
         return dict(totals)
 
     def _by_label(self) -> PublishedCounts:
-        return next(p for p in self.published if "label" in p.of)
+        nothing = PublishedCounts(("label",), {})  # releases differ, or none is known
+        return next((p for p in self.published if "label" in p.of), nothing)
 
     def read(self, root: Path) -> list[Utterance]:
         """Read the utterances of the four emotions, sorted by id.
@@ -210,8 +213,10 @@ class Corpus:
                 style=clip.style,
                 sex=clip.sex,
                 age=clip.age,
-                affect=clip.affect,
+                ratings=clip.ratings and clip.ratings.scaled(*self.rating_scale),
                 vote=clip.vote,
+                votes=clip.votes,
+                part=clip.part,
             )
             for clip in clips
             if clip.label in self.emotions

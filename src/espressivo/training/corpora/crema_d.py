@@ -1,7 +1,8 @@
 """CREMA-D: 91 actors say twelve English sentences in six emotions.
 
 The label is the emotion that the actor was asked for, as the file name states it. The
-emotion that most listeners chose for the voice alone is kept as the vote.
+emotion that most listeners chose for the voice alone is kept as the vote, and as a soft
+label.
 
 Sources: Cao et al. (2014), "CREMA-D: Crowd-sourced Emotional Multimodal Actors
 Dataset", IEEE Transactions on Affective Computing 5(4), and the README of its
@@ -11,13 +12,14 @@ repository.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from espressivo.errors import CorpusError
 from espressivo.training.corpora.corpus import Corpus, PublishedCounts
 from espressivo.training.corpora.files import find_named
 from espressivo.training.corpora.licence import find_licence
 from espressivo.training.corpora.tables import find_table, read_table, to_age
-from espressivo.training.corpora.utterance import Clip
+from espressivo.training.corpora.utterance import Clip, shares_of
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
@@ -48,6 +50,16 @@ _SENTENCES = {
 }
 # One file was published as X; the corpus's tables and corrected copies call it XX.
 _MISNAMED = {"1040_ITH_SAD_XX": "1040_ITH_SAD_X"}
+
+
+class _Vote(NamedTuple):
+    """Labels that most listeners chose, and the four emotions' shares of them."""
+
+    labels: str
+    shares: tuple[float, ...] | None
+
+
+_NO_VOTE = _Vote("", None)
 _NAME = re.compile(
     r"(?P<actor>10(?:0[1-9]|[1-8]\d|9[01]))_(?P<sentence>[A-Z]{3})"
     r"_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)_(?:LO|MD|HI|XX?)"
@@ -66,7 +78,8 @@ def _clips(root: Path) -> list[Clip]:
             text=_SENTENCES[match["sentence"]],
             sex=actors.get(match["actor"], ("", None))[0],
             age=actors.get(match["actor"], ("", None))[1],
-            vote=votes.get(_MISNAMED.get(path.stem, path.stem), ""),
+            vote=votes.get(_MISNAMED.get(path.stem, path.stem), _NO_VOTE).labels,
+            votes=votes.get(_MISNAMED.get(path.stem, path.stem), _NO_VOTE).shares,
         )
         for path, match in named
         if match["sentence"] in _SENTENCES
@@ -80,18 +93,33 @@ def _demographics(root: Path) -> dict[str, tuple[str, int | None]]:
     return {row["ActorID"]: (row["Sex"].lower(), to_age(row["Age"])) for row in rows}
 
 
-def _votes(root: Path) -> dict[str, str]:
+def _votes(root: Path) -> dict[str, _Vote]:
     """Map clips to the majority vote of listeners on the audio alone.
 
-    Empty if the table is absent. Tied labels are joined by a colon: `A:D`.
+    Empty if the table is absent. Tied labels are joined by a colon (`N:S`), and so are
+    their levels, how strong the listeners found each emotion (`43.5:61.2`, of 100). A
+    tie counts by the levels; other emotions than the four have no share.
+
+    Raises:
+        CorpusError: A level is no number, or there are not as many as labels.
     """
     table = _find(root, "processedResults/summaryTable.csv", "summaryTable.csv")
-    rows = read_table(table, ("FileName", "VoiceVote")) if table else []
-    votes: dict[str, str] = {}
-    for row in rows:
+    columns = ("FileName", "VoiceVote", "VoiceLevel")
+    votes: dict[str, _Vote] = {}
+    for row in read_table(table, columns) if table else []:
         name = _MISNAMED.get(row["FileName"], row["FileName"])
-        heard = row["VoiceVote"].split(":")
-        votes[name] = ":".join(_VOTES.get(vote, vote) for vote in heard)
+        labels = [_VOTES.get(vote, vote) for vote in row["VoiceVote"].split(":")]
+        try:
+            levels = [float(level) for level in row["VoiceLevel"].split(":")]
+            named = dict(zip(labels, levels, strict=True))
+        except ValueError as error:
+            raise CorpusError(
+                f"{table}, {name}: VoiceLevel is '{row['VoiceLevel']}' for the vote "
+                f"'{row['VoiceVote']}', not a number for each; restore the table that "
+                "the corpus was published with"
+            ) from error
+        known = {_EMOTIONS[k]: v for k, v in named.items() if k in _EMOTIONS}
+        votes[name] = _Vote(":".join(labels), shares_of(known))
     return votes
 
 

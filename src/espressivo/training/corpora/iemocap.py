@@ -11,6 +11,9 @@ subset that the field uses.
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from espressivo.errors import CorpusError
@@ -19,9 +22,10 @@ from espressivo.training.corpora.files import find_recordings, require_folder
 from espressivo.training.corpora.licence import Licence
 from espressivo.training.corpora.utterance import (
     UNLABELLED,
-    Affect,
     Clip,
+    Ratings,
     require_unique,
+    shares_of,
 )
 from espressivo.types import Emotion
 
@@ -59,6 +63,15 @@ _TALKERS = {
     "Ses05F": 590,
     "Ses05M": 651,
 }
+# What listeners could choose, of the four emotions.
+_WORDS = {
+    "Anger": Emotion.ANGER,
+    "Happiness": Emotion.HAPPINESS,
+    "Excited": Emotion.HAPPINESS,
+    "Neutral state": Emotion.NEUTRAL,
+    "Neutral": Emotion.NEUTRAL,
+    "Sadness": Emotion.SADNESS,
+}
 _STYLES = {"improvised": 2943, "scripted": 2588}
 _SEXES = {"F": "female", "M": "male"}
 
@@ -71,7 +84,7 @@ _NUMBER = r"-?\d+(?:\.\d+)?"
 # As in: [6.2901 - 8.2357] Ses01F_impro01_F000 neu [2.5000, 2.5000, 2.5000], with tabs
 _LABEL = re.compile(
     rf"\[{_NUMBER}\s*-\s*{_NUMBER}\]\s+(?P<turn>\w+)\s+(?P<label>\w+)\s+"
-    rf"\[(?P<affect>{_NUMBER},\s*{_NUMBER},\s*{_NUMBER})\]"
+    rf"\[(?P<ratings>{_NUMBER},\s*{_NUMBER},\s*{_NUMBER})\]"
 )
 # As in: Ses01F_impro01_F000 [006.2901-008.2357]: Excuse me.
 _TEXT = re.compile(r"(?P<turn>\w+)\s+\[[^\]]*\]:\s*(?P<text>.*\S)")
@@ -127,21 +140,19 @@ def _labelled(
     """Yield all turns that a session's sheets label, even without a recording."""
     # "Ses*" skips the "._" files of macOS; subfolders hold each listener's own sheets.
     for sheet in sorted((folder / "dialog" / "EmoEvaluation").glob("Ses*.txt")):
-        for n, line in enumerate(_lines(sheet), start=1):
+        lines = _lines(sheet)
+        for n, line in enumerate(lines, start=1):
             if not line.startswith("["):
                 continue  # one listener's rating, or the heading
             label, turn = _parse(f"{sheet}, line {n}", line, folder)
             name = turn[0]
             # An absent recording gets the path that the release gives it.
             place = folder / "sentences" / "wav" / turn["dialogue"] / f"{name}.wav"
-            affect = Affect(*map(float, label["affect"].split(",")))
-            yield _clip(
-                recordings.get(name, place),
-                turn,
-                label["label"],
-                text=texts.get(name),
-                affect=affect,
+            clip = _clip(
+                recordings.get(name, place), turn, label["label"], texts.get(name)
             )
+            ratings = Ratings(*map(float, label["ratings"].split(",")))
+            yield replace(clip, ratings=ratings, votes=_votes(lines[n:]))
 
 
 def _parse(where: str, line: str, folder: Path) -> tuple[re.Match[str], re.Match[str]]:
@@ -170,7 +181,6 @@ def _clip(
     turn: re.Match[str],
     label: str,
     text: str | None = None,
-    affect: Affect | None = None,
 ) -> Clip:
     return Clip(
         name=turn[0],
@@ -181,8 +191,24 @@ def _clip(
         session=turn["session"],
         style="improvised" if turn["style"] == "impro" else "scripted",
         sex=_SEXES[turn["talker"]],
-        affect=affect,
     )
+
+
+def _votes(lines: list[str]) -> tuple[float, ...] | None:
+    r"""Return the shares of the listeners' votes in the lines that follow a label.
+
+    As in `C-E2:\tAnger; Frustration;\t()`; a listener may name several emotions. The
+    actors' own votes (`C-F1`, `C-M1`) do not count.
+    """
+    own = takewhile(lambda line: line.strip() and not line.startswith("["), lines)
+    given = (
+        _WORDS[word]
+        for line in own
+        if line.startswith("C-E")
+        for word in map(str.strip, line.partition(":")[2].partition("(")[0].split(";"))
+        if word in _WORDS
+    )
+    return shares_of(Counter(given))
 
 
 def _texts(folder: Path) -> Iterator[tuple[str, str]]:
@@ -212,6 +238,7 @@ IEMOCAP = Corpus(
     clips=_clips,
     recordings=_all_recordings,  # whole dialogues are no utterances
     speakers=frozenset(_TALKERS),
+    rating_scale=(1.0, 5.0),
     published=(
         PublishedCounts(
             ("session", "label"),

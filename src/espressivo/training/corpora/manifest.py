@@ -2,22 +2,46 @@
 
 Columns `path`, `emotion` and `speaker` are required; `id`, `session`, `text` and
 `corpus` are optional. Relative paths start at the table's folder.
+
+Columns `arousal`, `valence` and `dominance` are mean ratings; their scale is a note
+before the header, `# ratings: 1 to 7`. Columns such as `votes_anger` are numbers of
+listeners, or shares. Another note maps labels to emotions, or to `-`, which leaves a
+row out: `# labels: angry=anger, frustrated=-`. In Parquet, notes are metadata of the
+schema, called `ratings` and `labels`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
 from espressivo.errors import CorpusError
-from espressivo.files.tables import read_rows
-from espressivo.training.corpora.utterance import Utterance, require_unique
-from espressivo.types import Emotion
+from espressivo.files.tables import read_notes, read_rows
+from espressivo.training.corpora.utterance import (
+    Ratings,
+    Utterance,
+    require_unique,
+    shares_of,
+)
+from espressivo.types import Dimension, Emotion
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 REQUIRED = ("path", "emotion", "speaker")
-OPTIONAL = ("id", "session", "text", "corpus")
+_VOTES = {f"votes_{emotion}": emotion for emotion in Emotion}
+OPTIONAL = ("id", "session", "text", "corpus", *Dimension, *_VOTES)
+_LEFT_OUT = "-"
+_SCALE = re.compile(rf"({_NUMBER})\s+to\s+({_NUMBER})")
+
+
+class _Notes(NamedTuple):
+    """What a manifest says of itself: emotions of its labels, scale of its ratings."""
+
+    labels: dict[str, Emotion | None]
+    scale: tuple[float, float] | None
 
 
 def read_manifest(table: Path) -> list[Utterance]:
@@ -29,7 +53,7 @@ def read_manifest(table: Path) -> list[Utterance]:
     Raises:
         CorpusError: The table cannot be read, lacks a column, or has a row that
             lacks a value, names an emotion other than the four or a file that is
-            absent or already listed.
+            absent or already listed, or has a rating outside of the scale.
     """
     if not table.is_file():
         found = "is a folder, not a table" if table.is_dir() else "no such file"
@@ -37,14 +61,23 @@ def read_manifest(table: Path) -> list[Utterance]:
     rows = read_rows(table, "manifest", REQUIRED, OPTIONAL, CorpusError)
     if not rows:
         raise CorpusError(f"{table}: has no rows; list one recording in each")
-    utterances = [_utterance(table, where, row) for where, row in rows]
+    notes = _notes(table)
+    utterances = [
+        _utterance(table, where, row, notes)
+        for where, row in rows
+        if notes.labels.get(row.get("emotion", "").lower(), "") is not None
+    ]
+    if not utterances:
+        raise CorpusError(f"{table}: its note `labels` leaves every row out")
     require_unique((utterance.id, utterance.path) for utterance in utterances)
     # One file under two ids could be in two parts of a fold.
     require_unique((str(u.path.resolve()), u.path) for u in utterances)
     return sorted(utterances, key=lambda utterance: utterance.id)
 
 
-def _utterance(table: Path, where: str, row: dict[str, str]) -> Utterance:
+def _utterance(
+    table: Path, where: str, row: dict[str, str], notes: _Notes
+) -> Utterance:
     values = {name: row.get(name, "") for name in (*REQUIRED, *OPTIONAL)}
     for column in REQUIRED:
         if not values[column]:
@@ -61,21 +94,98 @@ def _utterance(table: Path, where: str, row: dict[str, str]) -> Utterance:
         path=path,
         speaker=_within(corpus, values["speaker"]),
         session=_within(corpus, values["session"] or values["speaker"]),
-        emotion=_emotion(f"{table}, {where}, column emotion", values["emotion"]),
+        emotion=_emotion(
+            f"{table}, {where}, column emotion", values["emotion"], notes.labels
+        ),
         corpus=corpus,
         text=values["text"] or None,
         original=values["emotion"],
+        ratings=_ratings(f"{table}, {where}", values, notes.scale),
+        votes=_votes(f"{table}, {where}", values),
     )
 
 
-def _emotion(where: str, value: str) -> Emotion:
+def _notes(table: Path) -> _Notes:
+    """Read the notes `labels` and `ratings` before the header.
+
+    Raises:
+        CorpusError: A note is not as described above.
+    """
+    found = read_notes(table, CorpusError)
+    scale = None
+    if text := found.get("ratings"):
+        match = _SCALE.fullmatch(text)
+        scale = (float(match[1]), float(match[2])) if match else (0.0, 0.0)
+        if not scale[0] < scale[1]:
+            raise CorpusError(
+                f"{table}: its note `ratings` is '{text}'; write the lowest and the "
+                "highest possible rating, as in `# ratings: 1 to 7`"
+            )
+    labels: dict[str, Emotion | None] = {}
+    for pair in filter(None, map(str.strip, found.get("labels", "").split(","))):
+        label, is_pair, emotion = (part.strip().lower() for part in pair.partition("="))
+        if not (label and is_pair and emotion in {*Emotion, _LEFT_OUT}):
+            raise CorpusError(
+                f"{table}: its note `labels` has '{pair}'; write label=emotion with "
+                f"one of {', '.join(Emotion)}, or label=- to leave its rows out"
+            )
+        labels[label] = None if emotion == _LEFT_OUT else Emotion(emotion)
+    return _Notes(labels, scale)
+
+
+def _emotion(where: str, value: str, labels: dict[str, Emotion | None]) -> Emotion:
+    if emotion := labels.get(value.lower()):
+        return emotion
     try:
         return Emotion(value.lower())
     except ValueError:
         raise CorpusError(
-            f"{where}: '{value}' is not one of {', '.join(Emotion)}; "
-            "rename it, or leave the row out"
+            f"{where}: '{value}' is not one of {', '.join(Emotion)}; rename it, leave "
+            f"the row out, or begin the table with `# labels: {value}=anger` or "
+            f"`# labels: {value}=-`"
         ) from None
+
+
+def _ratings(
+    where: str, values: dict[str, str], scale: tuple[float, float] | None
+) -> Ratings | None:
+    given = {name: _number(where, name, values[name]) for name in Dimension}
+    if all(map(math.isnan, given.values())):
+        return None
+    if scale is None:
+        raise CorpusError(
+            f"{where}: has ratings, and the table does not say on which scale; begin "
+            "it with the lowest and the highest possible rating, `# ratings: 1 to 7`"
+        )
+    for name, value in given.items():
+        if value < scale[0] or value > scale[1]:
+            raise CorpusError(
+                f"{where}, column {name}: {value:g} is not from {scale[0]:g} to "
+                f"{scale[1]:g}; correct it, or the note `ratings`"
+            )
+    return Ratings(
+        valence=given[Dimension.VALENCE],
+        arousal=given[Dimension.AROUSAL],
+        dominance=given[Dimension.DOMINANCE],
+    ).scaled(*scale)
+
+
+def _votes(where: str, values: dict[str, str]) -> tuple[float, ...] | None:
+    given = {
+        emotion: _number(where, column, values[column])
+        for column, emotion in _VOTES.items()
+    }
+    votes = {emotion: n for emotion, n in given.items() if not math.isnan(n)}
+    if any(n < 0 for n in votes.values()):
+        raise CorpusError(f"{where}: has fewer than 0 votes; correct the number")
+    return shares_of(votes)
+
+
+def _number(where: str, column: str, text: str) -> float:
+    """Return a cell's number; NaN if it is empty."""
+    if text and not re.fullmatch(_NUMBER, text):
+        raise CorpusError(f"{where}, column {column}: '{text}' is not a number")
+    return float(text or "nan")
 
 
 def _within(corpus: str, name: str) -> str:

@@ -10,7 +10,7 @@ from espressivo.errors import CorpusError
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 SpeakerHalf = Literal["all", "even", "odd"]
@@ -20,9 +20,15 @@ UNLABELLED = "unlabelled"
 """Label of a recording that the corpus's own label sheets do not list."""
 
 
+UNKNOWN = "unknown-"
+"""Beginning of the name of a speaker who is not known, see `msp_podcast`."""
+
+
 @dataclass(frozen=True, slots=True)
-class Affect:
-    """Listeners' ratings of an utterance, averaged, on the corpus's own scale.
+class Ratings:
+    """Listeners' ratings of an utterance, averaged; NaN where one is missing.
+
+    Those of a `Clip` are on the corpus's own scale, those of an `Utterance` 0 to 1.
 
     Attributes:
         valence: From unpleasant to pleasant.
@@ -33,6 +39,32 @@ class Affect:
     valence: float
     arousal: float
     dominance: float
+
+    def scaled(self, lowest: float, highest: float) -> Ratings:
+        """Return ratings on a scale from `lowest` to `highest` as 0 to 1.
+
+        Ratings outside of the scale, of which IEMOCAP has a few, are 0 or 1.
+        """
+        values = (self.valence, self.arousal, self.dominance)
+        shares = ((value - lowest) / (highest - lowest) for value in values)
+        # In this order, so that NaN stays.
+        return Ratings(*(min(max(share, 0.0), 1.0) for share in shares))
+
+
+def shares_of(votes: Mapping[Emotion, float]) -> tuple[float, ...] | None:
+    """Return each emotion's share of the votes, in the order of `Emotion`, sum 1.
+
+    Args:
+        votes: Votes for the four emotions, in any unit; votes for other emotions do not
+            belong there.
+
+    Returns:
+        None without any vote for the four.
+    """
+    total = sum(votes.values())
+    if total <= 0:
+        return None
+    return tuple(votes.get(emotion, 0.0) / total for emotion in Emotion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +85,13 @@ class Utterance:
         style: `scripted` or `improvised`; empty unless a corpus has both.
         sex: Sex of the speaker, `female` or `male`; empty if not given.
         age: Age of the speaker in years; None if not given.
-        affect: Listeners' ratings; None if the corpus has none.
+        ratings: Listeners' ratings from 0 to 1; None if the corpus has none.
         vote: The label that most listeners chose, in the corpus's words; tied labels
             are joined by colons, and it is empty if there are no votes.
+        votes: Share of the listeners' votes for each emotion, in the order of
+            `Emotion`, sum 1; None if nobody voted for one of the four.
+        part: Part of the corpus that it belongs to, such as `Train`; empty if the
+            corpus is undivided.
     """
 
     id: str
@@ -69,8 +105,10 @@ class Utterance:
     style: str = ""
     sex: str = ""
     age: int | None = None
-    affect: Affect | None = None
+    ratings: Ratings | None = None
     vote: str = ""
+    votes: tuple[float, ...] | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +130,9 @@ class Clip:
     style: str = ""
     sex: str = ""
     age: int | None = None
-    affect: Affect | None = None
+    ratings: Ratings | None = None
     vote: str = ""
+    votes: tuple[float, ...] | None = None
     part: str = ""
 
 

@@ -23,6 +23,7 @@ Kind = Literal[
     "speaker",
     "held-out-speakers",
     "corpus",
+    "published",
     "random",
     "hold-out",
     "prefix",
@@ -35,13 +36,13 @@ _USED_BY = {
     "share": ("hold-out",),
     "validation_share": ("corpus", "hold-out"),
     "validation": ("held-out-speakers",),
-    "test": ("held-out-speakers",),
+    "test": ("held-out-speakers", "published"),
     "select_on_test": ("prefix", "random", "hold-out"),
 }
 _NEEDED_BY = {
     "n_groups": ("speaker-group", "random"),
     "validation_share": ("corpus",),
-    "test": ("held-out-speakers",),
+    "test": ("held-out-speakers", "published"),
 }
 _SUCH_AS = {"n_groups": "6", "validation_share": "0.2", "test": '["ravdess/23"]'}
 
@@ -53,9 +54,10 @@ class ProtocolConfig:
     Attributes:
         kind: Kind of fold. `session` (the study's), `speaker-group`, `speaker`: each is
             tested once and the next one validates. `corpus`: each is tested and some
-            speakers of the others validate. `held-out-speakers`: one fold with the
-            named speakers. With speakers in several parts: `random` (random parts),
-            `hold-out` (one random part; production model), `prefix` (IEMOCAP's name
+            speakers of the others validate. `published`: a fold for each part in
+            `test`, with the corpus's own parts Train and Development.
+            `held-out-speakers`: one fold with the named speakers. With speakers in
+            several parts: `random` (random parts), `hold-out` (one random part; production model), `prefix` (IEMOCAP's name
             prefixes), `session-prefix` (sessions are tested, a prefix validates).
         scored: Corpora that validate and test; if empty, all but `train_only`.
         train_only: Corpora that train in every fold, and are never scored.
@@ -64,7 +66,8 @@ class ProtocolConfig:
         validation_share: Share of each training corpus's speakers, for `corpus`; share
             of the utterances, for `hold-out`, where 0 means no validation part.
         validation: Speakers that validate under `held-out-speakers`.
-        test: Speakers that are tested under `held-out-speakers`, such as `ravdess/23`.
+        test: Speakers that are tested under `held-out-speakers`, such as `ravdess/23`;
+            parts of the corpus under `published`, such as `Test1`.
         select_on_test: Whether the test part also validates: a leak that some
             published results have.
     """
@@ -106,7 +109,7 @@ def make_folds(
     return folds
 
 
-def _folds(  # noqa: PLR0911 - one a kind
+def _folds(  # noqa: C901, PLR0911 - one a kind
     config: ProtocolConfig,
     scored: Sequence[Utterance],
     train_only: Sequence[Utterance],
@@ -127,6 +130,8 @@ def _folds(  # noqa: PLR0911 - one a kind
         case "corpus":
             share = config.validation_share
             return splits.leave_one_corpus_out(scored, share, seed, train_only)
+        case "published":
+            return splits.published_parts(scored, config.test, train_only)
         case "prefix":
             return leaky.leave_one_prefix_out(scored, train_only, select_on_test=chosen)
         case "session-prefix":

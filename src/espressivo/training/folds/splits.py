@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from espressivo.errors import SplitError
+from espressivo.training.corpora.utterance import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from espressivo.training.corpora.utterance import Utterance
 
-Protocol = Literal["session", "speaker-group", "corpus", "random"]
+Protocol = Literal["session", "speaker-group", "corpus", "published", "random"]
 """Unit that is tested in turn; under `random` parts share speakers."""
 
 Parts: TypeAlias = "dict[str, tuple[Utterance, ...]]"
@@ -100,6 +101,51 @@ def leave_one_corpus_out(
         others = [u for u in utterances if u.corpus != name]
         train, validation = held_out_speakers(others, validation_share, seed)
         yield Fold((*train, *train_only), validation, test, label, "corpus")
+
+
+def published_parts(
+    utterances: Sequence[Utterance],
+    tested: Sequence[str],
+    train_only: Sequence[Utterance] = (),
+) -> Iterator[Fold]:
+    """Train on the authors' part Train and validate on Development; test other parts.
+
+    Speakers who are not known, and are kept together by podcast (MSP-Podcast), train
+    only if nothing of the podcast validates or is tested, and validate only if nothing
+    of it is tested.
+
+    Args:
+        utterances: Utterances with their `part`.
+        tested: Parts to test, a fold for each, such as `Test1`.
+        train_only: Utterances of other corpora, for training in every fold.
+
+    Raises:
+        SplitError: A part has no utterance, or a known speaker is in two parts.
+    """
+    parts = {
+        part: [u for u in utterances if u.part == part]
+        for part in ("Train", "Development", *tested)
+    }
+    if empty := [part for part, members in parts.items() if not members]:
+        found = sorted({u.part for u in utterances} - {""})
+        raise SplitError(
+            f"no utterance is of the part {', '.join(empty)}; the corpus has "
+            f"{', '.join(found) or 'no published parts'}"
+        )
+    for name in tested:
+        test = parts[name]
+        validation = _without_unknown(parts["Development"], test)
+        train = _without_unknown(parts["Train"], [*validation, *test])
+        fold = (*train, *train_only), tuple(validation), tuple(test)
+        yield Fold(*fold, name, "published")
+
+
+def _without_unknown(
+    utterances: Sequence[Utterance], others: Sequence[Utterance]
+) -> list[Utterance]:
+    """Leave out the podcasts of unknown speakers of which `others` have something."""
+    shared = {s for s in speakers_of(others) if s.partition("/")[2].startswith(UNKNOWN)}
+    return [u for u in utterances if u.speaker not in shared]
 
 
 def leave_one_session_out(
