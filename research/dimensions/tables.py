@@ -85,17 +85,19 @@ def ranking_tables(
         places=3,
     )
     for order, (high, low) in _ORDERS[dimension].items():
-        draws: dict[Table, list[Floats]] = {auc: [], within: []}
+        draws: tuple[list[Floats], list[Floats]] = ([], [])
         for corpus, found in evaluations.items():
             labels, speakers = labels_of(found), found.speakers
             sides = np.isin(labels, high), np.isin(labels, low)
             pairs = compare(by(found, dimension), *sides, speakers)
-            for table, draw in ((auc, pairs.auc), (within, pairs.within)):
+            for table, draw, all_draws in zip(
+                (auc, within), (pairs.auc, pairs.within), draws, strict=True
+            ):
                 if np.isfinite(draw[0]):
                     row = table.rows.setdefault(find_corpus(corpus).title, {})
                     row[order] = Cell.of(draw)
-                    draws[table].append(draw)
-        for table, each in draws.items():
+                    all_draws.append(draw)
+        for table, each in zip((auc, within), draws, strict=True):
             # Resampled independently in each corpus, so that the mean's interval is
             # over the speakers of these corpora, not over corpora.
             mean: Floats = np.mean(each, axis=0)

@@ -57,7 +57,8 @@ class ProtocolConfig:
             speakers of the others validate. `published`: a fold for each part in
             `test`, with the corpus's own parts Train and Development.
             `held-out-speakers`: one fold with the named speakers. With speakers in
-            several parts: `random` (random parts), `hold-out` (one random part; production model), `prefix` (IEMOCAP's name
+            several parts: `random` (random parts), `hold-out` (one random part;
+            production model), `prefix` (IEMOCAP's name
             prefixes), `session-prefix` (sessions are tested, a prefix validates).
         scored: Corpora that validate and test; if empty, all but `train_only`.
         train_only: Corpora that train in every fold, and are never scored.
