@@ -33,7 +33,12 @@ from espressivo.training.runs.folder import (
     write_metrics,
     write_voice_projection,
 )
-from espressivo.training.scores.dimensions import RatedPredictions, mean_ccc, ratings_of
+from espressivo.training.scores.dimensions import (
+    RatedPredictions,
+    mean_ccc,
+    ratings_of,
+    votes_of,
+)
 from espressivo.training.scores.metrics import score
 from espressivo.training.scores.temperature import softmax, write_temperature
 
@@ -98,8 +103,8 @@ def train(
 
     Raises:
         TrainingError: An emotion has no utterance, a dimension of the task no rating,
-            the folder holds another run, or [adaptation] lacks its target or its
-            domains.
+            no utterance has the votes that [loss] asks for, the folder holds another
+            run, or [adaptation] lacks its target or its domains.
     """
     _require_trainable(clips)
     _require_rated(clips, config)
@@ -239,10 +244,16 @@ def _require_trainable(clips: Sequence[LoadedClip]) -> None:
 
 
 def _require_rated(clips: Sequence[LoadedClip], config: ExperimentConfig) -> None:
+    utterances = [clip.utterance for clip in clips]
+    if config.loss.votes and np.isnan(votes_of(utterances)).all():
+        raise TrainingError(
+            "no utterance to train on has votes of listeners, which 'loss.votes' asks "
+            "for; add a corpus that has some, or remove it"
+        )
     if config.task == "emotions":
         return
     names = config.network.dimensions
-    n_rated = (~np.isnan(ratings_of([c.utterance for c in clips], names))).sum(0)
+    n_rated = (~np.isnan(ratings_of(utterances, names))).sum(0)
     if few := [name for name, n in zip(names, n_rated, strict=True) if n < 2]:
         raise TrainingError(
             f"fewer than two utterances to train on have ratings of {', '.join(few)}, "

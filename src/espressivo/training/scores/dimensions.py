@@ -174,16 +174,14 @@ def rated_predictions(
 
 def ratings_of(utterances: Sequence[Utterance], names: Sequence[str]) -> Floats:
     """Return the ratings [N, D] of the named dimensions; NaN where one is missing."""
-    rows = [
-        [getattr(getattr(u, "ratings", None), name, np.nan) for name in names]
-        for u in utterances
-    ]
+    # An utterance without ratings has None, which has no such attribute.
+    rows = [[getattr(u.ratings, name, np.nan) for name in names] for u in utterances]
     return np.array(rows, np.float64).reshape(len(utterances), len(names))
 
 
 def votes_of(utterances: Sequence[Utterance]) -> Floats:
     """Return the shares of the listeners' votes [N, 4]; NaN for rows without votes."""
-    rows = [getattr(u, "votes", None) or [np.nan] * len(Emotion) for u in utterances]
+    rows = [u.votes or [np.nan] * len(Emotion) for u in utterances]
     return np.array(rows, np.float64).reshape(-1, len(Emotion))
 
 
