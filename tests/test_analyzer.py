@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+from threading import Thread
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +13,7 @@ import espressivo
 from espressivo.analyzer import Analyzer
 from espressivo.audio.recording import load_audio
 from tests.conftest import NOTE
+from tests.odd_recordings import Track, write
 from tests.recordings import encode
 
 
@@ -182,3 +186,58 @@ def test_an_interrupt_stops_at_once_and_leaves_no_thread(analyzer, note):
 def test_options_that_cannot_be(options):
     with pytest.raises(ValueError, match="wanted 1 or more"):
         espressivo.load_model(**options)
+
+
+def test_each_channel_is_analysed_by_itself(analyzer, note, tmp_path):
+    # In whole steps of 16 bits, so that the file holds the samples exactly.
+    pair = np.stack([note[:160_000], 0.3 * note[160_000:320_000]])
+    samples = (pair * 2**15).round().astype(np.float32) / 2**15
+    path = write(tmp_path / "call.wav", Track(samples, "s16"))
+
+    reports = analyzer.analyze_channels(path)
+
+    assert [r.channels for r in reports] == ["left", "right"]
+    assert [r.recording for r in reports] == [f"{path} [left]", f"{path} [right]"]
+    for report, signal in zip(reports, samples, strict=True):
+        assert len(report.estimates) >= 1
+        assert_same(report, analyzer.analyze(signal))
+    # Of a stream that can be read once, and of an array, it is the same.
+    reader, writer = os.pipe()
+    Thread(target=_copy, args=(path, writer)).start()
+    with os.fdopen(reader, "rb") as pipe:
+        piped = analyzer.analyze_channels(pipe, name="pipe")
+    assert [r.recording for r in piped] == ["pipe [left]", "pipe [right]"]
+    for other in (piped, analyzer.analyze_channels(samples)):
+        for report, same in zip(reports, other, strict=True):
+            assert_same(report, same)
+
+
+def _copy(path, descriptor):
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(path.read_bytes())
+
+
+def test_one_channel_has_one_report(analyzer):
+    (report,) = analyzer.analyze_channels(NOTE)
+
+    assert report == analyzer.analyze(NOTE)
+
+
+def test_embeddings_are_of_the_windows_of_the_report(analyzer, note):
+    report = analyzer.analyze(NOTE)
+
+    segments, vectors = analyzer.embed(NOTE)
+
+    assert segments == tuple(e.segment for e in report.estimates)
+    assert vectors.dtype == np.float32
+    width = analyzer.classifier.embedding_width
+    assert vectors.shape == (len(segments), width)
+    # Row by row what the graph returns, whatever the batches.
+    other = Analyzer(analyzer.classifier, batch_size=1).embed(note)
+    np.testing.assert_allclose(other.vectors, vectors, atol=1e-4)
+    signal = note[segments[0].start : segments[0].end][None]
+    (first,) = analyzer.classifier.run(signal, "embedding")
+    np.testing.assert_allclose(vectors[:1], first, atol=1e-4)
+    silence = analyzer.embed(np.zeros(32_000, np.float32))
+    assert silence.segments == ()
+    assert silence.vectors.shape == (0, width)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from espressivo.audio.arrays import ArrayRecording
 from espressivo.audio.blocks import BLOCK_S
-from espressivo.audio.recording import Recording
-from espressivo.audio.sources import is_content, opened
-from espressivo.errors import AudioError
+from espressivo.audio.channels import channel_name
+from espressivo.audio.sources import kept, open_source
 from espressivo.machine import n_cores
 from espressivo.model.classifier import Classifier, load_classifier
 from espressivo.model.find import DEFAULT, find_model
@@ -21,19 +18,37 @@ from espressivo.pipeline.recordings import run_recording
 from espressivo.pipeline.stream import Stream
 from espressivo.pipeline.window_classifier import AdaptationOptions, WindowClassifier
 from espressivo.speech.segments import SpeechOptions
-from espressivo.types import SAMPLE_RATE, Signal
+from espressivo.types import SAMPLE_RATE, Segment, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
+    from espressivo.audio.arrays import ArrayRecording
+    from espressivo.audio.recording import Recording
     from espressivo.audio.sources import Content
     from espressivo.pipeline.state import StreamState
     from espressivo.profile.profile import Profile
     from espressivo.report import Report
+    from espressivo.speech.windows import Window
     from espressivo.types import Progress
+
+_Result = TypeVar("_Result")
+
+
+class Embeddings(NamedTuple):
+    """Embeddings of the windows of one recording, in order.
+
+    Attributes:
+        segments: Span of each window.
+        vectors: float32 [windows, width], the input of the classifying layers.
+    """
+
+    segments: tuple[Segment, ...]
+    vectors: NDArray[np.float32]
 
 
 def load_model(model: str | Path = DEFAULT, **options: Any) -> Analyzer:
@@ -197,48 +212,142 @@ class Analyzer:
         Raises:
             AudioError: The recording cannot be read, or the array is not audio.
         """
-        named = None if name is None else str(name)  # a path is one as well
         # The caller's settings may raise, and sound has denormal numbers.
         with np.errstate(all="ignore"):
-            source = _opened(recording, sample_rate, named, track, headerless)
-            blocks = source.blocks(block_s)
-            analysis = AnalysisPass(self._windows, self.speech, loudness=True)
-            with closing(blocks):  # also closes the file if the analysis is aborted
-                run_recording(
-                    analysis,
-                    _counted(blocks, source.duration_s, progress),
-                    threads=self.threads,
-                    batch_size=self.batch_size,
-                )
-            return analysis.report(
-                source.name,
-                source.warnings,
-                track=source.track,
-                channels=source.channels,
-                gaps=source.gaps,
+            source = open_source(
+                recording,
+                sample_rate=sample_rate,
+                name=name,
+                track=track,
+                headerless=headerless,
+            )
+            analysis = self._analyzed(source, block_s, progress)
+            return _report(analysis, source, source.name, source.channels)
+
+    def analyze_channels(
+        self,
+        recording: str | os.PathLike[Any] | Content | ArrayLike,
+        *,
+        block_s: float = BLOCK_S,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> list[Report]:
+        """Return a report of each channel, such as those of a call's two people.
+
+        The channels are neither compared nor mixed; a channel that nobody speaks in has
+        a report without speech. Their names are `call.wav [left]`, `call.wav [right]`,
+        or `[channel 3]` of more than two, and `Report.channels` tells the channel. A
+        recording of one channel has one report, that of `analyze`.
+
+        The recording is decoded once for each channel, so memory is constant.
+
+        Args:
+            recording: As for `analyze`. A stream is copied to an unnamed temporary
+                file first.
+            block_s: As for `analyze`.
+            progress: As for `analyze`; it begins anew with each channel.
+            options: `sample_rate`, `name`, `track` and `headerless` of `analyze`.
+
+        Raises:
+            AudioError: The recording cannot be read, or the array is not audio.
+        """
+        reports: list[Report] = []
+        name = options.pop("name", None)
+        with np.errstate(all="ignore"), kept(recording, name) as (content, kept_name):
+            n_channels = 1
+            while (i := len(reports)) < n_channels:
+                source = open_source(content, name=kept_name, channel=i, **options)
+                analysis = self._analyzed(source, block_s, progress)
+                n_channels = source.n_channels
+                channel = channel_name(i, n_channels)
+                called = f"{source.name} [{channel}]" if n_channels > 1 else source.name
+                reports.append(_report(analysis, source, called, channel))
+        return reports
+
+    def embed(
+        self,
+        recording: str | os.PathLike[Any] | Content | ArrayLike,
+        *,
+        block_s: float = BLOCK_S,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Embeddings:
+        """Return the model's embedding of each window, for classifiers of your own.
+
+        The windows are those of `analyze`. Profiles do not change embeddings.
+
+        >>> import espressivo
+        >>> analyzer = espressivo.load_model("espressivo-tiny")
+        >>> segments, vectors = analyzer.embed("examples/voice-note.m4a")
+        >>> len(segments), vectors.shape, vectors.dtype
+        (4, (4, 1152), dtype('float32'))
+
+        Args:
+            recording: As for `analyze`.
+            block_s: As for `analyze`.
+            progress: As for `analyze`.
+            options: `sample_rate`, `name`, `track` and `headerless` of `analyze`.
+
+        Raises:
+            AudioError: The recording cannot be read, or the array is not audio.
+            ModelError: The model has no output `embedding`.
+        """
+        width = self.classifier.embedding_width  # before the recording is decoded
+        with np.errstate(all="ignore"):
+            source = open_source(recording, **options)
+            analysis = AnalysisPass(self._windows, self.speech)
+            found = self._run(analysis, source, self._windows.embed, block_s, progress)
+        vectors = np.array([vector for _, vector in found], np.float32)
+        return Embeddings(
+            tuple(segment for segment, _ in found),
+            vectors.reshape(len(found), -1) if found else vectors.reshape(0, width),
+        )
+
+    def _analyzed(
+        self,
+        source: Recording | ArrayRecording,
+        block_s: float,
+        progress: Progress | None,
+    ) -> AnalysisPass:
+        """Return the finished pass over a recording."""
+        analysis = AnalysisPass(self._windows, self.speech, loudness=True)
+        predict = self._windows.predict
+        # All at once: adapted in parts, they might differ in the last digit.
+        analysis.add(self._run(analysis, source, predict, block_s, progress))
+        return analysis
+
+    def _run(
+        self,
+        analysis: AnalysisPass,
+        source: Recording | ArrayRecording,
+        predict: Callable[[Sequence[Window]], list[_Result]],
+        block_s: float,
+        progress: Progress | None,
+    ) -> list[_Result]:
+        blocks = source.blocks(block_s)
+        with closing(blocks):  # also closes the file if the analysis is aborted
+            return run_recording(
+                analysis,
+                _counted(blocks, source.duration_s, progress),
+                predict,
+                threads=self.threads,
+                batch_size=self.batch_size,
             )
 
 
-def _opened(
-    recording: Any,
-    sample_rate: int,
-    name: str | None,
-    track: int | None,
-    headerless: str | None,
-) -> Recording | ArrayRecording:
-    if isinstance(recording, str | os.PathLike):
-        if not (path := os.fsdecode(recording)):
-            raise AudioError("'': is no path; pass a recording", "missing")
-        return Recording(path, name, track=track, headerless=headerless)
-    if is_content(recording):
-        file, found = opened(recording, name)
-        return Recording(file, found, track=track, headerless=headerless)
-    if track is not None or headerless is not None:
-        raise AudioError(
-            f"{name or 'array'}: an array has no tracks and no format; leave `track` "
-            "and `headerless` out, or pass a file"
-        )
-    return ArrayRecording(recording, sample_rate, name or "array")
+def _report(
+    analysis: AnalysisPass,
+    source: Recording | ArrayRecording,
+    name: str,
+    channels: str,
+) -> Report:
+    return analysis.report(
+        name,
+        source.warnings,
+        track=source.track,
+        channels=channels,
+        gaps=source.gaps,
+    )
 
 
 def _counted(

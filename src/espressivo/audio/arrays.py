@@ -50,6 +50,7 @@ class ArrayRecording:
             such an array.
         sample_rate: Sample rate of the array, in Hz.
         name: Name of the recording in messages.
+        channel: Index of the one channel that is wanted; None: the channels become one.
 
     Attributes:
         name: Name of the recording in messages.
@@ -57,6 +58,7 @@ class ArrayRecording:
         duration_s: Duration, in seconds.
         warnings: Non-fatal faults; the list is complete after the last block.
         gaps: Empty; arrays have no time stamps.
+        n_channels: Number of channels.
 
     Raises:
         AudioError: The shape, type or rate is wrong, more than 1 % of the samples are
@@ -64,7 +66,12 @@ class ArrayRecording:
     """
 
     def __init__(
-        self, samples: ArrayLike, sample_rate: int, name: str = "array"
+        self,
+        samples: ArrayLike,
+        sample_rate: int,
+        name: str = "array",
+        *,
+        channel: int | None = None,
     ) -> None:
         self.name = name
         self.track = None
@@ -76,8 +83,8 @@ class ArrayRecording:
         rate = _checked_rate(sample_rate, name)
         self._length = second(rate)
         self._resampler = _resampler(rate, name)
-        n_channels, n = self._planes.shape
-        self._mixer = ChannelMixer(n_channels, rate)
+        self.n_channels, n = self._planes.shape
+        self._mixer = ChannelMixer(self.n_channels, rate, channel)
         self.duration_s = n / rate
         self._n_bad, first = _not_finite(self._planes, self._length, name)
         if self._n_bad:

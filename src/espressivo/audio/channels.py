@@ -66,10 +66,15 @@ class ChannelMixer:
     Args:
         n_channels: Number of channels.
         sample_rate: Sample rate of the channels, in Hz.
+        only: Index of the one channel that is wanted, whatever the others hold, or the
+            last one where there are fewer; None: chosen.
     """
 
-    def __init__(self, n_channels: int, sample_rate: int) -> None:
+    def __init__(
+        self, n_channels: int, sample_rate: int, only: int | None = None
+    ) -> None:
         self._n, self._rate = n_channels, sample_rate
+        self._only = 0 if n_channels == 1 else only
         self._length = second(sample_rate)
         self._rest = np.zeros((n_channels, 0), np.float32)
         self._held: list[NDArray[np.float32]] = []
@@ -97,9 +102,10 @@ class ChannelMixer:
         Args:
             block: float32 [channels, samples].
         """
-        if self._n == 1:
-            self._used[MONO] += block.shape[1]
-            only: Signal = block[0]
+        if self._only is not None:
+            i = min(self._only, self._n - 1)
+            self._used[channel_name(i, self._n)] += block.shape[1]
+            only: Signal = block[i]
             return only
         whole = np.concatenate([self._rest, block], axis=1)
         bounds = range(0, whole.shape[1] + 1, self._length)
@@ -109,7 +115,9 @@ class ChannelMixer:
 
     def finish(self) -> Signal:
         """Return the mono samples that the end of the recording completes."""
-        parts = []
+        parts: list[Signal] = []
+        if self._only is not None:
+            return _joined(parts)
         if self._rest.shape[1]:
             parts += self._span(self._rest)
         parts += self._release()

@@ -30,23 +30,25 @@ class Converter:
 
     Args:
         clock: Clock that places the frames.
+        channel: Index of the one channel that is wanted, as for `ChannelMixer`.
 
     Attributes:
         gaps: Holes in the time stamps, which are silence in the signal, in order.
         used: Number of samples by channels: mono, mixed, left, right, ...
         reasons: Number of samples by the reason for leaving channels out.
+        n_channels: Largest number of channels so far.
         n_samples: Number of decoded samples, at the recording's own rate.
         n_bad: Number of samples that were NaN or infinite, and are 0.
         bad_s: Position of the first of them, in seconds.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, channel: int | None = None) -> None:
         self.gaps: list[Segment] = []
         self.used: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
-        self.n_samples = self.n_bad = 0
+        self.n_channels = self.n_samples = self.n_bad = 0
         self.bad_s = 0.0
-        self._clock = clock
+        self._clock, self._channel = clock, channel
         self._converted_s = 0.0
         self._rate, self._tick_s = SAMPLE_RATE, 0.0
         self._shape: tuple[int, str, str] | None = None
@@ -66,7 +68,9 @@ class Converter:
             done += self.finish()
             self._shape, self._planes = shape, Planes(frame)
             self._rate, self._tick_s = frame.sample_rate, float(frame.time_base or 0)
-            self._mixer = ChannelMixer(frame.layout.nb_channels, frame.sample_rate)
+            n_channels = frame.layout.nb_channels
+            self.n_channels = max(self.n_channels, n_channels)
+            self._mixer = ChannelMixer(n_channels, frame.sample_rate, self._channel)
             self._resampler = Resampler(frame.sample_rate)
         # A frame's own time base is a new Fraction each time, which costs more than all
         # else here.

@@ -45,6 +45,8 @@ class Recording:
         track: Number of the audio track, from 1; None: the default track.
         headerless: Format of sound without a header, as for `parse_format`; None: by
             the name.
+        channel: Index of the one channel that is wanted, or the last one where there
+            are fewer; None: the channels become one, as `channels` tells.
 
     Attributes:
         name: Name of the recording in messages; bytes that are no UTF-8 are escaped.
@@ -54,6 +56,7 @@ class Recording:
         gaps: Holes in the time stamps, which are silence; complete likewise.
         channels: Channels in most of the recording (mono, mixed, left, right, channel
             3, ...); final likewise.
+        n_channels: Largest number of channels; final likewise.
 
     Raises:
         AudioError: The file is missing, empty, or contains no readable audio stream.
@@ -66,6 +69,7 @@ class Recording:
         *,
         track: int | None = None,
         headerless: str | None = None,
+        channel: int | None = None,
     ) -> None:
         if isinstance(source, str | os.PathLike):
             path = Path(source)
@@ -94,7 +98,7 @@ class Recording:
         self.track, self.warnings = self._part.track, self._part.warnings
         self.duration_s = self._part.duration_s if len(self._links) == 1 else None
         self._clock = Clock()
-        self._converter = Converter(self._clock)
+        self._converter = Converter(self._clock, channel)
 
     @property
     def gaps(self) -> list[Segment]:  # noqa: D102  # described above
@@ -103,6 +107,10 @@ class Recording:
     @property
     def channels(self) -> str:  # noqa: D102  # described above
         return self._converter.channels
+
+    @property
+    def n_channels(self) -> int:  # noqa: D102  # described above
+        return self._converter.n_channels
 
     def blocks(self, block_s: float = BLOCK_S) -> Generator[Signal, None, None]:
         """Yield the recording as consecutive signals of `block_s` seconds.

@@ -1,16 +1,20 @@
-"""What is passed as a recording besides a path or an array: bytes and open files."""
+"""What is passed as a recording: a path, the bytes of a file, an open one, an array."""
 
 from __future__ import annotations
 
 import io
 import os
 import stat
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, TypeGuard, cast
 
-from espressivo.audio.inputs import require_content, stored
+from espressivo.audio.arrays import ArrayRecording
+from espressivo.audio.inputs import open_recording, require_content, stored
+from espressivo.audio.recording import Recording
 from espressivo.errors import AudioError
 from espressivo.text import reason_of
+from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +38,73 @@ def is_content(recording: object) -> TypeGuard[Content]:
     if isinstance(recording, memoryview):
         return recording.format in {"B", "b", "c"}
     return isinstance(recording, bytes | bytearray) or hasattr(recording, "read")
+
+
+def open_source(
+    recording: Any,
+    *,
+    sample_rate: int = SAMPLE_RATE,
+    name: str | None = None,
+    track: int | None = None,
+    headerless: str | None = None,
+    channel: int | None = None,
+) -> Recording | ArrayRecording:
+    """Return an opened recording, whatever it was passed as.
+
+    Args:
+        recording: A path, content or an array, as for `Analyzer.analyze`.
+        sample_rate: Sample rate of an array, in Hz.
+        name: Name of the recording in messages; None: its path.
+        track: As for `Recording`.
+        headerless: As for `Recording`.
+        channel: As for `Recording`.
+
+    Raises:
+        AudioError: The recording cannot be read, or the array is not audio.
+    """
+    name = None if name is None else str(name)  # a path is one as well
+    if isinstance(recording, str | os.PathLike):
+        if not (path := os.fsdecode(recording)):
+            raise AudioError("'': is no path; pass a recording", "missing")
+        return Recording(
+            path, name, track=track, headerless=headerless, channel=channel
+        )
+    if is_content(recording):
+        file, found = opened(recording, name)
+        return Recording(
+            file, found, track=track, headerless=headerless, channel=channel
+        )
+    if track is not None or headerless is not None:
+        raise AudioError(
+            f"{name or 'array'}: an array has no tracks and no format; leave `track` "
+            "and `headerless` out, or pass a file"
+        )
+    return ArrayRecording(recording, sample_rate, name or "array", channel=channel)
+
+
+@contextmanager
+def kept(recording: Any, name: str | None) -> Iterator[tuple[Any, str | None]]:
+    """Yield a recording that `open_source` opens any number of times, and its name.
+
+    What can be read only once, such as a pipe, is copied to an unnamed temporary file.
+
+    Args:
+        recording: As for `open_source`.
+        name: Name of the recording in messages; None: its path.
+
+    Raises:
+        AudioError: It cannot be read.
+    """
+    with ExitStack() as stack:
+        if isinstance(recording, str | os.PathLike):
+            path = Path(os.fsdecode(recording))
+            if path.is_fifo():
+                name = str(path) if name is None else str(name)
+                recording = stack.enter_context(open_recording(path, name))
+        elif hasattr(recording, "read") and _position(recording) is None:
+            recording, name = opened(recording, name)
+            stack.enter_context(recording)
+        yield recording, name
 
 
 def opened(content: Content, name: str | None) -> tuple[BinaryIO, str]:

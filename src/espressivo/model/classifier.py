@@ -122,7 +122,7 @@ class Classifier:
     ) -> None:
         self.card = card
         self._session = session
-        self._outputs = tuple(out.name for out in session.get_outputs())
+        self._outputs = last_axes(session)
         self._folder = folder.absolute()  # the working directory may change
 
     def __call__(self, signals: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -153,14 +153,27 @@ class Classifier:
             ModelError: The model lacks an output, or one contains NaN or infinite
                 numbers.
         """
+        self._require_outputs(*names)
+        found = self._session.run([*names], {"samples": signals})
+        return tuple(finite(out, self.card.name) for out in found)
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the output `embedding`; 0 if the graph leaves it open.
+
+        Raises:
+            ModelError: The model has no such output.
+        """
+        self._require_outputs("embedding")
+        return self._outputs["embedding"] or 0
+
+    def _require_outputs(self, *names: str) -> None:
         if missing := [name for name in names if name not in self._outputs]:
             raise ModelError(
                 f"{self.card.name} {self.card.version}: has no output "
                 f"{' and '.join(missing)}, only {', '.join(self._outputs)}; export the "
                 "model again, or use another model"
             )
-        found = self._session.run([*names], {"samples": signals})
-        return tuple(finite(out, self.card.name) for out in found)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load_same, (place_of(self._folder), self.card.sha256)

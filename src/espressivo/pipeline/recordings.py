@@ -9,34 +9,45 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from espressivo.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future
 
     from espressivo.pipeline.analysis_pass import AnalysisPass
-    from espressivo.pipeline.window_classifier import Prediction
     from espressivo.speech.windows import Window
     from espressivo.types import Signal
 
+_Result = TypeVar("_Result")
+_Predict: TypeAlias = "Callable[[Sequence[Window]], list[_Result]]"
+
 
 def run_recording(
-    analysis: AnalysisPass, blocks: Iterable[Signal], *, threads: int, batch_size: int
-) -> None:
+    analysis: AnalysisPass,
+    blocks: Iterable[Signal],
+    predict: _Predict[_Result],
+    *,
+    threads: int,
+    batch_size: int,
+) -> list[_Result]:
     """Run a new analysis pass over a whole recording, up to its end.
 
     Args:
         analysis: A pass at the beginning of a recording.
         blocks: The recording's samples, in order.
+        predict: Thread-safe function of a batch of windows of equal length.
         threads: Number of batches that are classified in parallel.
         batch_size: Number of windows per call of the model.
+
+    Returns:
+        The result of each window, in order.
     """
-    pool: Threads[list[Prediction]] = Threads(threads, "classify")
+    pool: Threads[list[_Result]] = Threads(threads, "classify")
     with pool:
-        batches = _Batches(analysis, pool, batch_size)
+        batches = _Batches(predict, pool, batch_size)
         for block in blocks:
             batches.submit(analysis.push(block))
             # Backpressure: two batches per thread keep all threads busy while few
@@ -44,20 +55,22 @@ def run_recording(
             batches.collect(n_left=2 * threads)
         batches.submit(analysis.finish(), whole=True)
         batches.collect(n_left=0)
-    # All at once: adapted in parts, they might differ in the last digit.
-    analysis.add(batches.done)
+    return batches.done
 
 
-class _Batches:
+class _Batches(Generic[_Result]):
     """Batches of windows in the threads; `done` are their results, in order."""
 
     def __init__(
-        self, analysis: AnalysisPass, threads: Threads[list[Prediction]], size: int
+        self,
+        predict: _Predict[_Result],
+        threads: Threads[list[_Result]],
+        size: int,
     ) -> None:
-        self._analysis, self._threads, self._size = analysis, threads, size
+        self._predict, self._threads, self._size = predict, threads, size
         self._waiting: list[Window] = []
-        self._running: deque[Future[list[Prediction]]] = deque()
-        self.done: list[Prediction] = []
+        self._running: deque[Future[list[_Result]]] = deque()
+        self.done: list[_Result] = []
 
     def submit(self, windows: list[Window], *, whole: bool = False) -> None:
         """Queue windows and start full batches.
@@ -74,8 +87,9 @@ class _Batches:
             equal = list(group)
             for i in range(0, len(equal), self._size):
                 batch = equal[i : i + self._size]
-                predict = partial(self._analysis.windows.predict, batch)
-                self._running.append(self._threads.submit(predict))
+                self._running.append(
+                    self._threads.submit(partial(self._predict, batch))
+                )
         self._waiting = []
 
     def collect(self, n_left: int) -> None:

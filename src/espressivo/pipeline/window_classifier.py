@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from espressivo.model.window_statistics import WindowStatistics
     from espressivo.profile.profile import Profile
     from espressivo.speech.windows import Window
+    from espressivo.types import Segment
 
 
 class Prediction(NamedTuple):
@@ -105,7 +106,7 @@ class WindowClassifier:
         Args:
             windows: One or more windows of equal length.
         """
-        signals = np.stack([window.signal for window in windows])  # [B, samples]
+        signals = _stacked(windows)
         spans = [window.segment for window in windows]
         names = ["probabilities"]
         names += ["dimensions"] if self.classifier.card.dimensions else []
@@ -124,6 +125,21 @@ class WindowClassifier:
             Prediction(Estimate(span, tuple(p), dimensions=tuple(d)), voice)
             for span, p, d, voice in rows
         ]
+
+    def embed(
+        self, windows: Sequence[Window]
+    ) -> list[tuple[Segment, NDArray[np.float32]]]:
+        """Return span and embedding [width] of each window of one batch; thread-safe.
+
+        Args:
+            windows: One or more windows of equal length.
+
+        Raises:
+            ModelError: The model has no output `embedding`.
+        """
+        (vectors,) = self.classifier.run(_stacked(windows), "embedding")
+        spans = [window.segment for window in windows]
+        return list(zip(spans, vectors, strict=True))
 
     def posterior(self, recording: WindowStatistics | None = None) -> Posterior | None:
         """Return what is known of the speaker and the setting; None: nothing.
@@ -216,6 +232,11 @@ class WindowClassifier:
             return None
         card = self.classifier.require_adaptation()
         return infer(card, speaker, _known(self.options.setting))
+
+
+def _stacked(windows: Sequence[Window]) -> NDArray[np.float32]:
+    """Return the windows' samples, [B, samples]."""
+    return np.stack([window.signal for window in windows])
 
 
 def what_is_known(
