@@ -112,6 +112,34 @@ def test_evaluating_the_bundled_model(calls):
     assert np.array_equal(evaluation.probabilities, again.probabilities)
 
 
+@pytest.mark.parametrize("pipeline", [False, True])
+def test_dimensions_are_scored_where_they_are_rated(note, tmp_path, pipeline):
+    lines = ["# ratings: 0 to 1", "path,emotion,speaker,arousal,valence"]
+    for n in range(6):
+        encode(tmp_path / f"{n}.wav", note[n * 32_000 : n * 32_000 + 48_000])
+        rated = "" if n == 5 else 0.1 + 0.15 * n
+        lines.append(f"{n}.wav,{list(Emotion)[n % 4]},{n // 2},{rated},")
+    (tmp_path / "calls.csv").write_text("\n".join(lines) + "\n")
+    utterances = read_corpus("manifest", tmp_path / "calls.csv")
+    found = evaluate(find_model(DEFAULT), utterances, pipeline=pipeline)
+    assert found.dimension_names == ("arousal", "valence")
+    assert found.rated.names == ("arousal",)
+    predicted, rated = found.dimensions[:5, 0], 0.1 + 0.15 * np.arange(5)
+    figures = found.to_dict()["dimensions"]["arousal"]
+    assert figures["n_rated"] == 5
+    assert figures["pearson"] == pytest.approx(np.corrcoef(predicted, rated)[0, 1])
+    assert figures["intervals"]["rmse"][0] <= figures["rmse"]
+
+    found.write(tmp_path / "out")
+    wanted = {"model_sha256": found.model_sha256}
+    again = read_evaluation(tmp_path / "out", utterances, wanted)
+    assert again.to_dict() == found.to_dict()
+    worse = replace(found, dimensions=1 - found.dimensions)
+    apart = worse.rated.scores["ccc_arousal"] - found.rated.scores["ccc_arousal"]
+    compared = worse.compare(tmp_path / "out")["ccc_arousal"]
+    assert compared.difference == pytest.approx(apart)
+
+
 def test_a_broken_recording_is_named_and_costs_only_itself(calls):
     (calls.parent / "3.wav").write_text("not audio")
     utterances = read_corpus("manifest", calls)
