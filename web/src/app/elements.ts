@@ -51,9 +51,15 @@ export function legendOf(
   return make("p", { class: "legend" }, ...spans);
 }
 
-const status = element("status");
-
 /** Show a status text, which a screen reader announces. */
 export function say(text: string): void {
+  announce(text);
+  element("status").classList.remove("hidden");
+}
+
+/** Have a screen reader say what the page shows elsewhere. */
+export function announce(text: string): void {
+  const status = element("status");
   if (status.textContent !== text) status.textContent = text;
+  status.classList.add("hidden");
 }

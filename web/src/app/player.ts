@@ -1,77 +1,88 @@
-/** Player of the recording, or of one window. */
+/** Player of a recording, from anywhere in it. */
 
-import { type Estimate, SAMPLE_RATE } from "../espressivo";
-import { element, say, show } from "./elements";
-import type { Timeline } from "./timeline";
+import { say } from "./elements";
 import { clock } from "./words";
 
+interface Parts {
+  readonly sound: HTMLAudioElement;
+  readonly button: HTMLButtonElement;
+  readonly position: HTMLElement;
+  /** Hidden while there is nothing that this browser can play. */
+  readonly place: HTMLElement;
+}
+
 export class Player {
-  private readonly sound = element<HTMLAudioElement>("sound");
-  private readonly button = element<HTMLButtonElement>("play");
   private url: string | null = null;
   private until_s = Number.POSITIVE_INFINITY;
-  private timeline: Timeline | null = null;
   private length_s = 0;
+  private onMove: (at_s: number | null) => void = () => {};
 
-  constructor() {
-    this.button.addEventListener("click", () => this.toggle());
-    this.sound.addEventListener("timeupdate", () => this.update());
-    for (const name of ["play", "pause", "ended"]) {
-      this.sound.addEventListener(name, () => this.update());
+  constructor(private readonly parts: Parts) {
+    const { sound, button, place } = parts;
+    button.addEventListener("click", () => {
+      if (sound.paused) this.play(sound.ended ? 0 : sound.currentTime);
+      else sound.pause();
+    });
+    for (const name of ["timeupdate", "play", "pause", "ended"]) {
+      sound.addEventListener(name, () => this.update());
     }
-    this.sound.addEventListener("error", () => {
+    sound.addEventListener("error", () => {
       if (!this.url) return;
-      show("player", false);
+      place.hidden = true;
       say("This browser can analyse the file, but not play it.");
     });
   }
 
-  /** Open a recording; null for none. */
-  open(sound: Blob | null, length_s: number, timeline: Timeline | null): void {
-    this.sound.pause();
+  /**
+   * Open a recording; null for none.
+   *
+   * @param onMove Callback, called with the playback position; null before the first play.
+   */
+  open(
+    sound: Blob | null,
+    length_s: number,
+    onMove: (at_s: number | null) => void = () => {},
+  ): void {
+    this.stop();
     if (this.url) URL.revokeObjectURL(this.url);
     this.url = sound && URL.createObjectURL(sound);
-    this.timeline = timeline;
+    this.onMove = onMove;
     this.length_s = length_s;
-    this.until_s = Number.POSITIVE_INFINITY;
-    if (this.url) this.sound.src = this.url;
-    else this.sound.removeAttribute("src");
-    show("player", this.url !== null);
+    if (this.url) this.parts.sound.src = this.url;
+    else this.parts.sound.removeAttribute("src");
+    this.parts.place.hidden = this.url === null;
     this.update();
   }
 
-  /** Play one window and stop at its end. */
-  playWindow({ segment }: Estimate): void {
+  /** Play from a time, up to another one or to the end. */
+  play(from_s: number, until_s = Number.POSITIVE_INFINITY): void {
     if (!this.url) return;
-    this.until_s = segment.end / SAMPLE_RATE;
-    this.sound.currentTime = segment.start / SAMPLE_RATE;
-    void this.sound.play().catch(() => {});
+    const { sound } = this.parts;
+    this.until_s = until_s;
+    if (sound.currentTime !== from_s) sound.currentTime = from_s;
+    void sound.play().catch(() => {});
     this.follow();
   }
 
-  private toggle(): void {
-    if (!this.sound.paused) {
-      this.sound.pause();
-      return;
-    }
-    this.until_s = Number.POSITIVE_INFINITY;
-    void this.sound.play().catch(() => {});
-    this.follow();
+  stop(): void {
+    this.parts.sound.pause();
   }
 
-  /** Move the playhead with the audio, and stop at the end of a window. */
+  /** Move the playhead with the sound, and stop where it was to end. */
   private follow(): void {
-    if (this.sound.currentTime >= this.until_s) this.sound.pause();
+    const { sound } = this.parts;
+    if (sound.currentTime >= this.until_s && !sound.seeking) sound.pause();
     this.update();
-    if (!this.sound.paused) requestAnimationFrame(() => this.follow());
+    if (!sound.paused) requestAnimationFrame(() => this.follow());
   }
 
   private update(): void {
-    const { paused, currentTime } = this.sound;
-    this.button.textContent = paused ? "Play" : "Pause";
-    this.button.setAttribute("aria-pressed", String(!paused));
-    element("position").textContent =
-      `${clock(currentTime)} of ${clock(Math.round(this.length_s))}`;
-    this.timeline?.mark(currentTime > 0 || !paused ? currentTime : null);
+    const { sound, button, position } = this.parts;
+    const { paused, currentTime } = sound;
+    button.textContent = paused ? "Play" : "Pause";
+    button.setAttribute("aria-pressed", String(!paused));
+    const length_s = Math.round(this.length_s);
+    position.textContent = `${clock(currentTime)} of ${clock(length_s)}`;
+    this.onMove(currentTime > 0 || !paused ? currentTime : null);
   }
 }

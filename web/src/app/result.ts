@@ -4,12 +4,25 @@ import type { Emotion, Report } from "../espressivo";
 import { drawBars } from "./bars";
 import { download, stem } from "./download";
 import { dot, element, make, say, show, unsure } from "./elements";
+import { drawMoments } from "./moments";
+import { Overview } from "./overview";
+import { Path } from "./path";
 import { Player } from "./player";
-import { Timeline } from "./timeline";
 import { adapted, headline, inWords, length, likeliest, percent, promise } from "./words";
 
-const player = new Player();
+const player = new Player({
+  sound: element<HTMLAudioElement>("sound"),
+  button: element<HTMLButtonElement>("play"),
+  position: element("position"),
+  place: element("player"),
+});
+const sentence = make("p", { id: "sentence", class: "sentence" });
+const moments = make("section", { id: "moments", class: "moments" });
+const plane = make("details", { id: "path", class: "path" });
+element("headline").before(sentence);
+element("player").after(moments, plane);
 let shown: { report: Report; sound: Blob | null } | null = null;
+let drawn: { overview: Overview; path: Path } | null = null;
 
 element("save-json").addEventListener("click", () => {
   if (shown) {
@@ -54,7 +67,9 @@ export function showReport(
       `(${percent(report.speechShare)}), in ${windowsOf(report)}.`
     : `Nobody seems to speak in these ${length(report.duration_s)}: no emotion is made up. ` +
       "Speak nearer to the microphone, or choose another recording.";
-  for (const id of ["bars", "timeline", "timeline-title", "windows"]) show(id, spoken);
+  sentence.textContent = report.summary;
+  sentence.hidden = !spoken;
+  for (const id of ["bars", "windows"]) show(id, spoken);
   if (spoken) drawBars(element("bars"), report.emotions, whole, report.certainty);
   showCertainty(report);
   showAdaptation(report, learned);
@@ -62,23 +77,50 @@ export function showReport(
   element("warnings").replaceChildren(...warnings);
   show("save-sound", recorded);
   show("result", true);
-  const timeline = new Timeline(element("timeline"), report, (estimate) =>
-    player.playWindow(estimate),
-  );
-  player.open(sound, report.duration_s, timeline);
+  draw(report, sound);
   element<HTMLDetailsElement>("windows").open = false;
   element("table").replaceChildren(tableOf(report));
   element("headline").focus({ preventScroll: true });
   element("result").scrollIntoView({ block: "nearest" });
   const found = spoken ? inWords(report.emotions, whole, uncertain) : "no speech";
-  say(`Done: ${found}.`);
+  say(spoken ? `Done: ${found}. ${report.summary}` : `Done: ${found}.`);
 }
 
 /** Hide the report and release the recording. */
 export function hideReport(): void {
   shown = null;
-  player.open(null, 0, null);
+  erase();
+  player.open(null, 0);
   show("result", false);
+}
+
+/** Return the report on the page and its sound; null: there is none. */
+export function shownReport(): typeof shown {
+  return shown;
+}
+
+/** Draw the overview, the strongest moments and the path, which play and mark one another. */
+function draw(report: Report, sound: Blob | null): void {
+  erase();
+  const options = sound ? { onSeek: (at_s: number) => player.play(at_s) } : {};
+  const overview = new Overview(element("timeline"), report, options);
+  const path = new Path(plane, report, ({ first, start_s }, isTap) => {
+    overview.reveal(first);
+    if (isTap) player.play(start_s);
+  });
+  overview.onSelect = (window) => path.mark(window);
+  drawMoments(moments, report, ({ first }, from_s, until_s) => {
+    overview.reveal(first);
+    player.play(from_s, until_s);
+  });
+  player.open(sound, report.duration_s, (at_s) => overview.playhead(at_s));
+  drawn = { overview, path };
+}
+
+function erase(): void {
+  drawn?.overview.destroy();
+  drawn?.path.destroy();
+  drawn = null;
 }
 
 /** Return the number of windows, and of how many the model is sure. */

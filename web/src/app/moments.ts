@@ -1,0 +1,98 @@
+/** The strongest moments of a recording, to hear again. */
+
+import { type Estimate, type Report, SAMPLE_RATE } from "../espressivo";
+import { hasArousal } from "./drawing";
+import { make } from "./elements";
+import { clock, inWords } from "./words";
+
+const MOST = 5;
+
+/** One moment: neighbouring windows. */
+export interface Moment {
+  /** Indices of the windows. */
+  readonly first: number;
+  readonly last: number;
+  /** Index of the strongest of them. */
+  readonly peak: number;
+}
+
+/**
+ * Return the strongest moments in order of time, at most five.
+ *
+ * Strong is a window of great arousal; if the model has no arousal, one that is probably
+ * of an emotion other than neutral. Of few windows not all are strong: half at most.
+ */
+export function strongestMoments(report: Report): Moment[] {
+  const strength = strengthOf(report);
+  const all = report.estimates.map((each, i) => ({ i, strength: strength(each) }));
+  const strongest = all
+    .filter((each) => each.strength > 0)
+    .sort((a, b) => b.strength - a.strength || a.i - b.i)
+    .slice(0, Math.min(MOST, Math.floor(all.length / 2)));
+  const moments: Moment[] = [];
+  for (const { i } of strongest.toSorted((a, b) => a.i - b.i)) {
+    const before = moments.at(-1);
+    if (before?.last === i - 1) {
+      const isStronger = all[i].strength > all[before.peak].strength;
+      moments[moments.length - 1] = {
+        ...before,
+        last: i,
+        peak: isStronger ? i : before.peak,
+      };
+    } else moments.push({ first: i, last: i, peak: i });
+  }
+  return moments;
+}
+
+function strengthOf(report: Report): (estimate: Estimate) => number {
+  const arousal = report.dimensionNames.indexOf("arousal");
+  if (arousal >= 0) return ({ dimensions }) => dimensions[arousal];
+  return (estimate) =>
+    report.emotionOf(estimate) === "neutral" ? 0 : Math.max(...estimate.probabilities);
+}
+
+/**
+ * List the strongest moments; nothing if there are none.
+ *
+ * @param play Callback, called with a moment and its ends, in seconds.
+ */
+export function drawMoments(
+  place: HTMLElement,
+  report: Report,
+  play: (moment: Moment, from_s: number, until_s: number) => void,
+): void {
+  const moments = strongestMoments(report);
+  place.hidden = moments.length === 0;
+  const why = hasArousal(report)
+    ? "Where the voice sounds most animated."
+    : "Where an emotion other than neutral is most probable.";
+  const items = moments.map((moment) => {
+    const { first, last, peak } = moment;
+    const from_s = report.estimates[first].segment.start / SAMPLE_RATE;
+    const until_s = report.estimates[last].segment.end / SAMPLE_RATE;
+    const strongest = report.estimates[peak];
+    const uncertain = report.isUncertain(strongest);
+    const emotion = report.emotionOf(strongest);
+    const kind = uncertain ? `swatch unsure of-${emotion}` : `swatch of-${emotion}`;
+    const button = make(
+      "button",
+      { type: "button" },
+      make("span", { class: "play-mark", "aria-hidden": "true" }),
+      make("span", { class: "hidden" }, "Play "),
+      make("span", { class: "when" }, `${clock(from_s)} to ${clock(until_s)}`),
+      make(
+        "span",
+        {},
+        make("span", { class: kind, "aria-hidden": "true" }),
+        inWords(report.emotions, strongest.probabilities, uncertain),
+      ),
+    );
+    button.addEventListener("click", () => play(moment, from_s, until_s));
+    return make("li", {}, button);
+  });
+  place.replaceChildren(
+    make("h3", {}, items.length === 1 ? "Strongest moment" : "Strongest moments"),
+    make("p", { class: "fine" }, why),
+    make("ol", {}, ...items),
+  );
+}
