@@ -15,10 +15,13 @@ from espressivo.cli.arguments import (
     whole_number,
 )
 from espressivo.cli.display.printing import print_csv, print_json, say, tell
-from espressivo.cli.recordings import analyze_recording
+from espressivo.cli.recordings import analyze_channels, analyze_recording
+from espressivo.cli.report_files import SUFFIXES, ReportFiles, parse_formats
 from espressivo.errors import EspressivoError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from espressivo.analyzer import Analyzer
     from espressivo.profile.profile import Profile
     from espressivo.report import Report
@@ -42,6 +45,8 @@ examples:
   espressivo analyze note.m4a --json | jq .probabilities
   ffmpeg -i film.mkv -f wav - | espressivo analyze -
   espressivo analyze note.m4a --plot timeline.png
+  espressivo analyze calls/*.wav --output-dir out --format html,srt
+  espressivo analyze call.wav --channels separate
   espressivo profile create me && espressivo analyze note.m4a --speaker me
   espressivo adapt hotline --from calls && espressivo analyze call.wav --setting hotline
   espressivo analyze interview.wav --adapt
@@ -88,6 +93,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_excel(parser)
     parser.add_argument(
+        "--output-dir",
+        type=Path,
+        metavar="DIR",
+        help="also write files about each recording, named like it, into this folder; "
+        "existing ones are replaced",
+    )
+    parser.add_argument(
+        "--format",
+        type=parse_formats,
+        action="extend",
+        default=[],
+        metavar="FORMAT",
+        help=f"what to write into --output-dir: {', '.join(SUFFIXES)} (default: json); "
+        "several are separated by commas, or the option is repeated; png needs "
+        "espressivo[plot]",
+    )
+    parser.add_argument(
         "--plot",
         type=Path,
         metavar="FILE",
@@ -98,6 +120,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=whole_number,
         metavar="N",
         help="audio track of a file with several, from 1 (default: as players choose)",
+    )
+    parser.add_argument(
+        "--channels",
+        choices=["mixed", "separate"],
+        default="mixed",
+        help="mixed: one report, of the channels with speech; separate: one report "
+        "for each channel, as for calls with a person in each (default: %(default)s)",
     )
     add_headerless(parser)
     parser.add_argument(
@@ -114,6 +143,10 @@ def run(args: argparse.Namespace) -> int:
     from espressivo.analyzer import load_model  # slow: keep `--help` fast
 
     _require_sense(args)
+    files = None
+    if args.output_dir is not None:
+        formats = args.format or ["json"]
+        files = ReportFiles(args.output_dir, formats, args.recordings)
     analyzer = load_model(
         args.model,
         threads=args.threads,
@@ -125,17 +158,20 @@ def run(args: argparse.Namespace) -> int:
     n_failed = 0
     for given in args.recordings:
         try:
-            report = analyze_recording(analyzer, given, args.track, args.headerless)
+            found = _reports(analyzer, given, args)
         except EspressivoError as error:
             tell(error)
             n_failed += 1
             continue
-        for warning in report.warnings:
+        # Those of the file are in the report of each channel.
+        for warning in dict.fromkeys(text for each in found for text in each.warnings):
             tell(f"warning: {warning}")
-        _print(report, args, first=not reports)
-        reports.append(report)  # kept for --plot, which draws all in one figure
+        _print(found, args, first=not reports)
+        if files is not None:
+            _tell_written(files.write(given, found), args)
+        reports += found  # kept for --plot, which draws all in one figure
         if args.speaker is not None and not args.no_update:
-            analyzer, failed = _learn(analyzer, report, args.speaker, given)
+            analyzer, failed = _learn(analyzer, found[0], args.speaker, given)
             n_failed += failed
     if args.plot is not None and reports:
         from espressivo.figures.timeline import plot_timelines
@@ -155,8 +191,20 @@ def _require_sense(args: argparse.Namespace) -> None:
         from espressivo.figures.timeline import require_format
 
         require_format(args.plot)
-        if len(args.recordings) > _MOST_DRAWN:
-            args.error(f"--plot draws {_MOST_DRAWN} recordings at most, in one figure")
+        # Few files have more than two channels.
+        most = _MOST_DRAWN // (2 if args.channels == "separate" else 1)
+        if len(args.recordings) > most:
+            args.error(f"--plot draws {most} recordings at most, in one figure")
+    if args.format and args.output_dir is None:
+        args.error(
+            "--format is about files; name their folder with --output-dir, or print "
+            "with --json or --csv"
+        )
+    if args.channels == "separate" and args.speaker and not args.no_update:
+        args.error(
+            "--channels separate: the profile would learn from other people's channels "
+            "too; add --no-update"
+        )
     if args.excel and args.json:
         args.error("--excel is a form of CSV; leave --json out")
     if args.no_update and args.speaker is None:
@@ -203,16 +251,33 @@ def _learned(speaker: str, report: Report, given: str) -> Profile:
     return learn(speaker, report)
 
 
-def _print(report: Report, args: argparse.Namespace, *, first: bool) -> None:
+def _reports(analyzer: Analyzer, given: str, args: argparse.Namespace) -> list[Report]:
+    """Return the report of a recording, or those of its channels."""
+    if args.channels == "separate":
+        return analyze_channels(analyzer, given, args.track, args.headerless)
+    return [analyze_recording(analyzer, given, args.track, args.headerless)]
+
+
+def _tell_written(paths: Sequence[Path], args: argparse.Namespace) -> None:
+    if not (args.json or args.csv or args.excel):  # these are for programs
+        say(f"  written: {', '.join(map(str, paths))}")
+
+
+def _print(reports: Sequence[Report], args: argparse.Namespace, *, first: bool) -> None:
+    """Print the report of a recording, or those of its channels."""
     if args.json:
         # Several reports are printed as JSON Lines, one object per line.
-        print_json(report.to_json(indent=2 if len(args.recordings) == 1 else None))
+        single = len(args.recordings) == 1 and args.channels == "mixed"
+        for report in reports:
+            print_json(report.to_json(indent=2 if single else None))
     elif args.csv or args.excel:
-        print_csv(report.to_csv(header=first), excel=args.excel, first=first)
+        for i, report in enumerate(reports):
+            top = first and i == 0
+            print_csv(report.to_csv(header=top), excel=args.excel, first=top)
     else:
-        from espressivo.cli.display.timeline import print_report
+        from espressivo.cli.display.timeline import print_channels
 
         if not first:
             say()
-        print_report(report)
+        print_channels(reports)
     sys.stdout.flush()  # a reader of a pipe gets each report as soon as it is ready

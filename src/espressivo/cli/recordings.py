@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from espressivo.cli.display.progress import recording_bar
 from espressivo.cli.streams import standard_input
@@ -10,8 +10,12 @@ from espressivo.errors import AudioError
 from espressivo.text import reason_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from espressivo.analyzer import Analyzer
     from espressivo.report import Report
+
+_Result = TypeVar("_Result")
 
 
 def analyze_recording(
@@ -32,12 +36,31 @@ def analyze_recording(
         AudioError: It cannot be read, for whatever reason: one bad recording must not
             stop the rest.
     """
+    return _analyzed(analyzer.analyze, given, track, headerless)
+
+
+def analyze_channels(
+    analyzer: Analyzer,
+    given: str,
+    track: int | None = None,
+    headerless: str | None = None,
+) -> list[Report]:
+    """Return the report of each channel; arguments and errors as above."""
+    return _analyzed(analyzer.analyze_channels, given, track, headerless)
+
+
+def _analyzed(
+    analyze: Callable[..., _Result],
+    given: str,
+    track: int | None,
+    headerless: str | None,
+) -> _Result:
     is_stdin = given == "-"
     source = standard_input() if is_stdin else given
     name = "stdin" if is_stdin else given
     try:
         with recording_bar(name) as progress:
-            return analyzer.analyze(
+            return analyze(
                 source,
                 name=name,
                 track=track,

@@ -8,6 +8,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from espressivo.files.atomic import replacing
 from espressivo.text import to_lines
 
 if TYPE_CHECKING:
@@ -69,16 +70,17 @@ def panels(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as .png, .svg or .pdf; equal figures give equal bytes."""
+    """Write a figure as .png, .svg or .pdf, atomically; equal ones give equal bytes."""
     import matplotlib as mpl  # noqa: PLC0415  # slow
     from matplotlib.text import Text  # noqa: PLC0415  # slow
 
     for text in figure.findobj(Text):
         text.set_text(to_lines(text.get_text()))
     # Creation dates and the random ids of SVG would change the bytes at every run.
-    dates: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    with mpl.rc_context({"svg.hashsalt": "espressivo"}):
-        figure.savefig(path, dpi=150, metadata=dates.get(path.suffix.lower()))
+    dates: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    form = path.suffix.lower().removeprefix(".")
+    with mpl.rc_context({"svg.hashsalt": "espressivo"}), replacing(path) as partial:
+        figure.savefig(partial, format=form, dpi=150, metadata=dates.get(form))
 
 
 def wrapped(text: str, width: int) -> str:

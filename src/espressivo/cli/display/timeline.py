@@ -34,23 +34,37 @@ _UNCERTAIN = "uncertain"
 
 def print_report(report: Report, console: Console | None = None) -> None:
     """Print the timeline, and the probabilities of the whole recording."""
+    print_channels([report], console)
+
+
+def print_channels(reports: Sequence[Report], console: Console | None = None) -> None:
+    """Print one timeline of a recording, with a row for each channel.
+
+    Args:
+        reports: The report of the recording, or those of its channels.
+        console: Where to print; None: standard output.
+    """
     console = console or PlainConsole()
-    parts = [Text(to_line(report.recording), style="bold")]
-    parts.append(Text(to_line(_summary(report)), style="dim"))
-    if report.estimates:
-        width = min(console.width, 80) - 4
-        parts += [Text(), _strip(report, width), Text()]
+    first = reports[0]
+    mark = f" [{first.channels}]" if len(reports) > 1 else ""
+    parts = [Text(to_line(first.recording.removesuffix(mark)), style="bold")]
+    parts.append(Text(to_line(_summary(reports)), style="dim"))
+    parts += [_line(r, len(reports) > 1, r.summary) for r in reports if r.summary]
+    if any(report.estimates for report in reports):
+        parts += [Text(), *_strips(reports, min(console.width, 80) - 4), Text()]
     console.print(Group(*parts))
-    if not report.estimates:
+    if not any(report.estimates for report in reports):
         console.print("  no speech found, so no emotion is given")
-        for gap in _holes(report):
+        for gap in _holes(first):
             console.print(f"  {_span(gap)}: {_HOLE}")
         return
-    console.print(Padding(_table(report), (0, 0, 0, 2)))
-    if (legend := _legend(report)) is not None:
+    console.print(Padding(_table(reports), (0, 0, 0, 2)))
+    if (legend := _legend(reports)) is not None:
         console.print(Padding(Text(legend, style="dim"), (1, 0, 0, 2)))
-    if report.adaptation is not None:
-        console.print(Padding(_adaptation(report), (1, 0, 0, 2)))
+    for report in reports:
+        if report.adaptation is not None:
+            told = _line(report, len(reports) > 1, _adaptation(report), style="dim")
+            console.print(Padding(told, (1, 0, 0, 2)))
 
 
 def clock(seconds: float) -> str:
@@ -67,18 +81,26 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest}" if hours else f"{minutes}:{rest}"
 
 
-def _summary(report: Report) -> str:
-    holes = ""
+def _summary(reports: Sequence[Report]) -> str:
+    report, holes = reports[0], ""
     if (n := len(report.gaps)) > _FEW:
         missing_s = sum(gap.n_samples for gap in report.gaps) / SAMPLE_RATE
         holes = f"{n} holes of {clock(missing_s)} in all; "
-    return (
-        f"{clock(report.duration_s)} long, {clock(report.speech_s)} of speech "
-        f"({report.speech_share:.0%}); {holes}{report.model} {report.model_version}"
-    )
+    speech = f"{clock(report.speech_s)} of speech ({report.speech_share:.0%})"
+    if len(reports) > 1:
+        speech = f"speech in {len(reports)} channels: " + ", ".join(
+            f"{r.channels} {clock(r.speech_s)}" for r in reports
+        )
+    model = f"{report.model} {report.model_version}"
+    return f"{clock(report.duration_s)} long, {speech}; {holes}{model}"
 
 
-def _adaptation(report: Report) -> Text:
+def _line(report: Report, of_channel: bool, text: str, *, style: str = "") -> Text:
+    """Return text about a report, behind the name of its channel if it has several."""
+    return Text(f"{report.channels}: {text}" if of_channel else text, style=style)
+
+
+def _adaptation(report: Report) -> str:
     """Return what from, how far the answer moved, and how well the voice is known."""
     use = report.adaptation
     assert use is not None  # the caller has checked it
@@ -88,13 +110,26 @@ def _adaptation(report: Report) -> Text:
     adapted_to = " and ".join([", ".join(others), last] if others else [last])
     without, before = report.emotion_without, report.probabilities_without
     if not use.weight or before is None or without is None:
-        return Text(f"adapted to {adapted_to}: nothing is known yet", style="dim")
-    return Text(
+        return f"adapted to {adapted_to}: nothing is known yet"
+    return (
         f"adapted to {adapted_to} by {clock(use.speech_s)} of speech\n"
         f"{report.change:.0%} of the probability moved, without it {without} "
-        f"{before[without]:.0%}; voice {known(use.deviation, use.prior_deviation)}",
-        style="dim",
+        f"{before[without]:.0%}; voice {known(use.deviation, use.prior_deviation)}"
     )
+
+
+def _strips(reports: Sequence[Report], width: int) -> list[Text]:
+    """Return a strip for each report, behind the channel's name if there are several.
+
+    The strips of all channels have the same scale.
+    """
+    if len(reports) == 1:
+        return [Text("  ") + _strip(reports[0], width)]
+    longest = max(len(report.channels) for report in reports)
+    return [
+        Text(f"  {report.channels:<{longest}}  ") + _strip(report, width - longest - 2)
+        for report in reports
+    ]
 
 
 def _strip(report: Report, width: int) -> Text:
@@ -112,7 +147,7 @@ def _strip(report: Report, width: int) -> Text:
         last = max(first + 1, round(span.end / per_cell))
         for i in range(first, min(last, width)):
             cells[i] = cell
-    strip = Text("  ")
+    strip = Text()
     for character, style in cells:
         strip.append(character, style=style)
     return strip
@@ -124,34 +159,55 @@ def _block(report: Report, estimate: Estimate) -> tuple[str, str]:
     return "█", COLOURS[report.emotion_of(estimate)]
 
 
-def _table(report: Report) -> Table:
+def _table(reports: Sequence[Report]) -> Table:
+    """Return the windows of all channels in order of time, then each whole channel."""
     table = Table.grid(padding=(0, 2))
-    rows: list[tuple[Segment, tuple[RenderableType, ...]]] = [
-        (gap, ("", Text(_HOLE, style="dim"))) for gap in _holes(report)
+    several = len(reports) > 1
+
+    def add(heading: RenderableType, channel: str, *cells: RenderableType) -> None:
+        table.add_row(heading, *([channel] if several else []), *cells)
+
+    rows: list[tuple[Segment, str, tuple[RenderableType, ...]]] = [
+        (gap, "", ("", Text(_HOLE, style="dim"))) for gap in _holes(reports[0])
     ]
-    rows += [(e.segment, _cells(report, e)) for e in report.estimates]
+    width = _BAR_WIDTH - (10 if several else 0)  # in 80 columns, also after an hour
+    for report in reports:
+        rows += [
+            (e.segment, report.channels, _cells(report, e, width))
+            for e in report.estimates
+        ]
     rows.sort(key=lambda row: row[0])
-    for span, cells in rows[:_MANY]:
-        table.add_row(_span(span), *cells)
+    for span, channel, cells in rows[:_MANY]:
+        add(_span(span), channel, *cells)
     if (n_more := len(rows) - _MANY) > 0:
-        table.add_row(f"and {n_more} more", "--json lists them all")
+        add(f"and {n_more} more", "", "--json lists them all")
     table.add_row()
-    whole = report.probabilities or {}
-    heading: Text | str = Text("whole recording", style="bold")
-    if report.uncertain:
-        table.add_row(heading, *_unsure(report, [*whole.values()]))
-        heading = ""
-    for emotion, probability in sorted(whole.items(), key=lambda item: -item[1]):
-        table.add_row(heading, *_row(emotion, probability))
-        heading = ""
+    for report in reports:
+        heading: RenderableType = Text("whole recording", style="bold")
+        for cells in _whole(report, width):
+            add(heading, report.channels if heading else "", *cells)
+            heading = ""
     return table
 
 
-def _cells(report: Report, estimate: Estimate) -> tuple[RenderableType, ...]:
+def _whole(report: Report, width: int) -> list[tuple[RenderableType, ...]]:
+    """Return the cells of the rows on the whole recording."""
+    if not (whole := report.probabilities):
+        return [("", Text(report.verdict, style="dim"))]
+    rows: list[tuple[RenderableType, ...]] = []
+    if report.uncertain:
+        rows.append(_unsure(report, [*whole.values()]))
+    ordered = sorted(whole.items(), key=lambda item: -item[1])
+    return [*rows, *(_row(emotion, value, width) for emotion, value in ordered)]
+
+
+def _cells(
+    report: Report, estimate: Estimate, width: int
+) -> tuple[RenderableType, ...]:
     """Return the cells of a window's row: the two most probable if it is uncertain."""
     if report.is_uncertain(estimate):
         return _unsure(report, estimate.probabilities)
-    return _row(report.emotion_of(estimate), max(estimate.probabilities))
+    return _row(report.emotion_of(estimate), max(estimate.probabilities), width)
 
 
 def _unsure(report: Report, probabilities: Sequence[float]) -> tuple[Text, Text]:
@@ -161,11 +217,11 @@ def _unsure(report: Report, probabilities: Sequence[float]) -> tuple[Text, Text]
     )
 
 
-def _legend(report: Report) -> str | None:
+def _legend(reports: Sequence[Report]) -> str | None:
     """Return what `uncertain` means; None if nothing is."""
-    if (certainty := report.certainty) is None:
+    if (certainty := reports[0].certainty) is None:
         return None
-    if not (report.uncertain or any(map(report.is_uncertain, report.estimates))):
+    if not any(r.uncertain or any(map(r.is_uncertain, r.estimates)) for r in reports):
         return None
     # Not rounded to whole per cents: "63%" would stand beside a 63% that is uncertain.
     threshold = f"{100 * certainty.threshold:.3g}%"
@@ -184,10 +240,10 @@ def _span(segment: Segment) -> str:
     return f"{clock(segment.start_s)} - {clock(segment.end_s)}"
 
 
-def _row(emotion: Emotion, probability: float) -> tuple[Text, Bar, Text]:
+def _row(emotion: Emotion, probability: float, width: int) -> tuple[Text, Bar, Text]:
     colour = COLOURS[emotion]
     return (
         Text(f"{emotion:<9}", style=colour),
-        Bar(1.0, 0, probability, width=_BAR_WIDTH, color=colour),
+        Bar(1.0, 0, probability, width=width, color=colour),
         Text(f"{probability:4.0%}"),
     )
