@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from espressivo.cli.display.timeline import print_report
+from espressivo.cli.display.timeline import print_channels, print_report
 from espressivo.model.classifier import Certainty
 from espressivo.types import Estimate, Segment
 from tests.test_report import REPORT, SILENT
@@ -21,6 +21,36 @@ def shown(report) -> str:
     text = io.StringIO()
     print_report(report, Console(file=text, width=84))
     return text.getvalue()
+
+
+def test_channels_are_rows_of_one_timeline():
+    left = replace(REPORT, recording="call.wav [left]", channels="left")
+    late = replace(REPORT.estimates[0], segment=Segment(80_000, 160_000))
+    right = replace(
+        left,
+        recording="call.wav [right]",
+        channels="right",
+        segments=(late.segment,),
+        estimates=(late,),
+        duration_s=4000.0,
+    )
+    left = replace(left, duration_s=4000.0)
+    silent = replace(SILENT, recording="call.wav [channel 3]", channels="channel 3")
+    text = io.StringIO()
+
+    print_channels([left, right, silent], Console(file=text, width=80))
+
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    assert lines[0] == "call.wav"
+    assert max(map(len, lines)) <= 80
+    strips = [line.split() for line in lines if "··" in line]
+    assert [" ".join(words[:-1]) for words in strips] == ["left", "right", "channel 3"]
+    assert len({len(words[-1]) for words in strips}) == 1
+    rows = [line.split()[3:5] for line in lines if " - 0:" in line]
+    assert rows == [["left", "anger"], ["left", "sadness"], ["right", "anger"]]
+    wholes = [line.split(maxsplit=2)[2] for line in lines if "whole recording" in line]
+    assert [w.split()[0] for w in wholes] == ["left", "right", "channel"]
+    assert wholes[-1].split(maxsplit=2)[-1] == "no speech found"
 
 
 def test_a_hole_is_drawn_and_listed_in_its_place():

@@ -260,7 +260,11 @@ def _reports(analyzer: Analyzer, given: str, args: argparse.Namespace) -> list[R
 
 def _tell_written(paths: Sequence[Path], args: argparse.Namespace) -> None:
     if not (args.json or args.csv or args.excel):  # these are for programs
-        say(f"  written: {', '.join(map(str, paths))}")
+        few = ", ".join(map(str, paths))
+        folder = args.output_dir
+        say(
+            f"  written: {few if len(paths) < 4 else f'{len(paths)} files in {folder}'}"
+        )
 
 
 def _print(reports: Sequence[Report], args: argparse.Namespace, *, first: bool) -> None:

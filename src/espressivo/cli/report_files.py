@@ -8,6 +8,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from espressivo.errors import EspressivoError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -45,6 +47,7 @@ class ReportFiles:
         recordings: Recordings as they were given; - for standard input.
 
     Raises:
+        EspressivoError: The folder is a file.
         OSError: The folder cannot be made.
         ModuleNotFoundError: A figure is wanted, and matplotlib is not installed.
     """
@@ -55,6 +58,8 @@ class ReportFiles:
         self._folder, self._formats = folder, list(dict.fromkeys(formats))
         self._names = name_recordings(recordings)
         self._owners: dict[str, str] = {}
+        if folder.exists() and not folder.is_dir():
+            raise EspressivoError(f"{folder}: is a file; name a folder")
         folder.mkdir(parents=True, exist_ok=True)
         if "png" in self._formats:
             from espressivo.figures.timeline import require_format
