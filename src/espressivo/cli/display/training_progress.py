@@ -105,15 +105,14 @@ def epoch_line(report: EpochReport) -> str:
     >>> from espressivo.training.runs.train import EpochReport
     >>> epoch_line(EpochReport("gradient", 3, 25, 1.23456, 7.4, 0.5))
     'epoch 3/25  loss 1.2346  validation UA 50.0%  7 s'
-    >>> epoch_line(EpochReport("gradient", 3, 25, 1.23456, 7.4, 0.5, 0.61))
-    'epoch 3/25  loss 1.2346  validation UA 50.0%, CCC 0.610  7 s'
+    >>> epoch_line(EpochReport("gradient", 3, 25, 1.2, 7.4, 0.5, {"arousal": 0.61}))
+    'epoch 3/25  loss 1.2000  validation UA 50.0%, CCC arousal 0.610  7 s'
     """
     what = "epoch" if report.stage == "gradient" else report.stage
     scores = []
     if report.mean_recall is not None:
         scores.append(f"UA {report.mean_recall:.1%}")
-    if report.mean_ccc is not None:
-        scores.append(f"CCC {report.mean_ccc:.3f}")
+    scores += [f"CCC {name} {ccc:.3f}" for name, ccc in (report.ccc or {}).items()]
     validation = f"  validation {', '.join(scores)}" if scores else ""
     return (
         f"{what} {report.epoch}/{report.n_epochs}  loss {report.loss:.4f}{validation}"

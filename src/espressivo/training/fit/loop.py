@@ -39,12 +39,12 @@ class Validation(NamedTuple):
     Attributes:
         score: The score by which the epoch is chosen; the higher, the better.
         mean_recall: Unweighted average recall (UA), 0 to 1.
-        mean_ccc: Mean CCC over the dimensions, -1 to 1; None without any.
+        ccc: CCC of each dimension, -1 to 1; None without any.
     """
 
     score: float
     mean_recall: float | None = None
-    mean_ccc: float | None = None
+    ccc: dict[str, float] | None = None
 
 
 class Epoch(NamedTuple):
@@ -55,14 +55,14 @@ class Epoch(NamedTuple):
         loss: Mean loss over the steps.
         seconds: Wall-clock time.
         mean_recall: `Validation.mean_recall`; None without a validation part.
-        mean_ccc: `Validation.mean_ccc`; None without a validation part.
+        ccc: `Validation.ccc`; None without a validation part.
     """
 
     epoch: int
     loss: float
     seconds: float
     mean_recall: float | None = None
-    mean_ccc: float | None = None
+    ccc: dict[str, float] | None = None
 
 
 @dataclass

@@ -62,8 +62,7 @@ class EpochReport:
         loss: Mean loss over the steps; over the clips if fitted in closed form.
         seconds: Wall-clock time.
         mean_recall: UA on the validation part, 0 to 1; None without any.
-        mean_ccc: Mean CCC over the dimensions on the validation part; None without
-            ratings.
+        ccc: CCC of each dimension on the validation part; None without ratings.
     """
 
     stage: str
@@ -72,7 +71,7 @@ class EpochReport:
     loss: float
     seconds: float
     mean_recall: float | None = None
-    mean_ccc: float | None = None
+    ccc: dict[str, float] | None = None
 
 
 def train(
@@ -193,9 +192,11 @@ def _validate(batches: Batches, task: Task) -> Validation:
         return Validation(ua, ua)
     names = batches.extractor.network.config.dimensions
     speakers = [clip.utterance.speaker for clip in batches.clips.clips]
-    ccc = mean_ccc(RatedPredictions(names, batches.ratings, predicted, speakers))
-    chosen = {"emotions": ua, "dimensions": ccc, "both": (ua + ccc) / 2}[task]
-    return Validation(chosen, ua, None if isnan(ccc) else ccc)
+    rated = RatedPredictions(names, batches.ratings, predicted, speakers)
+    mean, each = mean_ccc(rated), {n: rated.scores[f"ccc_{n}"] for n in names}
+    chosen = {"emotions": ua, "dimensions": mean, "both": (ua + mean) / 2}[task]
+    known = {name: ccc for name, ccc in each.items() if not isnan(ccc)}
+    return Validation(chosen, ua, known or None)
 
 
 def _fit_classifier(
