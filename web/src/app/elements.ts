@@ -32,7 +32,10 @@ export function dot(emotion: string): HTMLElement {
 
 /** Return text that says between which emotions an uncertain estimate is. */
 export function unsure(start: string, emotions: readonly string[]): (Node | string)[] {
-  const named = emotions.flatMap((emotion, i) => [i ? " or " : "", dot(emotion), emotion]);
+  const named = emotions.flatMap((emotion, i) => [
+    i ? " or " : "",
+    make("span", { class: "together" }, dot(emotion), emotion),
+  ]);
   return [`${start}: `, ...named];
 }
 

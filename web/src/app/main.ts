@@ -2,27 +2,33 @@
 
 import { type Analyzer, type Report, VERSION } from "../espressivo";
 import { alarm, alarmOf, calm } from "./alerts";
+import { hideComparison, showComparison } from "./compare";
 import { onDrop } from "./dropping";
-import { element, say, show } from "./elements";
+import { announce, element, say, show } from "./elements";
+import { RecordingList } from "./list";
 import { ModelPanel } from "./model-panel";
 import { register } from "./offline";
+import { type Found, type Item, isPending, Queue } from "./queue";
 import { Recorder } from "./recorder";
 import { hideReport, showReport } from "./result";
+import { connectSaving } from "./saving";
 import { Strip } from "./strip";
 import { VoicePanel } from "./voice-panel";
 import { clock, percent } from "./words";
 
-type State = "start" | "live" | "working" | "result";
+type State = "start" | "list" | "live" | "working" | "result" | "compare";
 
 let analyzer: Analyzer | null = null;
 let state: State = "start";
 let recorder: Recorder | null = null;
-let work: AbortController | null = null;
+let watched: Item | null = null; // of which the progress or the result is shown
 
 const voice = new VoicePanel();
+const queue = new Queue(analyse, changed);
+const list = new RecordingList(queue, { open: showItem, compare });
 const models = new ModelPanel((ready) => {
   analyzer = ready;
-  for (const id of ["record", "choose"]) element<HTMLButtonElement>(id).disabled = !ready;
+  enable();
   if (!ready) return;
   voice.use(ready);
   document.documentElement.dataset["ready"] = "true";
@@ -30,50 +36,115 @@ const models = new ModelPanel((ready) => {
 
 function go(to: State): void {
   state = to;
+  document.documentElement.dataset["state"] = to;
   for (const each of ["start", "live", "working"]) show(each, each === to);
-  models.hold(to === "live" || to === "working");
+  const listed = to === "list" || to === "start";
+  show("list", listed && queue.items.length > 0);
   if (to !== "result") hideReport();
+  if (to !== "compare") hideComparison();
+  enable();
 }
 
-/** Analyse a selected or dropped file. */
-async function open(file: File): Promise<void> {
-  if (!analyzer || state === "live" || state === "working") return;
+/** Enable what can be done now: one model does one thing at a time. */
+function enable(): void {
+  const { busy } = queue;
+  models.hold(state === "live" || busy);
+  element<HTMLButtonElement>("record").disabled = !analyzer || busy;
+  for (const id of ["choose", "add"]) element<HTMLButtonElement>(id).disabled = !analyzer;
+}
+
+/** Analyse files: one in sight, several in a list. */
+function open(files: readonly File[]): void {
+  if (!analyzer || state === "live" || files.length === 0) return;
   calm();
+  const alone = files.length === 1 && !queue.busy && state !== "list";
+  const [first] = queue.add(files);
+  watched = alone ? first : null;
+  if (!alone) {
+    go("list");
+    say("");
+    element("list-title").focus();
+    return;
+  }
   go("working");
-  work = new AbortController();
-  element("working-name").textContent = file.name;
+  say(`Analysing ${first.name}…`);
+}
+
+/** Analyse one recording of the queue. */
+async function analyse(item: Item, signal: AbortSignal): Promise<Found> {
+  if (!analyzer) throw new Error("the model is not loaded");
+  const { name, sound } = item;
+  element("working-name").textContent = name;
   element("progress-text").textContent = "Reading…";
   const bar = element<HTMLProgressElement>("progress");
   bar.removeAttribute("value");
   const strip = new Strip(element("working-timeline"), analyzer);
-  say(`Analysing ${file.name}…`);
-  try {
-    const report = await analyzer.analyze(file, {
-      name: file.name,
-      ...(await voice.options()),
-      signal: work.signal,
-      onProgress: ({ estimates, duration_s }, total_s) => {
-        if (work?.signal.aborted) return;
-        strip.add(estimates, null, duration_s, total_s);
-        if (total_s) bar.value = Math.min(1, duration_s / total_s);
-        element("progress-text").textContent = total_s
-          ? `${clock(duration_s)} of ${clock(total_s)}, ${percent(Math.min(1, duration_s / total_s))}`
+  const report = await analyzer.analyze(sound, {
+    name,
+    ...(await voice.options()),
+    signal,
+    onProgress: ({ estimates, duration_s }, total_s) => {
+      if (signal.aborted) return;
+      item.progress = total_s ? Math.min(1, duration_s / total_s) : null;
+      list.progress(item);
+      if (item !== watched) return;
+      strip.add(estimates, null, duration_s, total_s);
+      if (item.progress !== null) bar.value = item.progress;
+      element("progress-text").textContent =
+        total_s && item.progress !== null
+          ? `${clock(duration_s)} of ${clock(total_s)}, ${percent(item.progress)}`
           : `${clock(duration_s)} so far`;
-      },
-    });
-    go("result");
-    showReport(report, file, { recorded: false, learned: await learned(report) });
-  } catch (error) {
+    },
+  });
+  const when = sound instanceof File ? new Date(sound.lastModified) : new Date();
+  return { report, learned: await learned(report, when) };
+}
+
+/** Show what has become of a recording. */
+function changed(item: Item): void {
+  const inSight = item === watched && state === "working";
+  // What was cancelled or failed in sight has been said, and is not listed.
+  if (inSight && (item.state === "cancelled" || item.state === "failed")) {
+    watched = null;
+    queue.remove(item);
     go("start");
-    say((error as Error).name === "AbortError" ? "Cancelled; nothing was kept." : "");
-    alarmOf(error);
+    if (item.state === "failed") alarmOf(item.error);
+    else say("Cancelled; nothing was kept.");
   }
+  list.update(item);
+  enable();
+  if (inSight && item.state === "done") showItem(item);
+  else if (!isPending(item) && state === "list" && !queue.busy)
+    announce("All are analysed.");
+}
+
+function showItem(item: Item): void {
+  if (!item.found) return;
+  watched = item;
+  calm();
+  go("result");
+  show("to-list", queue.items.length > 1);
+  const { report, learned } = item.found;
+  showReport(report, item.sound, { recorded: item.recorded, learned });
+}
+
+function compare(one: Item, other: Item): void {
+  calm();
+  go("compare");
+  showComparison(one, other);
+  say("");
+}
+
+function toList(): void {
+  go("list");
+  say("");
+  element("list-title").focus();
 }
 
 /** Update the profile; if that fails, the report is shown nevertheless. */
-async function learned(report: Report): Promise<boolean> {
+async function learned(report: Report, when: Date): Promise<boolean> {
   try {
-    return await voice.learnFrom(report);
+    return await voice.learnFrom(report, when);
   } catch (error) {
     alarmOf(error);
     return false;
@@ -81,7 +152,7 @@ async function learned(report: Report): Promise<boolean> {
 }
 
 async function record(): Promise<void> {
-  if (!analyzer || state === "live" || state === "working") return;
+  if (!analyzer || state === "live" || queue.busy) return;
   calm();
   const button = element<HTMLButtonElement>("record");
   button.disabled = true; // while the browser asks for permission
@@ -103,7 +174,7 @@ async function record(): Promise<void> {
     go("start");
     alarmOf(error);
   } finally {
-    button.disabled = false;
+    enable();
   }
 }
 
@@ -114,8 +185,8 @@ async function stop(): Promise<void> {
   say("Analysing the rest…");
   try {
     const { report, sound } = await ending.stop();
-    go("result");
-    showReport(report, sound, { recorded: true, learned: await learned(report) });
+    const found = { report, learned: await learned(report, new Date()) };
+    showItem(queue.addRecorded(sound, found));
   } catch (error) {
     go("start");
     alarmOf(error);
@@ -131,31 +202,42 @@ async function discard(): Promise<void> {
 }
 
 const picker = element<HTMLInputElement>("file");
-element("choose").addEventListener("click", () => picker.click());
+for (const id of ["choose", "add"])
+  element(id).addEventListener("click", () => picker.click());
 picker.addEventListener("change", () => {
-  const [file] = picker.files ?? [];
+  const files = [...(picker.files ?? [])];
   picker.value = ""; // otherwise the same file cannot be selected again
-  if (file) void open(file);
+  open(files);
 });
 element("record").addEventListener("click", () => void record());
 element("stop").addEventListener("click", () => void stop());
 element("discard").addEventListener("click", () => void discard());
-element("cancel").addEventListener("click", () => work?.abort());
+element("cancel").addEventListener("click", () => watched && queue.cancel(watched));
 element("again").addEventListener("click", () => {
   go("start");
   say("Ready.");
-  element("record").focus();
+  element(queue.busy ? "choose" : "record").focus();
+});
+for (const id of ["to-list", "compare-back"]) element(id).addEventListener("click", toList);
+element("compare-with").addEventListener("click", () => {
+  const first = watched;
+  toList();
+  if (first) list.pickFirst(first);
+});
+element("clear").addEventListener("click", () => {
+  go("start");
+  say("The list is empty; nothing was kept.");
 });
 onDrop((files, isFolder) => {
-  if (state === "live" || state === "working") return;
   const isModel = isFolder || files.some(({ name }) => name === "model.json");
-  if (isModel) void models.take(files);
-  else if (files[0]) void open(files[0]);
+  if (!isModel) open(files);
+  else if (state !== "live" && !queue.busy) void models.take(files);
 });
 addEventListener("beforeunload", (event) => {
   if (state === "live") event.preventDefault();
 });
 
+connectSaving();
 element("version").textContent = VERSION;
 await models.start();
 register();

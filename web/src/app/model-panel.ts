@@ -14,6 +14,7 @@ import { compared, type Verdict } from "./backend";
 import { element, make, say, show } from "./elements";
 import { firstModel, INDEX, type ListedModel, readIndex } from "./model-index";
 import { keep } from "./offline";
+import { storage } from "./storage";
 import { megabytes, percent, promise } from "./words";
 
 const BACKEND = "espressivo.backend";
@@ -70,14 +71,14 @@ export class ModelPanel {
       return alarm("No model was found", text, () => void this.start());
     }
     const saves = (navigator as WithConnection).connection?.saveData ?? false;
-    this.list(firstModel(this.listed, localStorage.getItem(CHOSEN), saves).name);
+    this.list(firstModel(this.listed, storage.getItem(CHOSEN), saves).name);
     await this.load();
   }
 
   /** Load a model, and remember it if that succeeds. */
   private async choose(model: string): Promise<void> {
     this.select.value = model;
-    if ((await this.load()) && model !== FOLDER) localStorage.setItem(CHOSEN, model);
+    if ((await this.load()) && model !== FOLDER) storage.setItem(CHOSEN, model);
   }
 
   /** Use a model folder of the user, which is not stored. */
@@ -113,7 +114,7 @@ export class ModelPanel {
 
   private async loadNow(signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false;
-    const backend: Backend = localStorage.getItem(BACKEND) === "webgpu" ? "webgpu" : "wasm";
+    const backend: Backend = storage.getItem(BACKEND) === "webgpu" ? "webgpu" : "wasm";
     const model = this.select.value;
     const bytes = this.bytesOf(model);
     say(bytes ? `Loading ${model}, ${megabytes(bytes)}…` : "Loading the model…");
@@ -130,7 +131,7 @@ export class ModelPanel {
       say("");
       if (signal.aborted) return false;
       if (backend === "webgpu") {
-        localStorage.removeItem(BACKEND); // the stored choice no longer works: driver or browser changed
+        storage.removeItem(BACKEND); // the stored choice no longer works: driver or browser changed
         this.webgpu.checked = false;
         return this.loadNow(signal);
       }
@@ -196,14 +197,14 @@ export class ModelPanel {
     const late = () => new Error("no answer about WebGPU");
     const adapter = await within(asked, LIMITS, late).catch(() => null);
     this.webgpu.disabled = !adapter;
-    this.webgpu.checked = Boolean(adapter) && localStorage.getItem(BACKEND) === "webgpu";
+    this.webgpu.checked = Boolean(adapter) && storage.getItem(BACKEND) === "webgpu";
     if (!adapter) this.note("This browser offers no graphics processor to pages (WebGPU).");
   }
 
   /** Compare the backends; switch to WebGPU only if it is faster and agrees. */
   private async switch(): Promise<void> {
     if (!this.webgpu.checked) {
-      localStorage.removeItem(BACKEND);
+      storage.removeItem(BACKEND);
       this.note("WebAssembly is used.");
       await this.load();
       return;
@@ -219,7 +220,7 @@ export class ModelPanel {
       verdict = await compared(gpu, plain);
       plain.close();
       if (verdict.use) {
-        localStorage.setItem(BACKEND, "webgpu");
+        storage.setItem(BACKEND, "webgpu");
         this.ready(gpu, this.select.value);
       } else {
         gpu.close();

@@ -5,6 +5,7 @@ import { alarmOf, calm } from "./alerts";
 import { download } from "./download";
 import { element, make, say } from "./elements";
 import * as profiles from "./profiles";
+import { storage } from "./storage";
 import { length } from "./words";
 
 const NONE = "";
@@ -17,11 +18,13 @@ export class ProfileChoice {
    * @param kind Prefix of the ids of its elements, too.
    * @param none What is shown while none is chosen.
    * @param changed Callback, called when another one is chosen.
+   * @param deleted Callback, called with the name of one that was deleted.
    */
   constructor(
     private readonly kind: Kind,
     private readonly none: string,
     private readonly changed: () => void,
+    private readonly deleted: (name: string) => void = () => {},
   ) {
     this.select = element<HTMLSelectElement>(kind);
     this.select.addEventListener("change", () => void this.chosen());
@@ -34,7 +37,7 @@ export class ProfileChoice {
 
   /** Choose what was chosen when the page was last open. */
   restore(): void {
-    void this.refresh(localStorage.getItem(this.key));
+    void this.refresh(storage.getItem(this.key));
   }
 
   /** Name of the chosen profile; null if none is chosen. */
@@ -81,16 +84,20 @@ export class ProfileChoice {
   private delete(): void {
     const { kind, name } = this;
     if (name === null) return;
-    const what = kind === "speaker" ? `the profile of ${name}` : `the setting ${name}`;
+    const what =
+      kind === "speaker"
+        ? `the profile of ${name}, with its results`
+        : `the setting ${name}`;
     if (!confirm(`Delete ${what}? There is no way back.`)) return;
     profiles.remove(kind, name);
+    this.deleted(name);
     void this.refresh(NONE);
     say(`Deleted: ${what}.`);
   }
 
   private async chosen(): Promise<void> {
     const { kind, name } = this;
-    localStorage.setItem(this.key, this.select.value);
+    storage.setItem(this.key, this.select.value);
     for (const id of [`${kind}-export`, `${kind}-delete`]) {
       element<HTMLButtonElement>(id).disabled = name === null;
     }

@@ -10,6 +10,7 @@ import {
   ProfileError,
   type Report,
 } from "../espressivo";
+import { storage } from "./storage";
 
 const PREFIX = "espressivo.";
 const NAMED: Record<Kind, string> = { speaker: "profile", setting: "setting" };
@@ -17,7 +18,8 @@ const NAMED: Record<Kind, string> = { speaker: "profile", setting: "setting" };
 /** Return the names of the stored profiles of a kind, sorted. */
 export function names(kind: Kind): string[] {
   const prefix = keyOf(kind, "");
-  return Object.keys(localStorage)
+  return storage
+    .keys()
     .filter((key) => key.startsWith(prefix))
     .map((key) => key.slice(prefix.length))
     .sort((a, b) => a.localeCompare(b));
@@ -25,7 +27,7 @@ export function names(kind: Kind): string[] {
 
 /** @throws ProfileError The profile does not exist or is damaged. */
 export async function load(kind: Kind, name: string): Promise<Profile> {
-  const text = localStorage.getItem(keyOf(kind, name));
+  const text = storage.getItem(keyOf(kind, name));
   if (text === null)
     throw new ProfileError(`there is no ${NAMED[kind]} '${name}' here any more`);
   const profile = await Profile.parse(text, name);
@@ -51,7 +53,7 @@ export async function learn(speaker: string, report: Report): Promise<void> {
 }
 
 export function remove(kind: Kind, name: string): void {
-  localStorage.removeItem(keyOf(kind, name));
+  storage.removeItem(keyOf(kind, name));
 }
 
 function add(profile: Profile): Promise<void> {
@@ -68,7 +70,7 @@ function add(profile: Profile): Promise<void> {
 
 async function store(profile: Profile): Promise<void> {
   try {
-    localStorage.setItem(keyOf(profile.kind, profile.name), await profile.toJson());
+    storage.setItem(keyOf(profile.kind, profile.name), await profile.toJson());
   } catch (error) {
     throw new ProfileError(
       `the browser keeps nothing for this page (${(error as Error).name})`,

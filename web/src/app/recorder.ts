@@ -12,7 +12,7 @@ import type {
 import { SAMPLE_RATE } from "../espressivo";
 import { argmax } from "../espressivo/report";
 import { drawBars } from "./bars";
-import { dot, element, say, show } from "./elements";
+import { announce, dot, element, say, show } from "./elements";
 import { Microphone } from "./microphone";
 import { Strip } from "./strip";
 import { WavRecording } from "./wav";
@@ -137,7 +137,7 @@ export class Recorder {
     const completed = estimates.at(-1);
     // Only completed windows are announced: provisional ones change too often to be read.
     if (completed) {
-      say(
+      announce(
         this.analyzer.isUncertain(completed)
           ? `Not sure: ${this.candidates(completed).join(" or ")}.`
           : `Sounded like ${this.emotionOf(completed)}.`,

@@ -3,7 +3,7 @@
 import type { Emotion, Report } from "../espressivo";
 import { drawBars } from "./bars";
 import { download, stem } from "./download";
-import { dot, element, make, say, show, unsure } from "./elements";
+import { announce, dot, element, make, show, unsure } from "./elements";
 import { drawMoments } from "./moments";
 import { Overview } from "./overview";
 import { Path } from "./path";
@@ -69,7 +69,7 @@ export function showReport(
       "Speak nearer to the microphone, or choose another recording.";
   sentence.textContent = report.summary;
   sentence.hidden = !spoken;
-  for (const id of ["bars", "windows"]) show(id, spoken);
+  for (const id of ["disclaimer", "bars", "windows"]) show(id, spoken);
   if (spoken) drawBars(element("bars"), report.emotions, whole, report.certainty);
   showCertainty(report);
   showAdaptation(report, learned);
@@ -83,7 +83,7 @@ export function showReport(
   element("headline").focus({ preventScroll: true });
   element("result").scrollIntoView({ block: "nearest" });
   const found = spoken ? inWords(report.emotions, whole, uncertain) : "no speech";
-  say(spoken ? `Done: ${found}. ${report.summary}` : `Done: ${found}.`);
+  announce(spoken ? `Done: ${found}. ${report.summary}` : `Done: ${found}.`);
 }
 
 /** Hide the report and release the recording. */

@@ -2,8 +2,10 @@
 
 import type { AnalyzeOptions, Analyzer, Report } from "../espressivo";
 import { element, say } from "./elements";
+import { HistoryPanel } from "./history-panel";
 import { attempt, ProfileChoice } from "./profile-choice";
 import * as profiles from "./profiles";
+import { storage } from "./storage";
 
 const TOGETHER = "espressivo.together";
 
@@ -12,16 +14,26 @@ export class VoicePanel {
   private readonly learn = element<HTMLInputElement>("learn");
   private readonly speaker: ProfileChoice;
   private readonly setting: ProfileChoice;
+  private readonly history = new HistoryPanel();
   private analyzer: Analyzer | null = null;
 
   constructor() {
     const changed = () => this.tell();
-    this.together.checked = localStorage.getItem(TOGETHER) === "true";
+    const speakerChanged = () => {
+      this.tell();
+      void this.history.use(this.speaker.name);
+    };
+    this.together.checked = storage.getItem(TOGETHER) === "true";
     this.together.addEventListener("change", () => {
-      localStorage.setItem(TOGETHER, String(this.together.checked));
+      storage.setItem(TOGETHER, String(this.together.checked));
       this.tell();
     });
-    this.speaker = new ProfileChoice("speaker", "nobody's in particular", changed);
+    this.speaker = new ProfileChoice(
+      "speaker",
+      "nobody's in particular",
+      speakerChanged,
+      (name) => this.history.drop(name),
+    );
     this.setting = new ProfileChoice("setting", "nowhere in particular", changed);
     element("new-voice").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -61,8 +73,14 @@ export class VoicePanel {
     };
   }
 
-  /** Update the selected profile, if that is enabled and the voice fits. */
-  async learnFrom(report: Report): Promise<boolean> {
+  /**
+   * Update the selected profile and its history, if that is enabled and the voice fits.
+   *
+   * @param when Time of the recording.
+   * @returns Whether the profile has learned.
+   */
+  async learnFrom(report: Report, when: Date): Promise<boolean> {
+    await this.history.add(report, when);
     const speaker = report.adaptation?.speaker;
     if (!speaker || !this.learn.checked || report.fits === false) return false;
     if (!report.statistics?.nWindows) return false;
