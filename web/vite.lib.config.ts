@@ -9,7 +9,16 @@ export default defineConfig({
   base: "./",
   publicDir: false,
   plugins: [licences(), models(), plainUrls()],
-  worker: { format: "es" },
+  worker: {
+    format: "es",
+    // Modules that chunks share are a chunk of their own. Inside the worker's entry, the
+    // runtime's chunk would import the entry, which WebKit then evaluates a second time.
+    rolldownOptions: {
+      output: {
+        codeSplitting: { groups: [{ name: "shared", test: /__vite-browser-external/ }] },
+      },
+    },
+  },
   build: {
     target: "es2022",
     outDir: "lib",

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import * as e2e from "./harness.mjs";
@@ -58,6 +58,17 @@ before(async () => {
   execFileSync("tar", ["-xzf", path.join(folder, tarball), "-C", folder]);
 });
 after(() => browser?.close());
+
+test("no chunk imports the worker's entry, which WebKit would evaluate twice", () => {
+  for (const folder of ["dist/assets", "lib/assets"].map((name) => path.join(WEB, name))) {
+    const scripts = readdirSync(folder).filter((name) => name.endsWith(".js"));
+    assert.ok(scripts.some((name) => name.startsWith("worker-")));
+    for (const name of scripts) {
+      const code = readFileSync(path.join(folder, name), "utf-8");
+      assert.doesNotMatch(code, /(from|import)\s*\(?["'`]\.\/worker-/, name);
+    }
+  }
+});
 
 test("without a bundler", { skip }, async () => {
   const site = path.join(folder, "plain");

@@ -274,4 +274,7 @@ addEventListener("message", ({ data }) => {
   if (data === PING) postMessage(PONG);
 });
 
-Comlink.expose(new ModelWorker());
+// Where a module is evaluated twice, two receivers would answer every message.
+const scope = globalThis as { espressivoListens?: true };
+if (!scope.espressivoListens) Comlink.expose(new ModelWorker());
+scope.espressivoListens = true;
