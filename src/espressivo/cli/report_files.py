@@ -111,14 +111,10 @@ def name_recordings(recordings: Sequence[str]) -> dict[str, str]:
     Where several have the same, the ending and then as many folders as it takes are
     put in, for these only. Upper and lower case are one, as on macOS and Windows.
 
-    >>> name_recordings(["a/call.wav", "b/call.wav", "b/note.ogg", "b/note.wav"])
-    {'a/call.wav': 'a-call', 'b/call.wav': 'b-call', 'b/note.ogg': 'note.ogg',
-     'b/note.wav': 'note.wav'}
+    >>> name_recordings(["a/call.wav", "b/call.wav", "b/note.wav"])
+    {'a/call.wav': 'a-call', 'b/call.wav': 'b-call', 'b/note.wav': 'note'}
     """
-    paths = {
-        given: Path("stdin" if given == "-" else os.path.abspath(given))  # noqa: PTH100  # links stay
-        for given in recordings
-    }
+    paths = {given: _absolute(given) for given in recordings}
     order = list(dict.fromkeys(paths.values()))
     lengths = dict.fromkeys(order, 0)
     while True:
@@ -132,6 +128,11 @@ def name_recordings(recordings: Sequence[str]) -> dict[str, str]:
             if len(group) > 1:
                 for path in group:
                     lengths[path] += 1
+
+
+def _absolute(given: str) -> Path:
+    # Not resolved: a link has its own name.
+    return Path("stdin" if given == "-" else os.path.abspath(given))  # noqa: PTH100
 
 
 def _name(path: Path, length: int, order: Sequence[Path]) -> str:
