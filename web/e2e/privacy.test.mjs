@@ -33,7 +33,7 @@ test("while a file is analysed nobody is asked for anything", { skip }, async ()
   const seen = [];
   page.context().on("request", (request) => seen.push(request));
   await e2e.analyse(page, e2e.NOTE);
-  await page.click("#timeline .window");
+  await page.click("#timeline .plot");
   await page.waitForFunction(() => document.getElementById("sound").currentTime > 0.3);
   assert.deepEqual(server.requests.slice(before), []);
   // A blob is the recording itself; the icon, which Chromium asks for late, is in the

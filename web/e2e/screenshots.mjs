@@ -40,8 +40,8 @@ try {
       await take("live");
       await page.click("#discard");
       await e2e.analyse(page, e2e.NOTE);
-      await page.click("#timeline .window >> nth=1");
-      await page.waitForFunction(() => document.getElementById("sound").currentTime > 8);
+      await page.click("#timeline .plot");
+      await page.waitForFunction(() => document.getElementById("sound").currentTime > 13);
       await take("result");
       await page.context().close();
     }

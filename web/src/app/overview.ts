@@ -30,11 +30,10 @@ export function windowInWords(report: Report, estimate: Estimate): string {
   const { start, end } = estimate.segment;
   const uncertain = report.isUncertain(estimate);
   const found = inWords(report.emotions, estimate.probabilities, uncertain);
-  const dimensions = report.dimensionNames.map(
-    (name, i) => `; ${name} ${estimate.dimensions[i].toFixed(2)}`,
-  );
+  const i = report.dimensionNames.indexOf("arousal");
+  const arousal = i < 0 ? "" : `; arousal ${estimate.dimensions[i].toFixed(2)}`;
   const when = `${clock(start / SAMPLE_RATE)} to ${clock(end / SAMPLE_RATE)}`;
-  return `${when}: ${found}${dimensions.join("")}`;
+  return `${when}: ${found}${arousal}`;
 }
 
 export class Overview {

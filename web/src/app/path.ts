@@ -7,7 +7,7 @@ import { paletteOf, penOf } from "./drawing";
 import { make } from "./elements";
 import { clock } from "./words";
 
-const MOST_POINTS = 40; // more could not be followed
+const MOST_POINTS = 16; // more could not be followed
 const LARGEST = 380; // pixels
 const MARGIN = { left: 26, top: 24, right: 14, bottom: 26 };
 const NEAR = 24; // pixels from a point at which the pointer means it
@@ -24,7 +24,7 @@ export interface PathPoint {
   readonly end: number;
 }
 
-/** Return the path of a report, of at most 40 points; empty without both dimensions. */
+/** Return the path of a report, of at most 16 points; empty without both dimensions. */
 export function pathOf(report: Report): PathPoint[] {
   const { dimensionNames, estimates, emotions } = report;
   const [arousal, valence] = (["arousal", "valence"] as const).map((each) =>
