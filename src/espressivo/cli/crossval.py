@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,7 +128,8 @@ def _show(out: Path) -> None:
     print_table(console, main_table(results))
     if (dimensions := dimension_table(results)) is not None:
         print_table(console, dimensions)
-    say(f"wrote {write_report(results, out / 'report')}")
+    command = shlex.join(["espressivo", *sys.argv[1:]])
+    say(f"wrote {write_report(results, out / 'report', command=command)}")
     say(f"to compare it with another: espressivo tables {out} --against OTHER")
 
 

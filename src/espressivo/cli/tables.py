@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,7 +153,10 @@ def run(args: argparse.Namespace) -> int:
         for table in shown:
             print_table(console, table)
     if args.out is not None:
-        page = write_report(results, args.out, against, points, excel=args.excel)
+        command = shlex.join(["espressivo", *sys.argv[1:]])
+        page = write_report(
+            results, args.out, against, points, command=command, excel=args.excel
+        )
         if form is None:
             say(f"wrote {page}")
     return 0

@@ -6,7 +6,7 @@ from espressivo.training.figures.confusion import (
     plot_confusion,
     plot_confusions,
 )
-from espressivo.training.figures.folds import plot_curves, plot_folds
+from espressivo.training.figures.folds import plot_curves, plot_folds, plot_systems
 from espressivo.training.figures.pareto import Point, measured_front, plot_pareto
 from espressivo.training.figures.reliability import plot_reliability
 from espressivo.training.figures.selective import plot_risk_coverage
@@ -23,4 +23,5 @@ __all__ = [
     "plot_pareto",
     "plot_reliability",
     "plot_risk_coverage",
+    "plot_systems",
 ]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WIDTH = 38  # letters of a title that fit a panel
+_CELL = "#08519c"  # blue of a share of 1
+_DARK = 0.7  # share whose cell is too dark for black letters
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +84,19 @@ def plot_confusions(
 
 
 def _matrix(ax: Axes, confusion: Confusion, names: list[str]) -> None:
+    from matplotlib.patches import Rectangle  # noqa: PLC0415  # slow
+
     cells = np.asarray(confusion.cells, np.float64)
     total = cells.sum(1, keepdims=True) if confusion.are_counts else np.ones((1, 1))
     shares = cells / np.where(total > 0, total, 1)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
-        # The upper end of the colour map is too dark for black text.
-        ink = "white" if share > 0.6 else "black"
+        # Transparent, not mixed with white, so that it suits dark paper, too.
+        ax.add_patch(
+            Rectangle(
+                (column - 0.5, row - 0.5), 1, 1, color=_CELL, alpha=share, linewidth=0
+            )
+        )
+        ink = "white" if share > _DARK else "black"
         place: dict[str, Any] = {"ha": "center", "color": ink}
         if confusion.are_counts:
             # A mean over seeds need not be whole.
@@ -97,6 +105,8 @@ def _matrix(ax: Axes, confusion: Confusion, names: list[str]) -> None:
             ax.text(column, row + 0.10, count, va="top", size=8, **place)
         else:
             ax.text(column, row, f"{share:.0%}", va="center", size=12, **place)
+    ends = (-0.5, len(names) - 0.5)
+    ax.set(xlim=ends, ylim=ends[::-1], aspect="equal")
     ticks = range(len(names))
     ax.set_xticks(ticks, labels=names)
     ax.set_yticks(ticks, labels=names)

@@ -1,4 +1,4 @@
-"""Figures of UA by fold and speaker, and of validation UA over epochs."""
+"""Figures of scores by system, fold and speaker, and of validation UA over epochs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from espressivo.figures.style import (
     INK,
     PALE,
     bare,
+    canvas,
     headline,
     literal_text,
     panels,
     save,
+    wrapped,
 )
 from espressivo.training.scores.learning_curves import read_learning_curves
 
@@ -28,6 +30,55 @@ if TYPE_CHECKING:
 
 # UA of guessing among four emotions.
 _CHANCE = 0.25
+
+
+@literal_text()
+def plot_systems(
+    results: Mapping[str, CrossvalResults],
+    path: Path,
+    measure: str = "ua",
+    label: str = "UA",
+) -> None:
+    """Draw a score of each system, a row each, with its 95 % interval over speakers.
+
+    Pale dots are the folds.
+
+    Args:
+        results: Name of a system -> its results.
+        path: A .png, .svg or .pdf file.
+        measure: Key of the score in `CrossvalResults.pooled`.
+        label: Its name.
+    """
+    figure = canvas(4.8, 0.9 + 0.62 * len(results))
+    ax = figure.subplots()
+    for y, (name, one) in enumerate(results.items()):
+        folds = [one.in_fold(fold, measure).mean for fold in one.folds]
+        ax.plot(
+            folds, [y + 0.14] * len(folds), "o", color=PALE, markersize=4, alpha=0.7
+        )
+        value, interval = one.pooled.get(measure, np.nan), one.intervals.get(measure)
+        ends = ""
+        if interval is not None:
+            ax.hlines(y, interval.low, interval.high, color=INK, linewidth=2.5)
+            ends = f" ({interval.low:.3f} to {interval.high:.3f})"
+        ax.plot(value, y, "s", color=INK, markersize=7)
+        ax.annotate(
+            wrapped(f"{name}   {value:.3f}{ends}", 58),
+            (0, y - 0.22),
+            xycoords=("axes fraction", "data"),
+            fontsize=9,
+            # The dotted line would cross the letters.
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )
+    if measure == "ua":
+        ax.axvline(_CHANCE, color=PALE, linewidth=0.8, linestyle=":")
+        label += " (dotted: chance; dots: folds)"
+    ax.set_ylim(len(results) - 0.6, -0.7)
+    ax.set_yticks([])
+    ax.set_xlabel(label)
+    ax.spines["left"].set_visible(False)
+    bare(ax)
+    save(figure, path)
 
 
 @literal_text()

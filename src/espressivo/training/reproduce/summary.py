@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+import re
 from typing import TYPE_CHECKING
 
 from espressivo.training.reproduce.comparison import (
@@ -22,7 +22,7 @@ from espressivo.training.tables import (
     to_html,
     write_report,
 )
-from espressivo.training.tables.page import PAGE
+from espressivo.training.tables.page import PAGE, to_figure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,14 +117,17 @@ def _write(tables: list[Table], figures: list[str], out: Path) -> Path:
             path = out / "summary" / f"{table.name}.{ending}"
             path.write_text(write(table), "utf-8")
     shown = "\n".join(figures) or "<p>See the reports.</p>"
-    page = PAGE.format(tables="\n".join(map(to_html, tables)), figures=shown)
+    page = PAGE.format(
+        lead="", tables="\n".join(map(to_html, tables)), figures=shown, end=""
+    )
     (out / SUMMARY).write_text(page, "utf-8")
     return out / SUMMARY
 
 
 def _figure(path: Path) -> str:
-    source = f"data:image/svg+xml;base64,{b64encode(path.read_bytes()).decode('ascii')}"
-    return (
-        f'<figure><img src="{source}" alt="Confusion matrices, the study\'s right; '
-        'the tables above hold the same shares."></figure>'
+    alt = (
+        "Confusion matrices, the study's right; the tables above hold the same shares."
     )
+    # Groups have figures of the same name.
+    name = re.sub(r"\W+", "-", f"{path.parents[1].name}-{path.stem}")
+    return to_figure(path.read_text("utf-8"), name, alt)

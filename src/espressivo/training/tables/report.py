@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -25,14 +25,16 @@ from espressivo.training.tables.build import (
 )
 from espressivo.training.tables.comparison import comparison_table, published_table
 from espressivo.training.tables.dimensions import dimension_table
+from espressivo.training.tables.headline import headline, lead_measure
 from espressivo.training.tables.labels import RANDOM, names_of
-from espressivo.training.tables.page import PAGE
+from espressivo.training.tables.page import PAGE, to_figure
 from espressivo.training.tables.published import (
     NOT_MEASURED,
     STUDY_CONFUSION,
 )
 from espressivo.training.tables.render import FORMATS, to_html
 from espressivo.training.tables.table import turned
+from espressivo.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -63,18 +65,21 @@ def write_report(
     against: CrossvalResults | None = None,
     points: Sequence[Point] = (),
     *,
+    command: str = "",
     excel: bool = False,
 ) -> Path:
     """Write `report.html`, and each table and figure as a file, into `folder`.
 
     All files are created first, then moved into place, the page last; other files in
-    the folder stay. The page has no scripts and loads nothing.
+    the folder stay. The page has no scripts and loads nothing. It begins with the
+    result in a sentence and a figure, and ends with date, version and command.
 
     Args:
         results: One or several systems.
         folder: Folder of the report; created if it does not exist.
         against: System that each is compared with, on the same utterances.
         points: Points of the figure of UA against size and time; no figure if empty.
+        command: Command line that makes the report; not on the page if empty.
         excel: Write the CSV files in the form that Excel opens.
 
     Returns:
@@ -90,7 +95,15 @@ def write_report(
         # In the same folder, so that `replace` is a rename within one file system.
         with TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
             new = Path(temporary)
-            _write(new, tables, list(_pictures(results, points)), excel=excel)
+            pictures = _files(new, tables, _pictures(results, points, against), excel)
+            page = PAGE.format(
+                lead=f'<p class="lead">{escape(headline(results, against))}</p>\n'
+                f"{pictures[0]}",
+                tables="\n".join(to_html(_laid_out(table)) for table in tables),
+                figures="\n".join(pictures[1:]),
+                end=_end(results, command),
+            )
+            (new / REPORT).write_text(page, "utf-8")
             # The page comes last, so that it never stands beside older tables.
             for path in [*sorted(new.glob("*/*")), new / REPORT]:
                 target = folder / path.relative_to(new)
@@ -133,13 +146,10 @@ def _apart(tables: Iterable[Table]) -> Iterator[Table]:
         yield replace(table, name=name)
 
 
-def _write(
-    folder: Path,
-    tables: Sequence[Table],
-    pictures: Sequence[_Picture],
-    *,
-    excel: bool,
-) -> None:
+def _files(
+    folder: Path, tables: Sequence[Table], pictures: Iterable[_Picture], excel: bool
+) -> list[str]:
+    """Write each table and figure; return the figures as HTML."""
     for name in ("tables", "figures"):
         (folder / name).mkdir()
     for table in tables:
@@ -149,39 +159,60 @@ def _write(
             text = to_excel(write(table)) if is_excel else write(table)
             path.write_text(text, "utf-8", newline="")
     shown = []
-    for picture in pictures:
+    for i, picture in enumerate(pictures):
         path = folder / "figures" / f"{picture.name}.svg"
         picture.draw(path)
         picture.draw(path.with_suffix(".png"))
-        shown.append(_figure(picture, path.read_bytes()))
-    laid_out = [turned(table) if _is_tall(table) else table for table in tables]
-    page = PAGE.format(
-        tables="\n".join(map(to_html, laid_out)), figures="\n".join(shown)
-    )
-    (folder / REPORT).write_text(page, "utf-8")
+        svg = path.read_text("utf-8")
+        shown.append(to_figure(svg, f"figure{i}", picture.alt, picture.caption))
+    return shown
 
 
-def _is_tall(table: Table) -> bool:
-    return table.name in ("main", "intervals") and len(table.rows) <= _MOST_ABREAST
+def _laid_out(table: Table) -> Table:
+    is_tall = table.name in ("main", "intervals") and len(table.rows) <= _MOST_ABREAST
+    return turned(table) if is_tall else table
 
 
-def _figure(picture: _Picture, svg: bytes) -> str:
-    # Embedded, since the page's policy allows images from `data:` only.
-    source = f"data:image/svg+xml;base64,{b64encode(svg).decode('ascii')}"
-    return (
-        f'<figure><img src="{source}" alt="{escape(picture.alt)}">'
-        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
-    )
+def _end(results: Sequence[CrossvalResults], command: str) -> str:
+    """Return the end of the page: what made it, and when each result was trained."""
+    lines = [f"Made on {datetime.now(UTC):%Y-%m-%d} by espressivo {__version__}"]
+    lines[0] += f", with <code>{escape(command)}</code>." if command else "."
+    for name, one in zip(names_of(results), results, strict=True):
+        started = str(one.card.get("started", ""))[:10]
+        version = one.card.get("versions", {}).get("espressivo", "")
+        revision = str(one.card.get("git") or "")[:8]
+        made = (f"by espressivo {version}" * bool(version), revision)
+        words = ", ".join(word for word in (f"on {started}", *made) if word)
+        lines.append(escape(f"{name}: cross-validated {words}."))
+    return f"<footer>{''.join(f'<p>{line}</p>' for line in lines)}</footer>"
 
 
-def _pictures(
-    results: Sequence[CrossvalResults], points: Sequence[Point]
-) -> Iterator[_Picture]:
+def _labelled(results: Sequence[CrossvalResults]) -> dict[str, CrossvalResults]:
     labels = [
         f"{name} ({RANDOM})" if one.protocol == "random" else name
         for name, one in zip(names_of(results), results, strict=True)
     ]
-    named = dict(zip(labels, results, strict=True))
+    return dict(zip(labels, results, strict=True))
+
+
+def _pictures(
+    results: Sequence[CrossvalResults],
+    points: Sequence[Point],
+    against: CrossvalResults | None,
+) -> Iterator[_Picture]:
+    everyone = [*results]
+    if against is not None and all(one.folder != against.folder for one in results):
+        everyone.append(against)
+    measure, label = lead_measure(everyone)
+    yield _Picture(
+        "systems",
+        f"{label} of all test answers together, with its 95 % interval over speakers.",
+        f"{label} of each system, as in the sentence above and the table below.",
+        partial(
+            figures.plot_systems, _labelled(everyone), measure=measure, label=label
+        ),
+    )
+    named = _labelled(results)
     uas = "; ".join(f"{name}: UA {one.pooled['ua']:.3f}" for name, one in named.items())
     yield _Picture(
         "folds",
