@@ -112,7 +112,7 @@ class Report:
         statistics: Statistics of the windows, for updating a profile; None if the
             analyzer neither adapts nor was asked for voices.
         voices: Voice vectors of the windows in `estimates`, float32 [windows, columns]
-            (`Classifier.embed`); None as `statistics`.
+            (`Classifier.run`); None as `statistics`.
         earlier: Sums over the older windows of a long stream; None otherwise.
         track: Number of the file's audio track that was decoded, from 1; None for
             arrays and streams.
