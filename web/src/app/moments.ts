@@ -1,11 +1,13 @@
 /** The strongest moments of a recording, to hear again. */
 
 import { type Estimate, type Report, SAMPLE_RATE } from "../espressivo";
+import { samplesIn } from "../espressivo/types";
 import { hasArousal } from "./drawing";
 import { make } from "./elements";
 import { clock, inWords } from "./words";
 
 const MOST = 5;
+const LONG = 2 * SAMPLE_RATE; // estimates of shorter windows vary more
 
 /** One moment: neighbouring windows. */
 export interface Moment {
@@ -21,14 +23,18 @@ export interface Moment {
  *
  * Strong is a window of great arousal; if the model has no arousal, one that is probably
  * of an emotion other than neutral. Of few windows not all are strong: half at most.
+ * Windows below 2 s count only if all are so short. The page of a report
+ * (`assets/report.html`) has the same rule.
  */
 export function strongestMoments(report: Report): Moment[] {
   const strength = strengthOf(report);
   const all = report.estimates.map((each, i) => ({ i, strength: strength(each) }));
-  const strongest = all
+  const long = all.filter(({ i }) => samplesIn(report.estimates[i].segment) >= LONG);
+  const counted = long.length ? long : all;
+  const strongest = counted
     .filter((each) => each.strength > 0)
     .sort((a, b) => b.strength - a.strength || a.i - b.i)
-    .slice(0, Math.min(MOST, Math.floor(all.length / 2)));
+    .slice(0, Math.min(MOST, Math.floor(counted.length / 2)));
   const moments: Moment[] = [];
   for (const { i } of strongest.toSorted((a, b) => a.i - b.i)) {
     const before = moments.at(-1);

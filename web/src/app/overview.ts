@@ -261,9 +261,12 @@ export class Overview {
   private select(i: number, at_s: number | null = null): void {
     const { report, plot } = this;
     const estimate = report.estimates[i];
+    const isTouched = matchMedia("(pointer: coarse)").matches;
     const hint = this.options.onSeek
-      ? "Tap or click to play from there. The arrow keys go from window to window."
-      : "The numbers of a window stand here when you tap it or point at it.";
+      ? isTouched
+        ? "Tap to play from there; two fingers zoom."
+        : "Click to play from there; the arrow keys go from window to window."
+      : "Choose a window to see its numbers here.";
     const text = estimate
       ? windowInWords(report, estimate)
       : at_s === null

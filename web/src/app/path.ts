@@ -210,7 +210,8 @@ export class Path {
     const palette = paletteOf(this.canvas);
     const [x, y] = this.place(this.points[i]);
     const { width } = pen.measureText(text);
-    const left = x + 12 + width > this.size - 2 ? x - 12 - width : x + 12;
+    const isLeft = i === 0 ? x - 12 - width > MARGIN.left : x + 12 + width > this.size - 2;
+    const left = isLeft ? x - 12 - width : x + 12;
     pen.globalAlpha = 0.8;
     pen.fillStyle = palette.card;
     pen.fillRect(left - 3, y - 8, width + 6, 16);
