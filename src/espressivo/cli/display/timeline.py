@@ -86,13 +86,12 @@ def _summary(reports: Sequence[Report]) -> str:
     if (n := len(report.gaps)) > _FEW:
         missing_s = sum(gap.n_samples for gap in report.gaps) / SAMPLE_RATE
         holes = f"{n} holes of {clock(missing_s)} in all; "
-    speech = f"{clock(report.speech_s)} of speech ({report.speech_share:.0%})"
+    speech = f", {clock(report.speech_s)} of speech ({report.speech_share:.0%})"
     if len(reports) > 1:
-        speech = f"speech in {len(reports)} channels: " + ", ".join(
-            f"{r.channels} {clock(r.speech_s)}" for r in reports
-        )
+        spoken = (f"{r.channels} {clock(r.speech_s)}" for r in reports)
+        speech = f"; speech: {', '.join(spoken)}"
     model = f"{report.model} {report.model_version}"
-    return f"{clock(report.duration_s)} long, {speech}; {holes}{model}"
+    return f"{clock(report.duration_s)} long{speech}; {holes}{model}"
 
 
 def _line(report: Report, of_channel: bool, text: str, *, style: str = "") -> Text:
@@ -181,8 +180,8 @@ def _table(reports: Sequence[Report]) -> Table:
         add(_span(span), channel, *cells)
     if (n_more := len(rows) - _MANY) > 0:
         add(f"and {n_more} more", "", "--json lists them all")
-    table.add_row()
     for report in reports:
+        table.add_row()
         heading: RenderableType = Text("whole recording", style="bold")
         for cells in _whole(report, width):
             add(heading, report.channels if heading else "", *cells)
