@@ -6,14 +6,14 @@ import logging
 import textwrap
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espressivo.files.atomic import replacing
 from espressivo.text import to_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -69,8 +69,11 @@ def panels(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
     return figure, grid[:n]
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as .png, .svg or .pdf, atomically; equal ones give equal bytes."""
+def save(figure: Figure, path: Path | Sequence[Path]) -> None:
+    """Write a figure as .png, .svg or .pdf, atomically; equal ones give equal bytes.
+
+    For several files, the figure is laid out once, which takes much of the time.
+    """
     import matplotlib as mpl  # noqa: PLC0415  # slow
     from matplotlib.text import Text  # noqa: PLC0415  # slow
 
@@ -78,9 +81,11 @@ def save(figure: Figure, path: Path) -> None:
         text.set_text(to_lines(text.get_text()))
     # Creation dates and the random ids of SVG would change the bytes at every run.
     dates: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    form = path.suffix.lower().removeprefix(".")
-    with mpl.rc_context({"svg.hashsalt": "espressivo"}), replacing(path) as partial:
-        figure.savefig(partial, format=form, dpi=150, metadata=dates.get(form))
+    for each in [path] if isinstance(path, Path) else path:
+        form = each.suffix.lower().removeprefix(".")
+        with mpl.rc_context({"svg.hashsalt": "espressivo"}), replacing(each) as partial:
+            figure.savefig(partial, format=form, dpi=150, metadata=dates.get(form))
+        figure.set_layout_engine("none")
 
 
 def wrapped(text: str, width: int) -> str:

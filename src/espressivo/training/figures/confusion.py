@@ -63,14 +63,14 @@ def plot_confusion(
 @literal_text()
 def plot_confusions(
     confusions: Sequence[Confusion],
-    path: Path,
+    path: Path | Sequence[Path],
     emotions: Sequence[Emotion] = tuple(Emotion),
 ) -> None:
     """Draw confusion matrices side by side into `path`, on one colour scale.
 
     Args:
         confusions: At least one matrix; counts are drawn below shares where known.
-        path: A .png, .svg or .pdf file.
+        path: A .png, .svg or .pdf file, or several.
         emotions: Names of rows and columns.
     """
     n = len(confusions)

@@ -21,7 +21,7 @@ from espressivo.figures.style import (
 from espressivo.training.scores.learning_curves import read_learning_curves
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ _CHANCE = 0.25
 @literal_text()
 def plot_systems(
     results: Mapping[str, CrossvalResults],
-    path: Path,
+    path: Path | Sequence[Path],
     measure: str = "ua",
     label: str = "UA",
 ) -> None:
@@ -45,7 +45,7 @@ def plot_systems(
 
     Args:
         results: Name of a system -> its results.
-        path: A .png, .svg or .pdf file.
+        path: A .png, .svg or .pdf file, or several.
         measure: Key of the score in `CrossvalResults.pooled`.
         label: Its name.
     """
@@ -82,14 +82,16 @@ def plot_systems(
 
 
 @literal_text()
-def plot_folds(results: Mapping[str, CrossvalResults], path: Path) -> None:
+def plot_folds(
+    results: Mapping[str, CrossvalResults], path: Path | Sequence[Path]
+) -> None:
     """Draw the UA of each fold and speaker into `path`, one panel per system.
 
     The lowest row shows all folds together, with the 95 % interval over speakers.
 
     Args:
         results: Name of a system -> its results.
-        path: A .png, .svg or .pdf file.
+        path: A .png, .svg or .pdf file, or several.
     """
     tallest = max(len(one.folds) for one in results.values())
     figure, axes = panels(len(results), 3.4, 1.4 + 0.32 * (tallest + 1))
@@ -145,7 +147,9 @@ def _dots(ax: Axes, name: str, one: CrossvalResults) -> None:
 
 
 @literal_text()
-def plot_curves(results: Mapping[str, CrossvalResults], path: Path) -> None:
+def plot_curves(
+    results: Mapping[str, CrossvalResults], path: Path | Sequence[Path]
+) -> None:
     """Draw the validation UA of each epoch into `path`, one panel per system.
 
     Each run is a thin line; the bold line is the mean up to the last epoch that all
@@ -154,7 +158,7 @@ def plot_curves(results: Mapping[str, CrossvalResults], path: Path) -> None:
     Args:
         results: Name of a system -> its results; systems without logged epochs get no
             panel.
-        path: A .png, .svg or .pdf file.
+        path: A .png, .svg or .pdf file, or several.
     """
     logged = {
         name: c for name, one in results.items() if (c := read_learning_curves(one))

@@ -70,14 +70,16 @@ def measured_front(points: Sequence[Point], cost: Cost) -> list[Point]:
 
 
 @literal_text()
-def plot_pareto(points: Sequence[Point], path: Path, title: str = "") -> None:
+def plot_pareto(
+    points: Sequence[Point], path: Path | Sequence[Path], title: str = ""
+) -> None:
     """Plot UA against size and against time, each with its Pareto front, and save it.
 
     A panel is left out when no point has its cost.
 
     Args:
         points: Points, at least one with a size or a time.
-        path: A .png, .svg or .pdf file.
+        path: A .png, .svg or .pdf file, or several.
         title: Title of the figure, such as the corpus that was tested.
 
     Raises:

@@ -19,7 +19,7 @@ from espressivo.figures.style import (
 from espressivo.training.scores.metrics import N_BINS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -30,7 +30,9 @@ _CHANCE = 0.25  # of four emotions: no top probability is lower
 
 
 @literal_text()
-def plot_reliability(pools: Mapping[str, PooledPredictions], path: Path) -> None:
+def plot_reliability(
+    pools: Mapping[str, PooledPredictions], path: Path | Sequence[Path]
+) -> None:
     """Draw a reliability diagram for each system into `path`, three in a row.
 
     The upper panel shows accuracy against mean confidence per bin, with 95 % intervals
@@ -39,7 +41,7 @@ def plot_reliability(pools: Mapping[str, PooledPredictions], path: Path) -> None
 
     Args:
         pools: Name of a system -> its predictions.
-        path: A .png, .svg or .pdf file.
+        path: A .png, .svg or .pdf file, or several.
     """
     n_columns = min(3, len(pools))
     n_rows = -(-len(pools) // n_columns)

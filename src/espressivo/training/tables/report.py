@@ -56,7 +56,7 @@ class _Picture:
     name: str
     caption: str
     alt: str
-    draw: Callable[[Path], None]
+    draw: Callable[[Sequence[Path]], None]
 
 
 def write_report(
@@ -161,8 +161,7 @@ def _files(
     shown = []
     for i, picture in enumerate(pictures):
         path = folder / "figures" / f"{picture.name}.svg"
-        picture.draw(path)
-        picture.draw(path.with_suffix(".png"))
+        picture.draw((path, path.with_suffix(".png")))
         svg = path.read_text("utf-8")
         shown.append(to_figure(svg, f"figure{i}", picture.alt, picture.caption))
     return shown
