@@ -60,7 +60,7 @@ function columnOf(report: Report) {
         : [dot(emotion), headline(emotion, probabilities[emotion], uncertain)];
   const host = make("div", { class: "compare-overview" });
   const audio = make("audio", { preload: "metadata", hidden: "" });
-  const button = make("button", { type: "button", "aria-label": `Play ${recording}` });
+  const button = make("button", { type: "button" });
   const position = make("span", { class: "fine" });
   const place = make("p", { class: "player" }, button, position, audio);
   const column = make(
