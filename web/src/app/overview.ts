@@ -23,6 +23,8 @@ interface Options {
   readonly onSeek?: (at_s: number) => void;
   /** Length of the time axis: for two recordings side by side, the longer one's duration. */
   readonly length_s?: number;
+  /** Heading, put beside the buttons. */
+  readonly title?: HTMLElement;
 }
 
 /** What a window sounded like, and when, as text. */
@@ -58,8 +60,8 @@ export class Overview {
     this.mapCanvas,
     this.mapFrame,
   );
-  private readonly range = make("span", { class: "fine" });
-  private readonly tools = make("p", { class: "tools" }, this.range);
+  private readonly range = make("p", { class: "fine range" });
+  private readonly tools = make("div", { class: "tools" });
   private readonly buttons: Record<"out" | "in" | "all", HTMLButtonElement>;
   private readonly readout = make("p", { class: "readout" });
   private readonly heights: Float32Array | null;
@@ -82,16 +84,19 @@ export class Overview {
     this.heights = heightsOf(report.loudness);
     this.end_s = Math.max(options.length_s ?? report.duration_s, 1);
     this.to_s = this.end_s;
+    if (options.title) this.tools.append(options.title);
     this.buttons = {
       out: this.tool("−", "Zoom out", () => this.zoom(2)),
       in: this.tool("+", "Zoom in", () => this.zoom(0.5)),
       all: this.tool("Whole", "Show the whole recording", () => this.show(0, this.end_s)),
     };
-    this.tools.hidden = this.end_s <= SHORTEST_S;
+    for (const button of Object.values(this.buttons))
+      button.hidden = this.end_s <= SHORTEST_S;
     this.describe();
     this.listen();
     host.classList.add("overview");
-    host.replaceChildren(this.tools, this.plot, this.map, this.readout, this.legend());
+    const { tools, plot, map, range, readout } = this;
+    host.replaceChildren(tools, plot, map, range, readout, this.legend());
     this.select(-1);
     this.observer.observe(this.plot);
     this.dark.addEventListener("change", this.redraw);
@@ -310,9 +315,8 @@ export class Overview {
     this.plot.classList.toggle("zoomed", this.isZoomed);
     this.buttons.out.disabled = this.buttons.all.disabled = !this.isZoomed;
     this.buttons.in.disabled = this.to_s - this.from_s <= this.shortest_s + 1e-6;
-    this.range.textContent = this.isZoomed
-      ? `${clock(this.from_s)} to ${clock(this.to_s)} of ${clock(Math.round(this.end_s))}`
-      : `the whole ${clock(Math.round(this.end_s))}`;
+    const end = clock(Math.round(this.end_s));
+    this.range.textContent = `${clock(this.from_s)} to ${clock(this.to_s)} of ${end} shown`;
     this.placeHead();
     this.placeFrame();
     this.drawMap(palette);
@@ -320,7 +324,7 @@ export class Overview {
 
   /** Draw what part of the recording is shown. */
   private drawMap(palette: Palette): void {
-    this.map.hidden = !this.isZoomed;
+    this.map.hidden = this.range.hidden = !this.isZoomed;
     const pen = this.isZoomed && penOf(this.mapCanvas, MAP);
     if (!pen) return;
     const scale = new Scale(0, this.end_s, 0, this.mapCanvas.clientWidth);

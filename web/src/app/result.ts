@@ -16,6 +16,7 @@ const player = new Player({
   position: element("position"),
   place: element("player"),
 });
+const title = element("timeline-title");
 const sentence = make("p", { id: "sentence", class: "sentence" });
 const moments = make("section", { id: "moments", class: "moments" });
 const plane = make("details", { id: "path", class: "path" });
@@ -102,8 +103,10 @@ export function shownReport(): typeof shown {
 /** Draw the overview, the strongest moments and the path, which play and mark one another. */
 function draw(report: Report, sound: Blob | null): void {
   erase();
-  const options = sound ? { onSeek: (at_s: number) => player.play(at_s) } : {};
-  const overview = new Overview(element("timeline"), report, options);
+  const overview = new Overview(element("timeline"), report, {
+    title,
+    ...(sound && { onSeek: (at_s: number) => player.play(at_s) }),
+  });
   const path = new Path(plane, report, ({ first, start_s }, isTap) => {
     overview.reveal(first);
     if (isTap) player.play(start_s);
