@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -142,6 +143,16 @@ def test_dimensions_have_a_table_where_they_are_rated(made):
     assert "dimensions" in [table.name for table in all_tables([rated])]
     compared = cells(comparison_table([rated], made("rated poorly")))
     assert "CCC arousal" in [row["measure"] for row in compared]
+
+
+def test_the_sentence_of_a_system_of_dimensions_is_of_its_ccc(made):
+    rated = made("rated")
+    card = {**rated.card, "task": "dimensions"}
+    sentence = headline([replace(rated, card=card)])
+    ccc = rated.pooled["ccc_arousal"]
+    assert sentence.startswith(
+        f"rated has a CCC of arousal of {ccc:.3f} (95 % interval"
+    )
 
 
 @pytest.mark.parametrize("write", EVERY)

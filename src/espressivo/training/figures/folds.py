@@ -75,6 +75,7 @@ def plot_systems(
         label += " (dotted: chance; dots: folds)"
     ax.set_ylim(len(results) - 0.6, -0.7)
     ax.set_yticks([])
+    ax.locator_params(axis="x", nbins=6)
     ax.set_xlabel(label)
     ax.spines["left"].set_visible(False)
     bare(ax)
