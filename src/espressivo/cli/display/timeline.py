@@ -196,8 +196,8 @@ def _whole(report: Report, width: int) -> list[tuple[RenderableType, ...]]:
     rows: list[tuple[RenderableType, ...]] = []
     if report.uncertain:
         rows.append(_unsure(report, [*whole.values()]))
-    ordered = sorted(whole.items(), key=lambda item: -item[1])
-    return [*rows, *(_row(emotion, value, width) for emotion, value in ordered)]
+    # In the model's order, as in figures and in the browser.
+    return [*rows, *(_row(emotion, value, width) for emotion, value in whole.items())]
 
 
 def _cells(
