@@ -130,11 +130,13 @@ export function drawBand(
     shape.roundRect(left, place.top, width, place.height, Math.min(4, width / 4));
     pen.save();
     pen.clip(shape);
-    pen.globalAlpha = part.estimate && part.estimate === provisional ? 0.55 : 1;
+    const isProvisional = part.estimate !== null && part.estimate === provisional;
+    const overlap = isProvisional ? 0 : 0.5; // against seams
+    pen.globalAlpha = isProvisional ? 0.55 : 1;
     let top = place.top;
     for (const [i, p] of probabilities.entries()) {
       pen.fillStyle = palette[windows.emotions[i]];
-      pen.fillRect(left, top, width, p * place.height + 0.5);
+      pen.fillRect(left, top, width, p * place.height + overlap);
       top += p * place.height;
     }
     pen.restore();
