@@ -85,7 +85,12 @@ export function heightsOf(loudness: Float32Array | null): Float32Array | null {
 
 /** Return the height of the drawing of a report, in pixels. */
 export function heightOf(report: Report): number {
-  return WAVE + BAND + AXIS + (hasArousal(report) ? TITLE + CURVE + 4 : 0);
+  return axisOf(report) + AXIS + (hasArousal(report) ? TITLE + CURVE + 4 : 0);
+}
+
+/** Return where the clock begins: below the windows, if there are any. */
+function axisOf({ estimates }: Report): number {
+  return WAVE + (estimates.length ? BAND : 0);
 }
 
 export function hasArousal({ dimensionNames, estimates }: Report): boolean {
@@ -100,7 +105,7 @@ export function drawReport(
   scale: Scale,
   palette: Palette,
 ): void {
-  const axis = WAVE + BAND;
+  const axis = axisOf(report);
   const curve = hasArousal(report) ? [{ top: axis + AXIS + TITLE, height: CURVE }] : [];
   drawAxis(pen, scale, palette, axis + 15, [{ top: 0, height: axis }, ...curve]);
   drawWave(pen, report, heights, scale, palette);
@@ -108,8 +113,8 @@ export function drawReport(
   for (const { start, end } of report.gaps) {
     const [left, right] = [scale.x(start / SAMPLE_RATE), scale.x(end / SAMPLE_RATE)];
     const hole = new Path2D();
-    hole.rect(left, 0, Math.max(2, right - left), WAVE + BAND);
-    stripe(pen, hole, scale, { top: 0, height: WAVE + BAND }, palette.soft, -1);
+    hole.rect(left, 0, Math.max(2, right - left), axis);
+    stripe(pen, hole, scale, { top: 0, height: axis }, palette.soft, -1);
   }
   if (hasArousal(report)) drawArousal(pen, report, scale, palette, axis + AXIS);
 }

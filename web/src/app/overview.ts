@@ -296,12 +296,13 @@ export class Overview {
 
   private legend(): HTMLElement {
     const { report } = this;
+    const hasWindows = report.estimates.length > 0;
     const patterns = {
-      ...(report.certainty && { unsure: "striped and pale: not sure" }),
+      ...(report.certainty && hasWindows && { unsure: "striped and pale: not sure" }),
       pause: "no speech",
       ...(report.gaps.length && { hole: "no sound in the file" }),
     };
-    const legend = legendOf(report.estimates.length ? report.emotions : [], patterns);
+    const legend = legendOf(hasWindows ? report.emotions : [], patterns);
     if (this.heights) legend.append(make("span", {}, "height: loudness"));
     return legend;
   }
