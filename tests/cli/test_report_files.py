@@ -93,6 +93,37 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path, capsys):
     assert "is a file; name a folder" in capsys.readouterr().err
 
 
+def test_long_names_are_cut_and_stay_distinct(tmp_path, capsys):
+    # 255 bytes each, as long as a name can be.
+    stems = [f"{'ä' * 124}{i}.." for i in "ab"]
+    notes = [tmp_path / f"{stem}.wav" for stem in stems]
+    for note in notes:
+        write(note, Track(np.zeros(1600, np.float32), "s16"))
+    out = tmp_path / "out"
+
+    argv = ["analyze", *map(str, notes), "--output-dir", str(out)]
+    assert main([*argv, "--format", "json,audacity"]) == 0
+
+    written = [json.loads(path.read_bytes()) for path in out.glob("*.json")]
+    assert {each["recording"] for each in written} == {*map(str, notes)}
+    assert len([*out.glob("*.labels.txt")]) == 2
+
+
+def test_a_file_that_cannot_be_written_stops_no_other(tmp_path, capsys):
+    out = tmp_path / "out"
+    (out / "a.json").mkdir(parents=True)
+    for name in "ab":
+        write(tmp_path / f"{name}.wav", Track(np.zeros(1600, np.float32), "s16"))
+
+    notes = [str(tmp_path / f"{name}.wav") for name in "ab"]
+    assert main(["analyze", *notes, "--json", "--output-dir", str(out)]) == 3
+
+    shown = capsys.readouterr()
+    assert shown.err.startswith(f"{out / 'a.json'}: cannot be written (is a directory)")
+    assert [json.loads(line)["recording"] for line in shown.out.splitlines()] == notes
+    assert (out / "b.json").is_file()
+
+
 PARTS = st.sampled_from(["a", "A", "b", "a-b", "note", "note.wav", "a.b", "stdin"])
 PATHS = st.lists(st.lists(PARTS, min_size=1, max_size=3).map("/".join), min_size=1)
 

@@ -18,6 +18,7 @@ from espressivo.cli.display.printing import print_csv, print_json, say, tell
 from espressivo.cli.recordings import analyze_channels, analyze_recording
 from espressivo.cli.report_files import SUFFIXES, ReportFiles, parse_formats
 from espressivo.errors import EspressivoError
+from espressivo.text import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,7 +169,7 @@ def run(args: argparse.Namespace) -> int:
             tell(f"warning: {warning}")
         _print(found, args, first=not reports)
         if files is not None:
-            _tell_written(files.write(given, found), args)
+            n_failed += not _write(files, given, found, args)
         reports += found  # kept for --plot, which draws all in one figure
         if args.speaker is not None and not args.no_update:
             analyzer, failed = _learn(analyzer, found[0], args.speaker, given)
@@ -181,7 +182,7 @@ def run(args: argparse.Namespace) -> int:
         tell(f"{n_failed} of {len(args.recordings)} recordings failed")
     if n_failed:
         # 3: scripts can tell some failed inputs from none that could be read.
-        return 3 if reports else 1
+        return 3 if reports and len(args.recordings) > 1 else 1
     return 0
 
 
@@ -258,13 +259,25 @@ def _reports(analyzer: Analyzer, given: str, args: argparse.Namespace) -> list[R
     return [analyze_recording(analyzer, given, args.track, args.headerless)]
 
 
-def _tell_written(paths: Sequence[Path], args: argparse.Namespace) -> None:
+def _write(
+    files: ReportFiles, given: str, found: Sequence[Report], args: argparse.Namespace
+) -> bool:
+    """Write the files of a recording, and return whether they could be written."""
+    try:
+        paths = files.write(given, found)
+    except OSError as error:  # the other recordings are still analysed and printed
+        tell(
+            f"{error.filename or args.output_dir}: cannot be written "
+            f"({reason_of(error)}); make room, or name another --output-dir"
+        )
+        return False
     if not (args.json or args.csv or args.excel):  # these are for programs
         few = ", ".join(map(str, paths))
         folder = args.output_dir
         say(
             f"  written: {few if len(paths) < 4 else f'{len(paths)} files in {folder}'}"
         )
+    return True
 
 
 def _print(reports: Sequence[Report], args: argparse.Namespace, *, first: bool) -> None:

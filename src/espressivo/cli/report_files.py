@@ -27,6 +27,9 @@ SUFFIXES = {
     "audacity": ".labels.txt",
 }
 
+# File systems allow 255, and the ending and a temporary name are added.
+_MOST_BYTES = 180
+
 
 def parse_formats(text: str) -> list[str]:
     """Return the formats in a text such as `json,srt`."""
@@ -96,12 +99,13 @@ class ReportFiles:
 
     def _path(self, given: str, ending: str) -> Path:
         """Return a path that no other recording of this command line has."""
-        owner = name = self._names[given]
+        owner = self._names[given]
+        short = name = _shortened(owner)
         n = 1
         # The channel of call.wav is named as the recording call.left.wav.
         while self._owners.setdefault((name + ending).casefold(), owner) != owner:
             n += 1
-            name = f"{owner}-{n}"
+            name = f"{short}-{n}"
         return self._folder / (name + ending)
 
 
@@ -144,6 +148,12 @@ def _name(path: Path, length: int, order: Sequence[Path]) -> str:
     if n_folders > len(folders):  # such as /a-b/c and /a/b-c
         parts.append(str(order.index(path) + 1))
     return "-".join(parts)
+
+
+def _shortened(name: str) -> str:
+    while len(os.fsencode(name)) > _MOST_BYTES:
+        name = name[:-1]
+    return name
 
 
 def _writer(form: str) -> Callable[[Report], str]:

@@ -44,6 +44,11 @@ def replacing(
     except errors as error:
         reason = f"cannot be written, perhaps for want of room ({error})"
         raise OSError(errno.EIO, reason, str(path)) from error
+    except OSError as error:
+        # A full disk has no name, and nobody knows the temporary one.
+        if error.errno == errno.ENOSPC or error.filename == str(partial):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
