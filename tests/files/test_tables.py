@@ -65,7 +65,12 @@ def test_headers_and_empty_lines_of_any_kind(tmp_path, header, first, last):
 
 
 @pytest.mark.parametrize(
-    "text", ["a,b;who;c,d\nx,y;me;z,z,z\n", "who;a,b,c,d;e,f\nme;x,y;z,z\n"]
+    "text",
+    [
+        "a,b;who;c,d\nx,y;me;z,z,z\n",
+        "who;a,b,c,d;e,f\nme;x,y;z,z\n",
+        "# who: me, you\n#;who\n1;me\n",  # a note, and a column called #
+    ],
 )
 def test_the_separator_is_the_one_that_names_most_columns(tmp_path, text):
     rows = read(tmp_path, text, required=("who",))

@@ -388,10 +388,16 @@ def test_a_manifest_has_ratings_votes_and_labels_of_its_own(tmp_path, suffix):
     assert utterance.votes == (0.75, 0.0, 0.0, 0.25)
 
 
-def test_notes_of_a_spreadsheet_are_read(tmp_path):
+@pytest.mark.parametrize(
+    "notes",
+    [
+        '# ratings: 1 to 5,,,\n"# labels: angry=anger, frustrated=-",,,\n',
+        "sep=,\n#Ratings: 1 TO 5\n\n# labels: angry=anger\n# labels: frustrated=-\n",
+    ],
+)
+def test_notes_of_a_spreadsheet_are_read(tmp_path, notes):
     touch(tmp_path, "1.wav", "2.wav")
     table = write_table(tmp_path, ".csv", RATED)
-    notes = '# ratings: 1 to 5,,,\n"# labels: angry=anger, frustrated=-",,,\n'
     table.write_text(notes + table.read_text("utf-8-sig"))
     (utterance,) = read_corpus("manifest", table)
     assert utterance.ratings.arousal == 0.75
@@ -415,6 +421,9 @@ def test_notes_of_a_spreadsheet_are_read(tmp_path):
         ({}, {"labels": "angry=-,frustrated=-"}, "`labels` leaves every row out"),
         ({"arousal": "6"}, {}, "column arousal: 6 is not from 1 to 5; correct it"),
         ({"arousal": "high"}, {}, "column arousal: 'high' is not a number"),
+        ({"votes_anger": "1e999"}, {}, "column votes_anger: '1e999' is not a number"),
+        ({}, {"labels": "angry=anger, angry=-"}, "has 'angry' twice"),
+        ({}, {"ratings": "0 to 1e999"}, "`ratings` is '0 to 1e999'"),
         ({"votes_anger": "-1"}, {}, "has fewer than 0 votes"),
     ],
 )

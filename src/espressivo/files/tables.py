@@ -30,7 +30,8 @@ TABLE_SUFFIXES = (*CSV_SUFFIXES, ".parquet")
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _HEAD_LETTERS = 2**16
-_NOTE = "# "  # begins a line before the header, see `read_notes`
+_NOTE = "#"  # begins a line before the header, see `read_notes`
+_AROUND = ' \t\r\n;,|"'  # what spreadsheets put around a line
 _BOMS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -76,8 +77,8 @@ def read_rows(
 def read_notes(table: Path, error: type[EspressivoError]) -> dict[str, str]:
     """Return what a table says of itself before its header, by name in lower case.
 
-    In text these are first lines such as `# ratings: 1 to 7`; in Parquet, the metadata
-    of the schema.
+    In text these are first lines such as `# ratings: 1 to 7`, joined by commas if there
+    are several of a name; in Parquet, the metadata of the schema.
 
     Args:
         table: Path of a `.csv` or a `.parquet`, as in `iter_rows`.
@@ -88,17 +89,18 @@ def read_notes(table: Path, error: type[EspressivoError]) -> dict[str, str]:
             return _parquet_notes(table, error)
         encoding = _encoding_of(table, error)
         with table.open(encoding=encoding, errors="replace") as file:
-            lines = [*takewhile(_is_note, file)]
+            first = [*takewhile(_is_before_header, file)]
     except OSError as cause:
         raise error(
             f"{table}: cannot be read ({cause.strerror or cause}); make it readable"
         ) from cause
     # Spreadsheets quote what holds a separator, and fill the line up with separators.
-    pairs = (line.strip(' \t\r\n;,|"').partition(":") for line in lines)
-    return {
-        name.removeprefix(_NOTE).strip().lower(): text.strip()
-        for name, _, text in pairs
-    }
+    found: dict[str, str] = {}
+    for line in filter(_is_note, first):
+        name, _, text = line.strip(_AROUND).removeprefix(_NOTE).partition(":")
+        key = name.strip().lower()
+        found[key] = ", ".join(filter(None, (found.get(key), text.strip())))
+    return found
 
 
 def iter_rows(
@@ -159,6 +161,14 @@ class _Columns:
         """Return how many of the columns a header names."""
         return len({_plain(name) for name in header} & set(self.names))
 
+    def is_header(self, row: list[str]) -> bool:
+        """Return whether a row names columns: not empty, a note, or Excel's `sep=;`."""
+        if row and row[0].lower().startswith("sep=") and not any(row[1:]):
+            return False
+        if row and _is_note(row[0]):  # or the first column is `#` or `# nr`
+            return {*self.required} <= {_plain(name) for name in row}
+        return any(cell.strip() for cell in row)
+
     def places(self, header: Sequence[str], separated: str = "") -> dict[str, int]:
         """Return the place of each named column; other columns keep their names.
 
@@ -204,7 +214,7 @@ def _csv_rows(
             separator = _separator_of(file.read(_HEAD_LETTERS), columns)
             file.seek(0)
             rows = _numbered(csv.reader(file, delimiter=separator, strict=True))
-            header = next((row for _, row in rows if _is_header(row)), [])
+            header = next((row for _, row in rows if columns.is_header(row)), [])
             places = columns.places(
                 header, f", separated by {_SEPARATORS[separator]}" if header else ""
             )
@@ -236,21 +246,12 @@ def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
         line = reader.line_num + 1
 
 
-def _is_header(row: list[str]) -> bool:
-    """Return whether a row names columns: not empty, a note, or Excel's `sep=;`."""
-    if row and row[0].lower().startswith("sep=") and not any(row[1:]):
-        return False
-    if row and _is_note(row[0]):
-        return False
-    return any(cell.strip() for cell in row)
-
-
 def _separator_of(head: str, columns: _Columns) -> str:
     """Return the separator with which the first line names most of the columns."""
     best, separator = (-1, -1), ","
     for candidate in _SEPARATORS:
         reader = csv.reader(StringIO(head, newline=""), delimiter=candidate)
-        header = next((row for row in reader if _is_header(row)), [])
+        header = next((row for row in reader if columns.is_header(row)), [])
         score = columns.n_found(header), len(header)
         if score > best:
             best, separator = score, candidate
@@ -326,7 +327,12 @@ def _parquet_rows(
 
 
 def _is_note(line: str) -> bool:
-    return line.lstrip('"').startswith(_NOTE)
+    return line.lstrip(_AROUND).startswith(_NOTE)
+
+
+def _is_before_header(line: str) -> bool:
+    text = line.strip(_AROUND).lower()
+    return not text or text.startswith((_NOTE, "sep="))
 
 
 def _parquet_notes(table: Path, error: type[EspressivoError]) -> dict[str, str]:

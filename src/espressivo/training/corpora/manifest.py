@@ -34,7 +34,7 @@ REQUIRED = ("path", "emotion", "speaker")
 _VOTES = {f"votes_{emotion}": emotion for emotion in Emotion}
 OPTIONAL = ("id", "session", "text", "corpus", *Dimension, *_VOTES)
 _LEFT_OUT = "-"
-_SCALE = re.compile(rf"({_NUMBER})\s+to\s+({_NUMBER})")
+_SCALE = re.compile(rf"\s*({_NUMBER})\s+to\s+({_NUMBER})\s*", re.IGNORECASE)
 
 
 class _Notes(NamedTuple):
@@ -116,7 +116,7 @@ def _notes(table: Path) -> _Notes:
     if text := found.get("ratings"):
         match = _SCALE.fullmatch(text)
         scale = (float(match[1]), float(match[2])) if match else (0.0, 0.0)
-        if not scale[0] < scale[1]:
+        if not -math.inf < scale[0] < scale[1] < math.inf:
             raise CorpusError(
                 f"{table}: its note `ratings` is '{text}'; write the lowest and the "
                 "highest possible rating, as in `# ratings: 1 to 7`"
@@ -129,7 +129,11 @@ def _notes(table: Path) -> _Notes:
                 f"{table}: its note `labels` has '{pair}'; write label=emotion with "
                 f"one of {', '.join(Emotion)}, or label=- to leave its rows out"
             )
-        labels[label] = None if emotion == _LEFT_OUT else Emotion(emotion)
+        meant = None if emotion == _LEFT_OUT else Emotion(emotion)
+        if labels.setdefault(label, meant) != meant:
+            raise CorpusError(
+                f"{table}: its note `labels` has '{label}' twice; keep one meaning"
+            )
     return _Notes(labels, scale)
 
 
@@ -183,9 +187,12 @@ def _votes(where: str, values: dict[str, str]) -> tuple[float, ...] | None:
 
 def _number(where: str, column: str, text: str) -> float:
     """Return a cell's number; NaN if it is empty."""
-    if text and not re.fullmatch(_NUMBER, text):
-        raise CorpusError(f"{where}, column {column}: '{text}' is not a number")
-    return float(text or "nan")
+    value = float(text or "nan") if re.fullmatch(f"({_NUMBER})?", text) else math.inf
+    if math.isinf(value):
+        raise CorpusError(
+            f"{where}, column {column}: '{text}' is not a number; write one such as 5.5"
+        )
+    return value
 
 
 def _within(corpus: str, name: str) -> str:
