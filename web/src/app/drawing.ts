@@ -4,73 +4,20 @@
  * A canvas costs the same for an hour of windows as for ten seconds of them.
  */
 
-import { type Emotion, type Estimate, type Report, SAMPLE_RATE } from "../espressivo";
+import { type Estimate, type Report, SAMPLE_RATE } from "../espressivo";
 import { argmax } from "../espressivo/report";
+import { CURVE, drawArousal } from "./curve";
+import { type Palette, Scale, visible, type Windows } from "./scale";
 import { clock } from "./words";
 
 const WAVE = 92; // heights, in pixels
 const BAND = 34;
 const AXIS = 22;
-const CURVE = 50;
-const TITLE = 22; // of the curve
 const BAR = 4; // one bar of the loudness, and the narrowest window drawn by itself
-const POINT = 6; // distance of the points of the curve where windows are narrow
 const RANGE_DB = 45; // below the loud parts; what is quieter has no height
 const STRIPE = 2.5; // width of the stripes over an uncertain window,
 const STRIPES = 8; // and from one to the next
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
-
-/** Colours of the page, and its font. */
-export type Palette = Readonly<
-  Record<Emotion | "card" | "ink" | "soft" | "line" | "track" | "accent" | "pause", string>
-> & { readonly font: string };
-
-/** What has windows: a report, or the analysis so far. */
-export interface Windows {
-  readonly emotions: readonly Emotion[];
-  readonly estimates: readonly Estimate[];
-  isUncertain(estimate: Estimate): boolean | null;
-}
-
-/** Part of the recording that is drawn, and where. */
-export class Scale {
-  constructor(
-    readonly from_s: number,
-    readonly to_s: number,
-    readonly left: number,
-    readonly width: number,
-  ) {}
-
-  x(at_s: number): number {
-    return this.left + ((at_s - this.from_s) / (this.to_s - this.from_s)) * this.width;
-  }
-}
-
-/** Return the colours of the page as they are now: they follow the system's light or dark. */
-export function paletteOf(place: Element): Palette {
-  const style = getComputedStyle(place);
-  const names = ["anger", "happiness", "neutral", "sadness", "card", "ink", "soft", "line"];
-  const colors = [...names, "track", "accent", "pause"].map((name) => [
-    name,
-    style.getPropertyValue(`--${name}`).trim(),
-  ]);
-  return { ...Object.fromEntries(colors), font: style.fontFamily } as Palette;
-}
-
-/** Size a canvas for the screen's pixels; return its pen, or null while it is not shown. */
-export function penOf(
-  canvas: HTMLCanvasElement,
-  height: number,
-): CanvasRenderingContext2D | null {
-  const width = canvas.clientWidth;
-  const dense = window.devicePixelRatio;
-  canvas.width = Math.round(width * dense);
-  canvas.height = Math.round(height * dense);
-  canvas.style.height = `${height}px`;
-  const pen = width ? canvas.getContext("2d") : null;
-  pen?.scale(dense, dense);
-  return pen;
-}
 
 /** Return loudness as heights from 0 to 1; the loud parts of the recording reach 1. */
 export function heightsOf(loudness: Float32Array | null): Float32Array | null {
@@ -85,7 +32,7 @@ export function heightsOf(loudness: Float32Array | null): Float32Array | null {
 
 /** Return the height of the drawing of a report, in pixels. */
 export function heightOf(report: Report): number {
-  return axisOf(report) + AXIS + (hasArousal(report) ? TITLE + CURVE + 4 : 0);
+  return axisOf(report) + AXIS + (hasArousal(report) ? CURVE.height : 0);
 }
 
 /** Return where the clock begins: below the windows, if there are any. */
@@ -106,7 +53,9 @@ export function drawReport(
   palette: Palette,
 ): void {
   const axis = axisOf(report);
-  const curve = hasArousal(report) ? [{ top: axis + AXIS + TITLE, height: CURVE }] : [];
+  const curve = hasArousal(report)
+    ? [{ top: axis + AXIS + CURVE.top, height: CURVE.box }]
+    : [];
   drawAxis(pen, scale, palette, axis + 15, [{ top: 0, height: axis }, ...curve]);
   drawWave(pen, report, heights, scale, palette);
   drawBand(pen, report, scale, palette, { top: WAVE, height: BAND });
@@ -234,15 +183,6 @@ function columnsOf(windows: Windows, scale: Scale, n: number): Column[] {
   });
 }
 
-function visible({ estimates }: Windows, scale: Scale) {
-  return estimates.flatMap((estimate) => {
-    const left = scale.x(estimate.segment.start / SAMPLE_RATE);
-    const right = scale.x(estimate.segment.end / SAMPLE_RATE);
-    const isSeen = right > scale.left && left < scale.left + scale.width;
-    return isSeen ? [{ estimate, left, right }] : [];
-  });
-}
-
 /** Draw loudness as bars in the colour of what is said there; pale where uncertain. */
 function drawWave(
   pen: CanvasRenderingContext2D,
@@ -266,79 +206,6 @@ function drawWave(
     pen.fillRect(scale.left + i * step + 0.5, (WAVE - 4 - tall) / 2, step - 1, tall);
   }
   pen.globalAlpha = 1;
-}
-
-/** Draw arousal over time: each window, or means where windows are narrow. */
-function drawArousal(
-  pen: CanvasRenderingContext2D,
-  report: Report,
-  scale: Scale,
-  palette: Palette,
-  top: number,
-): void {
-  const index = report.dimensionNames.indexOf("arousal");
-  const y = (value: number) => top + TITLE + (1 - value) * CURVE;
-  pen.fillStyle = palette.soft;
-  pen.fillText("arousal: calm below, animated above", scale.left, top + 14);
-  pen.strokeStyle = palette.line;
-  pen.lineWidth = 1;
-  for (const value of [0, 0.5, 1]) {
-    pen.setLineDash(value === 0.5 ? [4, 4] : []);
-    line(pen, [
-      [scale.left, y(value)],
-      [scale.left + scale.width, y(value)],
-    ]);
-  }
-  pen.setLineDash([]);
-  const points = arousalOf(report, index, scale);
-  pen.lineJoin = pen.lineCap = "round";
-  pen.strokeStyle = palette.ink;
-  const ends = points.flatMap(({ left, right, value }): [number, number][] => [
-    [left, y(value)],
-    [right, y(value)],
-  ]);
-  const isWide = points.some(({ left, right }) => right > left);
-  pen.globalAlpha = isWide ? 0.35 : 1;
-  pen.lineWidth = isWide ? 1 : 2;
-  line(pen, ends);
-  pen.globalAlpha = 1;
-  pen.lineWidth = 2;
-  for (const { left, right, value } of points) {
-    line(pen, [
-      [left, y(value)],
-      [Math.max(left + 0.1, right), y(value)],
-    ]);
-  }
-}
-
-function arousalOf(report: Report, index: number, scale: Scale) {
-  const spans = visible(report, scale);
-  const wide = spans.filter(({ left, right }) => right - left >= POINT).length;
-  if (wide > spans.length / 2) {
-    return spans.map(({ estimate, left, right }) => ({
-      left: left + 1,
-      right: Math.max(left + 1, right - 1),
-      value: estimate.dimensions[index],
-    }));
-  }
-  const bins = new Map<number, { sum: number; weight: number }>();
-  for (const { estimate, left, right } of spans) {
-    const key = Math.floor((left + right) / 2 / POINT);
-    const bin = bins.get(key) ?? { sum: 0, weight: 0 };
-    bin.sum += estimate.dimensions[index] * (right - left);
-    bin.weight += right - left;
-    bins.set(key, bin);
-  }
-  return [...bins].map(([key, { sum, weight }]) => {
-    const x = POINT * (key + 0.5);
-    return { left: x, right: x, value: sum / weight };
-  });
-}
-
-function line(pen: CanvasRenderingContext2D, points: [number, number][]): void {
-  pen.beginPath();
-  for (const [x, y] of points) pen.lineTo(x, y);
-  pen.stroke();
 }
 
 /** Stripe a shape: what is striped differs without its colours too. */

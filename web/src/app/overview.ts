@@ -1,22 +1,14 @@
 /** The whole recording at a glance: loudness, windows and arousal, zoomed and played from anywhere. */
 
 import { type Estimate, type Report, SAMPLE_RATE } from "../espressivo";
-import {
-  drawBand,
-  drawReport,
-  heightOf,
-  heightsOf,
-  type Palette,
-  paletteOf,
-  penOf,
-  Scale,
-} from "./drawing";
+import { drawReport, heightOf, heightsOf } from "./drawing";
 import { legendOf, make } from "./elements";
 import { onGestures } from "./gestures";
+import { Minimap } from "./minimap";
+import { paletteOf, penOf, Scale } from "./scale";
 import { clock, inWords } from "./words";
 
 const SHORTEST_S = 10; // the closest view
-const MAP = 30; // height, in pixels
 
 interface Options {
   /** Play from a time; without it a click selects only. */
@@ -52,15 +44,7 @@ export class Overview {
     this.frame,
     this.head,
   );
-  private readonly mapCanvas = make("canvas");
-  private readonly mapFrame = make("div", { class: "map-frame" });
-  private readonly map = make(
-    "div",
-    { class: "map", "aria-hidden": "true" },
-    this.mapCanvas,
-    this.mapFrame,
-  );
-  private readonly range = make("p", { class: "fine range" });
+  private readonly map: Minimap;
   private readonly tools = make("div", { class: "tools" });
   private readonly buttons: Record<"out" | "in" | "all", HTMLButtonElement>;
   private readonly readout = make("p", { class: "readout" });
@@ -84,6 +68,10 @@ export class Overview {
     this.heights = heightsOf(report.loudness);
     this.end_s = Math.max(options.length_s ?? report.duration_s, 1);
     this.to_s = this.end_s;
+    this.map = new Minimap(report, this.end_s, (middle_s) => {
+      const half = (this.to_s - this.from_s) / 2;
+      this.show(middle_s - half, middle_s + half);
+    });
     if (options.title) this.tools.append(options.title);
     this.buttons = {
       out: this.tool("−", "Zoom out", () => this.zoom(2)),
@@ -95,8 +83,8 @@ export class Overview {
     this.describe();
     this.listen();
     host.classList.add("overview");
-    const { tools, plot, map, range, readout } = this;
-    host.replaceChildren(tools, plot, map, range, readout, this.legend());
+    const { tools, plot, map, readout } = this;
+    host.replaceChildren(tools, plot, map.place, readout, this.legend());
     this.select(-1);
     this.observer.observe(this.plot);
     this.dark.addEventListener("change", this.redraw);
@@ -187,18 +175,6 @@ export class Overview {
       },
     });
     this.plot.addEventListener("keydown", (event) => this.onKey(event));
-    const jump = ({ clientX, buttons }: PointerEvent) => {
-      if (!buttons) return;
-      const { left, width } = this.map.getBoundingClientRect();
-      const middle = (this.end_s * (clientX - left)) / width;
-      const half = (this.to_s - this.from_s) / 2;
-      this.show(middle - half, middle + half);
-    };
-    this.map.addEventListener("pointerdown", (event) => {
-      this.map.setPointerCapture(event.pointerId);
-      jump(event);
-    });
-    this.map.addEventListener("pointermove", jump);
   }
 
   private onKey(event: KeyboardEvent): void {
@@ -316,24 +292,9 @@ export class Overview {
     this.plot.classList.toggle("zoomed", this.isZoomed);
     this.buttons.out.disabled = this.buttons.all.disabled = !this.isZoomed;
     this.buttons.in.disabled = this.to_s - this.from_s <= this.shortest_s + 1e-6;
-    const end = clock(Math.round(this.end_s));
-    this.range.textContent = `${clock(this.from_s)} to ${clock(this.to_s)} of ${end} shown`;
     this.placeHead();
     this.placeFrame();
-    this.drawMap(palette);
-  }
-
-  /** Draw what part of the recording is shown. */
-  private drawMap(palette: Palette): void {
-    this.map.hidden = this.range.hidden = !this.isZoomed;
-    const pen = this.isZoomed && penOf(this.mapCanvas, MAP);
-    if (!pen) return;
-    const scale = new Scale(0, this.end_s, 0, this.mapCanvas.clientWidth);
-    pen.fillStyle = palette.pause;
-    pen.fillRect(0, MAP / 2 - 2, scale.width, 4);
-    drawBand(pen, this.report, scale, palette, { top: 8, height: MAP - 16 });
-    this.mapFrame.style.left = `${scale.x(this.from_s)}px`;
-    this.mapFrame.style.width = `${Math.max(8, scale.x(this.to_s) - scale.x(this.from_s))}px`;
+    this.map.draw(this.from_s, this.to_s, palette);
   }
 
   private percentOf(at_s: number): number {

@@ -3,8 +3,8 @@
 import { type Emotion, type Report, SAMPLE_RATE } from "../espressivo";
 import { argmax } from "../espressivo/report";
 import { samplesIn } from "../espressivo/types";
-import { paletteOf, penOf } from "./drawing";
 import { make } from "./elements";
+import { paletteOf, penOf } from "./scale";
 import { clock } from "./words";
 
 const MOST_POINTS = 16; // more could not be followed

@@ -1,15 +1,8 @@
 /** A report as a picture, to be shared. */
 
 import type { Report } from "../espressivo";
-import {
-  drawReport,
-  heightOf,
-  heightsOf,
-  type Palette,
-  paletteOf,
-  Scale,
-  stripeBox,
-} from "./drawing";
+import { drawReport, heightOf, heightsOf, stripeBox } from "./drawing";
+import { type Palette, paletteOf, Scale } from "./scale";
 import { headline, length, likeliest, percent } from "./words";
 
 const WIDTH = 600; // of the drawing, whose text is read on phones too

@@ -1,8 +1,9 @@
 /** Live view of the completed windows during an analysis. */
 
 import type { Analyzer, Estimate } from "../espressivo";
-import { drawAxis, drawBand, paletteOf, penOf, Scale } from "./drawing";
+import { drawAxis, drawBand } from "./drawing";
 import { legendOf, make } from "./elements";
+import { paletteOf, penOf, Scale } from "./scale";
 import { clock } from "./words";
 
 const SHOWN_S = 60; // seconds shown of a recording of unknown length: the newest
