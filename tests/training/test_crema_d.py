@@ -86,6 +86,11 @@ def test_a_table_in_the_folder_itself_is_found(small):
         ),
         (
             "summaryTable.csv",
+            "FileName,VoiceVote,VoiceLevel\n1001_IEO_ANG_HI,N,nan\n",
+            "VoiceLevel is 'nan' for the vote 'N', not a number",
+        ),
+        (
+            "summaryTable.csv",
             "FileName\n",
             "has no column VoiceLevel, VoiceVote; restore",
         ),

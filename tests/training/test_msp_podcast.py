@@ -100,6 +100,8 @@ def test_a_known_speaker_in_two_parts_is_refused(root):
         ("MSP-PODCAST_1_1.wav,angry,1,4,7,1,Male,Train\n", "EmoClass is 'angry'"),
         ("MSP-PODCAST_1_1.wav,A,1,4,7,1,Male,Test9\n", "Split_Set is 'Test9'"),
         ("MSP-PODCAST_1_1.wav,A,high,4,7,1,Male,Train\n", "EmoAct is 'high'"),
+        # Ratings that someone has scaled already.
+        ("MSP-PODCAST_1_1.wav,A,0.5,4,7,1,Male,Train\n", "EmoAct is '0.5', not a n"),
     ],
 )
 def test_another_table_is_refused(root, row, reason):

@@ -11,6 +11,7 @@ repository.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -112,6 +113,8 @@ def _votes(root: Path) -> dict[str, _Vote]:
         try:
             levels = [float(level) for level in row["VoiceLevel"].split(":")]
             named = dict(zip(labels, levels, strict=True))
+            if not all(0 <= level < math.inf for level in levels):
+                raise ValueError(row["VoiceLevel"])  # noqa: TRY301
         except ValueError as error:
             raise CorpusError(
                 f"{table}, {name}: VoiceLevel is '{row['VoiceLevel']}' for the vote "

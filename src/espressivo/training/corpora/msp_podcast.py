@@ -15,6 +15,7 @@ Transactions on Affective Computing 10(4).
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,13 @@ from espressivo.training.corpora.corpus import Corpus
 from espressivo.training.corpora.files import find_recordings
 from espressivo.training.corpora.licence import Licence
 from espressivo.training.corpora.tables import find_table, read_table
-from espressivo.training.corpora.utterance import UNKNOWN, UNLABELLED, Clip, Ratings
+from espressivo.training.corpora.utterance import (
+    UNKNOWN,
+    UNLABELLED,
+    Clip,
+    Ratings,
+    require_unique,
+)
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
@@ -41,6 +48,7 @@ _COLUMNS = (
     *("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom"),
     *("SpkrID", "Gender", "Split_Set"),
 )
+_SCALE = (1.0, 7.0)
 PARTS = ("Train", "Development", "Test1", "Test2", "Test3")
 """The authors' parts."""
 
@@ -48,7 +56,9 @@ _NAME = re.compile(r"MSP-PODCAST_(?P<podcast>\d+)_\d+(?:_\d+)?")
 
 
 def _clips(root: Path) -> list[Clip]:
-    paths = {path.stem: path for path in find_recordings(root)}
+    found = find_recordings(root)
+    require_unique((path.stem, path) for path in found)
+    paths = {path.stem: path for path in found}
     places = (folder / name for folder in (root, root.parent) for name in _TABLES)
     if (table := find_table(places)) is None:
         return [
@@ -96,13 +106,17 @@ def _speaker(speaker: str, podcast: str) -> str:
 
 
 def _number(table: Path, row: dict[str, str], column: str) -> float:
+    lowest, highest = _SCALE
     try:
-        return float(row[column] or "nan")
-    except ValueError as error:
+        value = float(row[column] or "nan")
+    except ValueError:
+        value = math.inf
+    if value < lowest or value > highest:
         raise CorpusError(
-            f"{table}, {row['FileName']}: {column} is '{row[column]}', not a number; "
-            "restore the published table"
-        ) from error
+            f"{table}, {row['FileName']}: {column} is '{row[column]}', not a number "
+            f"from {lowest:g} to {highest:g}; restore the published table"
+        )
+    return value
 
 
 MSP_PODCAST = Corpus(
@@ -121,5 +135,5 @@ MSP_PODCAST = Corpus(
     clips=_clips,
     speakers=frozenset(),
     published=(),  # it grows: each release has other numbers
-    rating_scale=(1.0, 7.0),
+    rating_scale=_SCALE,
 )
