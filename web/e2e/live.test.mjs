@@ -9,12 +9,20 @@ import * as e2e from "./harness.mjs";
 const skip = e2e.missing();
 const folder = e2e.scratch();
 let server;
+let fake; // a browser with a microphone that beeps
 
 before(async () => {
   if (skip) return;
   server = await e2e.serve();
+  fake = await e2e.launch([
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+  ]);
 });
-after(() => server?.stop());
+after(async () => {
+  await fake?.close();
+  await server?.stop();
+});
 
 test("what the microphone hears is what Python says of the recording", {
   skip,
@@ -37,6 +45,17 @@ test("what the microphone hears is what Python says of the recording", {
     );
     // A window that is certain, after the note's first pause.
     await page.waitForSelector("#live-timeline [aria-label^='1 window in']");
+    // The headline says what the bars show, and nothing else is said beside it.
+    const [now, ...bars] = await page.evaluate(() => {
+      const values = document.querySelectorAll("#live-bars .bar-value");
+      return [document.getElementById("now"), ...values].map((each) => each.textContent);
+    });
+    const highest = bars.reduce((a, b) =>
+      Number.parseInt(b, 10) > Number.parseInt(a, 10) ? b : a,
+    );
+    assert.ok(now === "Not sure" || now.endsWith(highest), `${now}: ${bars}`);
+    const { width } = await page.locator("#status").boundingBox();
+    assert.equal(width, 1); // for screen readers only
     await page.waitForFunction(
       () => document.getElementById("elapsed").textContent >= "0:26",
     );
@@ -63,52 +82,37 @@ test("what the microphone hears is what Python says of the recording", {
 test("sound that comes after the microphone was closed costs no recording", {
   skip,
 }, async () => {
-  const browser = await e2e.launch([
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-  ]);
-  try {
-    const context = await browser.newContext();
-    const page = await context.newPage();
-    await page.addInitScript(() => {
-      // As on a busy machine: the context is closed, and chunks are still on their way.
-      AudioContext.prototype.close = async () => undefined;
-    });
-    await page.goto(server.url);
-    await page.waitForSelector("html[data-ready=true]");
-    await page.click("#record");
-    await page.waitForFunction(
-      () => document.getElementById("elapsed").textContent >= "0:02",
-    );
-    await page.click("#stop");
-    await page.waitForSelector("#result:not([hidden])");
-    await page.waitForTimeout(1000); // in which more sound comes
-    assert.equal(await page.isVisible("#result"), true);
-    assert.equal(await page.isVisible("#alert"), false);
-  } finally {
-    await browser.close();
-  }
+  const context = await fake.newContext();
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    // As on a busy machine: the context is closed, and chunks are still on their way.
+    AudioContext.prototype.close = async () => undefined;
+  });
+  await page.goto(server.url);
+  await page.waitForSelector("html[data-ready=true]");
+  await page.click("#record");
+  await page.waitForFunction(
+    () => document.getElementById("elapsed").textContent >= "0:02",
+  );
+  await page.click("#stop");
+  await page.waitForSelector("#result:not([hidden])");
+  await page.waitForTimeout(1000); // in which more sound comes
+  assert.equal(await page.isVisible("#result"), true);
+  assert.equal(await page.isVisible("#alert"), false);
+  await context.close();
 });
 
 test("discarding a recording keeps nothing and lets go of the microphone", {
   skip,
 }, async () => {
-  const browser = await e2e.launch([
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-  ]);
-  try {
-    const { page } = await e2e.openApp(browser, server.url);
-    await page.click("#record");
-    await page.waitForSelector("#live:not([hidden])");
-    await page.click("#discard");
-    await page.waitForSelector("#start:not([hidden])");
-    assert.equal(await page.isVisible("#result"), false);
-    assert.match(await page.textContent("#status"), /nothing was kept/);
-    await e2e.analyse(page, e2e.NOTE); // and the page goes on
-  } finally {
-    await browser.close();
-  }
+  const { page } = await e2e.openApp(fake, server.url);
+  await page.click("#record");
+  await page.waitForSelector("#live:not([hidden])");
+  await page.click("#discard");
+  await page.waitForSelector("#start:not([hidden])");
+  for (const id of ["#result", "#list"]) assert.equal(await page.isVisible(id), false, id);
+  assert.match(await page.textContent("#status"), /nothing was kept/);
+  await e2e.analyse(page, e2e.NOTE); // and the page goes on
 });
 
 for (const [name, flags, title] of [
