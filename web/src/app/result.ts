@@ -1,6 +1,6 @@
 /** View of a report. */
 
-import type { Emotion, Report } from "../espressivo";
+import type { Dimensions, Emotion, Report } from "../espressivo";
 import { drawBars } from "./bars";
 import { download, stem } from "./download";
 import { announce, dot, element, make, show, unsure } from "./elements";
@@ -161,7 +161,8 @@ function showAdaptation(report: Report, learned: boolean): void {
 }
 
 function tableOf(report: Report): HTMLTableElement {
-  const head = ["From", "To", "Emotion", ...report.emotions].map((text) =>
+  const names = report.dimensionNames;
+  const head = ["From", "To", "Emotion", ...report.emotions, ...names].map((text) =>
     make("th", { scope: "col", class: text === "Emotion" ? "word" : "" }, text),
   );
   const { windows } = report.toDict() as {
@@ -171,9 +172,11 @@ function tableOf(report: Report): HTMLTableElement {
       emotion: Emotion;
       uncertain: boolean | null;
       probabilities: Record<Emotion, number>;
+      dimensions: Dimensions | null;
     }[];
   };
-  const rows = windows.map(({ start_s, end_s, emotion, uncertain, probabilities }) => {
+  const rows = windows.map((window) => {
+    const { start_s, end_s, emotion, uncertain, probabilities, dimensions } = window;
     const kind = uncertain ? `swatch unsure of-${emotion}` : `swatch of-${emotion}`;
     const swatch = make("span", { class: kind, "aria-hidden": "true" });
     const word = uncertain ? `${emotion}, not sure` : emotion;
@@ -184,12 +187,13 @@ function tableOf(report: Report): HTMLTableElement {
       make("td", {}, end_s.toFixed(1)),
       make("td", { class: "word" }, swatch, word),
       ...report.emotions.map((each) => make("td", {}, percent(probabilities[each]))),
+      ...names.map((each) => make("td", {}, dimensions?.[each]?.toFixed(2) ?? "")),
     );
   });
   const caption = make(
     "caption",
     { class: "hidden" },
-    "Seconds, and the share of each emotion",
+    `Seconds, the share of each emotion${names.length ? ", and dimensions from 0 to 1" : ""}`,
   );
   return make(
     "table",
