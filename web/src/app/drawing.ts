@@ -231,15 +231,16 @@ function stripe(
   pen.restore();
 }
 
-/** Stripe a box like an uncertain window: of a legend. */
+/** Stripe a box of a legend: like an uncertain window (1), or like a hole (-1). */
 export function stripeBox(
   pen: CanvasRenderingContext2D,
   box: { left: number; top: number; width: number; height: number },
   color: string,
+  slope: 1 | -1 = 1,
 ): void {
   const shape = new Path2D();
   shape.rect(box.left, box.top, box.width, box.height);
-  stripe(pen, shape, new Scale(0, 1, box.left, box.width), box, color, 1);
+  stripe(pen, shape, new Scale(0, 1, box.left, box.width), box, color, slope);
 }
 
 function meanOf(values: Float32Array, from: number, to: number): number {

@@ -163,17 +163,19 @@ function drawOverview(page: Page, report: Report): void {
 function drawLegend(page: Page, report: Report): void {
   const { pen, palette } = page;
   const isUnsure = report.estimates.some((each) => report.isUncertain(each));
-  const entries: [color: string, text: string][] = [
-    ...(report.estimates.length ? report.emotions : []).map((each): [string, string] => [
-      palette[each],
-      each,
-    ]),
-    ...(isUnsure ? [[palette.soft, "striped: not sure"] as [string, string]] : []),
-    [palette.pause, "no speech"],
+  const windows = report.estimates.length ? report.emotions : [];
+  const { soft, card, pause } = palette;
+  const entries: { text: string; fill: string; stripes?: string; slope?: 1 | -1 }[] = [
+    ...windows.map((each) => ({ text: each, fill: palette[each] })),
+    ...(isUnsure ? [{ text: "striped: not sure", fill: soft, stripes: card }] : []),
+    { text: "no speech", fill: pause },
+    ...(report.gaps.length
+      ? [{ text: "no sound in the file", fill: card, stripes: soft, slope: -1 as const }]
+      : []),
   ];
   pen.font = `13px ${palette.font}`;
   let x = MARGIN;
-  for (const [color, text] of entries) {
+  for (const { text, fill, stripes, slope } of entries) {
     const { width } = pen.measureText(text);
     if (x + 17 + width > MARGIN + INNER) {
       x = MARGIN;
@@ -181,9 +183,9 @@ function drawLegend(page: Page, report: Report): void {
     }
     page.draw(() => {
       const box = { left: x, top: page.y + 2, width: 11, height: 11 };
-      pen.fillStyle = color;
+      pen.fillStyle = fill;
       pen.fillRect(box.left, box.top, box.width, box.height);
-      if (color === palette.soft) stripeBox(pen, box, palette.card);
+      if (stripes) stripeBox(pen, box, stripes, slope);
       pen.fillStyle = palette.soft;
       pen.fillText(text, x + 17, page.y + 12);
     });
