@@ -207,7 +207,9 @@ def test_each_channel_is_analysed_by_itself(analyzer, note, tmp_path):
     with os.fdopen(reader, "rb") as pipe:
         piped = analyzer.analyze_channels(pipe, name="pipe")
     assert [r.recording for r in piped] == ["pipe [left]", "pipe [right]"]
-    for other in (piped, analyzer.analyze_channels(samples)):
+    named = analyzer.analyze_channels(samples, name="caf\udce9")  # no UTF-8
+    assert named[0].recording == "caf\\udce9 [left]"
+    for other in (piped, named):
         for report, same in zip(reports, other, strict=True):
             assert_same(report, same)
 

@@ -130,6 +130,25 @@ def test_the_figure_marks_uncertain_windows(tmp_path):
     assert "uncertain" not in sure
 
 
+def test_the_figure_of_hours_keeps_its_colours(tmp_path):
+    image = pytest.importorskip("matplotlib.image", reason="needs the extra `plot`")
+    from espressivo.figures.timeline import plot_timelines
+
+    step = 8 * 16_000
+    angry = tuple(
+        Estimate(Segment(i * step, (i + 1) * step), (1.0, 0.0, 0.0, 0.0))
+        for i in range(3000)
+    )
+    plot_timelines(
+        [replace(REPORT, estimates=angry, duration_s=24_000.0)], tmp_path / "a.png"
+    )
+
+    red, green, blue, _ = image.imread(tmp_path / "a.png").transpose(2, 0, 1)
+    middle = len(red) // 2
+    is_anger = (red > 0.8) & (green < 0.5) & (blue < 0.2)  # #d55e00
+    assert is_anger[middle].mean() > 0.8
+
+
 def test_the_figure_hatches_holes(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra `plot`")
     from espressivo.figures.timeline import plot_timelines

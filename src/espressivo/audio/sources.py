@@ -13,7 +13,7 @@ from espressivo.audio.arrays import ArrayRecording
 from espressivo.audio.inputs import open_recording, require_content, stored
 from espressivo.audio.recording import Recording
 from espressivo.errors import AudioError
-from espressivo.text import reason_of
+from espressivo.text import reason_of, to_unicode
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def open_source(
     Raises:
         AudioError: The recording cannot be read, or the array is not audio.
     """
-    name = None if name is None else str(name)  # a path is one as well
+    name = None if name is None else to_unicode(str(name))  # or a path
     if isinstance(recording, str | os.PathLike):
         if not (path := os.fsdecode(recording)):
             raise AudioError("'': is no path; pass a recording", "missing")
