@@ -134,13 +134,13 @@ try {
       await page.context().close();
     }
   }
-  const page = await browser.newPage({ viewport: { width: 1250, height: 844 } });
+  const page = await browser.newPage({ viewport: { width: 1250, height: 1100 } });
   const images = SHOWN.map((name) => readFileSync(path.join(IMAGES, `app-${name}.png`)));
   const tags = images.map(
     (image) => `<img src="data:image/png;base64,${image.toString("base64")}">`,
   );
   await page.setContent(
-    `<style>body{margin:0;display:flex;gap:40px;background:#fff}img{width:390px;height:844px;` +
+    `<style>body{margin:0;display:flex;gap:40px;background:#fff}img{width:390px;height:1100px;` +
       `object-fit:cover;object-position:top}</style>${tags.join("")}`,
   );
   await page.screenshot({ path: path.join(IMAGES, "app.png") });
