@@ -1,6 +1,7 @@
 /** Panel of what the model adapts to: a speaker, a setting, and the recording itself. */
 
 import type { AnalyzeOptions, Analyzer, Report } from "../espressivo";
+import { alarmOf } from "./alerts";
 import { element, say } from "./elements";
 import { HistoryPanel } from "./history-panel";
 import { attempt, ProfileChoice } from "./profile-choice";
@@ -80,7 +81,7 @@ export class VoicePanel {
    * @returns Whether the profile has learned.
    */
   async learnFrom(report: Report, when: Date): Promise<boolean> {
-    await this.history.add(report, when);
+    await this.history.add(report, when).catch(alarmOf); // the profile learns nevertheless
     const speaker = report.adaptation?.speaker;
     if (!speaker || !this.learn.checked || report.fits === false) return false;
     if (!report.statistics?.nWindows) return false;
