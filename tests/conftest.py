@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+# Tests run side by side, one process per core. The threads of several torches would
+# wait for each other, spinning. Read when numpy and torch are imported, and inherited.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -18,6 +23,8 @@ from espressivo.model.find import DEFAULT, find_model
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from espressivo.analyzer import Analyzer
     from espressivo.types import Signal
 
@@ -32,6 +39,14 @@ NOTE = ROOT / "examples" / "voice-note.m4a"
 def names_emotion(shown: bytes) -> bool:
     """Return whether a window's line, which names its emotion, is among the output."""
     return any(emotion.encode() in shown for emotion in Emotion)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_again() -> Iterator[None]:
+    """Undo what a training sets for its process: torch's number of threads."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
