@@ -23,7 +23,9 @@ from espressivo.training.clips.load import load_clips  # noqa: E402
 from espressivo.training.config import LossConfig, TrainingConfig  # noqa: E402
 from espressivo.training.corpora.utterance import Ratings  # noqa: E402
 from espressivo.training.fit.predict import predict_dimensions  # noqa: E402
+from espressivo.training.folds.splits import Fold  # noqa: E402
 from espressivo.training.networks import NetworkConfig  # noqa: E402
+from espressivo.training.runs.crossval import crossval  # noqa: E402
 from espressivo.training.runs.train import train  # noqa: E402
 from espressivo.training.scores.crossval_results import read_results  # noqa: E402
 from espressivo.training.scores.dimensions import (  # noqa: E402
@@ -83,6 +85,35 @@ def test_the_best_epoch_by_the_score_of_the_task_is_kept(tmp_path, clips, task):
         recalls = [(logits.argmax(1) == k)[labels == k].mean() for k in range(4)]
         best = max(a + b for a, b in zip(ccc, ua, strict=True))
         assert kept + np.mean(recalls) == pytest.approx(best, abs=1e-5)
+
+
+def test_without_ratings_to_validate_on_the_ua_chooses(tmp_path, clips):
+    bare = [
+        replace(clip, utterance=replace(clip.utterance, ratings=None))
+        for clip in clips[:8]
+    ]
+    settings = config("both", patience=2)
+    train(settings, clips, tmp_path, validation=bare, select=True)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    assert found[0]["ccc"] is None
+    # It waits for two epochs after the best one, and not from the first.
+    best = max(range(len(found)), key=lambda i: found[i]["mean_recall"])
+    assert len(found) == min(6, best + 3)
+
+
+def test_every_fold_is_checked_before_the_first_is_trained(tmp_path, clips):
+    one, two, three, four = (
+        tuple(clip.utterance for clip in clips[i : i + 4]) for i in range(0, 16, 4)
+    )
+    bare = tuple(replace(u, ratings=None) for u in four)
+    folds = [
+        Fold(one + two, three, bare, "a", "speaker"),
+        Fold(bare, three, one, "b", "speaker"),
+    ]
+    with pytest.raises(TrainingError, match="have ratings of arousal, valence"):
+        crossval(config("dimensions"), folds, tmp_path)
+    assert not (tmp_path / "a").exists()
 
 
 def test_tones_are_rated_by_their_pitch(tmp_path, clips):

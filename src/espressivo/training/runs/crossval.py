@@ -38,6 +38,7 @@ from espressivo.training.runs.folder import (
     pick_device,
     versions,
 )
+from espressivo.training.runs.train import require_rated
 from espressivo.training.scores.crossval_card import CARD, SCHEMA, read_crossval_card
 from espressivo.training.scores.evaluation import PREDICTIONS
 from espressivo.types import Emotion
@@ -114,6 +115,8 @@ def crossval(
         if not options.skip_unreadable:
             require_readable(unreadable)
         readable = [_without(fold, unreadable) for fold in folds]
+        for fold in readable:  # before the first of them is trained
+            require_rated(fold.train, config)
         # The card comes after configuration and folds: with it the result is complete
         # enough to be resumed.
         _open_result(folder, config, readable)

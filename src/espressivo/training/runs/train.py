@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from espressivo.training.clips.load import LoadedClip
     from espressivo.training.config import ExperimentConfig, Task
+    from espressivo.training.corpora.utterance import Utterance
     from espressivo.training.networks.network import EmotionNetwork
 
 
@@ -106,7 +107,7 @@ def train(
             run, or [adaptation] lacks its target or its domains.
     """
     _require_trainable(clips)
-    _require_rated(clips, config)
+    require_rated([clip.utterance for clip in clips], config)
     target = load_target(config, clips, left_out, cache)
     open_run(folder, config, clips, target)
     # Sums split among another number of threads differ in their last digits.
@@ -194,6 +195,8 @@ def _validate(batches: Batches, task: Task) -> Validation:
     speakers = [clip.utterance.speaker for clip in batches.clips.clips]
     rated = RatedPredictions(names, batches.ratings, predicted, speakers)
     mean, each = mean_ccc(rated), {n: rated.scores[f"ccc_{n}"] for n in names}
+    if isnan(mean):  # no ratings here, as if another corpus validates
+        return Validation(ua, ua)
     chosen = {"emotions": ua, "dimensions": mean, "both": (ua + mean) / 2}[task]
     known = {name: ccc for name, ccc in each.items() if not isnan(ccc)}
     return Validation(chosen, ua, known or None)
@@ -244,8 +247,12 @@ def _require_trainable(clips: Sequence[LoadedClip]) -> None:
         )
 
 
-def _require_rated(clips: Sequence[LoadedClip], config: ExperimentConfig) -> None:
-    utterances = [clip.utterance for clip in clips]
+def require_rated(utterances: Sequence[Utterance], config: ExperimentConfig) -> None:
+    """Check that what is trained on has the ratings and votes that the task needs.
+
+    Raises:
+        TrainingError: A dimension has fewer than two ratings, or nothing has votes.
+    """
     if config.loss.votes and np.isnan(votes_of(utterances)).all():
         raise TrainingError(
             "no utterance to train on has votes of listeners, which 'loss.votes' asks "
