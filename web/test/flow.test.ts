@@ -1,6 +1,6 @@
 // What of lists, histories and pages of the app needs no browser.
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { toHtml } from "../src/app/html-report";
 import { type Found, type Item, Queue } from "../src/app/queue";
 import { byDays, type Result, resultOf, toCsv } from "../src/app/voice-history";
@@ -137,4 +137,15 @@ test("the page of a report holds it, whatever its name", () => {
   expect(content.report.recording).toBe(name);
   expect(content.loudness).toEqual([-20, -100]);
   expect(content.date).toBe("2026-11-28");
+});
+
+test("a choice that the browser has no room for is no error, but a text is", async () => {
+  const setItem = () => {
+    throw new DOMException("full", "QuotaExceededError");
+  };
+  vi.stubGlobal("localStorage", { length: 0, setItem });
+  const { remember, storage } = await import("../src/app/storage");
+  remember("espressivo.speaker", "me");
+  expect(() => storage.setItem("espressivo.profile/me", "")).toThrow("full");
+  vi.unstubAllGlobals();
 });

@@ -4,20 +4,24 @@ import { show } from "./elements";
 
 /** @param take Callback, called with the dropped files, or with those of a dropped folder. */
 export function onDrop(take: (files: File[], isFolder: boolean) => void): void {
-  let depth = 0; // nested elements that the pointer has entered and not left
-  const over = (by: number) => {
-    depth = Math.max(0, depth + by);
-    show("drop", depth > 0);
+  // Not a count of elements: one that leaves the page, such as a row that is drawn anew,
+  // is never told that the pointer has left it.
+  let entered: EventTarget | null = null;
+  const over = (target: EventTarget | null) => {
+    entered = target;
+    show("drop", target !== null);
   };
   document.addEventListener("dragenter", (event) => {
     event.preventDefault();
-    over(1);
+    over(event.target);
   });
-  document.addEventListener("dragleave", () => over(-1));
+  document.addEventListener("dragleave", ({ target }) => {
+    if (target === entered) over(null); // the next one is entered before this is left
+  });
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", async (event) => {
     event.preventDefault();
-    over(-depth);
+    over(null);
     const items = [...(event.dataTransfer?.items ?? [])];
     const entries = items.map((item) => item.webkitGetAsEntry());
     const folder = entries.find((entry) => entry?.isDirectory);

@@ -14,7 +14,7 @@ import { compared, type Verdict } from "./backend";
 import { element, make, say, show } from "./elements";
 import { firstModel, INDEX, type ListedModel, readIndex } from "./model-index";
 import { keep } from "./offline";
-import { storage } from "./storage";
+import { remember, storage } from "./storage";
 import { megabytes, percent, promise } from "./words";
 
 const BACKEND = "espressivo.backend";
@@ -78,7 +78,7 @@ export class ModelPanel {
   /** Load a model, and remember it if that succeeds. */
   private async choose(model: string): Promise<void> {
     this.select.value = model;
-    if ((await this.load()) && model !== FOLDER) storage.setItem(CHOSEN, model);
+    if ((await this.load()) && model !== FOLDER) remember(CHOSEN, model);
   }
 
   /** Use a model folder of the user, which is not stored. */
@@ -220,7 +220,7 @@ export class ModelPanel {
       verdict = await compared(gpu, plain);
       plain.close();
       if (verdict.use) {
-        storage.setItem(BACKEND, "webgpu");
+        remember(BACKEND, "webgpu");
         this.ready(gpu, this.select.value);
       } else {
         gpu.close();

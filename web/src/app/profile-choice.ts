@@ -5,7 +5,7 @@ import { alarmOf, calm } from "./alerts";
 import { download } from "./download";
 import { element, make, say } from "./elements";
 import * as profiles from "./profiles";
-import { storage } from "./storage";
+import { remember, storage } from "./storage";
 import { length } from "./words";
 
 const NONE = "";
@@ -97,7 +97,7 @@ export class ProfileChoice {
 
   private async chosen(): Promise<void> {
     const { kind, name } = this;
-    storage.setItem(this.key, this.select.value);
+    remember(this.key, this.select.value);
     for (const id of [`${kind}-export`, `${kind}-delete`]) {
       element<HTMLButtonElement>(id).disabled = name === null;
     }

@@ -18,6 +18,15 @@ function isAllowed(): boolean {
   }
 }
 
+/** Keep a choice of the user; what cannot be kept lasts as long as the page. */
+export function remember(key: string, choice: string): void {
+  try {
+    storage.setItem(key, choice);
+  } catch {
+    // The browser keeps no more for this site.
+  }
+}
+
 function local(): TextStore {
   return {
     getItem: (key) => localStorage.getItem(key),

@@ -22,6 +22,7 @@ export class Strip {
     const { emotions, certainty } = analyzer.card;
     const patterns = certainty ? { unsure: "not sure" } : {};
     place.replaceChildren(this.canvas, legendOf(emotions, patterns));
+    this.canvas.setAttribute("aria-label", "No windows so far");
   }
 
   /**

@@ -6,7 +6,7 @@ import { element, say } from "./elements";
 import { HistoryPanel } from "./history-panel";
 import { attempt, ProfileChoice } from "./profile-choice";
 import * as profiles from "./profiles";
-import { storage } from "./storage";
+import { remember, storage } from "./storage";
 
 const TOGETHER = "espressivo.together";
 
@@ -26,7 +26,7 @@ export class VoicePanel {
     };
     this.together.checked = storage.getItem(TOGETHER) === "true";
     this.together.addEventListener("change", () => {
-      storage.setItem(TOGETHER, String(this.together.checked));
+      remember(TOGETHER, String(this.together.checked));
       this.tell();
     });
     this.speaker = new ProfileChoice(
