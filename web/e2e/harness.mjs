@@ -255,8 +255,20 @@ export function offlineReady(page) {
 /** Analyse a file as a user would, and return what the page offers for download. */
 export async function analyse(page, file) {
   await page.setInputFiles("#file", file);
-  await page.waitForSelector("#result:not([hidden])");
+  await resultShown(page);
   return reportOf(page);
+}
+
+/** Wait until the page shows a result; an alert in its place is an error, at once. */
+export async function resultShown(page, options = {}) {
+  const ended = () => {
+    const { state } = document.documentElement.dataset;
+    const [alert, text] = ["alert", "alert-text"].map((id) => document.getElementById(id));
+    if (state === "result") return { alert: null };
+    return state === "start" && !alert.hidden && { alert: text.textContent };
+  };
+  const { alert } = await (await page.waitForFunction(ended, null, options)).jsonValue();
+  if (alert !== null) throw new Error(`no result, but an alert: ${alert}`);
 }
 
 /** Drop files or folders on the page, as the system's file manager would. */

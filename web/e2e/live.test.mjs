@@ -61,7 +61,7 @@ test("what the microphone hears is what Python says of the recording", {
     );
     await page.click("#stop");
     // A busy machine analyses what was recorded late.
-    await page.waitForSelector("#result:not([hidden])", { timeout: 90_000 });
+    await e2e.resultShown(page, { timeout: 90_000 });
     const report = await e2e.reportOf(page);
 
     const recording = path.join(folder, "recording.wav");
@@ -95,7 +95,7 @@ test("sound that comes after the microphone was closed costs no recording", {
     () => document.getElementById("elapsed").textContent >= "0:02",
   );
   await page.click("#stop");
-  await page.waitForSelector("#result:not([hidden])");
+  await e2e.resultShown(page);
   await page.waitForTimeout(1000); // in which more sound comes
   assert.equal(await page.isVisible("#result"), true);
   assert.equal(await page.isVisible("#alert"), false);

@@ -18,7 +18,7 @@ test("drop a file, see the whole, hear any of it, with mouse and keys", {
 }, async () => {
   const { page, problems } = await e2e.openApp(on.browser, on.server.url);
   await e2e.drop(page, [e2e.NOTE]);
-  await page.waitForSelector("#result:not([hidden])");
+  await e2e.resultShown(page);
   assert.ok((await page.textContent("#headline")).includes(on.note.emotion));
   assert.equal(await page.evaluate(() => document.activeElement.id), "headline");
   const plot = page.locator("#timeline .plot");

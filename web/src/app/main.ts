@@ -25,7 +25,13 @@ let watched: Item | null = null; // of which the progress or the result is shown
 
 const voice = new VoicePanel();
 const queue = new Queue(analyse, changed);
-const list = new RecordingList(queue, { open: showItem, compare });
+const list = new RecordingList(queue, {
+  open: (item) => {
+    calm();
+    showItem(item);
+  },
+  compare,
+});
 const models = new ModelPanel((ready) => {
   analyzer = ready;
   enable();
@@ -121,8 +127,7 @@ function changed(item: Item): void {
 function showItem(item: Item): void {
   if (!item.found) return;
   watched = item;
-  calm();
-  go("result");
+  go("result"); // an alert stays: that the profile could not be updated, say
   show("to-list", queue.items.length > 1);
   const { report, learned } = item.found;
   showReport(report, item.sound, { recorded: item.recorded, learned });
