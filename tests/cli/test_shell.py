@@ -344,7 +344,10 @@ def test_output_that_cannot_be_written_is_one_line(argv, redirection, good):
     assert one_line(done.stderr).startswith("standard output: cannot be written (")
 
 
-@pytest.mark.parametrize("argv", [["analyze", "{}", "{}", "--json"], ["--help"]])
+@pytest.mark.parametrize(
+    "argv",
+    [["analyze", "{}", "{}", "--json"], ["analyze", "{}", "--excel"], ["--help"]],
+)
 def test_a_reader_that_stops_early_is_no_error(argv, good):
     reader, writer = os.pipe()
     os.close(reader)

@@ -102,6 +102,10 @@ class _Output:
             self._stream.write(text)
         return len(text)
 
+    def write_bytes(self, content: bytes) -> None:
+        with self._noting():
+            self._stream.buffer.write(content)
+
     def flush(self) -> None:
         with self._noting():
             # Libraries ignore errors of writing, and the text is lost then.

@@ -46,7 +46,9 @@ def print_csv(text: str, *, excel: bool, first: bool = True) -> None:
     marked = to_excel(to_lines(text), first=first)
     sys.stdout.flush()
     # The mark says UTF-8, whatever the encoding of standard output.
-    sys.stdout.buffer.write(marked.encode("utf-8"))
+    stream = sys.stdout  # of `standard_streams`, which remembers that a reader has gone
+    write = getattr(stream, "write_bytes", None) or stream.buffer.write
+    write(marked.encode("utf-8"))
     sys.stdout.flush()
 
 
