@@ -116,6 +116,15 @@ test("a voice over days: kept on request, exported, deleted", { skip }, async ()
   await requireReadable(page, "history");
   await page.click("#history-rows button");
   await page.waitForSelector("#history", { state: "hidden" });
+
+  await page.evaluate(() => {
+    IDBFactory.prototype.open = () => {
+      throw new DOMException("full", "QuotaExceededError");
+    };
+  });
+  await e2e.analyse(page, e2e.NOTE);
+  assert.match(await page.textContent("#alert-text"), /keeps nothing .*QuotaExceededError/);
+  assert.equal(await page.isVisible("#alert"), true);
   assert.deepEqual(problems, []);
 });
 

@@ -81,7 +81,15 @@ export class VoicePanel {
    * @returns Whether the profile has learned.
    */
   async learnFrom(report: Report, when: Date): Promise<boolean> {
-    await this.history.add(report, when).catch(alarmOf); // the profile learns nevertheless
+    try {
+      return await this.updateProfile(report);
+    } finally {
+      // Afterwards, since an update removes alerts.
+      await this.history.add(report, when).catch(alarmOf);
+    }
+  }
+
+  private async updateProfile(report: Report): Promise<boolean> {
     const speaker = report.adaptation?.speaker;
     if (!speaker || !this.learn.checked || report.fits === false) return false;
     if (!report.statistics?.nWindows) return false;
