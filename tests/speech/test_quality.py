@@ -144,8 +144,13 @@ def test_a_dark_voice_is_not_narrow(note):
     assert quality_of(dark).bandwidth_hz == 8_000
 
 
-@pytest.mark.parametrize("scale_db", [0, -20])
-@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg", "m4a"])
+@pytest.mark.parametrize(
+    ("suffix", "scale_db"),
+    [
+        *((suffix, 0) for suffix in ("wav", "mp3", "ogg", "m4a")),
+        *((suffix, -20) for suffix in ("wav", "mp3")),
+    ],
+)
 def test_clipping_is_found_also_after_a_codec(note, tmp_path, suffix, scale_db):
     for gain_db in (15, 20, 30, 40):
         signal = clipped(note, gain_db) * 10 ** ((scale_db - 1) / 20)
