@@ -187,6 +187,12 @@ def test_wrong_settings_in_tables_are_named(tmp_path, table, message):
             "give one weight for each of arousal, valence",
         ),
         (
+            ["DIMENSIONS", "task=both", "loss.dimension_weights=[1, inf]"],
+            "give one weight for each of arousal, valence",
+        ),
+        (["DIMENSIONS", "task=both", "loss.dimensions=-1"], "is -1.0; a weight is a"),
+        (["network.dimensions=['tension']", "task=both"], "name each of arousal"),
+        (
             ["DIMENSIONS", "task=dimensions", "adaptation.method=dann"],
             "'adaptation.method' is 'dann', which is for emotions",
         ),

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence  # noqa: TC003 - read at run time
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Literal, cast
 
@@ -15,6 +16,7 @@ from espressivo.training.corpora.licence import find_licence
 from espressivo.training.corpora.utterance import SpeakerHalf  # noqa: TC001 - the same
 from espressivo.training.folds.protocol import ProtocolConfig
 from espressivo.training.networks import NETWORKS, NetworkConfig
+from espressivo.training.networks.config import require_dimensions
 
 Task = Literal["emotions", "dimensions", "both"]
 Balance = Literal["none", "class", "corpus-class"]
@@ -460,7 +462,7 @@ def _require_adaptable(config: ExperimentConfig, path: Path) -> None:
 def _require_task(config: ExperimentConfig, path: Path) -> None:
     """Refuse a task without its dimensions, and settings that have no effect on it."""
     task, loss, plain = config.task, config.loss, LossConfig()
-    names, weights = config.network.dimensions, loss.dimension_weights
+    names = config.network.dimensions
     unused: tuple[str, ...] = ()
     if task == "emotions":
         unused = ("emotions", "dimensions", "dimension_weights")
@@ -481,7 +483,25 @@ def _require_task(config: ExperimentConfig, path: Path) -> None:
                 f"{path}: 'loss.{key}' is {getattr(loss, key)!r}, which task '{task}' "
                 'does not use; remove it, or set task = "both"'
             )
-    if weights and (len(weights) != len(names) or min(weights) < 0 or not any(weights)):
+    require_dimensions(config.network)
+    _require_weights(config, path)
+
+
+def _require_weights(config: ExperimentConfig, path: Path) -> None:
+    """Refuse weights of losses that are negative or endless, or of other dimensions."""
+    loss = config.loss
+    names, weights = config.network.dimensions, loss.dimension_weights
+    for key in ("emotions", "dimensions"):
+        if not 0 <= getattr(loss, key) < inf:
+            raise ConfigError(
+                f"{path}: 'loss.{key}' is {getattr(loss, key)}; a weight is a number "
+                "from 0 on"
+            )
+    if weights and not (
+        len(weights) == len(names)
+        and all(0 <= weight < inf for weight in weights)
+        and any(weights)
+    ):
         raise ConfigError(
             f"{path}: 'loss.dimension_weights' is {list(weights)}; give one weight for "
             f"each of {', '.join(names)}, none below 0 and not all of them 0"
