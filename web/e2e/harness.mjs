@@ -273,11 +273,16 @@ export async function resultShown(page, options = {}) {
 
 /** Drop files or folders on the page, as the system's file manager would. */
 export async function drop(page, files) {
+  for (const type of ["dragEnter", "dragOver", "drop"]) {
+    await drag(page, type, 180, 300, files);
+  }
+}
+
+/** One step of dragging files over the page. */
+export async function drag(page, type, x, y, files = [NOTE]) {
   const session = await page.context().newCDPSession(page);
   const data = { items: [], files, dragOperationsMask: 1 };
-  for (const type of ["dragEnter", "dragOver", "drop"]) {
-    await session.send("Input.dispatchDragEvent", { type, x: 180, y: 300, data });
-  }
+  await session.send("Input.dispatchDragEvent", { type, x, y, data });
   await session.detach();
 }
 

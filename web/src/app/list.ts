@@ -16,6 +16,8 @@ export interface ListActions {
   /** Show the result of one recording. */
   open(item: Item): void;
   compare(one: Item, other: Item): void;
+  /** Go on after the last one was removed. */
+  emptied(): void;
 }
 
 export class RecordingList {
@@ -95,8 +97,8 @@ export class RecordingList {
     end.addEventListener("click", () => {
       if (isPending(item)) this.queue.cancel(item);
       else {
+        element("list-title").focus(); // the button goes
         this.remove(item);
-        element("list-title").focus();
       }
     });
     const line = make("li", { class: "row" }, pick, text, bar, end);
@@ -107,6 +109,7 @@ export class RecordingList {
   private remove(item: Item): void {
     this.queue.remove(item);
     this.update(item);
+    if (this.queue.items.length === 0) this.actions.emptied();
   }
 
   private textOf(item: Item): HTMLElement {

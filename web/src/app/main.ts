@@ -31,6 +31,11 @@ const list = new RecordingList(queue, {
     showItem(item);
   },
   compare,
+  emptied: () => {
+    go("start");
+    say("The list is empty; nothing was kept.");
+    element("choose").focus();
+  },
 });
 const models = new ModelPanel((ready) => {
   analyzer = ready;
@@ -114,6 +119,7 @@ function changed(item: Item): void {
     watched = null;
     queue.remove(item);
     go("start");
+    element("choose").focus();
     if (item.state === "failed") alarmOf(item.error);
     else say("Cancelled; nothing was kept.");
   }
@@ -228,10 +234,6 @@ element("compare-with").addEventListener("click", () => {
   const first = watched;
   toList();
   if (first) list.pickFirst(first);
-});
-element("clear").addEventListener("click", () => {
-  go("start");
-  say("The list is empty; nothing was kept.");
 });
 onDrop((files, isFolder) => {
   const isModel = isFolder || files.some(({ name }) => name === "model.json");
