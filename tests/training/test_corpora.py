@@ -435,6 +435,14 @@ def test_a_wrong_rating_or_note_is_named(tmp_path, row, notes, message):
         read_corpus("manifest", table)
 
 
+def test_a_scale_without_a_column_of_ratings_is_an_error(tmp_path):
+    touch(tmp_path, "1.wav")
+    row = {"path": "1.wav", "emotion": "anger", "speaker": "ann", "activation": "4"}
+    table = write_noted(tmp_path, ".csv", [row], {"ratings": "1 to 5"})
+    with pytest.raises(CorpusError, match="no column arousal, valence, dominance"):
+        read_corpus("manifest", table)
+
+
 def test_manifest_takes_absolute_paths(tmp_path):
     path = touch(tmp_path, "far/1.wav") / "far/1.wav"
     (tmp_path / "near").mkdir()

@@ -62,6 +62,11 @@ def read_manifest(table: Path) -> list[Utterance]:
     if not rows:
         raise CorpusError(f"{table}: has no rows; list one recording in each")
     notes = _notes(table)
+    if notes.scale and not any(name in row for _, row in rows for name in Dimension):
+        raise CorpusError(
+            f"{table}: its note `ratings` gives a scale, but there is no column "
+            f"{', '.join(Dimension)}; rename the columns of ratings, or remove the note"
+        )
     utterances = [
         _utterance(table, where, row, notes)
         for where, row in rows
