@@ -130,15 +130,16 @@ def _shares(
     if 10 * near >= 9 * sum(weights):
         return f"{names[main]} throughout"
     main = common if 2 * shares[main] < known else main
-    # Named if they last longer than a window, and for a tenth of the time.
-    often = [i for i, n in enumerate(shares) if n >= _PHASE and 10 * n >= known]
-    if 2 * shares[main] >= known:
+    # Named if they last for a tenth of the time, and longer than a window.
+    tenths = [i for i, n in enumerate(shares) if n and 10 * n >= known]
+    often = [i for i in tenths if shares[i] >= _PHASE]
+    if 5 * shares[main] > 3 * known:
         others = sorted(set(often) - {main}, key=lambda i: (-shares[i], i))
         return f"mostly {names[main]}" + "".join(
             f", at times {names[i]}" for i in others[:1]
         )
-    if len(often) > 1:
-        *first, last = [names[i] for i in often]
+    if len(tenths) > 1:
+        *first, last = [names[i] for i in (often if len(often) > 1 else tenths)]
         return f"changes between {', '.join(first)} and {last}"
     return f"on the whole {names[main]}"
 

@@ -98,16 +98,17 @@ function shares(
   const near = sum(clear.map(({ n, costs }) => (costs[main] <= NEAR ? n : 0)));
   if (10 * near >= 9 * sum(windows.map(({ n }) => n))) return `${names[main]} throughout`;
   if (2 * each[main] < known) main = common;
-  // Named if they last longer than a window, and for a tenth of the time.
-  const often = each.flatMap((n, i) => (n >= PHASE && 10 * n >= known ? [i] : []));
-  if (2 * each[main] >= known) {
+  // Named if they last for a tenth of the time, and longer than a window.
+  const tenths = each.flatMap((n, i) => (n > 0 && 10 * n >= known ? [i] : []));
+  const often = tenths.filter((i) => each[i] >= PHASE);
+  if (5 * each[main] > 3 * known) {
     const others = often.filter((i) => i !== main).sort((a, b) => each[b] - each[a]);
     const also = others.length > 0 ? `, at times ${names[others[0]]}` : "";
     return `mostly ${names[main]}${also}`;
   }
-  if (often.length > 1) {
-    const first = often.slice(0, -1).map((i) => names[i]);
-    return `changes between ${first.join(", ")} and ${names[often[often.length - 1]]}`;
+  if (tenths.length > 1) {
+    const named = (often.length > 1 ? often : tenths).map((i) => names[i]);
+    return `changes between ${named.slice(0, -1).join(", ")} and ${named[named.length - 1]}`;
   }
   return `on the whole ${names[main]}`;
 }
