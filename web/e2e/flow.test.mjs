@@ -123,6 +123,7 @@ test("a voice over days: kept on request, exported, deleted", { skip }, async ()
   await requireReadable(page, "history");
   await page.click("#history-rows button");
   await page.waitForSelector("#history", { state: "hidden" });
+  assert.equal(await page.evaluate(() => document.activeElement.id), "keep-history");
 
   await page.evaluate(() => {
     IDBFactory.prototype.open = () => {

@@ -103,7 +103,7 @@ test("a model is chosen, fetched then, remembered, and there without a network",
   await page.click("#models summary");
   await page.selectOption("#model", "never");
   await page.waitForSelector("#alert:not([hidden])");
-  assert.match(await page.textContent("#alert-text"), /is the device offline\?/);
+  assert.match(await page.textContent("#alert-text"), /is the device offline\?$/);
   assert.equal(await page.inputValue("#model"), "half");
   assert.deepEqual(await e2e.analyse(page, e2e.NOTE), first);
   await page.reload();

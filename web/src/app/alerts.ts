@@ -68,6 +68,7 @@ export function alarmOf(error: unknown): void {
   alarm(titles[name] ?? "Something went wrong", sentence(message));
 }
 
-function sentence(message: string): string {
+/** End a message with a full stop, unless it ends a sentence already. */
+export function sentence(message: string): string {
   return `${message}${/[.?!]$/.test(message) ? "" : "."}`;
 }

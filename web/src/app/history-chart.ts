@@ -105,28 +105,40 @@ function dates(
   width: number,
 ): SVGElement[] {
   const made: SVGElement[] = [];
+  const isLong = spansYears(days);
+  const half = isLong ? 38 : 26; // of the text, with a space
   let free = 0;
   for (const day of days) {
-    const x = Math.min(at(day), width - RIGHT - 20); // the middle of the text
-    if (x - 26 < free) continue;
-    free = x + 26;
-    made.push(text(dateOf(day), x, y, "middle"));
+    const x = Math.min(at(day), width - RIGHT - half + 6); // the middle of the text
+    if (x - half < free) continue;
+    free = x + half;
+    made.push(text(dateOf(day, isLong), x, y, "middle"));
   }
   return made;
 }
 
 function inWords(days: readonly Days[]): string {
+  const isLong = spansYears(days);
   const each = days.slice(-31).map((day) => {
     const shares = Object.entries(day.probabilities).sort(([, a], [, b]) => b - a);
     const [[emotion, share]] = shares;
     const arousal = day.arousal === null ? "" : `, arousal ${day.arousal.toFixed(2)}`;
-    return `${dateOf(day)}: ${emotion} ${percent(share)}${arousal}`;
+    return `${dateOf(day, isLong)}: ${emotion} ${percent(share)}${arousal}`;
   });
   return `The voice over days. ${each.join("; ")}`;
 }
 
-function dateOf({ start }: Days): string {
-  return start.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+/** Whether a day and a month could be of two years. */
+function spansYears(days: readonly Days[]): boolean {
+  const [first, last] = [days[0], days[days.length - 1]];
+  return last.start.getTime() - first.start.getTime() > 364 * DAY_MS;
+}
+
+function dateOf({ start }: Days, isLong: boolean): string {
+  return start.toLocaleDateString("en-GB", {
+    month: "short",
+    ...(isLong ? { year: "numeric" } : { day: "numeric" }),
+  });
 }
 
 function text(words: string, x: number, y: number, anchor = "start"): SVGElement {

@@ -99,6 +99,7 @@ export class HistoryPanel {
         void attempt(async () => {
           await history.forget(id);
           await this.refresh();
+          this.focus();
           say(`Deleted: ${name}, ${date}.`);
         }),
     );
@@ -121,6 +122,12 @@ export class HistoryPanel {
     if (!confirm(`Delete all results of ${name}? There is no way back.`)) return;
     await history.forgetAll(name);
     await this.refresh();
+    this.focus();
     say(`Deleted: all results of ${name}.`);
+  }
+
+  /** Move the focus from a button that is gone to what is left. */
+  private focus(): void {
+    element(this.results.length ? "history-count" : "keep-history").focus();
   }
 }

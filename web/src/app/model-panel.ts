@@ -9,7 +9,7 @@ import {
 } from "../espressivo";
 import { fetched } from "../espressivo/fetching";
 import { TIMEOUT_S, within } from "../espressivo/waits";
-import { alarm, alarmOf } from "./alerts";
+import { alarm, alarmOf, sentence } from "./alerts";
 import { compared, type Verdict } from "./backend";
 import { element, make, say, show } from "./elements";
 import { firstModel, INDEX, type ListedModel, readIndex } from "./model-index";
@@ -138,7 +138,7 @@ export class ModelPanel {
       if (this.loaded !== null) this.select.value = this.loaded;
       this.use(this.analyzer);
       const again = model === FOLDER ? null : () => void this.choose(model);
-      alarm("The model cannot be used", `${(error as Error).message}.`, again);
+      alarm("The model cannot be used", sentence((error as Error).message), again);
       return false;
     } finally {
       clearTimeout(late);
