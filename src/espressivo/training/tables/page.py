@@ -106,7 +106,9 @@ def to_figure(svg: str, name: str, alt: str, caption: str = "") -> str:
     body = body.replace('<g style="fill: #ffffff', '<g style="fill: white')
     for colour, variable in _COLOURS.items():
         body = body.replace(f" {colour}", f" var(--{variable})")
-    width = float(re.search(r'width="([\d.]+)pt"', body)[1]) * 4 / 3
+    found = re.search(r'width="([\d.]+)pt"', body)
+    assert found is not None  # matplotlib writes the size of the canvas
+    width = float(found[1]) * 4 / 3
     label = f'role="img" aria-label="{escape(alt)}"'
     body = body.replace(
         "<svg", f'<svg {label} style="min-width: {_LEAST_SIZE * width:.0f}px"', 1
