@@ -84,7 +84,7 @@ describe("words", () => {
 
   test("lengths, shares and sizes", () => {
     expect([length(0.4), length(24.5), length(119)]).toEqual(["0 s", "25 s", "119 s"]);
-    expect([length(120), length(4_000)]).toEqual(["2:00 min", "1:06:40 min"]);
+    expect([length(120), length(4_000)]).toEqual(["2:00 min", "1:06:40 h"]);
     expect([percent(0), percent(0.666), percent(1)]).toEqual(["0 %", "67 %", "100 %"]);
     expect(megabytes(5_174_381)).toBe("5.2 MB");
   });

@@ -12,7 +12,8 @@ export function clock(seconds: number): string {
 
 /** Format a duration: in seconds below two minutes, then like a clock. */
 export function length(seconds: number): string {
-  return seconds < 120 ? `${Math.round(seconds)} s` : `${clock(seconds)} min`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  return `${clock(seconds)} ${seconds < 3600 ? "min" : "h"}`;
 }
 
 export function percent(share: number): string {
