@@ -50,6 +50,7 @@ def test_every_format_is_the_one_of_the_library(analyzer, tmp_path, capsys):
     assert json.loads(text["json"]) == report.to_dict()
     assert text["csv"].decode() == report.to_csv()
     assert text["html"].startswith(b"<!doctype html>")
+    assert str(NOTE.parent).encode() not in text["html"]  # pages are passed on
     assert text["png"].startswith(b"\x89PNG")
     for form in ("srt", "vtt", "textgrid", "audacity"):
         assert text[form].decode() == getattr(captions, f"to_{form}")(report)

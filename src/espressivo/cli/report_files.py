@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,10 +163,20 @@ def _writer(form: str) -> Callable[[Report], str]:
     writers: dict[str, Callable[[Report], str]] = {
         "json": lambda report: report.to_json() + "\n",
         "csv": lambda report: report.to_csv(),
-        "html": lambda report: report.to_html(),
+        "html": _page,
         "srt": captions.to_srt,
         "vtt": captions.to_vtt,
         "textgrid": captions.to_textgrid,
         "audacity": captions.to_audacity,
     }
     return writers[form]
+
+
+def _page(report: Report) -> str:
+    """Return the page of a report, without the folders of the recording.
+
+    Pages are passed on, and folders tell more than a name.
+    """
+    name = report.recording.replace("\\", "/").rpartition("/")[2] or report.recording
+    warnings = (each.replace(report.recording, name) for each in report.warnings)
+    return replace(report, recording=name, warnings=tuple(warnings)).to_html()

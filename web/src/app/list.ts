@@ -128,7 +128,7 @@ export class RecordingList {
     const ended = items.filter((item) => !isPending(item)).length;
     const failed = items.filter(({ state }) => state === "failed").length;
     element("list-count").textContent =
-      `${ended} of ${items.length} analysed${failed ? `, ${failed} failed` : ""}`;
+      `${ended - failed} of ${items.length} analysed${failed ? `, ${failed} failed` : ""}`;
     const { length: n } = this.picked;
     this.button.disabled = n !== 2;
     const done = items.filter(({ state }) => state === "done").length;

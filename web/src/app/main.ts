@@ -127,7 +127,7 @@ function changed(item: Item): void {
   enable();
   if (inSight && item.state === "done") showItem(item);
   else if (!isPending(item) && state === "list" && !queue.busy)
-    announce("All are analysed.");
+    announce(`Finished: ${element("list-count").textContent}.`);
 }
 
 function showItem(item: Item): void {
