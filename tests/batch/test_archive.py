@@ -48,8 +48,8 @@ def test_tables_hold_what_analyze_says(analyzer, notes, whole):
         for index, window in enumerate(report["windows"]):
             found = next(windows)
             assert (found.pop("id"), found.pop("index")) == (row["id"], index)
-            probabilities = window.pop("probabilities")
-            assert found == {**window, **probabilities}
+            values = window.pop("probabilities") | window.pop("dimensions")
+            assert found == {**window, **values}
     assert next(windows, None) is None
     (silence,) = [row for row in recordings if row["id"] == "silence.wav"]
     assert silence["emotion"] is None

@@ -160,7 +160,7 @@ def test_uncertain_windows_are_seen_in_any_encoding(judging_model, encoding, mar
         env=os.environ | {"PYTHONIOENCODING": encoding},
     )
 
-    strip = done.stdout.decode(encoding).splitlines()[3]
+    strip = done.stdout.decode(encoding).splitlines()[4]
     assert mark * 8 in strip
     assert "\\u" not in strip
 
