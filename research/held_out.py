@@ -1,4 +1,4 @@
-"""Check that a model was not trained on the corpus that it is evaluated on."""
+"""Cases of a study: a model, and a corpus that it was not trained on."""
 
 from __future__ import annotations
 
@@ -8,8 +8,26 @@ from espressivo.errors import CorpusError
 from espressivo.model.classifier import read_card
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable
     from pathlib import Path
+
+
+def add_cases(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """Add the option --case: a model, and a corpus that it was not trained on.
+
+    Args:
+        parser: Parser of a study.
+        more: What else the study wants of its cases.
+    """
+    parser.add_argument(
+        "--case",
+        nargs=3,
+        action="append",
+        required=True,
+        metavar=("MODEL", "CORPUS", "DIR"),
+        help=f"a model, and a corpus that it was not trained on{more}",
+    )
 
 
 def require_held_out(folder: Path, corpora: Iterable[str]) -> None:

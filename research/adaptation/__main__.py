@@ -44,7 +44,7 @@ from research.adaptation.parts import (
 from research.adaptation.scores import Paired
 from research.adaptation.tables import Case, all_tables
 from research.adaptation.variants import EXCEPT, score_variants
-from research.held_out import require_held_out
+from research.held_out import add_cases, require_held_out
 from research.run import run
 from research.tables import write_csv
 
@@ -96,14 +96,7 @@ def main(argv: list[str] | None = None) -> int:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--case",
-        nargs=3,
-        action="append",
-        required=True,
-        metavar=("MODEL", "CORPUS", "DIR"),
-        help="a model, and a corpus that it was not trained on; repeatable",
-    )
+    add_cases(parser, "; repeatable")
     parser.add_argument(
         "--out",
         type=Path,

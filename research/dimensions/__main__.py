@@ -21,7 +21,7 @@ from research.dimensions.tables import (
     intensity_table,
     ranking_tables,
 )
-from research.held_out import require_held_out
+from research.held_out import add_cases, require_held_out
 from research.run import run
 from research.tables import write_csv
 
@@ -55,14 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--case",
-        nargs=3,
-        action="append",
-        required=True,
-        metavar=("MODEL", "CORPUS", "DIR"),
-        help="a model, and a corpus that it was not trained on",
-    )
+    add_cases(parser)
     parser.add_argument(
         "--condition",
         default="clean",

@@ -15,7 +15,7 @@ from espressivo.model.classifier import read_card
 from espressivo.model.find import find_model
 from espressivo.training.corpora import find_corpus, read_corpus
 from espressivo.training.evaluate import ConditionOptions, evaluate_conditions
-from research.held_out import require_held_out
+from research.held_out import add_cases, require_held_out
 from research.intensity import movement
 from research.intensity.checks import check_table
 from research.intensity.figure import plot_planes, plot_spread
@@ -56,15 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--case",
-        nargs=3,
-        action="append",
-        required=True,
-        metavar=("MODEL", "CORPUS", "DIR"),
-        help="a model, and a corpus that it was not trained on; at least RAVDESS, the "
-        "unscripted corpus and two acted ones",
-    )
+    add_cases(parser, "; at least RAVDESS, the unscripted corpus and two acted ones")
     parser.add_argument(
         "--unscripted",
         default="urdu",

@@ -15,7 +15,7 @@ from espressivo.model.classifier import read_card
 from espressivo.model.find import find_model
 from espressivo.training.corpora import CORPORA, read_corpus
 from espressivo.version import __version__
-from research.held_out import require_held_out
+from research.held_out import add_cases, require_held_out
 from research.run import run
 from research.vad.figure import plot_vad
 from research.vad.long_notes import draw_clips
@@ -76,15 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     names = ("MODEL", "CORPUS", "DIR")
-    parser.add_argument(
-        "--case",
-        nargs=3,
-        action="append",
-        required=True,
-        metavar=names,
-        help="a model, and a corpus that it was not trained on; repeatable; several "
-        "are also averaged",
-    )
+    add_cases(parser, "; repeatable; several are also averaged")
     parser.add_argument(
         "--confirm",
         nargs=3,

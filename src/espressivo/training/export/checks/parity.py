@@ -16,7 +16,7 @@ from espressivo.training.export.session import open_proto
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import onnx
     import onnxruntime as ort
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from espressivo.training.config import SignalConfig
     from espressivo.training.fit.voice_fit import VoiceProjection
-    from espressivo.training.networks.network import EmotionNetwork
+    from espressivo.training.networks.network import EmotionNetwork, Frames
     from espressivo.types import Signal
 
 # Rounding alone gives about 5e-7 (docs/export.md).
@@ -133,20 +133,16 @@ def require_voice_parity(
     Raises:
         ExportError: The drift exceeds `LARGEST_VOICE_DRIFT`.
     """
-    session = open_proto(model)
-    network.eval()
-    drift = 0.0
-    for window in recordings[:_N_VOICES]:
-        conditioned = condition(window, signal) if signal else window
-        with torch.inference_mode():
-            pooled = network.pooled(network.front(torch.tensor(conditioned[None])))
-            embedding = network.standardize(pooled)
-            logits = network.classify(embedding)
-            raised = network.background(logits, embedding)
-            speech = (logits.logsumexp(-1) - raised.logsumexp(-1)).exp()
-        wanted = projection.voices(pooled.numpy(), 1 - speech.numpy())
-        (found,) = session.run(["voice"], {"samples": window[None]})
-        drift = max(drift, float(np.abs(found - wanted).max()))
+
+    def voices(frames: Frames) -> NDArray[np.floating[Any]]:
+        pooled = network.pooled(frames)
+        embedding = network.standardize(pooled)
+        logits = network.classify(embedding)
+        raised = network.background(logits, embedding)
+        speech = (logits.logsumexp(-1) - raised.logsumexp(-1)).exp()
+        return projection.voices(pooled.numpy(), 1 - speech.numpy())
+
+    drift = _drift_of("voice", network, model, recordings, signal, voices)
     if not drift <= LARGEST_VOICE_DRIFT:  # also when it is not a number
         raise ExportError(
             f"the fp32 graph's voice vectors are {drift:.2g} from what was fitted, not "
@@ -173,21 +169,48 @@ def require_dimension_parity(
     Raises:
         ExportError: The drift exceeds `LARGEST_DRIFT`.
     """
-    session = open_proto(model)
-    network.eval()
-    drift = 0.0
-    for window in recordings[:_N_VOICES]:
-        conditioned = condition(window, signal) if signal else window
-        with torch.inference_mode():
-            wanted = network.levels(network.front(torch.tensor(conditioned[None])))
-        (found,) = session.run(["dimensions"], {"samples": window[None]})
-        drift = max(drift, float(np.abs(found - wanted.numpy()).max()))
+
+    def levels(frames: Frames) -> NDArray[np.floating[Any]]:
+        return network.levels(frames).numpy()
+
+    drift = _drift_of("dimensions", network, model, recordings, signal, levels)
     if not drift <= LARGEST_DRIFT:  # also when it is not a number
         raise ExportError(
             f"the fp32 graph's dimensions are {drift:.2g} from torch's, not at most "
             f"{LARGEST_DRIFT:g}; this is a defect of the exporter: report it"
         )
     return drift
+
+
+def _drift_of(  # noqa: PLR0917 - what both sides compute, and from what
+    output: str,
+    network: EmotionNetwork,
+    model: onnx.ModelProto,
+    recordings: Sequence[Signal],
+    signal: SignalConfig | None,
+    wanted: Callable[[Frames], NDArray[np.floating[Any]]],
+) -> float:
+    """Return the largest drift of an output of a graph on the first recordings.
+
+    Args:
+        output: Name of the output.
+        network: The network that the graph was written from.
+        model: The graph in fp32.
+        recordings: Windows as they are read.
+        signal: The same as `to_onnx` got.
+        wanted: Function from the output of the network's front to what is expected.
+    """
+    session = open_proto(model)
+    network.eval()
+    drift = np.float64(0)
+    for window in recordings[:_N_VOICES]:
+        conditioned = condition(window, signal) if signal else window
+        with torch.inference_mode():
+            expected = wanted(network.front(torch.tensor(conditioned[None])))
+        (found,) = session.run([output], {"samples": window[None]})
+        # Of a number and NaN, NaN is the larger.
+        drift = np.maximum(drift, np.abs(found - expected).max())
+    return float(drift)
 
 
 def _lengths(network: EmotionNetwork) -> list[int]:
