@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from espressivo.cli.arguments import (
     add_excel,
@@ -141,14 +141,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Analyse every recording; print failures on stderr and continue."""
-    from espressivo.analyzer import load_model  # slow: keep `--help` fast
-
     _require_sense(args)
     files = None
     if args.output_dir is not None:
         formats = args.format or ["json"]
         files = ReportFiles(args.output_dir, formats, args.recordings)
-    analyzer = load_model(
+    analyzer = _load_analyzer(
         args.model,
         threads=args.threads,
         profile=_load_profile(args.speaker),
@@ -184,6 +182,22 @@ def run(args: argparse.Namespace) -> int:
         # 3: scripts can tell some failed inputs from none that could be read.
         return 3 if reports and len(args.recordings) > 1 else 1
     return 0
+
+
+def _load_analyzer(model: str, **options: Any) -> Analyzer:
+    """Return an analyzer of the model; imports what analysis needs meanwhile."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from espressivo.model.classifier import load_classifier
+    from espressivo.model.find import find_model
+
+    # onnxruntime opens a graph in the time in which PyAV is imported.
+    with ThreadPoolExecutor(1) as pool:
+        classifier = pool.submit(load_classifier, find_model(model))
+        from espressivo.analyzer import Analyzer
+        from espressivo.cli.display import timeline  # noqa: F401
+
+        return Analyzer(classifier.result(), **options)
 
 
 def _require_sense(args: argparse.Namespace) -> None:
