@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NPM := $(shell command -v npm)
 
-.PHONY: demo serve test test-web lint format bench bench-browser clean
+.PHONY: demo serve test test-python test-web build-web lint format bench bench-browser clean
 
 demo: .venv/.runtime  ## Install the light runtime and analyse examples/
 	$(BIN)/espressivo analyze examples/voice-note.m4a
@@ -12,15 +12,22 @@ demo: .venv/.runtime  ## Install the light runtime and analyse examples/
 serve: .venv/.runtime  ## Build the browser app, if need be, and serve it
 	$(BIN)/espressivo serve
 
-test: .venv/.dev lint  ## Install what tests need, lint, type-check, test
-	$(MAKE) --no-print-directory test-web
-	$(BIN)/python -m pytest -n auto --dist worksteal
+# `make -j3 test` runs the three side by side, which is faster on two cores already.
+test: lint test-web test-python  ## Install what tests need, lint, type-check, test
 
-test-web: .venv/.dev  ## The browser app: lint, unit tests, then tests in Chromium
+# After the build, since some read the app; the browsers' tests play in real time, so
+# that they go first.
+test-python: .venv/.dev build-web
+	nice -n 5 $(BIN)/python -m pytest -n auto --dist worksteal
+
 ifdef NPM
-	cd web && npm ci && npm run lint && npm test
-	cd web && npm run build && npm run build:lib && npm run e2e
+test-web: .venv/.dev build-web  ## The app and the package: lint, unit and browser tests
+	cd web && npm run lint && npm test && npm run e2e
+
+build-web: web/node_modules/.installed
+	cd web && npm run build && npm run build:lib
 else
+test-web build-web:
 	@echo "web/: skipped, since there is no npm here; install Node.js 20.19 or newer"
 endif
 
@@ -40,8 +47,7 @@ bench: .venv/.bench  ## Speed and memory against a peer; takes about ten minutes
 	$(BIN)/python benchmarks/analyze/adaptation.py
 	$(BIN)/python benchmarks/training/speed.py
 
-bench-browser: .venv/.bench  ## In Chromium, against transformers.js; about five minutes
-	cd web && npm ci && npm run build && npm run build:lib
+bench-browser: .venv/.bench build-web  ## In Chromium, against transformers.js; about five minutes
 	cd benchmarks/browser && npm ci
 	$(BIN)/python benchmarks/browser/run.py
 
@@ -56,6 +62,10 @@ bench-browser: .venv/.bench  ## In Chromium, against transformers.js; about five
 .venv/.dev: .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot,train,cluster,serve,dev]'
 	@touch $@ .venv/.runtime
+
+web/node_modules/.installed: web/package-lock.json
+	cd web && npm ci
+	@touch $@
 
 .venv/.bench: .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,peers]'
