@@ -10,16 +10,7 @@ const here = (file: string) => path.resolve(import.meta.dirname, file);
 export default defineConfig({
   base: "./",
   plugins: [licences(), models(), offline()],
-  worker: {
-    format: "es",
-    // Modules that chunks share are a chunk of their own. Inside the worker's entry, the
-    // runtime's chunk would import the entry, which WebKit then evaluates a second time.
-    rolldownOptions: {
-      output: {
-        codeSplitting: { groups: [{ name: "shared", test: /__vite-browser-external/ }] },
-      },
-    },
-  },
+  worker: { format: "es" },
   build: {
     target: "es2022",
     assetsInlineLimit: 0, // the policy forbids data: URLs for all but pictures

@@ -2,22 +2,20 @@ import path from "node:path";
 import { defineConfig } from "vite";
 import { licences } from "./build/licences.ts";
 import { models } from "./build/models.ts";
-import { plainUrls } from "./build/plain-urls.ts";
 
-/** The npm package: one module that finds its worker, runtime and models beside it. */
+const FILES = { assetFileNames: "assets/[name][extname]" };
+
+/**
+ * The npm package: one module that finds the files of lib/assets beside it. The worker is a
+ * script that imports nothing, since bundlers copy it as it is and may rename it.
+ */
 export default defineConfig({
   base: "./",
   publicDir: false,
-  plugins: [licences(), models(), plainUrls()],
+  plugins: [licences(), models()],
   worker: {
-    format: "es",
-    // Modules that chunks share are a chunk of their own. Inside the worker's entry, the
-    // runtime's chunk would import the entry, which WebKit then evaluates a second time.
-    rolldownOptions: {
-      output: {
-        codeSplitting: { groups: [{ name: "shared", test: /__vite-browser-external/ }] },
-      },
-    },
+    format: "iife",
+    rolldownOptions: { output: { entryFileNames: "assets/[name].js", ...FILES } },
   },
   build: {
     target: "es2022",
@@ -27,7 +25,7 @@ export default defineConfig({
     rolldownOptions: {
       input: { espressivo: path.resolve(import.meta.dirname, "src/espressivo/index.ts") },
       preserveEntrySignatures: "strict",
-      output: { entryFileNames: "[name].js" },
+      output: { entryFileNames: "[name].js", ...FILES },
     },
   },
 });

@@ -10,8 +10,6 @@ import type { Plugin } from "vite";
 import { LOADED } from "./models.ts";
 
 const WORKER = "sw.js";
-// Fetched only by those who ask for WebGPU; kept from then on.
-const OPTIONAL = /asyncify|webgpu|\.map$/;
 // Kept when the page asks for it: not every model is used.
 const MODEL_FILE = /^models\/[^/]+\//;
 
@@ -68,7 +66,7 @@ async function revisions(out: string): Promise<Record<string, string>> {
     .filter((entry) => entry.isFile())
     .map((entry) => path.relative(out, path.join(entry.parentPath, entry.name)))
     .map((file) => file.split(path.sep).join("/"))
-    .filter((file) => file !== WORKER && !file.startsWith("_") && !OPTIONAL.test(file))
+    .filter((file) => file !== WORKER && !file.startsWith("_"))
     .filter((file) => !MODEL_FILE.test(file) || LOADED.includes(path.posix.basename(file)))
     .sort();
   const hashed = files.map(async (file) => {

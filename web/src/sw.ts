@@ -92,9 +92,8 @@ async function answer(event: FetchEvent, url: URL): Promise<Response> {
   const kept = await cache.match(key);
   if (kept) return withPolicy(kept);
   const response = await fetch(event.request);
-  // Models, and other files of assets/ (WebGPU), are fetched on request, and then cached.
-  if (response.ok && (MODELS[file] || file.startsWith("assets/")))
-    event.waitUntil(cache.put(key, response.clone()));
+  // A model is fetched on request, and then cached.
+  if (response.ok && MODELS[file]) event.waitUntil(cache.put(key, response.clone()));
   return withPolicy(response);
 }
 

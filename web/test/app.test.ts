@@ -1,7 +1,6 @@
 // What of the app needs no browser.
 
 import { describe, expect, test } from "vitest";
-import { compared, probeSignal } from "../src/app/backend";
 import { stem } from "../src/app/download";
 import { WavRecording } from "../src/app/wav";
 import {
@@ -14,9 +13,8 @@ import {
   megabytes,
   percent,
 } from "../src/app/words";
-import { type Adaptation, type Analyzer, EMOTIONS, type Report } from "../src/espressivo";
+import { type Adaptation, EMOTIONS, type Report } from "../src/espressivo";
 import { note } from "./goldens";
-import { openModel } from "./graphs";
 import { cut, noise, Random } from "./random";
 
 describe("what was recorded, as a file", () => {
@@ -149,41 +147,5 @@ describe("words", () => {
     ["", "recording"],
   ])("%o is saved as %o", (name, saved) => {
     expect(stem(name)).toBe(saved);
-  });
-});
-
-describe("a backend", () => {
-  test("is tried on sound that differs by round, and is not too loud", () => {
-    const rounds = [0, 1, 2, 3, 4].map((round) => probeSignal(round, 16_000));
-    for (const [i, signal] of rounds.entries()) {
-      const loudest = signal.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-      expect(loudest).toBeGreaterThan(0.05);
-      expect(loudest).toBeLessThan(1);
-      expect(signal).not.toEqual(rounds[(i + 1) % 5]);
-    }
-  });
-
-  test("is used when it agrees and is faster, and only then", async () => {
-    const classifier = await openModel();
-    const { card } = classifier;
-    const analyzer = (ms: number, shift = 0) =>
-      ({
-        card: { ...card, window_s: 1 },
-        probe: async (signal: Float32Array) => {
-          const { probabilities } = await classifier.classify(signal, false);
-          return { probabilities: probabilities.map((p) => p + shift), ms };
-        },
-      }) as unknown as Analyzer;
-    const plain = analyzer(100);
-    expect(await compared(analyzer(50), plain)).toEqual({
-      use: true,
-      text: "WebGPU is 2.00 times as fast, at most 0.000 apart: it is used from now on.",
-    });
-    expect((await compared(analyzer(200), plain)).use).toBe(false);
-    expect(await compared(analyzer(50, 0.03), plain)).toEqual({
-      use: false,
-      text: "WebGPU is 2.00 times as fast, at most 0.030 apart: WebAssembly stays.",
-    });
-    expect((await compared(analyzer(50, 0.01), plain)).use).toBe(true);
   });
 });

@@ -4,11 +4,18 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { type ModelCard, readCard } from "../src/espressivo/card";
 import { Classifier } from "../src/espressivo/classifier";
-import { type Graph, loadRuntime, openGraph, sha256Of } from "../src/espressivo/session";
+import { configure, type Graph, openGraph } from "../src/espressivo/session";
+import { sha256Of } from "../src/espressivo/sha256";
 import { ROOT } from "./python";
 
 export const ASSETS = path.join(ROOT, "src/espressivo/assets");
 export const MODEL = path.join(ASSETS, "models/espressivo-tiny");
+
+const RUNTIME = path.join(
+  ROOT,
+  "web/node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
+);
+configure(readFileSync(RUNTIME), 1);
 
 export function bytesOf(file: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(readFileSync(file));
@@ -24,8 +31,7 @@ export async function openFile(
   bytes: Uint8Array<ArrayBuffer>,
   name: string,
 ): Promise<Graph> {
-  const ort = await loadRuntime("wasm", 1);
-  return openGraph(ort, bytes, await sha256Of(bytes), name, "wasm");
+  return openGraph(bytes, await sha256Of(bytes), name);
 }
 
 export function openVad(): Promise<Graph> {
@@ -34,10 +40,6 @@ export function openVad(): Promise<Graph> {
 
 export async function openModel(): Promise<Classifier> {
   const card = bundledCard();
-  const ort = await loadRuntime("wasm", 1);
   const bytes = bytesOf(path.join(MODEL, "model.onnx"));
-  return new Classifier(
-    card,
-    await openGraph(ort, bytes, card.sha256, "model.onnx", "wasm"),
-  );
+  return new Classifier(card, await openGraph(bytes, card.sha256, "model.onnx"));
 }

@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type AdaptationCard, nColumns } from "../src/espressivo/card";
 import { Classifier } from "../src/espressivo/classifier";
 import { ModelError } from "../src/espressivo/errors";
-import { type Graph, loadRuntime, openGraph, sha256Of } from "../src/espressivo/session";
+import { type Graph, openGraph } from "../src/espressivo/session";
+import { sha256Of } from "../src/espressivo/sha256";
 import { DIMENSIONS } from "../src/espressivo/types";
 import { golden, note } from "./goldens";
 import { bundledCard, bytesOf, MODEL, openFile, openModel, openVad } from "./graphs";
@@ -33,8 +34,7 @@ describe("a file is refused", () => {
     bytes[1_000] ^= 1;
     const found = (await sha256Of(bytes)).slice(0, 12);
     const wanted = card.sha256;
-    const ort = await loadRuntime("wasm", 1);
-    const open = openGraph(ort, bytes, wanted, "m/model.onnx", "wasm");
+    const open = openGraph(bytes, wanted, "m/model.onnx");
     await expect(open).rejects.toThrow(ModelError);
     await expect(open).rejects.toThrow(
       `m/model.onnx: sha256 is ${found}..., not ${wanted.slice(0, 12)}... as model.json ` +
@@ -44,8 +44,7 @@ describe("a file is refused", () => {
 
   test("when it is no graph", async () => {
     const bytes = new TextEncoder().encode("not a graph");
-    const ort = await loadRuntime("wasm", 1);
-    const open = openGraph(ort, bytes, await sha256Of(bytes), "m/model.onnx", "wasm");
+    const open = openGraph(bytes, await sha256Of(bytes), "m/model.onnx");
     await expect(open).rejects.toThrow(ModelError);
     await expect(open).rejects.toThrow(
       /^m\/model\.onnx: onnxruntime-web cannot load it \(/,

@@ -1,36 +1,25 @@
-/** Panel for the choice of the model and its backend. */
+/** Panel for the choice of the model. */
 
-import {
-  type Analyzer,
-  type Backend,
-  loadModel,
-  type ModelCard,
-  ModelError,
-} from "../espressivo";
+import { type Analyzer, loadModel, type ModelCard, ModelError } from "../espressivo";
 import { fetched } from "../espressivo/fetching";
-import { TIMEOUT_S, within } from "../espressivo/waits";
-import { alarm, alarmOf, sentence } from "./alerts";
-import { compared, type Verdict } from "./backend";
+import { TIMEOUT_S } from "../espressivo/waits";
+import { alarm, sentence } from "./alerts";
 import { element, make, say, show } from "./elements";
 import { firstModel, INDEX, type ListedModel, readIndex } from "./model-index";
 import { keep } from "./offline";
 import { remember, storage } from "./storage";
 import { megabytes, percent, promise } from "./words";
 
-const BACKEND = "espressivo.backend";
 const CHOSEN = "espressivo.model";
 const FOLDER = "folder/"; // no name of a model
 const LIMITS = { timeout_s: TIMEOUT_S };
 const SOON_MS = 300; // what is loaded sooner, as from the cache, shows no progress
 
-/** Part of the WebGPU interface that shows whether it is available. */
-type WithGpu = Navigator & { gpu?: { requestAdapter(): Promise<object | null> } };
 /** Chromium alone tells whether the user asks pages to fetch little. */
 type WithConnection = Navigator & { connection?: { saveData?: boolean } };
 
 export class ModelPanel {
   private readonly select = element<HTMLSelectElement>("model");
-  private readonly webgpu = element<HTMLInputElement>("webgpu");
   private analyzer: Analyzer | null = null;
   private listed: ListedModel[] = [];
   private folder: readonly File[] | null = null;
@@ -51,8 +40,6 @@ export class ModelPanel {
       if (files.length) void this.take(files);
     });
     this.select.addEventListener("change", () => void this.choose(this.select.value));
-    this.webgpu.addEventListener("change", () => void this.switch());
-    void this.offerWebGpu();
   }
 
   /** Lock the choice of the model while an analysis runs. */
@@ -114,14 +101,13 @@ export class ModelPanel {
 
   private async loadNow(signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false;
-    const backend: Backend = storage.getItem(BACKEND) === "webgpu" ? "webgpu" : "wasm";
     const model = this.select.value;
     const bytes = this.bytesOf(model);
     say(bytes ? `Loading ${model}, ${megabytes(bytes)}…` : "Loading the model…");
     this.use(null); // an analysis started now would end with the replaced model
     const late = setTimeout(() => show("loading", true), SOON_MS);
     try {
-      const analyzer = await this.open(backend);
+      const analyzer = await this.open();
       if (signal.aborted) {
         analyzer.close();
         return false;
@@ -130,11 +116,6 @@ export class ModelPanel {
     } catch (error) {
       say("");
       if (signal.aborted) return false;
-      if (backend === "webgpu") {
-        storage.removeItem(BACKEND); // the stored choice no longer works: driver or browser changed
-        this.webgpu.checked = false;
-        return this.loadNow(signal);
-      }
       if (this.loaded !== null) this.select.value = this.loaded;
       this.use(this.analyzer);
       const again = model === FOLDER ? null : () => void this.choose(model);
@@ -147,15 +128,11 @@ export class ModelPanel {
     return true;
   }
 
-  private open(backend: Backend): Promise<Analyzer> {
+  private open(): Promise<Analyzer> {
     const model = this.select.value;
     const source = model === FOLDER ? (this.folder ?? []) : `models/${model}`;
     const { signal } = this.stop;
-    return loadModel(source, {
-      backend,
-      signal,
-      onProgress: progressOf(this.bytesOf(model)),
-    });
+    return loadModel(source, { signal, onProgress: progressOf(this.bytesOf(model)) });
   }
 
   private bytesOf(model: string): number | null {
@@ -167,17 +144,11 @@ export class ModelPanel {
     this.analyzer = analyzer;
     this.loaded = model;
     void keep(model === FOLDER ? null : model);
-    const { card, backend } = analyzer;
+    const { card } = analyzer;
     const { certainty } = card;
     element("model-now").textContent = `${card.name} ${card.version}`;
     const facts: [string, string][] = [
       ["tells apart", card.emotions.join(", ")],
-      [
-        "computed by",
-        backend === "webgpu"
-          ? "the graphics processor (WebGPU)"
-          : "the processor (WebAssembly)",
-      ],
       ["sha256", `${card.sha256.slice(0, 16)}…, verified`],
       ["adapts to voices", card.adaptation ? "yes" : "no"],
       ["is sure", certainty ? sureness(card) : "it never says so: it has no threshold"],
@@ -190,55 +161,6 @@ export class ModelPanel {
     element("model-facts").replaceChildren(...rows);
     this.use(analyzer);
     say("Ready.");
-  }
-
-  private async offerWebGpu(): Promise<void> {
-    const asked = (navigator as WithGpu).gpu?.requestAdapter() ?? Promise.resolve(null);
-    const late = () => new Error("no answer about WebGPU");
-    const adapter = await within(asked, LIMITS, late).catch(() => null);
-    this.webgpu.disabled = !adapter;
-    this.webgpu.checked = Boolean(adapter) && storage.getItem(BACKEND) === "webgpu";
-    if (!adapter) this.note("This browser offers no graphics processor to pages (WebGPU).");
-  }
-
-  /** Compare the backends; switch to WebGPU only if it is faster and agrees. */
-  private async switch(): Promise<void> {
-    if (!this.webgpu.checked) {
-      storage.removeItem(BACKEND);
-      this.note("WebAssembly is used.");
-      await this.load();
-      return;
-    }
-    this.webgpu.disabled = true;
-    this.select.disabled = true;
-    this.use(null);
-    this.note("Fetching the WebGPU runtime, and comparing…");
-    let verdict: Verdict | null = null;
-    try {
-      const gpu = await this.open("webgpu");
-      const plain = await this.open("wasm");
-      verdict = await compared(gpu, plain);
-      plain.close();
-      if (verdict.use) {
-        remember(BACKEND, "webgpu");
-        this.ready(gpu, this.select.value);
-      } else {
-        gpu.close();
-        this.use(this.analyzer);
-      }
-      this.note(verdict.text);
-    } catch (error) {
-      this.use(this.analyzer);
-      this.note("WebGPU cannot run this model here; WebAssembly stays.");
-      if ((error as Error).name !== "ModelError") alarmOf(error);
-    }
-    this.webgpu.checked = verdict?.use ?? false;
-    this.webgpu.disabled = false;
-    this.select.disabled = false;
-  }
-
-  private note(text: string): void {
-    element("webgpu-note").textContent = text;
   }
 }
 

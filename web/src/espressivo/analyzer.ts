@@ -1,9 +1,9 @@
-/** The interface for pages: a model in a worker, and the analysis of recordings. */
+/** The interface for programs: analysis of recordings and of live audio with one model. */
 
 import * as Comlink from "comlink";
 import { requireTrack } from "./audio/tracks";
 import { type ModelCard, requireAdaptation } from "./card";
-import { AudioError, EspressivoError, revived } from "./errors";
+import { AudioError, revived } from "./errors";
 import type { AdaptationOptions } from "./history";
 import {
   floatsOf,
@@ -15,30 +15,23 @@ import {
   type Sound,
   soundOf,
 } from "./inputs";
-import type { ModelSource } from "./model-files";
+import type { ModelWorker, OnProgress } from "./model-worker";
 import type { Kind, Profile } from "./profile";
 import { isUncertain, Report } from "./report";
-import { type Backend, type Estimate, SAMPLE_RATE, type StreamUpdate } from "./types";
-import vadUrl from "./vad";
-import { type Limits, timeoutOf, within } from "./waits";
-import { WatchedWorker } from "./watched-worker";
-import type { OnProgress } from "./worker";
+import { type Estimate, SAMPLE_RATE, type StreamUpdate } from "./types";
+import { type Limits, within } from "./waits";
 
-export interface LoadOptions {
-  /** "wasm" (default) runs everywhere; "webgpu" fetches another 27 MB of runtime. */
-  backend?: Backend;
-  /** Threads of WebAssembly; more than 1 requires a cross-origin isolated page. */
-  threads?: number;
-  /**
-   * Seconds without progress (default 20) after which a wait ends with an error: for a
-   * download, for the browser's decoder. A worker that shows no sign of life is given
-   * three times as long, and the start of the runtime ten times.
-   */
-  timeout_s?: number;
-  /** Signal that cancels the loading; the promise is then rejected with its reason. */
-  signal?: AbortSignal;
-  /** Callback, called with the bytes of the model's files that have arrived so far. */
-  onProgress?: (received_bytes: number) => void;
+/** Where a model runs: a worker of the page, or this process. */
+export interface Host {
+  readonly remote: Comlink.Remote<ModelWorker>;
+  /** Seconds without progress after which a wait ends. */
+  readonly timeout_s: number;
+  /** Wait for a reply, which comes within limits, or else an error does. */
+  reply<T>(asked: Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** End the model; all waits end with the error. */
+  end(error: Error): void;
+  /** Open the file that a text or URL names; null if it is to be fetched. */
+  opened?(name: string | URL): Promise<File | null>;
 }
 
 export interface AnalyzeOptions {
@@ -78,45 +71,12 @@ const SLOWEST_DECODER = 1e6; // bytes per second, of a decoder that tells no pro
 // `decodeAudioData` decodes a file as a whole, and holds all of it in memory.
 const LARGEST_WHOLE_BYTES = 500e6;
 
-/**
- * Load a model folder (`model.json`, `model.onnx`) into a worker and verify it.
- *
- * @param source URL of the folder, or its files as the user selected them.
- * @throws ModelError The folder is missing, a file differs from its card, or nothing
- *   arrives for `timeout_s`.
- */
-export async function loadModel(
-  source: string | URL | readonly File[],
-  options: LoadOptions = {},
-): Promise<Analyzer> {
-  const backend = options.backend ?? "wasm";
-  const threads = globalThis.crossOriginIsolated
-    ? (options.threads ?? defaultThreads())
-    : 1;
-  const timeout_s = timeoutOf(options.timeout_s);
-  options.signal?.throwIfAborted();
-  const from: ModelSource = isFiles(source)
-    ? source
-    : new URL(source, document.baseURI).href;
-  const worker = new WatchedWorker(timeout_s);
-  try {
-    const settings = { source: from, vadUrl, backend, threads, timeout_s };
-    const tell = options.onProgress ? Comlink.proxy(options.onProgress) : null;
-    const card = await worker.reply(worker.remote.load(settings, tell), options.signal);
-    return new Analyzer(card, backend, worker);
-  } catch (error) {
-    worker.end(new EspressivoError("the model was not loaded"));
-    throw revived(error);
-  }
-}
-
 /** Analyzer of recordings and live audio with one model. */
 export class Analyzer {
   /** @internal */
   constructor(
     readonly card: ModelCard,
-    readonly backend: Backend,
-    private readonly worker: WatchedWorker,
+    private readonly worker: Host,
   ) {}
 
   /**
@@ -135,7 +95,9 @@ export class Analyzer {
     const adaptation = this.adaptation(options);
     signal?.throwIfAborted();
     const limits = { timeout_s: this.worker.timeout_s, signal };
-    const sound = await soundOf(recording, options.sampleRate, limits);
+    const named = typeof recording === "string" || recording instanceof URL;
+    const local = named ? await this.worker.opened?.(recording) : null;
+    const sound = await soundOf(local ?? recording, options.sampleRate, limits);
     const name = options.name ?? sound.name;
     const { remote } = this.worker;
     const reply = <T>(asked: Promise<T>) => this.worker.reply(asked, signal);
@@ -184,11 +146,6 @@ export class Analyzer {
   /** Return whether an estimate is uncertain; null if the model has no threshold. */
   isUncertain(estimate: Estimate): boolean | null {
     return isUncertain(estimate.probabilities, this.card.certainty);
-  }
-
-  /** Classify one window and time it, to compare backends. */
-  probe(signal: Float32Array): Promise<{ probabilities: readonly number[]; ms: number }> {
-    return this.worker.reply(this.worker.remote.probe(signal));
   }
 
   /** Release the model and its memory; running analyses are rejected with an AbortError. */
@@ -241,7 +198,7 @@ export class Stream {
 
   /** @internal */
   constructor(
-    private readonly worker: WatchedWorker,
+    private readonly worker: Host,
     private readonly id: Promise<number>,
   ) {
     id.catch(() => undefined); // told by the first call
@@ -296,6 +253,12 @@ async function decodeWhole(file: Blob, name: string, limits: Limits) {
         "pass wav, flac, mp3, ogg, opus, m4a, webm or mp4 with sound",
     );
   }
+  if (typeof OfflineAudioContext === "undefined") {
+    throw new AudioError(
+      `${name}: is no recording that can be decoded without a browser; convert it to wav ` +
+        "or flac (ffmpeg -i NAME note.wav), or pass samples",
+    );
+  }
   const context = new OfflineAudioContext(1, 1, SAMPLE_RATE);
   const timeout_s = limits.timeout_s + file.size / SLOWEST_DECODER;
   const late = () =>
@@ -322,12 +285,4 @@ function moved(channels: Float32Array[]): Float32Array[] {
     channels,
     channels.map((channel) => channel.buffer),
   );
-}
-
-function isFiles(source: string | URL | readonly File[]): source is readonly File[] {
-  return Array.isArray(source);
-}
-
-function defaultThreads(): number {
-  return Math.max(1, Math.min(4, Math.floor(navigator.hardwareConcurrency / 2)));
 }

@@ -67,6 +67,10 @@ export class Classifier {
       voice: found["voice"] ?? null,
     };
   }
+
+  release(): Promise<void> {
+    return this.graph.release();
+  }
 }
 
 /** Return the outputs of the graph that are wanted, and the length of each. */

@@ -13,14 +13,13 @@
 export {
   type AnalyzeOptions,
   Analyzer,
-  type LoadOptions,
-  loadModel,
   Stream,
   type StreamOptions,
 } from "./analyzer";
 export type { AdaptationCard, Certainty, ModelCard } from "./card";
 export { AudioError, EspressivoError, ModelError, ProfileError } from "./errors";
 export type { RecordingInput, Samples } from "./inputs";
+export { type LoadOptions, loadModel } from "./load";
 export { type HasStatistics, type Kind, Profile } from "./profile";
 export type { Quality } from "./quality";
 export {
@@ -33,7 +32,6 @@ export {
   SCHEMA,
 } from "./report";
 export {
-  type Backend,
   DIMENSIONS,
   type Dimension,
   EMOTIONS,

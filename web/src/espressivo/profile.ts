@@ -8,7 +8,7 @@ import type { Matrix } from "./arithmetic";
 import { type ModelCard, requireAdaptation } from "./card";
 import { ProfileError } from "./errors";
 import type { ModelName } from "./report";
-import { sha256Of } from "./session";
+import { sha256Of } from "./sha256";
 import { SAMPLE_RATE } from "./types";
 import { VERSION } from "./version";
 import {

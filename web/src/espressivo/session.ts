@@ -1,33 +1,32 @@
 /** Verified ONNX graphs in onnxruntime-web, which runs one call at a time. */
 
-import type * as Ort from "onnxruntime-web";
+import * as ort from "onnxruntime-web/wasm";
 import { ModelError } from "./errors";
-import type { Backend } from "./types";
+import { sha256Of } from "./sha256";
 
 export interface Array2 {
   readonly data: Float32Array;
   readonly dims: readonly number[];
 }
 
-/** Load and configure onnxruntime-web at first use, once per backend. */
-export async function loadRuntime(backend: Backend, threads: number): Promise<typeof Ort> {
-  const ort: typeof Ort =
-    backend === "webgpu"
-      ? await import("onnxruntime-web/webgpu")
-      : await import("onnxruntime-web/wasm");
-  ort.env.wasm.numThreads = threads;
+/**
+ * Configure onnxruntime-web; only before the first graph does it have an effect.
+ *
+ * @param runtime Its WebAssembly, or the URL from which it is fetched.
+ */
+export function configure(runtime: string | Uint8Array, threads: number): void {
+  const { wasm } = ort.env;
+  if (typeof runtime === "string") wasm.wasmPaths = { wasm: runtime };
+  else wasm.wasmBinary = runtime;
+  wasm.numThreads = threads;
   ort.env.logLevel = "error";
-  return ort;
 }
 
 // onnxruntime-web fails when two sessions run at the same time, so calls are chained.
 let last: Promise<unknown> = Promise.resolve();
 
 export class Graph {
-  constructor(
-    private readonly ort: typeof Ort,
-    private readonly session: Ort.InferenceSession,
-  ) {}
+  constructor(private readonly session: ort.InferenceSession) {}
 
   get inputs(): readonly string[] {
     return this.session.inputNames;
@@ -46,7 +45,7 @@ export class Graph {
       const feeds = Object.fromEntries(
         Object.entries(inputs).map(([name, { data, dims }]) => [
           name,
-          new this.ort.Tensor("float32", data, dims),
+          new ort.Tensor("float32", data, dims),
         ]),
       );
       const found = await this.session.run(feeds, [...outputs]);
@@ -76,11 +75,9 @@ export class Graph {
  * @throws ModelError The file is altered, or onnxruntime cannot load it.
  */
 export async function openGraph(
-  ort: typeof Ort,
   bytes: Uint8Array<ArrayBuffer>,
   sha256: string,
   name: string,
-  backend: Backend,
 ): Promise<Graph> {
   const found = await sha256Of(bytes);
   if (found !== sha256) {
@@ -91,11 +88,11 @@ export async function openGraph(
   }
   try {
     const session = await ort.InferenceSession.create(bytes, {
-      executionProviders: [backend],
+      executionProviders: ["wasm"],
       graphOptimizationLevel: "all",
-      logSeverityLevel: 3, // hides warnings that shape operators run on another provider
+      logSeverityLevel: 3,
     });
-    return new Graph(ort, session);
+    return new Graph(session);
   } catch (error) {
     const first = String(error instanceof Error ? error.message : error).split("\n")[0];
     throw new ModelError(`${name}: onnxruntime-web cannot load it (${first})`);
@@ -113,16 +110,4 @@ export function finite<Row extends Float32Array>(found: Row, source: string): Ro
   throw new ModelError(
     `${source}: gives NaN or infinite numbers; its weights are damaged: get the model again`,
   );
-}
-
-/** Return the SHA-256 in hexadecimal; browsers offer it on https and localhost only. */
-export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  if (!globalThis.crypto?.subtle) {
-    throw new ModelError(
-      "this page cannot verify a model: browsers hash only for https and localhost; " +
-        "open it at one of these",
-    );
-  }
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -39,6 +39,3 @@ export interface StreamUpdate {
   /** Whether speech continues at its end. */
   readonly speaking: boolean;
 }
-
-/** Backend on which the model is computed. */
-export type Backend = "wasm" | "webgpu";

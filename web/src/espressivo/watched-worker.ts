@@ -1,26 +1,39 @@
 /** The worker as the page sees it: every reply comes within limits, or an error does. */
 
 import * as Comlink from "comlink";
+import type { Host } from "./analyzer";
 import { EspressivoError } from "./errors";
+import type { ModelWorker } from "./model-worker";
 import { PING, PONG, within } from "./waits";
-import type { ModelWorker } from "./worker";
 
 // A worker that computes one window gives no sign of life meanwhile.
 const PATIENCE = 3;
 const ASKED = 20; // milliseconds between pings for each second of the limit
 
-export class WatchedWorker {
+export class WatchedWorker implements Host {
   readonly remote: Comlink.Remote<ModelWorker>;
   private readonly worker: Worker;
   private readonly gone = new AbortController();
   private nSigns = 0;
 
-  /** @param timeout_s Seconds without progress after which a wait ends. */
-  constructor(readonly timeout_s: number) {
-    this.worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  /**
+   * @param script URL of the worker's script.
+   * @param timeout_s Seconds without progress after which a wait ends.
+   */
+  constructor(
+    script: string,
+    readonly timeout_s: number,
+  ) {
+    this.worker = new Worker(script, { type: "module" });
+    // A script that is missing, or no script, has no message.
     this.worker.onerror = ({ message }) =>
       this.end(
-        new EspressivoError(`the worker has failed (${message || "it cannot start"})`),
+        new EspressivoError(
+          message
+            ? `the worker has failed (${message})`
+            : `the worker cannot start: there is no script at ${script}; copy the folder ` +
+                "lib/assets of the package to your site, and pass its URL as `assets`",
+        ),
       );
     this.worker.addEventListener("message", ({ data }) => {
       if (data === PONG || data?.id) this.nSigns += 1;
