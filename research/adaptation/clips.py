@@ -18,7 +18,7 @@ from espressivo.files.atomic import replacing
 from espressivo.model.adaptation import adapt
 from espressivo.model.classifier import load_classifier
 from espressivo.model.window_statistics import WindowStatistics
-from espressivo.training.clips.conditions import apply_condition, condition_seed
+from espressivo.training.clips.conditions import apply_condition, utterance_seed
 from espressivo.training.clips.preprocess import find_loud
 from espressivo.training.clips.surroundings import Surroundings
 from espressivo.training.evaluate import clip_windows, require_emotions
@@ -262,7 +262,7 @@ def _embed(
         return error
     # The silent ends are those of the recording as it was, as in `evaluate`.
     loud = find_loud(signal)
-    seed = condition_seed(0, utterance.id, condition)
+    seed = utterance_seed(0, utterance.id, condition)
     signal = apply_condition(condition, signal, seed, Surroundings(Path()))
     rows, lengths = clip_windows(classifier.card, signal, loud)
     pairs = [classifier.run(row[None], "probabilities", "voice") for row in rows]

@@ -36,6 +36,28 @@ def test_paths_start_at_the_files_folder(tmp_path):
     assert config.training.encoder_rate == pytest.approx(1e-4)
 
 
+def test_paths_start_beside_the_recipe_that_was_named(tmp_path, monkeypatch):
+    """Beside a link to the file, or below a link to its folder, as the user sees it."""
+    text = MINIMAL.replace('"corpora/', '"../corpora/')
+    (tmp_path / "store/recipes").mkdir(parents=True)
+    path = write(tmp_path / "store/recipes", text)
+    for folder in (tmp_path, tmp_path / "store"):
+        (folder / "corpora/tess").mkdir(parents=True)
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/linked.toml").symlink_to(path)
+    (tmp_path / "linked").symlink_to(path.parent)
+    for named in ("mine/linked.toml", "linked/experiment.toml"):
+        config = read_config(tmp_path / named)
+        assert config.corpora["tess"] == tmp_path / "corpora/tess"
+        beside = (tmp_path / named).with_name("encoder.safetensors")
+        assert config.network.weights == str(beside)
+
+    monkeypatch.chdir(tmp_path / "linked")
+    for named in (path, Path("experiment.toml"), Path("../recipes/experiment.toml")):
+        assert read_config(named).corpora["tess"] == tmp_path / "store/corpora/tess"
+
+
 @pytest.mark.parametrize("name", ["", "ntu-spml/distilhubert"])
 def test_weights_that_are_no_path_stay_as_they_are(tmp_path, name):
     path = write(tmp_path, MINIMAL.replace("./encoder.safetensors", name))
@@ -191,6 +213,10 @@ def test_wrong_settings_in_tables_are_named(tmp_path, table, message):
             "give one weight for each of arousal, valence",
         ),
         (["DIMENSIONS", "task=both", "loss.dimensions=-1"], "is -1.0; a weight is a"),
+        (
+            ["DIMENSIONS", "task=both", "loss.dimensions=0", "loss.emotions=0"],
+            "'loss.emotions' and 'loss.dimensions' are both 0, so that nothing",
+        ),
         (["network.dimensions=['tension']", "task=both"], "name each of arousal"),
         (
             ["DIMENSIONS", "task=dimensions", "adaptation.method=dann"],

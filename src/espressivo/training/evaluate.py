@@ -29,9 +29,9 @@ from espressivo.model.classifier import (
 from espressivo.training.clips.conditions import (
     apply_condition,
     condition_key,
-    condition_seed,
     find_condition,
     require_conditions,
+    utterance_seed,
 )
 from espressivo.training.clips.load import load_clips
 from espressivo.training.clips.preprocess import find_loud
@@ -305,7 +305,7 @@ def _try(
 def _in_condition(
     condition: str, surroundings: Surroundings, utterance: Utterance, signal: Signal
 ) -> Signal:
-    seed = condition_seed(0, utterance.id, condition)
+    seed = utterance_seed(0, utterance.id, condition)
     return apply_condition(condition, signal, seed, surroundings, utterance.speaker)
 
 

@@ -1,6 +1,7 @@
 """Copies of clips in other conditions: length, alignment, level, band, SNR."""
 
 from dataclasses import replace
+from itertools import product
 from typing import get_args
 
 import numpy as np
@@ -18,8 +19,8 @@ from espressivo.training.clips.conditions import (
     Condition,
     apply_condition,
     condition_key,
-    condition_seed,
     require_conditions,
+    utterance_seed,
 )
 from espressivo.training.clips.feature_cache import FeatureExtractor
 from espressivo.training.clips.preprocess import trim
@@ -204,14 +205,19 @@ def test_rooms_reverberate_for_0_3_to_0_9_s(seed):
     assert 0.25 < 3 * (twenty_five - five) / SAMPLE_RATE < 0.95
 
 
-def test_seeds_differ_by_run_utterance_and_condition():
+def test_seeds_differ_by_run_utterance_condition_epoch_and_draw():
+    which = [*((name,) for name in EVALUATED), *product((0, 1), (0, 1))]
     seeds = {
-        condition_seed(seed, utterance, name)
-        for seed in (0, 1)
-        for utterance in ("a/1", "a/2")
-        for name in EVALUATED
+        utterance_seed(seed, utterance, *one)
+        for seed, utterance, one in product((0, 1), ("a/1", "a/2"), which)
     }
-    assert len(seeds) == 4 * len(EVALUATED)
+    assert len(seeds) == 4 * len(which)
+
+
+def test_seeds_are_those_of_saved_runs():
+    """Else a resumed run would go on with other noise."""
+    assert utterance_seed(5, "tess/a", "room") == 13103448539856300868
+    assert utterance_seed(5, "tess/a", 3, 1) == 10547784993194745892
 
 
 def test_keys_tell_conditions_parts_noises_and_voices_apart(around, tmp_path):
@@ -269,7 +275,7 @@ def test_batches_in_a_condition_are_the_copies_in_order(
     around = Surroundings(noise_folder, voices, training=True)
     made = []
     for clip in clips:
-        seed = condition_seed(5, clip.utterance.id, name)
+        seed = utterance_seed(5, clip.utterance.id, name)
         speaker = clip.utterance.speaker
         copy = apply_condition(name, clip.signal, seed, around, speaker)
         made.append(replace(clip, source=copy))

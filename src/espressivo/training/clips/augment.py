@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -63,21 +62,6 @@ def change_speed(signal: Signal, factor: float) -> Signal:
         np.float32
     )
     return played
-
-
-def augmentation_seed(
-    seed: int, utterance: str, epoch: int, occurrence: int = 0
-) -> int:
-    """Return the seed of an utterance's augmentation, the same in every worker.
-
-    Args:
-        seed: Seed of the run.
-        utterance: Id of the utterance.
-        epoch: The epoch, from 0.
-        occurrence: Number of earlier draws of the utterance in this epoch.
-    """
-    key = f"{seed}/{utterance}/{epoch}/{occurrence}".encode()
-    return int.from_bytes(hashlib.sha256(key).digest()[:8], "little")
 
 
 @contextmanager

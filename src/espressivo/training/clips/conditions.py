@@ -91,7 +91,7 @@ def apply_condition(
         name: A name in `CONDITIONS`.
         signal: Mono 16 kHz [samples]; may be empty. Never modified. The level of its
             speech is the RMS between its silent ends.
-        seed: Seed of all random choices, see `condition_seed`.
+        seed: Seed of all random choices, see `utterance_seed`.
         surroundings: The sources of noise and babble.
         speaker: Speaker of the signal, whose own recordings are not in the babble. If
             all voices are the speaker's, the babble is of them.
@@ -115,15 +115,16 @@ def apply_condition(
     return np.ascontiguousarray(copy, np.float32)
 
 
-def condition_seed(seed: int, utterance: str, name: str) -> int:
-    """Return the seed of an utterance's copy, the same in every process.
+def utterance_seed(seed: int, utterance: str, *which: str | int) -> int:
+    """Return the seed of a copy or variation, the same in every process.
 
     Args:
         seed: Seed of the run.
         utterance: Id of the utterance.
-        name: Name of the condition.
+        which: Name of the condition; or of an augmentation the epoch, from 0, and the
+            number of earlier draws of the utterance in that epoch.
     """
-    key = f"{seed}/{utterance}/{name}".encode()
+    key = "/".join(map(str, (seed, utterance, *which))).encode()
     return int.from_bytes(hashlib.sha256(key).digest()[:8], "little")
 
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espressivo.training.clips.augment import Augment, augmentation_seed
+from espressivo.training.clips.augment import Augment
 from espressivo.training.clips.conditions import (
     apply_condition,
     condition_key,
-    condition_seed,
     find_condition,
     require_conditions,
+    utterance_seed,
 )
 from espressivo.training.clips.surroundings import Surroundings, choose_voices
 from espressivo.training.folds.weights import balanced_weights
@@ -126,8 +126,8 @@ class AugmentedClips:
         utterance = self.clips[index].utterance.id
         if n := self.augmentation.variants:
             # Seed 0 gives all runs the same few variants, so that runs share the cache.
-            return augmentation_seed(0, utterance, (epoch + occurrence) % n)
-        return augmentation_seed(seed, utterance, epoch, occurrence)
+            return utterance_seed(0, utterance, (epoch + occurrence) % n, 0)
+        return utterance_seed(seed, utterance, epoch, occurrence)
 
     def signal(self, sampled: SampledClip) -> Signal:
         """Return the samples of a clip, augmented and cropped."""
@@ -154,7 +154,7 @@ class AugmentedClips:
 
     def _copy_seed(self, index: int) -> int:
         utterance = self.clips[index].utterance.id
-        return condition_seed(self.config.seed, utterance, self.condition)
+        return utterance_seed(self.config.seed, utterance, self.condition)
 
     def key(self, sampled: SampledClip) -> str:
         """Return the cache key of the samples that `signal` returns.

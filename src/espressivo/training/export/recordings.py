@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espressivo.errors import ExportError
-from espressivo.training.clips.augment import Augment, augmentation_seed
+from espressivo.training.clips.augment import Augment
+from espressivo.training.clips.conditions import utterance_seed
 from espressivo.training.clips.load import load_signals
 from espressivo.training.clips.sampling import sampling_probabilities
 from espressivo.training.config import AugmentConfig, read_config
@@ -176,9 +177,7 @@ def calibration_windows(
             pieces += [others[i] for i in chosen.tolist()]
         signal = np.concatenate(_load_trimmed(pieces, config.signal))
         if number % 2:
-            signal = augment(
-                signal[:WINDOW], augmentation_seed(seed, utterance.id, 0, 0)
-            )
+            signal = augment(signal[:WINDOW], utterance_seed(seed, utterance.id, 0, 0))
         windows.append(fit_window(signal))
     return windows
 
