@@ -27,7 +27,7 @@ from espressivo.training.clips.load import load_clips, require_readable
 from espressivo.training.config import read_config
 from espressivo.training.corpora import read_corpus
 from espressivo.training.corpora.utterance import select_speakers
-from espressivo.training.fit.closed_form import fit_logistic
+from espressivo.training.fit.closed_form import embed_background, fit_logistic
 from espressivo.training.fit.lda import fit_lda
 from espressivo.training.fit.predict import apply_to_clips
 from espressivo.training.networks import build_network, load_pretrained
@@ -76,12 +76,17 @@ class Clips:
         embeddings: Condition -> [N, states, width].
         labels: [N].
         corpora: [N].
+        speakers: [N].
+        background: Embeddings of silence and noise [M, states * width], as the recipe
+            trains on them; M is 0 if it does not.
         is_trained: Whether a clip may be trained on [N]; the rest are unheard readers.
     """
 
     embeddings: dict[str, Rows]
     labels: NDArray[np.intp]
     corpora: NDArray[np.str_]
+    speakers: NDArray[np.str_]
+    background: Rows
     is_trained: NDArray[np.bool_]
 
 
@@ -149,13 +154,15 @@ def settings(config: ExperimentConfig) -> list[Setting]:
     return [row for row in rows if made.issuperset(row.copies)]
 
 
-def read_clips(config: ExperimentConfig, cache: Path) -> Clips:
-    """Return the embeddings of all clips but RAVDESS, in all conditions."""
+def read_clips(
+    config: ExperimentConfig, cache: Path, skipped: Sequence[str] = ("ravdess",)
+) -> Clips:
+    """Return the embeddings of all clips but those of `skipped`, in all conditions."""
     torch.set_num_threads(config.threads)
     utterances = [
         utterance
         for name, root in config.corpora.items()
-        if name != "ravdess"
+        if name not in skipped
         for utterance in read_corpus(name, root)
     ]
     kept = {
@@ -173,10 +180,18 @@ def read_clips(config: ExperimentConfig, cache: Path) -> Clips:
         part = batches if name == "clean" else batches.in_condition(name)
         rows = apply_to_clips(part, network.pooled).astype(np.float64)
         embeddings[name] = rows.reshape(len(rows), len(config.network.states), -1)
+    width = embeddings["clean"][0].size
+    background = (
+        embed_background(batches).numpy().astype(np.float64)
+        if config.classifier.background
+        else np.zeros((0, width))
+    )
     return Clips(
         embeddings,
         batches.labels.astype(np.intp),
         np.array([u.corpus for u in utterances]),
+        np.array([u.speaker for u in utterances]),
+        background,
         np.array([u.corpus not in config.speakers or u.id in kept for u in utterances]),
     )
 

@@ -56,7 +56,7 @@ def fit_last_layer_on_clips(
     network = batches.extractor.network.eval()
     device = network.classify.weight.device
     clips, *copies = map(torch.from_numpy, _embed_conditions(batches))
-    background = _embed_background(batches) if config.background else clips[:0]
+    background = embed_background(batches) if config.background else clips[:0]
     n_copies = 1 + len(copies)
     utterances = [clip.utterance for clip in batches.clips.clips] * n_copies
     corpora = [utterance.corpus for utterance in utterances]
@@ -72,7 +72,7 @@ def fit_last_layer_on_clips(
             network.standardize(part.to(device)).cpu().numpy()
             for part in (torch.cat([clips, *copies]), background)
         )
-        fit = partial(_fit_with_background, _fits()[config.fit](config), noise)
+        fit = partial(fit_with_background, _fits()[config.fit](config), noise)
         weight, bias = fit(rows, labels, corpora)
         n_classes = network.classify.out_features
         network.classify.weight.copy_(torch.from_numpy(weight[:n_classes]))
@@ -101,7 +101,7 @@ def fit_last_layer_on_clips(
     return float(cross_entropy(logits.cpu(), target)), left_out
 
 
-def _fit_with_background(
+def fit_with_background(
     fit: Fit,
     noise: NDArray[np.floating[Any]],
     rows: NDArray[np.floating[Any]],
@@ -129,7 +129,7 @@ def _embed_conditions(batches: Batches) -> list[NDArray[np.float32]]:
 
 
 @torch.no_grad()
-def _embed_background(batches: Batches) -> Tensor:
+def embed_background(batches: Batches) -> Tensor:
     """Return embeddings [M, width] of silence and the noise recordings for training."""
     network = batches.extractor.network
     config = batches.clips.config
