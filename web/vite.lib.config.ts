@@ -2,6 +2,7 @@ import path from "node:path";
 import { defineConfig } from "vite";
 import { licences } from "./build/licences.ts";
 import { models } from "./build/models.ts";
+import { assetUrls, decoders, decodersByUrl } from "./build/package-files.ts";
 
 const FILES = { assetFileNames: "assets/[name][extname]" };
 
@@ -12,9 +13,10 @@ const FILES = { assetFileNames: "assets/[name][extname]" };
 export default defineConfig({
   base: "./",
   publicDir: false,
-  plugins: [licences(), models()],
+  plugins: [licences(), models(), assetUrls(), decoders()],
   worker: {
     format: "iife",
+    plugins: () => [decodersByUrl()],
     rolldownOptions: { output: { entryFileNames: "assets/[name].js", ...FILES } },
   },
   build: {

@@ -48,8 +48,8 @@ export async function loadModel(
   const from: ModelSource = isFiles(source)
     ? source
     : new URL(source, document.baseURI).href;
-  const { worker: script, runtime, detector } = assetsIn(options.assets);
-  const worker = new WatchedWorker(script, timeout_s);
+  const { worker: script, runtime, detector, decoders } = assetsIn(options.assets);
+  const worker = new WatchedWorker(`${script}#${decoders}`, timeout_s);
   try {
     const settings = { source: from, runtime, detector, threads, timeout_s };
     const tell = options.onProgress ? Comlink.proxy(options.onProgress) : null;
