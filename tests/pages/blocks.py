@@ -143,7 +143,7 @@ _STUBS = "\n".join(
     [
         'note() { printf \'%s\\0\' "$@" >> "$CALLS"; printf \'\\n\\0\' >> "$CALLS"; }',
         *(f'{name}() {{ note {name} "$@"; }}' for name in PROGRAMS),
-        'python() { if [ "$1" = -c ]; then "$PYTHON" "$@"; else note python "$@"; fi; }',
+        'python() { case $1 in -c) "$PYTHON" "$@";; *) note python "$@";; esac; }',
         *(f"{name}() {{ :; }}" for name in ("jq", "ffmpeg", "arecord", "adb", "ssh")),
         "cd() { :; }",
         "",

@@ -12,17 +12,21 @@ import pytest
 from tests.conftest import ROOT
 from tests.recordings import encode
 
+FILES = (
+    *("note.wav", "note.ogg", "note.m4a", "monday.m4a", "tuesday.m4a"),
+    *("call.wav", "calls/1.wav", "calls/2.wav", "1.wav", "2.wav", "3.wav"),
+    *("interview.wav", "interview.mp4", "notes/monday.m4a", "notes/2025-11/a/1.ogg"),
+)
+
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory, note):
     """A folder with the files that the pages speak of; to be copied."""
     folder = tmp_path_factory.mktemp("files")
-    for name in (
-        "note.wav note.ogg note.m4a monday.m4a tuesday.m4a interview.mp4 interview.wav "
-        "call.wav calls/1.wav calls/2.wav notes/monday.m4a notes/2025-11/a/1.ogg"
-    ).split():
+    for name in FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        encode(folder / name, note[:80_000])
+        channels = 2 if name == "call.wav" else 1
+        encode(folder / name, note[:80_000], channels=channels)
     with wave.open(str(folder / "note.wav")) as file:
         pcm = file.readframes(file.getnframes())
     (folder / "call.pcm").write_bytes(pcm)

@@ -28,9 +28,9 @@ RUN = {
     "docs/models/espressivo-tiny.md": {"models"},
     "docs/tables.md": {"tables"},
 }
-"""Page -> commands that are run. All others need corpora, a trained run, a microphone, a
-network, an end by Ctrl-C or, as `bench`, half a minute: they are parsed, and run by the
-tests of the command with data of their own."""
+"""Page -> commands that are run. All others need corpora, a trained run, a microphone,
+a network, an end by Ctrl-C or, as `bench`, half a minute: they are parsed, and run by
+the tests of the command with data of their own."""
 
 PARSED = {
     "archive s3://bucket/calls.parquet": "needs an object store",
@@ -72,7 +72,7 @@ def command_parser(command):
     return build_parser(command)
 
 
-class Built(Exception):
+class BuiltError(Exception):
     """Raised with a parser in place of the arguments that it would parse."""
 
 
@@ -81,16 +81,17 @@ def script_parser(module):
     """Return the parser of a study or a benchmark, or None without its extra."""
 
     def stop(parser, *_):
-        raise Built(parser)
+        raise BuiltError(parser)
 
     try:
         found = import_module(module)
     except ModuleNotFoundError as error:
-        assert error.name in EXTRAS, error
+        if error.name not in EXTRAS:
+            raise
         return None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(argparse.ArgumentParser, "parse_args", stop)
-        with pytest.raises(Built) as built:
+        with pytest.raises(BuiltError) as built:
             found.main()
     return built.value.args[0]
 
