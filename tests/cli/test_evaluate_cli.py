@@ -40,7 +40,18 @@ def test_tables_show_scores_and_confusion(calls, capsys):
     for text in ("WA ", "UA ", "ECE ", "sadness: recall, F1"):
         assert text in out
     assert "actual \\ predicted" in out
+    assert "- only 4 speakers, so intervals are too narrow and p too small." in out
     assert err == ""
+
+
+def test_emotions_that_are_absent_are_dashes_and_are_said(calls, capsys):
+    rows_ = [line for line in calls.read_text().splitlines() if "sad" not in line]
+    calls.write_text("\n".join(rows_) + "\n")
+    assert evaluate("manifest", calls) == 0
+    out = capsys.readouterr().out
+    assert "nan" not in out
+    assert rows(out)["sadness:"][2] == "-,"
+    assert "no utterance is labelled sadness, so UA is the mean of the other" in out
 
 
 def test_json_out_plot_and_comparison(calls, tmp_path, capsys):
@@ -135,7 +146,7 @@ def test_conditions_are_a_table_with_changes_from_clean(calls, noise_folder, cap
     assert code == 0
     out = capsys.readouterr().out
     assert "8 utterances, 4 speakers" in out
-    assert list(rows(out))[2:] == ["UA", "clean", "telephone", "noise-0"]
+    assert list(rows(out))[2:] == ["UA", "clean", "telephone", "noise-0", "-"]
     assert "change" in out
     ua, _, ece = rows(out)["clean"]
     noisy = rows(out)["noise-0"]

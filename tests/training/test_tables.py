@@ -23,6 +23,7 @@ from espressivo.training.tables import (
     dimension_table,
     fold_table,
     main_table,
+    notes_of,
     published,
     published_table,
     read_points,
@@ -148,6 +149,8 @@ def test_dimensions_have_a_table_where_they_are_rated(made):
 def test_the_sentence_of_a_system_of_dimensions_is_of_its_ccc(made):
     rated = made("rated")
     card = {**rated.card, "task": "dimensions"}
+    alone = all_tables([replace(rated, card=card)])
+    assert [table.name for table in alone[:2]] == ["dimensions", "main"]
     sentence = headline([replace(rated, card=card)])
     ccc = rated.pooled["ccc_arousal"]
     assert sentence.startswith(
@@ -173,9 +176,9 @@ def test_unreadable_clips_are_counted_in_every_table(made, write):
 
 def test_few_speakers_are_said_in_every_table(made):
     for table in all_tables([made("few")]):
-        assert "only 8 speakers" in " ".join(table.notes), table.name
+        assert "8 speakers, so intervals are too narrow" in " ".join(notes_of([table]))
     for table in all_tables([made("many")]):
-        assert "speakers, so" not in " ".join(table.notes), table.name
+        assert "speakers, so" not in " ".join(notes_of([table])), table.name
 
 
 def test_an_unfinished_result_says_so_in_every_table(tmp_path):
@@ -183,7 +186,7 @@ def test_an_unfinished_result_says_so_in_every_table(tmp_path):
     folds = ["group-01", "group-02", "group-03", "group-04"]
     part = read_results(write_crossval(tmp_path / "part", rows, folds=folds))
     for table in all_tables([part]):
-        assert "unfinished, 3 of 4 folds (6 of 8 runs)" in " ".join(table.notes)
+        assert "unfinished, 3 of 4 folds (6 of 8 runs)" in " ".join(notes_of([table]))
     by_fold = {row["fold"]: row for row in cells(fold_table(part))}
     assert by_fold["group-02 (not finished)"]["UA"] == "-"
     assert by_fold["mean over folds"]["utterances"] == "144"
@@ -384,6 +387,18 @@ def test_the_report_asks_for_nothing_and_runs_nothing(report):
     assert len(ids) == len(set(ids))
     assert page.all("html") == [{"lang": "en"}]
     assert text.count(RANDOM) > 5
+
+
+def test_the_page_has_each_note_once_and_each_file_has_its_own(report):
+    text = (report / "report.html").read_text("utf-8")
+    notes = re.findall("<li>(.*?)</li>", text)
+    assert len(notes) == len(set(notes)) > 8
+    speakers = [
+        note for note in notes if "speakers, so intervals are too narrow" in note
+    ]
+    assert speakers == ["poor; leaky; good: " + speakers[0].partition(": ")[2]]
+    for path in (report / "tables").glob("*.md"):
+        assert "speakers, so intervals are too narrow" in path.read_text("utf-8"), path
 
 
 def test_the_report_holds_every_table_and_each_is_a_file(report):

@@ -132,6 +132,8 @@ def run(args: argparse.Namespace) -> int:
     tables = all_tables(results, against)
     wanted = args.table or ["main", "dimensions", "comparison"]
     shown = [t for name in wanted for t in tables if _is(t, name)]
+    if not args.table:
+        shown.sort(key=tables.index)  # the result first
     if not shown:
         raise EspressivoError(
             f"there is no table {' or '.join(wanted)} here; comparison needs "
@@ -147,11 +149,9 @@ def run(args: argparse.Namespace) -> int:
             print_lines(text)
     else:
         from espressivo.cli.display.console import PlainConsole
-        from espressivo.cli.display.tables import print_table
+        from espressivo.cli.display.tables import print_tables
 
-        console = PlainConsole()
-        for table in shown:
-            print_table(console, table)
+        print_tables(PlainConsole(), shown)
     if args.out is not None:
         command = shlex.join(["espressivo", *sys.argv[1:]])
         page = write_report(

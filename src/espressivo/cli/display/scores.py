@@ -74,9 +74,11 @@ def _print_scores(console: Console, columns: Sequence[tuple[str, Evaluation]]) -
     for i, emotion in enumerate(Emotion):
         row = [f"{emotion}: recall, F1"]
         for _, e in columns:
-            row += [f"{e.scores.recall[i]:.3f}, {e.scores.f1[i]:.3f}", ""]
+            row += [f"{_number(e.scores.recall[i])}, {_number(e.scores.f1[i])}", ""]
         table.add_row(*row)
     console.print(table)
+    for note in dict.fromkeys(note for _, e in columns for note in e.cautions):
+        console.print(f"- {note}", style="dim")
 
 
 def _print_confusion(console: Console, evaluation: Evaluation) -> None:
@@ -153,6 +155,8 @@ def print_conditions(console: Console, matrix: ConditionMatrix) -> None:
         n = len(clean.utterances)
         console.print(f"{n} utterances, {len(set(clean.speakers))} speakers")
         console.print(_conditions_of(matrix, corpus))
+        for note in clean.cautions:
+            console.print(f"- {note}", style="dim")
         console.print()
     if matrix.means:
         console.print("mean of the corpora with several emotions", style="bold")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,14 +13,17 @@ if TYPE_CHECKING:
 
 
 def print_tables(console: Console, tables: Sequence[Table]) -> None:
-    """Print tables; notes shared by consecutive tables follow the last of them."""
-    for table, following in zip_longest(tables, tables[1:]):
-        same = following is not None and following.notes == table.notes
-        print_table(console, replace(table, notes=()) if same else table)
+    """Print tables; notes that they share follow the last, each once."""
+    from espressivo.training.tables import notes_of, with_shared_notes
+
+    own, shared = with_shared_notes(tables)
+    for table in own:
+        _print_table(console, table)
+        _print_notes(console, notes_of([table]))
+    _print_notes(console, shared)
 
 
-def print_table(console: Console, table: Table) -> None:
-    """Print a table with its notes below."""
+def _print_table(console: Console, table: Table) -> None:
     from espressivo.training.tables import turned
 
     console.print(table.heading, style="bold")
@@ -34,9 +35,13 @@ def print_table(console: Console, table: Table) -> None:
             _print_grid(console, turned(table.of_rows(start, start + abreast)))
     else:
         _print_grid(console, table)
-    for note in table.notes:
+
+
+def _print_notes(console: Console, notes: Sequence[str]) -> None:
+    for note in notes:
         console.print(f"- {note}", style="dim")
-    console.print()
+    if notes:
+        console.print()
 
 
 def _print_grid(console: Console, table: Table) -> None:

@@ -75,8 +75,8 @@ def comparison_tables(
         OVER_FOLDS,
         INTERVALS,
         *((_VARIANT_NOTE,) if has_variant else ()),
-        *cautions([pair.results for pair in pairs], [pair.title for pair in pairs]),
     )
+    found = cautions([pair.results for pair in pairs], [pair.title for pair in pairs])
     columns = (
         *map(Column, ("measure", "published", "ours")),
         Column("ours - published", signed=True),
@@ -90,6 +90,7 @@ def comparison_tables(
             tuple(_rows(pair.published, one)),
             notes,
             _about(pair.title, one),
+            found,
         )
         for pair, one in ways
     ]
@@ -145,8 +146,8 @@ def difference_table(
                 "speakers that both answered, pooled; in parentheses the 95 % interval "
                 "over speakers, both resampled alike. p: two-sided, at least 0.001."
             ),
-            *cautions([pair.results, base.results], [pair.title, base.title]),
         ),
+        cautions=cautions([pair.results, base.results], [pair.title, base.title]),
     )
 
 
@@ -171,8 +172,9 @@ def confusion_comparison(pair: PublishedComparison) -> Table:
             for whose, matrix in rows
             for emotion, shares in zip(Emotion, matrix.tolist(), strict=True)
         ),
-        (_QUOTED, *cautions([pair.results], [pair.title])),
+        (_QUOTED,),
         (("tested", pair.title),),
+        cautions([pair.results], [pair.title]),
     )
 
 

@@ -19,7 +19,7 @@ from espressivo.training.scores.crossval_results import read_results
 from espressivo.training.scores.evaluation import PREDICTIONS
 from espressivo.training.tables import (
     FORMATS,
-    to_html,
+    tables_to_html,
     write_report,
 )
 from espressivo.training.tables.page import PAGE, to_figure
@@ -117,9 +117,7 @@ def _write(tables: list[Table], figures: list[str], out: Path) -> Path:
             path = out / "summary" / f"{table.name}.{ending}"
             path.write_text(write(table), "utf-8")
     shown = "\n".join(figures) or "<p>See the reports.</p>"
-    page = PAGE.format(
-        lead="", tables="\n".join(map(to_html, tables)), figures=shown, end=""
-    )
+    page = PAGE.format(lead="", tables=tables_to_html(tables), figures=shown, end="")
     (out / SUMMARY).write_text(page, "utf-8")
     return out / SUMMARY
 

@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from espressivo.training.corpora import ScoringVariant
     from espressivo.training.scores.bootstrap import Interval, PairedDifference
 
-FEW_SPEAKERS = 20
-"""Number of speakers below which a bootstrap over them gives too narrow intervals."""
-
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

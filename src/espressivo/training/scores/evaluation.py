@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +136,22 @@ class Evaluation:
         )
 
     @property
+    def cautions(self) -> list[str]:
+        """What its scores and intervals do not say, as sentences without capitals."""
+        if not self.utterances:
+            return []
+        found = bootstrap.few_speakers(len(set(self.speakers)))
+        absent = [
+            e for e, r in zip(Emotion, self.scores.recall, strict=True) if isnan(r)
+        ]
+        if absent:
+            found.append(
+                f"no utterance is labelled {' or '.join(absent)}, so UA is the mean of "
+                "the other recalls."
+            )
+        return found
+
+    @property
     def confusion(self) -> NDArray[np.int64]:
         """Confusion matrix in utterances, [4, 4]: rows actual, columns predicted."""
         return metrics.confusion_matrix(self.labels, self.probabilities)
@@ -191,6 +208,7 @@ class Evaluation:
             "scores": metrics.scores_to_dict(self.scores),
             "intervals": {k: [v.low, v.high] for k, v in self.intervals.items()},
             "confusion": self.confusion.tolist(),
+            "cautions": self.cautions,
             "dimensions": None if self.rated is None else self.rated.to_dict(),
         }
 

@@ -3,15 +3,16 @@
 from espressivo.training.tables.build import (
     class_table,
     confusion_table,
+    dimension_table,
     fold_table,
     interval_table,
     main_table,
 )
 from espressivo.training.tables.comparison import comparison_table, published_table
 from espressivo.training.tables.costs import read_points
-from espressivo.training.tables.dimensions import dimension_table
 from espressivo.training.tables.render import (
     FORMATS,
+    tables_to_html,
     to_csv,
     to_html,
     to_latex,
@@ -24,7 +25,9 @@ from espressivo.training.tables.table import (
     Row,
     Table,
     TableCell,
+    notes_of,
     turned,
+    with_shared_notes,
 )
 
 __all__ = [
@@ -43,12 +46,15 @@ __all__ = [
     "fold_table",
     "interval_table",
     "main_table",
+    "notes_of",
     "published_table",
     "read_points",
+    "tables_to_html",
     "to_csv",
     "to_html",
     "to_latex",
     "to_markdown",
     "turned",
+    "with_shared_notes",
     "write_report",
 ]

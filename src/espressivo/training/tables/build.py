@@ -1,4 +1,4 @@
-"""Tables of cross-validation results: scores by system, fold, class and confusion."""
+"""Tables of cross-validation results: scores by system, fold, class and dimension."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from espressivo.types import Emotion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from espressivo.training.scores.crossval_results import CrossvalResults
     from espressivo.training.scores.metrics import Floats
 
@@ -37,6 +39,10 @@ _POOLED = (
 ECE_NOTE = (
     "ECE: expected calibration error over 15 bins, less is better; its interval is an "
     "inverted bootstrap test, since chance raises an ECE."
+)
+_SCALE = (
+    "CCC: concordance correlation coefficient (Lin 1989), 1 is perfect agreement. "
+    "Predictions and ratings are from 0 to 1, and so is RMSE."
 )
 
 
@@ -69,10 +75,14 @@ def main_table(results: Sequence[CrossvalResults]) -> Table:
         *("utterances", "speakers", *(MEASURES[m] for m in SCORES)),
         *("UA pooled", "ECE", "parameters", "trained", "unreadable"),
     )
-    notes = (OVER_FOLDS, INTERVALS, ECE_NOTE, *cautions(results, names))
-    columns = tuple(Column(name) for name in headings)
-    table = Table("main", "Cross-validation", columns, rows, notes)
-    return table.without_empty()
+    return Table(
+        "main",
+        "Cross-validation",
+        tuple(Column(name) for name in headings),
+        rows,
+        (OVER_FOLDS, INTERVALS, ECE_NOTE),
+        cautions=cautions(results, names),
+    ).without_empty()
 
 
 def interval_table(results: Sequence[CrossvalResults]) -> Table:
@@ -97,7 +107,8 @@ def interval_table(results: Sequence[CrossvalResults]) -> Table:
         "All test answers together (pooled)",
         tuple(Column(name) for name in headings),
         rows,
-        (INTERVALS, _POOLED, ECE_NOTE, *cautions(results, names)),
+        (INTERVALS, _POOLED, ECE_NOTE),
+        cautions=cautions(results, names),
     ).without_empty()
 
 
@@ -128,8 +139,9 @@ def fold_table(results: CrossvalResults) -> Table:
         "Folds",
         tuple(Column(name) for name in headings),
         tuple(rows),
-        (*notes, *cautions([results], [results.name])),
+        tuple(notes),
         _about(results),
+        cautions([results], [results.name]),
     )
 
 
@@ -143,7 +155,7 @@ def class_table(results: Sequence[CrossvalResults]) -> Table:
                 one.treatment,
                 protocol_of(one),
                 str(emotion),
-                _n_of(one, i),
+                _n_utterances(one, one.predictions.labels == i),
                 one.over_folds(f"recall_{emotion}"),
                 bounded(one, f"recall_{emotion}"),
                 one.over_folds(f"f1_{emotion}"),
@@ -163,14 +175,63 @@ def class_table(results: Sequence[CrossvalResults]) -> Table:
         "Recall and F1 of each emotion",
         tuple(Column(name) for name in headings),
         rows,
-        (OVER_FOLDS, INTERVALS, *cautions(results, names)),
+        (OVER_FOLDS, INTERVALS),
+        cautions=cautions(results, names),
     ).without_empty()
+
+
+def dimension_table(results: Sequence[CrossvalResults]) -> Table | None:
+    """Return CCC, RMSE and Pearson's r by system and dimension; None without ratings.
+
+    A result without predicted and rated dimensions has no row.
+    """
+    shown = [one for one in results if one.dimension_names]
+    if not shown:
+        return None
+    names = names_of(shown)
+    rows = tuple(
+        Row(
+            (
+                name,
+                protocol_of(one),
+                ", ".join(one.corpora),
+                dimension,
+                _n_utterances(one, _is_rated(one, dimension)),
+                one.n_speakers,
+                one.over_folds(f"ccc_{dimension}"),
+                bounded(one, f"ccc_{dimension}"),
+                bounded(one, f"rmse_{dimension}"),
+                bounded(one, f"pearson_{dimension}"),
+            )
+        )
+        for name, one in zip(names, shown, strict=True)
+        for dimension in one.dimension_names
+    )
+    headings = (
+        *("system", "protocol", "tested on", "dimension", "utterances", "speakers"),
+        *("CCC", "CCC pooled", "RMSE pooled", "Pearson pooled"),
+    )
+    return Table(
+        "dimensions",
+        "Dimensions, against listeners' ratings",
+        tuple(Column(name) for name in headings),
+        rows,
+        (_SCALE, OVER_FOLDS, INTERVALS),
+        cautions=cautions(shown, names),
+    )
 
 
 def confusion_table(results: CrossvalResults) -> Table:
     """Return the confusion matrix over all folds, as shares of the actual class."""
     rows = [
-        Row((one.treatment, str(emotion), _n_of(one, i), *shares))
+        Row(
+            (
+                one.treatment,
+                str(emotion),
+                _n_utterances(one, one.predictions.labels == i),
+                *shares,
+            )
+        )
         for _, one in with_variants([results], [results.name])
         for i, (emotion, shares) in enumerate(
             zip(Emotion, shares_of(one.pool.confusion).tolist(), strict=True)
@@ -183,11 +244,9 @@ def confusion_table(results: CrossvalResults) -> Table:
         "Confusion",
         tuple(Column(name) for name in headings),
         tuple(rows),
-        (
-            "Shares of the actual emotion; all folds together, mean over seeds.",
-            *cautions([results], [results.name]),
-        ),
+        ("Shares of the actual emotion; all folds together, mean over seeds.",),
         _about(results),
+        cautions([results], [results.name]),
     ).without_empty()
 
 
@@ -218,16 +277,18 @@ def _fold_row(results: CrossvalResults, fold: str) -> Row:
         return Row((f"{fold} (not finished)", *(None for _ in (0, 1, *measures))))
     rows = results.predictions.folds == fold
     # Several seeds predict the same utterances, which count once.
-    counts = (
-        len(np.unique(results.predictions.ids[rows])),
-        len(np.unique(results.predictions.speakers[rows])),
-    )
+    n_speakers = len(np.unique(results.predictions.speakers[rows]))
+    counts = (_n_utterances(results, rows), n_speakers)
     return Row((fold, *counts, *(results.in_fold(fold, m) for m in measures)))
 
 
-def _n_of(results: CrossvalResults, emotion: int) -> int:
+def _is_rated(results: CrossvalResults, dimension: str) -> NDArray[np.bool_]:
+    a = results.predictions
+    return ~np.isnan(a.rated[:, a.dimension_names.index(dimension)])
+
+
+def _n_utterances(results: CrossvalResults, rows: NDArray[np.bool_]) -> int:
     # Ids, not rows: there is a row for each seed.
-    rows = results.predictions.labels == emotion
     return len(np.unique(results.predictions.ids[rows]))
 
 

@@ -87,8 +87,8 @@ def comparison_table(
                 "p (Holm): the same, corrected for the number of systems compared."
             ),
             "UA is the measure that decides; the others describe. " + ECE_NOTE,
-            *cautions(both, [*names, other_name]),
         ),
+        cautions=cautions(both, [*names, other_name]),
     ).without_empty()
 
 
@@ -156,8 +156,8 @@ def published_table(
                 "and protocol only."
             ),
             OVER_FOLDS + " Where others publish ±, its divisor is not always known.",
-            *cautions(results, names),
         ),
+        cautions=cautions(results, names),
     ).without_empty()
 
 

@@ -6,8 +6,7 @@ from collections import Counter
 from math import isnan
 from typing import TYPE_CHECKING
 
-from espressivo.training.scores.bootstrap import N_RESAMPLES
-from espressivo.training.scores.crossval_results import FEW_SPEAKERS
+from espressivo.training.scores.bootstrap import N_RESAMPLES, few_speakers
 from espressivo.types import Dimension, Emotion
 
 if TYPE_CHECKING:
@@ -105,14 +104,15 @@ INTERVALS = (
 )
 
 
-def cautions(results: Sequence[CrossvalResults], names: Sequence[str]) -> list[str]:
-    """Return the caveats of the results, including the number of unreadable clips."""
-    # A note that several systems share is printed once, with all their names.
-    whom: dict[str, list[str]] = {}
-    for name, one in zip(names, results, strict=True):
-        for note in (*_cautions(one), _unreadable(one)):
-            whom.setdefault(note, []).append(name)
-    return [f"{'; '.join(who)}: {note}" for note, who in whom.items()]
+def cautions(
+    results: Sequence[CrossvalResults], names: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """Return caveats as (name, caveat), the number of unreadable clips being one."""
+    return tuple(
+        (name, caution)
+        for name, one in zip(names, results, strict=True)
+        for caution in (*_cautions(one), _unreadable(one))
+    )
 
 
 def _cautions(one: CrossvalResults) -> Iterator[str]:
@@ -127,11 +127,7 @@ def _cautions(one: CrossvalResults) -> Iterator[str]:
             f"unfinished, {len(one.folds)} of {len(one.planned_folds)} folds "
             f"({len(one.by_run)} of {planned} runs); only these count."
         )
-    if one.n_speakers == 1:
-        yield "a single speaker, so there are no intervals and no p."
-    # The bootstrap resamples speakers, and underestimates the spread of a few.
-    elif one.n_speakers < FEW_SPEAKERS:
-        yield (f"only {one.n_speakers} speakers, so intervals and p are too small.")
+    yield from few_speakers(one.n_speakers)
     if (v := one.variant) is not None:
         yield (
             f"scored with {v.title}, and again with {v.label} {v.excluded} of the test "

@@ -11,10 +11,10 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from espressivo.training.scores.pooled import Spread
-from espressivo.training.tables.table import Bounded
+from espressivo.training.tables.table import Bounded, notes_of, with_shared_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from espressivo.training.tables.table import Table, TableCell
 
@@ -30,7 +30,7 @@ def to_markdown(table: Table) -> str:
     for row, texts in zip(table.rows, table.texts, strict=True):
         cells = [_markdown(text) for text in texts]
         lines.append(_pipes([f"**{c}**" for c in cells] if row.strong else cells))
-    lines += ["", *(f"- {_markdown(note)}" for note in table.notes)]
+    lines += ["", *(f"- {_markdown(note)}" for note in notes_of([table]))]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -58,7 +58,7 @@ def to_latex(table: Table) -> str:
         # The % stops TeX from reading the end of the line as a space inside the box.
         body = [r"\resizebox{\textwidth}{!}{%", *body[:-1], r"\end{tabular}}"]
     kind = "table*" if wide else "table"
-    notes = [rf"\footnotesize {_latex(note)}\par" for note in table.notes]
+    notes = [rf"\footnotesize {_latex(note)}\par" for note in notes_of([table])]
     return "\n".join(
         [
             "% needs booktabs" + (" and graphicx" if wide else ""),
@@ -132,10 +132,14 @@ def to_html(table: Table) -> str:
             lines.append(f"<td{kind}>{escape(text)}</td>")
         lines.append("</tr>")
     lines += ["</tbody>", "</table>", "</div>"]
-    if table.notes:
-        items = (f"<li>{escape(note)}</li>" for note in table.notes)
-        lines += ['<ul class="notes">', *items, "</ul>"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_listed(notes_of([table]))]) + "\n"
+
+
+def tables_to_html(tables: Sequence[Table]) -> str:
+    """Return tables as HTML; notes that they share follow the last, each once."""
+    own, shared = with_shared_notes(tables)
+    heading = ["<h3>Notes</h3>"] if shared else []
+    return "\n".join([*map(to_html, own), *heading, *_listed(shared)])
 
 
 FORMATS: dict[str, tuple[str, Callable[[Table], str]]] = {
@@ -169,6 +173,11 @@ def _markdown(text: str) -> str:
     marked = re.sub(r"([\\|*`<\[\]])", r"\\\1", " ".join(text.split()))
     # GitHub's Markdown takes an underscore inside a word literally.
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", marked)
+
+
+def _listed(notes: Sequence[str]) -> list[str]:
+    items = (f"<li>{escape(note)}</li>" for note in notes)
+    return ['<ul class="notes">', *items, "</ul>"] if notes else []
 
 
 def _pipes(cells: list[str]) -> str:

@@ -18,13 +18,13 @@ from espressivo.training.scores.learning_curves import read_learning_curves
 from espressivo.training.tables.build import (
     class_table,
     confusion_table,
+    dimension_table,
     fold_table,
     interval_table,
     main_table,
     stem_of,
 )
 from espressivo.training.tables.comparison import comparison_table, published_table
-from espressivo.training.tables.dimensions import dimension_table
 from espressivo.training.tables.headline import headline, lead_measure
 from espressivo.training.tables.labels import RANDOM, names_of
 from espressivo.training.tables.page import PAGE, to_figure
@@ -32,7 +32,7 @@ from espressivo.training.tables.published import (
     NOT_MEASURED,
     STUDY_CONFUSION,
 )
-from espressivo.training.tables.render import FORMATS, to_html
+from espressivo.training.tables.render import FORMATS, tables_to_html
 from espressivo.training.tables.table import turned
 from espressivo.version import __version__
 
@@ -99,7 +99,7 @@ def write_report(
             page = PAGE.format(
                 lead=f'<p class="lead">{escape(headline(results, against))}</p>\n'
                 f"{pictures[0]}",
-                tables="\n".join(to_html(_laid_out(table)) for table in tables),
+                tables=tables_to_html([*map(_laid_out, tables)]),
                 figures="\n".join(pictures[1:]),
                 end=_end(results, command),
             )
@@ -128,7 +128,9 @@ def all_tables(
         found.append(beside)
     found.append(class_table(results))
     if (dimensions := dimension_table(results)) is not None:
-        found.append(dimensions)
+        # Where nothing but dimensions was learned, they are the result.
+        is_lead = lead_measure(results)[0] != "ua"
+        found.insert(0 if is_lead else len(found), dimensions)
     found += [fold_table(one) for one in results]
     found += [confusion_table(one) for one in results]
     return list(_apart(found))

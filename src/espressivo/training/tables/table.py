@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from espressivo.training.scores.pooled import Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ class Table:
         title: Title.
         columns: Columns with their headings.
         rows: Rows with one cell per column; the first cell names the row.
-        notes: Explanations and caveats, printed below the table.
+        notes: Explanations, printed below the table.
+        cautions: Caveats, as (system, caveat), printed below the notes.
         about: Values that hold for all rows, as (name, value): in the title of a
             printed table, a column each in CSV.
     """
@@ -59,6 +64,7 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     about: tuple[tuple[str, str], ...] = field(default=())
+    cautions: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -110,6 +116,43 @@ class Table:
                 Row(tuple(row.cells[i] for i in kept), row.strong) for row in self.rows
             ),
         )
+
+
+def notes_of(tables: Iterable[Table]) -> list[str]:
+    """Return the notes and caveats of tables, each once.
+
+    A caveat that several systems share names all of them.
+    """
+    tables = list(tables)
+    whom: dict[str, dict[str, None]] = {}
+    for name, caution in (pair for table in tables for pair in table.cautions):
+        whom.setdefault(caution, {})[name] = None
+    notes = dict.fromkeys(note for table in tables for note in table.notes)
+    return [*notes, *(f"{'; '.join(who)}: {text}" for text, who in whom.items())]
+
+
+def with_shared_notes(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
+    """Return tables with only the notes of their own, and the notes that they share.
+
+    Caveats are about systems, and so shared wherever there are several tables.
+    """
+    if len(tables) < 2:
+        return list(tables), []
+    counts = Counter(note for table in tables for note in table.notes)
+    shared = {note for note, n in counts.items() if n > 1}
+    common = [
+        replace(table, notes=tuple(note for note in table.notes if note in shared))
+        for table in tables
+    ]
+    own = [
+        replace(
+            table,
+            notes=tuple(note for note in table.notes if note not in shared),
+            cautions=(),
+        )
+        for table in tables
+    ]
+    return own, notes_of(common)
 
 
 def turned(table: Table) -> Table:
