@@ -31,6 +31,7 @@ def checkout(tmp_path):
         ".gitignore",
     ):
         shutil.copy(ROOT / name, root)
+    shutil.copytree(ROOT / "LICENSES", root / "LICENSES")
     shutil.copytree(
         ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__")
     )

@@ -7,8 +7,9 @@ import { MODELS, names } from "./models.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const ASSETS = "src/espressivo/assets";
+const WEIGHTS = "LICENSES/LicenseRef-espressivo-weights.txt";
 
-// What, where from, and the licence's text; onnxruntime-web comes without it.
+// What, where from, and the licence's text; packages with WebAssembly come without theirs.
 const PARTS: [name: string, source: string, file: string][] = [
   [
     "Whisper's encoder, from which the models were made",
@@ -16,17 +17,20 @@ const PARTS: [name: string, source: string, file: string][] = [
     `${ASSETS}/whisper-LICENSE.txt`,
   ],
   ["Silero VAD", "github.com/snakers4/silero-vad", `${ASSETS}/silero-vad-LICENSE.txt`],
-  [
-    "onnxruntime-web",
-    "github.com/microsoft/onnxruntime",
-    "web/licences/onnxruntime-web.txt",
-  ],
+  ["onnxruntime-web", "github.com/microsoft/onnxruntime", "LICENSES/onnxruntime-web.txt"],
   [
     "Mediabunny, unchanged; its source",
     "github.com/Vanilagy/mediabunny",
-    "web/node_modules/mediabunny/LICENSE",
+    "LICENSES/mediabunny.txt",
   ],
-  ["Comlink", "github.com/GoogleChromeLabs/comlink", "web/node_modules/comlink/LICENSE"],
+  ["Comlink", "github.com/GoogleChromeLabs/comlink", "LICENSES/comlink.txt"],
+  [
+    "opus-decoder, mpg123-decoder, @wasm-audio-decoders/flac and ogg-vorbis",
+    "github.com/eshaz/wasm-audio-decoders",
+    "LICENSES/wasm-audio-decoders.txt",
+  ],
+  ["libopus, libFLAC, libogg, libvorbis, in these", "xiph.org", "LICENSES/xiph.txt"],
+  ["libmpg123, in mpg123-decoder", "mpg123.org", "LICENSES/mpg123.txt"],
 ];
 
 export function licences(): Plugin {
@@ -39,8 +43,12 @@ export function licences(): Plugin {
     async writeBundle() {
       const parts = [
         ["espressivo (the program)", "", "LICENSE"],
+        // Models of one's own have terms of their own.
+        ...(process.env["ESPRESSIVO_WEB_MODELS"]
+          ? []
+          : [["The models espressivo-base and espressivo-tiny", "", WEIGHTS]]),
         ...(await names()).map((name) => [
-          `${name} (the model)`,
+          `${name}: what it was made from`,
           "",
           path.join(MODELS, name, "LICENSES/TRAINING-DATA.md"),
         ]),
