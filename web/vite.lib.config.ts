@@ -2,7 +2,7 @@ import path from "node:path";
 import { defineConfig } from "vite";
 import { licences } from "./build/licences.ts";
 import { models } from "./build/models.ts";
-import { assetUrls, decoders, decodersByUrl } from "./build/package-files.ts";
+import { assetUrls, decodersByUrl, otherFiles } from "./build/package-files.ts";
 
 const FILES = { assetFileNames: "assets/[name][extname]" };
 
@@ -13,7 +13,7 @@ const FILES = { assetFileNames: "assets/[name][extname]" };
 export default defineConfig({
   base: "./",
   publicDir: false,
-  plugins: [licences(), models(), assetUrls(), decoders()],
+  plugins: [licences(), models(), assetUrls(), otherFiles()],
   worker: {
     format: "iife",
     plugins: () => [decodersByUrl()],

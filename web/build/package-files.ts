@@ -9,6 +9,7 @@ import { build, type Plugin } from "vite";
 const ASSET_URL = /new URL\([`"']([^`"']+)[`"'],\s*import\.meta\.url\)\.href/g;
 const DECODERS = "assets/decoders.js";
 const PLACEHOLDER = /["'`]__DECODERS__["'`]/;
+const GLOBAL = "espressivoDecoders"; // the variable that the decoders' script sets
 const N_ASSETS = 3; // the worker, the runtime, the detector
 
 /** URLs as `new URL("./file", import.meta.url)`, which every bundler finds. */
@@ -33,43 +34,67 @@ export function assetUrls(): Plugin {
   };
 }
 
-/** In the package's worker: the decoders come from the URL behind the `#` of its own. */
-export function decodersByUrl(): Plugin {
-  const script = "./decoders.js";
+/**
+ * The decoders are a script that sets a variable, instead of a chunk.
+ *
+ * @param url Expression for the script's URL.
+ */
+function decodersAt(url: string): Plugin {
+  const id = "./decoders.js";
+  const asked = /\bimport\([`"']\.\/decoders\.js[`"']\)/;
   return {
-    name: "espressivo:decoders-by-url",
+    name: "espressivo:decoders-at",
     enforce: "pre",
-    resolveId: (source) =>
-      source === "./decoders" ? { id: script, external: true } : null,
+    resolveId: (source) => (source === "./decoders" ? { id, external: true } : null),
     renderChunk(code) {
-      const asked = /\bimport\([`"']\.\/decoders\.js[`"']\)/;
       if (!asked.test(code)) this.error("the decoders are imported in another way now");
-      const loaded =
-        "import(/* webpackIgnore: true */ /* @vite-ignore */ self.location.hash.slice(1))";
-      return code.replace(asked, `${loaded}.then(()=>globalThis.espressivoDecoders)`);
+      return code.replace(asked, `import(${url}).then(()=>globalThis.${GLOBAL})`);
     },
   };
 }
 
-/** The decoders as a script that sets `espressivoDecoders`. */
-export function decoders(): Plugin {
-  const name = "espressivoDecoders";
+/** In the package's worker, which is given their URL behind the `#` of its own. */
+export function decodersByUrl(): Plugin {
+  return decodersAt("self.location.hash.slice(1)");
+}
+
+/** The decoders' script, and the module for Node. */
+export function otherFiles(): Plugin {
   return {
-    name: "espressivo:decoders",
+    name: "espressivo:other-files",
     apply: "build",
     async closeBundle() {
       const { root, build: settings } = this.environment.config;
-      const entry = path.resolve(root, "src/espressivo/audio/decoders.ts");
+      const source = (file: string) => path.resolve(root, "src/espressivo", file);
+      const out = {
+        outDir: path.resolve(root, settings.outDir),
+        emptyOutDir: false,
+        minify: true,
+      };
+      const quiet = { configFile: false, publicDir: false, logLevel: "warn" } as const;
       await build({
-        configFile: false,
-        publicDir: false,
-        logLevel: "warn",
+        ...quiet,
         build: {
+          ...out,
           target: settings.target,
-          outDir: path.resolve(root, settings.outDir),
-          emptyOutDir: false,
-          lib: { entry, formats: ["iife"], name, fileName: () => DECODERS },
-          rolldownOptions: { output: { footer: `globalThis.${name}=${name};` } },
+          lib: {
+            entry: source("audio/decoders.ts"),
+            formats: ["iife"],
+            name: GLOBAL,
+            fileName: () => DECODERS,
+          },
+          rolldownOptions: { output: { footer: `globalThis.${GLOBAL}=${GLOBAL};` } },
+        },
+      });
+      await build({
+        ...quiet,
+        plugins: [decodersAt(`"./${DECODERS}"`)],
+        ssr: { noExternal: true },
+        build: {
+          ...out,
+          target: "node20.19",
+          ssr: source("node.ts"),
+          rolldownOptions: { output: { entryFileNames: "node.js" } },
         },
       });
     },

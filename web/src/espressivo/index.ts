@@ -10,36 +10,5 @@
  * ```
  */
 
-export {
-  type AnalyzeOptions,
-  Analyzer,
-  Stream,
-  type StreamOptions,
-} from "./analyzer";
-export type { AdaptationCard, Certainty, ModelCard } from "./card";
-export { AudioError, EspressivoError, ModelError, ProfileError } from "./errors";
-export type { RecordingInput, Samples } from "./inputs";
+export * from "./api";
 export { type LoadOptions, loadModel } from "./load";
-export { type HasStatistics, type Kind, Profile } from "./profile";
-export type { Quality } from "./quality";
-export {
-  type Adaptation,
-  type Dimensions,
-  type Distribution,
-  type ModelName,
-  Report,
-  type ReportFields,
-  SCHEMA,
-} from "./report";
-export {
-  DIMENSIONS,
-  type Dimension,
-  EMOTIONS,
-  type Emotion,
-  type Estimate,
-  SAMPLE_RATE,
-  type Segment,
-  type StreamUpdate,
-} from "./types";
-export { VERSION } from "./version";
-export type { WindowStatistics } from "./window-statistics";

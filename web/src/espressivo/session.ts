@@ -61,8 +61,11 @@ export class Graph {
     return turn;
   }
 
+  /** Release its memory, after the calls before. */
   release(): Promise<void> {
-    return this.session.release();
+    const turn = last.then(() => this.session.release());
+    last = turn.catch(() => undefined);
+    return turn;
   }
 }
 
