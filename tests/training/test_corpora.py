@@ -435,9 +435,41 @@ def test_a_wrong_rating_or_note_is_named(tmp_path, row, notes, message):
         read_corpus("manifest", table)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize(
+    ("columns", "notes", "message"),
+    [
+        (["votes_angry"], {}, "column votes_angry, .* if it is votes_anger, rename it"),
+        (["Activation"], {}, "column activation, .* if it is arousal, rename it"),
+        (["sesion"], {}, "column sesion, which .* if it is session, rename it"),
+        ([], {"label": "a=anger"}, "note `label`, .* did you mean `labels`?"),
+        (["speaker_id", "texture", "date"], {"made by": "R"}, None),
+    ],
+)
+def test_what_seems_to_be_meant_and_would_be_ignored_is_named(
+    tmp_path, suffix, columns, notes, message
+):
+    touch(tmp_path, "1.wav")
+    row = {"path": "1.wav", "emotion": "anger", "speaker": "ann"}
+    table = write_noted(tmp_path, suffix, [row | dict.fromkeys(columns, "1")], notes)
+    if message is None:
+        assert len(read_corpus("manifest", table)) == 1
+        return
+    with pytest.raises(CorpusError, match=message):
+        read_corpus("manifest", table)
+
+
+def test_a_note_of_an_unknown_name_is_an_error(tmp_path):
+    touch(tmp_path, "1.wav")
+    row = {"path": "1.wav", "emotion": "anger", "speaker": "ann"}
+    table = write_noted(tmp_path, ".csv", [row], {"foo": "1 to 5"})
+    with pytest.raises(CorpusError, match=r"note `foo`, .* are ratings and labels$"):
+        read_corpus("manifest", table)
+
+
 def test_a_scale_without_a_column_of_ratings_is_an_error(tmp_path):
     touch(tmp_path, "1.wav")
-    row = {"path": "1.wav", "emotion": "anger", "speaker": "ann", "activation": "4"}
+    row = {"path": "1.wav", "emotion": "anger", "speaker": "ann", "level": "4"}
     table = write_noted(tmp_path, ".csv", [row], {"ratings": "1 to 5"})
     with pytest.raises(CorpusError, match="no column arousal, valence, dominance"):
         read_corpus("manifest", table)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
 from espressivo.errors import CorpusError
@@ -27,12 +28,15 @@ from espressivo.training.corpora.utterance import (
 from espressivo.types import Dimension, Emotion
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 REQUIRED = ("path", "emotion", "speaker")
 _VOTES = {f"votes_{emotion}": emotion for emotion in Emotion}
 OPTIONAL = ("id", "session", "text", "corpus", *Dimension, *_VOTES)
+_SYNONYMS = {"activation": "arousal"}  # as IEMOCAP calls it
+_NOTES = ("ratings", "labels")
 _LEFT_OUT = "-"
 _SCALE = re.compile(rf"\s*({_NUMBER})\s+to\s+({_NUMBER})\s*", re.IGNORECASE)
 
@@ -53,7 +57,8 @@ def read_manifest(table: Path) -> list[Utterance]:
     Raises:
         CorpusError: The table cannot be read, lacks a column, or has a row that
             lacks a value, names an emotion other than the four or a file that is
-            absent or already listed, or has a rating outside of the scale.
+            absent or already listed, or has a rating outside of the scale; or a
+            note or a column seems to be a known one, misspelt.
     """
     if not table.is_file():
         found = "is a folder, not a table" if table.is_dir() else "no such file"
@@ -61,6 +66,7 @@ def read_manifest(table: Path) -> list[Utterance]:
     rows = read_rows(table, "manifest", REQUIRED, OPTIONAL, CorpusError)
     if not rows:
         raise CorpusError(f"{table}: has no rows; list one recording in each")
+    _require_known(table, _columns_of(table, rows[0][1]))
     notes = _notes(table)
     if notes.scale and not any(name in row for _, row in rows for name in Dimension):
         raise CorpusError(
@@ -110,6 +116,39 @@ def _utterance(
     )
 
 
+def _columns_of(table: Path, row: Mapping[str, str]) -> list[str]:
+    if table.suffix.lower() != ".parquet":
+        return [*row]
+    from pyarrow import parquet  # noqa: PLC0415 - slow, and only for this
+
+    return list(parquet.read_schema(table).names)
+
+
+def _require_known(table: Path, columns: Sequence[str]) -> None:
+    """Refuse a column that seems to be a known one under another name.
+
+    It would be ignored: its ratings, votes or sessions would silently be missing.
+    Columns of any other name are the user's own.
+
+    Raises:
+        CorpusError: A column is called almost as a known one, or `votes_` and no
+            emotion.
+    """
+    known = (*REQUIRED, *OPTIONAL)
+    plain = {column.strip().lower() for column in columns}
+    for name in sorted(plain - {*known}):
+        close = get_close_matches(name, known, n=1, cutoff=0.85)
+        meant = _SYNONYMS.get(name, close[0] if close else "")
+        if name.startswith("votes_"):
+            near = get_close_matches(name, _VOTES, n=1, cutoff=0)
+            meant = near[0]
+        if meant and meant not in plain:
+            raise CorpusError(
+                f"{table}: has a column {name}, which would be ignored; if it is "
+                f"{meant}, rename it, else give it a name of its own"
+            )
+
+
 def _notes(table: Path) -> _Notes:
     """Read the notes `labels` and `ratings` before the header.
 
@@ -117,6 +156,16 @@ def _notes(table: Path) -> _Notes:
         CorpusError: A note is not as described above.
     """
     found = read_notes(table, CorpusError)
+    for name in found.keys() - {*_NOTES}:
+        close = get_close_matches(name, _NOTES, n=1, cutoff=0.7)
+        # Metadata of Parquet have names of any program; a comment is several words.
+        is_own = table.suffix.lower() == ".parquet" or not found[name] or " " in name
+        if close or not is_own:
+            hint = f"; did you mean `{close[0]}`?" if close else ""
+            raise CorpusError(
+                f"{table}: has a note `{name}`, which would be ignored; the notes are "
+                f"{' and '.join(_NOTES)}{hint}"
+            )
     scale = None
     if text := found.get("ratings"):
         match = _SCALE.fullmatch(text)
