@@ -3,6 +3,7 @@ import { defineConfig } from "vite";
 import { licences } from "./build/licences.ts";
 import { models } from "./build/models.ts";
 import { offline } from "./build/offline.ts";
+import { UNUSED } from "./build/unused.ts";
 
 const here = (file: string) => path.resolve(import.meta.dirname, file);
 
@@ -10,6 +11,7 @@ const here = (file: string) => path.resolve(import.meta.dirname, file);
 export default defineConfig({
   base: "./",
   plugins: [licences(), models(), offline()],
+  resolve: { alias: UNUSED },
   worker: { format: "es" },
   build: {
     target: "es2022",

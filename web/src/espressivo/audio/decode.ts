@@ -1,8 +1,8 @@
 /**
  * Decode a file into blocks of mono samples at 16 kHz, in constant memory.
  *
- * Mediabunny reads the container and the browser's WebCodecs decode. As in Python, time
- * stamps are kept: a hole becomes silence.
+ * Mediabunny reads the container; the browser's WebCodecs decode, or decoders in
+ * WebAssembly. As in Python, time stamps are kept: a hole becomes silence.
  */
 
 import { AudioError, EspressivoError, NotDecodable } from "../errors";
@@ -44,13 +44,12 @@ export interface Decoding {
 /**
  * Open a recording.
  *
- * @throws NotDecodable The container or the codec is not supported by WebCodecs.
+ * @throws NotDecodable The container is unknown, or nothing here decodes the codec.
  * @throws AudioError The file holds no audio stream, or not the track.
  */
 export async function openRecording(file: Blob, options: OpenOptions): Promise<Decoding> {
   const { name, findSpeech } = options;
   if (file.size === 0) throw new AudioError(`${name}: the file is empty; pass a recording`);
-  if (typeof AudioDecoder === "undefined") throw new NotDecodable("no WebCodecs");
   try {
     const files = await partsOf(file, options);
     const first = await opened(files[0], options, options.track);
@@ -115,6 +114,7 @@ async function* piecesOf(
 ): AsyncGenerator<Piece> {
   const { format, silence_s } = part;
   const source = { ...part, name, limits };
+  const last = part.edits[part.edits.length - 1];
   let [nBroken, nPieces] = [0, 0];
   for (const edits of passesOf(part.edits)) {
     const samples = decoded(source, edits[0].from_s);
@@ -126,12 +126,10 @@ async function* piecesOf(
         if (done || value.stamp_s >= end_s) break;
         for (const { from_s, to_s, at_s } of edits) {
           if (value.stamp_s >= to_s) continue;
-          // An edit of an MP4 file ends with a whole packet, as in FFmpeg.
-          const heard = between(
-            value,
-            from_s,
-            isMp4(format) ? Number.POSITIVE_INFINITY : to_s,
-          );
+          // As in Python, edits of MP4 but the last end with a whole packet.
+          const isWhole = isMp4(format) && to_s < last.to_s;
+          const until_s = isWhole ? Number.POSITIVE_INFINITY : to_s;
+          const heard = between(value, from_s, until_s);
           const stamp_s = at_s + heard.stamp_s - from_s;
           if (heard.channels[0].length === 0) continue;
           if (silence_s && !nPieces++) yield silentBefore(heard, silence_s);

@@ -1,7 +1,8 @@
 /** The samples of one track, with their time stamps. */
 
 import { AudioSampleSink } from "mediabunny";
-import { AudioError } from "../errors";
+import { AudioError, NotDecodable } from "../errors";
+import { codecOf, isUncompressed } from "./codec";
 import { type Piece, pieceOf, withoutEnd } from "./pieces";
 import { Pump } from "./pump";
 import { PRE_ROLL_S, type Source, waited } from "./source";
@@ -13,11 +14,13 @@ export async function* decoded(
 ): AsyncGenerator<Piece, number> {
   const config = await source.track.getDecoderConfig();
   if (!config) throw new AudioError(`${source.name}: its codec is unknown`);
-  if (/^(pcm|ulaw|alaw)/.test(config.codec)) {
+  if (isUncompressed(config)) {
     yield* uncompressed(source, from_s);
     return 0;
   }
-  const pump = new Pump(source, config);
+  const open = await codecOf(config);
+  if (!open) throw new NotDecodable(`${source.name}: nothing decodes ${config.codec}`);
+  const pump = new Pump(source, config, open);
   try {
     yield* withoutEnd(pump.pieces(from_s), source.padding_s);
     return pump.nBroken;

@@ -1,18 +1,14 @@
 /**
- * WebCodecs' decoder of one track, which a damaged packet does not end.
+ * The decoding of one track, which a damaged packet does not end.
  *
  * Chromium ignores the time stamps of packets after the first, so samples are counted
  * here, and the decoder is emptied where the packets have a hole.
  */
 
-import {
-  type AudioSample,
-  type EncodedPacket,
-  EncodedPacketSink,
-  AudioSample as Sample,
-} from "mediabunny";
+import { type EncodedPacket, EncodedPacketSink } from "mediabunny";
 import { AudioError } from "../errors";
-import { between, type Piece, pieceOf } from "./pieces";
+import type { Codec, OpenCodec, Sound } from "./codec";
+import { between, type Piece } from "./pieces";
 import { PRE_ROLL_S, preSkipOf, type Source, waited, withoutPreSkip } from "./source";
 
 const HOLE_S = 0.1;
@@ -22,8 +18,8 @@ const MOST_BROKEN = 3; // packets at the start
 
 export class Pump {
   nBroken = 0;
-  private decoder: AudioDecoder | null = null;
-  private outputs: AudioData[] = [];
+  private decoder: Codec | null = null;
+  private outputs: Sound[] = [];
   private inside: EncodedPacket[] = []; // packets that were not answered yet
   private isSilent = false; // whether the first packet may give nothing
   private failure: Error | null = null;
@@ -42,6 +38,7 @@ export class Pump {
   constructor(
     private readonly source: Source,
     config: AudioDecoderConfig,
+    private readonly open: OpenCodec,
   ) {
     this.config = withoutPreSkip(config);
     const delay_s = source.delay_s ?? preSkipOf(config) / OPUS_RATE;
@@ -58,13 +55,17 @@ export class Pump {
       from_s > PRE_ROLL_S ? await read(sink.getPacket(from_s - PRE_ROLL_S)) : null;
     packet ??= await read(sink.getFirstPacket());
     if (packet) this.begin(packet);
-    const { stamps_s, end_s } = this.source;
+    const { stamps_s, end_s, isMp4 } = this.source;
     let index = 0;
     while (packet) {
       const next = await read(sink.getNextPacket(packet));
       const stamp_s = stamps_s.get(index++);
       if (stamp_s !== undefined) this.ahead_s = stamp_s - packet.timestamp;
       if (end_s !== null && !next) this.most_s = Math.max(end_s, this.stampOf(packet));
+      // The last packet of MP4 may be shorter than the others (ISO/IEC 14496-12, 8.6.1.2).
+      if (isMp4 && !next && packet.duration) {
+        this.most_s = this.stampOf(packet) + packet.duration;
+      }
       if (this.isBeyond(packet)) yield* this.emptied(packet);
       yield* this.fed(packet);
       packet = next;
@@ -73,9 +74,8 @@ export class Pump {
   }
 
   close(): void {
-    for (const output of this.outputs) output.close();
     this.outputs = [];
-    if (this.decoder && this.decoder.state !== "closed") this.decoder.close();
+    this.decoder?.close();
   }
 
   private begin(packet: EncodedPacket): void {
@@ -101,7 +101,7 @@ export class Pump {
   private async *emptied(packet: EncodedPacket): AsyncGenerator<Piece> {
     let nBefore = -1;
     while (this.inside.length && this.inside.length !== nBefore) {
-      nBefore = this.decoder?.decodeQueueSize ? -1 : this.inside.length;
+      nBefore = this.decoder?.nWaiting ? -1 : this.inside.length;
       await Promise.race([this.change(), pause()]);
       yield* this.taken();
     }
@@ -129,7 +129,7 @@ export class Pump {
     const isNew = !this.packet_s && this.inside.length < 4;
     if (isNew) await Promise.race([this.change(), pause()]);
     yield* this.taken();
-    while ((this.decoder?.decodeQueueSize ?? 0) > QUEUE) {
+    while ((this.decoder?.nWaiting ?? 0) > QUEUE) {
       await this.change();
       yield* this.taken();
     }
@@ -138,24 +138,22 @@ export class Pump {
   private feed(packet: EncodedPacket): void {
     this.decoder ??= this.opened();
     this.inside.push(packet);
-    this.decoder.decode(packet.toEncodedAudioChunk());
+    this.decoder.decode(packet);
   }
 
-  private opened(): AudioDecoder {
-    const decoder = new AudioDecoder({
-      output: (data) => {
-        this.outputs.push(data);
+  private opened(): Codec {
+    this.isSilent = this.config.codec === "vorbis";
+    return this.open(this.config, {
+      output: (sound) => {
+        this.outputs.push(sound);
         this.wake();
       },
       error: (error) => {
         this.failure = error;
         this.wake();
       },
+      dequeue: () => this.wake(),
     });
-    decoder.ondequeue = () => this.wake();
-    decoder.configure(this.config);
-    this.isSilent = this.config.codec === "vorbis";
-    return decoder;
   }
 
   private async *flushed(): AsyncGenerator<Piece> {
@@ -175,23 +173,21 @@ export class Pump {
 
   /** Yield what was decoded, and begin again after a damaged packet. */
   private async *taken(): AsyncGenerator<Piece> {
-    for (let data = this.outputs.shift(); data; data = this.outputs.shift()) {
+    for (let sound = this.outputs.shift(); sound; sound = this.outputs.shift()) {
+      const { length } = sound.channels[0];
       this.inside.shift();
-      if (this.isSilent && data.numberOfFrames) this.inside.shift();
+      if (this.isSilent && length) this.inside.shift();
       this.isSilent = false;
-      if (data.numberOfFrames) yield* this.cut(new Sample(data));
-      else data.close();
+      if (length) yield* this.cut(sound, length);
     }
     if (this.failure) this.restart(this.failure);
   }
 
-  private *cut(sample: AudioSample): Generator<Piece> {
+  private *cut({ rate, channels }: Sound, length: number): Generator<Piece> {
     const stamp_s = this.start_s + this.heard_s;
-    this.packet_s = sample.numberOfFrames / sample.sampleRate;
+    this.packet_s = length / rate;
     this.heard_s += this.packet_s;
-    const piece = pieceOf(sample, stamp_s);
-    sample.close();
-    const cut = between(piece, this.least_s, this.most_s);
+    const cut = between({ stamp_s, rate, channels }, this.least_s, this.most_s);
     if (cut.channels[0].length) yield cut;
   }
 

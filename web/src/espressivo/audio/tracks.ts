@@ -2,6 +2,7 @@
 
 import type { InputAudioTrack } from "mediabunny";
 import { AudioError, NotDecodable } from "../errors";
+import { isDecodable } from "./codec";
 
 export interface Choice {
   /** Number of the track, from 1. */
@@ -78,7 +79,7 @@ export function requireTrack(wanted: number, n: number, name: string): void {
 export async function factsOf(track: InputAudioTrack): Promise<TrackFacts> {
   return {
     codec: await track.getCodec(),
-    isDecodable: await track.canDecode(),
+    isDecodable: await isDecodable(await track.getDecoderConfig()),
     isDefault: (await track.getDisposition()).default,
     language: await track.getLanguageCode(),
     title: await track.getName(),
