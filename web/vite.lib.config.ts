@@ -3,6 +3,7 @@ import { defineConfig } from "vite";
 import { licences } from "./build/licences.ts";
 import { models } from "./build/models.ts";
 import { assetUrls, decodersByUrl, otherFiles } from "./build/package-files.ts";
+import { UNUSED } from "./build/unused.ts";
 
 const FILES = { assetFileNames: "assets/[name][extname]" };
 
@@ -14,6 +15,7 @@ export default defineConfig({
   base: "./",
   publicDir: false,
   plugins: [licences(), models(), assetUrls(), otherFiles()],
+  resolve: { alias: UNUSED },
   worker: {
     format: "iife",
     plugins: () => [decodersByUrl()],

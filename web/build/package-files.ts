@@ -64,16 +64,21 @@ export function otherFiles(): Plugin {
     name: "espressivo:other-files",
     apply: "build",
     async closeBundle() {
-      const { root, build: settings } = this.environment.config;
+      const { root, build: settings, resolve } = this.environment.config;
       const source = (file: string) => path.resolve(root, "src/espressivo", file);
       const out = {
         outDir: path.resolve(root, settings.outDir),
         emptyOutDir: false,
         minify: true,
       };
-      const quiet = { configFile: false, publicDir: false, logLevel: "warn" } as const;
+      const same = {
+        configFile: false,
+        publicDir: false,
+        logLevel: "warn",
+        resolve: { alias: resolve.alias },
+      } as const;
       await build({
-        ...quiet,
+        ...same,
         build: {
           ...out,
           target: settings.target,
@@ -87,7 +92,7 @@ export function otherFiles(): Plugin {
         },
       });
       await build({
-        ...quiet,
+        ...same,
         plugins: [decodersAt(`"./${DECODERS}"`)],
         ssr: { noExternal: true },
         build: {
