@@ -3,6 +3,7 @@ import json
 import pytest
 
 from espressivo.cli.main import build_parser, main
+from espressivo.model.find import DEFAULT, find_model
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
@@ -42,8 +43,22 @@ def test_a_run_that_is_none_is_one_line_and_exit_1(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert (code, out) == (1, "")
     assert err.count("\n") == 1
-    assert "config.toml: cannot be read" in err
+    assert "none: no such folder; pass a folder that `espressivo train` wrote" in err
     assert not (tmp_path / "model").exists()
+
+
+def test_a_folder_of_runs_or_a_model_is_told_from_a_run(tmp_path, capsys):
+    (tmp_path / "result/Ses01/seed-0").mkdir(parents=True)
+    (tmp_path / "result/Ses01/seed-0/run.json").touch()
+    model = find_model(DEFAULT)
+    for wrong, message in (
+        ("result", f"holds 1 run, such as {tmp_path / 'result/Ses01/seed-0'}"),
+        ("result/Ses01/seed-0/run.json", "run.json: is no folder"),
+        (model, "is a model folder, so it is exported already"),
+    ):
+        argv = ["export", str(tmp_path / wrong), "--out", str(tmp_path / "model")]
+        assert main(argv) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_a_target_in_the_way_is_one_line_and_exit_1(tmp_path, capsys):

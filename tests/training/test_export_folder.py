@@ -236,7 +236,7 @@ def test_results_say_which_weights_they_are_of(config, tmp_path):
     ("missing", "error", "message"),
     [
         ("config.toml", ConfigError, "config.toml: cannot be read"),
-        ("run.json", ExportError, "run.json: cannot be read"),
+        ("run.json", TrainingError, r"is no run \(no run.json\); pass a folder that"),
         ("model.safetensors", TrainingError, "holds no model.safetensors; finish the"),
     ],
 )

@@ -57,7 +57,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     """Read `run.json`: corpora, seeds and versions of a training run.
 
     Raises:
-        ExportError: The file is missing, or was not written by a run.
+        ExportError: The file was not written by a run.
     """
     path = folder / "run.json"
     try:
@@ -65,8 +65,6 @@ def read_run(folder: Path) -> dict[str, Any]:
         if isinstance(run["utterances"], dict) and run["utterances"]:
             return dict(run)
         found = "says nothing of what was trained on"
-    except OSError as error:
-        found = f"cannot be read ({error.strerror})"
     except (ValueError, KeyError, TypeError):
         found = "is not what a run writes"
     raise ExportError(f"{path}: {found}; pass a folder that `espressivo train` wrote")

@@ -32,7 +32,7 @@ from espressivo.training.export.recordings import (
 from espressivo.training.export.report import ExportReport
 from espressivo.training.export.report_text import to_markdown
 from espressivo.training.fit.voice_fit import VoiceProjection
-from espressivo.training.runs.folder import ADAPTATION, load_run
+from espressivo.training.runs.folder import ADAPTATION, load_run, require_run
 from espressivo.version import __version__
 
 if TYPE_CHECKING:
@@ -63,12 +63,13 @@ def export_run(
     Raises:
         ExportError: The graph would not compute what the trained network computes, or
             `out` is taken, or the recordings are too short or silent.
-        TrainingError: The run has not finished.
+        TrainingError: `run` is no run folder, or the run has not finished.
         CorpusError: A corpus is not where it was said to be.
     """
     options = options or ExportOptions()
     # Everything that can be refused is refused before minutes of work.
     folder.require_free(out, force=options.force)
+    require_run(run)
     config = read_config(run / "config.toml")
     described = card.read_run(run)
     fitted = card.choose_temperature(run, options.temperature)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 ENCODER = "encoder.json"
+DESCRIPTION = "run.json"
 ADAPTATION = "adaptation.safetensors"
 
 
@@ -60,7 +61,7 @@ def open_run(
         TrainingError: The folder holds another run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run, described = describe_run(config, clips, target), folder / "run.json"
+    run, described = describe_run(config, clips, target), folder / DESCRIPTION
     if described.exists():
         kept = read_config(folder / "config.toml")
         before = json.loads(described.read_text("utf-8"))
@@ -75,6 +76,30 @@ def open_run(
     # `run.json` comes second: where it exists, both files are complete.
     write_text(to_toml(config), folder / "config.toml")
     write_text(json.dumps(run, indent=2) + "\n", described)
+
+
+def require_run(folder: Path) -> None:
+    """Refuse a path that is no run folder, and say what it is, or where runs are.
+
+    Raises:
+        TrainingError: It holds no `run.json`.
+    """
+    if (folder / DESCRIPTION).is_file():
+        return
+    if not folder.is_dir():
+        found = "is no folder" if folder.exists() else "no such folder"
+    elif (folder / "model.onnx").is_file():
+        found = "is a model folder, so it is exported already"
+    elif inside := sorted(folder.glob(f"*/{DESCRIPTION}")) or sorted(
+        folder.glob(f"*/*/{DESCRIPTION}")  # what crossval writes: FOLD/seed-N
+    ):
+        runs = "1 run" if len(inside) == 1 else f"{len(inside)} runs"
+        found = f"is no run, but holds {runs}, such as {inside[0].parent}"
+    else:
+        found = f"is no run (no {DESCRIPTION})"
+    raise TrainingError(
+        f"{folder}: {found}; pass a folder that `espressivo train` wrote"
+    )
 
 
 def is_finished(folder: Path) -> bool:
@@ -114,8 +139,10 @@ def load_run(folder: Path) -> EmotionNetwork:
     """Return the trained network of a finished run, for evaluation or export.
 
     Raises:
-        TrainingError: The run has not finished, or its weights are of another network.
+        TrainingError: The folder is no run, the run has not finished, or its weights
+            are of another network.
     """
+    require_run(folder)
     if not is_finished(folder):
         raise TrainingError(f"{folder}: holds no {WEIGHTS}; finish the run")
     config = read_config(folder / "config.toml").network
