@@ -5,6 +5,7 @@ import { requireTrack } from "./audio/tracks";
 import { type ModelCard, requireAdaptation } from "./card";
 import { AudioError, revived } from "./errors";
 import type { AdaptationOptions } from "./history";
+import type { Host } from "./host";
 import {
   floatsOf,
   fromBuffer,
@@ -15,24 +16,11 @@ import {
   type Sound,
   soundOf,
 } from "./inputs";
-import type { ModelWorker, OnProgress } from "./model-worker";
+import type { OnProgress } from "./model-worker";
 import type { Kind, Profile } from "./profile";
 import { isUncertain, Report } from "./report";
 import { type Estimate, SAMPLE_RATE, type StreamUpdate } from "./types";
 import { type Limits, within } from "./waits";
-
-/** Where a model runs: a worker of the page, or this process. */
-export interface Host {
-  readonly remote: Comlink.Remote<ModelWorker>;
-  /** Seconds without progress after which a wait ends. */
-  readonly timeout_s: number;
-  /** Wait for a reply, which comes within limits, or else an error does. */
-  reply<T>(asked: Promise<T>, signal?: AbortSignal): Promise<T>;
-  /** End the model; all waits end with the error. */
-  end(error: Error): void;
-  /** Open the file that a text or URL names; null if it is to be fetched. */
-  opened?(name: string | URL): Promise<File | null>;
-}
 
 export interface AnalyzeOptions {
   /** Sample rate of arrays in Hz, 16,000 by default; files and AudioBuffers have their own. */

@@ -1,8 +1,8 @@
 /** The worker as the page sees it: every reply comes within limits, or an error does. */
 
 import * as Comlink from "comlink";
-import type { Host } from "./analyzer";
 import { EspressivoError } from "./errors";
+import type { Host } from "./host";
 import type { ModelWorker } from "./model-worker";
 import { PING, PONG, within } from "./waits";
 
