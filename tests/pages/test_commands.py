@@ -35,6 +35,7 @@ the tests of the command with data of their own."""
 PARSED = {
     "archive s3://bucket/calls.parquet": "needs an object store",
     "analyze -": "needs a pipe",
+    "tables runs/light-sernet runs/whisper --out": "test_python_blocks.py writes it",
 }
 """Beginnings of commands of `RUN` that are parsed only, and why."""
 
@@ -114,7 +115,15 @@ def script_of(argv):
         module = argv[0].removesuffix(".py").replace("/", ".")
     path = ROOT / f"{module.replace('.', '/')}.py"
     assert path.is_file(), path
-    return module, path, argv[1:]
+    return module, argv[1:]
+
+
+@cache
+def script_options():
+    """Return the options of all studies and benchmarks, from their texts."""
+    scripts = [*ROOT.glob("benchmarks/*/*.py"), *ROOT.glob("research/**/*.py")]
+    texts = [path.read_text("utf-8") for path in scripts]
+    return {option for text in texts for option in re.findall(r'"(--[\w-]+)"', text)}
 
 
 def check(argv, *, run=False, whole=True):
@@ -161,22 +170,18 @@ def check_espressivo(argv, *, run, whole):
         if find_spec("pyarrow") is None:
             return
         shutil.rmtree("tables", ignore_errors=True)  # the examples share their --out
+        argv += ["--workers", "1"]  # in this process
     assert main(argv) == 0, given
 
 
 def check_script(argv, *, whole):
-    module, path, argv = script_of(argv)
-    if not argv:
-        return
-    parser = script_parser(module)
+    module, argv = script_of(argv)
+    parser = script_parser(module) if whole and argv else None
     if parser is None:
-        options = re.findall(r'"(--[\w-]+)"', path.read_text("utf-8"))
-        require_options(argv, options)
-    elif whole:
-        accepted, said = taken(parser, argv)
-        assert accepted, said
-    else:
-        require_options(argv, options_of(parser))
+        require_options(argv, script_options())
+        return
+    accepted, said = taken(parser, argv)
+    assert accepted, said
 
 
 def require_options(argv, options):
@@ -216,10 +221,8 @@ def test_commands(page, folder, request, capsys):
 
 
 def test_options_that_the_text_names_are_there():
-    scripts = [*ROOT.glob("benchmarks/*/*.py"), *ROOT.glob("research/**/*.py")]
-    texts = [path.read_text("utf-8") for path in scripts]
-    known = {option for text in texts for option in re.findall(r'"(--[\w-]+)"', text)}
-    known = known.union(*(options_of(command_parser(name)) for name in _COMMANDS))
+    commands = [options_of(command_parser(name)) for name in _COMMANDS]
+    known = script_options().union(*commands)
     found = [
         (str(block), block.text.split()[0].partition("=")[0])
         for page in PAGES
