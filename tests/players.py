@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
+from espressivo.audio.demuxer import _TAGS
 from espressivo.audio.recording import Recording
 from espressivo.types import SAMPLE_RATE
 
@@ -30,7 +31,7 @@ def played(
         pan: Argument of FFmpeg's filter `pan`, to hear one channel; None: all of them.
         clock: Whether time stamps count; False: frame follows frame.
     """
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(str(path), **_TAGS) as container:
         stream = container.streams.audio[track - 1]
         start_s = (container.start_time or 0) / av.time_base
         frames = [f for p in container.demux(stream) for f in _decoded(p)]
@@ -62,7 +63,7 @@ def _by_libopus(
     path: Path, track: int, stamped: list[av.AudioFrame]
 ) -> list[av.AudioFrame]:
     """Return the samples that browsers decode, on the stamps of FFmpeg's decoder."""
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(str(path), **_TAGS) as container:
         stream = container.streams.audio[track - 1]
         decoder = av.codec.Codec("libopus", "r").create("audio")
         decoder.extradata = stream.codec_context.extradata

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
+from tests.odd_recordings import available
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -41,7 +43,7 @@ def encode(
     rate = rate or own_rate
     layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[channels]
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout=layout)
+        stream = container.add_stream(available(codec), rate=rate, layout=layout)
         stream.format = sample_format
         picture = _add_picture(container) if video else None
         packed = np.repeat(signal.astype(np.float32), channels)[None]

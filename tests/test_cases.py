@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from espressivo.types import SAMPLE_RATE
 from tests.players import FRAME_S, played
 
 CLEAN = "clean.opus"
@@ -116,7 +117,9 @@ def test_an_odd_recording_is_heard_as_a_player_plays_it(
         wanted = report_of(case.like)
     else:
         signal = played(shared / "cases" / case.name, **dict(case.decode))
-        wanted = analyzer.analyze(signal)
+        # Before version 9, FFmpeg plays the last packet of an edit to its end.
+        n = round(case.duration_s * SAMPLE_RATE)
+        wanted = analyzer.analyze(signal[:n])
     assert _spans(report) == pytest.approx(_spans(wanted), abs=FRAME_S + 1e-6)
     for emotion, probability in wanted.probabilities.items():
         assert report.probabilities[emotion] == pytest.approx(probability, abs=0.02)

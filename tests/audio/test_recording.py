@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from espressivo.audio.arrays import from_array
+from espressivo.audio.demuxer import _DECODERS
 from espressivo.audio.recording import Recording, load_audio
 from espressivo.errors import AudioError
 from espressivo.types import SAMPLE_RATE
@@ -32,6 +33,28 @@ def test_every_format_decodes_to_the_signal_that_was_written(tmp_path, suffix):
     spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
     assert abs(np.argmax(spectrum) - 440) <= 1  # 16,000 samples: one bin a hertz
     assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(0.4, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [
+        ("aac", "m4a"),
+        ("aac", "mov"),
+        ("mp3", "mp4"),
+        ("opus", "mp4"),
+        ("alac", "m4a"),
+        ("amr", "3gp"),
+    ],
+)
+def test_mp4_is_as_long_as_what_was_encoded(tmp_path, codec, suffix):
+    """FFmpeg 9 cuts the encoder's padding of some codecs, earlier ones of none."""
+    path = write(tmp_path / f"x.{suffix}", Track(TONE, codec))
+
+    assert len(load_audio(path)) == pytest.approx(len(TONE), abs=1)
+
+
+def test_the_example_is_as_long_as_it_declares(note):
+    assert len(note) == 391_280  # ffprobe -show_streams: duration_ts
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6, 8])
@@ -246,8 +269,12 @@ def test_opus_is_decoded_by_libopus_as_browsers_do(tmp_path, note):
     np.testing.assert_array_equal(load_audio(path), from_array(pcm, 48_000))
 
 
+@pytest.mark.parametrize("decoders", [_DECODERS, {}], ids=["usual", "FFmpeg's own"])
 @pytest.mark.parametrize("suffix", ["amr", "3gp"])
-def test_pauses_that_were_not_transmitted_are_no_damage(tmp_path, note, suffix):
+def test_pauses_that_were_not_transmitted_are_no_damage(
+    monkeypatch, tmp_path, note, suffix, decoders
+):
+    monkeypatch.setattr("espressivo.audio.demuxer._DECODERS", decoders)
     speech = note[2_000:34_000]
     sound = np.concatenate([speech, np.zeros(48_000, np.float32), speech])
     path = write(tmp_path / f"x.{suffix}", Track(sound, "amr", options={"dtx": "1"}))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espressivo.audio.signatures import HEAD_BYTES, is_text, signature_of
+from tests.odd_recordings import available
 
 # muxer -> an encoder for it, and what the content is called
 MUXERS = {
@@ -53,7 +54,7 @@ def muxed(muxer, codec, rate, signal):
     written = io.BytesIO()
     try:
         with av.open(written, "w", format=muxer) as container:
-            stream = container.add_stream(codec, rate=rate, layout="mono")
+            stream = container.add_stream(available(codec), rate=rate, layout="mono")
             stream.format = stream.codec.audio_formats[0]
             frame = av.AudioFrame.from_ndarray(signal[None], "flt", "mono")
             frame.sample_rate = 16_000

@@ -16,6 +16,8 @@ from espressivo.errors import AudioError, StateError
 from espressivo.pipeline.state import StreamState
 from espressivo.profile.profile import Profile
 from espressivo.speech.detector import FRAME
+from espressivo.speech.segments import SpeechOptions
+from espressivo.types import to_rows
 from tests.conftest import ROOT
 
 
@@ -75,7 +77,7 @@ def test_estimates_come_while_someone_speaks_at_every_hop(analyzer, note):
     assert 0.5 * n_speech / 16_000 < len(provisional) < n_speech / 16_000 + 1
     for e in provisional:
         assert 16_000 <= e.segment.n_samples <= 8 * 16_000
-        assert sum(e.probabilities) == pytest.approx(1, abs=1e-5)
+        assert sum(e.probabilities.values()) == pytest.approx(1, abs=1e-5)
 
 
 def test_the_hop_changes_nothing_in_the_report(analyzer, note, whole):
@@ -91,7 +93,7 @@ def test_an_estimate_says_what_the_model_says_of_its_samples(analyzer, note):
     for e in estimates:
         signal = note[e.segment.start : e.segment.end]
         (row,) = analyzer.classifier(signal[None])
-        np.testing.assert_allclose(row, e.probabilities, atol=1e-6)
+        np.testing.assert_allclose(row, to_rows([e])[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("at", [0, 1, 511, 70_000, 150_001])
@@ -190,6 +192,21 @@ def test_a_stream_in_a_setting_is_the_recording_there(analyzer, note):
         analyzer.stream(state=state)
 
 
+def test_a_stream_goes_on_with_the_same_profile_and_detection_only(analyzer, note):
+    me = Profile.new("me", analyzer.classifier)
+    learned = me.merged(analyzer.with_profile(me).analyze(note))
+    state = StreamState.from_bytes(analyzer.with_profile(me).stream().state.to_bytes())
+    patient = espressivo.Analyzer(
+        analyzer.classifier, speech=SpeechOptions(min_pause_s=1), profile=me
+    )
+
+    analyzer.with_profile(me).stream(state=state)
+    with pytest.raises(StateError, match=r"'me' of another content \(it has learned"):
+        analyzer.with_profile(learned).stream(state=state)
+    with pytest.raises(StateError, match=r"min_pause_s=1.*the same `speech`"):
+        patient.stream(state=state)
+
+
 def test_a_long_stream_keeps_the_voices_that_it_lists(analyzer, note):
     heard = espressivo.Analyzer(analyzer.classifier, voices=True)
 
@@ -261,7 +278,7 @@ def test_pcm_is_taken_as_it_is(analyzer, note, whole):
     assert report.emotion == whole[1].emotion
 
 
-@pytest.mark.parametrize("size", [700, 16_000, 392_192])
+@pytest.mark.parametrize("size", [700, 16_000, 391_280])
 def test_a_few_samples_that_are_not_finite_are_silence(analyzer, note, size):
     broken = note.copy()
     broken[[90_000, 90_001, 300_000]] = np.nan, np.inf, -np.inf
@@ -274,13 +291,13 @@ def test_a_few_samples_that_are_not_finite_are_silence(analyzer, note, size):
     whole = analyzer.analyze(broken)
     assert report.segments == whole.segments
     np.testing.assert_allclose(
-        [e.probabilities for e in report.estimates],
-        [e.probabilities for e in whole.estimates],
+        to_rows(report.estimates),
+        to_rows(whole.estimates),
         atol=1e-5,
     )
     for found in (report, whole):
         (warning,) = found.warnings
-        assert "sample 90000 is NaN or infinite (3 of 392192 are)" in warning
+        assert "sample 90000 is NaN or infinite (3 of 391280 are)" in warning
 
 
 def test_what_is_no_audio_is_refused_and_costs_nothing(analyzer, note, whole):
@@ -378,6 +395,6 @@ def test_read_speech_as_it_comes_from_a_microphone(analyzer, shared):
     ]
     for e, other in zip(report.estimates, expected.estimates, strict=True):
         # analyze classifies windows of one length together, which moves the last digits
-        np.testing.assert_allclose(e.probabilities, other.probabilities, atol=1e-5)
+        np.testing.assert_allclose(*to_rows([e, other]), atol=1e-5)
     assert {e.provisional for e in estimates} == {False, True}
     assert isinstance(report.emotion, espressivo.Emotion)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
 import av.error
+import numpy as np
 
 from espressivo.audio.containers import lacks_index
 from espressivo.audio.ffmpeg import capped
@@ -34,10 +35,12 @@ _COUNTED = {"aac", "ac3", "eac3", "mp3", "dts", "loas"}
 _DECODERS: dict[str, tuple[str, dict[str, str]]] = {
     # As browsers; with FFmpeg's own, probabilities differ by up to 0.024. In floats.
     "opus": ("libopus", {"request_sample_fmt": "flt"}),
-    # FFmpeg's own take pauses that were not transmitted (DTX) for damage.
     "amrnb": ("libopencore_amrnb", {}),
     "amrwb": ("libopencore_amrwb", {}),
 }
+# PyAV 19 is without these two. FFmpeg's own take pauses that were not transmitted (DTX)
+# for damage: frames from this type on (SID, lost, no data), of so many samples.
+_PAUSES = {"amrnb": (8, 160), "amrwb": (9, 320)}
 _INDEX = (
     "its index (moov) is missing, as in a recording that was interrupted, or in a "
     "segment without the first one: copy it again, join the segments, or repair it"
@@ -94,7 +97,7 @@ class Demuxer:
         duration, start = self._container.duration, self._container.start_time
         self.duration_s = duration / av.time_base if duration else None
         rate, size = self.stream.codec_context.bit_rate, self._container.size
-        if self.duration_s and self.format == "wav" and rate and size > 0:
+        if self.duration_s and self.format == "wav" and rate and (size or 0) > 0:
             # Writers to a pipe announce hours that never came.
             self.duration_s = min(self.duration_s, 8 * size / rate)
         self.start_s: float | None = None if start is None else start / av.time_base
@@ -106,6 +109,7 @@ class Demuxer:
         if self._is_unsure:
             self.start_s = None
         self._first_page: int | None = None
+        self._packets_end = 0  # in the time base of the track
         self._n_broken = 0
         self._fault = ""
 
@@ -167,21 +171,49 @@ class Demuxer:
 
     def frames(self) -> Iterator[AudioFrame]:
         """Yield the decoded frames, in order; damaged packets are left out."""
-        demuxed = self._container.demux(self.stream)
-        while True:
-            try:
-                packet = next(demuxed)
-            except StopIteration:
-                break
-            except (av.error.FFmpegError, OSError) as error:
-                self.warnings.append(f"{self.name}: stopped early ({reason_of(error)})")
-                break
-            yield from self._decoded(packet)
+        last: AudioFrame | None = None
+        for packet in self._packets():
+            for frame in self._decoded(packet):
+                if last is not None:
+                    yield last
+                last = frame
+        if last is not None:
+            yield self._cut(last)
         if not self.n_frames:
             raise AudioError(self._nothing(), "damaged")
         if n := self._n_broken:
             packets = "1 damaged packet" if n == 1 else f"{n} damaged packets"
             self.warnings.append(f"{self.name}: {packets} skipped ({self._fault})")
+
+    def _packets(self) -> Iterator[Packet[Any]]:
+        demuxed = self._container.demux(self.stream)
+        while True:
+            try:
+                packet = next(demuxed)
+            except StopIteration:
+                return
+            except (av.error.FFmpegError, OSError) as error:
+                self.warnings.append(f"{self.name}: stopped early ({reason_of(error)})")
+                return
+            if packet.pts is not None and packet.duration:
+                self._packets_end = max(self._packets_end, packet.pts + packet.duration)
+            yield packet
+
+    def _cut(self, last: AudioFrame) -> AudioFrame:
+        """Return the last frame without the encoder's padding, which is not played.
+
+        An edit list (ISO/IEC 14496-12, section 8.6.6) ends inside of a packet, and the
+        last packet may be shorter than the others (8.6.1.2). FFmpeg 9 heeds that for
+        some codecs, and earlier ones for none.
+        """
+        stream = self.stream
+        if "mp4" not in self.format or not stream.duration or last.pts is None:
+            return last
+        end = min((stream.start_time or 0) + stream.duration, self._packets_end)
+        end_s = end * float(stream.time_base or 0)
+        left_s = end_s - last.pts * float(last.time_base or 0)
+        n = round(left_s * last.sample_rate)
+        return _shortened(last, n) if 0 < n < last.samples else last
 
     def _nothing(self) -> str:
         remedy = "pass an undamaged recording"
@@ -195,6 +227,9 @@ class Demuxer:
         try:
             frames = self._decoder.decode(packet)
         except (av.error.FFmpegError, OSError) as error:
+            if pause := _pause(packet, self._decoder.name):
+                self.n_frames += 1
+                return [pause]
             if not _is_tag(packet):
                 self._n_broken += 1
                 self._fault = reason_of(error)
@@ -235,3 +270,27 @@ def _to_do(file: BinaryIO, usual: str) -> str:
 def _is_tag(packet: Packet[Any]) -> bool:
     """Return whether a packet is a tag between two MP3s that were put together."""
     return bytes(packet)[:3] in (b"ID3", b"TAG", b"APE", b"LYR")
+
+
+def _pause(packet: Packet[Any], codec: str) -> AudioFrame | None:
+    """Return the silence that a packet of AMR stands for; None: it has sound."""
+    first_type, n = _PAUSES.get(codec, (16, 0))
+    content = bytes(packet)
+    if not content or content[0] >> 3 & 15 < first_type:
+        return None
+    silence = np.zeros((1, n), np.float32)
+    frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+    frame.sample_rate, frame.time_base = 50 * n, packet.time_base
+    frame.pts = packet.pts
+    return frame
+
+
+def _shortened(frame: AudioFrame, n: int) -> AudioFrame:
+    """Return the first `n` samples of a frame."""
+    queue = av.AudioFifo()
+    pts, frame.pts = frame.pts, None
+    queue.write(frame)
+    first = queue.read(n)
+    assert first is not None
+    first.pts, first.time_base = pts, frame.time_base
+    return first
