@@ -19,6 +19,35 @@ from espressivo.training.networks.network import count_parameters  # noqa: E402
 
 KINDS = ("distilhubert", "hubert", "wav2vec2")
 HEADS = ("mean", "statistics", "attentive", "superb", "pepino")
+# What config.json of ntu-spml/distilhubert says of the network and its training.
+PUBLISHED = {
+    "activation_dropout": 0.1,
+    "apply_spec_augment": False,
+    "attention_dropout": 0.1,
+    "classifier_proj_size": 256,
+    "conv_bias": False,
+    "conv_dim": [512] * 7,
+    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
+    "do_stable_layer_norm": False,
+    "feat_extract_activation": "gelu",
+    "feat_extract_norm": "group",
+    "feat_proj_dropout": 0.0,
+    "feat_proj_layer_norm": False,
+    "final_dropout": 0.0,
+    "hidden_act": "gelu",
+    "hidden_dropout": 0.1,
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "layer_norm_eps": 1e-05,
+    "layerdrop": 0.0,
+    "mask_time_prob": 0.05,
+    "model_type": "hubert",
+    "num_attention_heads": 12,
+    "num_conv_pos_embedding_groups": 16,
+    "num_conv_pos_embeddings": 128,
+    "num_hidden_layers": 2,
+}
 TINY = {
     "conv_dim": [16] * 7,
     "hidden_size": 24,
@@ -87,10 +116,15 @@ def on_meta(**options):
         return build_network(NetworkConfig(**options))
 
 
-def test_distilhubert_has_the_published_size():
-    network = on_meta(kind="distilhubert", head="mean", states=(-1,))
-    assert sum(p.numel() for p in network.encoder.parameters()) == 23_491_968
-    assert count_parameters(network)[0] == 23_491_968 + 768 * 4 + 4
+def test_distilhubert_has_the_published_size(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(PUBLISHED), "utf-8")
+    for weights in ("", str(tmp_path)):
+        options = {"head": "mean", "states": (-1,), "weights": weights}
+        network = on_meta(kind="distilhubert", **options)
+        sizes = {name: p.numel() for name, p in network.encoder.named_parameters()}
+        assert sum(sizes.values()) == 23_491_968
+        assert sizes["masked_spec_embed"] == 768
+        assert count_parameters(network)[0] == 23_491_968 + 768 * 4 + 4
 
 
 @pytest.mark.parametrize(("kind", "n"), [("hubert", 94.4e6), ("wav2vec2", 94.4e6)])
@@ -318,27 +352,53 @@ def test_a_network_is_built_again_without_its_checkpoint(make, kind):
     assert torch.equal(again(noise(5000)), network(noise(5000)))
 
 
-@pytest.mark.parametrize("prefix", ["", "hubert."])
-@pytest.mark.parametrize("pickled", [False, True])
-def test_old_names_and_heads_are_read(folders, tmp_path, prefix, pickled):
-    state = load_file(folders / "distilhubert" / "model.safetensors")
-    position = "encoder.pos_conv_embed.conv."
-    for old, new in (("weight_g", "original0"), ("weight_v", "original1")):
-        state[position + old] = state.pop(f"{position}parametrizations.weight.{new}")
-    state = {prefix + name: tensor.half() for name, tensor in state.items()}
-    state["lm_head.weight"] = torch.zeros(3)
-    config = (folders / "distilhubert" / "config.json").read_text("utf-8")
-    (tmp_path / "config.json").write_text(config, "utf-8")
-    if pickled:
-        torch.save(state, tmp_path / "pytorch_model.bin")
+def write_checkpoint(folder, model, form):
+    """Write a checkpoint as releases of transformers and torch have written it."""
+    state = model.state_dict()
+    if "old names" in form:  # torch's weight norm before it was a parametrization
+        position = "encoder.pos_conv_embed.conv."
+        for old, new in (("weight_g", "original0"), ("weight_v", "original1")):
+            name = f"{position}parametrizations.weight.{new}"
+            state[position + old] = state.pop(name)
+    if "head" in form:
+        state = {f"hubert.{name}": tensor for name, tensor in state.items()}
+        state["lm_head.weight"] = torch.zeros(3)
+    if "half" in form:
+        state = {name: tensor.half() for name, tensor in state.items()}
+    model.config.save_pretrained(folder)
+    if "pickle" in form:
+        is_zip = "legacy" not in form
+        path = folder / "pytorch_model.bin"
+        torch.save(state, path, _use_new_zipfile_serialization=is_zip)
     else:
-        save_file(state, tmp_path / "model.safetensors")
-    config = NetworkConfig(kind="distilhubert", weights=str(tmp_path))
-    network = build_network(config)
-    load_pretrained(network, config)
-    wanted = tiny("distilhubert").state_dict()
-    for name, tensor in network.encoder.state_dict().items():
-        torch.testing.assert_close(tensor, wanted[name].half().float())
+        save_file(state, folder / "model.safetensors")
+
+
+@torch.inference_mode()
+def test_a_checkpoint_of_any_form_gives_transformers_own_states(tmp_path):
+    torch.manual_seed(7)
+    small = transformers.HubertConfig(**PUBLISHED | TINY)
+    # Rounded to half precision, so that all forms hold the same numbers.
+    model = transformers.HubertModel(small).eval().half().float()
+    samples = noise(8000)
+    wanted = torch.stack(model(samples, output_hidden_states=True).hidden_states, 2)
+    found = []
+    for n, form in enumerate(
+        (
+            "new names, safetensors",
+            "new names, legacy pickle, head",
+            "old names, safetensors, head, half",
+            "old names, pickle",
+        )
+    ):
+        folder = tmp_path / str(n)
+        write_checkpoint(folder, model, form)
+        config = NetworkConfig(kind="distilhubert", weights=str(folder))
+        network = build_network(config).eval()
+        load_pretrained(network, config)
+        found.append(network.hidden_states(network.front(samples))[0])
+        torch.testing.assert_close(found[-1], wanted, atol=1e-5, rtol=1e-4)
+        assert torch.equal(found[-1], found[0]), form
 
 
 class Trap:
