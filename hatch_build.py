@@ -13,14 +13,22 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 
 class BrowserAppHook(BuildHookInterface[Any]):
-    """Put `web/dist` into a wheel; an editable install serves it from where it is."""
+    """Put `web/dist` into a wheel; an editable install serves it from where it is.
+
+    An sdist takes it as an artifact (pyproject.toml), so it only has to be there.
+    """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Name the app's files to hatchling, after building them if need be."""
+        """Name the app's files to hatchling, after building them if need be.
+
+        Raises:
+            ServeError: The app of an sdist cannot be built. A wheel does without it
+                and says so; but whoever has an sdist may have no Node.js.
+        """
         if version != "standard":
             return
         app = self._app()
-        if app is None:
+        if app is None or self.target_name == "sdist":
             return
         for file in sorted(app.rglob("*")):
             path = file.relative_to(app)
@@ -39,6 +47,8 @@ class BrowserAppHook(BuildHookInterface[Any]):
         try:
             return find_app() or build_app(self.app.display_warning)
         except ServeError as error:
+            if self.target_name == "sdist":
+                raise
             self.app.display_warning(f"{error}\nThe wheel will not hold the app.")
             return None
 
