@@ -20,7 +20,7 @@ from hypothesis import settings
 import espressivo
 from espressivo.audio.recording import load_audio
 from espressivo.model.find import DEFAULT, find_model
-from espressivo.types import Emotion
+from espressivo.types import Emotion, to_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ def judging_model(analyzer, tmp_path_factory) -> Path:
     """
     folder = tmp_path_factory.mktemp("models") / "judging"
     shutil.copytree(find_model(DEFAULT), folder)
-    tops = sorted(max(e.probabilities) for e in analyzer.analyze(NOTE).estimates)
+    tops = to_rows(analyzer.analyze(NOTE).estimates).max(1)
     threshold = round(float(np.median(tops)), 3)
     path = folder / "model.json"
     card = json.loads(path.read_text("utf-8"))

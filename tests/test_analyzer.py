@@ -12,13 +12,14 @@ from hypothesis.extra import numpy as arrays
 import espressivo
 from espressivo.analyzer import Analyzer
 from espressivo.audio.recording import load_audio
+from espressivo.types import to_rows
 from tests.conftest import NOTE
 from tests.odd_recordings import Track, write
 from tests.recordings import encode
 
 
 def probabilities(report):
-    return np.array([e.probabilities for e in report.estimates])
+    return to_rows(report.estimates)
 
 
 def assert_same(report, other, atol=1e-5):

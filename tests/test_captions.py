@@ -11,14 +11,14 @@ import pytest
 from espressivo import captions
 from espressivo.model.classifier import Certainty
 from espressivo.types import Estimate, Segment
-from tests.test_report import REPORT, SILENT
+from tests.test_report import REPORT, SILENT, named
 
 LATE = replace(  # the second window begins after an hour, at no whole millisecond
     REPORT,
     duration_s=4000.0,
     estimates=(
         REPORT.estimates[0],
-        Estimate(Segment(57_792_009, 57_888_000), (0.38, 0.04, 0.41, 0.17)),
+        Estimate(Segment(57_792_009, 57_888_000), named(0.38, 0.04, 0.41, 0.17)),
     ),
     certainty=Certainty(0.6, 0.8),
 )
@@ -82,8 +82,8 @@ def tier(text):
             REPORT,
             duration_s=1.0,
             estimates=(
-                Estimate(Segment(0, 8_000), (1.0, 0.0, 0.0, 0.0)),
-                Estimate(Segment(7_900, 16_000), (0.0, 1.0, 0.0, 0.0)),
+                Estimate(Segment(0, 8_000), named(1.0, 0.0, 0.0, 0.0)),
+                Estimate(Segment(7_900, 16_000), named(0.0, 1.0, 0.0, 0.0)),
             ),
         ),
     ],

@@ -14,7 +14,13 @@ from hypothesis.extra import numpy as arrays
 
 from espressivo.model.classifier import Certainty
 from espressivo.report import SCHEMA, Report, name_top, round_to_one
-from espressivo.types import Dimension, Earlier, Emotion, Estimate, Segment
+from espressivo.types import (
+    Dimension,
+    Earlier,
+    Emotion,
+    Segment,
+    to_estimates,
+)
 from tests.conftest import NOTE, ROOT
 
 SCHEMA_FILE = ROOT / "docs" / "report.schema.json"
@@ -27,14 +33,20 @@ REPORT = Report(
     emotions=tuple(Emotion),
     duration_s=10.0,
     segments=(Segment(0, 48_000), Segment(64_000, 80_000)),
-    estimates=(
-        Estimate(Segment(0, 48_000), (0.7, 0.1, 0.1, 0.1)),
-        Estimate(Segment(64_000, 80_000), (0.1, 0.1, 0.1, 0.7)),
+    estimates=to_estimates(
+        (Segment(0, 48_000), Segment(64_000, 80_000)),
+        [*Emotion],
+        np.array([(0.7, 0.1, 0.1, 0.1), (0.1, 0.1, 0.1, 0.7)]),
     ),
 )
 SILENT = replace(REPORT, segments=(), estimates=())
 # The whole is anger at 0.55 exactly (up to rounding); both windows are at 0.7.
 JUDGED = replace(REPORT, certainty=Certainty(0.6, 0.8))
+
+
+def named(*probabilities):
+    """Return the probabilities of the emotions, in their order."""
+    return dict(zip(Emotion, probabilities, strict=True))
 
 
 def test_the_whole_is_the_mean_weighted_by_duration():
@@ -43,6 +55,8 @@ def test_the_whole_is_the_mean_weighted_by_duration():
     assert whole[Emotion.ANGER] == pytest.approx((3 * 0.7 + 0.1) / 4)
     assert whole[Emotion.SADNESS] == pytest.approx((3 * 0.1 + 0.7) / 4)
     assert REPORT.emotion is Emotion.ANGER
+    assert [e.emotion for e in REPORT.estimates] == ["anger", "sadness"]
+    assert [*REPORT.estimates[0].probabilities] == [*whole] == [*Emotion]
     assert REPORT.speech_s == 4.0
     assert REPORT.speech_share == 0.4
 
@@ -95,11 +109,9 @@ def test_without_speech_it_is_neither_certain_nor_uncertain():
 
 
 def test_the_most_probable_are_named_in_order():
-    assert name_top(tuple(Emotion), (0.1, 0.38, 0.41, 0.11)) == (
-        "neutral 41%, happiness 38%"
-    )
+    assert name_top(named(0.1, 0.38, 0.41, 0.11)) == ("neutral 41%, happiness 38%")
     # Of equal ones the first, as `Report.emotion` says.
-    assert name_top(tuple(Emotion), (0.25, 0.25, 0.25, 0.25), 1) == "anger 25%"
+    assert name_top(named(0.25, 0.25, 0.25, 0.25), 1) == "anger 25%"
 
 
 @pytest.mark.parametrize(
@@ -134,15 +146,11 @@ def test_the_schema_misses_nothing_that_matters(field):
 
 
 def test_the_summary_is_of_arousal_where_the_model_has_it():
-    estimates = [
-        Estimate(
-            Segment(i * 80_000, (i + 1) * 80_000),
-            (0.7, 0.1, 0.1, 0.1),
-            dimensions=levels,
-        )
-        for i, levels in enumerate([(0.4, 0.2)] * 4 + [(0.4, 0.8)] * 4)
-    ]
     names = (Dimension.VALENCE, Dimension.AROUSAL)
+    spans = [Segment(i * 80_000, (i + 1) * 80_000) for i in range(8)]
+    levels = np.array([(0.4, 0.2)] * 4 + [(0.4, 0.8)] * 4)
+    rows = np.array([(0.7, 0.1, 0.1, 0.1)] * 8)
+    estimates = to_estimates(spans, [*Emotion], rows, names, levels)
     report = replace(REPORT, duration_s=40.0, estimates=estimates)
 
     assert report.summary == "Anger throughout."

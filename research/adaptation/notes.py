@@ -8,7 +8,7 @@ import numpy as np
 
 from espressivo.analyzer import Analyzer
 from espressivo.model.adaptation import adapt, infer
-from espressivo.types import SAMPLE_RATE, Emotion
+from espressivo.types import SAMPLE_RATE, Emotion, to_rows
 from research.adaptation.histories import BALANCED, PAIRS, SINGLE, draw_history
 from research.vad.long_notes import Gaps, NoteClips, build_note, trimmed
 
@@ -91,7 +91,7 @@ def _add(
     speaker: str,
 ) -> None:
     assert report.voices is not None
-    plain = np.array([e.probabilities for e in report.estimates], np.float32)
+    plain = to_rows(report.estimates)
     posterior = infer(material.card, report.statistics)
     adapted = adapt(material.card, posterior, plain, report.voices)
     heard = truth >= 0  # other windows hold no clip

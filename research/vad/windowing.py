@@ -181,7 +181,7 @@ def _fixed(classifier: Classifier, signal: Signal) -> WindowPredictions:
 
 def _windows(report: Report) -> WindowPredictions:
     lengths = [e.segment.n_samples for e in report.estimates]
-    rows = np.array([e.probabilities for e in report.estimates], np.float64)
+    rows = np.array([[*e.probabilities.values()] for e in report.estimates], np.float64)
     return WindowPredictions(
         np.array(lengths, np.int64), rows.reshape(-1, len(Emotion))
     )

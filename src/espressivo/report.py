@@ -167,8 +167,9 @@ class Report:
 
         Source: Ismail (2025), section III-F; weights by duration are ours.
         """
-        rows = [e.probabilities for e in self.estimates]
-        return self._named_mean(rows, self.earlier.sums if self.earlier else ())
+        return self._named_mean(
+            self.estimates, self.earlier.sums if self.earlier else ()
+        )
 
     @property
     def probabilities_without(self) -> dict[Emotion, float] | None:
@@ -176,8 +177,7 @@ class Report:
         if self.adaptation is None:
             return None
         earlier = self.earlier.sums_without if self.earlier else ()
-        rows = [e.probabilities for e in self.adaptation.without]
-        return self._named_mean(rows, earlier)
+        return self._named_mean(self.adaptation.without, earlier)
 
     @property
     def dimensions(self) -> dict[Dimension, float] | None:
@@ -187,7 +187,7 @@ class Report:
         """
         if not self.dimension_names:
             return None
-        rows = [e.dimensions for e in self.estimates]
+        rows = [[*(e.dimensions or {}).values()] for e in self.estimates]
         mean = self._mean(rows, self.earlier.sums_dimensions if self.earlier else ())
         if mean is None:
             return None
@@ -233,7 +233,7 @@ class Report:
         """
         if (whole := self.probabilities) is None:
             return "no speech found"
-        return self._verdict([*whole.values()], self.uncertain)
+        return self._verdict(whole, self.uncertain)
 
     @property
     def summary(self) -> str | None:
@@ -244,36 +244,27 @@ class Report:
         """
         arousal = None
         if Dimension.AROUSAL in self.dimension_names:
-            at = self.dimension_names.index(Dimension.AROUSAL)
-            arousal = [e.dimensions[at] for e in self.estimates]
+            levels = [e.dimensions or {} for e in self.estimates]
+            arousal = [each[Dimension.AROUSAL] for each in levels]
         return summarize(
             [e.segment for e in self.estimates],
             self.emotions,
-            [e.probabilities for e in self.estimates],
+            [[*e.probabilities.values()] for e in self.estimates],
             [self.is_uncertain(e) for e in self.estimates],
             arousal=arousal,
             duration_s=self.duration_s,
             from_s=self.earlier.until / SAMPLE_RATE if self.earlier else 0.0,
         )
 
-    def emotion_of(self, estimate: Estimate) -> Emotion:
-        """Return the most probable emotion of one window."""
-        return self.emotions[int(np.argmax(estimate.probabilities))]
-
     def verdict_of(self, estimate: Estimate) -> str:
         """Return the same as `verdict` for one window."""
         return self._verdict(estimate.probabilities, self.is_uncertain(estimate))
-
-    def dimensions_of(self, estimate: Estimate) -> dict[Dimension, float] | None:
-        """Return the dimensions of one window, 0 to 1; None: the model has none."""
-        names = self.dimension_names
-        return dict(zip(names, estimate.dimensions, strict=True)) if names else None
 
     def is_uncertain(self, estimate: Estimate) -> bool | None:
         """Return whether one window is uncertain; None: the model has no threshold."""
         if self.certainty is None:
             return None
-        return self.certainty.is_uncertain(estimate.probabilities)
+        return self.certainty.is_uncertain(estimate.probabilities.values())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as described by `docs/report.schema.json`, JSON-ready."""
@@ -297,16 +288,16 @@ class Report:
             "summary": self.summary,
             "emotion": self.emotion,
             "uncertain": self.uncertain,
-            "probabilities": None if whole is None else self._named([*whole.values()]),
+            "probabilities": whole and _named(whole),
             "dimensions": _rounded(self.dimensions),
             "segments": [_span(s) for s in self.segments],
             "windows": [
                 {
                     **_span(e.segment),
-                    "emotion": self.emotion_of(e),
+                    "emotion": e.emotion,
                     "uncertain": self.is_uncertain(e),
-                    "probabilities": self._named(e.probabilities),
-                    "dimensions": _rounded(self.dimensions_of(e)),
+                    "probabilities": _named(e.probabilities),
+                    "dimensions": _rounded(e.dimensions),
                 }
                 for e in self.estimates
             ],
@@ -357,19 +348,17 @@ class Report:
         effect: tuple[str | float, ...]
         for e, before in zip(self.estimates, use.without if use else none, strict=True):
             span = _span(e.segment).values()
-            found = self.emotion_of(e), _cell(self.is_uncertain(e))
-            shown = [*round_to_one(e.probabilities), *map(_decimals, e.dimensions)]
+            found = e.emotion, _cell(self.is_uncertain(e))
+            shown = _cells(e.probabilities, e.dimensions)
             effect = ("", "")
             if before is not None:
-                apart = total_variation(e.probabilities, before.probabilities)
-                effect = self.emotion_of(before), round(apart, _DECIMALS)
+                effect = before.emotion, _decimals(moved(e, before))
             write([self.recording, "window", *span, *found, *shown, *effect])
         whole = self.probabilities
         n_columns = len(self.emotions) + len(self.dimension_names)
         mean: Sequence[str | float] = [""] * n_columns
         if whole:
-            levels = (self.dimensions or {}).values()
-            mean = [*round_to_one([*whole.values()]), *map(_decimals, levels)]
+            mean = _cells(whole, self.dimensions)
         end = round(self.duration_s, 3)
         total = self.emotion or "", _cell(self.uncertain)
         effect = ("", "")
@@ -405,10 +394,13 @@ class Report:
             [files, starts, ends], names=["file", "start", "end"]
         )
         emotions = [*map(str, self.emotions)]
-        found = [str(self.emotion_of(e)) for e in self.estimates]
+        found = [str(e.emotion) for e in self.estimates]
         unsure = [self.is_uncertain(e) for e in self.estimates]
         names = [*emotions, *map(str, self.dimension_names)]
-        values = [(*e.probabilities, *e.dimensions) for e in self.estimates]
+        values = [
+            [*e.probabilities.values(), *(e.dimensions or {}).values()]
+            for e in self.estimates
+        ]
         columns = np.array(values, np.float64).reshape(-1, len(names)).T
         fixed = {
             "emotion": pd.Categorical(found, categories=emotions),
@@ -417,14 +409,17 @@ class Report:
         named = dict(zip(names, columns, strict=True))
         return pd.DataFrame({**fixed, **named}, index=index)
 
-    def _verdict(self, probabilities: Sequence[float], unsure: bool | None) -> str:
-        named = name_top(self.emotions, probabilities, 2 if unsure else 1)
+    def _verdict(
+        self, probabilities: Mapping[Emotion, float], unsure: bool | None
+    ) -> str:
+        named = name_top(probabilities, 2 if unsure else 1)
         return f"uncertain ({named})" if unsure else named
 
     def _named_mean(
-        self, rows: Sequence[Sequence[float]], earlier: Sequence[float]
+        self, estimates: Sequence[Estimate], earlier: Sequence[float]
     ) -> dict[Emotion, float] | None:
-        """Return the mean of rows of probabilities; None without any."""
+        """Return the mean of estimates' probabilities; None without any."""
+        rows = [[*e.probabilities.values()] for e in estimates]
         if (mean := self._mean(rows, earlier)) is None:
             return None
         # float32 probabilities sum to 1 only approximately.
@@ -463,7 +458,7 @@ class Report:
             "prior_deviation": round(use.prior_deviation, _DECIMALS),
             "change": round(self.change, _DECIMALS),
             "emotion_without": self.emotion_without,
-            "probabilities_without": before and self._named([*before.values()]),
+            "probabilities_without": before and _named(before),
             "distance": None if use.distance is None else round(use.distance, 2),
             "distance_limit": round(use.distance_limit, 2),
         }
@@ -473,9 +468,6 @@ class Report:
             return {}
         until_s = round(earlier.until / SAMPLE_RATE, 3)
         return {"earlier": {"n_windows": earlier.n_windows, "until_s": until_s}}
-
-    def _named(self, probabilities: Sequence[float]) -> dict[Emotion, float]:
-        return dict(zip(self.emotions, round_to_one(probabilities), strict=True))
 
 
 def estimate_to_dict(
@@ -488,29 +480,31 @@ def estimate_to_dict(
         card: Card of the model.
         now_s: Length of the stream so far, in seconds.
     """
-    best = estimate.probabilities.index(max(estimate.probabilities))
-    shown = round_to_one(estimate.probabilities)
-    values = dict(zip(card.dimensions, estimate.dimensions, strict=True))
     return {
         "at_s": round(now_s, 3),
         "start_s": round(estimate.segment.start_s, 3),
         "end_s": round(estimate.segment.end_s, 3),
         "provisional": estimate.provisional,
-        "emotion": card.emotions[best],
+        "emotion": estimate.emotion,
         "uncertain": card.certainty
-        and card.certainty.is_uncertain(estimate.probabilities),
-        "probabilities": dict(zip(card.emotions, shown, strict=True)),
-        "dimensions": _rounded(values or None),
+        and card.certainty.is_uncertain(estimate.probabilities.values()),
+        "probabilities": _named(estimate.probabilities),
+        "dimensions": _rounded(estimate.dimensions),
     }
 
 
-def name_top(
-    emotions: Sequence[Emotion], probabilities: Sequence[float], n: int = 2
-) -> str:
+def name_top(probabilities: Mapping[Emotion, float], n: int = 2) -> str:
     """Return the `n` most probable emotions, such as `sadness 41%, neutral 38%`."""
     # Stable, so that of equal probabilities the emotion of the report comes first.
-    order = sorted(range(len(emotions)), key=lambda i: -probabilities[i])[:n]
-    return ", ".join(f"{emotions[i]} {probabilities[i]:.0%}" for i in order)
+    order = sorted(probabilities.items(), key=lambda item: -item[1])[:n]
+    return ", ".join(f"{emotion} {value:.0%}" for emotion, value in order)
+
+
+def moved(now: Estimate, before: Estimate) -> float:
+    """Return the total variation distance of two estimates of one window, 0 to 1."""
+    return total_variation(
+        [*now.probabilities.values()], [*before.probabilities.values()]
+    )
 
 
 def total_variation(a: Sequence[float], b: Sequence[float]) -> float:
@@ -536,6 +530,18 @@ def round_to_one(probabilities: Sequence[float]) -> list[float]:
     for i in np.argsort(floors - exact, kind="stable")[:missing]:
         floors[i] += 1
     return [int(n) / units for n in floors]
+
+
+def _named(probabilities: Mapping[Emotion, float]) -> dict[Emotion, float]:
+    rounded = round_to_one([*probabilities.values()])
+    return dict(zip(probabilities, rounded, strict=True))
+
+
+def _cells(
+    probabilities: Mapping[Emotion, float], dimensions: Mapping[Dimension, float] | None
+) -> list[float]:
+    levels = map(_decimals, (dimensions or {}).values())
+    return [*round_to_one([*probabilities.values()]), *levels]
 
 
 def _decimals(value: float) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -73,17 +73,53 @@ class Estimate:
 
     Attributes:
         segment: Span of the window in the recording.
-        probabilities: One value per emotion, in the model's order; they sum to 1.
+        probabilities: Probability of each emotion, in the model's order; they sum to 1.
         provisional: True while the speech continues, so that the window's bounds may
             still change. Reports contain no provisional estimates.
-        dimensions: Arousal and the like, 0 to 1, in the model's order; empty if the
+        dimensions: Arousal and the like, 0 to 1, in the model's order; None if the
             model has none.
     """
 
     segment: Segment
-    probabilities: tuple[float, ...]
+    probabilities: dict[Emotion, float] = field(hash=False)
     provisional: bool = False
-    dimensions: tuple[float, ...] = ()
+    dimensions: dict[Dimension, float] | None = field(default=None, hash=False)
+
+    @property
+    def emotion(self) -> Emotion:
+        """Most probable emotion; of equal ones the first."""
+        return max(self.probabilities, key=self.probabilities.__getitem__)
+
+
+def to_estimates(
+    spans: Sequence[Segment],
+    emotions: Sequence[Emotion],
+    probabilities: NDArray[np.floating],
+    dimensions: Sequence[Dimension] = (),
+    levels: NDArray[np.floating] | None = None,
+) -> tuple[Estimate, ...]:
+    """Return the estimates of W windows, in order.
+
+    Args:
+        spans: Spans of the windows.
+        emotions: Names of the columns of `probabilities`.
+        probabilities: [W, emotions].
+        dimensions: Names of the columns of `levels`.
+        levels: Values of the dimensions [W, dimensions]; None if there are none.
+    """
+    rows = [dict(zip(emotions, row, strict=True)) for row in probabilities.tolist()]
+    named: list[dict[Dimension, float] | None] = [None] * len(rows)
+    if dimensions and levels is not None:
+        named = [dict(zip(dimensions, row, strict=True)) for row in levels.tolist()]
+    return tuple(
+        Estimate(span, row, dimensions=values)
+        for span, row, values in zip(spans, rows, named, strict=True)
+    )
+
+
+def to_rows(estimates: Sequence[Estimate]) -> NDArray[np.float32]:
+    """Return the probabilities of W estimates, float32 [W, emotions]."""
+    return np.array([[*e.probabilities.values()] for e in estimates], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +154,21 @@ class Earlier:
                 none.
         """
         n = window.segment.n_samples
-        plain = without and _added(self.sums_without, without.probabilities, n)
+        plain = without and _added(self.sums_without, without.probabilities.values(), n)
+        levels = (window.dimensions or {}).values()
         return replace(
             self,
             n_windows=self.n_windows + 1,
             until=window.segment.end,
             n_classified=self.n_classified + n,
-            sums=_added(self.sums, window.probabilities, n),
+            sums=_added(self.sums, window.probabilities.values(), n),
             sums_without=plain or (),
-            sums_dimensions=_added(self.sums_dimensions, window.dimensions, n),
+            sums_dimensions=_added(self.sums_dimensions, levels, n),
         )
 
 
 def _added(
-    sums: tuple[float, ...], values: tuple[float, ...], n_samples: int
+    sums: tuple[float, ...], values: Collection[float], n_samples: int
 ) -> tuple[float, ...]:
     sums = sums or (0.0,) * len(values)
     return tuple(s + v * n_samples for s, v in zip(sums, values, strict=True))

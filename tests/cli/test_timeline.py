@@ -12,7 +12,7 @@ from rich.console import Console
 from espressivo.cli.display.timeline import print_channels, print_report
 from espressivo.model.classifier import Certainty
 from espressivo.types import Estimate, Segment
-from tests.test_report import REPORT, SILENT
+from tests.test_report import REPORT, SILENT, named
 
 HOLE = Segment(48_000, 64_000)  # between the report's two windows, of 10 s
 
@@ -88,7 +88,7 @@ UNSURE = replace(
     REPORT,
     estimates=(
         REPORT.estimates[0],
-        Estimate(Segment(64_000, 80_000), (0.42, 0, 0.58, 0)),
+        Estimate(Segment(64_000, 80_000), named(0.42, 0, 0.58, 0)),
     ),
     certainty=Certainty(0.65, 0.8),
 )
@@ -136,7 +136,7 @@ def test_the_figure_of_hours_keeps_its_colours(tmp_path):
 
     step = 8 * 16_000
     angry = tuple(
-        Estimate(Segment(i * step, (i + 1) * step), (1.0, 0.0, 0.0, 0.0))
+        Estimate(Segment(i * step, (i + 1) * step), named(1.0, 0.0, 0.0, 0.0))
         for i in range(3000)
     )
     plot_timelines(

@@ -14,6 +14,7 @@ from espressivo.audio.recording import load_audio
 from espressivo.model.adaptation import adapt, infer
 from espressivo.model.window_statistics import WindowStatistics
 from espressivo.profile.profile import Profile
+from espressivo.types import to_rows
 from tests.conftest import ROOT
 
 
@@ -40,7 +41,7 @@ def room(model, heard, read_speech):
 
 
 def probabilities(report):
-    return np.array([e.probabilities for e in report.estimates])
+    return to_rows(report.estimates)
 
 
 def test_without_a_history_it_is_the_plain_model_to_the_last_bit(analyzer, model, note):

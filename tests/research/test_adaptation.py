@@ -23,7 +23,7 @@ from espressivo.model.window_statistics import WindowStatistics
 from espressivo.training.corpora import Utterance, read_corpus
 from espressivo.training.scores.bootstrap import compare
 from espressivo.training.scores.metrics import score
-from espressivo.types import Emotion, Segment
+from espressivo.types import Emotion, Segment, to_rows
 from research.adaptation.__main__ import main
 from research.adaptation.checks import Rate, noise_rates, spread_rates, voice_rates
 from research.adaptation.clips import Clips, choose, statistics_of
@@ -409,9 +409,9 @@ def test_notes_are_judged_as_the_analyzer_adapts_to_one_recording(note):
     plain = Analyzer(classifier, threads=1, voices=True).analyze(note)
     adapted = Analyzer(classifier, threads=1, adapt=True).analyze(note)
 
-    rows = np.array([e.probabilities for e in plain.estimates], np.float32)
+    rows = to_rows(plain.estimates)
     found = adapt(card, infer(card, plain.statistics), rows, plain.voices)
-    wanted = [e.probabilities for e in adapted.estimates]
+    wanted = to_rows(adapted.estimates)
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 

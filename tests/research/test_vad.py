@@ -8,10 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from espressivo.errors import CorpusError
-from espressivo.model.find import (
-    DEFAULT,
-    find_model,
-)
+from espressivo.model.find import find_model
 from espressivo.training.corpora import read_corpus
 from espressivo.training.scores.bootstrap import compare
 from espressivo.training.scores.metrics import score
@@ -56,6 +53,7 @@ from research.vad.windowing import (
 )
 from tests.recordings import encode
 
+MODEL = "espressivo-tiny"
 SECOND = SAMPLE_RATE
 
 
@@ -349,8 +347,8 @@ def cell_zero(cell):
 def test_the_whole_is_heard_beyond_the_window_and_as_before_within(note):
     from research.vad.windowing import extend_positions
 
-    runner = StrategyRunner(find_model(DEFAULT))
-    unlimited = extend_positions(runner.classifier, find_model(DEFAULT))
+    runner = StrategyRunner(find_model(MODEL))
+    unlimited = extend_positions(runner.classifier, find_model(MODEL))
 
     short = note[None, : 5 * SECOND]
     assert_allclose(unlimited(short), runner.classifier(short), atol=1e-6)
@@ -358,7 +356,7 @@ def test_the_whole_is_heard_beyond_the_window_and_as_before_within(note):
 
 
 def test_answers_are_kept_and_a_torn_line_is_heard_again(tmp_path, spoken, noises):
-    runner = StrategyRunner(find_model(DEFAULT))
+    runner = StrategyRunner(find_model(MODEL))
     path = tmp_path / "predictions.jsonl"
     (first, *_) = predict_notes(runner, PredictionCache(path), [spoken], noises)
     text = path.read_text()
@@ -385,7 +383,7 @@ def test_answers_are_kept_and_a_torn_line_is_heard_again(tmp_path, spoken, noise
 
 
 def test_a_model_that_heard_the_corpus_is_refused(manifest, capsys, tmp_path):
-    folder = find_model(DEFAULT)
+    folder = find_model(MODEL)
     require_held_out(folder, ["somebody"])
     with pytest.raises(CorpusError, match="was trained on emodb, tess"):
         require_held_out(folder, ["tess", "mine", "emodb"])
@@ -399,7 +397,7 @@ def test_a_model_that_heard_the_corpus_is_refused(manifest, capsys, tmp_path):
         line if n == 0 else f"{line},tess" for n, line in enumerate(text.splitlines())
     )
     manifest.write_text(text)
-    case = ["--case", DEFAULT, "manifest", str(manifest)]
+    case = ["--case", MODEL, "manifest", str(manifest)]
     code = main([*case, *arguments])
 
     assert code == 1
@@ -409,7 +407,7 @@ def test_a_model_that_heard_the_corpus_is_refused(manifest, capsys, tmp_path):
 
 def test_the_study_of_a_small_tree(manifest, capsys, tmp_path):
     out = tmp_path / "report"
-    case = [DEFAULT, "manifest", str(manifest)]
+    case = [MODEL, "manifest", str(manifest)]
     arguments = ["--case", *case, "--confirm", *case, "--notes", "2"]
     arguments += ["--noise", str(tmp_path / "noise"), "--out", str(out)]
 
@@ -444,7 +442,7 @@ def test_who_interrupts_is_told_how_to_go_on(manifest, capsys, tmp_path, monkeyp
     monkeypatch.setattr(StrategyRunner, "predict", interrupt)
     out = tmp_path / "report"
     arguments = ["--noise", str(tmp_path / "noise"), "--out", str(out)]
-    code = main(["--case", DEFAULT, "manifest", str(manifest), *arguments])
+    code = main(["--case", MODEL, "manifest", str(manifest), *arguments])
 
     assert code == 130
     assert "the same command goes on" in capsys.readouterr().err
@@ -459,7 +457,7 @@ def test_a_note_in_which_no_speech_is_found_is_left_out_and_kept(tmp_path):
     silence = np.zeros(SECOND, np.float32)
     clips = (silence, silence)
     spoken = NoteClips("mine/1/anger/0", "1", Emotion.ANGER, False, ("a", "b"), clips)
-    runner = StrategyRunner(find_model(DEFAULT))
+    runner = StrategyRunner(find_model(MODEL))
     for _ in range(2):  # heard, then known
         cache = PredictionCache(tmp_path / "predictions.jsonl")
         found = cache.predict(runner, build_note(spoken, GAP_KINDS[1], []))
@@ -469,7 +467,7 @@ def test_a_note_in_which_no_speech_is_found_is_left_out_and_kept(tmp_path):
 
 
 def test_only_what_is_not_known_is_heard(spoken, noises):
-    runner = StrategyRunner(find_model(DEFAULT))
+    runner = StrategyRunner(find_model(MODEL))
     note = build_note(spoken, GAP_KINDS[1], noises)
     predicted = runner.predict(note)
     marked = {

@@ -45,7 +45,7 @@ from espressivo.speech.detector import FRAME, SpeechDetector
 from espressivo.speech.quality import Quality, QualityMeter
 from espressivo.speech.segments import SpeechOptions, find_segments
 from espressivo.speech.windows import plan_windows
-from espressivo.types import SAMPLE_RATE, Dimension, Emotion, Estimate, Segment
+from espressivo.types import SAMPLE_RATE, Dimension, Emotion, Segment, to_estimates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from espressivo.model.adaptation import AdaptationCard
-    from espressivo.types import Signal
+    from espressivo.types import Estimate, Signal
 
 ROOT = Path(__file__).parents[2]
 MODEL = "espressivo-tiny"  # as in graphs.ts; it is the faster one
@@ -325,8 +325,8 @@ def estimate(each: Estimate) -> dict[str, Any]:
     """Return one window."""
     return {
         "segment": span(each.segment),
-        "probabilities": each.probabilities,
-        "dimensions": each.dimensions,
+        "probabilities": [*each.probabilities.values()],
+        "dimensions": [*(each.dimensions or {}).values()],
     }
 
 
@@ -408,7 +408,7 @@ def report(
     segments = tuple(Segment(a, b) for a, b in list(pairwise(bounds))[::2])
     drawn = rng.permutation(3)[: rng.integers(4)]
     names = tuple(tuple(Dimension)[i] for i in drawn)
-    found = estimates(rng, segments, len(names))
+    found = estimates(rng, segments, names)
     is_adapted = rng.random() < 0.6 if adapted is None else adapted
     return Report(
         recording=name,
@@ -429,7 +429,7 @@ def report(
 
 def use(rng: np.random.Generator, found: tuple[Estimate, ...]) -> Adaptation:
     """Draw what a recording was adapted to, and its estimates without that."""
-    without = estimates(rng, tuple(each.segment for each in found), 0)
+    without = estimates(rng, tuple(each.segment for each in found), ())
     pairs = zip(found, without, strict=True)
     return Adaptation(
         speaker=None if rng.random() < 0.3 else "Zoë",
@@ -475,16 +475,15 @@ def sound(rng: np.random.Generator, bounds: list[int]) -> dict[str, Any]:
 
 
 def estimates(
-    rng: np.random.Generator, segments: tuple[Segment, ...], n_dimensions: int
+    rng: np.random.Generator,
+    segments: tuple[Segment, ...],
+    dimensions: tuple[Dimension, ...],
 ) -> tuple[Estimate, ...]:
     """Draw the windows of segments; many dimensions lie in the middle of two others."""
     spans = [w for s in segments for w in plan_windows(s, 64_000)]
-    rows = rng.dirichlet([0.5] * 4, len(spans)).astype(np.float32).tolist()
-    levels = np.round(2 * rng.random((len(spans), n_dimensions)), 4) / 2
-    return tuple(
-        Estimate(span, tuple(row), dimensions=tuple(values))
-        for span, row, values in zip(spans, rows, levels.tolist(), strict=True)
-    )
+    rows = rng.dirichlet([0.5] * 4, len(spans)).astype(np.float32)
+    levels = np.round(2 * rng.random((len(spans), len(dimensions))), 4) / 2
+    return to_estimates(spans, [*Emotion], rows, dimensions, levels)
 
 
 def silent(rng: np.random.Generator) -> Iterator[Report]:

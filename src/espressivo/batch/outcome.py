@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from espressivo.report import total_variation
+from espressivo.report import moved
+from espressivo.types import to_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,10 +59,11 @@ def voices_of(report: Report) -> Voices | None:
     if report.voices is None or report.statistics is None or not report.estimates:
         return None
     segments = [estimate.segment for estimate in report.estimates]
+    levels = [[*(e.dimensions or {}).values()] for e in report.estimates]
     return Voices(
         np.array([(s.start, s.end) for s in segments], np.int64),
-        np.array([e.probabilities for e in report.estimates], np.float32),
-        np.array([e.dimensions for e in report.estimates], np.float32),
+        to_rows(report.estimates),
+        np.array(levels, np.float32),
         report.voices,
         report.statistics,
     )
@@ -81,8 +83,7 @@ def row_of(report: Report) -> dict[str, Any]:
     elif effect is not None:
         pairs = zip(report.estimates, effect.without, strict=True)
         for window, (now, before) in zip(row["windows"], pairs, strict=True):
-            apart = total_variation(now.probabilities, before.probabilities)
-            window["emotion_without"] = report.emotion_of(before)
-            window["change"] = round(apart, 4)
+            window["emotion_without"] = before.emotion
+            window["change"] = round(moved(now, before), 4)
         row["adaptation"]["several_speakers"] = effect.several is not None
     return row

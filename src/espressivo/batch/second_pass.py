@@ -21,7 +21,7 @@ from espressivo.model.adaptation import adapt, infer
 from espressivo.pipeline.window_classifier import what_is_known
 from espressivo.profile.profile import warning_of_several
 from espressivo.report import Adaptation, Report
-from espressivo.types import Estimate, Segment
+from espressivo.types import Segment, to_estimates
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from espressivo.batch.entries import Entry
     from espressivo.batch.folder import ArchiveFolder
     from espressivo.batch.outcome import Outcome, Voices
+    from espressivo.batch.plan import Plan
     from espressivo.batch.shards import ArchiveJob
     from espressivo.model.adaptation import AdaptationCard, Posterior
     from espressivo.model.window_statistics import WindowStatistics
+    from espressivo.types import Estimate
 
 _infer = lru_cache(maxsize=64)(infer)  # recordings of a speaker share the statistics
 
@@ -166,7 +168,7 @@ def _adapted(shard: ShardToAdapt, outcome: Outcome) -> Outcome:
         emotions=plan.emotions,
         duration_s=plain["duration_s"],
         segments=(),
-        estimates=_estimates(voices, rows),
+        estimates=_estimates(plan, voices, rows),
         warnings=(*plain["warnings"], *effect.warnings),
         adaptation=effect,
         certainty=plan.certainty,
@@ -197,17 +199,16 @@ def _judge(
         distance=None,
         distance_limit=card.distance_limit,
         several=warning_of_several(card, speaker, *who),
-        without=_estimates(voices, voices.probabilities),
+        without=_estimates(shard.archive.plan, voices, voices.probabilities),
     )
 
 
-def _estimates(voices: Voices, rows: NDArray[np.float32]) -> tuple[Estimate, ...]:
+def _estimates(
+    plan: Plan, voices: Voices, rows: NDArray[np.float32]
+) -> tuple[Estimate, ...]:
     """Return the estimates of a recording's windows with other probabilities."""
-    columns = voices.spans.tolist(), rows.tolist(), voices.dimensions.tolist()
-    return tuple(
-        Estimate(Segment(*span), tuple(row), dimensions=tuple(values))
-        for span, row, values in zip(*columns, strict=True)
-    )
+    spans = [Segment(*span) for span in voices.spans.tolist()]
+    return to_estimates(spans, plan.emotions, rows, plan.dimensions, voices.dimensions)
 
 
 def _speaker_of(entry: Entry) -> _Speaker:

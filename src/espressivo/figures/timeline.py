@@ -99,7 +99,8 @@ def _draw_bars(ax: Axes, report: Report, i: int, *, unsure: bool) -> None:
         if bool(report.is_uncertain(e)) is unsure:
             start, end = e.segment.start_s, e.segment.end_s
             # The first emotion on top, as in lists, legends and the browser app.
-            low, high = sum(e.probabilities[i + 1 :]), sum(e.probabilities[i:])
+            values = [*e.probabilities.values()][i:]
+            low, high = sum(values[1:]), sum(values)
             corners.append([(start, low), (start, high), (end, high), (end, low)])
     # White lines around bars that are as narrow as they are would leave nothing.
     wide = len(report.estimates) <= _MOST_EDGED

@@ -17,7 +17,7 @@ from espressivo.model.session import finite, inputs_of, last_axes, open_verified
 from espressivo.types import SAMPLE_RATE, Dimension, Emotion
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -45,7 +45,7 @@ class Certainty:
     threshold: float
     accuracy: float
 
-    def is_uncertain(self, probabilities: Sequence[float]) -> bool:
+    def is_uncertain(self, probabilities: Iterable[float]) -> bool:
         """Return whether the top probability of an estimate is below the threshold."""
         return max(probabilities) < self.threshold
 

@@ -56,6 +56,7 @@ class AnalysisPass:
         self._card = card = windows.classifier.card
         options = windows.options
         self._names = _name(options.profile), _name(options.setting)
+        self._speech = speech
         if state is None:
             state = StreamState(card.sha256, *self._names)
         else:
@@ -87,6 +88,8 @@ class AnalysisPass:
             model_sha256=self._card.sha256,
             speaker=speaker,
             setting=setting,
+            known=self.windows.known,
+            speech=self._speech,
             chunker=self._chunker.state,
             pending=pending,
             segments=tuple(self._segments),
@@ -228,10 +231,11 @@ class AnalysisPass:
                 f"({card.sha256[:12]}...); restore it with the model that it was saved "
                 "with"
             )
-        if (saved := (state.speaker, state.setting)) != self._names:
+        self._require_same_profiles(state)
+        if state.speech is not None and state.speech != self._speech:
             raise StateError(
-                f"the stream was saved with {_called(*saved)}, and this is with "
-                f"{_called(*self._names)}; restore it with the same"
+                f"the stream was saved with {state.speech}, and this is with "
+                f"{self._speech}; restore it with the same `speech`"
             )
         # Or voices would be there of some windows only.
         if (state.statistics is not None) != self.windows.hears_voices:
@@ -242,12 +246,28 @@ class AnalysisPass:
                 f"the stream was saved {before} voices, and this is {now} them; "
                 "restore it with the same `voices`"
             )
-        if any(len(e.dimensions) != len(card.dimensions) for e in state.estimates):
-            raise StateError("the saved stream has other dimensions; begin a new one")
+        for e in state.estimates[:1]:
+            columns = (*e.probabilities,), (*(e.dimensions or {}),)
+            if columns != (card.emotions, card.dimensions):
+                raise StateError(
+                    "the saved stream has other emotions or dimensions; begin a new one"
+                )
         if (heard := state.statistics) is not None:
             known = self.windows.classifier.require_adaptation()
             if (heard.n_dims, heard.n_axes) != (known.n_dims, known.n_axes):
                 raise StateError("the saved stream has other voices; begin a new one")
+
+    def _require_same_profiles(self, state: StreamState) -> None:
+        if (saved := (state.speaker, state.setting)) != self._names:
+            raise StateError(
+                f"the stream was saved with {_called(*saved)}, and this is with "
+                f"{_called(*self._names)}; restore it with the same"
+            )
+        if state.known and state.known != self.windows.known:
+            raise StateError(
+                f"the stream was saved with {_called(*saved)} of another content (it "
+                "has learned since, or another has its name); restore it with the same"
+            )
 
 
 def _name(profile: Profile | None) -> str | None:

@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,19 +15,28 @@ from espressivo.model.window_statistics import WindowStatistics
 from espressivo.speech.chunker import ChunkerState
 from espressivo.speech.detector import RECENT, DetectorState
 from espressivo.speech.quality import QualityState
-from espressivo.speech.segments import SegmenterState
+from espressivo.speech.segments import SegmenterState, SpeechOptions
 from espressivo.speech.windows import WindowerState
-from espressivo.types import Earlier, Estimate, Segment, Signal
+from espressivo.types import (
+    Dimension,
+    Earlier,
+    Emotion,
+    Estimate,
+    Segment,
+    Signal,
+    to_estimates,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 FORMAT = "espressivo.stream/"
-FORMAT_VERSION = 4
-# 1 has no quality; 1 and 2 have other statistics of a speaker; 1 to 3 no dimensions.
-_READABLE = tuple(f"{FORMAT}{n}" for n in (1, 2, 3, FORMAT_VERSION))
+FORMAT_VERSION = 5
+# 1 has no quality; 1 and 2 have other statistics of a speaker; 1 to 3 no dimensions; 1
+# to 4 no names of columns, no settings of the detection and no digest of the profiles.
+_READABLE = tuple(f"{FORMAT}{n}" for n in (1, 2, 3, 4, FORMAT_VERSION))
 _OTHER_STATISTICS = _READABLE[:2]
 _QUALITY = tuple(each.name for each in fields(QualityState))
 _COUNTS = ("n_windows", "n_recordings", "n_samples")
@@ -49,6 +58,9 @@ class StreamState:
         model_sha256: SHA-256 of the model's graph.
         speaker: Name of the speaker's profile; None without one.
         setting: Name of the setting; None without one.
+        known: Short digest of what the profile and the setting know; empty if that was
+            not saved.
+        speech: Options of the speech segmentation; None if they were not saved.
         chunker: State of detector, segmenter, windower and quality; None at the
             beginning.
         pending: Samples of an incomplete frame.
@@ -64,6 +76,8 @@ class StreamState:
     model_sha256: str
     speaker: str | None
     setting: str | None = None
+    known: str = ""
+    speech: SpeechOptions | None = None
     chunker: ChunkerState | None = None
     pending: Signal = field(default_factory=lambda: np.zeros(0, np.float32))
     segments: tuple[Segment, ...] = ()
@@ -80,15 +94,21 @@ class StreamState:
             "model_sha256": self.model_sha256,
             "speaker": self.speaker,
             "setting": self.setting,
+            "known": self.known,
+            "speech": self.speech and asdict(self.speech),
             "earlier": asdict(self.earlier),
         }
+        if self.estimates:
+            first = self.estimates[0]
+            details["emotions"] = [*first.probabilities]
+            details["dimensions"] = [*(first.dimensions or {})]
         arrays: dict[str, NDArray[Any]] = {
             "pending": self.pending,
             "segments": _spans(self.segments),
             "spans": _spans([e.segment for e in self.estimates]),
-            "rows": np.array([e.probabilities for e in self.estimates]),
-            "dimensions": np.array([e.dimensions for e in self.estimates]),
-            "without": np.array([e.probabilities for e in self.without]),
+            "rows": _rows(e.probabilities for e in self.estimates),
+            "dimensions": _rows(e.dimensions or {} for e in self.estimates),
+            "without": _rows(e.probabilities for e in self.without),
         }
         if (chunker := self.chunker) is not None:
             detector, windower = chunker.detector, chunker.windower
@@ -172,18 +192,20 @@ def _state(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StreamSt
     earlier = dict(details["earlier"])
     for name in ("sums", "sums_without", "sums_dimensions"):
         earlier[name] = tuple(earlier.get(name, ()))
-    dimensions = arrays.get("dimensions", np.zeros((len(spans), 0)))
+    columns = _columns(details, arrays)
+    without = arrays["without"]
+    speech = details.get("speech")
     return StreamState(
         model_sha256=str(details["model_sha256"]),
         speaker=details["speaker"],
         setting=details.get("setting"),
+        known=str(details.get("known", "")),
+        speech=speech and SpeechOptions(**speech),
         chunker=chunker,
         pending=arrays["pending"],
         segments=tuple(Segment(*span) for span in arrays["segments"].tolist()),
-        estimates=_estimates(spans, arrays["rows"], dimensions),
-        without=_estimates(spans, arrays["without"], dimensions)
-        if len(arrays["without"])
-        else (),
+        estimates=_estimates(spans, arrays["rows"], columns),
+        without=_estimates(spans, without, columns) if len(without) else (),
         voices=voices,
         earlier=Earlier(**earlier),
         statistics=statistics,
@@ -207,14 +229,30 @@ def _spans(segments: Sequence[Segment]) -> NDArray[np.int64]:
     return np.array([(s.start, s.end) for s in segments], np.int64).reshape(-1, 2)
 
 
-def _estimates(
-    spans: Sequence[Segment],
-    rows: NDArray[np.float64],
-    dimensions: NDArray[np.float64],
-) -> tuple[Estimate, ...]:
-    return tuple(
-        Estimate(span, tuple(row), dimensions=tuple(values))
-        for span, row, values in zip(
-            spans, rows.tolist(), dimensions.tolist(), strict=True
-        )
+def _rows(values: Iterable[Mapping[Any, float]]) -> NDArray[np.float64]:
+    return np.array([[*each.values()] for each in values], np.float64)
+
+
+class _Columns(NamedTuple):
+    emotions: list[Emotion]
+    dimensions: list[Dimension]
+    levels: NDArray[np.float64]
+
+
+def _columns(details: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> _Columns:
+    rows = arrays["rows"]
+    levels = arrays.get("dimensions", np.zeros((len(rows), 0)))
+    # Earlier formats did not name them; every model of then had this order.
+    emotions, dimensions = [*Emotion], [*Dimension][: levels.shape[-1]]
+    return _Columns(
+        [Emotion(name) for name in details.get("emotions", emotions)],
+        [Dimension(name) for name in details.get("dimensions", dimensions)],
+        levels,
     )
+
+
+def _estimates(
+    spans: Sequence[Segment], rows: NDArray[np.float64], columns: _Columns
+) -> tuple[Estimate, ...]:
+    emotions, dimensions, levels = columns
+    return to_estimates(spans, emotions, rows, dimensions, levels)

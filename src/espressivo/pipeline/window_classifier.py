@@ -10,7 +10,7 @@ import numpy as np
 from espressivo.model.adaptation import adapt, distance, infer
 from espressivo.profile.profile import Kind, warning_of_several
 from espressivo.report import Adaptation
-from espressivo.types import SAMPLE_RATE, Estimate
+from espressivo.types import SAMPLE_RATE, to_estimates, to_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from espressivo.model.window_statistics import WindowStatistics
     from espressivo.profile.profile import Profile
     from espressivo.speech.windows import Window
-    from espressivo.types import Segment
+    from espressivo.types import Estimate, Segment
 
 
 class Prediction(NamedTuple):
@@ -84,6 +84,9 @@ class WindowClassifier:
         classifier: A loaded model.
         options: What windows are adapted to.
 
+    Attributes:
+        known: Digests of the profile and of the setting, which change as they learn.
+
     Raises:
         ModelError: The model cannot adapt.
         ProfileError: A profile is of another model or kind.
@@ -94,6 +97,8 @@ class WindowClassifier:
         self.classifier, self.options = classifier, options
         # Once, and not for each recording: the profiles do not change.
         self._posterior = self._infer(_known(options.profile))
+        profiles = options.profile, options.setting
+        self.known = "-".join("" if each is None else each.digest for each in profiles)
 
     @property
     def hears_voices(self) -> bool:
@@ -107,24 +112,22 @@ class WindowClassifier:
             windows: One or more windows of equal length.
         """
         signals = _stacked(windows)
-        spans = [window.segment for window in windows]
         names = ["probabilities"]
         names += ["dimensions"] if self.classifier.card.dimensions else []
         names += ["voice"] if self.hears_voices else []
         found = self.classifier.run(signals, *names)
         outputs = dict(zip(names, found, strict=True))
-        none = [()] * len(spans)
-        rows = zip(
-            spans,
-            outputs["probabilities"].tolist(),
-            outputs["dimensions"].tolist() if "dimensions" in outputs else none,
-            outputs.get("voice", [None] * len(spans)),
-            strict=True,
+        card = self.classifier.card
+        estimates = to_estimates(
+            [window.segment for window in windows],
+            card.emotions,
+            outputs["probabilities"],
+            card.dimensions,
+            outputs.get("dimensions"),
         )
-        return [
-            Prediction(Estimate(span, tuple(p), dimensions=tuple(d)), voice)
-            for span, p, d, voice in rows
-        ]
+        voices = outputs.get("voice", [None] * len(estimates))
+        pairs = zip(estimates, voices, strict=True)
+        return [Prediction(estimate, voice) for estimate, voice in pairs]
 
     def embed(
         self, windows: Sequence[Window]
@@ -168,11 +171,11 @@ class WindowClassifier:
         # Without a history, not even the last digit may change.
         if posterior is None or not plain:
             return [*plain]
-        rows = np.array([e.probabilities for e in plain], np.float32)
         card = self.classifier.require_adaptation()
-        adapted = adapt(card, posterior, rows, np.stack(voices))
+        adapted = adapt(card, posterior, to_rows(plain), np.stack(voices))
+        emotions = self.classifier.card.emotions
         return [
-            replace(estimate, probabilities=tuple(row))
+            replace(estimate, probabilities=dict(zip(emotions, row, strict=True)))
             for estimate, row in zip(plain, adapted.tolist(), strict=True)
         ]
 

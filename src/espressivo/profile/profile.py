@@ -169,6 +169,13 @@ class Profile:
         """Duration of the speech that the profile was made from, in seconds."""
         return self.statistics.n_samples / SAMPLE_RATE
 
+    @property
+    def digest(self) -> str:
+        """Digest of what the profile knows, equal under every version of espressivo."""
+        content = self.to_dict()
+        del content["espressivo"], content["sha256"]
+        return str(with_checksum(content)["sha256"])[:16]
+
     def merged(self, *sources: HasStatistics) -> Profile:
         """Return the profile with more statistics; the order changes only rounding.
 

@@ -44,7 +44,8 @@ class _View:
 
     def _uncertain(self, estimate: Estimate) -> bool:
         certainty = self._card.certainty
-        return certainty is not None and certainty.is_uncertain(estimate.probabilities)
+        values = estimate.probabilities.values()
+        return certainty is not None and certainty.is_uncertain(values)
 
 
 class LineWriter(_View):
@@ -120,11 +121,10 @@ class LiveView(_View):
 
         sign = "~" if estimate.provisional else " "
         if self._uncertain(estimate):
-            named = name_top(self._card.emotions, estimate.probabilities)
+            named = name_top(estimate.probabilities)
             return Text(f"{sign}uncertain ({named})", style="dim")
-        named = name_top(self._card.emotions, estimate.probabilities, 1)
-        best = estimate.probabilities.index(max(estimate.probabilities))
-        return Text(f"{sign}{named}", style=COLOURS[self._card.emotions[best]])
+        named = name_top(estimate.probabilities, 1)
+        return Text(f"{sign}{named}", style=COLOURS[estimate.emotion])
 
 
 def loudness(block: Signal) -> float:

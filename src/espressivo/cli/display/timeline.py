@@ -18,7 +18,7 @@ from espressivo.text import to_line
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console, RenderableType
 
@@ -155,7 +155,7 @@ def _strip(report: Report, width: int) -> Text:
 def _block(report: Report, estimate: Estimate) -> tuple[str, str]:
     if report.is_uncertain(estimate):
         return "░", "dim"
-    return "█", COLOURS[report.emotion_of(estimate)]
+    return "█", COLOURS[estimate.emotion]
 
 
 def _table(reports: Sequence[Report]) -> Table:
@@ -195,7 +195,7 @@ def _whole(report: Report, width: int) -> list[tuple[RenderableType, ...]]:
         return [("", Text(report.verdict, style="dim"))]
     rows: list[tuple[RenderableType, ...]] = []
     if report.uncertain:
-        rows.append(_unsure(report, [*whole.values()]))
+        rows.append(_unsure(whole))
     # In the model's order, as in figures and in the browser.
     return [*rows, *(_row(emotion, value, width) for emotion, value in whole.items())]
 
@@ -205,15 +205,13 @@ def _cells(
 ) -> tuple[RenderableType, ...]:
     """Return the cells of a window's row: the two most probable if it is uncertain."""
     if report.is_uncertain(estimate):
-        return _unsure(report, estimate.probabilities)
-    return _row(report.emotion_of(estimate), max(estimate.probabilities), width)
+        return _unsure(estimate.probabilities)
+    emotion = estimate.emotion
+    return _row(emotion, estimate.probabilities[emotion], width)
 
 
-def _unsure(report: Report, probabilities: Sequence[float]) -> tuple[Text, Text]:
-    return (
-        Text(_UNCERTAIN, style="dim"),
-        Text(name_top(report.emotions, probabilities)),
-    )
+def _unsure(probabilities: Mapping[Emotion, float]) -> tuple[Text, Text]:
+    return Text(_UNCERTAIN, style="dim"), Text(name_top(probabilities))
 
 
 def _legend(reports: Sequence[Report]) -> str | None:
