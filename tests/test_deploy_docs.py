@@ -95,7 +95,7 @@ def test_samples_name_what_the_graphs_take_and_give(language, sessions):
     inputs = {i.name for s in sessions.values() for i in s.get_inputs()}
     outputs = {n: [o.name for o in s.get_outputs()] for n, s in sessions.items()}
     assert set(feeds) == inputs
-    assert asked == {"vad": outputs["vad"], "model": ["probabilities"]}
+    assert asked == {"vad": outputs["vad"], "model": ["probabilities", "dimensions"]}
     assert outputs["model"] == ["probabilities", "embedding", "dimensions", "voice"]
     width = {i.name: i.shape for i in sessions["vad"].get_inputs()}
     assert numbers_in(code)["STATE"] == width["h"][-1] == width["c"][-1]
@@ -107,7 +107,8 @@ def test_samples_name_what_the_graphs_take_and_give(language, sessions):
 def test_samples_read_what_the_card_has():
     kotlin = read("Espressivo.kt")
     fields = read("Espressivo.swift").split("struct Card")[1].split("\n\n")[0]
-    for key in ("format_version", "sample_rate_hz", "window_s", "min_s", "emotions"):
+    keys = ("format_version", "sample_rate_hz", "window_s", "min_s", "emotions")
+    for key in (*keys, "dimensions"):
         assert key in CARD
         assert f'"{key}"' in kotlin
         assert re.search(rf"let .*\b{key}\b", fields)

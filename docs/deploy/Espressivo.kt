@@ -15,6 +15,7 @@ import kotlin.math.roundToInt
 import org.json.JSONObject
 
 private const val STATE = 128 // width of the speech detector's two states
+private val DIMENSIONS = listOf("arousal", "valence", "dominance") // as the graph orders them
 private const val AT_ONCE = 1_024 // frames in one call of the speech detector
 
 /** A model folder, opened; `read` gives the bytes of a file in it. */
@@ -31,6 +32,7 @@ class Espressivo(private val read: (file: String) -> ByteArray) : AutoCloseable 
     private val vad = open(read("silero_vad.onnx"))
     private val model = open(verified("model.onnx", card.getString("sha256")))
     val emotions = List(names.length()) { names.getString(it) }
+    val dimensions = DIMENSIONS.filter { card.optJSONObject("dimensions")?.has(it) == true }
 
     /** Analyses mono samples at 16 kHz, finite, in -1..1; not on the main thread. */
     fun analyze(samples: FloatArray): Report {
@@ -43,9 +45,10 @@ class Espressivo(private val read: (file: String) -> ByteArray) : AutoCloseable 
             val centred = FloatArray(span.size) { i -> span[i] - offset }
             val signal = centred.copyOf(maxOf(it.size, minimum))
             val input = mapOf("samples" to tensor(signal))
-            Estimate(it, run(model, input, "probabilities").single())
+            val (probabilities, levels) = run(model, input, "probabilities", "dimensions")
+            Estimate(it, probabilities, levels)
         }
-        return Report(emotions, segments, estimates, threshold)
+        return Report(emotions, dimensions, segments, estimates, threshold)
     }
 
     /** The speech probability of every frame; the last one is filled up with zeros. */
@@ -87,10 +90,13 @@ class Espressivo(private val read: (file: String) -> ByteArray) : AutoCloseable 
             env, FloatBuffer.wrap(values), LongArray(shape.size) { shape[it].toLong() }
         )
 
+    /** The wanted outputs; an empty one for an output that the graph does not have. */
     private fun run(session: OrtSession, inputs: Map<String, OnnxTensor>, vararg wanted: String) =
         try {
-            session.run(inputs, setOf(*wanted)).use { result ->
+            val there = session.outputNames
+            session.run(inputs, wanted.filter { it in there }.toSet()).use { result ->
                 wanted.map { name ->
+                    if (name !in there) return@map FloatArray(0)
                     val values = (result.get(name).get() as OnnxTensor).floatBuffer
                     FloatArray(values.remaining()).also { values.get(it) }
                 }

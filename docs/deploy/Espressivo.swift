@@ -13,17 +13,20 @@ struct ModelError: Error { let message: String }
 final class Espressivo {
     private struct Card: Decodable {
         struct Certainty: Decodable { let threshold: Double }
+        struct Dimension: Decodable {}
         let format_version, sample_rate_hz: Int
         let window_s, min_s: Double
         let emotions: [String]
         let sha256: String
         let certainty: Certainty?
+        let dimensions: [String: Dimension]?
     }
 
     private static let state = 128  // width of the speech detector's two states
     private static let atOnce = 1_024  // frames in one call of the speech detector
 
     let emotions: [String]
+    let dimensions: [String]
     private let threshold: Double?
     private let window, minimum: Int
     private let env: ORTEnv  // has to outlive the sessions
@@ -37,6 +40,9 @@ final class Espressivo {
             throw ModelError(message: "model.json: not of format_version 1, or not for 16 kHz")
         }
         emotions = card.emotions
+        let named = card.dimensions ?? [:]
+        // As the graph orders them.
+        dimensions = ["arousal", "valence", "dominance"].filter { named[$0] != nil }
         threshold = card.certainty?.threshold
         window = Int((card.window_s * Double(Speech.sampleRate)).rounded())
         minimum = Int((card.min_s * Double(Speech.sampleRate)).rounded())
@@ -72,12 +78,13 @@ final class Espressivo {
             let offset = abs(mean) < Speech.offset * peak ? 0 : mean
             let signal = spoken.map { $0 - offset } + [Float](repeating: 0, count: missing)
             let input = ["samples": try tensor(Array(signal))]
-            let row = try run(model, input, "probabilities")[0]
-            estimates.append(Estimate(segment: span, probabilities: row))
+            let rows = try run(model, input, "probabilities", "dimensions")
+            estimates.append(
+                Estimate(segment: span, probabilities: rows[0], dimensions: rows[1]))
         }
         return Report(
-            emotions: emotions, segments: segments, estimates: estimates,
-            threshold: threshold)
+            emotions: emotions, dimensionNames: dimensions, segments: segments,
+            estimates: estimates, threshold: threshold)
     }
 
     /// The speech probability of every frame; the last one is filled up with zeros.
@@ -110,13 +117,15 @@ final class Espressivo {
         return try ORTValue(tensorData: data, elementType: .float, shape: axes)
     }
 
+    /// The wanted outputs; an empty one for an output that the graph does not have.
     private func run(
         _ session: ORTSession, _ inputs: [String: ORTValue], _ wanted: String...
     ) throws -> [[Float]] {
-        let found = try session.run(
-            withInputs: inputs, outputNames: Set(wanted), runOptions: nil)
+        let there = Set(wanted).intersection(try session.outputNames())
+        let found = try session.run(withInputs: inputs, outputNames: there, runOptions: nil)
         return try wanted.map { name in
-            let data = try found[name]!.tensorData()
+            guard let value = found[name] else { return [] }
+            let data = try value.tensorData()
             var values = [Float](repeating: 0, count: data.length / MemoryLayout<Float>.size)
             data.getBytes(&values, length: data.length)
             return values

@@ -1,6 +1,6 @@
 // From samples to windows, and from windows to a report: what no network does.
 //
-// The numbers and rules are those of src/espressivo/{speech,windows,report,voice}.py.
+// The numbers and rules are those of src/espressivo/{speech/*,report,model/classifier}.py.
 // What was run with it, and what was not: docs/deploy.md.
 
 package espressivo
@@ -33,19 +33,27 @@ data class Segment(val start: Int, val end: Int) {
     val size get() = end - start
 }
 
-/** What the model says about one window, in the order of `Report.emotions`. */
-class Estimate(val segment: Segment, val probabilities: FloatArray)
+/** What the model says of one window, in the order of `emotions` and `dimensionNames`. */
+class Estimate(
+    val segment: Segment,
+    val probabilities: FloatArray,
+    /** Arousal and valence, 0 to 1, 0.5 is neutral; empty if the model gives none. */
+    val dimensions: FloatArray = FloatArray(0),
+)
 
 /** The emotion in a recording, and when. */
 class Report(
     val emotions: List<String>,
+    val dimensionNames: List<String>,
     val segments: List<Segment>,
     val estimates: List<Estimate>,
     /** Lowest top probability of a certain estimate; null if the model has no such threshold. */
     val threshold: Double? = null,
 ) {
     /** Mean of the windows, weighted by duration; null when nobody speaks. */
-    val probabilities: DoubleArray? = weightedMean(estimates)
+    val probabilities: DoubleArray? = weightedMean(estimates) { it.probabilities }
+    /** The same of the dimensions. */
+    val dimensions: DoubleArray? = weightedMean(estimates) { it.dimensions }
     val emotion: String? = probabilities?.let { p -> emotions[p.indices.maxByOrNull { p[it] }!!] }
     /** Whether the model is not sure of `emotion`; null without speech, or without threshold. */
     val uncertain: Boolean? = probabilities?.let { p -> threshold?.let { p.max() < it } }
@@ -156,12 +164,12 @@ fun widen(segment: Segment, minimum: Int, nSamples: Int): Segment {
     return Segment(maxOf(0, end - minimum), end)
 }
 
-fun weightedMean(estimates: List<Estimate>): DoubleArray? {
+fun weightedMean(estimates: List<Estimate>, of: (Estimate) -> FloatArray): DoubleArray? {
     if (estimates.isEmpty()) return null
-    val sums = DoubleArray(estimates[0].probabilities.size)
+    val sums = DoubleArray(of(estimates[0]).size)
     for (e in estimates) {
-        e.probabilities.forEachIndexed { i, p -> sums[i] += p.toDouble() * e.segment.size }
+        of(e).forEachIndexed { i, value -> sums[i] += value.toDouble() * e.segment.size }
     }
-    val total = sums.sum()
+    val total = estimates.sumOf { it.segment.size }
     return DoubleArray(sums.size) { sums[it] / total }
 }

@@ -1,6 +1,6 @@
 // From samples to windows, and from windows to a report: what no network does.
 //
-// The numbers and rules are those of src/espressivo/{speech,windows,report,voice}.py.
+// The numbers and rules are those of src/espressivo/{speech/*,report,model/classifier}.py.
 // What was run with it, and what was not: docs/deploy.md.
 
 import Foundation
@@ -31,21 +31,26 @@ struct Segment: Equatable {
     var size: Int { end - start }
 }
 
-/// What the model says about one window, in the order of `Report.emotions`.
+/// What the model says of one window, in the order of `emotions` and `dimensionNames`.
 struct Estimate {
     let segment: Segment
     let probabilities: [Float]
+    /// Arousal and valence, 0 to 1, 0.5 is neutral; empty if the model gives none.
+    let dimensions: [Float]
 }
 
 /// The emotion in a recording, and when.
 struct Report {
     let emotions: [String]
+    let dimensionNames: [String]
     let segments: [Segment]
     let estimates: [Estimate]
     /// Lowest top probability of a certain estimate; nil if the model has no such threshold.
     var threshold: Double?
     /// Mean of the windows, weighted by duration; nil when nobody speaks.
-    var probabilities: [Double]? { weightedMean(estimates) }
+    var probabilities: [Double]? { weightedMean(estimates, \.probabilities) }
+    /// The same of the dimensions.
+    var dimensions: [Double]? { weightedMean(estimates, \.dimensions) }
     var emotion: String? {
         probabilities.map { p in emotions[p.indices.max { p[$0] < p[$1] }!] }
     }
@@ -168,11 +173,12 @@ func widen(_ segment: Segment, _ minimum: Int, _ nSamples: Int) -> Segment {
     return Segment(start: max(0, end - minimum), end: end)
 }
 
-func weightedMean(_ estimates: [Estimate]) -> [Double]? {
+func weightedMean(_ estimates: [Estimate], _ of: KeyPath<Estimate, [Float]>) -> [Double]? {
     guard let first = estimates.first else { return nil }
-    let sums = first.probabilities.indices.map { i in
-        estimates.reduce(0) { $0 + Double($1.probabilities[i]) * Double($1.segment.size) }
+    let total = estimates.reduce(0) { $0 + Double($1.segment.size) }
+    return first[keyPath: of].indices.map { i in
+        estimates.reduce(0) {
+            $0 + Double($1[keyPath: of][i]) * Double($1.segment.size) / total
+        }
     }
-    let total = sums.reduce(0, +)
-    return sums.map { $0 / total }
 }
