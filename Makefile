@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NPM := $(shell command -v npm)
 
-.PHONY: demo serve test test-python test-web build-web lint format bench bench-browser clean
+.PHONY: demo serve test test-python test-web build-web lint format bench bench-browser dist clean
 
 demo: .venv/.runtime  ## Install the light runtime and analyse examples/
 	$(BIN)/espressivo analyze examples/voice-note.m4a
@@ -51,6 +51,13 @@ bench-browser: .venv/.bench build-web  ## In Chromium, against transformers.js; 
 	cd benchmarks/browser && npm ci
 	$(BIN)/python benchmarks/browser/run.py
 
+dist: .venv/bin/python build-web  ## Wheel, sdist and npm package into dist/; install and try each
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
+	$(BIN)/python -m hatchling build -d dist
+	cd web && npm pack --silent --pack-destination ../dist
+	$(BIN)/python -m tools.release dist
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"$(PYTHON) is Python {v[0]}.{v[1]}, and espressivo needs 3.11 or newer; run: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
@@ -72,4 +79,4 @@ web/node_modules/.installed: web/package-lock.json
 	@touch $@
 
 clean:
-	rm -rf .venv web/node_modules web/dist web/lib benchmarks/browser/node_modules benchmarks/quantization/web/node_modules
+	rm -rf .venv dist web/node_modules web/dist web/lib benchmarks/browser/node_modules benchmarks/quantization/web/node_modules

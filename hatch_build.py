@@ -21,9 +21,8 @@ class BrowserAppHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Name the app's files to hatchling, after building them if need be.
 
-        Raises:
-            ServeError: The app of an sdist cannot be built. A wheel does without it
-                and says so; but whoever has an sdist may have no Node.js.
+        If the app cannot be built, a wheel does without it and says so. The build of an
+        sdist ends, since those who install it may have no Node.js.
         """
         if version != "standard":
             return
@@ -48,7 +47,7 @@ class BrowserAppHook(BuildHookInterface[Any]):
             return find_app() or build_app(self.app.display_warning)
         except ServeError as error:
             if self.target_name == "sdist":
-                raise
+                self.app.abort(str(error))
             self.app.display_warning(f"{error}\nThe wheel will not hold the app.")
             return None
 
