@@ -126,13 +126,12 @@ def measure_app(model: str, opens: int) -> dict[str, Any]:
     _require(app / "index.html", "run (cd web && npm ci && npm run build)")
     with _serving() as url:
         found = _drive("app", *("--url", url, "--model", model, "--opens", str(opens)))
-    # WebGPU's runtime is fetched only where WebGPU is switched on, and a model only
-    # where it is chosen, without its licences and the record of its export.
+    # A model is fetched only where it is chosen, without its licences and the record of
+    # its export.
     files = [
         path
         for path in sorted(app.rglob("*"))
         if path.is_file()
-        and not re.search("asyncify|webgpu", path.name)
         and (path.parts[-3] != "models" or path.parts[-2] == model)
         and not re.search(r"LICENSES|export\.(json|md)$", path.as_posix())
     ]

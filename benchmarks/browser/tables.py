@@ -76,7 +76,7 @@ def _app_column(found: dict[str, Any]) -> dict[str, str]:
         "sent until ready": _megabytes(download["until_ready_bytes"]),
         "sent in all, for use offline too": _megabytes(download["all_bytes"]),
         "sent on opening it again": _megabytes(download["again_bytes"]),
-        "its files, without WebGPU's": _megabytes(found["files_bytes"]),
+        "its files": _megabytes(found["files_bytes"]),
         "the same, each in gzip": _megabytes(found["files_gzip_bytes"]),
     }
 

@@ -121,7 +121,7 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
         choices=("int8", "fp16", "fp32"),
         default="int8",
         help="int8: matmuls in integers, for processors and browsers; fp16: half the "
-        "size, for WebGPU and phones' GPUs, slower on a processor; fp32: as trained "
+        "size, for phones' GPUs, slower on a processor; fp32: as trained "
         "(default: %(default)s)",
     )
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Conversion of an fp32 graph to fp16, for WebGPU and GPUs of phones.
+"""Conversion of an fp32 graph to fp16, for GPUs of phones.
 
 The fp16 graph has half the bytes. `halve_constants` stores as fp16 what an int8 graph
 computes in fp32.
