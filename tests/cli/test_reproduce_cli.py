@@ -307,6 +307,11 @@ def test_a_dry_run_says_what_it_takes_and_writes_nothing(
     assert "with-crema-d" in told
     row = next(line.split() for line in told.splitlines() if "iemocap-only" in line)
     assert row[1:6] == ["10", "24", "8", "8", "2"]  # 5 folds x 2 seeds
+    assert row[7] == "GMAC"
+    words = " ".join(told.split())
+    assert "for clips of 1 s. They are the same on every machine." in words
+    assert "A GPU that sustains N TFLOP/s takes" in words
+    assert "in a short benchmark just now on cpu with threads=1" in words
     assert "Nothing was written." in told
     assert not out.exists()
 

@@ -8,12 +8,16 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
 from espressivo.errors import ConfigError, CorpusError, TrainingError
 from espressivo.training.clips.preprocess import trim
 from espressivo.training.config import read_config
 from espressivo.training.corpora import read_corpus
 from espressivo.training.folds.weights import fold_class_weights
-from espressivo.training.networks import build_network
+from espressivo.training.networks import NetworkConfig, build_network
 from espressivo.training.networks.network import count_parameters
 from espressivo.training.reproduce.cross_corpus import evaluate_cross_corpus
 from espressivo.training.reproduce.estimate import (
@@ -24,6 +28,7 @@ from espressivo.training.reproduce.estimate import (
     is_kept,
     measure,
 )
+from espressivo.training.reproduce.operations import OperationCounter
 from espressivo.training.reproduce.studies import (
     RECIPES,
     changes,
@@ -236,6 +241,9 @@ def test_who_was_trained_on_is_no_other_corpus(stages, sources, tmp_path):
 
 
 COSTS = NetworkCosts(
+    front_macs=50,
+    train_macs=300,
+    head_macs=20,
     front_s=0.5,
     vary_s=1.0,
     step_s=2.0,
@@ -253,6 +261,9 @@ def test_an_estimate_adds_up(stages):
     epoch_s = n_steps * 2.0 + found.n_train * 1.0 + found.n_validation * 0.75
     run_s = 25 * epoch_s + (found.n_validation + found.n_test) * 0.75
     assert found.seconds == pytest.approx(2 * run_s)
+    epoch_macs = found.n_train * (50 + 300) + found.n_validation * (50 + 20)
+    run_macs = 25 * epoch_macs + (found.n_validation + found.n_test) * (50 + 20)
+    assert found.macs == 2 * run_macs
     assert (found.kept_bytes, found.passing_bytes, found.front_bytes) == (200, 240, 0)
 
 
@@ -271,6 +282,44 @@ def test_costs_are_measured_on_the_network_itself():
     assert costs.state_bytes == pytest.approx(4 * 462_468, rel=0.01)
     assert costs.moment_bytes == 2 * 4 * (462_468 - 2 * 864)  # but for statistics
     assert min(costs.front_s, costs.vary_s, costs.step_s, costs.head_s) > 0
+    again = measure(config, 2.0)  # padded to 7 s, as the other
+    assert again.front_macs == costs.front_macs
+    assert again.train_macs == costs.train_macs > 2.9 * costs.head_macs
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "light_sernet", "padding": "fixed", "window_s": 3.0},
+        {"kind": "whisper", "n_layers": 1, "frozen": "convolutions"},
+        # Of its convolutions with strides or groups torch overestimates gradients.
+        {"kind": "distilhubert", "frozen": "convolutions", "n_frozen": 1},
+    ],
+)
+def test_operations_are_counted_as_torch_counts_them(options):
+    """But for attention, which torch counts in its plain form alone."""
+    network = build_network(NetworkConfig(**options)).train()
+    samples = torch.randn(2, 8000)
+    with sdpa_kernel(SDPBackend.MATH):
+        counted, torchs = OperationCounter(), FlopCounterMode(display=False)
+        with torchs, counted:
+            loss = network(samples).sum()
+        assert 2 * counted.forward == torchs.get_total_flops() > 0
+        with FlopCounterMode(display=False) as torchs:
+            loss.backward()
+    assert 2 * counted.backward == torchs.get_total_flops() > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [({"kind": "distilhubert", "head": "mean"}, 27.8e9), ({"kind": "whisper"}, 3.6e9)],
+)
+def test_operations_of_8_s_are_the_known_ones(options, wanted):
+    with torch.device("meta"), torch.no_grad(), OperationCounter() as counted:
+        network = build_network(NetworkConfig(**options))
+        network.embedding(network.front(torch.zeros(1, 128_000)))
+    assert counted.forward == pytest.approx(wanted, rel=0.05)
+    assert counted.backward == 0
 
 
 def test_durations_come_from_headers(sources, tmp_path):

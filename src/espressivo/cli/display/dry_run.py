@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from espressivo.training.config import ExperimentConfig
-    from espressivo.training.reproduce.estimate import CostEstimate
+    from espressivo.training.reproduce.estimate import CostEstimate, NetworkCosts
     from espressivo.training.reproduce.studies import Stage
     from espressivo.training.reproduce.study_corpora import StudyCorpus
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 def dry_run(
     seeds: Sequence[int], sources: Mapping[str, StudyCorpus], stages: Sequence[Stage]
 ) -> None:
-    """Estimate and print the runs, time and disk space of stages; write nothing."""
+    """Print the runs, operations, time and disk space of stages; write nothing."""
     from espressivo.training.reproduce import estimate
 
     utterances = [u for source in sources.values() for u in source.utterances]
     seconds, n_assumed = estimate.durations(utterances)
     config = stages[0].config
     lengths = [min(s, config.signal.longest_s) for s in seconds]
-    costs = estimate.measure(config, sum(lengths) / len(lengths))
+    mean_s = sum(lengths) / len(lengths)
+    costs = estimate.measure(config, mean_s)
     found = []
     for stage in stages:
         found.append(estimate.estimate(stage, len(seeds), costs))
@@ -32,76 +33,107 @@ def dry_run(
             name = stage.entry.name.replace("production", "ravdess")
             n = len(sources["ravdess"].utterances)
             found.append(estimate.estimate_cross_corpus(name, n, len(seeds), costs))
-    print_estimates(found, seconds, n_assumed, config)
+    _print_estimates(
+        found,
+        [
+            *_of_operations(found, config, mean_s),
+            *_of_time(found, costs, config),
+            _of_disk(found, seconds),
+            f"Recordings: {sum(seconds) / 3600:.1f} h before trimming, "
+            + (f"{n_assumed:,} of them assumed" if n_assumed else "by their headers")
+            + ". Nothing was written.",
+        ],
+    )
 
 
-def print_estimates(
-    found: Sequence[CostEstimate],
-    seconds: Sequence[float],
-    n_assumed: int,
-    config: ExperimentConfig,
-) -> None:
-    """Print runs, time and disk space.
-
-    Args:
-        found: Estimates of the stages, in order.
-        seconds: Length of each recording, in seconds.
-        n_assumed: Number of recordings without a readable header; their length is
-            assumed to be the median.
-        config: Configuration whose training step was timed.
-    """
+def _print_estimates(found: Sequence[CostEstimate], notes: Sequence[str]) -> None:
     from rich.table import Table
 
     from espressivo.cli.display.console import PlainConsole
-    from espressivo.training.runs.folder import pick_device
-    from espressivo.types import SAMPLE_RATE
 
     console = PlainConsole()
     grid = Table(box=None, pad_edge=False)
     grid.add_column("result", overflow="fold")
-    for name in ("runs", "train", "validate", "test", "epochs", "at most"):
+    for name in ("runs", "train", "validate", "test", "epochs", "operations"):
         grid.add_column(name, justify="right")
     for one in found:
         sizes = (one.n_train, one.n_validation, one.n_test, one.epochs)
-        cells = (str(one.n_runs), *(f"{n:,}" for n in sizes), to_words(one.seconds))
+        cells = (str(one.n_runs), *(f"{n:,}" for n in sizes), to_macs(one.macs))
         grid.add_row(one.name, *cells)
-    total = sum(one.seconds for one in found)
-    grid.add_row("all", "", "", "", "", "", to_words(total), style="bold")
+    total = sum(one.macs for one in found)
+    grid.add_row("all", "", "", "", "", "", to_macs(total), style="bold")
     console.print(grid)
-    step, device = found[0].step_s, pick_device(config)
+    console.print()
+    for note in notes:
+        console.print(f"- {note}")
+
+
+def _of_operations(
+    found: Sequence[CostEstimate], config: ExperimentConfig, mean_s: float
+) -> list[str]:
+    # A TFLOP is 10^12 operations, of which a multiply-accumulate is two.
+    seconds = 2 * sum(one.macs for one in found) / 1e12
+    is_fixed = config.network.padding == "fixed"
+    length = config.network.window_s if is_fixed else mean_s
+    return [
+        "runs: folds times seeds; train, validate, test: utterances, mean over folds.",
+        (
+            "operations: multiply-accumulates (MAC) of matrix products and "
+            "convolutions, with their gradients, in every epoch (patience may spare "
+            f"some), for clips of {length:.3g} s. They are the same on every machine."
+        ),
+        (
+            f"A GPU that sustains N TFLOP/s takes {to_words(seconds)} / N for them; "
+            "what it sustains is a part of its peak, and clips are varied on the CPU "
+            "meanwhile."
+        ),
+    ]
+
+
+def _of_time(
+    found: Sequence[CostEstimate], costs: NetworkCosts, config: ExperimentConfig
+) -> list[str]:
+    from espressivo.training.runs.folder import pick_device
+
+    n = config.training.batch_size
+    rate = n * costs.train_macs / costs.step_s
+    return [
+        (
+            f"This machine, in a short benchmark just now on {pick_device(config)} "
+            f"with threads={config.threads}: {to_macs(rate)}/s, a training step of {n} "
+            f"taking {costs.step_s:.3g} s. As fast as that, all runs one after the "
+            f"other take {to_words(sum(one.seconds for one in found))}, clips being "
+            "varied and loaded in the same process (more workers may spare that)."
+        )
+    ]
+
+
+def _of_disk(found: Sequence[CostEstimate], seconds: Sequence[float]) -> str:
+    from espressivo.types import SAMPLE_RATE
+
     # Decoded recordings are cached as float32, four bytes a sample.
     signals = round(4 * SAMPLE_RATE * sum(seconds))
     # Stages share one cache, so the largest counts, not the sum.
     fronts = max(one.front_bytes for one in found)
     kept = sum(one.kept_bytes for one in found)
     passing = max(one.passing_bytes for one in found)
-    lines = [
-        "runs: folds times seeds; train, validate, test: utterances, mean over folds.",
-        _of_time(step, config, str(device)),
-        (
-            f"Disk: {to_size(signals + fronts + kept)} when done, which are "
-            f"{to_size(signals)} of decoded recordings, {to_size(fronts)} of what "
-            f"frozen layers make of them, {to_size(kept)} of weights; and "
-            f"{to_size(passing)} for each run that is going on."
-        ),
-        (
-            f"Recordings: {sum(seconds) / 3600:.1f} h before trimming, "
-            + (f"{n_assumed:,} of them assumed" if n_assumed else "by their headers")
-            + ". Nothing was written."
-        ),
-    ]
-    console.print()
-    for line in lines:
-        console.print(f"- {line}")
-
-
-def _of_time(step_s: float, config: ExperimentConfig, device: str) -> str:
     return (
-        "Time is an estimate, one run after the other, every epoch (patience may spare "
-        f"some): a step of {config.training.batch_size} took {step_s:.3g} s on "
-        f"{device} with threads={config.threads}, measured just now on noise; clips "
-        "are varied and loaded in the same process (more workers may spare that)."
+        f"Disk: {to_size(signals + fronts + kept)} when done, which are "
+        f"{to_size(signals)} of decoded recordings, {to_size(fronts)} of what "
+        f"frozen layers make of them, {to_size(kept)} of weights; and "
+        f"{to_size(passing)} for each run that is going on."
     )
+
+
+def to_macs(n: float) -> str:
+    """Return a number of multiply-accumulates as text, in a suitable unit.
+
+    >>> [to_macs(n) for n in (27.8e9, 3.21e13, 4.5e17, 2e18)]
+    ['27.8 GMAC', '32.1 TMAC', '450 PMAC', '2 EMAC']
+    """
+    sizes = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9))
+    unit, size = next((pair for pair in sizes if n >= pair[1]), sizes[-1])
+    return f"{n / size:.3g} {unit}MAC"
 
 
 def to_words(seconds: float) -> str:

@@ -1,12 +1,14 @@
-"""Cost estimate of a study: time from a few measured steps, disk from shapes.
+"""Cost estimate of a study: operations and disk from shapes, time from a few steps.
 
-Nothing is written or downloaded: weights are random, and clips are noise.
+Operations are the same on every machine; time is that of the measured steps. Nothing is
+written or downloaded: weights are random, and clips are noise.
 """
 
 from __future__ import annotations
 
 import time
 import wave
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +25,7 @@ from espressivo.training.corpora.utterance import Utterance
 from espressivo.training.fit.objective import Objective
 from espressivo.training.fit.optimizer import make_optimizer
 from espressivo.training.networks import build_network
+from espressivo.training.reproduce.operations import OperationCounter
 from espressivo.training.runs.folder import pick_device
 from espressivo.training.runs.train import pick_precision
 from espressivo.types import SAMPLE_RATE, Emotion
@@ -41,9 +44,14 @@ _MOST_STEPS = 4
 
 @dataclass(frozen=True, slots=True)
 class NetworkCosts:
-    """Measured cost of a network on this machine.
+    """Operations of a network, and its measured time on this machine.
+
+    Operations are multiply-accumulates (MAC), see `operations`.
 
     Attributes:
+        front_macs: Operations per clip in the front.
+        train_macs: Operations per clip in training after the front, gradients included.
+        head_macs: Operations per clip in the layers after the front, for prediction.
         front_s: Seconds per clip in the front (frozen layers, or a spectrogram).
         vary_s: Seconds per clip for augmentation and front.
         step_s: Seconds per training step, without the front.
@@ -53,6 +61,9 @@ class NetworkCosts:
         moment_bytes: Size of the optimizer's state.
     """
 
+    front_macs: int
+    train_macs: int
+    head_macs: int
     front_s: float
     vary_s: float
     step_s: float
@@ -73,7 +84,7 @@ class CostEstimate:
         n_validation: Number of validation utterances, mean over folds.
         n_test: Number of test utterances, mean over folds.
         epochs: Largest number of epochs.
-        step_s: Seconds of a training step, measured.
+        macs: Multiply-accumulates of all runs, with all epochs.
         seconds: Time of all runs, one after the other, with all epochs.
         kept_bytes: Size of the weights and probabilities that remain.
         passing_bytes: Size of the checkpoint that exists during a run.
@@ -86,7 +97,7 @@ class CostEstimate:
     n_validation: int
     n_test: int
     epochs: int
-    step_s: float
+    macs: int
     seconds: float
     kept_bytes: int
     passing_bytes: int
@@ -96,26 +107,31 @@ class CostEstimate:
 def estimate(stage: Stage, n_seeds: int, costs: NetworkCosts) -> CostEstimate:
     """Estimate the cost of a stage, without early stopping."""
     config, folds = stage.config, stage.folds
-    n_runs = len(folds) * n_seeds
+    n_runs, epochs = len(folds) * n_seeds, config.training.epochs
     sizes = np.array([[len(f.train), len(f.validation), len(f.test)] for f in folds])
     n_train, n_validation, n_test = sizes.mean(0).round().astype(int).tolist()
     utterances = {u.id for f in folds for u in (*f.train, *f.validation, *f.test)}
     kept = is_kept(config)
-    hear_s = costs.head_s if kept else costs.front_s + costs.head_s
+    n_predicted = n_runs * ((epochs + 1) * n_validation + n_test)
+    n_trained = n_runs * epochs * n_train
+    n_varied = 0 if kept else n_trained
+    n_fronts = len(utterances) if kept else n_predicted
     # Rounded up: the last batch of an epoch may be smaller.
-    epoch_s = -(-n_train // config.training.batch_size) * costs.step_s
-    epoch_s += n_train * (0.0 if kept else costs.vary_s) + n_validation * hear_s
-    run_s = config.training.epochs * epoch_s + (n_validation + n_test) * hear_s
-    once_s = len(utterances) * costs.front_s if kept else 0.0
+    n_steps = n_runs * epochs * -(-n_train // config.training.batch_size)
     return CostEstimate(
         stage.entry.name,
         n_runs,
         n_train,
         n_validation,
         n_test,
-        config.training.epochs,
-        costs.step_s,
-        n_runs * run_s + once_s,
+        epochs,
+        n_trained * costs.train_macs
+        + n_predicted * costs.head_macs
+        + (n_varied + n_fronts) * costs.front_macs,
+        n_steps * costs.step_s
+        + n_predicted * costs.head_s
+        + n_varied * costs.vary_s
+        + n_fronts * costs.front_s,
         n_runs * costs.state_bytes,
         2 * costs.state_bytes + costs.moment_bytes,
         len(utterances) * costs.front_bytes if kept else 0,
@@ -126,8 +142,10 @@ def estimate_cross_corpus(
     name: str, n_test: int, n_seeds: int, costs: NetworkCosts
 ) -> CostEstimate:
     """Estimate the cost of a cross-corpus evaluation."""
-    seconds = n_seeds * n_test * (costs.front_s + costs.head_s)
-    return CostEstimate(name, n_seeds, 0, 0, n_test, 0, 0.0, seconds, 0, 0, 0)
+    n = n_seeds * n_test
+    macs = n * (costs.front_macs + costs.head_macs)
+    seconds = n * (costs.front_s + costs.head_s)
+    return CostEstimate(name, n_seeds, 0, 0, n_test, 0, macs, seconds, 0, 0, 0)
 
 
 def is_kept(config: ExperimentConfig) -> bool:
@@ -138,7 +156,7 @@ def is_kept(config: ExperimentConfig) -> bool:
 
 
 def measure(config: ExperimentConfig, clip_s: float) -> NetworkCosts:
-    """Measure time and size of training and prediction on a batch of noise.
+    """Count and time training and prediction on a batch of noise.
 
     Args:
         config: The experiment.
@@ -165,28 +183,35 @@ def measure(config: ExperimentConfig, clip_s: float) -> NetworkCosts:
     optimizer = make_optimizer(objective, config.training)
     precision = pick_precision(config)
     times: list[tuple[float, float]] = []
+    training, front, head = (OperationCounter() for _ in range(3))
     while not times or (len(times) < _MOST_STEPS and np.sum(times) < _ENOUGH_S):
         began = _now()
         (batch,) = batches.load([step])
         heard = _now()
         objective.train()
         optimizer.zero_grad()
-        torch.autograd.backward(objective(batch, precision))
+        with training if not times else nullcontext():
+            loss = objective(batch, precision)
+        torch.autograd.backward(loss)
         optimizer.step()
         # The fastest of the steps counts, below: other programs only make them slower.
         times.append((heard - began, _now() - heard))
     vary_s, step_s = np.min(times, axis=0).tolist()
     n = len(step)
     began = _now()
-    (batch,) = batches.load([[SampledClip(i) for i in range(n)]])
+    with front:
+        (batch,) = batches.load([[SampledClip(i) for i in range(n)]])
     front_s = _now() - began
     began = _now()
-    with torch.no_grad():
+    with torch.no_grad(), head:
         extractor.network.eval().logits(batch.frames)
     head_s = _now() - began
     state = extractor.network.state_dict().values()
     trained = (p for p in objective.parameters() if p.requires_grad)
     return NetworkCosts(
+        front.forward // n,
+        (training.forward + training.backward) // n,
+        head.forward // n,
         front_s / n,
         vary_s / n,
         step_s,
