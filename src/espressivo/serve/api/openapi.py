@@ -139,7 +139,9 @@ def openapi(app: FastAPI, limits: Limits) -> dict[str, Any]:
         title="espressivo",
         version=__version__,
         summary="Emotion from speech.",
-        description="What `espressivo api` answers. No recording is stored or logged.",
+        description="What `espressivo api` answers. No recording is stored or logged. "
+        "The licence is the program's; the model, which reports name, has terms of its "
+        "own (`espressivo models show NAME --terms`).",
         routes=app.routes,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
