@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from typing import NamedTuple
@@ -26,7 +27,6 @@ PAGES = sorted(
 )
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
-PROGRAMS = ("espressivo", "python", "pip", "make", "npm", "curl")
 
 
 class Block(NamedTuple):
@@ -139,30 +139,32 @@ def _with_choices(words: list[str]):
             yield [*first[:n], choice, *first[n + 1 :]]
 
 
-_STUBS = "\n".join(
-    [
-        'note() { printf \'%s\\0\' "$@" >> "$CALLS"; printf \'\\n\\0\' >> "$CALLS"; }',
-        *(f'{name}() {{ note {name} "$@"; }}' for name in PROGRAMS),
-        'python() { case $1 in -c) "$PYTHON" "$@";; *) note python "$@";; esac; }',
-        *(f"{name}() {{ :; }}" for name in ("jq", "ffmpeg", "arecord", "adb", "ssh")),
-        "cd() { :; }",
-        "",
-    ]
-)
+_NOTED = """
+note() { printf '%s\\0' "$@" >> "$CALLS"; printf '\\n\\0' >> "$CALLS"; }
+command_not_found_handle() { note "$@"; }
+python() { case $1 in -c) "$PYTHON" "$@";; *) note python "$@";; esac; }
+cd() { :; }
+"""
 
 
 def expand(shell: str, folder) -> list[list[str]]:
-    """Run shell code with bash, and return the calls of `PROGRAMS` without doing them.
+    """Run shell code with bash; return what programs it calls, which are not run.
 
-    Loops, variables, patterns and redirections are bash's, in `folder`.
+    Loops, variables, patterns and redirections are bash's, in `folder`. Only `cp` and
+    `mkdir` are programs that it finds.
     """
+    programs = folder / ".programs"
+    if not programs.is_dir():
+        programs.mkdir()
+        for name in ("cp", "mkdir"):
+            (programs / name).symlink_to(shutil.which(name))
     calls = folder / "calls.noted"
     calls.write_bytes(b"")
     done = subprocess.run(
-        ["bash", "-e", "-u", "-o", "pipefail", "-c", _STUBS + shell],
+        [shutil.which("bash"), "-e", "-u", "-o", "pipefail", "-c", _NOTED + shell],
         cwd=folder,
         env={
-            "PATH": "/usr/bin:/bin",
+            "PATH": str(programs),
             "HOME": str(folder),
             "CALLS": str(calls),
             "PYTHON": sys.executable,
