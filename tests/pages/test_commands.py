@@ -137,7 +137,7 @@ def check(argv, *, run=False, whole=True):
     elif program == "python":
         check_script(argv, whole=whole)
     elif program == "pip":
-        assert argv[0] == "install"
+        assert argv[0] in ("install", "download"), argv
         for extras in re.findall(r"\[(.+)\]", " ".join(argv)):
             known = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
             assert {*extras.split(",")} <= {*known["project"]["optional-dependencies"]}
