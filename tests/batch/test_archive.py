@@ -18,6 +18,7 @@ from espressivo.batch import (
 from espressivo.batch.folder import opened
 from espressivo.batch.plan import (
     Plan,
+    Software,
     usual_shard_size,
 )
 from espressivo.batch.selection import SUFFIXES
@@ -215,6 +216,23 @@ def test_another_model_or_version_is_refused(notes, tmp_path):
         opened(tmp_path, other, restart=False),
     ):
         pass
+
+
+def test_another_decoder_or_runtime_is_refused_and_the_right_one_named(notes, tmp_path):
+    plan = Plan(9, "0", "a", "1", "2", (), 32, software=Software("18.1", "8.1", "1.32"))
+    with opened(tmp_path, plan, restart=False):
+        pass
+
+    now = replace(plan, software=Software("19.0", "9.0", "1.33"))
+    with pytest.raises(ArchiveError) as found, opened(tmp_path, now, restart=False):
+        pass
+    assert (
+        "the decoder is PyAV 19.0 with FFmpeg 9.0, was PyAV 18.1 with FFmpeg 8.1 "
+        "(pip install av==18.1); onnxruntime is 1.33, was 1.32 "
+        "(pip install onnxruntime==1.32); give what it was begun with, name another "
+    ) in str(found.value)
+    # An archive of an earlier version does not tell.
+    assert not plan.differences(replace(plan, software=None))
 
 
 def test_a_folder_with_other_things_is_never_touched(notes, tmp_path):

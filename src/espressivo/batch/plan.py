@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import av
+import onnxruntime
 
 from espressivo.batch.entries import digest_of, digest_of_groups
 from espressivo.model.classifier import Certainty
@@ -37,6 +40,37 @@ def usual_shard_size(n_recordings: int) -> int:
     return min(max(size, _SMALLEST_SHARD), _LARGEST_SHARD)
 
 
+class Software(NamedTuple):
+    """Versions of what decodes recordings and runs the model.
+
+    Decoders differ in the padding of encoders that they play, and in rounding.
+    """
+
+    av: str
+    ffmpeg: str
+    onnxruntime: str
+
+    @classmethod
+    def installed(cls) -> Self:
+        """Return the versions in this process."""
+        return cls(av.__version__, av.ffmpeg_version_info, onnxruntime.__version__)
+
+    def differences(self, other: Software) -> list[str]:
+        """Return the differences from other versions, such as `X is A, was B`."""
+        found = []
+        if (self.av, self.ffmpeg) != (other.av, other.ffmpeg):
+            found.append(
+                f"the decoder is PyAV {self.av} with FFmpeg {self.ffmpeg}, was PyAV "
+                f"{other.av} with FFmpeg {other.ffmpeg} (pip install av=={other.av})"
+            )
+        if self.onnxruntime != other.onnxruntime:
+            found.append(
+                f"onnxruntime is {self.onnxruntime}, was {other.onnxruntime} "
+                f"(pip install onnxruntime=={other.onnxruntime})"
+            )
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Inputs that determine the tables: runs of equal plans write the same bytes.
@@ -60,6 +94,7 @@ class Plan:
         setting: Name of the setting that every recording is judged by, and the start of
             its SHA-256; None: there is none.
         schema: Name and version of the tables.
+        software: Versions of the decoder and of onnxruntime; None: unknown.
     """
 
     n_recordings: int
@@ -78,6 +113,7 @@ class Plan:
     groups_sha256: str | None = None
     setting: str | None = None
     schema: str = SCHEMA
+    software: Software | None = field(default_factory=Software.installed)
 
     @classmethod
     def of(
@@ -140,6 +176,8 @@ class Plan:
             )
             if now != before
         ]
+        if self.software and other.software:
+            found += self.software.differences(other.software)
         if (
             self.input_sha256 != other.input_sha256
             and self.listed_by != other.listed_by
@@ -164,6 +202,7 @@ class Plan:
         document = {
             "schema": self.schema,
             "espressivo": self.version,
+            "software": self.software and self.software._asdict(),
             "input": {
                 "n_recordings": self.n_recordings,
                 "sha256": self.input_sha256,
@@ -200,6 +239,7 @@ class Plan:
             if document["schema"] not in _READABLE:
                 raise ValueError(f"is of schema {document['schema']}, not {SCHEMA}")
             certainty = document["model"].get("certainty")
+            software = document.get("software")
             return cls(
                 n_recordings=int(document["input"]["n_recordings"]),
                 input_sha256=str(document["input"]["sha256"]),
@@ -219,6 +259,7 @@ class Plan:
                 groups_sha256=document["input"].get("groups_sha256"),
                 setting=document["options"].get("setting"),
                 schema=str(document["schema"]),
+                software=software and Software(**software),
             )
         except json.JSONDecodeError as error:
             raise ValueError(f"is no JSON ({error})") from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from espressivo.batch.plan import Plan, Software
 from espressivo.batch.ray_jobs import RayOptions, run_on_ray
 from espressivo.batch.second_pass import adapt_shard
 from espressivo.batch.shards import DoneCount, ShardBuffer
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from espressivo.batch.entries import Entry
     from espressivo.batch.folder import ArchiveFolder
-    from espressivo.batch.plan import Plan
     from espressivo.batch.second_pass import ShardToAdapt
     from espressivo.batch.shards import ArchiveJob
     from espressivo.profile.profile import Profile
@@ -96,6 +96,11 @@ def _workers(model: Path, plan: Plan, setting: Profile | None) -> WorkerPool:
     the pool can identify the recording.
     """
     if (model, plan) not in _pools:
+        if plan.software and (odd := Software.installed().differences(plan.software)):
+            raise ArchiveError(
+                f"a machine of the cluster has other software: {'; '.join(odd)}; "
+                "install the same on all machines"
+            )
         _pools.clear()
         _pools[model, plan] = WorkerPool(model, plan, n_workers=1, setting=setting)
     return _pools[model, plan]
