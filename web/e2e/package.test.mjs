@@ -1,18 +1,16 @@
-// The npm package, as others use it: with a bundler of their own, and with none.
+// The interface of the npm package, in a page without a bundler.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import * as e2e from "./harness.mjs";
 
 const WEB = path.join(e2e.ROOT, "web");
 const PAGE = `
-import { AudioError, loadModel } from "MODULE";
-const analyzer = await loadModel("MODELS/espressivo-tiny/");
+import { AudioError, loadModel } from "./lib/espressivo.js";
+const analyzer = await loadModel("lib/models/espressivo-tiny/");
 window.analyzer = analyzer;
-window.analyse = async (file) => (await analyzer.analyze(file)).toDict();
 window.live = async (samples) => {
   const stream = analyzer.stream({ hop_s: 1 });
   const found = { windows: 0, provisional: 0 };
@@ -24,7 +22,7 @@ window.live = async (samples) => {
   return { ...found, report: (await stream.finish()).toDict() };
 };
 window.whenClosed = async (samples) => {
-  const other = await loadModel("MODELS/espressivo-tiny/");
+  const other = await loadModel("lib/models/espressivo-tiny/");
   const cut = other.analyze(samples);
   other.close();
   return cut.then(() => "finished", (error) => error.name);
@@ -35,8 +33,8 @@ window.whenCancelled = (samples) => {
   const cut = analyzer.analyze(samples, { signal: controller.signal, onProgress });
   return cut.then(() => "finished", (error) => error.name);
 };
-window.load = (folder, timeout_s, signal) =>
-  loadModel(folder, { timeout_s, signal }).then(() => "loaded", told);
+window.load = (folder, timeout_s, signal, assets) =>
+  loadModel(folder, { timeout_s, signal, assets }).then(() => "loaded", told);
 window.hear = (recording, options) =>
   analyzer.analyze(recording, options).then((report) => report.toDict(), told);
 const told = ({ name, message }) => name + ": " + message;
@@ -45,54 +43,65 @@ document.documentElement.dataset.ready = "true";
 `;
 
 const skip = e2e.missing();
-const folder = e2e.scratch();
+const site = e2e.scratch();
 let browser;
 
 before(async () => {
   if (skip) return;
   browser = await e2e.launch();
-  const options = { cwd: WEB, stdio: "pipe" };
-  execFileSync("npm", ["pack", "--ignore-scripts", "--pack-destination", folder], options);
-  const [tarball] = readdirSync(folder).filter((name) => name.endsWith(".tgz"));
-  mkdirSync(path.join(folder, "app/node_modules"), { recursive: true });
-  execFileSync("tar", ["-xzf", path.join(folder, tarball), "-C", folder]);
+  symlinkSync(path.join(WEB, "lib"), path.join(site, "lib"));
+  writeFileSync(path.join(site, "page.js"), PAGE);
+  const tag = '<script type="module" src="./page.js"></script>';
+  writeFileSync(path.join(site, "index.html"), `<!doctype html><title>x</title>${tag}`);
 });
 after(() => browser?.close());
 
-test("no chunk imports the worker's entry, which WebKit would evaluate twice", () => {
-  for (const folder of ["dist/assets", "lib/assets"].map((name) => path.join(WEB, name))) {
-    const scripts = readdirSync(folder).filter((name) => name.endsWith(".js"));
-    assert.ok(scripts.some((name) => name.startsWith("worker-")));
-    for (const name of scripts) {
-      const code = readFileSync(path.join(folder, name), "utf-8");
-      assert.doesNotMatch(code, /(from|import)\s*\(?["'`]\.\/worker-/, name);
-    }
+test("no chunk of the app imports the worker's entry, which WebKit would evaluate twice", () => {
+  const folder = path.join(WEB, "dist/assets");
+  const scripts = readdirSync(folder).filter((name) => name.endsWith(".js"));
+  assert.ok(scripts.some((name) => name.startsWith("worker-")));
+  for (const name of scripts) {
+    const code = readFileSync(path.join(folder, name), "utf-8");
+    const asked = /(from|import)\s*\(?["'`]\.\/worker-/.exec(code);
+    assert.equal(asked, null, name);
   }
 });
 
-test("without a bundler", { skip }, async () => {
-  const site = path.join(folder, "plain");
-  cpSync(path.join(folder, "package/lib"), path.join(site, "lib"), { recursive: true });
-  writeSite(site, "page.js", "./lib/espressivo.js", "lib/models");
-  await requireWorks(site);
-});
+test("live, closed, and cancelled", { skip }, async () => {
+  const host = await e2e.plainHost(site);
+  try {
+    const { page, problems } = await e2e.openApp(browser, host.url);
+    const [expected] = await e2e.analysedInPython(
+      [e2e.NOTE],
+      ["--model", "espressivo-tiny"],
+    );
+    // A thousand samples at a time, it comes to the same windows.
+    const n = await page.evaluate(async (base64) => {
+      const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+      const context = new OfflineAudioContext(1, 1, 16_000);
+      const buffer = await context.decodeAudioData(bytes.buffer);
+      window.samples = buffer.getChannelData(0);
+      return window.samples.length;
+    }, e2e.bytesOf(e2e.NOTE));
+    assert.ok(n > 24 * 16_000);
+    const live = await page.evaluate(() => window.live(window.samples));
+    assert.equal(live.report.windows.length, expected.windows.length);
+    assert.ok(live.windows >= expected.windows.length - 1); // the last comes at the end
+    assert.ok(live.provisional > 10, `${live.provisional} provisional estimates`);
+    assert.equal(live.report.emotion, expected.emotion);
 
-test("in someone else's Vite app", { skip }, async () => {
-  const app = path.join(folder, "app");
-  cpSync(path.join(folder, "package"), path.join(app, "node_modules/espressivo"), {
-    recursive: true,
-  });
-  cpSync(path.join(folder, "package/lib/models"), path.join(app, "public/models"), {
-    recursive: true,
-  });
-  writeSite(app, "page.ts", "espressivo", "/models");
-  const vite = path.join(WEB, "node_modules/vite/bin/vite.js");
-  execFileSync(process.execPath, [vite, "build", "--logLevel", "error"], { cwd: app });
-  await requireWorks(path.join(app, "dist"));
+    assert.equal(await page.evaluate(() => window.wrong()), true);
+    for (const way of ["whenClosed", "whenCancelled"]) {
+      const end = await page.evaluate((name) => window[name](window.samples), way);
+      assert.equal(end, "AbortError", way);
+    }
+    assert.deepEqual(problems, []);
+  } finally {
+    host.stop();
+  }
 });
 
 test("what it takes, and how long it waits", { skip }, async () => {
-  const site = path.join(folder, "plain");
   const host = await e2e.plainHost(site);
   try {
     const { context, page } = await e2e.openApp(browser, host.url);
@@ -109,6 +118,10 @@ test("what it takes, and how long it waits", { skip }, async () => {
     }
     const refused = await page.evaluate(refuseAll);
     for (const [wanted, found] of refused) assert.match(found, new RegExp(wanted));
+    assert.match(
+      await page.evaluate(() => window.load("lib/models/espressivo-tiny/", 20, null, "/")),
+      /^EspressivoError: the worker cannot start: there is no script at .*worker\.js; copy/,
+    );
     await context.route("**/assets/worker*.js", () => {});
     assert.match(
       await page.evaluate(() => window.load("lib/models/espressivo-tiny/", 0.2)),
@@ -120,7 +133,7 @@ test("what it takes, and how long it waits", { skip }, async () => {
 });
 
 test("one file after another, some of them cancelled or broken", { skip }, async () => {
-  const host = await e2e.plainHost(path.join(folder, "plain"));
+  const host = await e2e.plainHost(site);
   try {
     const { page, problems } = await e2e.openApp(browser, host.url);
     const note = await e2e.bytesOf(e2e.NOTE);
@@ -236,53 +249,4 @@ async function refuseAll() {
       "^EspressivoError: timeout_s is 0": load("hang/model", 0),
     }).map(async ([wanted, found]) => [wanted, await found]),
   );
-}
-
-function writeSite(site, script, module, models) {
-  mkdirSync(site, { recursive: true });
-  const text = PAGE.replace("MODULE", module).replaceAll("MODELS", models);
-  writeFileSync(path.join(site, script), text);
-  const tag = `<script type="module" src="./${script}"></script>`;
-  writeFileSync(path.join(site, "index.html"), `<!doctype html><title>x</title>${tag}`);
-}
-
-async function requireWorks(site) {
-  const host = await e2e.plainHost(site);
-  try {
-    const { page, problems } = await e2e.openApp(browser, host.url);
-    const note = await e2e.bytesOf(e2e.NOTE);
-    const [expected] = await e2e.analysedInPython(
-      [e2e.NOTE],
-      ["--model", "espressivo-tiny"],
-    );
-    const report = await page.evaluate(async (base64) => {
-      const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-      return window.analyse(new File([bytes], "note.m4a"));
-    }, note);
-    e2e.requireSame(report, expected, "note");
-
-    // Live, a thousand samples at a time, it comes to the same windows.
-    const samples = await page.evaluate(async (base64) => {
-      const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-      const context = new OfflineAudioContext(1, 1, 16_000);
-      const buffer = await context.decodeAudioData(bytes.buffer);
-      window.samples = buffer.getChannelData(0);
-      return window.samples.length;
-    }, note);
-    assert.ok(samples > 24 * 16_000);
-    const live = await page.evaluate(() => window.live(window.samples));
-    assert.equal(live.report.windows.length, expected.windows.length);
-    assert.ok(live.windows >= expected.windows.length - 1); // the last comes at the end
-    assert.ok(live.provisional > 10, `${live.provisional} provisional estimates`);
-    assert.equal(live.report.emotion, expected.emotion);
-
-    assert.equal(await page.evaluate(() => window.wrong()), true);
-    for (const way of ["whenClosed", "whenCancelled"]) {
-      const end = await page.evaluate((name) => window[name](window.samples), way);
-      assert.equal(end, "AbortError", way);
-    }
-    assert.deepEqual(problems, []);
-  } finally {
-    host.stop();
-  }
 }

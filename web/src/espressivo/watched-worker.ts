@@ -31,7 +31,8 @@ export class WatchedWorker implements Host {
         new EspressivoError(
           message
             ? `the worker has failed (${message})`
-            : `the worker cannot start: there is no script at ${script}; copy the folder ` +
+            : `the worker cannot start: there is no script at ` +
+                `${script.split("#")[0]}; copy the folder ` +
                 "lib/assets of the package to your site, and pass its URL as `assets`",
         ),
       );

@@ -1,0 +1,15 @@
+// A program that uses the package: prints the reports of a recording, by path and as bytes.
+import { readFile } from "node:fs/promises";
+import { AudioError, loadModel } from "espressivo";
+
+const [file] = process.argv.slice(2);
+const analyzer = await loadModel("espressivo-tiny");
+const reports = [
+  await analyzer.analyze(file),
+  await analyzer.analyze(await readFile(file)),
+];
+console.log(JSON.stringify(reports.map((report) => report.toDict())));
+await analyzer.analyze("missing.wav").catch((error) => {
+  if (!(error instanceof AudioError)) throw error;
+  console.log(error.message);
+});
