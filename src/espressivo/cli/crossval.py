@@ -119,15 +119,13 @@ def run(args: argparse.Namespace) -> int:
 def _show(out: Path) -> None:
     """Print the main table, and write all tables."""
     from espressivo.cli.display.console import PlainConsole
-    from espressivo.cli.display.tables import print_table
+    from espressivo.cli.display.tables import print_tables
     from espressivo.training.scores.crossval_results import read_results
     from espressivo.training.tables import dimension_table, main_table, write_report
 
     results = [read_results(out)]
-    console = PlainConsole()
-    print_table(console, main_table(results))
-    if (dimensions := dimension_table(results)) is not None:
-        print_table(console, dimensions)
+    shown = [main_table(results), dimension_table(results)]
+    print_tables(PlainConsole(), [table for table in shown if table is not None])
     command = shlex.join(["espressivo", *sys.argv[1:]])
     say(f"wrote {write_report(results, out / 'report', command=command)}")
     say(f"to compare it with another: espressivo tables {out} --against OTHER")
