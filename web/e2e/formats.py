@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT))
 
 from espressivo.audio.recording import load_audio  # noqa: E402
-from recordings import encode  # noqa: E402
+from tests.recordings import encode  # noqa: E402
 
 KINDS: dict[str, dict[str, int | bool]] = {
     "rate8.wav": {"rate": 8_000},
@@ -32,8 +32,8 @@ KINDS: dict[str, dict[str, int | bool]] = {
 def main() -> None:
     """Write them."""
     signal = load_audio(ROOT / "examples/voice-note.m4a")
-    # 12 s are enough, and the last window is not cut by the end.
-    signal = np.concatenate([signal[: 12 * 16_000], np.zeros(8_000, np.float32)])
+    # 6 s are enough, and the last window is not cut by the end.
+    signal = np.concatenate([signal[: 6 * 16_000], np.zeros(8_000, np.float32)])
     for name, options in KINDS.items():
         encode(Path(sys.argv[1]) / name, signal, **options)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT))
 
 from espressivo.audio.recording import load_audio  # noqa: E402
-from odd_recordings import Track, write  # noqa: E402
-from recordings import encode  # noqa: E402
+from tests.odd_recordings import Track, write  # noqa: E402
+from tests.recordings import encode  # noqa: E402
 
 
 def holes(time_s: float) -> float:

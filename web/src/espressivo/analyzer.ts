@@ -1,6 +1,7 @@
 /** The interface for programs: analysis of recordings and of live audio with one model. */
 
 import * as Comlink from "comlink";
+import { foreignKind } from "./audio/foreign";
 import { requireTrack } from "./audio/tracks";
 import { type ModelCard, requireAdaptation } from "./card";
 import { AudioError, revived } from "./errors";
@@ -249,15 +250,17 @@ async function decodeWhole(file: Blob, name: string, limits: Limits) {
   }
   const context = new OfflineAudioContext(1, 1, SAMPLE_RATE);
   const timeout_s = limits.timeout_s + file.size / SLOWEST_DECODER;
+  const kind = await foreignKind(file);
+  const found = kind ? ` (it is ${kind})` : "";
   const late = () =>
     new AudioError(
-      `${name}: the browser has not decoded it in ${Math.round(timeout_s)} s; convert it ` +
-        "to wav or flac",
+      `${name}: the browser has not decoded it in ${Math.round(timeout_s)} s${found}; ` +
+        "convert it to wav or flac",
     );
   const decoded = file.arrayBuffer().then((bytes) => context.decodeAudioData(bytes));
   const answer = within(decoded, { ...limits, timeout_s }, late);
   const foreign = new AudioError(
-    `${name}: is no recording that this browser can decode; ` +
+    `${name}: is no recording that this browser can decode${found}; ` +
       "pass wav, flac, mp3, ogg, opus, m4a, webm or mp4 with sound",
   );
   const buffer = await answer.catch((error) => {

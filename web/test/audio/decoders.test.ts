@@ -23,6 +23,7 @@ folder = Path(sys.argv[2])
 speech = load_audio(Path(sys.argv[1]) / "examples/voice-note.m4a")[240_000:272_000]
 for name, options in {
     "mono.opus": {}, "mono.mp3": {}, "low.mp3": {"rate": 22_050}, "stereo.flac": {"channels": 2},
+    "short.flac": {"rate": 16_000},
     "six.m4a": {"rate": 48_000, "channels": 6}, "mono.m4a": {"rate": 16_000},
 }.items():
     encode(folder / name, speech, **options)
@@ -33,7 +34,15 @@ for path in list(folder.iterdir()):
     load_audio(path).astype(np.float32).tofile(f"{path}.f32")
 `;
 const NAMES = [
-  ...["mono.opus", "mono.mp3", "low.mp3", "stereo.flac", "six.m4a", "mono.m4a"],
+  ...[
+    "mono.opus",
+    "mono.mp3",
+    "low.mp3",
+    "stereo.flac",
+    "short.flac",
+    "six.m4a",
+    "mono.m4a",
+  ],
   ...["apart.m4a", "apart.ogg", "apart.mkv"],
 ];
 const folder = mkdtempSync(path.join(tmpdir(), "espressivo-"));

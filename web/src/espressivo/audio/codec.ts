@@ -134,7 +134,11 @@ class OwnDecoder implements Codec {
   private async end(): Promise<void> {
     const decoder = await this.opened?.catch(() => null);
     this.opened = null;
-    decoder?.close();
+    try {
+      decoder?.close();
+    } catch {
+      // A damaged packet may have left it unable to free its memory.
+    }
   }
 }
 

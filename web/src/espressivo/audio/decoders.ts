@@ -91,19 +91,18 @@ async function mp3({ numberOfChannels }: AudioDecoderConfig): Promise<PacketDeco
   };
 }
 
-async function flac(config: AudioDecoderConfig): Promise<PacketDecoder> {
+async function flac({ sampleRate }: AudioDecoderConfig): Promise<PacketDecoder> {
+  // It is not given the header of the file, after which it crashed on some frames.
   const decoder = new FLACDecoder();
   await decoder.ready;
-  // Frames may leave rate and width to the header.
-  await decoder.decodeFrames([headerOf(config)]);
   return {
     decode: async (packet) => {
       const found = await decoder.decodeFrames([packet]);
-      // It divides by the largest sample; Python and FFmpeg divide by one more.
       const { channels, rate } = decoded(found);
+      // It divides by the largest sample; Python and FFmpeg divide by one more.
       const most = 2 ** (found.bitDepth - 1);
       for (const each of channels) scale(each, (most - 1) / most);
-      return { channels, rate };
+      return { channels, rate: rate || sampleRate };
     },
     close: () => decoder.free(),
   };

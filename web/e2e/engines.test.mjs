@@ -1,0 +1,104 @@
+// One set of tests in every engine: the page analyses recordings and says what Python
+// says, and what it cannot analyse ends with an error that names the file.
+
+import assert from "node:assert/strict";
+import { readdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { after, before, describe, test } from "node:test";
+import { analyse, ENGINES, openApp, refused } from "./engines.mjs";
+import * as e2e from "./harness.mjs";
+
+const folder = e2e.scratch();
+const scratch = e2e.scratch();
+const corpora = e2e.withoutCorpora() ? [] : e2e.recordings();
+const expected = new Map(); // what Python says, by file
+const formats = [];
+// Name, content, and what is said of it. No browser decodes AMR.
+const AMR_FRAME = Buffer.from([0x3c, ...Array(31).fill(0)]);
+const FOREIGN = [
+  ["words.txt", "These are words, not a recording.", "(it is a text file)"],
+  [
+    "call.amr",
+    Buffer.concat([Buffer.from("#!AMR\n"), ...Array(50).fill(AMR_FRAME)]),
+    "AMR",
+  ],
+];
+let server;
+
+before(async () => {
+  if (e2e.missing()) return;
+  e2e.python("e2e/formats.py", folder);
+  formats.push(...readdirSync(folder).map((name) => path.join(folder, name)));
+  // All in one process, for all engines.
+  const files = [e2e.NOTE, ...corpora, ...formats];
+  const reports = await e2e.analysedInPython(files);
+  for (const [i, file] of files.entries()) expected.set(file, reports[i]);
+  server = await e2e.serve();
+});
+after(() => server?.stop());
+
+for (const engine of ENGINES) {
+  const skip = e2e.missing() || engine.without;
+  describe(engine.name, { skip }, () => {
+    let page;
+    before(async () => {
+      page = await openApp(engine, server.url);
+    });
+    after(() => page?.close());
+
+    test("the example: the page shows what Python says", async () => {
+      const report = requireSame(await analyse(page, e2e.NOTE), e2e.NOTE);
+      assert.equal(report.summary, expected.get(e2e.NOTE).summary);
+      const shown = await page.run(() => ({
+        headline: document.getElementById("headline").textContent,
+        focus: document.activeElement.id,
+        rows: document.querySelectorAll("#table tbody tr").length,
+      }));
+      assert.ok(shown.headline.includes(report.emotion), shown.headline);
+      assert.equal(shown.focus, "headline");
+      assert.equal(shown.rows, report.windows.length);
+    });
+
+    test("30 recordings of the corpora", { skip: e2e.withoutCorpora() }, async (t) => {
+      assert.equal(new Set(corpora).size, 30);
+      await requireAllSame(t, corpora);
+    });
+
+    test("rates, channels and codecs", async (t) => {
+      assert.ok(formats.length > 10);
+      await requireAllSame(t, formats);
+    });
+
+    test("what cannot be analysed is said, and costs nothing", async () => {
+      for (const [name, bytes, what] of FOREIGN) {
+        const file = path.join(scratch, name);
+        writeFileSync(file, bytes);
+        const told = await refused(page, file);
+        assert.ok(told.includes(what), told);
+        assert.match(
+          told,
+          /(that this browser can decode|has not decoded it in 20 s).*wav/,
+        );
+      }
+      requireSame(await analyse(page, e2e.NOTE), e2e.NOTE);
+    });
+
+    test("no error was thrown meanwhile", () => assert.deepEqual(page.problems, []));
+
+    async function requireAllSame(t, files) {
+      let furthest = 0;
+      for (const file of files) {
+        const report = await analyse(page, file);
+        const wanted = expected.get(file);
+        furthest = Math.max(furthest, e2e.requireSame(report, wanted, file));
+        e2e.requireSameSound(report, wanted, file);
+      }
+      t.diagnostic(`probabilities at most ${furthest.toFixed(4)} apart`);
+    }
+  });
+}
+
+function requireSame(report, file) {
+  e2e.requireSame(report, expected.get(file), file);
+  return report;
+}
