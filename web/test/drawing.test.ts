@@ -5,27 +5,27 @@ import { heightsOf } from "../src/app/drawing";
 import { strongestMoments } from "../src/app/moments";
 import { pathOf } from "../src/app/path";
 import { Report, type ReportFields } from "../src/espressivo/report";
-import { EMOTIONS, type Estimate, SAMPLE_RATE } from "../src/espressivo/types";
+import { type Dimension, EMOTIONS, estimateOf, SAMPLE_RATE } from "../src/espressivo/types";
 import { Random } from "./random";
 
 const S = SAMPLE_RATE;
 
 /** A report of windows of 4 s, a second apart. */
 function reportOf(
-  estimates: readonly Pick<Estimate, "probabilities" | "dimensions">[],
-  fields: Partial<ReportFields> = {},
+  estimates: readonly { probabilities: number[]; dimensions: number[] }[],
+  dimensionNames: readonly Dimension[] = ["arousal", "valence"],
 ): Report {
-  const placed = estimates.map((each, i) => ({
-    ...each,
-    segment: { start: 5 * S * i, end: 5 * S * i + 4 * S },
-  }));
+  const names = { emotions: EMOTIONS, dimensions: dimensionNames };
+  const placed = estimates.map(({ probabilities, dimensions }, i) => {
+    const segment = { start: 5 * S * i, end: 5 * S * i + 4 * S };
+    return estimateOf(segment, names, probabilities, dimensions);
+  });
   return new Report({
     emotions: EMOTIONS,
-    dimensionNames: ["arousal", "valence"],
+    dimensionNames,
     estimates: placed,
     certainty: null,
-    ...fields,
-  } as ReportFields);
+  } as Partial<ReportFields> as ReportFields);
 }
 
 const NEUTRAL = [0.1, 0.1, 0.7, 0.1];
@@ -62,7 +62,7 @@ describe("the strongest moments", () => {
       NEUTRAL,
     ];
     const estimates = rows.map((probabilities) => ({ probabilities, dimensions: [] }));
-    const report = reportOf(estimates, { dimensionNames: [] });
+    const report = reportOf(estimates, []);
     expect(strongestMoments(report).map(({ peak }) => peak)).toEqual([1, 3]);
   });
 
@@ -98,7 +98,7 @@ describe("the path of arousal and valence", () => {
 
   test("is empty without valence, and without speech", () => {
     const estimates = [{ probabilities: NEUTRAL, dimensions: [0.4] }];
-    expect(pathOf(reportOf(estimates, { dimensionNames: ["arousal"] }))).toEqual([]);
+    expect(pathOf(reportOf(estimates, ["arousal"]))).toEqual([]);
     expect(pathOf(reportOf([]))).toEqual([]);
   });
 });

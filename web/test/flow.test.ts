@@ -5,6 +5,7 @@ import { toHtml } from "../src/app/html-report";
 import { type Found, type Item, Queue } from "../src/app/queue";
 import { byDays, type Result, resultOf, toCsv } from "../src/app/voice-history";
 import { EMOTIONS, Report } from "../src/espressivo";
+import { estimateOf } from "../src/espressivo/types";
 
 const files = (...names: string[]) => names.map((name) => new File([], name));
 
@@ -59,11 +60,9 @@ describe("recordings in turn", () => {
 });
 
 function report(name: string, probabilities: number[], seconds = 4): Report {
-  const estimate = {
-    segment: { start: 0, end: seconds * 16_000 },
-    probabilities,
-    dimensions: [probabilities[0], 0.5],
-  };
+  const segment = { start: 0, end: seconds * 16_000 };
+  const names = { emotions: EMOTIONS, dimensions: ["arousal", "valence"] as const };
+  const estimate = estimateOf(segment, names, probabilities, [probabilities[0], 0.5]);
   return new Report({
     recording: name,
     model: { name: "m", version: "1", sha256: "" },

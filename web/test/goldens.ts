@@ -3,7 +3,13 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { Adaptation } from "../src/espressivo/report";
-import type { Estimate, Segment } from "../src/espressivo/types";
+import {
+  type Dimension,
+  EMOTIONS,
+  type Estimate,
+  estimateOf as named,
+  type Segment,
+} from "../src/espressivo/types";
 import type { WindowStatistics } from "../src/espressivo/window-statistics";
 
 export const FOLDER = path.join(import.meta.dirname, "goldens");
@@ -46,12 +52,19 @@ export function segmentOf([start, end]: Span): Segment {
   return { start, end };
 }
 
-export function estimateOf({ segment, ...rest }: PackedEstimate): Estimate {
-  return { segment: segmentOf(segment), ...rest };
+export function estimateOf(
+  { segment, probabilities, dimensions }: PackedEstimate,
+  names: readonly Dimension[],
+): Estimate {
+  const columns = { emotions: EMOTIONS, dimensions: names };
+  return named(segmentOf(segment), columns, probabilities, dimensions);
 }
 
-export function adaptationOf(packed: PackedAdaptation): Adaptation {
-  return { ...packed, without: packed.without.map(estimateOf) };
+export function adaptationOf(
+  packed: PackedAdaptation,
+  names: readonly Dimension[],
+): Adaptation {
+  return { ...packed, without: packed.without.map((each) => estimateOf(each, names)) };
 }
 
 export function statisticsOf(packed: PackedStatistics): WindowStatistics {

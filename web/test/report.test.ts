@@ -1,14 +1,13 @@
 import { describe, expect, test } from "vitest";
+import { argmax, Report, type ReportFields, SCHEMA } from "../src/espressivo/report";
+import { roundTo, roundToOne } from "../src/espressivo/rounding";
 import {
-  argmax,
   type Dimensions,
   type Distribution,
-  Report,
-  type ReportFields,
-  SCHEMA,
-} from "../src/espressivo/report";
-import { roundTo, roundToOne } from "../src/espressivo/rounding";
-import { EMOTIONS, type Segment } from "../src/espressivo/types";
+  EMOTIONS,
+  estimateOf as named,
+  type Segment,
+} from "../src/espressivo/types";
 import {
   adaptationOf,
   estimateOf,
@@ -38,9 +37,9 @@ const written = golden<Written[]>("reports").map(({ fields, ...rest }) => {
   const report = new Report({
     ...fields,
     segments: fields.segments.map(segmentOf),
-    estimates: fields.estimates.map(estimateOf),
+    estimates: fields.estimates.map((each) => estimateOf(each, fields.dimensionNames)),
     gaps: fields.gaps.map(segmentOf),
-    adaptation: adaptation && adaptationOf(adaptation),
+    adaptation: adaptation && adaptationOf(adaptation, fields.dimensionNames),
     statistics: null,
     loudness: null,
   });
@@ -155,6 +154,8 @@ describe("a report", () => {
     start: 16_000 * start_s,
     end: 16_000 * end_s,
   });
+  const window = (segment: Segment, probabilities: readonly number[]) =>
+    named(segment, { emotions: EMOTIONS, dimensions: [] }, probabilities, []);
   const fields: ReportFields = {
     recording: "note.wav",
     model: { name: "m", version: "1", sha256: "0".repeat(64) },
@@ -164,8 +165,8 @@ describe("a report", () => {
     duration_s: 10,
     segments: [speech(0, 3), speech(4, 5)],
     estimates: [
-      { segment: speech(0, 3), probabilities: [0.7, 0.1, 0.1, 0.1], dimensions: [] },
-      { segment: speech(4, 5), probabilities: [0.1, 0.1, 0.1, 0.7], dimensions: [] },
+      window(speech(0, 3), [0.7, 0.1, 0.1, 0.1]),
+      window(speech(4, 5), [0.1, 0.1, 0.1, 0.7]),
     ],
     track: null,
     channels: "mono",
@@ -198,10 +199,7 @@ describe("a report", () => {
     expect(report.probabilities?.anger).toBeCloseTo((3 * 0.7 + 0.1) / 4, 12);
     expect(report.probabilities?.sadness).toBeCloseTo((3 * 0.1 + 0.7) / 4, 12);
     expect(report.emotion).toBe("anger");
-    expect(report.estimates.map((each) => report.emotionOf(each))).toEqual([
-      "anger",
-      "sadness",
-    ]);
+    expect(report.estimates.map(({ emotion }) => emotion)).toEqual(["anger", "sadness"]);
     expect(report.speech_s).toBe(4);
     expect(report.speechShare).toBe(0.4);
     expect(report.toDict()["schema"]).toBe(SCHEMA);
@@ -256,7 +254,7 @@ describe("a report", () => {
   test("says how much an adaptation moved: all, or nothing", () => {
     const sure = (k: number) => [0, 1, 2, 3].map((i) => Number(i === k));
     const all = (k: number) =>
-      fields.estimates.map((each) => ({ ...each, probabilities: sure(k) }));
+      fields.estimates.map(({ segment }) => window(segment, sure(k)));
     const moved = { ...fields, estimates: all(0), adaptation: { ...use, without: all(3) } };
     expect(new Report(moved).change).toBe(1);
     expect(new Report(moved).toDict()["adaptation"]).toMatchObject({

@@ -4,19 +4,18 @@
  * A line across the bars marks the threshold of a model that has one.
  */
 
-import type { Certainty, Emotion } from "../espressivo";
+import type { Certainty, Distribution } from "../espressivo";
 import { make } from "./elements";
 import { percent } from "./words";
 
 export function drawBars(
   place: HTMLElement,
-  emotions: readonly Emotion[],
-  probabilities: readonly number[],
+  probabilities: Distribution,
   certainty: Certainty | null,
 ): void {
-  const cells = emotions.flatMap((emotion, i) => {
+  const cells = Object.entries(probabilities).flatMap(([emotion, probability]) => {
     const fill = make("div", { class: `bar-fill of-${emotion}` });
-    fill.style.width = `${100 * probabilities[i]}%`;
+    fill.style.width = `${100 * probability}%`;
     const track = make("div", { class: "bar-track", "aria-hidden": "true" }, fill);
     if (certainty) {
       const limit = make("div", { class: "bar-limit" });
@@ -26,7 +25,7 @@ export function drawBars(
     return [
       make("span", {}, emotion),
       track,
-      make("span", { class: "bar-value" }, percent(probabilities[i])),
+      make("span", { class: "bar-value" }, percent(probability)),
     ];
   });
   place.replaceChildren(...cells);

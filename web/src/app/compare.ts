@@ -48,15 +48,14 @@ export function hideComparison(): void {
 }
 
 function columnOf(report: Report) {
-  const { recording, emotion, probabilities, emotions, uncertain } = report;
-  const whole = Object.values(probabilities ?? {});
+  const { recording, emotion, probabilities, uncertain } = report;
   const bars = make("div", { class: "bars" });
-  if (probabilities) drawBars(bars, emotions, whole, report.certainty);
+  if (probabilities) drawBars(bars, probabilities, report.certainty);
   const words =
     !emotion || !probabilities
       ? ["No speech was found"]
       : uncertain
-        ? unsure("Not sure", likeliest(emotions, whole))
+        ? unsure("Not sure", likeliest(probabilities))
         : [dot(emotion), headline(emotion, probabilities[emotion], uncertain)];
   const host = make("div", { class: "compare-overview" });
   const audio = make("audio", { preload: "metadata", hidden: "" });

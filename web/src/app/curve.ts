@@ -18,12 +18,11 @@ export function drawArousal(
   palette: Palette,
   top: number,
 ): void {
-  const index = report.dimensionNames.indexOf("arousal");
   const y = (value: number) => top + TITLE + (1 - value) * BOX;
   pen.fillStyle = palette.soft;
   pen.fillText("arousal: calm below, animated above", scale.left, top + 14);
   drawBox(pen, scale, palette, y);
-  const points = arousalOf(report, index, scale);
+  const points = arousalOf(report, scale);
   pen.lineJoin = pen.lineCap = "round";
   pen.strokeStyle = palette.ink;
   const ends = points.flatMap(({ left, right, value }): [number, number][] => [
@@ -62,21 +61,21 @@ function drawBox(
   pen.setLineDash([]);
 }
 
-function arousalOf(report: Report, index: number, scale: Scale) {
+function arousalOf(report: Report, scale: Scale) {
   const spans = visible(report, scale);
   const wide = spans.filter(({ left, right }) => right - left >= POINT).length;
   if (wide > spans.length / 2) {
     return spans.map(({ estimate, left, right }) => ({
       left: left + 1,
       right: Math.max(left + 1, right - 1),
-      value: estimate.dimensions[index],
+      value: estimate.dimensions?.arousal ?? 0,
     }));
   }
   const bins = new Map<number, { sum: number; weight: number }>();
   for (const { estimate, left, right } of spans) {
     const key = Math.floor((left + right) / 2 / POINT);
     const bin = bins.get(key) ?? { sum: 0, weight: 0 };
-    bin.sum += estimate.dimensions[index] * (right - left);
+    bin.sum += (estimate.dimensions?.arousal ?? 0) * (right - left);
     bin.weight += right - left;
     bins.set(key, bin);
   }

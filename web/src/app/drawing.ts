@@ -147,7 +147,7 @@ function partsOf(windows: Windows, scale: Scale): Part[] {
   return spans.map(({ estimate, left, right }) => ({
     left: left + 0.5,
     width: Math.max(1, right - left - 1.5),
-    probabilities: estimate.probabilities,
+    probabilities: Object.values(estimate.probabilities),
     isUncertain: windows.isUncertain(estimate) === true,
     estimate,
   }));
@@ -173,7 +173,8 @@ function columnsOf(windows: Windows, scale: Scale, n: number): Column[] {
     for (let j = i; j < estimates.length && estimates[j].segment.start < to; j++) {
       const { segment, probabilities } = estimates[j];
       const overlap = Math.min(to, segment.end) - Math.max(from, segment.start);
-      for (const [k, p] of probabilities.entries()) sums[k] += p * overlap;
+      for (const [k, emotion] of emotions.entries())
+        sums[k] += probabilities[emotion] * overlap;
       covered += overlap;
       if (windows.isUncertain(estimates[j])) doubtful += overlap;
     }

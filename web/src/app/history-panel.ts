@@ -89,7 +89,6 @@ export class HistoryPanel {
 
   private readonly rowOf = (result: history.Result): HTMLElement => {
     const { id, name, probabilities, uncertain, dimensions } = result;
-    const emotions = Object.keys(probabilities) as (keyof typeof probabilities)[];
     const date = new Date(result.date).toLocaleString("sv-SE").slice(0, 16);
     const label = `Delete ${name}, ${date}`;
     const remove = make("button", { type: "button", "aria-label": label }, "×");
@@ -103,14 +102,13 @@ export class HistoryPanel {
           say(`Deleted: ${name}, ${date}.`);
         }),
     );
-    const values = Object.values(probabilities);
     const arousal = dimensions?.arousal;
     return make(
       "tr",
       {},
       make("td", {}, date),
       make("td", { class: "word" }, name),
-      make("td", { class: "word" }, inWords(emotions, values, uncertain)),
+      make("td", { class: "word" }, inWords(probabilities, uncertain)),
       make("td", {}, arousal === undefined ? "" : arousal.toFixed(2)),
       make("td", {}, remove),
     );

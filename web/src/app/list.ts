@@ -146,9 +146,9 @@ export class RecordingList {
 /** Return the state of a recording in a few words; its result if it is analysed. */
 export function saidOf({ name, state, found, error }: Item): string {
   if (found) {
-    const { emotions, probabilities, uncertain, duration_s } = found.report;
+    const { probabilities, uncertain, duration_s } = found.report;
     return probabilities
-      ? `${inWords(emotions, Object.values(probabilities), uncertain)}; ${length(duration_s)}`
+      ? `${inWords(probabilities, uncertain)}; ${length(duration_s)}`
       : `no speech in ${length(duration_s)}`;
   }
   if (state === "failed") {

@@ -51,10 +51,9 @@ export function strongestMoments(report: Report): Moment[] {
 }
 
 function strengthOf(report: Report): (estimate: Estimate) => number {
-  const arousal = report.dimensionNames.indexOf("arousal");
-  if (arousal >= 0) return ({ dimensions }) => dimensions[arousal];
-  return (estimate) =>
-    report.emotionOf(estimate) === "neutral" ? 0 : Math.max(...estimate.probabilities);
+  if (hasArousal(report)) return ({ dimensions }) => dimensions?.arousal ?? 0;
+  return ({ emotion, probabilities }) =>
+    emotion === "neutral" ? 0 : probabilities[emotion];
 }
 
 /**
@@ -78,7 +77,7 @@ export function drawMoments(
     const until_s = report.estimates[last].segment.end / SAMPLE_RATE;
     const strongest = report.estimates[peak];
     const uncertain = report.isUncertain(strongest);
-    const emotion = report.emotionOf(strongest);
+    const { emotion } = strongest;
     const kind = uncertain ? `swatch unsure of-${emotion}` : `swatch of-${emotion}`;
     const button = make(
       "button",
@@ -90,7 +89,7 @@ export function drawMoments(
         "span",
         {},
         make("span", { class: kind, "aria-hidden": "true" }),
-        inWords(report.emotions, strongest.probabilities, uncertain),
+        inWords(strongest.probabilities, uncertain),
       ),
     );
     button.addEventListener("click", () => play(moment, from_s, until_s));

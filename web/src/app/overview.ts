@@ -23,9 +23,9 @@ interface Options {
 export function windowInWords(report: Report, estimate: Estimate): string {
   const { start, end } = estimate.segment;
   const uncertain = report.isUncertain(estimate);
-  const found = inWords(report.emotions, estimate.probabilities, uncertain);
-  const i = report.dimensionNames.indexOf("arousal");
-  const arousal = i < 0 ? "" : `; arousal ${estimate.dimensions[i].toFixed(2)}`;
+  const found = inWords(estimate.probabilities, uncertain);
+  const level = estimate.dimensions?.arousal;
+  const arousal = level === undefined ? "" : `; arousal ${level.toFixed(2)}`;
   const when = `${clock(start / SAMPLE_RATE)} to ${clock(end / SAMPLE_RATE)}`;
   return `${when}: ${found}${arousal}`;
 }
@@ -265,7 +265,7 @@ export class Overview {
   }
 
   private swatch(estimate: Estimate): HTMLElement {
-    const kind = `swatch of-${this.report.emotionOf(estimate)}`;
+    const kind = `swatch of-${estimate.emotion}`;
     const unsure = this.report.isUncertain(estimate) ? " unsure" : "";
     return make("span", { class: kind + unsure, "aria-hidden": "true" });
   }

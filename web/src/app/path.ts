@@ -27,10 +27,10 @@ export interface PathPoint {
 /** Return the path of a report, of at most 16 points; empty without both dimensions. */
 export function pathOf(report: Report): PathPoint[] {
   const { dimensionNames, estimates, emotions } = report;
-  const [arousal, valence] = (["arousal", "valence"] as const).map((each) =>
-    dimensionNames.indexOf(each),
+  const isPlane = (["arousal", "valence"] as const).every((each) =>
+    dimensionNames.includes(each),
   );
-  if (arousal < 0 || valence < 0 || estimates.length === 0) return [];
+  if (!isPlane || estimates.length === 0) return [];
   const n = Math.min(MOST_POINTS, estimates.length);
   return Array.from({ length: n }, (_, k) => {
     const first = Math.floor((k * estimates.length) / n);
@@ -40,10 +40,12 @@ export function pathOf(report: Report): PathPoint[] {
     const mean = (of: (each: (typeof part)[0]) => number) =>
       part.reduce((sum, each) => sum + of(each) * samplesIn(each.segment), 0) / weight;
     return {
-      arousal: mean(({ dimensions }) => dimensions[arousal]),
-      valence: mean(({ dimensions }) => dimensions[valence]),
+      arousal: mean(({ dimensions }) => dimensions?.arousal ?? 0),
+      valence: mean(({ dimensions }) => dimensions?.valence ?? 0),
       emotion:
-        emotions[argmax(emotions.map((_, i) => mean((each) => each.probabilities[i])))],
+        emotions[
+          argmax(emotions.map((name) => mean(({ probabilities }) => probabilities[name])))
+        ],
       start_s: part[0].segment.start / SAMPLE_RATE,
       end_s: (part.at(-1) ?? part[0]).segment.end / SAMPLE_RATE,
       first,

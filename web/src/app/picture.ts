@@ -110,10 +110,10 @@ function draw(page: Page, report: Report): void {
 }
 
 function headlineOf(report: Report): string {
-  const { emotion, probabilities, uncertain, emotions } = report;
+  const { emotion, probabilities, uncertain } = report;
   if (!emotion || !probabilities) return "";
   const share = (each: typeof emotion) => `${each} ${percent(probabilities[each])}`;
-  const candidates = likeliest(emotions, Object.values(probabilities));
+  const candidates = likeliest(probabilities);
   return uncertain
     ? `Not sure: ${candidates.map(share).join(" or ")}`
     : `${headline(emotion, probabilities[emotion], uncertain)}, ${percent(probabilities[emotion])}`;

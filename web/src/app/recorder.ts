@@ -2,7 +2,7 @@
 
 import type {
   Analyzer,
-  Emotion,
+  Distribution,
   Estimate,
   Report,
   Stream,
@@ -10,7 +10,6 @@ import type {
   StreamUpdate,
 } from "../espressivo";
 import { SAMPLE_RATE } from "../espressivo";
-import { argmax } from "../espressivo/report";
 import { drawBars } from "./bars";
 import { announce, dot, element, say, show } from "./elements";
 import { Microphone } from "./microphone";
@@ -63,8 +62,7 @@ export class Recorder {
     element("now-note").textContent = "";
     drawBars(
       element("live-bars"),
-      analyzer.card.emotions,
-      analyzer.card.emotions.map(() => 0),
+      Object.fromEntries(analyzer.card.emotions.map((each) => [each, 0])) as Distribution,
       analyzer.card.certainty,
     );
     show("live", true);
@@ -139,8 +137,8 @@ export class Recorder {
     if (completed) {
       announce(
         this.analyzer.isUncertain(completed)
-          ? `Not sure: ${this.candidates(completed).join(" or ")}.`
-          : `Sounded like ${this.emotionOf(completed)}.`,
+          ? `Not sure: ${likeliest(completed.probabilities).join(" or ")}.`
+          : `Sounded like ${completed.emotion}.`,
       );
     }
     const newest = provisional ?? completed;
@@ -150,25 +148,17 @@ export class Recorder {
   }
 
   private show(newest: Estimate): void {
-    const { emotions, certainty } = this.analyzer.card;
+    const { emotion, probabilities } = newest;
     const unsure = this.analyzer.isUncertain(newest);
-    const named = unsure ? this.candidates(newest) : [this.emotionOf(newest)];
-    const share = percent(Math.max(...newest.probabilities));
+    const named = unsure ? likeliest(probabilities) : [emotion];
+    const share = percent(probabilities[emotion]);
     // Of one line, so that nothing on the page moves while someone speaks.
     element("now").replaceChildren(
       ...named.map(dot),
       unsure ? "Not sure" : `${named[0]}, ${share}`,
     );
     this.doubt = unsure ? named.join(" or ") : "";
-    drawBars(element("live-bars"), emotions, newest.probabilities, certainty);
-  }
-
-  private candidates({ probabilities }: Estimate): Emotion[] {
-    return likeliest(this.analyzer.card.emotions, probabilities);
-  }
-
-  private emotionOf({ probabilities }: Estimate): Emotion {
-    return this.analyzer.card.emotions[argmax(probabilities)];
+    drawBars(element("live-bars"), probabilities, this.analyzer.card.certainty);
   }
 }
 

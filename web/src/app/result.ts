@@ -55,12 +55,11 @@ export function showReport(
   const { emotion, probabilities, uncertain } = report;
   element("result-name").textContent = report.recording;
   const spoken = emotion !== null && probabilities !== null;
-  const whole = Object.values(probabilities ?? {});
   element("headline").replaceChildren(
     ...(!spoken
       ? ["No speech was found"]
       : uncertain
-        ? unsure("Not sure", likeliest(report.emotions, whole))
+        ? unsure("Not sure", likeliest(probabilities))
         : [dot(emotion), headline(emotion, probabilities[emotion], uncertain)]),
   );
   element("summary").textContent = spoken
@@ -71,7 +70,7 @@ export function showReport(
   sentence.textContent = report.summary;
   sentence.hidden = !spoken;
   for (const id of ["disclaimer", "bars", "windows"]) show(id, spoken);
-  if (spoken) drawBars(element("bars"), report.emotions, whole, report.certainty);
+  if (spoken) drawBars(element("bars"), probabilities, report.certainty);
   showCertainty(report);
   showAdaptation(report, learned);
   const warnings = report.warnings.map((text) => make("p", { class: "note" }, text));
@@ -83,7 +82,7 @@ export function showReport(
   element("table").replaceChildren(tableOf(report));
   element("headline").focus({ preventScroll: true });
   element("result").scrollIntoView({ block: "nearest" });
-  const found = spoken ? inWords(report.emotions, whole, uncertain) : "no speech";
+  const found = spoken ? inWords(probabilities, uncertain) : "no speech";
   announce(spoken ? `Done: ${found}. ${report.summary}` : `Done: ${found}.`);
 }
 

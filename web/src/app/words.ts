@@ -1,6 +1,6 @@
 /** Text for numbers on the page. */
 
-import type { Adaptation, Certainty, Emotion, Report } from "../espressivo";
+import type { Adaptation, Certainty, Distribution, Emotion, Report } from "../espressivo";
 
 /** Format seconds like a clock: 1:05, or 1:02:05. */
 export function clock(seconds: number): string {
@@ -37,23 +37,15 @@ export function headline(
 }
 
 /** Return the two most probable emotions, between which an uncertain estimate is. */
-export function likeliest(
-  emotions: readonly Emotion[],
-  probabilities: readonly number[],
-): Emotion[] {
-  const order = emotions.map((_, i) => i);
-  order.sort((a, b) => probabilities[b] - probabilities[a]);
-  return order.slice(0, 2).map((i) => emotions[i]);
+export function likeliest(probabilities: Distribution): Emotion[] {
+  const order = Object.keys(probabilities) as Emotion[];
+  return order.sort((a, b) => probabilities[b] - probabilities[a]).slice(0, 2);
 }
 
 /** Return an estimate in words: "sadness, 62 %", or what it is not sure about. */
-export function inWords(
-  emotions: readonly Emotion[],
-  probabilities: readonly number[],
-  uncertain: boolean | null,
-): string {
-  const [first, ...rest] = likeliest(emotions, probabilities);
-  const share = (emotion: Emotion) => percent(probabilities[emotions.indexOf(emotion)]);
+export function inWords(probabilities: Distribution, uncertain: boolean | null): string {
+  const [first, ...rest] = likeliest(probabilities);
+  const share = (emotion: Emotion) => percent(probabilities[emotion]);
   return uncertain
     ? `not sure, ${[first, ...rest].map((each) => `${each} ${share(each)}`).join(" or ")}`
     : `${first}, ${share(first)}`;

@@ -9,6 +9,7 @@ import type { Graph } from "./session";
 import { Segmenter, SpeechDetector } from "./speech";
 import {
   type Estimate,
+  estimateOf,
   SAMPLE_RATE,
   type Segment,
   type StreamUpdate,
@@ -111,8 +112,10 @@ export class AnalysisPass {
     const statistics = { ...this.statistics, nRecordings };
     const history = this.history.with(statistics);
     const judged = (probabilities: (of: Prediction) => readonly number[]) =>
-      estimates.map((each, i) => {
-        return { ...each, probabilities: probabilities(predictions[i]) };
+      estimates.map(({ segment }, i) => {
+        const { dimensions } = predictions[i];
+        const { card } = this.classifier;
+        return estimateOf(segment, card, probabilities(predictions[i]), dimensions);
       });
     return {
       estimates: history === this.history ? estimates : judged((of) => history.adapt(of)),
@@ -165,8 +168,7 @@ export class AnalysisPass {
 
   /** Return the estimate of a window by what is known before the recording. */
   private estimate(segment: Segment, prediction: Prediction): Estimate {
-    const { dimensions } = prediction;
     const probabilities = this.history?.adapt(prediction) ?? prediction.probabilities;
-    return { segment, probabilities, dimensions };
+    return estimateOf(segment, this.classifier.card, probabilities, prediction.dimensions);
   }
 }

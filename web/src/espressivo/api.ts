@@ -13,8 +13,6 @@ export { type HasStatistics, type Kind, Profile } from "./profile";
 export type { Quality } from "./quality";
 export {
   type Adaptation,
-  type Dimensions,
-  type Distribution,
   type ModelName,
   Report,
   type ReportFields,
@@ -23,6 +21,8 @@ export {
 export {
   DIMENSIONS,
   type Dimension,
+  type Dimensions,
+  type Distribution,
   EMOTIONS,
   type Emotion,
   type Estimate,

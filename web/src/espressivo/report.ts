@@ -6,6 +6,8 @@ import { DECIMALS, roundTo, roundToOne, total } from "./rounding";
 import { summarize } from "./summary";
 import {
   type Dimension,
+  type Dimensions,
+  type Distribution,
   type Emotion,
   type Estimate,
   SAMPLE_RATE,
@@ -90,11 +92,6 @@ export interface ReportFields {
   readonly loudness: Float32Array | null;
 }
 
-export type Distribution = Readonly<Record<Emotion, number>>;
-
-/** Arousal and the like, 0 to 1: those that the model has, in its order. */
-export type Dimensions = Readonly<Partial<Record<Dimension, number>>>;
-
 export interface Report extends ReportFields {}
 
 /** Emotions of one recording: its distribution and its timeline. */
@@ -129,9 +126,12 @@ export class Report {
    * or if the model has none. Adaptation does not change it.
    */
   get dimensions(): Dimensions | null {
-    if (this.dimensionNames.length === 0) return null;
-    const mean = this.mean(this.estimates.map((each) => each.dimensions));
-    return mean && this.dimensionsOf({ dimensions: mean });
+    const names = this.dimensionNames;
+    if (names.length === 0) return null;
+    const mean = this.mean(
+      this.estimates.map(({ dimensions }) => Object.values(dimensions ?? {})),
+    );
+    return mean && Object.fromEntries(names.map((name, i) => [name, mean[i]]));
   }
 
   /** Probability that the adaptation moved between emotions, 0 to 1. */
@@ -139,7 +139,7 @@ export class Report {
     const now = this.probabilities;
     const before = this.probabilitiesWithout;
     if (!now || !before) return 0;
-    return totalVariation(Object.values(now), Object.values(before));
+    return totalVariation(now, before);
   }
 
   /** Most probable emotion without adaptation; null without speech or adaptation. */
@@ -158,7 +158,7 @@ export class Report {
    */
   get uncertain(): boolean | null {
     const whole = this.probabilities;
-    return whole && isUncertain(Object.values(whole), this.certainty);
+    return whole && isUncertain(whole, this.certainty);
   }
 
   /**
@@ -167,13 +167,15 @@ export class Report {
    */
   get summary(): string | null {
     const { emotions, estimates, duration_s } = this;
-    const at = this.dimensionNames.indexOf("arousal");
+    const hasArousal = this.dimensionNames.includes("arousal");
     return summarize({
       spans: estimates.map((each) => each.segment),
       emotions,
-      probabilities: estimates.map((each) => each.probabilities),
+      probabilities: estimates.map((each) => Object.values(each.probabilities)),
       uncertain: estimates.map((each) => this.isUncertain(each)),
-      arousal: at < 0 ? null : estimates.map((each) => each.dimensions[at]),
+      arousal: hasArousal
+        ? estimates.map(({ dimensions }) => dimensions?.arousal as number)
+        : null,
       duration_s,
     });
   }
@@ -182,18 +184,6 @@ export class Report {
   get fits(): boolean | null {
     const use = this.adaptation;
     return use && use.distance !== null ? use.distance <= use.distanceLimit : null;
-  }
-
-  /** Return the most probable emotion of one window. */
-  emotionOf(estimate: Estimate): Emotion {
-    return this.emotions[argmax(estimate.probabilities)];
-  }
-
-  /** Return the dimensions of one window, 0 to 1; null if the model has none. */
-  dimensionsOf({ dimensions }: Pick<Estimate, "dimensions">): Dimensions | null {
-    const names = this.dimensionNames;
-    if (names.length === 0) return null;
-    return Object.fromEntries(names.map((name, i) => [name, dimensions[i]]));
   }
 
   /** Return whether one window is uncertain; null if the model has no threshold. */
@@ -218,15 +208,15 @@ export class Report {
       summary: this.summary,
       emotion: this.emotion,
       uncertain: this.uncertain,
-      probabilities: whole && this.named(Object.values(whole)),
+      probabilities: whole && named(whole),
       dimensions: rounded(this.dimensions),
       segments: this.segments.map(span),
       windows: this.estimates.map((estimate) => ({
         ...span(estimate.segment),
-        emotion: this.emotionOf(estimate),
+        emotion: estimate.emotion,
         uncertain: this.isUncertain(estimate),
-        probabilities: this.named(estimate.probabilities),
-        dimensions: rounded(this.dimensionsOf(estimate)),
+        probabilities: named(estimate.probabilities),
+        dimensions: rounded(estimate.dimensions),
       })),
       quality: this.measured(),
       warnings: [...this.warnings],
@@ -248,30 +238,26 @@ export class Report {
       const { start_s, end_s } = span(each.segment);
       const shown = shownAs(each.probabilities, each.dimensions);
       const at = [float(start_s), float(end_s)];
-      const found = [this.emotionOf(each), cell(this.isUncertain(each))];
+      const found = [each.emotion, cell(this.isUncertain(each))];
       const before = this.adaptation?.without[i];
       const effect = before
-        ? [this.emotionOf(before), moved(each.probabilities, before.probabilities)]
+        ? [before.emotion, moved(each.probabilities, before.probabilities)]
         : ["", ""];
       rows.push([this.recording, "window", ...at, ...found, ...shown, ...effect]);
     });
     const whole = this.probabilities;
-    const mean = whole
-      ? shownAs(Object.values(whole), Object.values(this.dimensions ?? {}))
-      : columns.map(() => "");
+    const mean = whole ? shownAs(whole, this.dimensions) : columns.map(() => "");
     const end = float(roundTo(this.duration_s, 3));
     const found = [this.emotion ?? "", cell(this.uncertain)];
     const before = this.probabilitiesWithout;
     const effect =
-      whole && before
-        ? [this.emotionWithout ?? "", moved(Object.values(whole), Object.values(before))]
-        : ["", ""];
+      whole && before ? [this.emotionWithout ?? "", moved(whole, before)] : ["", ""];
     rows.push([this.recording, "recording", "0.0", end, ...found, ...mean, ...effect]);
     return rows.map((row) => `${row.map(quoted).join(",")}\n`).join("");
   }
 
   private namedMean(estimates: readonly Estimate[]): Distribution | null {
-    const means = this.mean(estimates.map((each) => each.probabilities));
+    const means = this.mean(estimates.map((each) => Object.values(each.probabilities)));
     if (!means) return null;
     const whole = total(means);
     return Object.fromEntries(
@@ -309,7 +295,7 @@ export class Report {
       prior_deviation: roundTo(use.priorDeviation, DECIMALS),
       change: roundTo(this.change, DECIMALS),
       emotion_without: this.emotionWithout,
-      probabilities_without: before && this.named(Object.values(before)),
+      probabilities_without: before && named(before),
       distance: use.distance === null ? null : roundTo(use.distance, 2),
       distance_limit: roundTo(use.distanceLimit, 2),
     };
@@ -325,19 +311,14 @@ export class Report {
       snr_db: snr_db === null ? null : roundTo(snr_db, 1),
     };
   }
-
-  private named(probabilities: readonly number[]): Record<string, number> {
-    const rounded = roundToOne(probabilities);
-    return Object.fromEntries(this.emotions.map((emotion, i) => [emotion, rounded[i]]));
-  }
 }
 
 /** Return whether no probability reaches the threshold; null without a threshold. */
 export function isUncertain(
-  probabilities: readonly number[],
+  probabilities: Distribution,
   certainty: Certainty | null,
 ): boolean | null {
-  return certainty && Math.max(...probabilities) < certainty.threshold;
+  return certainty && Math.max(...Object.values(probabilities)) < certainty.threshold;
 }
 
 /** Return the index of the largest value; the first one of ties. */
@@ -353,9 +334,16 @@ function span(segment: Segment): { start_s: number; end_s: number } {
 }
 
 /** Return the total variation distance of two distributions, 0 to 1. */
-function totalVariation(a: readonly number[], b: readonly number[]): number {
+function totalVariation(now: Distribution, before: Distribution): number {
+  const [a, b] = [Object.values(now), Object.values(before)];
   // Half, since the sum counts moved probability twice: as loss and as gain.
   return a.reduce((sum, x, i) => sum + Math.abs(x - b[i]), 0) / 2;
+}
+
+function named(probabilities: Distribution): Record<string, number> {
+  const rounded = roundToOne(Object.values(probabilities));
+  const names = Object.keys(probabilities);
+  return Object.fromEntries(names.map((name, i) => [name, rounded[i]]));
 }
 
 function rounded(values: Dimensions | null): Dimensions | null {
@@ -365,17 +353,14 @@ function rounded(values: Dimensions | null): Dimensions | null {
 }
 
 /** Format the probabilities and dimensions of a row. */
-function shownAs(
-  probabilities: readonly number[],
-  dimensions: readonly number[],
-): string[] {
-  const levels = dimensions.map((x) => roundTo(x, DECIMALS));
-  return [...roundToOne(probabilities), ...levels].map(float);
+function shownAs(probabilities: Distribution, dimensions: Dimensions | null): string[] {
+  const levels = Object.values(dimensions ?? {}).map((x) => roundTo(x, DECIMALS));
+  return [...roundToOne(Object.values(probabilities)), ...levels].map(float);
 }
 
 /** Format how much probability moved. */
-function moved(a: readonly number[], b: readonly number[]): string {
-  return float(roundTo(totalVariation(a, b), DECIMALS));
+function moved(now: Distribution, before: Distribution): string {
+  return float(roundTo(totalVariation(now, before), DECIMALS));
 }
 
 /** Format a number like Python's `repr` of a float. */

@@ -15,13 +15,40 @@ export interface Segment {
   readonly end: number;
 }
 
+/** Probability of each emotion, in the model's order; they sum to 1. */
+export type Distribution = Readonly<Record<Emotion, number>>;
+
+/** Arousal and the like, 0 to 1: those that the model has, in its order. */
+export type Dimensions = Readonly<Partial<Record<Dimension, number>>>;
+
 /** Emotion probabilities, and dimensions, of one window. */
 export interface Estimate {
   readonly segment: Segment;
-  /** One value per emotion, in the model's order; they sum to 1. */
-  readonly probabilities: readonly number[];
-  /** Arousal and the like, 0 to 1, in the model's order; empty if the model has none. */
-  readonly dimensions: readonly number[];
+  /** Most probable emotion; of equal ones the first. */
+  readonly emotion: Emotion;
+  readonly probabilities: Distribution;
+  /** Null if the model has none. */
+  readonly dimensions: Dimensions | null;
+}
+
+/** Return the estimate of a window from the outputs of a model, in the order of names. */
+export function estimateOf(
+  segment: Segment,
+  names: {
+    readonly emotions: readonly Emotion[];
+    readonly dimensions: readonly Dimension[];
+  },
+  probabilities: readonly number[],
+  dimensions: readonly number[],
+): Estimate {
+  const named = (keys: readonly string[], values: readonly number[]) =>
+    Object.fromEntries(keys.map((key, i) => [key, values[i]]));
+  return {
+    segment,
+    emotion: names.emotions[probabilities.indexOf(Math.max(...probabilities))],
+    probabilities: named(names.emotions, probabilities) as Distribution,
+    dimensions: names.dimensions.length ? named(names.dimensions, dimensions) : null,
+  };
 }
 
 export function samplesIn(segment: Segment): number {
