@@ -86,6 +86,8 @@ def run_on_ray(
 def _connect(error: type[EspressivoError]) -> None:
     if ray.is_initialized():
         return
+    # Ray reports its use to its makers unless told not to; a cluster decides itself.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         # Log output of workers would mix with the progress bar on stderr.
         ray.init(
