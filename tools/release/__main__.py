@@ -34,6 +34,8 @@ _NOTE = _ROOT / "examples" / "voice-note.m4a"
 _AGREEMENT = 0.02
 """How far two probabilities may differ, since the decoders do."""
 
+_SHOWN = 20
+
 
 def main() -> int:
     """Print what was found; return 0, or 1 if something is wrong."""
@@ -48,8 +50,10 @@ def main() -> int:
     files, problems = _look_into(args.folder.resolve())
     if not problems:
         problems = _try(files, args.python)
-    for problem in problems:
+    for problem in problems[:_SHOWN]:
         print(f"error: {problem}", file=sys.stderr)
+    if len(problems) > _SHOWN:
+        print(f"error: {len(problems) - _SHOWN} more", file=sys.stderr)
     return 1 if problems else 0
 
 
