@@ -34,7 +34,11 @@ def files(tmp_path_factory, note):
     (folder / "calls.csv").write_text("id,path,group,speaker\n" + row)
     encode_raw(folder / "call.g722", note[:80_000], "g722", "g722", 16_000)
     encode_raw(folder / "call.raw", note[:80_000:2], "pcm_mulaw", "mulaw", 8_000)
-    for name in ("node_modules/espressivo/lib/models", "public"):
+    for name in (
+        "node_modules/espressivo/lib/models",
+        "node_modules/espressivo/lib/assets",
+        "public",
+    ):
         (folder / name).mkdir(parents=True)
     return folder
 
