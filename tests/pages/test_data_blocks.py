@@ -26,6 +26,7 @@ TESTED = {
     "nginx": "tests/pages/test_data_blocks.py",
     "ts": "web/test/readme.test.ts",
     "js": "web/test/readme.test.ts",
+    "html": "web/test/readme.test.ts",
 }
 """Language of blocks -> the test that runs, compiles or reads them."""
 
