@@ -21,7 +21,7 @@ COPY --from=build /opt/espressivo /opt/espressivo
 ENV PATH=/opt/espressivo/bin:${PATH} PYTHONUNBUFFERED=1
 USER 10001:10001
 EXPOSE 8766
-HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD [ \
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD [ \
     "python3", "-c", \
     "import urllib.request as r; r.urlopen('http://127.0.0.1:8766/health', timeout=4)"]
 # Every address of the container, which needs a token: ESPRESSIVO_TOKEN or --token-file.
