@@ -3,7 +3,14 @@
 
 import assert from "node:assert/strict";
 import { execFile, execFileSync, spawn } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
@@ -98,6 +105,36 @@ test("in Node, with a recording by path and by its bytes", { skip }, async () =>
     e2e.requireSame(report, expected, name);
   assert.equal(missing, "missing.wav: no such file; pass the path of a recording");
   assert.equal(stderr, "");
+});
+
+test("in Node, the code of the readme", { skip }, async () => {
+  const given = `
+    import assert from "node:assert";
+    import { openAsBlob } from "node:fs";
+    const file = await openAsBlob("note.m4a"), film = await openAsBlob("film.mka");
+    const settingFile = await openAsBlob("hotline.json"), call = file;
+    const controller = new AbortController(), context = { sampleRate: 48_000 };
+    const left = new Float32Array(48_000), right = left, chunk = left;
+    let drawn = 0;
+    const draw = (estimates, done_s) => (drawn = done_s);`;
+  const checks = `
+    assert.equal(report.emotion, "neutral");
+    if (drawn) {
+      assert.ok(Math.abs(drawn - 6) < 0.1);
+      assert.ok(report.summary && report.loudness.length > 50);
+      assert.equal(judged.adaptation.speaker, "me");
+    }`;
+  e2e.python(path.join(import.meta.dirname, "readme_files.py"), app);
+  const readme = readFileSync(path.join(path.dirname(lib), "README.md"), "utf-8");
+  const blocks = [...readme.matchAll(/^```ts\n(.*?)^```/gms)].map((block) => block[1]);
+  const whole = blocks.filter((code) => code.includes("const report"));
+  assert.equal(whole.length, 3);
+  for (const [n, code] of whole.entries()) {
+    const local = code.replaceAll("/models/", "models/").replaceAll("/recordings/", "");
+    const program = path.join(app, `readme-${n}.mjs`);
+    writeFileSync(program, given + local + checks);
+    await run(process.execPath, [program], { cwd: app });
+  }
 });
 
 test("in TypeScript, as Node resolves modules", async () => {

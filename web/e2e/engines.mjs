@@ -24,7 +24,8 @@ const TIMEOUT_MS = 120_000; // a busy machine takes its time
 
 /**
  * Name of an engine, why it cannot run here (false: it can), and how it opens an address:
- * as `run` (a function in the page), `give` (a file, to `#file`), `problems` and `close`.
+ * as `run` (a function in the page), `give` (a file, to `#file`), `problems`, `close` and,
+ * where the driver tells, what the page has `fetched`.
  */
 export const ENGINES = [
   { name: "Chromium", without: false, open: (url) => openChromium(url, true) },
@@ -137,7 +138,9 @@ async function openChromium(url, hasCodecs) {
   const serviceWorkers = hasCodecs ? "allow" : "block";
   const page = await (await browser.newContext({ serviceWorkers })).newPage();
   const problems = [];
+  const fetched = [];
   page.on("pageerror", (error) => problems.push(String(error)));
+  page.on("request", (request) => fetched.push(request.url()));
   if (!hasCodecs) {
     const missing =
       "for (const name of ['AudioDecoder', 'AudioData']) delete globalThis[name];";
@@ -150,6 +153,7 @@ async function openChromium(url, hasCodecs) {
   await page.goto(url);
   return {
     problems,
+    fetched,
     run: (of, argument) => page.evaluate(of, argument),
     give: (file) => page.setInputFiles("#file", file),
     close: () => browser.close(),

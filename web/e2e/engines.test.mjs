@@ -83,7 +83,11 @@ for (const engine of ENGINES) {
       requireSame(await analyse(page, e2e.NOTE), e2e.NOTE);
     });
 
-    test("no error was thrown meanwhile", () => assert.deepEqual(page.problems, []));
+    test("no error was thrown, and no decoder fetched that the engine has", () => {
+      assert.deepEqual(page.problems, []);
+      const hasFetched = page.fetched?.some((url) => /\/decoders-[^/]+\.js$/.test(url));
+      if (page.fetched) assert.equal(hasFetched, /without/.test(engine.name));
+    });
 
     async function requireAllSame(t, files) {
       let furthest = 0;

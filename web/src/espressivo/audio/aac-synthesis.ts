@@ -4,10 +4,8 @@
  * Source: ISO/IEC 14496-3, section 4.6.11.
  */
 
-import { type Channel, SHORT } from "./aac-channel";
+import { type Channel, LENGTH, SHORT, SHORT_LENGTH } from "./aac-spectrum";
 
-const LENGTH = 1024;
-const SHORT_LENGTH = 128;
 const FLAT = (LENGTH - SHORT_LENGTH) / 2;
 const START = 1; // sequences: from long to short windows
 const STOP = 3; // and back
