@@ -56,7 +56,7 @@ dist: .venv/bin/python build-web  ## Wheel, sdist and npm package into dist/; in
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
 	$(BIN)/python -m hatchling build -d dist
 	cd web && npm pack --silent --pack-destination ../dist
-	$(BIN)/python -m tools.release dist
+	$(BIN)/python -m tools.distributions dist
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"$(PYTHON) is Python {v[0]}.{v[1]}, and espressivo needs 3.11 or newer; run: make PYTHON=python3.12")'

@@ -1,6 +1,6 @@
 """Check what `make dist` built: its content, and one analysis by each.
 
-    python -m tools.release dist [--python PYTHON]
+    python -m tools.distributions dist [--python PYTHON]
 
 The folder holds a wheel, an sdist and the npm package. The names in each are compared
 with git's and those of the builds in `web/`. Then each is installed into an environment
@@ -16,14 +16,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tools.release.contents import (
+from tools.distributions.contents import (
     APP_LIMIT,
     KINDS,
     Checkout,
     problems_of,
     problems_of_build,
 )
-from tools.release.installs import (
+from tools.distributions.installs import (
     InstallError,
     analyse_with_node,
     analyse_with_python,
