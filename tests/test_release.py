@@ -10,12 +10,12 @@ import tomllib
 import pytest
 from hatch_build import absolute_links
 from packaging.licenses import canonicalize_license_expression
-from tools.check_release import complaints
 
 from espressivo.model.classifier import read_card
 from espressivo.model.find import find_model
 from espressivo.training.corpora.use import sources_of_card, use_text
 from tests.conftest import ROOT
+from tools.check_release import complaints
 
 URL = "https://host.example/o/espressivo"
 CHECKED = (
