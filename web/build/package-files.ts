@@ -69,7 +69,6 @@ export function otherFiles(): Plugin {
       const out = {
         outDir: path.resolve(root, settings.outDir),
         emptyOutDir: false,
-        minify: true,
       };
       const same = {
         configFile: false,
@@ -81,6 +80,7 @@ export function otherFiles(): Plugin {
         ...same,
         build: {
           ...out,
+          minify: true,
           target: settings.target,
           lib: {
             entry: source("audio/decoders.ts"),
@@ -97,6 +97,8 @@ export function otherFiles(): Plugin {
         ssr: { noExternal: true },
         build: {
           ...out,
+          // Node prints the line that throws an error which nobody catches.
+          minify: false,
           target: "node20.19",
           ssr: source("node.ts"),
           rolldownOptions: { output: { entryFileNames: "node.js" } },

@@ -242,16 +242,16 @@ async function decodeWhole(file: Blob, name: string, limits: Limits) {
         "pass wav, flac, mp3, ogg, opus, m4a, webm or mp4 with sound",
     );
   }
+  const kind = await foreignKind(file);
+  const found = kind ? ` (it is ${kind})` : "";
   if (typeof OfflineAudioContext === "undefined") {
     throw new AudioError(
-      `${name}: is no recording that can be decoded without a browser; convert it to wav ` +
-        "or flac (ffmpeg -i NAME note.wav), or pass samples",
+      `${name}: is no recording that can be decoded without a browser${found}; convert it ` +
+        "to wav or flac (ffmpeg -i NAME note.wav), or pass samples",
     );
   }
   const context = new OfflineAudioContext(1, 1, SAMPLE_RATE);
   const timeout_s = limits.timeout_s + file.size / SLOWEST_DECODER;
-  const kind = await foreignKind(file);
-  const found = kind ? ` (it is ${kind})` : "";
   const late = () =>
     new AudioError(
       `${name}: the browser has not decoded it in ${Math.round(timeout_s)} s${found}; ` +
