@@ -25,12 +25,12 @@ from benchmarks.quantization.variants import (
 )
 from espressivo.bench import profile, time_graphs
 from espressivo.files.atomic import replacing, write_text
-from espressivo.training.clips.batches import CLASSES
 from espressivo.training.export.checks.parity import (
     agreement_of,
     probabilities,
 )
 from espressivo.training.scores import bootstrap, metrics
+from espressivo.training.scores.metrics import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,7 +109,7 @@ class Study:
 
     def _result(self, name: str, names: list[str]) -> dict[str, Any]:
         wanted, found = self._probabilities(PLAIN), self._probabilities(name)
-        labels = np.array([CLASSES[u.emotion] for u in self._judges])
+        labels = labels_of([u.emotion_name for u in self._judges])
         speakers = [u.speaker for u in self._judges]
         ua = bootstrap.compare(labels, wanted, found, speakers)["ua"]
         agreement = agreement_of(wanted, found)

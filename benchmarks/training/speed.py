@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from espressivo.training.clips.batches import CLASSES
 from espressivo.training.clips.load import load_clips
 from espressivo.training.config import SignalConfig
 from espressivo.training.corpora import read_corpus
+from espressivo.training.scores.metrics import labels_of
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # finds the package `benchmarks`
 
@@ -56,7 +56,7 @@ def write_clips(ravdess: Path, path: Path) -> int:
     clips, _ = load_clips(utterances, SignalConfig())
     lengths = np.array([clip.n_samples for clip in clips])
     samples = np.concatenate([clip.signal for clip in clips])
-    labels = np.array([CLASSES[clip.utterance.emotion] for clip in clips])
+    labels = labels_of([clip.utterance.emotion_name for clip in clips])
     np.savez(path, labels=labels, lengths=lengths, samples=samples)
     return len(clips)
 

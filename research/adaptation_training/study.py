@@ -25,6 +25,7 @@ from espressivo.training.fit.predict import apply_to_clips
 from espressivo.training.networks import build_network, load_pretrained
 from espressivo.training.networks.network import Frames
 from espressivo.training.networks.whisper_network import WhisperNetwork
+from espressivo.training.scores.metrics import labels_of
 from espressivo.types import SAMPLE_RATE, Emotion
 from research.adaptation_training.networks import Head, TrainedBlock
 
@@ -83,7 +84,7 @@ class Part:
     @cached_property
     def labels(self) -> Indices:
         """The emotion of each clip, int64 [N]."""
-        return np.array([CLASSES[u.emotion] for u in self.utterances])
+        return labels_of([u.emotion_name for u in self.utterances])
 
     @cached_property
     def untrained(self) -> torch.Tensor:
@@ -161,9 +162,9 @@ def read_block(config: ExperimentConfig, cache: Path) -> Part:
     clips, network = _read(replace(config, network=below), cache)
     assert isinstance(network, WhisperNetwork)
     rng = np.random.default_rng(0)
-    groups: dict[tuple[str, Emotion], list[int]] = {}
+    groups: dict[tuple[str, str], list[int]] = {}
     for n, clip in enumerate(clips):
-        key = clip.utterance.corpus, clip.utterance.emotion
+        key = clip.utterance.corpus, clip.utterance.emotion_name
         groups.setdefault(key, []).append(n)
     n_each = N_BLOCK_CLIPS // len(CLASSES)
     drawn = [rng.permutation(groups[key])[:n_each] for key in sorted(groups)]

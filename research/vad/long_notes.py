@@ -163,11 +163,11 @@ def _take(order: list[Utterance], id_: str, speech_s: float) -> NoteClips | None
             f"{clips[-1].path}: makes a note longer than {LONGEST_S:.0f} s; "
             "leave out clips that are notes of their own"
         )
+    emotion = clips[0].emotion
+    assert emotion is not None  # read_corpus gives none without, unless asked
     calm = clips[0].original == "calm"
     names = tuple(clip.id for clip in clips)
-    return NoteClips(
-        id_, clips[0].speaker, clips[0].emotion, calm, names, tuple(signals)
-    )
+    return NoteClips(id_, clips[0].speaker, emotion, calm, names, tuple(signals))
 
 
 def trimmed(path: Path) -> Signal:

@@ -388,6 +388,17 @@ def test_a_manifest_has_ratings_votes_and_labels_of_its_own(tmp_path, suffix):
     assert utterance.votes == (0.75, 0.0, 0.0, 0.25)
 
 
+def test_a_row_with_ratings_needs_no_emotion_to_train_dimensions(tmp_path):
+    touch(tmp_path, "1.wav", "2.wav")
+    bare = RATED[0] | {"path": "2.wav", "emotion": ""}
+    table = write_noted(tmp_path, ".csv", [RATED[0], bare], NOTES)
+    assert [u.emotion for u in read_corpus("manifest", table)] == [Emotion.ANGER]
+    both = read_corpus("manifest", table, rated=True)
+    assert [u.emotion for u in both] == [Emotion.ANGER, None]
+    with pytest.raises(CorpusError, match="no row has an emotion; without, only dim"):
+        read_corpus("manifest", write_noted(tmp_path, ".csv", [bare], NOTES))
+
+
 @pytest.mark.parametrize(
     "notes",
     [

@@ -54,6 +54,13 @@ def test_labels_and_ratings(root):
     assert (happy.ratings.valence, happy.ratings.dominance) == (0.5, 1.0)
     assert {u.part for u in utterances} == {"Train", "Development", "Test1", "Test2"}
 
+    # Dimensions are learned from ratings of any label.
+    rated = read_corpus("msp-podcast", root, rated=True)
+    assert [u for u in rated if u.emotion] == utterances
+    others = [u for u in rated if u.emotion is None]
+    assert {u.original for u in others} == {"U", "X"}
+    assert len(others) == 5 * 2
+
 
 def test_unknown_speakers_are_kept_together_by_podcast(root):
     speakers = {u.speaker for u in read_corpus("msp-podcast", root)}

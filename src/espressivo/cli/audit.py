@@ -110,7 +110,7 @@ def _configured(path: Path, corpora: dict[str, Path]) -> list[Fold]:
             f"{path}: has no corpus {', '.join(unknown)} "
             f"(it has: {', '.join(config.corpora)}); say where one of these is"
         )
-    utterances = read_corpora(config.corpora, config.speakers)
+    utterances = read_corpora(config.corpora, config.speakers, rated=config.uses_rated)
     return make_folds(config.protocol, utterances, config.seed)
 
 

@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     from espressivo.training.folds.protocol import make_folds
 
     config = read_recipe(args)
-    utterances = read_corpora(config.corpora, config.speakers)
+    utterances = read_corpora(config.corpora, config.speakers, rated=config.uses_rated)
     folds = make_folds(config.protocol, utterances, config.seed)
     try:
         run_crossval(config, folds, args.out, args)

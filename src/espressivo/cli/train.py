@@ -141,7 +141,11 @@ def _read(
     roots = dict(config.corpora)
     # The left-out corpus validates with all its speakers, since none of them trains.
     held_out = {left_out: roots.pop(left_out)} if left_out else {}
-    return read_corpora(roots, config.speakers), read_corpora(held_out)
+    rated = config.uses_rated
+    return (
+        read_corpora(roots, config.speakers, rated=rated),
+        read_corpora(held_out, rated=rated),
+    )
 
 
 def _require_commercial(

@@ -49,6 +49,20 @@ def test_with_both_tasks_the_loss_is_the_weighted_sum(network, batch):
     torch.testing.assert_close(found, 0.5 * emotions + 2 * dimensions)
 
 
+@pytest.mark.parametrize("task", ["dimensions", "both"])
+def test_clips_without_an_emotion_count_for_dimensions_alone(network, batch, task):
+    known = [0, 2, 3, 5]
+    target = batch.target.clone()
+    target[[1, 4]] = -1
+    logits, predicted = network.outputs(Frames(*batch.frames))
+    emotions = focal_losses(logits[known], batch.target[known]).mean()
+    dimensions = concordance_loss(predicted, batch.ratings)
+    found = loss_of(network, batch._replace(target=target), task)
+    torch.testing.assert_close(found, emotions + dimensions)
+    none = batch._replace(target=torch.full((6,), -1))
+    torch.testing.assert_close(loss_of(network, none, task), dimensions)
+
+
 def test_with_dimensions_alone_emotions_reach_only_their_classifier(network, batch):
     unrated = batch._replace(ratings=torch.full((6, 2), torch.nan))
     network.zero_grad()

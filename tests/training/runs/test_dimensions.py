@@ -32,9 +32,11 @@ from espressivo.training.scores.dimensions import (  # noqa: E402
     RatedPredictions,
     mean_ccc,
 )
+from espressivo.training.tables import dimension_table  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 from tests.training.experiments import HZ, small_config, small_corpus  # noqa: E402
 from tests.training.test_hubert import tiny  # noqa: E402
+from tests.training.test_tables import cells  # noqa: E402
 from tests.trees import build_iemocap, voice, write_wav  # noqa: E402
 
 NAMES = ("arousal", "valence")
@@ -203,7 +205,7 @@ def test_the_recipe_of_msp_podcast_tests_the_authors_part(tmp_path, capsys):
     rows = ["FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set"]
     parts = ("Train", "Train", "Development", "Test1", "Test1", "Test2")
     for speaker, part in enumerate(parts):
-        for n, label in enumerate("AHNS"):
+        for n, label in enumerate("AHNSX"):  # X: the listeners agreed on no emotion
             name = f"MSP-PODCAST_{speaker:04}_{n:04}.wav"
             write_wav(tree / "Audios" / name, voice("anger", name))
             ratings = f"{6 - n}.2,{2 + n / 2},{(speaker + n) % 7 + 1}"
@@ -220,6 +222,13 @@ def test_the_recipe_of_msp_podcast_tests_the_authors_part(tmp_path, capsys):
     assert "trained on dimensions alone" in printed
     results = read_results(out)
     assert results.folds == ["Test1"]
-    assert results.n_utterances == 8
+    assert results.n_utterances == 10
+    assert results.pool.confusion.sum() == 8
+    assert results.predictions.labels.min() == -1
+    assert "2 of 10 utterances are of none of the four emotions" in printed
+    dimensions = cells(dimension_table([results]))[0]
+    assert dimensions["utterances"] == "10"
+    trained = json.loads(next(out.glob("Test1/*/run.json")).read_text())
+    assert trained["utterances"]["msp-podcast/other"] == 2
     assert results.dimension_names == ("arousal", "valence", "dominance")
     assert 0 < results.pooled["rmse_dominance"] < 1

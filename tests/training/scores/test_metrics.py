@@ -68,3 +68,15 @@ def test_calibration_error_is_the_mean_over_bins_one_by_one():
             expected += within.mean() * gap
 
     assert score(labels, probabilities).ece == pytest.approx(expected)
+
+
+def test_utterances_without_an_emotion_score_nothing():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([1] * 4, 40)
+    labels, some = rng.integers(4, size=40), rng.random(40) < 0.3
+    mixed = np.where(some, -1, labels)
+    assert score(mixed, p) == score(labels[~some], p[~some])
+    np.testing.assert_array_equal(
+        confusion_matrix(mixed, p), confusion_matrix(labels[~some], p[~some])
+    )
+    assert np.isnan(score(np.full(40, -1), p).ua)

@@ -101,9 +101,10 @@ def _of_time(
         (
             f"This machine, in a short benchmark just now on {pick_device(config)} "
             f"with threads={config.threads}: {to_macs(rate)}/s, a training step of {n} "
-            f"taking {costs.step_s:.3g} s. As fast as that, all runs one after the "
-            f"other take {to_words(sum(one.seconds for one in found))}, clips being "
-            "varied and loaded in the same process (more workers may spare that)."
+            f"taking {costs.step_s:.3g} s (what other programs took is left out). As "
+            "fast as that, all runs one after the other take "
+            f"{to_words(sum(one.seconds for one in found))}, clips being varied and "
+            "loaded in the same process (more workers may spare that)."
         )
     ]
 

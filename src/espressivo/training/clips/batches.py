@@ -18,6 +18,7 @@ from espressivo.training.clips.feature_cache import CachedOrSignal
 from espressivo.training.clips.sampling import AugmentedClips, SampledClip
 from espressivo.training.networks.network import Frames
 from espressivo.training.scores.dimensions import ratings_of, votes_of
+from espressivo.training.scores.metrics import labels_of
 from espressivo.types import Emotion
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Batch(NamedTuple):
 
     Attributes:
         frames: Features of the B clips.
-        target: int64 [L], index of the emotion.
+        target: int64 [L], index of the emotion; -1 without one.
         speaker: int64 [L], index of the training speaker; -1 for any other speaker.
         domain: int64 [B], index of the domain; unlabelled clips are the last domain.
         ratings: float32 [L, D], listeners' ratings of the network's dimensions, 0 to 1;
@@ -118,7 +119,7 @@ class Batches:
         self._statistics: dict[str, tuple[Tensor, Tensor]] | None = None
         index = {speaker: n for n, speaker in enumerate(speakers)}
         utterances = [clip.utterance for clip in clips.clips[:n_labelled]]
-        self._targets = np.array([CLASSES[u.emotion] for u in utterances])
+        self._targets = labels_of([u.emotion_name for u in utterances]).astype(np.int64)
         self._ratings = ratings_of(utterances, dimensions) if dimensions else None
         self._votes = votes_of(utterances) if votes else None
         self._speakers = np.array([index.get(u.speaker, -1) for u in utterances])
@@ -132,7 +133,7 @@ class Batches:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The emotion index of each labelled clip, int64 [N]."""
+        """The emotion index of each labelled clip, int64 [N]; -1 if none."""
         return self._targets
 
     @property

@@ -314,6 +314,18 @@ class ExperimentConfig:
     speakers: Mapping[str, SpeakerHalf] = field(default_factory=dict)
 
     @property
+    def uses_rated(self) -> bool:
+        """Whether utterances that are rated, and of no emotion, are trained on.
+
+        Domain adaptation and the fit of voices need an emotion of every utterance.
+        """
+        return (
+            self.task != "emotions"
+            and self.adaptation.method == "none"
+            and not self.profile.fit
+        )
+
+    @property
     def hears_noise(self) -> bool:
         """Whether recordings of `augmentation.noise_folder` are trained on."""
         copies = self.augmentation.copies

@@ -59,21 +59,28 @@ CORPORA: dict[str, Corpus] = {
 }
 
 
-def read_corpus(name: str, root: Path) -> list[Utterance]:
+def read_corpus(name: str, root: Path, *, rated: bool = False) -> list[Utterance]:
     """Read the utterances of a corpus, sorted by id, ids unique.
 
     Args:
         name: One of `CORPORA`, or `manifest` for a table of the user's recordings.
         root: Folder of the corpus; the table's path for `manifest`.
+        rated: Also return utterances with ratings that are of none of the four
+            emotions; their emotion is None.
 
     Raises:
         CorpusError: The corpus is unknown, is absent, or contains a recording twice.
     """
-    return read_manifest(root) if name == "manifest" else find_corpus(name).read(root)
+    if name == "manifest":
+        return read_manifest(root, rated=rated)
+    return find_corpus(name).read(root, rated=rated)
 
 
 def read_corpora(
-    roots: Mapping[str, Path], speakers: Mapping[str, SpeakerHalf] | None = None
+    roots: Mapping[str, Path],
+    speakers: Mapping[str, SpeakerHalf] | None = None,
+    *,
+    rated: bool = False,
 ) -> list[Utterance]:
     """Read several corpora with `read_corpus` and concatenate their utterances.
 
@@ -81,6 +88,7 @@ def read_corpora(
         roots: Corpus name -> folder, in the order of the result.
         speakers: Corpus name -> the half of its speakers that is kept, see
             `select_speakers`; all speakers of the other corpora are kept.
+        rated: See `read_corpus`.
 
     Raises:
         CorpusError: A corpus is unknown, is absent, or contains a recording twice.
@@ -90,7 +98,7 @@ def read_corpora(
         utterance
         for name, root in roots.items()
         for utterance in select_speakers(
-            read_corpus(name, root), halves.get(name, "all")
+            read_corpus(name, root, rated=rated), halves.get(name, "all")
         )
     ]
 

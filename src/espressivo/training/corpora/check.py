@@ -166,7 +166,8 @@ def check_corpus(
     """
     if name == "manifest":
         clips = [
-            Clip(u.id, u.path, u.speaker, u.emotion) for u in read_corpus(name, root)
+            Clip(u.id, u.path, u.speaker, u.emotion_name)
+            for u in read_corpus(name, root)
         ]
         return _check(
             f"manifest {root.name}", root, clips, decode, progress, published={}

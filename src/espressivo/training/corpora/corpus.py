@@ -12,6 +12,7 @@ from espressivo.training.corpora.utterance import (
     UNLABELLED,
     Clip,
     Utterance,
+    has_ratings,
     require_unique,
 )
 
@@ -189,10 +190,15 @@ class Corpus:
         nothing = PublishedCounts(("label",), {})  # releases differ, or none is known
         return next((p for p in self.published if "label" in p.of), nothing)
 
-    def read(self, root: Path) -> list[Utterance]:
+    def read(self, root: Path, *, rated: bool = False) -> list[Utterance]:
         """Read the utterances of the four emotions, sorted by id.
 
         Only names and labels are read; no recording is opened.
+
+        Args:
+            root: Folder of the corpus.
+            rated: Also return utterances of other labels that listeners have rated;
+                their emotion is None.
 
         Raises:
             CorpusError: No recording of the corpus is present, or one is present
@@ -206,7 +212,7 @@ class Corpus:
                 path=clip.path,
                 speaker=f"{self.name}/{clip.speaker}",
                 session=f"{self.name}/{clip.session or clip.speaker}",
-                emotion=self.emotions[clip.label],
+                emotion=self.emotions.get(clip.label),
                 corpus=self.name,
                 text=clip.text,
                 original=clip.label,
@@ -219,7 +225,7 @@ class Corpus:
                 part=clip.part,
             )
             for clip in clips
-            if clip.label in self.emotions
+            if clip.label in self.emotions or (rated and has_ratings(clip.ratings))
         ]
 
     def inventory(self, root: Path) -> list[Clip]:

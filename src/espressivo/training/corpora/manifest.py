@@ -48,8 +48,10 @@ class _Notes(NamedTuple):
     scale: tuple[float, float] | None
 
 
-def read_manifest(table: Path) -> list[Utterance]:
+def read_manifest(table: Path, *, rated: bool = False) -> list[Utterance]:
     """Read a table of utterances, sorted by id.
+
+    A row with ratings may have no emotion. It is left out unless `rated` is true.
 
     Defaults of a row: the id is the path as written, the session is the speaker, and
     the corpus is the table's name without its ending.
@@ -80,6 +82,12 @@ def read_manifest(table: Path) -> list[Utterance]:
     ]
     if not utterances:
         raise CorpusError(f"{table}: its note `labels` leaves every row out")
+    utterances = [u for u in utterances if rated or u.emotion is not None]
+    if not utterances:
+        raise CorpusError(
+            f"{table}: no row has an emotion; without, only dimensions can be learned "
+            "(task = 'dimensions')"
+        )
     require_unique((utterance.id, utterance.path) for utterance in utterances)
     # One file under two ids could be in two parts of a fold.
     require_unique((str(u.path.resolve()), u.path) for u in utterances)
@@ -90,8 +98,9 @@ def _utterance(
     table: Path, where: str, row: dict[str, str], notes: _Notes
 ) -> Utterance:
     values = {name: row.get(name, "") for name in (*REQUIRED, *OPTIONAL)}
+    is_rated = any(values[name] for name in Dimension)
     for column in REQUIRED:
-        if not values[column]:
+        if not (values[column] or (column == "emotion" and is_rated)):
             raise CorpusError(f"{table}, {where}, column {column}: is empty; fill it")
     path = table.parent / values["path"]
     if not path.is_file():
@@ -191,7 +200,11 @@ def _notes(table: Path) -> _Notes:
     return _Notes(labels, scale)
 
 
-def _emotion(where: str, value: str, labels: dict[str, Emotion | None]) -> Emotion:
+def _emotion(
+    where: str, value: str, labels: dict[str, Emotion | None]
+) -> Emotion | None:
+    if not value:
+        return None
     if emotion := labels.get(value.lower()):
         return emotion
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING, Literal
 
 from espressivo.errors import CorpusError
@@ -69,7 +70,7 @@ def shares_of(votes: Mapping[Emotion, float]) -> tuple[float, ...] | None:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One labelled recording of one of the four emotions.
+    """One recording of one of the four emotions, or of none of them but with ratings.
 
     Attributes:
         id: Identifier, unique across corpora: corpus, slash, the published file name
@@ -78,7 +79,8 @@ class Utterance:
         speaker: Speaker, unique across corpora, as in `ravdess/12`.
         session: Recording session, unique across corpora; the speaker where a corpus
             has no sessions.
-        emotion: One of the four emotions.
+        emotion: One of the four emotions; None if it is none of them, or not known.
+            Such an utterance has ratings, from which dimensions are learned.
         corpus: Name of the corpus.
         text: The words spoken; None if the corpus does not give them.
         original: The corpus's own label, which may be finer than `emotion`.
@@ -98,7 +100,7 @@ class Utterance:
     path: Path
     speaker: str
     session: str
-    emotion: Emotion
+    emotion: Emotion | None
     corpus: str
     text: str | None = None
     original: str = ""
@@ -109,6 +111,11 @@ class Utterance:
     vote: str = ""
     votes: tuple[float, ...] | None = None
     part: str = ""
+
+    @property
+    def emotion_name(self) -> str:
+        """Name of the emotion, as tables hold it; empty without one."""
+        return str(self.emotion or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +163,13 @@ def count_emotions(utterances: Iterable[Utterance]) -> dict[Emotion, int]:
     """Count the utterances of each emotion, zeros included."""
     counts = Counter(utterance.emotion for utterance in utterances)
     return {emotion: counts[emotion] for emotion in Emotion}
+
+
+def has_ratings(ratings: Ratings | None) -> bool:
+    """Return whether any dimension is rated."""
+    return ratings is not None and not all(
+        isnan(value) for value in (ratings.valence, ratings.arousal, ratings.dominance)
+    )
 
 
 def select_speakers(

@@ -71,7 +71,7 @@ def training_utterances(
     roots = dict(config.corpora) | dict(elsewhere)
     # Utterances of a manifest name their own corpora, so it is read and filtered.
     used = {n: root for n, root in roots.items() if n in {*trained_on, "manifest"}}
-    read = read_corpora(used, config.speakers)
+    read = read_corpora(used, config.speakers, rated=config.uses_rated)
     read = [utterance for utterance in read if utterance.corpus in trained_on]
     fold = fold_of(run)
     return read if fold is None else _part(read, fold.train)

@@ -110,6 +110,9 @@ class Objective(nn.Module):
             dropped: The same after dropout.
         """
         config, n_labelled = self.config, len(batch.target)
+        known = batch.target >= 0
+        if not known.all():  # never with domain adaptation, see `uses_rated`
+            return self._known_emotion_loss(batch, known, dropped)
         if self.task == "dimensions":
             # The classifier learns what the embedding tells of emotions anyway.
             dropped = dropped.detach()
@@ -126,6 +129,22 @@ class Objective(nn.Module):
         step = Step(losses, batch.target, features, logits, batch.domain)
         loss: Tensor = self.adaptation(step)
         return loss
+
+    def _known_emotion_loss(
+        self, batch: Batch, known: Tensor, dropped: Tensor
+    ) -> Tensor:
+        """Return the focal loss of the clips that have an emotion, bool `known` [B]."""
+        if self.task == "dimensions":
+            dropped = dropped.detach()
+        losses = focal_losses(
+            self.network.classify(dropped[known]),
+            batch.target[known],
+            self.alpha,
+            self.config.gamma,
+            self.config.smoothing,
+            votes=None if batch.votes is None else batch.votes[known],
+        )
+        return losses.sum() / known.sum().clamp(min=1)
 
     def _dimension_loss(self, batch: Batch, dropped: Tensor) -> Tensor:
         """Return 1 - CCC of the rated clips, a scalar; `dropped` is [B, width]."""

@@ -70,7 +70,7 @@ def levels_of(
             f"{dimension}: emotions have no order in it; fit it to ratings, with "
             f"task = 'dimensions', or name {' or '.join(LEVELS)}"
         )
-    levels = [LEVELS[dimension][utterance.emotion] for utterance in utterances]
+    levels = [LEVELS[dimension][u.emotion] for u in utterances if u.emotion]
     if dimension is Dimension.AROUSAL:
         calm = [utterance.original == _CALM for utterance in utterances]
         levels = [0 if is_calm else k for k, is_calm in zip(levels, calm, strict=True)]

@@ -171,7 +171,7 @@ def _decode(
 
 def _count(fold: Fold | ListedFold, part: str) -> PartCount:
     members: Members = getattr(fold, part)
-    found = Counter(str(m.emotion) for m in members)
+    found = Counter(str(m.emotion or "") for m in members)
     # Our emotions keep their fixed order; the other labels of a table follow.
     order = [e for e in map(str, Emotion) if e in found]
     speakers = _talkers(members)

@@ -188,7 +188,7 @@ def find_twice(
 def find_absent(fold: Fold | ListedFold) -> Iterator[Finding]:
     """Yield classes missing from a part, and the lack of a validation part."""
     # A table without emotions has empty ones, which are no class.
-    labels = {m.emotion for p in PARTS for m in getattr(fold, p)} - {""}
+    labels = {m.emotion for p in PARTS for m in getattr(fold, p)} - {"", None}
     if not fold.validation:
         yield Finding("no-validation", fold.name, ("validation",))
     for part in PARTS:

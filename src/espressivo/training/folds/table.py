@@ -78,13 +78,15 @@ def write_folds(folds: Sequence[Fold], path: Path) -> None:
         (f.name, part, u) for f in folds for part in PARTS for u in getattr(f, part)
     ]
     text = pa.string()
-    names = ("id", "corpus", "speaker", "session", "emotion", "original")
+    names = ("id", "corpus", "speaker", "session", "emotion_name", "original")
     columns: dict[str, Any] = {
         "fold": pa.array([fold for fold, _, _ in rows], text),
         "part": pa.array([part for _, part, _ in rows], text),
     }
     for name in names:
-        columns[name] = pa.array([str(getattr(u, name)) for _, _, u in rows], text)
+        columns[name.removesuffix("_name")] = pa.array(
+            [str(getattr(u, name)) for _, _, u in rows], text
+        )
     columns["text"] = pa.array([u.text for _, _, u in rows], text)
     # Absolute, since relative paths would count from the folder of the table.
     columns["path"] = pa.array([str(u.path.absolute()) for _, _, u in rows], text)

@@ -45,7 +45,7 @@ def balanced_weights(
 
 def class_weights(utterances: Sequence[Utterance]) -> dict[Emotion, float]:
     """Return the balanced weight N / (4 n) of each emotion; all must occur."""
-    emotions = [utterance.emotion for utterance in utterances]
+    emotions = [u.emotion for u in utterances if u.emotion is not None]
     found = dict(zip(emotions, balanced_weights(emotions).tolist(), strict=True))
     return {emotion: found[emotion] for emotion in Emotion}
 

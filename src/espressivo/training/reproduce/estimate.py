@@ -187,7 +187,8 @@ def measure(config: ExperimentConfig, clip_s: float) -> NetworkCosts:
     while not times or (len(times) < _MOST_STEPS and np.sum(times) < _ENOUGH_S):
         began = _now()
         (batch,) = batches.load([step])
-        heard = _now()
+        vary_s = _since(began)
+        began = _now()
         objective.train()
         optimizer.zero_grad()
         with training if not times else nullcontext():
@@ -195,17 +196,17 @@ def measure(config: ExperimentConfig, clip_s: float) -> NetworkCosts:
         torch.autograd.backward(loss)
         optimizer.step()
         # The fastest of the steps counts, below: other programs only make them slower.
-        times.append((heard - began, _now() - heard))
+        times.append((vary_s, _since(began)))
     vary_s, step_s = np.min(times, axis=0).tolist()
     n = len(step)
     began = _now()
     with front:
         (batch,) = batches.load([[SampledClip(i) for i in range(n)]])
-    front_s = _now() - began
+    front_s = _since(began)
     began = _now()
     with torch.no_grad(), head:
         extractor.network.eval().logits(batch.frames)
-    head_s = _now() - began
+    head_s = _since(began)
     state = extractor.network.state_dict().values()
     trained = (p for p in objective.parameters() if p.requires_grad)
     return NetworkCosts(
@@ -268,11 +269,20 @@ def _noise(n: int, seconds: float) -> list[LoadedClip]:
     ]
 
 
-def _now() -> float:
+def _now() -> tuple[float, float]:
+    """Return the wall-clock time and the processor time of this process, in seconds."""
     if torch.cuda.is_available():
         # CUDA kernels run asynchronously: else only their launch would be timed.
         torch.cuda.synchronize()
-    return time.perf_counter()
+    return time.perf_counter(), time.process_time()
+
+
+def _since(began: tuple[float, float]) -> float:
+    """Return the seconds since `began`, without waiting for a busy processor."""
+    wall_s, processor_s = (b - a for a, b in zip(began, _now(), strict=True))
+    # Beside other programs less processor time passes than by the clock; by several
+    # threads more is used. On a GPU the processor waits, and the clock alone counts.
+    return wall_s if torch.cuda.is_available() else min(wall_s, processor_s)
 
 
 def _bytes(tensors: Iterable[torch.Tensor]) -> int:

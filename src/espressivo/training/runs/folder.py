@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 ENCODER = "encoder.json"
 DESCRIPTION = "run.json"
+
+OTHER = "other"
+"""Name of what is none of the four emotions among the counts of `run.json`."""
 ADAPTATION = "adaptation.safetensors"
 
 
@@ -169,7 +172,7 @@ def describe_run(
     `target` is described without its labels.
     """
     utterances = [clip.utterance for clip in clips]
-    counts = Counter(f"{u.corpus}/{u.emotion}" for u in utterances)
+    counts = Counter(f"{u.corpus}/{u.emotion or OTHER}" for u in utterances)
     return {
         "name": config.name,
         "seed": config.seed,

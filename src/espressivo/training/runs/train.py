@@ -197,8 +197,10 @@ def _validate(batches: Batches, task: Task) -> Validation:
     mean, each = mean_ccc(rated), {n: rated.scores[f"ccc_{n}"] for n in names}
     if isnan(mean):  # no ratings here, as if another corpus validates
         return Validation(ua, ua)
-    chosen = {"emotions": ua, "dimensions": mean, "both": (ua + mean) / 2}[task]
     known = {name: ccc for name, ccc in each.items() if not isnan(ccc)}
+    if isnan(ua):  # or no emotions
+        return Validation(mean, None, known)
+    chosen = {"emotions": ua, "dimensions": mean, "both": (ua + mean) / 2}[task]
     return Validation(chosen, ua, known or None)
 
 
@@ -239,7 +241,7 @@ def pick_precision(config: ExperimentConfig) -> torch.dtype:
 
 
 def _require_trainable(clips: Sequence[LoadedClip]) -> None:
-    found = {clip.utterance.emotion for clip in clips}
+    found = {clip.utterance.emotion for clip in clips if clip.utterance.emotion}
     if missing := set(CLASSES) - found:
         raise TrainingError(
             f"no utterance to train on is {', '.join(sorted(missing))}; "

@@ -19,6 +19,7 @@ from espressivo.training.scores.evaluation import (
     RATED,
     dimension_columns,
 )
+from espressivo.training.scores.metrics import labels_of
 from espressivo.training.scores.pooled import PooledPredictions
 from espressivo.types import Emotion
 
@@ -44,7 +45,8 @@ class CrossvalPredictions:
         corpora: Corpora of the utterances [N].
         speakers: Speakers of the utterances [N].
         originals: The corpora's own labels [N].
-        labels: Actual classes, int [N], in the order of `Emotion`.
+        labels: Actual classes, int [N], in the order of `Emotion`; -1 for an
+            utterance without one.
         probabilities: Predicted probabilities, float64 [N, 4], in the order of
             `Emotion`.
         dimension_names: Dimensions that are predicted; empty if none are.
@@ -183,8 +185,8 @@ def to_predictions(table: Columns, path: Path) -> CrossvalPredictions:
     Raises:
         TrainingError: An emotion is not one of the four.
     """
-    order = {str(emotion): i for i, emotion in enumerate(Emotion)}
-    if strange := set(table["emotion"]) - set(order):
+    order = [*map(str, Emotion)]
+    if strange := set(table["emotion"]) - {"", *order}:
         raise TrainingError(
             f"{path}: emotions {', '.join(sorted(map(str, strange)))}, not only "
             f"{', '.join(order)}; run crossval again"
@@ -198,7 +200,7 @@ def to_predictions(table: Columns, path: Path) -> CrossvalPredictions:
         corpora=np.array(table["corpus"], np.str_),
         speakers=np.array(table["speaker"], np.str_),
         originals=np.array(originals, np.str_),
-        labels=np.array([order[e] for e in table["emotion"]], np.intp),
+        labels=labels_of(table["emotion"]),
         probabilities=np.column_stack([table[e] for e in order]).astype(np.float64),
         dimension_names=names,
         rated=_matrix([table[f"{RATED}{name}"] for name in names], n),

@@ -214,7 +214,7 @@ class CrossvalResults:
         # One temperature a run: every run is another network.
         found = tested.probabilities.copy()
         for fold, seed in self.by_run:
-            held = (known.folds == fold) & (known.seeds == seed)
+            held = (known.folds == fold) & (known.seeds == seed) & (known.labels >= 0)
             if not held.any():
                 raise CorpusError(f"{self.name}, {fold}: nothing validated there")
             # Logarithms of probabilities are logits up to a constant per row.

@@ -97,9 +97,8 @@ class Evaluation:
 
     @property
     def labels(self) -> NDArray[np.intp]:
-        """Index of each utterance's emotion in `Emotion`, int [N]."""
-        order = list(Emotion)
-        return np.array([order.index(u.emotion) for u in self.utterances], np.intp)
+        """Index of each utterance's emotion in `Emotion`, int [N]; -1 without one."""
+        return metrics.labels_of([u.emotion_name for u in self.utterances])
 
     @property
     def speakers(self) -> list[str]:
@@ -288,10 +287,11 @@ def to_columns(
             predictions, and the ratings (prefix `rated_`), NaN where one is missing.
         dimensions: float [N, D]; None without dimensions.
     """
-    names = ("id", "corpus", "speaker", "session", "emotion", "original")
+    names = ("id", "corpus", "speaker", "session", "original")
     columns: dict[str, Any] = {
         name: [str(getattr(u, name)) for u in utterances] for name in names
     }
+    columns["emotion"] = [u.emotion_name for u in utterances]
     order = [str(emotion) for emotion in Emotion]
     # For people who open the table; our own readers take the probabilities alone.
     columns["predicted"] = [order[i] for i in probabilities.argmax(1)]
@@ -397,7 +397,7 @@ def read_predictions(folder: Path) -> Predictions:
         ) from error
     return Predictions(
         tuple(table["id"]),
-        np.array([order.index(name) for name in table["emotion"]], np.intp),
+        metrics.labels_of(table["emotion"]),
         np.column_stack([table[name] for name in order]).astype(np.float64),
         names,
         np.column_stack([table[n] for n in names]).astype(float) if names else None,

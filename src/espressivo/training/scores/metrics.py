@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Labels: TypeAlias = NDArray[np.integer[Any]]
-"""Index of an emotion for each utterance [N]."""
+"""Index of an emotion for each utterance [N]; -1 without one, which scores nothing."""
 Probabilities: TypeAlias = NDArray[np.floating[Any]]
 """Probability of each class [N, C]; rows sum to 1."""
 Floats: TypeAlias = NDArray[np.float64]
@@ -61,6 +61,16 @@ class Scores:
     f1: tuple[float, ...]
 
 
+def labels_of(emotions: Sequence[str]) -> NDArray[np.intp]:
+    """Return the index of each emotion in `Emotion`; -1 for an empty name.
+
+    Raises:
+        KeyError: A name is none of the four, and not empty.
+    """
+    order = {"": -1} | {str(emotion): i for i, emotion in enumerate(Emotion)}
+    return np.array([order[name] for name in emotions], np.intp)
+
+
 def score(
     labels: Labels, probabilities: Probabilities, weights: Floats | None = None
 ) -> Scores:
@@ -83,7 +93,7 @@ def score(
 def confusion_matrix(labels: Labels, probabilities: Probabilities) -> NDArray[np.int64]:
     """Count utterances by class [C, C]: rows actual, columns predicted."""
     n = probabilities.shape[1]
-    cells = labels * n + probabilities.argmax(1)
+    cells = (labels * n + probabilities.argmax(1))[np.asarray(labels) >= 0]
     return np.bincount(cells, minlength=n * n).reshape(n, n).astype(np.int64)
 
 
@@ -130,6 +140,7 @@ def utterance_sums(
     brier = np.square(p - truth).sum(1)
     loss = -np.log(np.maximum(p[rows, labels], _LEAST_PROBABILITY))
     sums = np.hstack([confusion, bins.reshape(n, -1), brier[:, None], loss[:, None]])
+    sums[np.asarray(labels) < 0] = 0
     return sums if weights is None else sums * weights[:, None]
 
 
@@ -143,13 +154,13 @@ def scores_from_sums(sums: Floats, n_classes: int) -> dict[str, Floats]:
     # 2 TP / (2 TP + FP + FN): defined as soon as a class occurs or is predicted.
     f1 = ratio(2 * hits, actual + predicted)
     return {
-        "wa": hits.sum(1) / total,
+        "wa": ratio(hits.sum(1), total),
         # A resample may lack a class; the mean is then over those that it has.
-        "ua": np.nanmean(recall, axis=1),
-        "macro_f1": np.nanmean(f1, axis=1),
+        "ua": _mean_known(recall),
+        "macro_f1": _mean_known(f1),
         "ece": ece_from_sums(sums),
-        "brier": sums[:, -2] / total,
-        "log_loss": sums[:, -1] / total,
+        "brier": ratio(sums[:, -2], total),
+        "log_loss": ratio(sums[:, -1], total),
         "recall": recall,
         "f1": f1,
     }
@@ -159,8 +170,7 @@ def ece_from_sums(sums: Floats) -> Floats:
     """Return the expected calibration error of R rows of sums [R]."""
     n, confidence, right = bins_from_sums(sums)
     # A bin of n rows weighs n times, which leaves a difference of two sums.
-    ece: Floats = np.abs(confidence - right).sum(1) / n.sum(1)
-    return ece
+    return ratio(np.abs(confidence - right).sum(1), n.sum(1))
 
 
 def confusions_from_sums(sums: Floats, n_classes: int) -> Floats:
@@ -173,6 +183,11 @@ def bins_from_sums(sums: Floats) -> Floats:
     """Return count, summed confidence and number right per bin [3, R, bins]."""
     bins = sums[:, -2 - 3 * N_BINS : -2]
     return bins.reshape(-1, 3, N_BINS).swapaxes(0, 1)
+
+
+def _mean_known(rows: Floats) -> Floats:
+    """Return the mean of each row [R, C] without NaN; NaN if it has nothing else."""
+    return ratio(np.nansum(rows, axis=1), (~np.isnan(rows)).sum(1).astype(float))
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:

@@ -6,6 +6,8 @@ from collections import Counter
 from math import isnan
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from espressivo.training.scores.bootstrap import N_RESAMPLES, few_speakers
 from espressivo.types import Dimension, Emotion
 
@@ -128,6 +130,12 @@ def _cautions(one: CrossvalResults) -> Iterator[str]:
             f"({len(one.by_run)} of {planned} runs); only these count."
         )
     yield from few_speakers(one.n_speakers)
+    ids = one.predictions.ids
+    if n_other := len(np.unique(ids[one.predictions.labels < 0])):
+        yield (
+            f"{n_other:,} of {len(np.unique(ids)):,} utterances are of none of the "
+            "four emotions; they count for dimensions alone."
+        )
     if (v := one.variant) is not None:
         yield (
             f"scored with {v.title}, and again with {v.label} {v.excluded} of the test "
