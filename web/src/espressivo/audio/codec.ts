@@ -34,8 +34,9 @@ export interface Codec {
 
 export type OpenCodec = (config: AudioDecoderConfig, answers: Answers) => Codec;
 
-// WebKitGTK decodes by GStreamer, which crashed the page on Opus and hung on AAC. It says
-// that it supports them, and a crash cannot be caught: there is nothing else to ask.
+// WebKitGTK (2.50) decodes by GStreamer, which crashes the page on some Opus, with and
+// without its header. It says that it supports it, and a crash cannot be caught: there is
+// nothing but its name to ask for.
 const HAS_GSTREAMER = /^(?!.*Chrom)(?=.*(Linux|X11)).*AppleWebKit/;
 
 /** Return what decodes a track; null if nothing does. */
