@@ -17,6 +17,7 @@ export default defineConfig({
     target: "es2022",
     assetsInlineLimit: 0, // the policy forbids data: URLs for all but pictures
     rolldownOptions: {
+      checks: { pluginTimings: false },
       input: {
         index: here("index.html"),
         example: here("example.html"),

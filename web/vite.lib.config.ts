@@ -27,6 +27,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rolldownOptions: {
+      checks: { pluginTimings: false },
       input: { espressivo: path.resolve(import.meta.dirname, "src/espressivo/index.ts") },
       preserveEntrySignatures: "strict",
       output: { entryFileNames: "[name].js", ...FILES },
