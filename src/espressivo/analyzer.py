@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,13 +18,13 @@ from espressivo.pipeline.analysis_pass import AnalysisPass
 from espressivo.pipeline.recordings import run_recording
 from espressivo.pipeline.stream import Stream
 from espressivo.pipeline.window_classifier import AdaptationOptions, WindowClassifier
+from espressivo.profile.profile import Profile
 from espressivo.speech.segments import SpeechOptions
 from espressivo.types import SAMPLE_RATE, Segment, Signal
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from espressivo.audio.recording import Recording
     from espressivo.audio.sources import Content
     from espressivo.pipeline.state import StreamState
-    from espressivo.profile.profile import Profile
     from espressivo.report import Report
     from espressivo.speech.windows import Window
     from espressivo.types import Progress
@@ -72,9 +72,9 @@ class Analyzer:
         speech: Thresholds and durations of the speech segmentation; None: defaults.
         threads: Number of batches classified in parallel; None: one per core.
         batch_size: Number of windows per call of the model.
-        profile: Profile of the speaker; None: an unknown speaker.
-        setting: Profile of the setting (microphone, room, language); None: an unknown
-            setting.
+        profile: Profile of the speaker, or its name or path as `Profile.load` takes it;
+            None: an unknown speaker.
+        setting: The same of the setting (microphone, room, language).
         adapt: Judge the windows of a recording together, as those of one speaker in one
             setting. Files and arrays only: a stream's end is not known.
         voices: Let reports contain voices and their statistics, which profiles learn
@@ -82,8 +82,8 @@ class Analyzer:
 
     Raises:
         ModelError: Adaptation or voices are wanted, and the model cannot adapt.
-        ProfileError: A profile belongs to another model; or a setting is given as
-            `profile`, or a speaker as `setting`.
+        ProfileError: There is no such profile, or it belongs to another model; or a
+            setting is given as `profile`, or a speaker as `setting`.
         ValueError: `threads` or `batch_size` is less than 1.
     """
 
@@ -94,8 +94,8 @@ class Analyzer:
         speech: SpeechOptions | None = None,
         threads: int | None = None,
         batch_size: int = 4,
-        profile: Profile | None = None,
-        setting: Profile | None = None,
+        profile: Profile | str | Path | None = None,
+        setting: Profile | str | Path | None = None,
         adapt: bool = False,
         voices: bool = False,
     ) -> None:
@@ -103,7 +103,8 @@ class Analyzer:
             raise ValueError(f"threads is {threads}; wanted 1 or more")
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; wanted 1 or more")
-        options = AdaptationOptions(profile, setting, adapt, voices)
+        known = _loaded("profile", profile), _loaded("setting", setting)
+        options = AdaptationOptions(*known, adapt, voices)
         self._windows = WindowClassifier(classifier, options)
         self.speech = speech or SpeechOptions()
         self.threads = threads or n_cores()
@@ -125,17 +126,21 @@ class Analyzer:
         return self._windows.options.setting
 
     def with_profile(
-        self, profile: Profile | None, setting: Profile | None = None
+        self,
+        profile: Profile | str | Path | None,
+        setting: Profile | str | Path | None = None,
     ) -> Analyzer:
         """Return an analyzer with the same model and options and other profiles.
 
         Args:
-            profile: Profile of the speaker; None: an unknown speaker.
-            setting: Profile of the setting; None: an unknown setting.
+            profile: Profile of the speaker, or its name or path; None: an unknown
+                speaker.
+            setting: The same of the setting.
 
         Raises:
             ModelError: The model cannot adapt.
-            ProfileError: A profile belongs to another model or is of another kind.
+            ProfileError: There is no such profile, or one belongs to another model or
+                is of another kind.
         """
         return Analyzer(
             self.classifier,
@@ -333,6 +338,17 @@ class Analyzer:
                 threads=self.threads,
                 batch_size=self.batch_size,
             )
+
+
+def _loaded(role: str, given: Profile | str | Path | None) -> Profile | None:
+    if isinstance(given, str | Path):
+        return Profile.load(given)
+    if not isinstance(given, Profile | None):
+        raise TypeError(
+            f"{role} is of type {type(given).__name__}; wanted a Profile, its name or "
+            "its path"
+        )
+    return given
 
 
 def _report(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from espressivo.model.classifier import Certainty, ModelCard
     from espressivo.model.window_statistics import WindowStatistics
     from espressivo.speech.quality import Quality
+    from espressivo.speech.segments import SpeechOptions
     from espressivo.types import Earlier
 
 SCHEMA = "espressivo.report/2"
@@ -125,6 +126,7 @@ class Report:
             has none.
         loudness: Level (root mean square) of each 0.1 s of the recording, float32
             [levels], in dB re full scale, at least -100; None for streams.
+        detection: Settings of the speech detection; None if they are the usual ones.
     """
 
     recording: str
@@ -149,6 +151,7 @@ class Report:
     loudness: NDArray[np.float32] | None = field(
         default=None, compare=False, repr=False
     )
+    detection: SpeechOptions | None = None
 
     @property
     def speech_s(self) -> float:
@@ -305,6 +308,7 @@ class Report:
             "warnings": list(self.warnings),
             "adaptation": self._adaptation(),
             **self._before(),
+            **({"detection": asdict(self.detection)} if self.detection else {}),
         }
 
     def to_json(self, *, indent: int | None = 2) -> str:

@@ -25,6 +25,7 @@ from espressivo.batch.selection import SUFFIXES
 from espressivo.cli.main import main
 from espressivo.errors import ArchiveError, ModelError
 from espressivo.model.classifier import Certainty
+from espressivo.speech.segments import SpeechOptions
 from espressivo.types import Emotion
 from tests.archives import KINDS, TABLES, contents, rows
 from tests.conftest import ROOT
@@ -175,6 +176,48 @@ def test_a_manifest_names_recordings_as_it_likes(notes, tmp_path):
     assert [row["id"] for row in rows(tmp_path / "out", "recordings")] == ["z"]
     failures = {row["id"]: row["kind"] for row in rows(tmp_path / "out", "failures")}
     assert failures == {"x": "directory", "y": "missing"}
+
+
+def test_other_columns_of_a_manifest_are_in_the_tables(notes, tmp_path):
+    table, out = notes.parent / "told.csv", tmp_path / "out"
+    text = "id,path,Group,Emotion,line\nz,notes/silence.wav,Leipzig,joy,07\ny,no.wav,,,"
+    table.write_text(text)
+
+    analyze_archive(table, out, options=OPTIONS)
+
+    told = "group", "manifest_Emotion", "line"
+    (found,), (failure,) = rows(out, "recordings"), rows(out, "failures")
+    assert [found[name] for name in told] == ["Leipzig", "joy", "07"]
+    assert [*found][-3:] == [*failure][-3:] == [*told]
+    assert [failure[name] for name in told] == [None] * 3
+    before = contents(out)
+    analyze_archive(table, out, options=OPTIONS)
+    assert contents(out) == before
+    for changed, why in (
+        (text.replace("joy", "rage"), "values in the manifest's other columns have"),
+        (text.replace("line", "phone"), "manifest_Emotion, phone, was group, mani"),
+    ):
+        table.write_text(changed)
+        with pytest.raises(ArchiveError, match=why):
+            analyze_archive(table, out, options=OPTIONS)
+    table.write_text(text.replace("line", "manifest_Emotion"))
+    with pytest.raises(ArchiveError, match="column Emotion would be manifest_Emotion"):
+        analyze_archive(table, tmp_path / "none", options=OPTIONS)
+
+
+def test_settings_of_the_detection_are_a_part_of_the_plan(notes, tmp_path):
+    out, long = tmp_path / "out", SpeechOptions(min_speech_s=60)
+    patient = replace(OPTIONS, speech=long)
+
+    summary = analyze_archive(notes / "days" / "monday", out, options=patient)
+
+    assert summary.n_analysed == 7
+    assert not any(summary.emotions.values())
+    assert Plan.from_json((out / "archive.json").read_text()).speech == long
+    with pytest.raises(
+        ArchiveError, match=r"speech of 0.256 s.*, was .*speech of 60 s"
+    ):
+        analyze_archive(notes / "days" / "monday", out, options=OPTIONS)
 
 
 def test_progress_counts_every_recording(notes, whole, tmp_path):

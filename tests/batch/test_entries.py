@@ -11,6 +11,7 @@ from espressivo.batch.entries import (
     Entry,
     digest_of,
     find_entries,
+    list_source,
 )
 from espressivo.errors import ArchiveError
 
@@ -44,7 +45,7 @@ def test_a_pattern_names_what_it_matches_from_its_fixed_part(tmp_path, monkeypat
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_manifest_gives_ids_and_paths_from_its_own_folder(tmp_path, suffix):
     table = tmp_path / f"calls{suffix}"
-    columns = {"id": ["z", "a"], "path": ["in/1.ogg", "/far/2.ogg"], "who": ["x", "y"]}
+    columns = {"id": ["z", "a"], "path": ["in/1.ogg", "/far/2.ogg"], "who": ["x", "NA"]}
     if suffix == ".csv":
         lines = [",".join(row) for row in zip(*columns.values(), strict=True)]
         table.write_text("\n".join([",".join(columns), *lines]))
@@ -55,9 +56,10 @@ def test_a_manifest_gives_ids_and_paths_from_its_own_folder(tmp_path, suffix):
         parquet.write_table(pa.table(columns), table)
 
     assert find_entries(table) == [
-        Entry("a", "/far/2.ogg"),
-        Entry("z", str(tmp_path / "in/1.ogg")),
+        Entry("a", "/far/2.ogg", cells=("",)),
+        Entry("z", str(tmp_path / "in/1.ogg"), cells=("x",)),
     ]
+    assert list_source(table).columns == ("who",)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,7 @@ def test_a_manifest_gives_ids_and_paths_from_its_own_folder(tmp_path, suffix):
         ("id,path\n,x.wav\n", "line 2, column id: is empty"),
         ("id,file\na,x.wav\n", "has no column path"),
         ("id,path\n", "holds no recording"),
+        ("id,path,note,note\na,x.wav,1,2\n", "the column note more than once"),
     ],
 )
 def test_a_manifest_that_cannot_be_followed_is_refused(tmp_path, text, message):

@@ -9,12 +9,17 @@ import subprocess
 import sys
 import time
 
+import jsonschema
 import numpy as np
 import pytest
 
+from espressivo.cli.arguments import speech_options
 from espressivo.cli.main import build_parser, main
+from espressivo.cli.recordings import listed
+from espressivo.speech.segments import SpeechOptions
 from tests.conftest import NOTE
 from tests.recordings import encode
+from tests.test_report import SCHEMA_FILE
 
 
 def test_the_timeline_shows_when_and_what(capsys):
@@ -61,8 +66,72 @@ def test_a_broken_recording_costs_a_line_and_nothing_else(tmp_path, capsys):
 
 
 def test_only_broken_recordings_exit_1(tmp_path, capsys):
-    assert main(["analyze", str(tmp_path)]) == 1
-    assert "is a directory" in capsys.readouterr().err
+    assert main(["analyze", str(tmp_path / "none.wav")]) == 1
+    assert "no such file" in capsys.readouterr().err
+
+
+def test_a_folder_is_the_recordings_in_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    silence = np.zeros(8000, np.float32)
+    (tmp_path / "calls" / "deep").mkdir(parents=True)
+    for name in ("calls/b.wav", "calls/deep/a.wav", "calls/b.flac", "one.wav"):
+        encode(tmp_path / name, silence)
+    (tmp_path / "calls" / "notes.txt").write_text("no recording")
+    (tmp_path / "calls" / "loop").symlink_to(tmp_path / "calls")
+    named = ["one.wav", "calls/b.wav"]
+
+    code = main(["analyze", "--csv", "calls", *named, "--output-dir", "calls/out"])
+
+    out, err = capsys.readouterr()
+    assert code == 0
+    found = [row["recording"] for row in csv.DictReader(io.StringIO(out))]
+    assert found == ["calls/b.flac", "calls/deep/a.wav", *named]
+    assert "calls: left out: 1 link to a folder, such as loop; 1 text, such as" in err
+    files = sorted(path.name for path in (tmp_path / "calls/out").iterdir())
+    assert files == ["a.json", "b.flac.json", "b.wav.json", "one.json"]
+    main(["analyze", "--csv", *found])
+    assert capsys.readouterr().out == out
+
+
+def test_a_folder_without_recordings_is_an_error_and_many_point_to_archive(
+    tmp_path, capsys
+):
+    (tmp_path / "x.txt").write_text("hello")
+
+    assert main(["analyze", str(NOTE), str(tmp_path)]) == 1
+    assert "holds no recording (left out: 1 text" in capsys.readouterr().err
+    for i in range(1001):
+        (tmp_path / f"{i}.wav").touch()
+    assert len(listed([str(tmp_path)])) == 1001
+    assert "1,001 recordings; `espressivo archive`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["analyze x", "listen -", "archive in --out out"])
+def test_settings_of_the_detection(command, capsys):
+    def options(text=""):
+        return speech_options(build_parser().parse_args(f"{command} {text}".split()))
+
+    assert options() == SpeechOptions()
+    assert options("--speech-threshold 0.1 --min-speech 1 --min-pause .1") == (
+        SpeechOptions(0.1, 0.0, 1, 0.1, 0.05)
+    )
+    for wrong, told in (
+        ("--speech-padding 0.2", "is 0.2; wanted at most half of --min-pause (0.192)"),
+        ("--min-speech nan", "'nan' is not a number of seconds"),
+        ("--speech-threshold 2", "'2' is not a share between 0 and 1"),
+    ):
+        with pytest.raises(SystemExit):
+            options(wrong)
+        assert told in capsys.readouterr().err
+
+
+def test_other_settings_of_the_detection_are_in_the_report(capsys):
+    main(["analyze", "--json", str(NOTE), "--min-pause", "2"])
+
+    report = json.loads(capsys.readouterr().out)
+    assert report["detection"]["min_pause_s"] == 2
+    assert len(report["segments"]) == 1
+    jsonschema.validate(report, json.loads(SCHEMA_FILE.read_text("utf-8")))
 
 
 def test_no_speech_exits_0_and_says_so(tmp_path, capsys):

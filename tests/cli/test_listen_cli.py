@@ -231,3 +231,9 @@ def test_a_setting_is_used_too(pcm, tmp_path):
     adapted = json.loads(done.stdout)["adaptation"]
     assert (adapted["speaker"], adapted["setting"]) == (None, "room")
     assert adapted["weight"] > 0
+
+
+def test_what_has_not_ended_is_not_adapted_to_itself(capsys):
+    with pytest.raises(SystemExit):
+        main(["listen", "-", "--adapt"])
+    assert "use `espressivo analyze --adapt`" in capsys.readouterr().err

@@ -203,7 +203,7 @@ def test_a_stream_goes_on_with_the_same_profile_and_detection_only(analyzer, not
     analyzer.with_profile(me).stream(state=state)
     with pytest.raises(StateError, match=r"'me' of another content \(it has learned"):
         analyzer.with_profile(learned).stream(state=state)
-    with pytest.raises(StateError, match=r"min_pause_s=1.*the same `speech`"):
+    with pytest.raises(StateError, match=r"pauses of 1 s.*the same `speech`"):
         patient.stream(state=state)
 
 

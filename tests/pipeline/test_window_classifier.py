@@ -194,3 +194,15 @@ def test_reports_follow_the_schema(model, note, me, room):
         document = json.loads(Analyzer(model, **options).analyze(note).to_json())
         jsonschema.validate(document, schema)
         assert (document["adaptation"] is None) == ("voices" in options)
+
+
+def test_a_profile_can_be_named_by_its_file(analyzer, tmp_path):
+    path = Profile.new("me", analyzer.classifier).save(tmp_path / "me.json")
+
+    for given in (path, str(path)):
+        assert Analyzer(analyzer.classifier, profile=given).profile.name == "me"
+        assert analyzer.with_profile(given).profile.name == "me"
+    with pytest.raises(
+        TypeError, match="is of type int; wanted a Profile, its"
+    ):
+        Analyzer(analyzer.classifier, profile=3)

@@ -31,12 +31,14 @@ class Entry(NamedTuple):
             the whole archive is one group.
         speaker: Name of the speaker in the group; empty: this recording is all that
             there is of its speaker.
+        cells: Values of the manifest's columns other than id and path, as text.
     """
 
     id: str
     path: str
     group: str = ""
     speaker: str = ""
+    cells: tuple[str, ...] = ()
 
 
 class Listing(NamedTuple):
@@ -46,10 +48,12 @@ class Listing(NamedTuple):
         entries: Its recordings, sorted by id.
         left_out: What else is in a folder, sorted by path; of a pattern and a manifest,
             nothing is left out.
+        columns: Names of a manifest's columns other than id and path, in its order.
     """
 
     entries: list[Entry]
     left_out: list[LeftOut]
+    columns: tuple[str, ...] = ()
 
 
 def find_entries(source: str | Path) -> list[Entry]:
@@ -80,13 +84,8 @@ def list_source(source: str | Path, out: str | Path | None = None) -> Listing:
         ArchiveError: As for `find_entries`.
     """
     left_out: list[LeftOut] = []
-    try:
-        found = sorted(_find(source, left_out, out), key=lambda entry: entry[:2])
-    except OSError as error:
-        where = error.filename or source
-        raise ArchiveError(
-            f"{where}: cannot be read ({error.strerror or error}); make it readable"
-        ) from error
+    columns: list[str] = []
+    found = _sorted(source, _find(source, left_out, out, columns))
     left_out.sort()
     if not found:
         rest = f" ({described(left_out)})" if left_out else ""
@@ -95,7 +94,23 @@ def list_source(source: str | Path, out: str | Path | None = None) -> Listing:
             "manifest of some"
         )
     _require_unique(source, found)
-    return Listing(found, left_out)
+    return Listing(found, left_out, tuple(columns))
+
+
+def list_folder(folder: Path, out: Path | None = None) -> Listing:
+    """Return the recordings of a folder as `list_source`; there may be none.
+
+    Args:
+        folder: The folder, searched with its subfolders.
+        out: Folder that is not searched; None: there is none.
+
+    Raises:
+        ArchiveError: A folder cannot be read.
+    """
+    left_out: list[LeftOut] = []
+    skipped = None if out is None else os.path.realpath(out)
+    found = _sorted(folder, _in_folder(folder, left_out, skipped))
+    return Listing(found, sorted(left_out))
 
 
 def described(left_out: Sequence[LeftOut]) -> str:
@@ -136,6 +151,21 @@ def require_groups(source: str | Path, entries: Sequence[Entry]) -> None:
         )
 
 
+def digest_of_cells(entries: Iterable[Entry]) -> str:
+    """Return the SHA-256 of all ids and other cells in order, in hexadecimal."""
+    return _digest((entry.id, *entry.cells) for entry in entries)
+
+
+def _sorted(source: str | Path, entries: Iterable[Entry]) -> list[Entry]:
+    try:
+        return sorted(entries, key=lambda entry: entry[:2])
+    except OSError as error:
+        where = error.filename or source
+        raise ArchiveError(
+            f"{where}: cannot be read ({error.strerror or error}); make it readable"
+        ) from error
+
+
 def _digest(rows: Iterable[tuple[str, ...]]) -> str:
     sha256 = hashlib.sha256()
     # NUL separates fields, since it cannot occur in a path; `surrogateescape` restores
@@ -147,18 +177,21 @@ def _digest(rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _find(
-    source: str | Path, left_out: list[LeftOut], out: str | Path | None
+    source: str | Path,
+    left_out: list[LeftOut],
+    out: str | Path | None,
+    columns: list[str],
 ) -> Iterator[Entry]:
     if source == "":  # such as a variable of the shell that is not set
         raise ArchiveError("'': is no source; pass a folder, a pattern or a manifest")
     if is_remote(source):
-        return _in_remote_manifest(str(source))
+        return _in_remote_manifest(str(source), columns)
     place = Path(source).expanduser()
     if place.is_dir():
         skipped = None if out is None or is_remote(out) else os.path.realpath(out)
         return _in_folder(place, left_out, skipped)
     if place.suffix.lower() in TABLE_SUFFIXES and place.is_file():
-        return _in_manifest(place, str(place.absolute().parent))
+        return _in_manifest(place, str(place.absolute().parent), columns)
     if glob.has_magic(str(place)):
         return _matching(place)
     found = "is a file" if place.exists() else "no such file"
@@ -226,28 +259,33 @@ def _entry(path: Path, folder: Path) -> Entry:
     return Entry(id_, str(path.absolute()))
 
 
-def _in_remote_manifest(address: str) -> Iterator[Entry]:
+def _in_remote_manifest(address: str, columns: list[str]) -> Iterator[Entry]:
     if not address.lower().endswith(TABLE_SUFFIXES):
         raise ArchiveError(
             f"{address}: is no manifest; from a remote store, pass a .csv or .parquet "
             "table that names the recordings"
         )
     with fetched(address) as copy:
-        yield from _in_manifest(copy, address.rpartition("/")[0])
+        yield from _in_manifest(copy, address.rpartition("/")[0], columns)
 
 
-def _in_manifest(table: Path, folder: str) -> Iterator[Entry]:
+def _in_manifest(table: Path, folder: str, columns: list[str]) -> Iterator[Entry]:
+    """Yield the recordings of a manifest; add its other columns' names to a list."""
     required, optional = ("id", "path"), ("group", "speaker")
-    for where, row in iter_rows(table, "manifest", required, optional, ArchiveError):
+    rows = iter_rows(table, "manifest", required, optional, ArchiveError, others=True)
+    for where, row in rows:
+        if not columns:
+            columns += [name for name in row if name not in required]
         for column in required:
             if not row.get(column):
                 raise ArchiveError(f"{table}, {where}, column {column}: is empty")
         path = row["path"]
         if not (is_remote(path) or os.path.isabs(path)):  # noqa: PTH117 - of either kind
             path = f"{folder}/{path}"
-        # A name is in memory once, and not for each of a million recordings.
-        names = (sys.intern(row.get(column, "")) for column in optional)
-        yield Entry(row["id"], path, *names)
+        # A value is in memory once, and not for each of a million recordings.
+        group, speaker = (sys.intern(row.get(column, "")) for column in optional)
+        cells = tuple(sys.intern(row[column]) for column in columns)
+        yield Entry(row["id"], path, group, speaker, cells)
 
 
 def _require_unique(source: str | Path, entries: list[Entry]) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import av
 import onnxruntime
 
-from espressivo.batch.entries import digest_of, digest_of_groups
+from espressivo.batch.entries import digest_of, digest_of_cells, digest_of_groups
 from espressivo.model.classifier import Certainty
+from espressivo.speech.segments import SpeechOptions
 from espressivo.types import Dimension, Emotion
 from espressivo.version import __version__
 
@@ -93,6 +94,9 @@ class Plan:
         groups_sha256: SHA-256 of the recordings' groups and speakers; None: the same.
         setting: Name of the setting that every recording is judged by, and the start of
             its SHA-256; None: there is none.
+        columns: Names of the manifest's other columns in the tables.
+        columns_sha256: SHA-256 of their values; None: there are none.
+        speech: Options of the speech segmentation.
         schema: Name and version of the tables.
         software: Versions of the decoder and of onnxruntime; None: unknown.
     """
@@ -112,6 +116,9 @@ class Plan:
     adaptation_sha256: str | None = None
     groups_sha256: str | None = None
     setting: str | None = None
+    columns: tuple[str, ...] = ()
+    columns_sha256: str | None = None
+    speech: SpeechOptions = field(default_factory=SpeechOptions)
     schema: str = SCHEMA
     software: Software | None = field(default_factory=Software.installed)
 
@@ -125,6 +132,8 @@ class Plan:
         *,
         adapt: bool = False,
         setting: Profile | None = None,
+        columns: tuple[str, ...] = (),
+        speech: SpeechOptions | None = None,
     ) -> Self:
         """Return the plan for recordings, a model and options (None: defaults)."""
         return cls(
@@ -141,6 +150,9 @@ class Plan:
             adaptation_sha256=_digest_of_adaptation(card) if adapt else None,
             groups_sha256=digest_of_groups(entries) if adapt else None,
             setting=None if setting is None else _described(setting),
+            columns=columns,
+            columns_sha256=digest_of_cells(entries) if columns else None,
+            speech=speech or SpeechOptions(),
         )
 
     @property
@@ -195,6 +207,12 @@ class Plan:
                 "groups or speakers of recordings have changed, so that the finished "
                 "rows would be of another adaptation"
             )
+        if (
+            self.columns == other.columns
+            and self.columns_sha256 != other.columns_sha256
+            and self.input_sha256 == other.input_sha256
+        ):
+            found.append("values in the manifest's other columns have changed")
         return found
 
     def to_json(self) -> str:
@@ -208,6 +226,8 @@ class Plan:
                 "sha256": self.input_sha256,
                 "listed_by": self.listed_by,
                 "groups_sha256": self.groups_sha256,
+                "columns": self.columns,
+                "columns_sha256": self.columns_sha256,
             },
             "model": {
                 "name": self.model,
@@ -222,6 +242,7 @@ class Plan:
                 "shard_size": self.shard_size,
                 "format": self.headerless,
                 "setting": self.setting,
+                "speech": asdict(self.speech),
             },
             "n_parts": self.n_shards,
         }
@@ -258,6 +279,9 @@ class Plan:
                 adaptation_sha256=document["model"].get("adaptation_sha256"),
                 groups_sha256=document["input"].get("groups_sha256"),
                 setting=document["options"].get("setting"),
+                columns=tuple(document["input"].get("columns", ())),
+                columns_sha256=document["input"].get("columns_sha256"),
+                speech=SpeechOptions(**document["options"].get("speech", {})),
                 schema=str(document["schema"]),
                 software=software and Software(**software),
             )
@@ -279,6 +303,8 @@ class Plan:
             "the format": self.headerless or "that of each name",
             "the adaptation": self._adaptation(),
             "the setting": self.setting or "none",
+            "the speech segmentation": str(self.speech),
+            "the manifest's other columns": ", ".join(self.columns) or "none",
             "the schema of the tables": self.schema,
             "espressivo": self.version,
         }

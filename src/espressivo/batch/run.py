@@ -21,6 +21,7 @@ from espressivo.batch.second_pass import Histories, collect, shards_to_adapt
 from espressivo.batch.shards import ArchiveJob, DoneCount
 from espressivo.batch.store import is_remote
 from espressivo.batch.summary import Summary, read_summary
+from espressivo.batch.tables import columns_of_manifest
 from espressivo.machine import n_cores
 from espressivo.model.classifier import load_classifier, read_card
 from espressivo.model.find import DEFAULT, bundled_models, find_model
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from espressivo.batch.second_pass import ShardToAdapt
     from espressivo.model.adaptation import AdaptationCard
     from espressivo.profile.profile import Profile
+    from espressivo.speech.segments import SpeechOptions
 
     Counts = Generator[DoneCount, None, None]
 
@@ -44,7 +46,7 @@ _WORTH_A_PROCESS = 200
 
 @dataclass(frozen=True, slots=True)
 class ArchiveOptions:
-    """Options of a batch run; the last three and `shard_size` affect the tables.
+    """Options of a batch run; the last four and `shard_size` affect the tables.
 
     Attributes:
         engine: `local` for processes on this machine, `ray` for tasks on a Ray cluster
@@ -59,6 +61,7 @@ class ArchiveOptions:
             like, in two passes; `group` and `speaker` are columns of the manifest.
         setting: Setting that every recording is judged by, made of other recordings;
             None: none. Not together with `adapt`.
+        speech: Thresholds and durations of the speech segmentation; None: defaults.
 
     Raises:
         AudioError: The format is unknown.
@@ -72,6 +75,7 @@ class ArchiveOptions:
     headerless: str | None = None
     adapt: bool = False
     setting: Profile | None = None
+    speech: SpeechOptions | None = None
 
     def __post_init__(self) -> None:
         if self.headerless is not None:
@@ -152,7 +156,7 @@ def analyze_archive(
 
     options = options or ArchiveOptions()
     engine = _engine(options)
-    entries, left_out = list_source(source, out)
+    entries, left_out, named = list_source(source, out)
     if any(is_remote(entry.path) for entry in entries):
         import fsspec  # noqa: F401, PLC0415
     folder = find_model(model).absolute()
@@ -167,6 +171,12 @@ def analyze_archive(
             "--adapt, with a column speaker in the manifest",
         )
         options.setting.require_model(load_classifier(folder))
+    columns = columns_of_manifest(
+        named,
+        card.emotions,
+        card.dimensions,
+        adapted=options.adapt or options.setting is not None,
+    )
     plan = Plan.of(
         entries,
         card,
@@ -174,6 +184,8 @@ def analyze_archive(
         options.headerless,
         adapt=options.adapt,
         setting=options.setting,
+        columns=columns,
+        speech=options.speech,
     )
     place = out if is_remote(out) else Path(out).absolute()
     with opened(place, plan, restart=options.restart) as archive:

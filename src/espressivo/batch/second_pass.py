@@ -148,7 +148,8 @@ def adapt_shard(shard: ShardToAdapt) -> DoneCount:
     plain = read_outcomes(archive.read(shard.number, VOICES), shard.entries)
     outcomes = [_adapted(shard, outcome) for outcome in plain]
     plan = archive.plan
-    files = parts_of(outcomes, plan.emotions, plan.dimensions, adapted=True)
+    columns = plan.emotions, plan.dimensions
+    files = parts_of(outcomes, *columns, adapted=True, columns=plan.columns)
     archive.write(shard.number, files)
     return DoneCount.of(outcomes)
 

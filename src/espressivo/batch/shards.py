@@ -94,6 +94,7 @@ class ShardBuffer:
                 files = {VOICES: first_pass_file(in_order)}
             else:
                 told = plan.tells_effects
-                files = parts_of(in_order, plan.emotions, plan.dimensions, adapted=told)
+                columns = plan.emotions, plan.dimensions
+                files = parts_of(in_order, *columns, adapted=told, columns=plan.columns)
             self._archive.write(shard, files)
             del self._open[shard]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from espressivo.errors import ArchiveError
 from espressivo.text import to_unicode
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def parts_of(
     dimensions: Sequence[Dimension] = (),
     *,
     adapted: bool = False,
+    columns: Sequence[str] = (),
 ) -> dict[str, bytes]:
     """Return the content of one Parquet file per table; equal outcomes, equal bytes.
 
@@ -45,17 +47,49 @@ def parts_of(
         emotions: Names of the probability columns, in order.
         dimensions: Names of the columns of dimensions, in order.
         adapted: Whether reports have the entry `adaptation`, and tables its columns.
+        columns: Names of the columns of the manifest's `Entry.cells`.
     """
     rows: dict[str, list[_Row]] = {table: [] for table in TABLES}
     for outcome in outcomes:
+        cells = map(to_unicode, outcome.entry.cells)
+        told = {k: cell or None for k, cell in zip(columns, cells, strict=True)}
         if outcome.report is None:
-            rows["failures"].append(_failure(outcome))
+            rows["failures"].append(told | _failure(outcome))
         else:
             row = _recording(outcome, outcome.report, [*emotions, *dimensions])
-            rows["recordings"].append(row)
+            rows["recordings"].append(told | row)
             rows["windows"] += _windows(outcome, outcome.report)
-    schemas = _schemas([*emotions, *dimensions], adapted=adapted)
+    schemas = _schemas([*emotions, *dimensions], adapted=adapted, columns=columns)
     return {table: table_bytes(rows[table], schemas[table]) for table in schemas}
+
+
+def columns_of_manifest(
+    columns: Sequence[str],
+    emotions: Sequence[Emotion],
+    dimensions: Sequence[Dimension] = (),
+    *,
+    adapted: bool = False,
+) -> tuple[str, ...]:
+    """Return the names that a manifest's columns have in the tables.
+
+    Where a name is that of a column of ours, `manifest_` is put before it.
+
+    Raises:
+        ArchiveError: Another column has that name already.
+    """
+    schemas = _schemas([*emotions, *dimensions], adapted=adapted)
+    ours = {*schemas["recordings"].names, *schemas["failures"].names}
+    ours -= {"group", "speaker"}  # ours are the manifest's
+    named = tuple(
+        f"manifest_{name}" if name.casefold() in ours else name for name in columns
+    )
+    for name, given in zip(named, columns, strict=True):
+        if named.count(name) > 1:
+            raise ArchiveError(
+                f"the manifest's column {given} would be {name} in the tables, as "
+                "another one is; rename one"
+            )
+    return named
 
 
 def left_out_table(left_out: Iterable[LeftOut]) -> bytes:
@@ -128,7 +162,9 @@ def _failure(outcome: Outcome) -> _Row:
     }
 
 
-def _schemas(measured: Sequence[str], *, adapted: bool) -> dict[str, pa.Schema]:
+def _schemas(
+    measured: Sequence[str], *, adapted: bool, columns: Sequence[str] = ()
+) -> dict[str, pa.Schema]:
     """Return the columns of each table, which are taken from rows by name."""
     import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
 
@@ -144,9 +180,11 @@ def _schemas(measured: Sequence[str], *, adapted: bool) -> dict[str, pa.Schema]:
     history = dict.fromkeys(("weight", "offset", "deviation"), real)
     adaptation = {"group": text, "speaker": text, **moved, **history}
     adaptation = adaptation | {"several_speakers": pa.bool_()} if adapted else {}
-    columns: dict[str, dict[str, pa.DataType]] = {
+    told = dict.fromkeys(columns, text)
+    recording = {**named, **lengths, **found, **adaptation, **rest, **model}
+    tables: dict[str, dict[str, pa.DataType]] = {
         "windows": {"id": text, "index": whole, **span, **found, **moved},
-        "failures": {**named, "kind": text, "reason": text},
-        "recordings": {**named, **lengths, **found, **adaptation, **rest, **model},
+        "failures": {**named, "kind": text, "reason": text, **told},
+        "recordings": {**recording, **told},
     }
-    return {name: pa.schema([*fields.items()]) for name, fields in columns.items()}
+    return {name: pa.schema([*fields.items()]) for name, fields in tables.items()}

@@ -141,7 +141,13 @@ def _load(model: Path, plan: Plan, setting: Profile | None) -> Analyzer:
         raise ModelError(
             f"{model}: changed while it was in use; give the command again"
         )
-    return Analyzer(classifier, threads=1, voices=plan.is_adapted, setting=setting)
+    return Analyzer(
+        classifier,
+        speech=plan.speech,
+        threads=1,
+        voices=plan.is_adapted,
+        setting=setting,
+    )
 
 
 def _analyze(

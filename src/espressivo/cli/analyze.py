@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espressivo.cli.arguments import (
+    add_detection,
     add_excel,
     add_headerless,
     add_model,
     add_speaker,
+    speech_options,
     whole_number,
 )
 from espressivo.cli.display.printing import print_csv, print_json, say, tell
-from espressivo.cli.recordings import analyze_channels, analyze_recording
+from espressivo.cli.recordings import analyze_channels, analyze_recording, listed
 from espressivo.cli.report_files import SUFFIXES, ReportFiles, parse_formats
 from espressivo.errors import EspressivoError
 from espressivo.text import reason_of
@@ -46,7 +48,7 @@ examples:
   espressivo analyze note.m4a --json | jq .probabilities
   ffmpeg -i film.mkv -f wav - | espressivo analyze -
   espressivo analyze note.m4a --plot timeline.png
-  espressivo analyze calls/*.wav --output-dir out --format html,srt
+  espressivo analyze calls --output-dir out --format html,srt
   espressivo analyze call.wav --channels separate
   espressivo profile create me && espressivo analyze note.m4a --speaker me
   espressivo adapt hotline --from calls && espressivo analyze call.wav --setting hotline
@@ -68,7 +70,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "recordings", nargs="+", metavar="RECORDING", help="a file, or - for stdin"
+        "recordings",
+        nargs="+",
+        metavar="RECORDING",
+        help="a file, a folder for all recordings in it and below, or - for stdin",
     )
     add_model(parser)
     add_speaker(parser, learns=True)
@@ -130,6 +135,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "for each channel, as for calls with a person in each (default: %(default)s)",
     )
     add_headerless(parser)
+    add_detection(parser)
     parser.add_argument(
         "--threads",
         type=whole_number,
@@ -141,6 +147,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Analyse every recording; print failures on stderr and continue."""
+    args.recordings = listed(args.recordings, args.output_dir)
     _require_sense(args)
     files = None
     if args.output_dir is not None:
@@ -152,6 +159,7 @@ def run(args: argparse.Namespace) -> int:
         profile=_load_profile(args.speaker),
         setting=_load_profile(args.setting),
         adapt=args.adapt,
+        speech=speech_options(args),
     )
     reports: list[Report] = []
     n_failed = 0

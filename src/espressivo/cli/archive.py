@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import add_headerless, add_model, whole_number
+from espressivo.cli.arguments import (
+    add_detection,
+    add_headerless,
+    add_model,
+    speech_options,
+    whole_number,
+)
 from espressivo.cli.display.printing import tell
 from espressivo.cli.interrupts import exit_code
 
@@ -18,7 +24,8 @@ Analyse many recordings, on all cores, into Parquet tables: recordings, windows,
 failures (with the reason), and what a folder holds that is no recording (left-out).
 
 IN is a folder, including its subfolders; a pattern in quotes; or a manifest, a .csv,
-.tsv or .parquet table with columns id and path. In a folder, every file that is a
+.tsv or .parquet table with columns id and path, whose other columns are copied into the
+tables. In a folder, every file that is a
 recording is taken, by content; what is left out is counted and listed. The same command
 resumes a run that was interrupted by Ctrl-C, kill -9, a full disk or a power cut.
 
@@ -68,6 +75,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_model(parser)
     _add_running_arguments(parser)
     add_headerless(parser)
+    add_detection(parser)
     parser.add_argument(
         "--plot",
         type=Path,
@@ -144,6 +152,7 @@ def run(args: argparse.Namespace) -> int:
         headerless=args.headerless,
         adapt=args.adapt,
         setting=None if args.setting is None else Profile.load(args.setting),
+        speech=speech_options(args),
     )
     try:
         with archive_bar() as bar:

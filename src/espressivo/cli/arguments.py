@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from espressivo.model.find import DEFAULT
+
+if TYPE_CHECKING:
+    from espressivo.speech.segments import SpeechOptions
 
 
 def named_folder(text: str) -> tuple[str, Path]:
@@ -80,6 +84,79 @@ def add_model(parser: argparse._ActionsContainer, *, default: str = DEFAULT) -> 
         metavar="NAME|DIR",
         help=f"a bundled or pulled model, or a model folder (default: {DEFAULT})",
     )
+
+
+def add_detection(parser: argparse.ArgumentParser) -> None:
+    """Add the settings of the speech detection; see `speech_options`."""
+    group = parser.add_argument_group("speech detection")
+    group.add_argument(
+        "--speech-threshold",
+        type=share,
+        default=0.5,
+        metavar="P",
+        help="probability of speech at which a segment begins; it goes on down to "
+        f"{_RELEASE} below (default: %(default)s)",
+    )
+    group.add_argument(
+        "--min-speech",
+        type=seconds,
+        default=0.256,
+        metavar="S",
+        help="shortest segment, in seconds; shorter ones are dropped "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--min-pause",
+        type=seconds,
+        default=0.384,
+        metavar="S",
+        help="shortest pause that ends a segment, in seconds (default: %(default)s)",
+    )
+    group.add_argument(
+        "--speech-padding",
+        type=seconds,
+        metavar="S",
+        help="how much of the pauses around it a segment has at each end, in seconds; "
+        f"at most half of --min-pause (default: {_PADDING_S}, or that half)",
+    )
+
+
+# As in `SpeechOptions`, whose import would make --help slow.
+_RELEASE, _PADDING_S = 0.15, 0.096
+
+
+def speech_options(args: argparse.Namespace) -> SpeechOptions:
+    """Return the settings of the speech detection that a command line gives."""
+    from espressivo.speech.segments import SpeechOptions
+
+    most, padding = args.min_pause / 2, args.speech_padding
+    if padding is None:
+        padding = min(_PADDING_S, most)
+    if padding > most:
+        args.error(
+            f"--speech-padding is {padding:g}; wanted at most half of --min-pause "
+            f"({most:g}), or segments would overlap"
+        )
+    return SpeechOptions(
+        threshold=args.speech_threshold,
+        release=max(0.0, round(args.speech_threshold - _RELEASE, 6)),
+        min_speech_s=args.min_speech,
+        min_pause_s=args.min_pause,
+        pad_s=padding,
+    )
+
+
+def seconds(text: str) -> float:
+    """Return a parsed duration, 0 or more seconds and less than an hour."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 3600:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of seconds, 0 or more and less than 3600"
+        )
+    return value
 
 
 def add_headerless(parser: argparse.ArgumentParser) -> None:

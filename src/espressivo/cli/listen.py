@@ -6,7 +6,14 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from espressivo.cli.arguments import add_excel, add_model, add_speaker
+from espressivo.cli.arguments import (
+    add_detection,
+    add_excel,
+    add_model,
+    add_speaker,
+    seconds,
+    speech_options,
+)
 from espressivo.cli.display.printing import print_csv, print_json, tell
 from espressivo.cli.streams import standard_input
 from espressivo.errors import AudioError
@@ -63,7 +70,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_speaker(parser, learns=False)
     parser.add_argument(
         "--hop",
-        type=_seconds,
+        type=seconds,
         default=1.0,
         metavar="S",
         help="how often unfinished speech is estimated, in seconds; 0: never "
@@ -78,19 +85,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="print each estimate as a line of JSON when it comes, and no report",
     )
     add_excel(parser)
+    add_detection(parser)
+    # Known of `analyze`, so that it is told why it is not here.
+    parser.add_argument("--adapt", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=_listen, error=parser.error)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 3600:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a number of seconds, 0 or more"
-        )
-    return value
 
 
 def _listen(args: argparse.Namespace) -> int:
@@ -99,11 +97,16 @@ def _listen(args: argparse.Namespace) -> int:
 
     if args.excel and (args.json or args.lines):
         args.error("--excel is a form of CSV; leave --json and --lines out")
+    if args.adapt:
+        args.error(
+            "--adapt judges a recording as a whole, and this one has not ended; save "
+            "it and use `espressivo analyze --adapt`, or give --speaker"
+        )
     if args.raw and args.source is None:
         args.error("--raw is about standard input; give - as well")
     names = {"profile": args.speaker, "setting": args.setting}
     known = {role: Profile.load(name) for role, name in names.items() if name}
-    analyzer = load_model(args.model, **known)
+    analyzer = load_model(args.model, speech=speech_options(args), **known)
     stream = analyzer.stream(hop_s=args.hop)
     name = "stdin" if args.source else "microphone"
     # If the microphone is unplugged, the report covers the recording up to then.

@@ -1,21 +1,74 @@
-"""Analysis of one recording of the command line, with a progress bar."""
+"""Recordings of the command line: which they are, and the analysis of each."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from espressivo.cli.display.printing import tell
 from espressivo.cli.display.progress import recording_bar
 from espressivo.cli.streams import standard_input
-from espressivo.errors import AudioError
+from espressivo.errors import AudioError, EspressivoError
 from espressivo.text import reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from espressivo.analyzer import Analyzer
     from espressivo.report import Report
 
 _Result = TypeVar("_Result")
+
+_MANY = 1000  # recordings from which an archive is the better way
+
+
+def listed(given: Sequence[str], out: Path | None = None) -> list[str]:
+    """Return the recordings of a command line: folders become what is in them.
+
+    They are found as `espressivo archive` finds them, without those that are named
+    besides.
+
+    Args:
+        given: Paths of recordings and folders; - for standard input.
+        out: Folder of the results, which is not searched; None: there is none.
+
+    Raises:
+        EspressivoError: A folder cannot be read, or holds no recording.
+    """
+    # Not resolved: a link is a recording of its own.
+    taken = {os.path.abspath(name) for name in given}  # noqa: PTH100
+    found: list[str] = []
+    for name in given:
+        # `Path.is_dir` raises for some names that are no path.
+        if name == "-" or not os.path.isdir(name):  # noqa: PTH112
+            found.append(name)
+            continue
+        for path in _in_folder(Path(name), out):
+            if (place := os.path.abspath(path)) not in taken:  # noqa: PTH100
+                taken.add(place)
+                found.append(path)
+    if len(found) > _MANY:
+        tell(
+            f"{len(found):,} recordings; `espressivo archive` analyses so many on all "
+            "cores, into tables, and goes on where it was interrupted"
+        )
+    return found
+
+
+def _in_folder(folder: Path, out: Path | None) -> list[str]:
+    from espressivo.batch.entries import described, list_folder
+
+    recordings, left_out, _ = list_folder(folder, out)
+    if not recordings:
+        rest = f" ({described(left_out)})" if left_out else ""
+        raise EspressivoError(
+            f"{folder}: holds no recording{rest}; name recordings, or a folder of some"
+        )
+    if left_out:
+        tell(f"{folder}: {described(left_out)}")
+    root = folder.absolute()
+    return [str(folder / Path(entry.path).relative_to(root)) for entry in recordings]
 
 
 def analyze_recording(

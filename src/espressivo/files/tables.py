@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections import Counter
 from io import StringIO
 from itertools import chain, count, repeat, takewhile
@@ -45,6 +46,7 @@ _NO_TEXT = {
     b"PAR1": "is a Parquet file; end its name in .parquet",
 }
 # How pandas, numpy, R and Excel write that there is no value.
+_INDEX = re.compile(r"__index_level_\d+__")  # what pandas adds to Parquet
 _EMPTY = frozenset(
     (
         "",
@@ -109,6 +111,8 @@ def iter_rows(
     required: Sequence[str],
     optional: Sequence[str],
     error: type[EspressivoError],
+    *,
+    others: bool = False,
 ) -> Iterator[Row]:
     """Yield the rows of a table as stripped text; empty cells are empty strings.
 
@@ -123,6 +127,7 @@ def iter_rows(
         required: Names of columns that must be present, in lower case.
         optional: Names of columns that are read if present.
         error: Exception type to raise if the table is unreadable or lacks a column.
+        others: Whether rows have all other columns too, whose names must differ.
 
     Yields:
         Place of the row (`line 3`, `row 2`), and its cells by column name.
@@ -132,7 +137,7 @@ def iter_rows(
         raise error(
             f"{table}: ends in '{table.suffix}'; pass a .csv or .parquet {what}"
         )
-    wanted = _Columns(table, required, optional, error)
+    wanted = _Columns(table, required, optional, error, others=others)
     try:
         if suffix == ".parquet":
             yield from _parquet_rows(table, wanted, error)
@@ -153,8 +158,10 @@ class _Columns:
         required: Sequence[str],
         optional: Sequence[str],
         error: type[EspressivoError],
+        *,
+        others: bool = False,
     ) -> None:
-        self.table, self.error = table, error
+        self.table, self.error, self.others = table, error, others
         self.required, self.names = required, (*required, *optional)
 
     def n_found(self, header: Iterable[str]) -> int:
@@ -189,8 +196,15 @@ class _Columns:
                         "rename all but one"
                     )
                 places[plain] = exact[plain]
-            elif plain:
-                places[plain if plain in self.names else name.strip()] = place
+            elif plain in self.names:
+                places[plain] = place
+            elif plain and not _INDEX.fullmatch(plain):
+                if self.others and name.strip() in places:
+                    raise self.error(
+                        f"{self.table}: has the column {name.strip()} more than once; "
+                        "rename all but one"
+                    )
+                places[name.strip()] = place
         if missing := [name for name in self.required if name not in places]:
             found = ", ".join(filter(None, map(str.strip, header))) or "none"
             raise self.error(
@@ -316,7 +330,11 @@ def _parquet_rows(
         with parquet.ParquetFile(table) as file:
             header = list(file.schema_arrow.names)
             places = columns.places(header)
-            names = {header[i]: k for k, i in places.items() if k in columns.names}
+            names = {
+                header[i]: k
+                for k, i in places.items()
+                if columns.others or k in columns.names
+            }
             batches = (b.to_pylist() for b in file.iter_batches(columns=[*names]))
             for n, row in enumerate(chain.from_iterable(batches), start=1):
                 yield f"row {n}", {names[k]: _text(v) for k, v in row.items()}

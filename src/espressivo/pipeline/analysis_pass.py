@@ -18,6 +18,7 @@ from espressivo.report import Report
 from espressivo.speech.chunker import Chunker
 from espressivo.speech.loudness import LoudnessMeter
 from espressivo.speech.quality import Quality
+from espressivo.speech.segments import SpeechOptions
 from espressivo.types import SAMPLE_RATE, Estimate, Signal
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from espressivo.pipeline.window_classifier import Prediction, WindowClassifier
     from espressivo.profile.profile import Profile
-    from espressivo.speech.segments import SpeechOptions
     from espressivo.speech.windows import Window
     from espressivo.types import Segment
 
@@ -220,6 +220,7 @@ class AnalysisPass:
             certainty=card.certainty,
             dimension_names=card.dimensions,
             loudness=None if self._loudness is None else self._loudness.measure(),
+            detection=None if self._speech == SpeechOptions() else self._speech,
         )
 
     def _require_same(self, state: StreamState) -> None:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+_LONGEST_S = 3600  # no recording has speech without a pause for longer
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechOptions:
     """Thresholds and durations of the speech segmentation (hysteresis).
@@ -32,6 +35,11 @@ class SpeechOptions:
     pad_s: float = 0.096
 
     def __post_init__(self) -> None:
+        for name in ("min_speech_s", "min_pause_s"):
+            if not 0 <= getattr(self, name) < _LONGEST_S:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; wanted 0 to {_LONGEST_S} s"
+                )
         if not 0 <= self.release <= self.threshold <= 1:
             raise ValueError(
                 f"release is {self.release} and threshold {self.threshold}; "
@@ -42,6 +50,13 @@ class SpeechOptions:
                 f"pad_s is {self.pad_s}; wanted 0 to half of min_pause_s "
                 f"({self.min_pause_s / 2}), or segments would overlap"
             )
+
+    def __str__(self) -> str:
+        return (
+            f"threshold {self.threshold:g} and {self.release:g}, speech of "
+            f"{self.min_speech_s:g} s, pauses of {self.min_pause_s:g} s, padding of "
+            f"{self.pad_s:g} s"
+        )
 
     @property
     def min_speech(self) -> int:
