@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.conftest import ROOT
+from tests.pages import blocks
 
 PAGES = sorted(
     page
@@ -56,3 +57,38 @@ def test_the_modules_that_the_map_walks_through_are_there():
     assert len(walked) > 40
     for name in walked:
         assert (PACKAGE / name).exists() or (PACKAGE / "training" / name).exists(), name
+
+
+FOLDERS = "src|docs|web|tests|research|benchmarks|recipes|tools|examples"
+ABSENT = {
+    "research/profiles": "removed; research/adaptation/README.md says in which commit",
+    "web/dist": "built",
+    "web/lib": "built",
+}
+
+
+def test_files_and_modules_that_the_text_names_are_there():
+    named = {
+        code.text.rstrip("/"): code
+        for page in blocks.PAGES
+        for code in blocks.blocks_of(page)
+        if code.language == "inline"
+    }
+    paths = [n for n in named if re.fullmatch(rf"({FOLDERS})/[\w./*-]+", n)]
+    modules = [n for n in named if re.fullmatch(r"espressivo(\.[a-z_]+){2,}", n)]
+
+    assert len(paths) > 20
+    assert len(modules) > 3
+    for path in {*paths} - {*ABSENT}:
+        assert [*ROOT.glob(path)], f"{named[path]}: {path}"
+    for module in modules:
+        path = ROOT / "src" / module.replace(".", "/")
+        there = path.is_dir() or path.with_suffix(".py").is_file()
+        assert there or find_name(path), f"{named[module]}: {module}"
+
+
+def find_name(path):
+    """Return whether a package or module, the path's parent, has the name."""
+    package, name = path.parent, path.name
+    files = [package / "__init__.py", package.with_suffix(".py")]
+    return any(name in f.read_text("utf-8") for f in files if f.is_file())
