@@ -12,7 +12,15 @@ import pytest
 
 import espressivo
 import espressivo.errors
+from espressivo.analyzer import Analyzer
 from espressivo.errors import EspressivoError
+from espressivo.model.classifier import Certainty, ModelCard
+from espressivo.pipeline.stream import Stream
+from espressivo.profile.profile import Profile
+from espressivo.report import Adaptation, Report
+from espressivo.speech.quality import Quality
+from espressivo.speech.segments import SpeechOptions
+from espressivo.types import Estimate, Segment
 from tests.conftest import NOTE, ROOT
 
 
@@ -172,3 +180,21 @@ def test_help_imports_nothing_heavy(runtime_only):
     done = run_alone(runtime_only, "-c", code)
 
     assert done.stdout.strip() == "[]"
+
+
+ATTRIBUTES = (
+    *(Report, Estimate, Segment, Adaptation, Quality, Analyzer, Stream, Profile),
+    *(ModelCard, Certainty, SpeechOptions),
+)
+
+
+@pytest.mark.parametrize("kind", ATTRIBUTES)
+def test_the_page_lists_every_attribute(kind, analyzer):
+    page = (ROOT / "docs" / "analyze.md").read_text("utf-8")
+    pattern = rf"^### {kind.__name__}\n(.*?)^##"
+    (table,) = re.findall(pattern, page, re.MULTILINE | re.DOTALL)
+    cells = "".join(re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE))
+    listed = re.findall(r"`(?:\w+\.)?(\w+)(?:\([^`]*\))?`", cells)
+
+    found = analyzer if kind is Analyzer else kind  # its attributes are no properties
+    assert sorted(listed) == [name for name in dir(found) if not name.startswith("_")]
