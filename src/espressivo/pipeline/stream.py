@@ -134,6 +134,7 @@ class Stream:
         self._finished = True
         with np.errstate(all="ignore"):  # as in `Analyzer.analyze`
             self._classify(self._analysis.push(self._pending))
+            self._pending = self._pending[:0]
             self._classify(self._analysis.finish())
         self._analysis.forget(self._history)
         return self._analysis.report(name, self._warnings(name))
