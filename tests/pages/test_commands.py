@@ -44,7 +44,14 @@ ELSEWHERE = {
 }
 """Blocks of commands that another test runs, and which."""
 
-VALUES = {"N": "2", "S": "0.5", "T": "1.4", "CHANGE": "0.02", "SHARE": "0.8"}
+VALUES = {
+    "N": "2",
+    "P": "0.5",
+    "S": "0.5",
+    "T": "1.4",
+    "CHANGE": "0.02",
+    "SHARE": "0.8",
+}
 VALUES |= {"--format FORMAT": "html", "--headerless FORMAT": "u8:8000"}
 VALUES |= {"--table NAME": "main", "--conditions LIST": "telephone"}
 """What the words of a synopsis stand for, where a parser reads them."""
