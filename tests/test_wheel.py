@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import json
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import zipfile
 import pytest
 
 from tests.conftest import ROOT
+from tools.distributions.contents import KINDS, Checkout, problems_of
 
 APP = {
     "index.html": "the app",
@@ -33,7 +36,9 @@ def checkout(tmp_path):
         shutil.copy(ROOT / name, root)
     shutil.copytree(ROOT / "LICENSES", root / "LICENSES")
     shutil.copytree(
-        ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__", "*.onnx")
+        ROOT / "src",
+        root / "src",
+        ignore=shutil.ignore_patterns("__pycache__", "*.onnx"),
     )
     for card in (root / "src").rglob("model.json"):  # small ones, which zip at once
         card.with_name("model.onnx").write_text(card.parent.name)
@@ -53,7 +58,7 @@ def checkout(tmp_path):
     return root
 
 
-def hatchling(root, path, *options):
+def hatchling(root, path, *options, status=0):
     """Build as pip would, with `path` as PATH, and return what was said."""
     done = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-d", root / "out", *options],
@@ -63,7 +68,7 @@ def hatchling(root, path, *options):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == status, done.stderr
     return done.stdout + done.stderr
 
 
@@ -125,6 +130,15 @@ def test_without_npm_a_wheel_has_no_app_and_says_so(checkout, tmp_path):
     assert "The wheel will not hold the app." in said
 
 
+def test_without_npm_there_is_no_sdist_without_the_app(checkout, tmp_path):
+    shutil.rmtree(checkout / "web" / "dist")
+
+    said = hatchling(checkout, tmp_path / "empty", "-t", "sdist", status=1)
+
+    assert "no npm on PATH" in said
+    assert not list((checkout / "out").glob("*"))
+
+
 def test_with_npm_a_wheel_gets_the_app_built(checkout, tmp_path):
     shutil.rmtree(checkout / "web" / "dist")
     programs = tmp_path / "programs"
@@ -147,3 +161,31 @@ def test_an_editable_install_builds_nothing(checkout, tmp_path):
     said = hatchling(checkout, tmp_path, "-t", "wheel:editable", "--hooks-only")
 
     assert "app" not in said
+
+
+def test_make_dist_names_what_an_npm_package_lacks_and_what_is_wrong_in_it(tmp_path):
+    kind = KINDS["npm package"]
+    content = dict.fromkeys(kind.promised, b"mpg123")
+    content |= {
+        "lib/models/espressivo-base/model.onnx": b"another model",
+        "lib/models/espressivo-base/model.json": json.dumps({"sha256": "0"}).encode(),
+        "lib/.DS_Store": b"",
+    }
+    del content["lib/types/index.d.ts"]
+    package = tmp_path / "espressivo-0.1.0.tgz"
+    with tarfile.open(package, "w:gz") as archive:
+        for name, data in content.items():
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+    problems = problems_of(kind, package, Checkout(frozenset(), {}, {"new.js": 1}))
+
+    assert {line.removeprefix(f"{package.name}: ") for line in problems} >= {
+        "lib/types/index.d.ts is missing",
+        "lib/new.js is missing",
+        "lib/models/espressivo-tiny/model.onnx is missing",
+        "lib/.DS_Store does not belong there",
+        "lib/models/espressivo-base/model.onnx has another hash than model.json",
+        "lib/licences.txt is without Silero VAD",
+    }

@@ -191,7 +191,7 @@ def problems_of(kind: Kind, file: Path, checkout: Checkout) -> list[str]:
         if name.startswith(f"{kind.models}/") and name.endswith("/model.onnx"):
             card = json.loads(content.get(name.replace(".onnx", ".json"), b"{}"))
             if hashlib.sha256(data).hexdigest() != card.get("sha256"):
-                found.append(f"{name} is not the file whose hash model.json has")
+                found.append(f"{name} has another hash than model.json")
         if name.endswith("/licences.txt"):
             text = data.decode()
             found += [
