@@ -102,7 +102,8 @@ def _add_study(
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="print the runs, their time and disk space; run and write nothing",
+        help="print the runs, their operations, their time on this machine and disk "
+        "space; run and write nothing",
     )
     parser.add_argument(
         "--incomplete",
