@@ -56,6 +56,9 @@ VALUES |= {"--format FORMAT": "html", "--headerless FORMAT": "u8:8000"}
 VALUES |= {"--table NAME": "main", "--conditions LIST": "telephone"}
 """What the words of a synopsis stand for, where a parser reads them."""
 
+PROGRAMS = ("pip", "make", "npm", "pytest", "python", "espressivo")
+"""Programs whose commands in the text are looked at."""
+
 EXTRAS = {*_EXTRA, "onnx_ir", "opensmile", "accelerate"}
 """Packages without which a script cannot be imported: then its text is read."""
 
@@ -151,6 +154,9 @@ def check(argv, *, run=False, whole=True):
     elif program == "make":
         makefile = (ROOT / "Makefile").read_text("utf-8")
         assert re.search(rf"^{re.escape(argv[0])}:", makefile, re.MULTILINE), argv
+    elif program == "pytest":
+        path, _, name = argv
+        assert name in (ROOT / path).read_text("utf-8"), argv
     elif program == "npm" and argv[0] == "run":
         scripts = json.loads((ROOT / "web/package.json").read_text())["scripts"]
         assert argv[1] in scripts, argv
@@ -202,7 +208,7 @@ def mentioned(code):
     """Return the words of a command in inline code; nothing for other code."""
     code = code.replace("python mine.py", "espressivo")  # docs/extending.md
     words = shlex.split(code) if code.count('"') % 2 == code.count("'") % 2 == 0 else []
-    if len(words) > 1 and words[0] in ("pip", "make", "npm", "python", "espressivo"):
+    if len(words) > 1 and words[0] in PROGRAMS:
         known = words[0] != "espressivo" or words[1] in _COMMANDS
         return words if known else []
     if len(words) > 1 and words[0] in _COMMANDS:
