@@ -504,6 +504,11 @@ def name_top(probabilities: Mapping[Emotion, float], n: int = 2) -> str:
     return ", ".join(f"{emotion} {value:.0%}" for emotion, value in order)
 
 
+def name_levels(dimensions: Mapping[Dimension, float]) -> str:
+    """Return dimensions as text, such as `arousal 0.26, valence 0.21`."""
+    return ", ".join(f"{name} {value:.2f}" for name, value in dimensions.items())
+
+
 def moved(now: Estimate, before: Estimate) -> float:
     """Return the total variation distance of two estimates of one window, 0 to 1."""
     return total_variation(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from espressivo.text import to_clock
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def summarize(
     if arousal is not None and is_unclear:
         sentence += "; the emotion is not clear"
     if from_s > 0:
-        sentence = f"from {_clock(int(from_s))} on: {sentence}"
+        sentence = f"from {to_clock(int(from_s))} on: {sentence}"
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
@@ -221,10 +222,4 @@ def _units(value: float) -> int:
 
 
 def _from(start_s: int) -> str:
-    return f"from {_clock(start_s)}"
-
-
-def _clock(seconds: int) -> str:
-    minutes, s = divmod(seconds, 60)
-    h, m = divmod(minutes, 60)
-    return f"{h}:{m:02}:{s:02}" if h else f"{m}:{s:02}"
+    return f"from {to_clock(start_s)}"

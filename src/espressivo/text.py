@@ -53,3 +53,14 @@ def escaped(character: str) -> str:
     if code < 0x100:
         return _NAMED.get(character, f"\\x{code:02x}")
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def to_clock(seconds: int) -> str:
+    """Return whole seconds as m:ss, or as h:mm:ss from one hour on.
+
+    >>> to_clock(75), to_clock(3661)
+    ('1:15', '1:01:01')
+    """
+    minutes, s = divmod(seconds, 60)
+    h, m = divmod(minutes, 60)
+    return f"{h}:{m:02}:{s:02}" if h else f"{m}:{s:02}"

@@ -11,15 +11,15 @@ from rich.console import Console
 
 from espressivo.cli.display.timeline import print_channels, print_report
 from espressivo.model.classifier import Certainty
-from espressivo.types import Estimate, Segment
+from espressivo.types import Dimension, Estimate, Segment
 from tests.test_report import REPORT, SILENT, named
 
 HOLE = Segment(48_000, 64_000)  # between the report's two windows, of 10 s
 
 
-def shown(report) -> str:
+def shown(report, width=84) -> str:
     text = io.StringIO()
-    print_report(report, Console(file=text, width=84))
+    print_report(report, Console(file=text, width=width))
     return text.getvalue()
 
 
@@ -147,6 +147,26 @@ def test_the_figure_of_hours_keeps_its_colours(tmp_path):
     middle = len(red) // 2
     is_anger = (red > 0.8) & (green < 0.5) & (blue < 0.2)  # #d55e00
     assert is_anger[middle].mean() > 0.8
+
+
+def test_arousal_and_valence_are_beside_the_sentence_and_time_is_a_clock(tmp_path):
+    mpl = pytest.importorskip("matplotlib", reason="needs the extra `plot`")
+    from espressivo.figures.timeline import plot_timelines
+
+    levels = {Dimension.AROUSAL: 0.3, Dimension.VALENCE: 0.625}
+    moved = tuple(replace(e, dimensions=levels) for e in REPORT.estimates)
+    report = replace(REPORT, estimates=moved, dimension_names=(*levels,))
+    told = "arousal 0.30, valence 0.62"
+
+    assert f"Calm throughout.  {told}\n" in shown(report, 44)
+    assert f"Calm throughout.\n{told}\n" in shown(report, 43)
+    for duration_s, clock in ((90, False), (91, True)):
+        with mpl.rc_context({"svg.fonttype": "none"}):
+            lasting = replace(report, duration_s=duration_s)
+            plot_timelines([lasting], tmp_path / "a.svg")
+        text = (tmp_path / "a.svg").read_text("utf-8")
+        assert (">1:00<" in text, ">time (s)<" in text) == (clock, not clock)
+        assert told in text
 
 
 def test_the_figure_hatches_holes(tmp_path):

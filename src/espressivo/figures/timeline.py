@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 from espressivo.errors import EspressivoError
 from espressivo.figures.style import canvas, literal_text, save
-from espressivo.text import to_line
+from espressivo.report import name_levels
+from espressivo.text import to_clock, to_line
 from espressivo.types import SAMPLE_RATE, Emotion
 
 if TYPE_CHECKING:
@@ -36,6 +38,21 @@ HATCH = r"\\\\"
 _MOST_EDGED = 150
 """Number of windows up to which bars have edges and hatching: 4 points each."""
 _LETTER = 0.015  # share of the width that a question mark takes
+_SHORT_S = 90  # up to which time axes have seconds
+_STEPS_S = (
+    1,
+    2,
+    5,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+)  # between ticks of longer ones
+_MOST_TICKS = 10
 _FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -59,11 +76,14 @@ def require_format(path: Path) -> None:
 @literal_text()
 def plot_timelines(reports: Sequence[Report], path: Path) -> None:
     """Write a figure with one timeline of stacked probabilities per recording."""
-    figure = canvas(9, 0.9 + 1.7 * len(reports))
+    figure = canvas(9, 0.9 + 1.9 * len(reports))
     axes = figure.subplots(len(reports), 1, squeeze=False)[:, 0]
+    long = any(report.duration_s > _SHORT_S for report in reports)
     for ax, report in zip(axes, reports, strict=True):
         _timeline(ax, report)
-    axes[-1].set_xlabel("time (s)")
+        if long:
+            _show_clock(ax, report.duration_s)
+    axes[-1].set_xlabel("time" if long else "time (s)")
     handles = _legend(reports)
     figure.legend(
         handles=handles,
@@ -83,11 +103,24 @@ def _timeline(ax: Axes, report: Report) -> None:
     _label_widest(ax, report)
     _mark_uncertain(ax, report)
     name = to_line(report.recording)
-    ax.set_title(f"{name}: {report.verdict}", loc="left", fontsize=10)
+    levels = name_levels(report.dimensions) if report.dimensions else ""
+    below = f"{report.summary or ''}   {levels}".strip()
+    ax.set_title(f"{name}: {report.verdict}", loc="left", fontsize=10, pad=20)
+    ax.text(0, 1.05, below, transform=ax.transAxes, fontsize=9, color="#555555")
     # matplotlib warns of limits that are equal, as of an empty recording.
     ax.set(xlim=(0, max(report.duration_s, 0.001)), ylim=(0, 1), ylabel="probability")
     ax.set_yticks([0, 0.5, 1])
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def _show_clock(ax: Axes, duration_s: float) -> None:
+    """Label the time axis as m:ss, or h:mm:ss from one hour on."""
+    from matplotlib.ticker import FuncFormatter, MultipleLocator  # noqa: PLC0415  # slow
+
+    step = next((s for s in _STEPS_S if duration_s <= _MOST_TICKS * s), None)
+    step = step or 3600 * ceil(duration_s / _MOST_TICKS / 3600)
+    ax.xaxis.set_major_locator(MultipleLocator(step))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda at, _: to_clock(round(at))))
 
 
 def _draw_bars(ax: Axes, report: Report, i: int, *, unsure: bool) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 from espressivo.cli.display.console import PlainConsole
 from espressivo.cli.display.profiles import known
 from espressivo.figures.timeline import COLOURS
-from espressivo.report import name_top
+from espressivo.report import name_levels, name_top
 from espressivo.text import to_line
 from espressivo.types import SAMPLE_RATE
 
@@ -49,7 +49,8 @@ def print_channels(reports: Sequence[Report], console: Console | None = None) ->
     mark = f" [{first.channels}]" if len(reports) > 1 else ""
     parts = [Text(to_line(first.recording.removesuffix(mark)), style="bold")]
     parts.append(Text(to_line(_summary(reports)), style="dim"))
-    parts += [_line(r, len(reports) > 1, r.summary) for r in reports if r.summary]
+    for report in reports:
+        parts += _course(report, len(reports) > 1, console.width)
     if any(report.estimates for report in reports):
         parts += [Text(), *_strips(reports, min(console.width, 80) - 4), Text()]
     console.print(Group(*parts))
@@ -97,6 +98,19 @@ def _summary(reports: Sequence[Report]) -> str:
 def _line(report: Report, of_channel: bool, text: str, *, style: str = "") -> Text:
     """Return text about a report, behind the name of its channel if it has several."""
     return Text(f"{report.channels}: {text}" if of_channel else text, style=style)
+
+
+def _course(report: Report, of_channel: bool, width: int) -> list[Text]:
+    """Return the sentence and the dimensions, in one line if they fit."""
+    if report.summary is None:
+        return []
+    sentence = _line(report, of_channel, report.summary)
+    if (levels := report.dimensions) is None:
+        return [sentence]
+    told = Text(name_levels(levels), style="dim")
+    if len(sentence) + 2 + len(told) > width:
+        return [sentence, told]
+    return [sentence.append("  ").append_text(told)]
 
 
 def _adaptation(report: Report) -> str:
