@@ -244,7 +244,7 @@ def confusion_table(results: CrossvalResults) -> Table:
         "Confusion",
         tuple(Column(name) for name in headings),
         tuple(rows),
-        ("Shares of the actual emotion; all folds together, mean over seeds.",),
+        ("Confusion: shares of the actual emotion; all folds, mean over seeds.",),
         _about(results),
         cautions([results], [results.name]),
     ).without_empty()

@@ -29,6 +29,7 @@ body {{ margin: 0 auto; padding: 1.5rem; max-width: 84rem; background: var(--pap
   color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }}
 h1 {{ font-size: 1.5rem; }}
 h2 {{ font-size: 1.2rem; margin-top: 2.5rem; }}
+h3 {{ font-size: 1rem; margin-top: 2rem; }}
 .lead {{ font-size: 1.2rem; max-width: 46rem; }}
 .table, .drawing {{ overflow-x: auto; }}
 /* A shadow at the side to which a wide table goes on. */
