@@ -39,19 +39,8 @@ _MOST_EDGED = 150
 """Number of windows up to which bars have edges and hatching: 4 points each."""
 _LETTER = 0.015  # share of the width that a question mark takes
 _SHORT_S = 90  # up to which time axes have seconds
-_STEPS_S = (
-    1,
-    2,
-    5,
-    15,
-    30,
-    60,
-    120,
-    300,
-    600,
-    900,
-    1800,
-)  # between ticks of longer ones
+# Between ticks of longer ones.
+_STEPS_S = (1, 2, 5, 15, 30, 60, 120, 300, 600, 900, 1800)
 _MOST_TICKS = 10
 _FORMATS = (".png", ".svg", ".pdf")
 
