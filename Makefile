@@ -26,9 +26,19 @@ test-web: .venv/.dev build-web  ## The app and the package: lint, unit and brows
 
 build-web: web/node_modules/.installed
 	cd web && npm run build && npm run build:lib
+
+dist: .venv/bin/python build-web  ## Wheel, sdist and npm package into dist/; install and try each
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
+	$(BIN)/python -m hatchling build -d dist
+	cd web && npm pack --silent --pack-destination ../dist
+	$(BIN)/python -m tools.distributions dist
 else
 test-web build-web:
 	@echo "web/: skipped, since there is no npm here; install Node.js 20.19 or newer"
+
+dist:
+	@echo "dist/: not made, since there is no npm here; install Node.js 20.19 or newer" >&2; exit 1
 endif
 
 lint: .venv/.dev
@@ -50,13 +60,6 @@ bench: .venv/.bench  ## Speed and memory against a peer; takes about ten minutes
 bench-browser: .venv/.bench build-web  ## In Chromium, against transformers.js; about five minutes
 	cd benchmarks/browser && npm ci
 	$(BIN)/python benchmarks/browser/run.py
-
-dist: .venv/bin/python build-web  ## Wheel, sdist and npm package into dist/; install and try each
-	rm -rf dist
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
-	$(BIN)/python -m hatchling build -d dist
-	cd web && npm pack --silent --pack-destination ../dist
-	$(BIN)/python -m tools.distributions dist
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"$(PYTHON) is Python {v[0]}.{v[1]}, and espressivo needs 3.11 or newer; run: make PYTHON=python3.12")'
