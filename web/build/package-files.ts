@@ -58,6 +58,18 @@ export function decodersByUrl(): Plugin {
   return decodersAt("self.location.hash.slice(1)");
 }
 
+/** onnxruntime-web names files beside itself, which bundlers of servers would look for. */
+function withoutItsUrl(): Plugin {
+  return {
+    name: "espressivo:without-its-url",
+    enforce: "pre",
+    transform: {
+      filter: { id: /onnxruntime-web/ },
+      handler: (code) => code.replaceAll("import.meta.url", '"file:///"'),
+    },
+  };
+}
+
 /** The decoders' script, and the module for Node. */
 export function otherFiles(): Plugin {
   return {
@@ -93,7 +105,7 @@ export function otherFiles(): Plugin {
       });
       await build({
         ...same,
-        plugins: [decodersAt(`"./${DECODERS}"`)],
+        plugins: [decodersAt(`"./${DECODERS}"`), withoutItsUrl()],
         ssr: { noExternal: true },
         build: {
           ...out,

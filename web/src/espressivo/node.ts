@@ -23,9 +23,11 @@ import { timeoutOf, within } from "./waits";
 export * from "./api";
 export type { LoadOptions } from "./load";
 
-const MODELS = new URL("./models/", import.meta.url);
-const RUNTIME = new URL("./assets/ort-wasm-simd-threaded.wasm", import.meta.url);
-const DETECTOR = new URL("./assets/silero_vad.onnx", import.meta.url);
+// Paths, since bundlers of servers look for what `new URL(..., import.meta.url)` names.
+const HERE = path.dirname(fileURLToPath(import.meta.url));
+const MODELS = path.join(HERE, "models");
+const RUNTIME = path.join(HERE, "assets", "ort-wasm-simd-threaded.wasm");
+const DETECTOR = path.join(HERE, "assets", "silero_vad.onnx");
 
 /**
  * Load a model folder (`model.json`, `model.onnx`) and verify it.
@@ -100,7 +102,7 @@ async function sourceOf(source: string | URL | readonly File[]): Promise<ModelSo
   if (folder === null) return String(source);
   const bundled = await readdir(MODELS);
   const isName = bundled.includes(folder) && folder !== "models.json";
-  const where = isName ? fileURLToPath(new URL(folder, MODELS)) : folder;
+  const where = isName ? path.join(MODELS, folder) : folder;
   const names = await readdir(where).catch(() => {
     const known = bundled.filter((name) => name !== "models.json").join(", ");
     throw new ModelError(
