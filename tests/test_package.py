@@ -7,8 +7,11 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 import espressivo
 import espressivo.errors
@@ -198,3 +201,25 @@ def test_the_page_lists_every_attribute(kind, analyzer):
 
     found = analyzer if kind is Analyzer else kind  # its attributes are no properties
     assert sorted(listed) == [name for name in dir(found) if not name.startswith("_")]
+
+
+def test_the_lowest_versions_that_are_tested_are_those_that_are_allowed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    named = [*project["dependencies"]]
+    for extra in ("plot", "pandas", "archive", "serve"):
+        named += extras[extra]
+    allowed = {}
+    for requirement in map(Requirement, named):
+        (bound,) = requirement.specifier
+        assert bound.operator == ">="
+        allowed[requirement.name] = Version(bound.version)
+
+    tested = {}
+    for line in (ROOT / "constraints-lowest.txt").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            name, version = line.split("==")
+            tested[name] = Version(version)
+    del tested["pyparsing"]  # the newest does not go with the lowest matplotlib
+
+    assert tested == allowed
