@@ -155,8 +155,9 @@ def check(argv, *, run=False, whole=True):
         makefile = (ROOT / "Makefile").read_text("utf-8")
         assert re.search(rf"^{re.escape(argv[0])}:", makefile, re.MULTILINE), argv
     elif program == "pytest":
-        path, _, name = argv
-        assert name in (ROOT / path).read_text("utf-8"), argv
+        path, _, name = ROOT / argv[0], *argv[1:]
+        files = path.rglob("test_*.py") if path.is_dir() else [path]
+        assert any(name in file.read_text("utf-8") for file in files), argv
     elif program == "npm" and argv[0] == "run":
         scripts = json.loads((ROOT / "web/package.json").read_text())["scripts"]
         assert argv[1] in scripts, argv
