@@ -13,13 +13,13 @@ struct ModelError: Error { let message: String }
 final class Espressivo {
     private struct Card: Decodable {
         struct Certainty: Decodable { let threshold: Double }
-        struct Dimension: Decodable {}
+        struct Meaning: Decodable {}
         let format_version, sample_rate_hz: Int
         let window_s, min_s: Double
         let emotions: [String]
         let sha256: String
         let certainty: Certainty?
-        let dimensions: [String: Dimension]?
+        let dimensions: [String: Meaning]?
     }
 
     private static let state = 128  // width of the speech detector's two states

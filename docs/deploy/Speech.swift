@@ -175,10 +175,9 @@ func widen(_ segment: Segment, _ minimum: Int, _ nSamples: Int) -> Segment {
 
 func weightedMean(_ estimates: [Estimate], _ of: KeyPath<Estimate, [Float]>) -> [Double]? {
     guard let first = estimates.first else { return nil }
-    let total = estimates.reduce(0) { $0 + Double($1.segment.size) }
-    return first[keyPath: of].indices.map { i in
-        estimates.reduce(0) {
-            $0 + Double($1[keyPath: of][i]) * Double($1.segment.size) / total
-        }
+    let total = estimates.reduce(0.0) { $0 + Double($1.segment.size) }
+    return first[keyPath: of].indices.map { i -> Double in
+        let sum = estimates.reduce(0.0) { $0 + Double($1[keyPath: of][i]) * Double($1.segment.size) }
+        return sum / total
     }
 }
