@@ -177,7 +177,6 @@ func weightedMean(_ estimates: [Estimate], _ of: KeyPath<Estimate, [Float]>) -> 
     guard let first = estimates.first else { return nil }
     let total = estimates.reduce(0.0) { $0 + Double($1.segment.size) }
     return first[keyPath: of].indices.map { i -> Double in
-        let sum = estimates.reduce(0.0) { $0 + Double($1[keyPath: of][i]) * Double($1.segment.size) }
-        return sum / total
+        estimates.reduce(0.0) { $0 + Double($1[keyPath: of][i]) * Double($1.segment.size) } / total
     }
 }
