@@ -34,6 +34,24 @@ function blocksOf(page: string): string[] {
   });
 }
 
+/** Code that compiles if the README lists the attributes that there are, and no others. */
+function attributes(): string {
+  const text = readFileSync(path.join(WEB, "README.md"), "utf-8");
+  const table = text.split("## All attributes")[1].split("\n## ")[0];
+  const listed = new Map<string, string[]>();
+  let name = "";
+  for (const [, first, names] of table.matchAll(/^\| (.*?) ?\| (`.*?) \|/gm)) {
+    name = first ? first.replaceAll("`", "") : name;
+    const more = [...names.matchAll(/`(\w+)`/g)].map((match) => match[1]);
+    listed.set(name, [...(listed.get(name) ?? []), ...more]);
+  }
+  const kinds = [...listed].map(([kind, names]) => {
+    const values = names.map((each) => `${each}: 0`).join(", ");
+    return `export const of${kind}: Record<keyof import("espressivo").${kind}, 0> = { ${values} };`;
+  });
+  return kinds.join("\n");
+}
+
 /** The complaints of the compiler about `files`, name and text. */
 function compile(files: Map<string, string>): string[] {
   const file = path.join(WEB, "tsconfig.json");
@@ -79,6 +97,7 @@ test("the pages' code compiles, and a wrong name would not", () => {
     });
   }
   expect(files.size).toBeGreaterThan(Object.keys(GIVEN).length - 1);
+  files.set(path.join(WEB, "attributes.ts"), attributes());
   const wrong = path.join(WEB, "wrong.ts");
   files.set(
     wrong,
