@@ -147,6 +147,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Analyse every recording; print failures on stderr and continue."""
+    speech = speech_options(args)
     args.recordings = listed(args.recordings, args.output_dir)
     _require_sense(args)
     files = None
@@ -159,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
         profile=_load_profile(args.speaker),
         setting=_load_profile(args.setting),
         adapt=args.adapt,
-        speech=speech_options(args),
+        speech=speech,
     )
     reports: list[Report] = []
     n_failed = 0
