@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 APP_LIMIT = 37.0
-"""Megabytes (10^6 bytes) of the app with all models, not compressed."""
+"""Megabytes (10^6 bytes) of the app with all models, not compressed.
+
+The two models are 19.8, the runtime is 14.2, speech detection 1.2.
+"""
 
 _MODELS = [
     f"{model}/{file}"

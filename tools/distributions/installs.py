@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
@@ -36,15 +37,12 @@ def analyse_with_python(file: Path, note: Path, folder: Path, python: str) -> An
     """
     environment, empty = folder / "environment", folder / "empty"
     empty.mkdir(parents=True)
-    _run([python, "-m", "venv", str(environment)], folder)
-    # Scripts of Windows lie elsewhere.
-    programs = environment / ("Scripts" if os.name == "nt" else "bin")
+    # With the pip of this Python, and compiling what is imported only: half the time.
+    _run([python, "-m", "venv", "--without-pip", str(environment)], folder)
+    pip = [sys.executable, "-m", "pip", "--python", str(environment)]
     path = str(empty)
-    _run(
-        [str(programs / "python"), "-m", "pip", "install", "-q", str(file)],
-        folder,
-        path,
-    )
+    _run([*pip, "install", "--quiet", "--no-compile", str(file)], folder, path)
+    programs = environment / ("Scripts" if os.name == "nt" else "bin")
     program = str(programs / "espressivo")
     report = _run([program, "analyze", "--json", str(note)], folder, path)
     with _served([program, "serve", "--port", "0"], folder, path) as url:
