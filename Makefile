@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NPM := $(shell command -v npm)
 
-.PHONY: demo serve test test-python test-web build-web lint format bench bench-browser dist clean
+.PHONY: demo serve test test-lowest test-newest test-python test-web build-web lint format bench bench-browser dist clean
 
 demo: .venv/.runtime  ## Install the light runtime and analyse examples/
 	$(BIN)/espressivo analyze examples/voice-note.m4a
@@ -46,6 +46,29 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Tests that tell whether a version of a dependency will do: formats, the model, tables,
+# figures, the API.
+TELLING := tests/audio/test_recording.py tests/test_report.py tests/cli/test_report_files.py \
+	tests/api/test_api_analyze.py tests/batch/test_archive.py \
+	-k "every_format or mp4 or any_rate or test_report or metrics or forms or tables_hold"
+TELLING_NEEDS := -e '.[plot,pandas,archive,serve]' pytest hypothesis jsonschema openapi-spec-validator
+
+test-lowest: .venv/lowest/.installed  ## The lowest versions that pyproject.toml allows
+	.venv/lowest/bin/python -m pytest $(TELLING)
+
+test-newest: .venv/newest/.installed  ## The newest versions; PYTHON=python3.13 has newer ones
+	.venv/newest/bin/python -m pytest $(TELLING)
+
+.venv/lowest/.installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv/lowest
+	.venv/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints-lowest.txt $(TELLING_NEEDS)
+	@touch $@
+
+.venv/newest/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv/newest
+	.venv/newest/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --upgrade $(TELLING_NEEDS)
+	@touch $@
 
 format: .venv/.dev  ## Put the code into its one form
 	$(BIN)/ruff format
