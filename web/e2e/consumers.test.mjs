@@ -56,6 +56,9 @@ test("the scripts that bundlers copy as they are import nothing by name", () => 
       /.{9}(import\.meta|\bimport\s*\(?["'`]|[^-]\bfrom\s*["'`]|\bexport\s*[{*])/;
     assert.equal(names.exec(code)?.[0], undefined, name);
   }
+  // Bundlers of servers look for what stands beside import.meta.url, and fail without it.
+  const node = readFileSync(path.join(lib, "node.js"), "utf-8");
+  assert.equal(/new \w+\([^;\n]{0,99}import\.meta/.exec(node)?.[0], undefined);
 });
 
 test("without a bundler", { skip }, () => requireWorks(app));
