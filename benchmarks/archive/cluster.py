@@ -83,7 +83,7 @@ def cluster(n_cores: int) -> Iterator[Cluster]:
     with TemporaryDirectory(prefix="ray-") as folder:
         log = Path(folder, "log")
         argv.append(f"--temp-dir={folder}")
-        with log.open("w") as file:
+        with log.open("w", encoding="utf-8") as file:
             head = subprocess.Popen(
                 argv, env=os.environ | ours, stdout=file, stderr=file
             )

@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _list_many(manifest: Path) -> None:
-    with manifest.open("w") as file:
+    with manifest.open("w", encoding="utf-8") as file:
         file.write("id,path\n")
         for i in range(_MANY):
             name = f"2025/{i // 40_000:02}/note-{i:08}.ogg"

@@ -87,7 +87,7 @@ def _empty(path: Path, _rng: np.random.Generator) -> None:
 
 
 def _text(path: Path, rng: np.random.Generator) -> None:
-    path.write_text("no sound here\n" * int(rng.integers(1, 1000)))
+    path.write_text("no sound here\n" * int(rng.integers(1, 1000)), "utf-8")
 
 
 def _random(path: Path, rng: np.random.Generator) -> None:

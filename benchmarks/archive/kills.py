@@ -191,7 +191,7 @@ def _finished(
     while True:
         n_starts += 1
         with (
-            TemporaryFile("w+") as errors,
+            TemporaryFile("w+", encoding="utf-8") as errors,
             begun(manifest, out, *OPTIONS, errors=errors) as process,
         ):
             ended_with = killer.disturb(process, out)

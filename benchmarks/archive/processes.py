@@ -84,7 +84,7 @@ def run(
         ray: Environment variables with which `--engine ray` joins a cluster.
         meanwhile: Callback, called with the process id once the command has started.
     """
-    with TemporaryFile("w+") as errors:
+    with TemporaryFile("w+", encoding="utf-8") as errors:
         begin = time.perf_counter()
         with begun(source, out, *options, errors=errors, ray=ray) as process:
             if meanwhile is not None:

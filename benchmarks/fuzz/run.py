@@ -82,7 +82,7 @@ def _items(args: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
         command += ["--n", str(end - index), "--seeds", str(args.seeds)]
         command += ["--keep", str(args.keep or folder / "item")]
         with (
-            TemporaryFile("w+") as words,
+            TemporaryFile("w+", encoding="utf-8") as words,
             subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=words, text=True
             ) as process,

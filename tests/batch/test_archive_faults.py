@@ -118,7 +118,7 @@ def test_ctrl_c_exits_130_and_the_same_command_goes_on(notes, whole, tmp_path):
 
 def workers_of(pid):
     """Return the processes that a command analyses with."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split()
     lines = {int(one): Path(f"/proc/{one}/cmdline").read_bytes() for one in found}
     return [one for one, line in lines.items() if b"spawn_main" in line]
 
@@ -126,7 +126,9 @@ def workers_of(pid):
 def is_running(pid):
     stat = Path(f"/proc/{pid}/stat")
     # What has ended may wait for a parent that asks how.
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    if not stat.exists():
+        return False
+    return stat.read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
 
 
 def test_workers_end_with_who_was_killed(notes, tmp_path):

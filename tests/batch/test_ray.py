@@ -33,7 +33,7 @@ def ray_workers_of(pid):
 def ancestors(pid):
     above = []
     while int(pid) > 1:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8")
         pid = text.rpartition(")")[2].split()[1]
         above.append(int(pid))
     return above

@@ -241,7 +241,7 @@ def test_left_out_is_listed_with_paths_below_the_folder(tmp_path):
     (tmp_path / "a" / "b" / "note.txt").write_text("hello")
     (tmp_path / "x.wav").touch()
     name = os.fsencode(tmp_path) + b"/caf\xe9.txt"
-    Path(os.fsdecode(name)).write_text("hello")
+    Path(os.fsdecode(name)).write_text("hello", "utf-8")
 
     found = list_source(tmp_path).left_out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import tempfile
 from contextlib import suppress
 from threading import Thread
@@ -132,6 +133,7 @@ def pieces_of(stream: IO[bytes], size: int = _PIECE_BYTES) -> Iterator[bytes]:
 
 def _opened_pipe(path: Path, name: str) -> IO[bytes]:
     """Return a named pipe, once somebody has opened it for writing."""
+    assert sys.platform != "win32"  # it has no named pipes among its files
     opened: list[int] = []
     # Opening blocks until then, so it is done elsewhere.
     opening = Thread(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 from collections import Counter, deque
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
@@ -209,7 +210,7 @@ def _sigint_blocked() -> Iterator[None]:
     Children inherit the signal mask and ignore SIGINT once they run. Without the mask,
     Ctrl-C during a worker's imports would print a traceback.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    if sys.platform == "win32":  # which has no such masks
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

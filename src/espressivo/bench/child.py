@@ -51,7 +51,8 @@ def _peak_bytes() -> int | None:
     status = Path("/proc/self/status")
     if status.exists():
         # On Linux, ru_maxrss of a child starts at the parent's value; VmHWM does not.
-        line = next(s for s in status.read_text().splitlines() if s.startswith("VmHWM"))
+        lines = status.read_text("utf-8").splitlines()
+        line = next(line for line in lines if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     if sys.platform == "win32":
         return None
