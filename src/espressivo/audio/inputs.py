@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 import tempfile
 from contextlib import suppress
 from threading import Thread
@@ -133,7 +132,6 @@ def pieces_of(stream: IO[bytes], size: int = _PIECE_BYTES) -> Iterator[bytes]:
 
 def _opened_pipe(path: Path, name: str) -> IO[bytes]:
     """Return a named pipe, once somebody has opened it for writing."""
-    assert sys.platform != "win32"  # it has no named pipes among its files
     opened: list[int] = []
     # Opening blocks until then, so it is done elsewhere.
     opening = Thread(
@@ -143,7 +141,7 @@ def _opened_pipe(path: Path, name: str) -> IO[bytes]:
     opening.join(_PATIENCE_S)
     if opening.is_alive():
         # As a writer that leaves at once, this releases the thread.
-        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        os.close(os.open(path, os.O_WRONLY | _NOT_BLOCKING))
         opening.join()
         os.close(opened[0])
         raise AudioError(
@@ -154,6 +152,10 @@ def _opened_pipe(path: Path, name: str) -> IO[bytes]:
     if not opened:  # the error that the thread met
         return path.open("rb")
     return os.fdopen(opened[0], "rb")
+
+
+# Windows has no named pipes among its files.
+_NOT_BLOCKING = getattr(os, "O_NONBLOCK", 0)
 
 
 def _no_room(name: str, error: OSError) -> AudioError:

@@ -70,6 +70,6 @@ def flush_names(folder: Path) -> None:
 
 
 def write_text(text: str, path: Path, *, durable: bool = False) -> None:
-    """Write a UTF-8 text file atomically; see `replacing`."""
+    """Write a UTF-8 text file atomically, with its line ends; see `replacing`."""
     with replacing(path, durable=durable) as partial:
-        partial.write_text(text, "utf-8")
+        partial.write_text(text, "utf-8", newline="")
