@@ -83,6 +83,7 @@ beforeEach(() => {
   answer = () => "samples";
   told = [];
   FakeDecoder.nPackets = 0;
+  vi.stubGlobal("navigator", { userAgentData: {} }); // as in Chromium
   vi.stubGlobal("AudioDecoder", FakeDecoder);
   vi.stubGlobal("AudioData", FakeData);
   vi.stubGlobal("EncodedAudioChunk", class {});

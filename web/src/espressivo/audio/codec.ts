@@ -1,6 +1,6 @@
 /**
- * What decodes packets: WebCodecs where they can, or else decoders in WebAssembly, which
- * keep to the same rules.
+ * What decodes packets: WebCodecs where they are exact, or else decoders in WebAssembly,
+ * which keep to the same rules.
  */
 
 import { type AudioSample, type EncodedPacket, AudioSample as Sample } from "mediabunny";
@@ -34,15 +34,20 @@ export interface Codec {
 
 export type OpenCodec = (config: AudioDecoderConfig, answers: Answers) => Codec;
 
-// WebKitGTK (2.50) decodes by GStreamer, which crashes the page on some Opus, with and
-// without its header. It says that it supports it, and a crash cannot be caught: there is
-// nothing but its name to ask for.
-const HAS_GSTREAMER = /^(?!.*Chrom)(?=.*(Linux|X11)).*AppleWebKit/;
+// Of the browsers that were tried, Chromium's decoders alone keep every sample: Firefox's
+// (153) lose some after holes and in MP3 files put together, and WebKitGTK's (2.50) crash the
+// page on Opus. What they support says nothing of that, and Chromium alone has this.
+const isExact = () => "userAgentData" in (globalThis.navigator ?? {});
+// Of these, ours decodes the core only.
+const HIGH_EFFICIENCY = /^mp4a\.40\.0?(5|29)$/;
 
 /** Return what decodes a track; null if nothing does. */
 export async function codecOf(config: AudioDecoderConfig): Promise<OpenCodec | null> {
-  if (await isInBrowser(config)) return (...given) => new WebCodec(...given);
-  return ownCodecOf(config) ? (...given) => new OwnDecoder(...given) : null;
+  const own: OpenCodec | null = ownCodecOf(config)
+    ? (...given) => new OwnDecoder(...given)
+    : null;
+  if (own && !isExact() && !HIGH_EFFICIENCY.test(config.codec)) return own;
+  return (await isInBrowser(config)) ? (...given) => new WebCodec(...given) : own;
 }
 
 function ownCodecOf({ codec }: AudioDecoderConfig): OwnCodec | null {
@@ -62,7 +67,6 @@ export function isUncompressed({ codec }: AudioDecoderConfig): boolean {
 
 async function isInBrowser(config: AudioDecoderConfig): Promise<boolean> {
   if (typeof AudioDecoder === "undefined") return false;
-  if (HAS_GSTREAMER.test(globalThis.navigator?.userAgent)) return false;
   return (await AudioDecoder.isConfigSupported(config)).supported === true;
 }
 
