@@ -233,7 +233,7 @@ export class Stream {
   }
 }
 
-/** Decode a whole file with `decodeAudioData`, for formats that WebCodecs lacks. */
+/** Decode a whole file with `decodeAudioData`, for formats that nothing decodes in pieces. */
 async function decodeWhole(file: Blob, name: string, limits: Limits) {
   if (file.size > LARGEST_WHOLE_BYTES) {
     throw new AudioError(

@@ -8,7 +8,7 @@ export class AudioError extends EspressivoError {
   override readonly name = "AudioError";
 }
 
-/** Error for a file that WebCodecs cannot decode, while `decodeAudioData` may. */
+/** Error for a file that nothing decodes in pieces, while `decodeAudioData` may. */
 export class NotDecodable extends AudioError {}
 
 /** Error for a model folder that is missing, altered, or not in our format. */

@@ -154,7 +154,7 @@ export class ModelWorker {
    * Analyse a file block by block in an open pass.
    *
    * @param track Number of the audio track, from 1; null for the default track.
-   * @returns The report's content; null if WebCodecs cannot decode the file.
+   * @returns The report's content; null if nothing decodes it in pieces.
    */
   async analyzeFile(
     id: number,
