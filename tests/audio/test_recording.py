@@ -72,6 +72,23 @@ def test_any_rate(tmp_path, rate):
     np.testing.assert_allclose(signal[1000:31_000], TONE[1000:31_000], atol=0.01)
 
 
+@pytest.mark.parametrize("suffix", ["m4a", "opus"])
+def test_a_file_is_the_same_where_ffmpeg_cannot_share_descriptors(
+    monkeypatch, tmp_path, suffix
+):
+    path = encode(tmp_path / f"x.{suffix}", TONE)
+    if suffix == "opus":
+        path.write_bytes(2 * path.read_bytes())  # two links, each a part of the file
+    usual = load_audio(path)
+
+    monkeypatch.setattr(
+        "espressivo.audio.demuxer._SHARES_DESCRIPTORS", False
+    )  # Windows
+
+    np.testing.assert_array_equal(load_audio(path), usual)
+    assert len(usual) >= len(TONE) * (2 if suffix == "opus" else 1)
+
+
 def test_a_film_with_sound_is_a_recording(tmp_path):
     signal = load_audio(encode(tmp_path / "film.mp4", TONE, video=True))
 

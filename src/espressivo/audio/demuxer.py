@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
@@ -11,6 +12,7 @@ import numpy as np
 from espressivo.audio.containers import lacks_index
 from espressivo.audio.ffmpeg import capped
 from espressivo.audio.headerless import raw_format, remedy
+from espressivo.audio.inputs import Part
 from espressivo.audio.tracks import choose_track
 from espressivo.errors import AudioError
 from espressivo.text import reason_of
@@ -45,6 +47,10 @@ _INDEX = (
     "its index (moov) is missing, as in a recording that was interrupted, or in a "
     "segment without the first one: copy it again, join the segments, or repair it"
 )
+# On Windows FFmpeg has another C library (msvcrt) than Python (UCRT), and other numbers
+# of open files. There it reads through Python, where PyAV takes an interrupt inside of
+# its callback for the end of the file.
+_SHARES_DESCRIPTORS = sys.platform != "win32"
 # Every second old MP3 has a Latin-1 title; PyAV 19 needs no word on it.
 _TAGS: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -127,17 +133,19 @@ class Demuxer:
             said = raw_format(hint, head, given)
             # FFmpeg receives an open descriptor and is not allowed to open anything
             # else: a playlist must not make it read other files or the network.
-            # A Python file object would serve too, but PyAV takes an interrupt inside
-            # its read callback for the end of the file.
             part = "" if span is None else f"subfile,,start,{span[0]},end,{span[1]},,:"
+            source: Any = f"{part}fd:"
             options = {
-                "fd": str(file.fileno()),
                 "protocol_whitelist": "subfile,fd" if part else "fd",
                 **(said.options if said else {}),
             }
+            if _SHARES_DESCRIPTORS:
+                options["fd"] = str(file.fileno())
+            else:
+                source = file if span is None else Part(file, *span)
             with capped():
                 container: InputContainer = av.open(
-                    f"{part}fd:",
+                    source,
                     "r",
                     format=said.name if said else None,
                     options=options,

@@ -165,3 +165,26 @@ def _no_room(name: str, error: OSError) -> AudioError:
         f"({reason_of(error)}); make room there, or set TMPDIR to a folder that has it",
         "no room",
     )
+
+
+class Part:
+    """Bytes of an open file from `begin` to `end` (exclusive), as a file to read."""
+
+    def __init__(self, file: BinaryIO, begin: int, end: int) -> None:
+        self._file, self._begin, self._end = file, begin, end
+        file.seek(begin)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, `size` at most; negative: all that are left."""
+        left = max(0, self._end - self._file.tell())
+        return self._file.read(left if size < 0 else min(size, left))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move, as a file does, and return the new position."""
+        start = {os.SEEK_SET: self._begin, os.SEEK_END: self._end}
+        self._file.seek(start.get(whence, self._file.tell()) + offset)
+        return self.tell()
+
+    def tell(self) -> int:
+        """Return the position in the part."""
+        return self._file.tell() - self._begin
