@@ -18,6 +18,18 @@ PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
 FILES = dict(
     re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 )
+END = "-- end of a command --\n"
+RUN_ALL = f"""
+import json, runpy, sys
+for n, argv in enumerate(json.loads(sys.argv[1])):
+    print({END!r} * (n > 0), end="")
+    sys.argv = argv
+    try:
+        runpy.run_path(argv[0], run_name="__main__")
+    except SystemExit as stop:
+        if stop.code:
+            sys.exit(f"{{argv}}: {{stop.code}}")
+"""
 (COMMANDS,) = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -34,20 +46,21 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def printed(folder):
     """Output of each command of the page, by its subcommand."""
-    found = {}
-    for line in COMMANDS.splitlines():
-        program, *argv = shlex.split(line)
-        assert program == "python"
-        done = subprocess.run(
-            [sys.executable, *argv],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        found[argv[1] if len(argv) > 1 else argv[0]] = done.stdout
-    return found
+    lines = [shlex.split(line) for line in COMMANDS.splitlines()]
+    assert {program for program, *_ in lines} == {"python"}
+    commands = [argv for _, *argv in lines]
+    # One process for all of them, since each would import torch first.
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_ALL, json.dumps(commands)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    outputs = done.stdout.split(END)
+    names = [argv[1] if len(argv) > 1 else argv[0] for argv in commands]
+    return dict(zip(names, outputs, strict=True))
 
 
 def test_the_page_names_its_files():

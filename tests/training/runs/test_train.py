@@ -258,7 +258,7 @@ def test_what_cannot_be_trained_is_refused(tmp_path, clips, config):
     calm = [clip for clip in clips if clip.utterance.emotion != "anger"]
     with pytest.raises(TrainingError, match="no utterance to train on is anger"):
         train(config, calm, tmp_path / "a")
-    with pytest.raises(TrainingError, match="finish the run"):
+    with pytest.raises(TrainingError, match="is no run"):
         load_run(tmp_path)
 
 
