@@ -230,7 +230,9 @@ export class ModelWorker {
   /** Release the memory of the graphs. */
   async release(): Promise<void> {
     for (const id of [...this.passes.keys()]) this.cancel(id);
-    await Promise.all([this.vad?.release(), this.classifier?.release()]);
+    const graphs = [this.vad, this.classifier];
+    this.vad = this.classifier = null;
+    await Promise.all(graphs.map((graph) => graph?.release()));
   }
 
   private pass(id: number): Pass {

@@ -13,7 +13,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type * as Comlink from "comlink";
 import { Analyzer } from "./analyzer";
-import { AudioError, ModelError } from "./errors";
+import { AudioError, EspressivoError, ModelError } from "./errors";
 import type { Host } from "./host";
 import type { LoadOptions } from "./load";
 import type { ModelSource } from "./model-files";
@@ -52,7 +52,12 @@ export async function loadModel(
     timeout_s,
   };
   const loaded = worker.load(settings, options.onProgress ?? null);
-  return new Analyzer(await host.reply(loaded, options.signal), host);
+  try {
+    return new Analyzer(await host.reply(loaded, options.signal), host);
+  } catch (error) {
+    host.end(new EspressivoError("the model was not loaded"));
+    throw error;
+  }
 }
 
 /** This process, in which calls wait for nothing but the model. */
