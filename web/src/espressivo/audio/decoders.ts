@@ -7,7 +7,7 @@ import { FLACDecoder } from "@wasm-audio-decoders/flac";
 import { OggVorbisDecoder } from "@wasm-audio-decoders/ogg-vorbis";
 import { MPEGDecoder } from "mpg123-decoder";
 import { OpusDecoder } from "opus-decoder";
-import { AacDecoder } from "./aac";
+import { AacDecoder } from "./aac/decoder";
 
 /** Samples of one packet, one array per channel, full scale 1. */
 export interface Decoded {

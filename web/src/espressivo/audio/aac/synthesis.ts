@@ -4,7 +4,7 @@
  * Source: ISO/IEC 14496-3, section 4.6.11.
  */
 
-import { type Channel, LENGTH, SHORT, SHORT_LENGTH } from "./aac-spectrum";
+import { type Channel, LENGTH, SHORT, SHORT_LENGTH } from "./spectrum";
 
 const FLAT = (LENGTH - SHORT_LENGTH) / 2;
 const START = 1; // sequences: from long to short windows

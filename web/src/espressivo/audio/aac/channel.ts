@@ -4,7 +4,7 @@
  * Source: ISO/IEC 14496-3, sections 4.4.2.7 and 4.6.1 to 4.6.3; tables of 4.A.
  */
 
-import type { Bits } from "./aac-config";
+import type { Bits } from "./config";
 import {
   ALIKE,
   type Channel,
@@ -18,8 +18,8 @@ import {
   SHORT,
   spectrumOf,
   type Windows,
-} from "./aac-spectrum";
-import TABLES from "./aac-tables.json";
+} from "./spectrum";
+import TABLES from "./tables.json";
 
 const FOUR = 4; // up to this codebook, four values a codeword; two from there on
 const UNSIGNED = [3, 4, 7, 8, 9, 10, 11];

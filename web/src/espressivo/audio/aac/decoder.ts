@@ -6,10 +6,10 @@
  * Source: ISO/IEC 14496-3, section 4.4.2; where that leaves a choice (noise), as FFmpeg.
  */
 
-import { readChannel, readWindows } from "./aac-channel";
-import { type AacConfig, Bits, readAdts, readConfig } from "./aac-config";
-import { type Channel, joinStereo, type Noise, shapeInTime } from "./aac-spectrum";
-import { Synthesis } from "./aac-synthesis";
+import { readChannel, readWindows } from "./channel";
+import { type AacConfig, Bits, readAdts, readConfig } from "./config";
+import { type Channel, joinStereo, type Noise, shapeInTime } from "./spectrum";
+import { Synthesis } from "./synthesis";
 
 const [SINGLE, PAIR, COUPLING, LOW, STREAM, PROGRAM, FILL, END] = [0, 1, 2, 3, 4, 5, 6, 7];
 // Which channel of the elements comes where in FFmpeg's order: left, right, centre, low, ...
