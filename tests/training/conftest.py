@@ -1,5 +1,7 @@
 """Fixtures of the tests of training."""
 
+from functools import partial
+
 import pytest
 
 
@@ -11,4 +13,6 @@ def _few_rounds():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(costs, "_ROUNDS", 3)
         patch.setattr(sensitivity, "_ROUNDS", 3)
+        once = partial(sensitivity.shares_saved, rounds=1)
+        patch.setattr(sensitivity, "shares_saved", once)
         yield

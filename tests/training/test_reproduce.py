@@ -282,9 +282,9 @@ def test_costs_are_measured_on_the_network_itself():
     assert costs.state_bytes == pytest.approx(4 * 462_468, rel=0.01)
     assert costs.moment_bytes == 2 * 4 * (462_468 - 2 * 864)  # but for statistics
     assert min(costs.front_s, costs.vary_s, costs.step_s, costs.head_s) > 0
-    again = measure(config, 2.0)  # padded to 7 s, as the other
-    assert again.front_macs == costs.front_macs
-    assert again.train_macs == costs.train_macs > 2.9 * costs.head_macs
+    # Gradients of weights and of inputs, but the first layer has no gradient of inputs.
+    assert 2.8 * costs.head_macs < costs.train_macs < 3 * costs.head_macs
+    assert 0 < costs.front_macs < costs.head_macs
 
 
 @pytest.mark.parametrize(
