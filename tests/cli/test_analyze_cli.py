@@ -113,8 +113,9 @@ def test_settings_of_the_detection(command, capsys):
 
     assert options() == SpeechOptions()
     assert options("--speech-threshold 0.1 --min-speech 1 --min-pause .1") == (
-        SpeechOptions(0.1, 0.0, 1, 0.1, 0.05)
+        SpeechOptions(0.1, 0.01, 1, 0.1, 0.05)  # at 0, no segment would end
     )
+    assert options("--speech-threshold 1e-3") == SpeechOptions(0.001, 0.001)
     for wrong, told in (
         ("--speech-padding 0.2", "is 0.2; wanted at most half of --min-pause (0.192)"),
         ("--min-speech nan", "'nan' is not a number of seconds"),

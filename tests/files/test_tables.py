@@ -107,6 +107,24 @@ def test_parquet_has_the_same_empty_values_and_no_halves(tmp_path):
     assert [row["raw"] for _, row in rows] == ["café", "", "", "x"]
 
 
+def test_values_of_parquet_that_python_lacks_name_their_column(tmp_path):
+    pa = pytest.importorskip("pyarrow", reason="needs the extra `archive`")
+    from pyarrow import parquet
+
+    table = tmp_path / "calls.parquet"
+    columns = {"path": ["a.ogg"], "much": [1e300], "a.b": ["dot"], "a": [{"b": 1}]}
+    late = {"late": pa.array([3_789_000], pa.date32())}  # the year 12343
+
+    def cells(columns):
+        parquet.write_table(pa.table(columns), table)
+        return [*iter_rows(table, "manifest", ["path"], [], ArchiveError, others=True)]
+
+    (row,) = [row for _, row in cells(columns)]
+    assert row == {"path": "a.ogg", "much": "1e+300", "a.b": "dot", "a": "{'b': 1}"}
+    with pytest.raises(ArchiveError, match="column late: holds what cannot be read"):
+        cells(columns | late)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -95,7 +95,7 @@ def add_detection(parser: argparse.ArgumentParser) -> None:
         default=0.5,
         metavar="P",
         help="probability of speech at which a segment begins; it goes on down to "
-        f"{_RELEASE} below (default: %(default)s)",
+        f"{_RELEASE} below, but not below {_LEAST_RELEASE} (default: %(default)s)",
     )
     group.add_argument(
         "--min-speech",
@@ -123,6 +123,8 @@ def add_detection(parser: argparse.ArgumentParser) -> None:
 
 # As in `SpeechOptions`, whose import would make --help slow.
 _RELEASE, _PADDING_S = 0.15, 0.096
+# As in Silero's own code: at 0, a segment would never end.
+_LEAST_RELEASE = 0.01
 
 
 def speech_options(args: argparse.Namespace) -> SpeechOptions:
@@ -137,9 +139,11 @@ def speech_options(args: argparse.Namespace) -> SpeechOptions:
             f"--speech-padding is {padding:g}; wanted at most half of --min-pause "
             f"({most:g}), or segments would overlap"
         )
+    threshold = args.speech_threshold
+    release = max(round(threshold - _RELEASE, 6), min(threshold, _LEAST_RELEASE))
     return SpeechOptions(
-        threshold=args.speech_threshold,
-        release=max(0.0, round(args.speech_threshold - _RELEASE, 6)),
+        threshold=threshold,
+        release=release,
         min_speech_s=args.min_speech,
         min_pause_s=args.min_pause,
         pad_s=padding,

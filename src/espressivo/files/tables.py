@@ -12,7 +12,7 @@ import math
 import re
 from collections import Counter
 from io import StringIO
-from itertools import chain, count, repeat, takewhile
+from itertools import count, repeat, takewhile
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ _NO_TEXT = {
 }
 # How pandas, numpy, R and Excel write that there is no value.
 _INDEX = re.compile(r"__index_level_\d+__")  # what pandas adds to Parquet
+_ALL_WHOLE = 2.0**53  # from here on floats are whole, and have fewer digits than shown
 _EMPTY = frozenset(
     (
         "",
@@ -213,6 +214,17 @@ class _Columns:
             )
         return places
 
+    def values(self, name: str, column: Any) -> list[Any]:
+        """Return a column of Parquet as values of Python."""
+        try:
+            found: list[Any] = column.to_pylist()
+        except (ArithmeticError, ValueError) as cause:  # a year 12345, text of no UTF-8
+            raise self.error(
+                f"{self.table}, column {name}: holds what cannot be read ({cause}); "
+                "write it as text, or leave the column out"
+            ) from cause
+        return found
+
 
 def _plain(name: str) -> str:
     # Also without the marks that spreadsheets and copied text leave.
@@ -247,8 +259,8 @@ def _csv_rows(
         _raise_no_unicode(table, encoding, error)
     except csv.Error as cause:
         raise error(
-            f"{table}: is no CSV ({cause}); close each quotation mark, or save the "
-            "table anew"
+            f"{table}: is no CSV ({cause}); close each quotation mark, leave columns "
+            "of very long texts out, or save the table anew (.parquet has no limit)"
         ) from cause
 
 
@@ -335,9 +347,12 @@ def _parquet_rows(
                 for k, i in places.items()
                 if columns.others or k in columns.names
             }
-            batches = (b.to_pylist() for b in file.iter_batches(columns=[*names]))
-            for n, row in enumerate(chain.from_iterable(batches), start=1):
-                yield f"row {n}", {names[k]: _text(v) for k, v in row.items()}
+            rows = count(1)
+            for batch in file.iter_batches(columns=[*names]):
+                read = {names[k]: columns.values(k, batch[k]) for k in names}
+                for values in zip(*read.values(), strict=True):
+                    cells = dict(zip(read, map(_text, values), strict=True))
+                    yield f"row {next(rows)}", cells
     except pa.ArrowException as cause:
         raise error(
             f"{table}: is no Parquet file ({cause}); write it again, or as .csv"
@@ -376,7 +391,8 @@ def _text(value: Any) -> str:
     if isinstance(value, float):  # pandas makes floats of whole numbers beside NaN
         if math.isnan(value):
             return ""
-        return str(int(value)) if value.is_integer() else str(value)
+        is_whole = value.is_integer() and abs(value) < _ALL_WHOLE
+        return str(int(value)) if is_whole else str(value)
     if isinstance(value, bytes):
         return _cell(value.decode("utf-8", "surrogateescape"))
     return _cell(str(value))
