@@ -454,7 +454,7 @@ def test_a_wrong_rating_or_note_is_named(tmp_path, row, notes, message):
         (["Activation"], {}, "column activation, .* if it is arousal, rename it"),
         (["sesion"], {}, "column sesion, which .* if it is session, rename it"),
         ([], {"label": "a=anger"}, "note `label`, .* did you mean `labels`?"),
-        (["speaker_id", "texture", "date"], {"made by": "R"}, None),
+        (["speaker_id", "texture", "date"], {"source": "a.org/?v=1", "n": "2"}, None),
     ],
 )
 def test_what_seems_to_be_meant_and_would_be_ignored_is_named(
@@ -470,10 +470,11 @@ def test_what_seems_to_be_meant_and_would_be_ignored_is_named(
         read_corpus("manifest", table)
 
 
-def test_a_note_of_an_unknown_name_is_an_error(tmp_path):
+@pytest.mark.parametrize("text", ["1 to 5", "sad=sadness, dull = -"])
+def test_a_scale_or_labels_under_an_unknown_name_are_an_error(tmp_path, text):
     touch(tmp_path, "1.wav")
     row = {"path": "1.wav", "emotion": "anger", "speaker": "ann"}
-    table = write_noted(tmp_path, ".csv", [row], {"foo": "1 to 5"})
+    table = write_noted(tmp_path, ".csv", [row], {"foo": text})
     with pytest.raises(CorpusError, match=r"note `foo`, .* are ratings and labels$"):
         read_corpus("manifest", table)
 

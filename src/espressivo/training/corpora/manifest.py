@@ -167,9 +167,8 @@ def _notes(table: Path) -> _Notes:
     found = read_notes(table, CorpusError)
     for name in found.keys() - {*_NOTES}:
         close = get_close_matches(name, _NOTES, n=1, cutoff=0.7)
-        # Metadata of Parquet have names of any program; a comment is several words.
-        is_own = table.suffix.lower() == ".parquet" or not found[name] or " " in name
-        if close or not is_own:
+        # Others are comments, such as `# source: our hotline`, or a program's metadata.
+        if close or (table.suffix.lower() != ".parquet" and _is_meant(found[name])):
             hint = f"; did you mean `{close[0]}`?" if close else ""
             raise CorpusError(
                 f"{table}: has a note `{name}`, which would be ignored; the notes are "
@@ -198,6 +197,14 @@ def _notes(table: Path) -> _Notes:
                 f"{table}: its note `labels` has '{label}' twice; keep one meaning"
             )
     return _Notes(labels, scale)
+
+
+def _is_meant(text: str) -> bool:
+    """Return whether a note's text is that of one of ours: a scale, or labels."""
+    meanings = re.findall(r"=\s*([\w-]+)\s*(?:,|$)", text.lower())
+    return bool(_SCALE.fullmatch(text)) or not {*Emotion, _LEFT_OUT}.isdisjoint(
+        meanings
+    )
 
 
 def _emotion(
