@@ -53,6 +53,10 @@ def test_paths_start_beside_the_recipe_that_was_named(tmp_path, monkeypatch):
         beside = (tmp_path / named).with_name("encoder.safetensors")
         assert config.network.weights == str(beside)
 
+    monkeypatch.chdir(tmp_path / "mine")
+    config = read_config(Path("../linked/experiment.toml"))
+    assert config.corpora["tess"] == tmp_path / "corpora/tess"
+
     monkeypatch.chdir(tmp_path / "linked")
     for named in (path, Path("experiment.toml"), Path("../recipes/experiment.toml")):
         assert read_config(named).corpora["tess"] == tmp_path / "store/corpora/tess"

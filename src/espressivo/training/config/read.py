@@ -98,8 +98,10 @@ def _beside(path: Path, text: str) -> Path:
     the user sees the file, and not beside the folder that the link leads to.
     """
     folder = path.absolute().parent
-    if ".." in folder.parts:  # as typed, where it means what it means to the system
-        folder = folder.resolve()
+    if ".." in (parts := folder.parts):
+        # As typed, it means what it means to the system; links after it stay.
+        n = len(parts) - parts[::-1].index("..")
+        folder = Path(*parts[:n]).resolve().joinpath(*parts[n:])
     return Path(os.path.normpath(folder / Path(text).expanduser()))
 
 
