@@ -101,12 +101,16 @@ test("in a build of esbuild, beside which lib/assets is copied", { skip }, async
 test("in Node, with a recording by path and by its bytes", { skip }, async () => {
   const args = [path.join(app, "node.mjs"), e2e.NOTE];
   const { stdout, stderr } = await run(process.execPath, args, { cwd: app });
-  const [reports, missing] = stdout.trim().split("\n");
+  const [reports, ...faults] = stdout.trim().split("\n");
   const [byPath, byBytes] = JSON.parse(reports);
   assert.equal(byPath.recording, path.basename(e2e.NOTE));
   for (const [name, report] of Object.entries({ byPath, byBytes }))
     e2e.requireSame(report, expected, name);
-  assert.equal(missing, "missing.wav: no such file; pass the path of a recording");
+  assert.deepEqual(faults, [
+    "missing.wav: no such file; pass the path of a recording",
+    ".: is a folder; pass the path of a recording",
+    "a model cannot be undefined; pass the name of a bundled model, or the path or URL of a folder",
+  ]);
   assert.equal(stderr, "");
 });
 

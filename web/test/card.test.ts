@@ -199,7 +199,7 @@ describe("a card with a wrong field is refused, and says which", () => {
 test.each([
   [text.slice(0, 100), "is not readable JSON; get the model again"],
   ["", "is not readable JSON; get the model again"],
-  ["<!doctype html>", "is not readable JSON; get the model again"],
+  ["<!doctype html>", "is a web page, not JSON; put a complete model folder there"],
   ["[]", "is not a JSON object"],
   ["null", "is not a JSON object"],
   ["1", "is not a JSON object"],

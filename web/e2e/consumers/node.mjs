@@ -9,7 +9,9 @@ const reports = [
   await analyzer.analyze(await readFile(file)),
 ];
 console.log(JSON.stringify(reports.map((report) => report.toDict())));
-await analyzer.analyze("missing.wav").catch((error) => {
-  if (!(error instanceof AudioError)) throw error;
-  console.log(error.message);
-});
+for (const wrong of ["missing.wav", "."])
+  await analyzer.analyze(wrong).catch((error) => {
+    if (!(error instanceof AudioError)) throw error;
+    console.log(error.message);
+  });
+await loadModel(undefined).catch((error) => console.log(error.message));

@@ -97,7 +97,11 @@ export function readCard(text: string, path: string): ModelCard {
   try {
     details = JSON.parse(text);
   } catch {
-    throw new ModelError(`${path}: is not readable JSON; get the model again`);
+    // Many servers send the site's page for what they do not have.
+    const fault = /^\s*</.test(text)
+      ? "is a web page, not JSON; put a complete model folder there"
+      : "is not readable JSON; get the model again";
+    throw new ModelError(`${path}: ${fault}`);
   }
   if (!isRecord(details)) throw new ModelError(`${path}: is not a JSON object`);
   const version = details["format_version"];

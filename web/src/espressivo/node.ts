@@ -8,7 +8,7 @@
  */
 
 import { openAsBlob } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type * as Comlink from "comlink";
@@ -46,8 +46,8 @@ export async function loadModel(
   const host = new Process(worker, timeout_s);
   const settings = {
     source: await sourceOf(source),
-    runtime: await readFile(RUNTIME),
-    detector: Uint8Array.from(await readFile(DETECTOR)),
+    runtime: await own(readFile(RUNTIME)),
+    detector: Uint8Array.from(await own(readFile(DETECTOR))),
     threads: 1,
     timeout_s,
   };
@@ -85,8 +85,13 @@ class Process implements Host {
   async opened(name: string | URL): Promise<File | null> {
     const file = pathOf(name);
     if (file === null) return null;
-    return fileAt(file).catch(() => {
-      throw new AudioError(`${file}: no such file; pass the path of a recording`);
+    const fault = (text: string) =>
+      new AudioError(`${file}: ${text}; pass the path of a recording`);
+    const found = await stat(file).catch(() => null);
+    if (!found) throw fault("no such file");
+    if (found.isDirectory()) throw fault("is a folder");
+    return fileAt(file).catch((error: Error) => {
+      throw fault(`cannot be read (${error.message})`);
     });
   }
 }
@@ -102,10 +107,14 @@ function promised(worker: ModelWorker): Comlink.Remote<ModelWorker> {
 }
 
 async function sourceOf(source: string | URL | readonly File[]): Promise<ModelSource> {
-  if (typeof source !== "string" && !(source instanceof URL)) return source;
+  if (Array.isArray(source)) return source;
+  if (typeof source !== "string" && !(source instanceof URL)) {
+    const wanted = "the name of a bundled model, or the path or URL of a folder";
+    throw new TypeError(`a model cannot be ${typeof source}; pass ${wanted}`);
+  }
   const folder = pathOf(source);
   if (folder === null) return String(source);
-  const bundled = await readdir(MODELS);
+  const bundled = await own(readdir(MODELS));
   const isName = bundled.includes(folder) && folder !== "models.json";
   const where = isName ? path.join(MODELS, folder) : folder;
   const names = await readdir(where).catch(() => {
@@ -115,6 +124,16 @@ async function sourceOf(source: string | URL | readonly File[]): Promise<ModelSo
     );
   });
   return Promise.all(names.map((name) => fileAt(path.join(where, name))));
+}
+
+/** Wait for a file of the package, which bundlers of servers leave behind. */
+async function own<T>(read: Promise<T>): Promise<T> {
+  return read.catch(() => {
+    throw new EspressivoError(
+      `${HERE}: holds no models and assets of the package; if a bundler has moved its code ` +
+        'here, leave "espressivo" out of the bundle (external)',
+    );
+  });
 }
 
 /** Return the path that a text or URL names; null for what is to be fetched. */

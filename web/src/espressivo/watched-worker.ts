@@ -33,7 +33,8 @@ export class WatchedWorker implements Host {
             ? `the worker has failed (${message})`
             : `the worker cannot start: there is no script at ` +
                 `${script.split("#")[0]}; copy the folder ` +
-                "lib/assets of the package to your site, and pass its URL as `assets`",
+                "lib/assets of the package to your site, and pass its URL as `assets` " +
+                "(Vite 5 to 7: exclude the package from optimizeDeps)",
         ),
       );
     this.worker.addEventListener("message", ({ data }) => {
