@@ -13,7 +13,11 @@ const KINDS: readonly [pattern: RegExp, name: string][] = [
   [/^(\x89PNG|\xff\xd8\xff|GIF8|....ftyp(heic|mif1|avif))/s, "a picture"],
   [/^%PDF/, "a PDF"],
   [/^PK/, "a ZIP archive"],
-  [/^[\t\n\r\x20-\x7e\x80-\xff]+$/, "a text file"],
+  // UTF-8, of which the last character may be cut off.
+  [
+    /^(?:[\t\n\r\x20-\x7e]|[\xc2-\xf4][\x80-\xbf]{1,3})+(?:[\xc2-\xf4][\x80-\xbf]{0,2})?$/,
+    "a text file",
+  ],
 ];
 
 /** Return what a file is, as messages name it; null if its first bytes do not tell. */
