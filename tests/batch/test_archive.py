@@ -22,6 +22,7 @@ from espressivo.batch.plan import (
     usual_shard_size,
 )
 from espressivo.batch.selection import SUFFIXES
+from espressivo.batch.tables import columns_of_manifest
 from espressivo.cli.main import main
 from espressivo.errors import ArchiveError, ModelError
 from espressivo.model.classifier import Certainty
@@ -190,6 +191,8 @@ def test_other_columns_of_a_manifest_are_in_the_tables(notes, tmp_path):
     assert [found[name] for name in told] == ["Leipzig", "joy", "07"]
     assert [*found][-3:] == [*failure][-3:] == [*told]
     assert [failure[name] for name in told] == [None] * 3
+    # Not in `windows`, but joined to them by id.
+    assert columns_of_manifest(["Start_s", "day"], []) == ("manifest_Start_s", "day")
     before = contents(out)
     analyze_archive(table, out, options=OPTIONS)
     assert contents(out) == before

@@ -74,7 +74,9 @@ def test_a_folder_is_the_recordings_in_it(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     silence = np.zeros(8000, np.float32)
     (tmp_path / "calls" / "deep").mkdir(parents=True)
-    for name in ("calls/b.wav", "calls/deep/a.wav", "calls/b.flac", "one.wav"):
+    (tmp_path / "calls" / "out").mkdir()
+    names = "calls/b.wav", "calls/deep/a.wav", "calls/b.flac", "one.wav"
+    for name in (*names, "calls/out/c.wav"):  # beside the results, a recording still
         encode(tmp_path / name, silence)
     (tmp_path / "calls" / "notes.txt").write_text("no recording")
     (tmp_path / "calls" / "loop").symlink_to(tmp_path / "calls")
@@ -85,10 +87,11 @@ def test_a_folder_is_the_recordings_in_it(tmp_path, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert code == 0
     found = [row["recording"] for row in csv.DictReader(io.StringIO(out))]
-    assert found == ["calls/b.flac", "calls/deep/a.wav", *named]
+    assert found == ["calls/b.flac", "calls/deep/a.wav", "calls/out/c.wav", *named]
     assert "calls: left out: 1 link to a folder, such as loop; 1 text, such as" in err
     files = sorted(path.name for path in (tmp_path / "calls/out").iterdir())
-    assert files == ["a.json", "b.flac.json", "b.wav.json", "one.json"]
+    told = ["a.json", "b.flac.json", "b.wav.json", "c.json", "c.wav", "one.json"]
+    assert files == told
     main(["analyze", "--csv", *found])
     assert capsys.readouterr().out == out
 

@@ -97,19 +97,17 @@ def list_source(source: str | Path, out: str | Path | None = None) -> Listing:
     return Listing(found, left_out, tuple(columns))
 
 
-def list_folder(folder: Path, out: Path | None = None) -> Listing:
+def list_folder(folder: Path) -> Listing:
     """Return the recordings of a folder as `list_source`; there may be none.
 
     Args:
         folder: The folder, searched with its subfolders.
-        out: Folder that is not searched; None: there is none.
 
     Raises:
         ArchiveError: A folder cannot be read.
     """
     left_out: list[LeftOut] = []
-    skipped = None if out is None else os.path.realpath(out)
-    found = _sorted(folder, _in_folder(folder, left_out, skipped))
+    found = _sorted(folder, _in_folder(folder, left_out, None))
     return Listing(found, sorted(left_out))
 
 

@@ -78,7 +78,7 @@ def columns_of_manifest(
         ArchiveError: Another column has that name already.
     """
     schemas = _schemas([*emotions, *dimensions], adapted=adapted)
-    ours = {*schemas["recordings"].names, *schemas["failures"].names}
+    ours = {name for schema in schemas.values() for name in schema.names}
     ours -= {"group", "speaker"}  # ours are the manifest's
     named = tuple(
         f"manifest_{name}" if name.casefold() in ours else name for name in columns

@@ -148,7 +148,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Analyse every recording; print failures on stderr and continue."""
     speech = speech_options(args)
-    args.recordings = listed(args.recordings, args.output_dir)
+    args.recordings = listed(args.recordings)
     _require_sense(args)
     files = None
     if args.output_dir is not None:

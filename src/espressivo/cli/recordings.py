@@ -23,7 +23,7 @@ _Result = TypeVar("_Result")
 _MANY = 1000  # recordings from which an archive is the better way
 
 
-def listed(given: Sequence[str], out: Path | None = None) -> list[str]:
+def listed(given: Sequence[str]) -> list[str]:
     """Return the recordings of a command line: folders become what is in them.
 
     They are found as `espressivo archive` finds them, without those that are named
@@ -31,7 +31,6 @@ def listed(given: Sequence[str], out: Path | None = None) -> list[str]:
 
     Args:
         given: Paths of recordings and folders; - for standard input.
-        out: Folder of the results, which is not searched; None: there is none.
 
     Raises:
         EspressivoError: A folder cannot be read, or holds no recording.
@@ -44,7 +43,7 @@ def listed(given: Sequence[str], out: Path | None = None) -> list[str]:
         if name == "-" or not os.path.isdir(name):  # noqa: PTH112
             found.append(name)
             continue
-        for path in _in_folder(Path(name), out):
+        for path in _in_folder(Path(name)):
             if (place := os.path.abspath(path)) not in taken:  # noqa: PTH100
                 taken.add(place)
                 found.append(path)
@@ -56,10 +55,10 @@ def listed(given: Sequence[str], out: Path | None = None) -> list[str]:
     return found
 
 
-def _in_folder(folder: Path, out: Path | None) -> list[str]:
+def _in_folder(folder: Path) -> list[str]:
     from espressivo.batch.entries import described, list_folder
 
-    recordings, left_out, _ = list_folder(folder, out)
+    recordings, left_out, _ = list_folder(folder)
     if not recordings:
         rest = f" ({described(left_out)})" if left_out else ""
         raise EspressivoError(
