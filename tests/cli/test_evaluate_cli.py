@@ -95,6 +95,7 @@ def test_ravdess_is_scored_with_and_without_calm(shared, tmp_path, capsys):
     assert "without calm" in out
     assert rows(out)["utterances"] == ["72", "56"]
     assert rows(out)["speakers"] == ["2", "2"]
+    assert "- espressivo-tiny was trained on ravdess: " in " ".join(out.split("\n"))
 
     assert evaluate("ravdess", tmp_path, "--without-calm", "--json") == 0
     assert json.loads(capsys.readouterr().out)["n_utterances"] == 56

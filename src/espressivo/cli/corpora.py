@@ -21,8 +21,8 @@ _COLUMNS = (
 )  # fmt: skip
 
 _DESCRIPTION = """\
-List the corpora of emotional speech that can be read, or check that one of them is
-complete and intact before days of training depend on it."""
+List the corpora of emotional speech that can be read, check that one of them is
+complete and intact before days of training depend on it, or audit folds for leaks."""
 
 _CHECK_DESCRIPTION = """\
 Compare a corpus on disk with what its authors published: how many recordings of each
@@ -48,7 +48,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to `espressivo`."""
     parser = commands.add_parser(
         "corpora",
-        help="corpora of emotional speech: list, check",
+        help="corpora of emotional speech: list, check, audit",
         description=_DESCRIPTION,
     )
     parser.set_defaults(run=_list)

@@ -25,7 +25,8 @@ as by `espressivo analyze`.
 
 RAVDESS has both calm and neutral. Both count as neutral (864 utterances), and scores
 without calm (672) are shown too. Of a corpus with one emotion, such as librispeech, UA
-is the share of utterances given that emotion.
+is the share of utterances given that emotion. If the model was trained on the corpus,
+a note says so: its scores then say nothing about new speakers.
 
 With --conditions, the recordings are also put through a telephone (300-3400 Hz,
 mu-law), GSM, AMR, Opus and MP3, a room, noise and babble, clipping and a low level. The
@@ -38,9 +39,8 @@ Pearson's correlation are shown for each, with intervals by the same bootstrap."
 
 _EPILOG = """\
 examples:
-  espressivo evaluate espressivo-tiny ravdess ~/corpora/ravdess
-  espressivo evaluate runs/mine/model emodb ~/corpora/emodb --out results/emodb
   espressivo evaluate espressivo-tiny manifest calls.csv --pipeline --json
+  espressivo evaluate runs/mine/model emodb ~/corpora/emodb --out results/emodb
   espressivo evaluate espressivo-tiny emodb ~/corpora/emodb --conditions telephone,room
   espressivo evaluate espressivo-tiny --corpus emodb=~/corpora/emodb \\
       --corpus librispeech=~/LibriSpeech --speakers librispeech=odd \\

@@ -73,7 +73,7 @@ _EPILOG = """\
 examples:
   espressivo analyze note.m4a
   espressivo analyze *.ogg --csv > notes.csv
-  espressivo evaluate espressivo-tiny ravdess path/to/ravdess
+  espressivo evaluate espressivo-tiny manifest calls.csv
 
 exit codes:
   0 done, 1 the input is at fault, 2 the command line is, 3 some of many inputs

@@ -134,7 +134,14 @@ def evaluate(
         condition_key=evaluated_key(condition, around),
         dimension_names=names,
         dimensions=rows[:, n_emotions:] if names else None,
+        learned_from=_training_corpora(card),
     )
+
+
+def _training_corpora(card: ModelCard) -> tuple[str, ...]:
+    # Names are missing in cards of models from elsewhere.
+    corpora = card.details.get("training_corpora", ())
+    return tuple(c["name"] for c in corpora if isinstance(c, dict) and "name" in c)
 
 
 def find_surroundings(

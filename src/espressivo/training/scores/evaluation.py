@@ -80,6 +80,7 @@ class Evaluation:
         condition_key: Hash of what the condition depends on; empty if `clean`.
         dimension_names: The model's dimensions; empty if it has none.
         dimensions: Their predictions, float64 [N, D], 0 to 1; None if it has none.
+        learned_from: Names of the corpora that the model was trained on.
     """
 
     model: str
@@ -94,6 +95,7 @@ class Evaluation:
     condition_key: str = ""
     dimension_names: tuple[str, ...] = ()
     dimensions: NDArray[np.float64] | None = None
+    learned_from: tuple[str, ...] = ()
 
     @property
     def labels(self) -> NDArray[np.intp]:
@@ -140,6 +142,11 @@ class Evaluation:
         if not self.utterances:
             return []
         found = bootstrap.few_speakers(len(set(self.speakers)))
+        if known := sorted({u.corpus for u in self.utterances} & {*self.learned_from}):
+            found.append(
+                f"{self.model} was trained on {', '.join(known)}: on speakers that it "
+                "knows from there, scores say nothing about new ones."
+            )
         absent = [
             e for e, r in zip(Emotion, self.scores.recall, strict=True) if isnan(r)
         ]
@@ -188,6 +195,7 @@ class Evaluation:
             "condition": self.condition,
             "condition_key": self.condition_key,
             "corpora": sorted({u.corpus for u in self.utterances}),
+            "learned_from": list(self.learned_from),
             "emotions": [str(emotion) for emotion in Emotion],
             **self._figures(),
             **{k: None if e is None else e._figures() for k, e in without.items()},  # noqa: SLF001 - of this class
@@ -352,6 +360,7 @@ def read_evaluation(
         dimensions=found.dimensions,
         without_speech=tuple(by_id[i] for i in silent),
         failures=tuple(failures),
+        learned_from=tuple(card.get("learned_from", ())),
         **{key: card[key] for key in _TEXTS},
     )
 
