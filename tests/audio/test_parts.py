@@ -50,6 +50,16 @@ def test_edit_lists_are_obeyed(tmp_path, speech, encoder, pieces):
     )
 
 
+def test_an_edited_part_that_begins_late_is_complete(tmp_path, speech):
+    path = write(tmp_path / "item.m4a", Track(speech, "aac"))
+    edit(path, (1.0, -1), (3.0, 1.0 + _PRIMING_S))
+
+    signal, recording = heard(path)
+
+    assert recording.warnings == []
+    assert len(signal) / SAMPLE_RATE == pytest.approx(3, abs=1.01 * _PRIMING_S)
+
+
 @pytest.mark.parametrize("pre_skip", [0, 312, 3840, 48_000])
 def test_the_pre_skip_of_opus_is_not_heard(tmp_path, speech, pre_skip):
     path = rewrite_ogg(

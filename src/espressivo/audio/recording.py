@@ -212,8 +212,12 @@ class Recording:
         if not exact or not stream.duration or stream.time_base is None:
             return None
         # The sound may begin after the picture, and end before it.
-        end_s = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-        wanted_s = end_s - (part.start_s or 0)
+        start, end = stream.start_time or 0, stream.duration
+        # MP4: FFmpeg counts an empty edit at the beginning in the start and, unless all
+        # edits are longer than the sound, in the duration, too.
+        if "mp4" not in part.format or start >= end:
+            end += start
+        wanted_s = float(end * stream.time_base) - (part.start_s or 0)
         read_s = self._clock.position_s
         # Declared durations are inexact (rounding, padding of the encoder), hence the
         # tolerance of 2 % plus 0.1 s.
