@@ -94,6 +94,9 @@ def test_a_folder_is_the_recordings_in_it(tmp_path, capsys, monkeypatch):
     assert files == told
     main(["analyze", "--csv", *found])
     assert capsys.readouterr().out == out
+    (tmp_path / "one.wav").rename("calls/out/-")
+    monkeypatch.chdir("calls/out")
+    assert listed(["."]) == ["./-", "c.wav"]
 
 
 def test_a_folder_without_recordings_is_an_error_and_many_point_to_archive(

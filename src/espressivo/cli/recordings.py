@@ -67,7 +67,8 @@ def _in_folder(folder: Path) -> list[str]:
     if left_out:
         tell(f"{folder}: {described(left_out)}")
     root = folder.absolute()
-    return [str(folder / Path(entry.path).relative_to(root)) for entry in recordings]
+    found = (str(folder / Path(entry.path).relative_to(root)) for entry in recordings)
+    return [f"./{name}" if name == "-" else name for name in found]  # a file, not stdin
 
 
 def analyze_recording(
