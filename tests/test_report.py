@@ -58,6 +58,7 @@ def test_the_whole_is_the_mean_weighted_by_duration():
     assert [e.emotion for e in REPORT.estimates] == ["anger", "sadness"]
     assert [*REPORT.estimates[0].probabilities] == [*whole] == [*Emotion]
     assert REPORT.speech_s == 4.0
+    assert repr(REPORT) == "<Report 'note.wav': anger 55%, 10.0 s, 2 windows>"
     assert REPORT.speech_share == 0.4
 
 

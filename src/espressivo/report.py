@@ -94,7 +94,7 @@ class Adaptation:
         return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """Emotion of one recording, overall and over time.
 
@@ -227,6 +227,11 @@ class Report:
         if self.certainty is None or (whole := self.probabilities) is None:
             return None
         return self.certainty.is_uncertain([*whole.values()])
+
+    def __repr__(self) -> str:
+        """Return a line for prompts and notebooks, which all windows would fill."""
+        what = f"{self.verdict}, {self.duration_s:.1f} s, {len(self.estimates)} windows"
+        return f"<Report {self.recording!r}: {what}>"
 
     @property
     def verdict(self) -> str:

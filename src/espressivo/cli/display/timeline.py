@@ -237,8 +237,8 @@ def _legend(reports: Sequence[Report]) -> str | None:
     # Not rounded to whole per cents: "63%" would stand beside a 63% that is uncertain.
     threshold = f"{100 * certainty.threshold:.3g}%"
     return (
-        f"{_UNCERTAIN}: no emotion reaches {threshold}; "
-        f"{certainty.accuracy:.0%} of the others were right on new corpora"
+        f"{_UNCERTAIN}: no emotion reaches {threshold}; where one does, "
+        f"{certainty.accuracy:.0%} were right on new corpora"
     )
 
 
