@@ -208,6 +208,17 @@ def test_other_columns_of_a_manifest_are_in_the_tables(notes, tmp_path):
         analyze_archive(table, tmp_path / "none", options=OPTIONS)
 
 
+def test_transcripts_of_hours_do_not_block_the_workers(notes, tmp_path):
+    table, transcript = notes.parent / "long.csv", "é" * 120_000
+    lines = [f"{i},no.wav,{transcript}" for i in range(8)]
+    table.write_text("\n".join(["id,path,text", *lines]), "utf-8")
+
+    analyze_archive(table, tmp_path / "out", options=OPTIONS)
+
+    failures = rows(tmp_path / "out", "failures")
+    assert [row["text"] for row in failures] == [transcript] * 8
+
+
 def test_settings_of_the_detection_are_a_part_of_the_plan(notes, tmp_path):
     out, long = tmp_path / "out", SpeechOptions(min_speech_s=60)
     patient = replace(OPTIONS, speech=long)

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Self
 
+from espressivo.batch.entries import Entry
 from espressivo.batch.worker import analyze_entries, failed
 from espressivo.errors import ArchiveError, EspressivoError
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from espressivo.batch.entries import Entry
     from espressivo.batch.outcome import Outcome
     from espressivo.batch.plan import Plan
     from espressivo.profile.profile import Profile
@@ -123,8 +123,7 @@ class WorkerPool:
         if message is None:
             worker.ready, self._n_failed_starts = True, 0
             return
-        worker.queue.popleft()
-        yield message
+        yield message._replace(entry=worker.queue.popleft())
 
     def _remove(self, worker: _Worker) -> list[Outcome]:
         """Reclaim a dead worker's queue; return the failure that it caused, if any.
@@ -171,8 +170,10 @@ class _Worker:
     def send(self, entry: Entry) -> None:
         """Add an entry to the worker's queue."""
         self.queue.append(entry)
+        # Cells stay here: with long ones the pipe would be full in both directions, and
+        # both ends would wait for each other.
         with suppress(OSError):  # a dead worker is detected by the end of its pipe
-            self.pipe.send(entry)
+            self.pipe.send(Entry(entry.id, entry.path))
 
     def end(self, patience_s: float = 0.0) -> str:
         """Kill the process and return how it ended, such as `SIGKILL`.
