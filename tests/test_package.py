@@ -35,9 +35,14 @@ def test_all_is_complete_and_sorted():
     }
     expected = {cls.__name__ for cls in public} | {
         "Analyzer",
+        "Dimension",
         "Emotion",
+        "Estimate",
         "Profile",
         "Report",
+        "Segment",
+        "SpeechOptions",
+        "StreamState",
         "__version__",
         "load_model",
     }

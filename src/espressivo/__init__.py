@@ -33,9 +33,11 @@ if TYPE_CHECKING:
         StateError,
         TrainingError,
     )
+    from espressivo.pipeline.state import StreamState
     from espressivo.profile.profile import Profile
     from espressivo.report import Report
-    from espressivo.types import Emotion
+    from espressivo.speech.segments import SpeechOptions
+    from espressivo.types import Dimension, Emotion, Estimate, Segment
 
 __all__ = [
     "Analyzer",
@@ -43,16 +45,21 @@ __all__ = [
     "AudioError",
     "ConfigError",
     "CorpusError",
+    "Dimension",
     "Emotion",
     "EspressivoError",
+    "Estimate",
     "ExportError",
     "ModelError",
     "Profile",
     "ProfileError",
     "Report",
+    "Segment",
     "ServeError",
+    "SpeechOptions",
     "SplitError",
     "StateError",
+    "StreamState",
     "TrainingError",
     "__version__",
     "load_model",
@@ -63,7 +70,11 @@ _HOME = {
     "load_model": "espressivo.analyzer",
     "Profile": "espressivo.profile.profile",
     "Report": "espressivo.report",
-    "Emotion": "espressivo.types",
+    "SpeechOptions": "espressivo.speech.segments",
+    "StreamState": "espressivo.pipeline.state",
+    **dict.fromkeys(
+        ("Dimension", "Emotion", "Estimate", "Segment"), "espressivo.types"
+    ),
 }
 
 
