@@ -65,7 +65,7 @@ def test_a_manifest_gives_ids_and_paths_from_its_own_folder(tmp_path, suffix):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,path\na,1\nb,2\na,3\n", "1 ids are there more than once \\(a\\)"),
+        ("id,path\na,1\nb,2\na,3\n", "has ids more than once \\(a\\)"),
         ("id,path\na,\n", "line 2, column path: is empty"),
         ("id,path\n,x.wav\n", "line 2, column id: is empty"),
         ("id,file\na,x.wav\n", "has no column path"),

@@ -289,8 +289,8 @@ def _in_manifest(table: Path, folder: str, columns: list[str]) -> Iterator[Entry
 def _require_unique(source: str | Path, entries: list[Entry]) -> None:
     twice = sorted({a.id for a, b in pairwise(entries) if a.id == b.id})
     if twice:
-        some = ", ".join(twice[:3]) + (", ..." if len(twice) > 3 else "")
+        more = f" and {len(twice) - 3} more" if len(twice) > 3 else ""
         raise ArchiveError(
-            f"{source}: {len(twice)} ids are there more than once ({some}); "
+            f"{source}: has ids more than once ({', '.join(twice[:3])}{more}); "
             "give every recording its own"
         )
