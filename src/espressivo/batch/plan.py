@@ -304,7 +304,7 @@ class Plan:
             "the adaptation": self._adaptation(),
             "the setting": self.setting or "none",
             "the speech segmentation": str(self.speech),
-            "the list of the manifest's other columns": ", ".join(self.columns) or "none",
+            "the set of the other columns": ", ".join(self.columns) or "none",
             "the schema of the tables": self.schema,
             "espressivo": self.version,
         }
