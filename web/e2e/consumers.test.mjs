@@ -109,6 +109,7 @@ test("in Node, with a recording by path and by its bytes", { skip }, async () =>
   assert.deepEqual(faults, [
     "missing.wav: no such file; pass the path of a recording",
     ".: is a folder; pass the path of a recording",
+    "a profile cannot be string; pass what Profile.parse or Profile.create returns",
     "a model cannot be undefined; pass the name of a bundled model, or the path or URL of a folder",
   ]);
   assert.equal(stderr, "");

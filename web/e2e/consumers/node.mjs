@@ -14,4 +14,6 @@ for (const wrong of ["missing.wav", "."])
     if (!(error instanceof AudioError)) throw error;
     console.log(error.message);
   });
-await loadModel(undefined).catch((error) => console.log(error.message));
+const told = (error) => console.log(error.message);
+await analyzer.analyze(file, { profile: "me" }).catch(told);
+await loadModel(undefined).catch(told);

@@ -149,6 +149,10 @@ export class Analyzer {
   }: Pick<AnalyzeOptions, "profile" | "setting" | "adapt">): AdaptationOptions | null {
     const known = (given: Profile | null, kind: Kind) => {
       if (!given) return null;
+      if (typeof given.requireKind !== "function") {
+        const wanted = "pass what Profile.parse or Profile.create returns";
+        throw new TypeError(`a profile cannot be ${typeof given}; ${wanted}`);
+      }
       given.requireKind(kind);
       given.requireModel(this.card);
       return { name: given.name, statistics: given.statistics };

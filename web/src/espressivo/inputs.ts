@@ -31,8 +31,8 @@ export type Sound =
   | { readonly channels: readonly Samples[]; readonly rate: number; readonly name: string };
 
 const WANTED =
-  "pass a File, Blob, ArrayBuffer, Uint8Array, Response or URL of a recording, an " +
-  "AudioBuffer, or samples in -1..1 as Float32Array (one array per channel)";
+  "pass a File, Blob, ArrayBuffer, Uint8Array, Response or URL of a recording (in " +
+  "Node also its path), an AudioBuffer, or samples in -1..1 as Float32Array (one array per channel)";
 // A lower rate is one in kHz, and browsers know no higher one.
 const RATES = { least: 1000, most: 768_000 };
 // Floats may overshoot -1..1 somewhat; a larger peak means unscaled integers.
