@@ -63,6 +63,7 @@ FOLDERS = "src|docs|web|tests|research|benchmarks|recipes|tools|examples"
 ABSENT = {
     "research/profiles": "removed; research/adaptation/README.md says in which commit",
     "web/dist": "built",
+    "web/dist/_headers": "built",
     "web/lib": "built",
 }
 

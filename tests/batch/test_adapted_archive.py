@@ -263,8 +263,9 @@ def test_another_adaptation_is_refused(calls, manifest, whole, tmp_path, own):
     analyze_archive(manifest, out, model=MODEL, options=plain)
     with pytest.raises(ArchiveError, match=r"the adaptation is on .*, was off"):
         analyze_archive(manifest, out, model=MODEL, options=OPTIONS)
-    # Without adaptation, both columns are some of those that are ignored.
-    analyze_archive(other, out, model=MODEL, options=plain)
+    # Without adaptation, both are columns that are copied.
+    with pytest.raises(ArchiveError, match="manifest's other columns have changed"):
+        analyze_archive(other, out, model=MODEL, options=plain)
 
     restarted = ArchiveOptions(shard_size=5, adapt=True, restart=True)
     analyze_archive(manifest, out, model=MODEL, options=restarted)

@@ -104,7 +104,9 @@ def test_a_folder_without_recordings_is_an_error_and_many_point_to_archive(
 ):
     (tmp_path / "x.txt").write_text("hello")
 
-    assert main(["analyze", str(NOTE), str(tmp_path)]) == 1
+    assert main(["analyze", str(NOTE), str(tmp_path)]) == 3
+    assert "holds no recording (left out: 1 text" in capsys.readouterr().err
+    assert main(["analyze", str(tmp_path)]) == 1
     assert "holds no recording (left out: 1 text" in capsys.readouterr().err
     for i in range(1001):
         (tmp_path / f"{i}.wav").touch()

@@ -620,7 +620,7 @@ def test_one_that_is_no_recording_never_ends_a_batch(good, tmp_path, monkeypatch
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind("bound")
         found = {
-            "folder": "is a directory",
+            "folder": "holds no recording",
             "missing": "no such file",
             "broken": "no such file",
             "circle": "cannot be opened (too many levels of symbolic links)",

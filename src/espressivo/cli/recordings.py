@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from espressivo.analyzer import Analyzer
+    from espressivo.batch.entries import Entry
     from espressivo.report import Report
 
 _Result = TypeVar("_Result")
@@ -27,23 +28,20 @@ def listed(given: Sequence[str]) -> list[str]:
     """Return the recordings of a command line: folders become what is in them.
 
     They are found as `espressivo archive` finds them, without those that are named
-    besides.
+    besides. A folder that cannot be read, or holds none, remains: `analyze_recording`
+    says so in its turn, so that it does not stop the rest.
 
     Args:
         given: Paths of recordings and folders; - for standard input.
-
-    Raises:
-        EspressivoError: A folder cannot be read, or holds no recording.
     """
     # Not resolved: a link is a recording of its own.
     taken = {os.path.abspath(name) for name in given}  # noqa: PTH100
     found: list[str] = []
     for name in given:
-        # `Path.is_dir` raises for some names that are no path.
-        if name == "-" or not os.path.isdir(name):  # noqa: PTH112
+        inside = [] if name == "-" else _in_folder(name)
+        if not inside:
             found.append(name)
-            continue
-        for path in _in_folder(Path(name)):
+        for path in inside:
             if (place := os.path.abspath(path)) not in taken:  # noqa: PTH100
                 taken.add(place)
                 found.append(path)
@@ -55,20 +53,39 @@ def listed(given: Sequence[str]) -> list[str]:
     return found
 
 
-def _in_folder(folder: Path) -> list[str]:
-    from espressivo.batch.entries import described, list_folder
-
-    recordings, left_out, _ = list_folder(folder)
-    if not recordings:
-        rest = f" ({described(left_out)})" if left_out else ""
-        raise EspressivoError(
-            f"{folder}: holds no recording{rest}; name recordings, or a folder of some"
-        )
+def _in_folder(name: str) -> list[str]:
+    """Return the recordings of a folder; none where it holds none, or is no folder."""
+    try:
+        recordings, left_out = _searched(name)
+    except EspressivoError:
+        return []
     if left_out:
-        tell(f"{folder}: {described(left_out)}")
+        tell(f"{name}: {left_out}")
+    folder = Path(name)
     root = folder.absolute()
     found = (str(folder / Path(entry.path).relative_to(root)) for entry in recordings)
     return [f"./{name}" if name == "-" else name for name in found]  # a file, not stdin
+
+
+def _searched(name: str) -> tuple[list[Entry], str]:
+    """Return what a folder holds, and what is left out, in words; of a file, nothing.
+
+    Raises:
+        EspressivoError: The folder cannot be read, or holds no recording.
+    """
+    # `Path.is_dir` raises for some names that are no path.
+    if not os.path.isdir(name):  # noqa: PTH112
+        return [], ""
+    from espressivo.batch.entries import described, list_folder
+
+    recordings, left_out, _ = list_folder(Path(name))
+    told = described(left_out) if left_out else ""
+    if not recordings:
+        rest = f" ({told})" if told else ""
+        raise AudioError(
+            f"{name}: holds no recording{rest}; name recordings, or a folder of some"
+        )
+    return recordings, told
 
 
 def analyze_recording(
@@ -111,6 +128,8 @@ def _analyzed(
     is_stdin = given == "-"
     source = standard_input() if is_stdin else given
     name = "stdin" if is_stdin else given
+    if not is_stdin:
+        _searched(given)  # says what is wrong with a folder that `listed` has left
     try:
         with recording_bar(name) as progress:
             return analyze(
