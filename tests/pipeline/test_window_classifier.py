@@ -202,7 +202,5 @@ def test_a_profile_can_be_named_by_its_file(analyzer, tmp_path):
     for given in (path, str(path)):
         assert Analyzer(analyzer.classifier, profile=given).profile.name == "me"
         assert analyzer.with_profile(given).profile.name == "me"
-    with pytest.raises(
-        TypeError, match="is of type int; wanted a Profile, its"
-    ):
+    with pytest.raises(TypeError, match="is of type int; wanted a Profile, its"):
         Analyzer(analyzer.classifier, profile=3)
