@@ -238,4 +238,4 @@ def test_any_holes(tmp_path_factory, speech, encoder, holes, start_s):
     wanted_s = sum(length_s for _, length_s in holes)
     assert lost_s == pytest.approx(wanted_s, abs=0.1)
     assert len(signal) == pytest.approx(len(played(path)), abs=0.02 * SAMPLE_RATE)
-    check_places(signal, speech, stamp)
+    check_places(signal, speech, stamp, least=0)  # three holes can tear every piece
