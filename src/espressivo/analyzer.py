@@ -195,6 +195,7 @@ class Analyzer:
         headerless: str | None = None,
         block_s: float = BLOCK_S,
         progress: Progress | None = None,
+        max_duration_s: float | None = None,
     ) -> Report:
         """Return the report of a recording of any length.
 
@@ -213,9 +214,12 @@ class Analyzer:
                 `s16le:8000`; None: by the ending of its name.
             block_s: Length of decoded blocks, in seconds; it affects memory only.
             progress: Callback after every block, in seconds of audio.
+            max_duration_s: Longest duration of a file, in seconds; None: any. A file
+                that announces more is not decoded.
 
         Raises:
-            AudioError: The recording cannot be read, or the array is not audio.
+            AudioError: The recording cannot be read or is too long, or the array is not
+                audio.
         """
         # The caller's settings may raise, and sound has denormal numbers.
         with np.errstate(all="ignore"):
@@ -225,6 +229,7 @@ class Analyzer:
                 name=name,
                 track=track,
                 headerless=headerless,
+                max_duration_s=max_duration_s,
             )
             analysis = self._analyzed(source, block_s, progress)
             return _report(analysis, source, source.name, source.channels)

@@ -138,6 +138,26 @@ def test_an_intact_recording_gives_no_warning(tmp_path):
         assert recording.warnings == []
 
 
+def test_what_is_too_long_is_not_decoded(tmp_path):
+    for suffix, announces in (
+        ("ogg", True),
+        ("wav", True),
+        ("mp3", True),
+        ("amr", False),
+    ):
+        path = encode(tmp_path / f"tone.{suffix}", np.tile(TONE, 5))  # 10 s
+        sum(map(len, Recording(path, max_duration_s=9.8).blocks()))  # encoders pad
+
+        if announces:
+            with pytest.raises(AudioError, match="is 10 s long, more than the 5 s"):
+                Recording(path, max_duration_s=5)
+        else:
+            recording = Recording(path, max_duration_s=5)
+            with pytest.raises(AudioError, match="longer than the 5 s") as error:
+                list(recording.blocks())
+            assert error.value.kind == "too long"
+
+
 def test_garbage_in_the_middle_costs_only_the_middle(tmp_path):
     path = encode(tmp_path / "tone.mp3", TONE)
     data = bytearray(path.read_bytes())

@@ -26,6 +26,10 @@ _TIMES_LONGER = 100
 _CORRECTIONS, _CORRECTIONS_A_SECOND = 1000, 5
 
 
+class TooLongError(Exception):
+    """More was placed than the clock's `most_s`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """What comes before a frame, in seconds.
@@ -45,11 +49,15 @@ _NEXT = Placement()
 class Clock:
     """Clock of a recording: it compares its samples with its time stamps.
 
+    Args:
+        most_s: Length beyond which nothing is placed; None: any.
+
     Attributes:
         position_s: Length of what was placed so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_s: float | None = None) -> None:
+        self._most_s = most_s
         self.position_s = 0.0
         self.begin(None, None)
         self._holes_s = 0.0
@@ -73,10 +81,15 @@ class Clock:
         Args:
             stamp_s: Time stamp of the frame; None: it follows the last one.
             length_s: Length of the frame.
+
+        Raises:
+            TooLongError: The frame ends beyond `most_s`.
         """
         placement = _NEXT if stamp_s is None else self._compare(stamp_s)
         skip_s = min(placement.skip_s, length_s)
         self.position_s += placement.silence_s + length_s - skip_s
+        if self._most_s is not None and self.position_s > self._most_s:
+            raise TooLongError
         if stamp_s is not None:
             self._stamp_s = stamp_s
         if self._stamp_s is not None:

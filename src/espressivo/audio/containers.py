@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Formats, as FFmpeg names them, that say or show how long they are, to a second or so:
+# Ogg by the position of its last page, WAV by its size.
+_ANNOUNCING = {"ogg", "wav", "matroska,webm"}
 _OGG_PAGE = 65_307  # bytes of the longest page: 27 + 255 + 255 * 255 (RFC 3533)
 # Sizes from here on are left by writers that cannot seek: SoX writes 0x7FFFF000 and
 # some more, FFmpeg 0xFFFFFFFF. Real files of that size have the header RF64.
@@ -104,6 +107,16 @@ def declares_duration(file: BinaryIO | None, format_name: str) -> bool:
         at = max(frame.find(b"Xing"), frame.find(b"Info"))
         return at >= 0 and not _is_followed(frame[at:], n_bytes - n_tag)
     return "mp4" in format_name or format_name in _EXACT
+
+
+def announces_duration(file: BinaryIO | None, format_name: str) -> bool:
+    """Return whether a duration is near the real one, unless the file is cut or forged.
+
+    Args:
+        file: As for `declares_duration`.
+        format_name: FFmpeg's name of the container format.
+    """
+    return format_name in _ANNOUNCING or declares_duration(file, format_name)
 
 
 def _is_followed(note: bytes, n_bytes: int) -> bool:

@@ -56,16 +56,16 @@ class Converter:
         self._mixer: ChannelMixer | None = None
         self._resampler: Resampler | None = None
 
-    def push(self, frame: AudioFrame) -> list[Signal]:
-        """Return the signals that a frame completes.
+    def push(self, frame: AudioFrame) -> Iterator[Signal]:
+        """Yield the signals that a frame completes; a hole before it can take hours.
 
         Raises:
+            TooLongError: The frame ends beyond what the clock places.
             av.error.FFmpegError: FFmpeg cannot convert the format of the frame.
         """
         shape = (frame.sample_rate, frame.format.name, frame.layout.name)
-        done: list[Signal] = []
         if shape != self._shape:
-            done += self.finish()
+            yield from self.finish()
             self._shape, self._planes = shape, Planes(frame)
             self._rate, self._tick_s = frame.sample_rate, float(frame.time_base or 0)
             n_channels = frame.layout.nb_channels
@@ -81,17 +81,19 @@ class Converter:
         placement = self._clock.place(stamp_s, n / rate)
         assert self._planes is not None
         if not placement.silence_s and not placement.skip_s:
-            return done + self._through(self._planes.push(frame))
-        done += self._through(self._planes.finish())
+            yield from self._through(self._planes.push(frame))
+            return
+        yield from self._through(self._planes.finish())
         if placement.silence_s:
-            done += self._silence(begin_s, placement.silence_s, frame)
+            yield from self._silence(begin_s, placement.silence_s, frame)
         self._planes = Planes(frame)
         if not placement.skip_s:
-            return done + self._through(self._planes.push(frame))
+            yield from self._through(self._planes.push(frame))
+            return
         skipped = round(placement.skip_s * rate)
         alone = Planes(frame)
         rest = [*alone.push(frame), *alone.finish()]
-        return done + self._through([np.concatenate(rest, axis=1)[:, skipped:]])
+        yield from self._through([np.concatenate(rest, axis=1)[:, skipped:]])
 
     def finish(self) -> list[Signal]:
         """Return the signals that the end of the recording completes."""

@@ -18,8 +18,12 @@ import numpy as np
 from espressivo.audio.arrays import LEAST_HZ, MOST_BAD
 from espressivo.audio.blocks import BLOCK_S, blocks_of
 from espressivo.audio.channels import left_out
-from espressivo.audio.clock import Clock
-from espressivo.audio.containers import declares_duration, missing_end
+from espressivo.audio.clock import Clock, TooLongError
+from espressivo.audio.containers import (
+    announces_duration,
+    declares_duration,
+    missing_end,
+)
 from espressivo.audio.conversion import Converter
 from espressivo.audio.demuxer import Demuxer
 from espressivo.audio.ffmpeg import capped
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 
     from av.audio.frame import AudioFrame
 
+_TOLERANCE_S = 1.0  # of the longest duration: encoders pad
+
 
 class Recording:
     """An opened audio file, decoded once by iterating over `blocks`.
@@ -47,6 +53,8 @@ class Recording:
             the name.
         channel: Index of the one channel that is wanted, or the last one where there
             are fewer; None: the channels become one, as `channels` tells.
+        max_duration_s: Longest duration, in seconds; None: any. What announces more is
+            not decoded, and decoding stops a second after it.
 
     Attributes:
         name: Name of the recording in messages; bytes that are no UTF-8 are escaped.
@@ -59,7 +67,8 @@ class Recording:
         n_channels: Largest number of channels; final likewise.
 
     Raises:
-        AudioError: The file is missing, empty, or contains no readable audio stream.
+        AudioError: The file is missing, empty, or contains no readable audio stream, or
+            it announces more than `max_duration_s`.
     """
 
     def __init__(
@@ -70,7 +79,9 @@ class Recording:
         track: int | None = None,
         headerless: str | None = None,
         channel: int | None = None,
+        max_duration_s: float | None = None,
     ) -> None:
+        self._max_s = max_duration_s
         if isinstance(source, str | os.PathLike):
             path = Path(source)
             self.name = to_unicode(os.fspath(source) if name is None else name)
@@ -92,12 +103,13 @@ class Recording:
                 headerless=headerless,
             )
             self._part = self._open(span=self._links[0])
+            self._require_short()
         except BaseException:
             self._file.close()
             raise
         self.track, self.warnings = self._part.track, self._part.warnings
         self.duration_s = self._part.duration_s if len(self._links) == 1 else None
-        self._clock = Clock()
+        self._clock = Clock(None if self._max_s is None else self._max_s + _TOLERANCE_S)
         self._converter = Converter(self._clock, channel)
 
     @property
@@ -118,8 +130,8 @@ class Recording:
         The last block may be shorter. A recording without samples yields no block.
 
         Raises:
-            AudioError: Too many samples are NaN or infinite, or nothing could be
-                decoded.
+            AudioError: Too many samples are NaN or infinite, nothing could be decoded,
+                or it is longer than `max_duration_s`.
         """
         blocks = blocks_of(self._pieces(), block_s)
         with self._file, closing(self):
@@ -159,17 +171,36 @@ class Recording:
         self._part.warnings = self.warnings
         return True
 
-    def _converted(self, frame: AudioFrame) -> list[Signal]:
+    def _require_short(self) -> None:
+        """Refuse a recording that announces more than `max_duration_s`."""
+        said_s, most_s = self._part.duration_s, self._max_s
+        if most_s is None or said_s is None or said_s <= most_s + _TOLERANCE_S:
+            return
+        file = self._file if self._file.seekable() else None
+        if announces_duration(file, self._part.format):
+            self._part.close()
+            raise AudioError(
+                f"{self.name}: is {said_s:.0f} s long, more than the {most_s:g} s that "
+                "are taken; cut it",
+                "too long",
+            )
+
+    def _converted(self, frame: AudioFrame) -> Iterator[Signal]:
         rate, n_channels = frame.sample_rate, frame.layout.nb_channels
         if rate < LEAST_HZ:
             raise self._not_converted(n_channels, rate, f"below {LEAST_HZ} Hz")
         try:
-            pieces = self._converter.push(frame)
+            yield from self._converter.push(frame)
+        except TooLongError as error:
+            raise AudioError(
+                f"{self.name}: is longer than the {self._max_s:g} s that are taken; "
+                "cut it",
+                "too long",
+            ) from error
         except av.error.FFmpegError as error:
             reason = reason_of(error)
             raise self._not_converted(n_channels, rate, reason) from error
         self._require_finite()
-        return pieces
 
     def _not_converted(self, n_channels: int, rate: int, reason: str) -> AudioError:
         return AudioError(

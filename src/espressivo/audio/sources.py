@@ -48,6 +48,7 @@ def open_source(
     track: int | None = None,
     headerless: str | None = None,
     channel: int | None = None,
+    max_duration_s: float | None = None,
 ) -> Recording | ArrayRecording:
     """Return an opened recording, whatever it was passed as.
 
@@ -58,21 +59,33 @@ def open_source(
         track: As for `Recording`.
         headerless: As for `Recording`.
         channel: As for `Recording`.
+        max_duration_s: As for `Recording`; the caller knows the length of an array.
 
     Raises:
-        AudioError: The recording cannot be read, or the array is not audio.
+        AudioError: The recording cannot be read or announces too long a duration, or
+            the array is not audio.
     """
     name = None if name is None else to_unicode(str(name))  # or a path
     if isinstance(recording, str | os.PathLike):
         if not (path := os.fsdecode(recording)):
             raise AudioError("'': is no path; pass a recording", "missing")
         return Recording(
-            path, name, track=track, headerless=headerless, channel=channel
+            path,
+            name,
+            track=track,
+            headerless=headerless,
+            channel=channel,
+            max_duration_s=max_duration_s,
         )
     if is_content(recording):
         file, found = opened(recording, name)
         return Recording(
-            file, found, track=track, headerless=headerless, channel=channel
+            file,
+            found,
+            track=track,
+            headerless=headerless,
+            channel=channel,
+            max_duration_s=max_duration_s,
         )
     if track is not None or headerless is not None:
         raise AudioError(
