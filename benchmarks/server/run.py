@@ -110,7 +110,7 @@ def serving(args: argparse.Namespace, n_streams: int) -> Iterator[tuple[str, int
     """Run the server; yield its URL and its process id."""
     command = [sys.executable, "-m", "espressivo", "api", "--port", "0"]
     command += ["--model", args.model, "--max-rate", "0"]
-    command += ["--max-streams", str(n_streams + 50)]
+    command += ["--max-streams", str(2 * n_streams + 50)]  # for a client, 3 of 4
     if args.abuse:  # short timeouts, so that every kind occurs many times in a run
         command += ["--idle", "10", "--ping", "5", "--slow", "5", "--max-upload", "8"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

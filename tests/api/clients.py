@@ -142,16 +142,18 @@ def silence(minutes):
 
 
 @contextmanager
-def half_an_upload(url, content, n_held=1000):
+def half_an_upload(url, content, n_held=1000, **headers):
     """Send a recording except for its last bytes; yield a function that sends these."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), PATIENCE_S) as client:
         head = (
             f"POST /v1/analyze HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-            f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+            f"Content-Length: {len(content)}\r\nConnection: close\r\n"
         )
-        client.sendall(head.encode() + content[:-n_held])
-        until(lambda: metric(url, "espressivo_running_analyses") >= 1)
+        for name, value in headers.items():
+            head += f"{name.replace('_', '-')}: {value}\r\n"
+        client.sendall(head.encode() + b"\r\n" + content[:-n_held])
+        until(lambda: metric(url, "espressivo_running_analyses", **headers) >= 1)
 
         def finish():
             client.sendall(content[-n_held:])

@@ -15,6 +15,7 @@ from espressivo.errors import AudioError
 from espressivo.serve.api.limits import Limits
 from espressivo.serve.api.refusals import Reason
 from tests.api.clients import (
+    TOKEN,
     analyze,
     ask,
     connection_to,
@@ -189,11 +190,37 @@ def test_what_is_too_long_is_refused(analyzer):
     assert "20 s" in answer.json["message"]
 
 
+@pytest.mark.parametrize("max_s", [20, 2])
+def test_what_announces_no_length_is_cut_off(analyzer, note, tmp_path, max_s):
+    path = tmp_path / "call.al"
+    encode_headerless(path, note[:80_000], "pcm_alaw", "alaw", 8000)
+    with running(analyzer, limits=Limits(max_duration_s=max_s)) as url:
+        answer = analyze(url, path.read_bytes(), "/v1/analyze?format=alaw")
+
+    assert answer.status == (200 if max_s > 5 else 422)
+
+
 def test_who_sends_nothing_any_more_is_refused(analyzer):
     limits = Limits(idle_s=0.2)
     with running(analyzer, limits=limits) as url, half_an_upload(url, CONTENT) as _:
         until(lambda: metric(url, "espressivo_running_analyses") == 0)
         assert metric(url, 'espressivo_rejections_total{reason="slow_client"}') == 1
+
+
+def test_one_client_has_half_of_the_places(analyzer):
+    limits = Limits(max_analyses=1, max_waiting=1)
+    asks = {"Authorization": f"Bearer {TOKEN}"}
+    with running(analyzer, token=TOKEN, proxy="127.0.0.1", limits=limits) as url:
+
+        def post(client):
+            return analyze(url, CONTENT, X_Forwarded_For=client, **asks)
+
+        with half_an_upload(url, CONTENT, **asks, X_Forwarded_For="192.0.2.1"):
+            refused, others = post("192.0.2.1"), post("192.0.2.2")
+
+    assert (refused.status, refused.reason) == (503, "busy")
+    assert "of 192.0.2.1 are under way" in refused.json["message"]
+    assert others.status == 200
 
 
 def test_there_are_so_many_places_and_others_are_unharmed(analyzer):

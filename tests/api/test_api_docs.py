@@ -22,7 +22,7 @@ def test_the_table_has_every_limit_and_its_default(capsys):
     text = " ".join(capsys.readouterr().out.partition("limits:")[2].split())
     told = re.findall(r"(--[\w-]+) [A-Z]+ [^(]*\(default: ([^)]+)\)", text)
 
-    assert len(rows) == 11
+    assert len(rows) == 12
     assert rows == told
 
 

@@ -192,6 +192,13 @@ _LIMITS: tuple[tuple[str, str, Callable[[str], float], str, str], ...] = (
     ),
     ("--idle", "idle_s", _seconds, "S", "drop a client that sends nothing for so long"),
     (
+        "--head",
+        "head_s",
+        _seconds,
+        "S",
+        "close a connection that sends no complete head of a request for so long",
+    ),
+    (
         "--slow",
         "send_s",
         _seconds,

@@ -17,7 +17,11 @@ from starlette.websockets import WebSocket  # noqa: TC002 - as above
 from espressivo.machine import n_cores
 from espressivo.serve.api import descriptions, guard
 from espressivo.serve.api.guard import Guard
-from espressivo.serve.api.limits import RateLimit
+from espressivo.serve.api.limits import (
+    CONNECTIONS_SHARE,
+    STREAMS_SHARE,
+    RateLimit,
+)
 from espressivo.serve.api.metrics import CONTENT_TYPE, Metrics
 from espressivo.serve.api.openapi import (
     Responses,
@@ -28,8 +32,8 @@ from espressivo.serve.api.openapi import (
 )
 from espressivo.serve.api.queries import decoding_of, hop_of
 from espressivo.serve.api.recordings import Recordings
-from espressivo.serve.api.refusals import Reason, Refused
 from espressivo.serve.api.security import SUBPROTOCOL, subprotocols
+from espressivo.serve.api.shares import Places, client_of
 from espressivo.serve.api.stream_session import StreamSession
 from espressivo.version import __version__
 
@@ -61,14 +65,23 @@ class Api:
         self._recordings = Recordings(analyzer, limits, self.metrics)
         self._pool = ThreadPoolExecutor(n_cores(), "stream")
         self._sessions: set[StreamSession] = set()
+        self._places = Places("streams", limits.max_streams, STREAMS_SHARE)
         rate = RateLimit(limits.max_per_minute)
+        places = Places("requests", limits.max_connections, CONNECTIONS_SHARE)
         self.is_stopping = False
         # FastAPI's documentation pages are off, since they load scripts from a CDN.
         self._app = FastAPI(
             openapi_url=None,
             redirect_slashes=False,
             middleware=[
-                Middleware(Guard, security, rate, self.metrics, self._has_stopped)
+                Middleware(
+                    Guard,
+                    security,
+                    rate,
+                    places=places,
+                    metrics=self.metrics,
+                    is_stopping=self._has_stopped,
+                )
             ],
             exception_handlers={HTTPException: _plain},
         )
@@ -180,24 +193,21 @@ class Api:
 
     async def _analyze(self, request: Request) -> Response:
         decoding = decoding_of(request.query_params)
-        with self._recordings.admitted():
+        with self._recordings.admitted(request):
             upload = await self._recordings.receive(request)
             report = await self._recordings.analyze(upload, request, decoding)
         return Response() if report is None else JSONResponse(report.to_dict())
 
     async def _stream(self, socket: WebSocket) -> None:
         hop_s = hop_of(socket.query_params)
-        if self.metrics.open_streams >= self._limits.max_streams:
-            raise Refused(
-                Reason.BUSY, "as many streams as may be are open; try again later", 5
-            )
-        self.metrics.open_streams += 1
-        try:
-            offered = SUBPROTOCOL in subprotocols(socket.headers)
-            await socket.accept(SUBPROTOCOL if offered else None)
-            await self._serve(socket, hop_s)
-        finally:
-            self.metrics.open_streams -= 1
+        with self._places.taken(client_of(socket.scope)):
+            self.metrics.open_streams += 1
+            try:
+                offered = SUBPROTOCOL in subprotocols(socket.headers)
+                await socket.accept(SUBPROTOCOL if offered else None)
+                await self._serve(socket, hop_s)
+            finally:
+                self.metrics.open_streams -= 1
 
     async def _serve(self, socket: WebSocket, hop_s: float) -> None:
         session = StreamSession(

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from espressivo.serve.api.refusals import Reason, Refused
+from espressivo.serve.api.shares import client_of
 from espressivo.serve.api.uploads import discard
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from espressivo.serve.api.limits import RateLimit
     from espressivo.serve.api.metrics import Metrics
     from espressivo.serve.api.security import Security
+    from espressivo.serve.api.shares import Places
 
 ANALYZE, STREAM = "/v1/analyze", "/v1/stream"
 HEALTH, OPENAPI, METRICS = "/health", "/v1/openapi.json", "/metrics"
@@ -36,6 +38,7 @@ class Guard:
         app: The application; a `Refused` that it raises becomes the response.
         security: Rules for hosts, origins and the token.
         rate: Rate limit per client.
+        places: Places of the requests that are answered at the same time.
         metrics: Counters of responses and rejections.
         is_stopping: Function that returns True once the server refuses new work.
     """
@@ -45,10 +48,13 @@ class Guard:
         app: ASGIApp,
         security: Security,
         rate: RateLimit,
+        *,
+        places: Places,
         metrics: Metrics,
         is_stopping: Callable[[], bool],
     ) -> None:
         self._app, self._security, self._rate = app, security, rate
+        self._places = places
         self._metrics, self._is_stopping = metrics, is_stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,8 +85,10 @@ class Guard:
                 await cors.preflight_response(headers)(scope, receive, respond)
                 return
             self._admit(scope, path, headers)
-            is_in = True
-            await self._app(scope, receive, respond)
+            # Connections are counted elsewhere, but behind a proxy they are all its.
+            with self._places.taken(client_of(scope)):
+                is_in = True
+                await self._app(scope, receive, respond)
         except Refused as refused:
             self._metrics.rejected(refused.reason)
             # An unread body is drained, or some clients never see the response.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -26,6 +27,11 @@ LEAST_HOP_S = 0.5
 DEFAULT_HOP_S = 2.0
 """Shortest interval of a stream's provisional estimates, in seconds."""
 
+RECORDINGS_SHARE = 0.5
+STREAMS_SHARE = CONNECTIONS_SHARE = 0.75
+"""Shares of the places that one client can take; the others are kept for new ones."""
+
+_SPARE = 64  # connections for other requests, such as health and metrics
 _MOST_CLIENTS = 10_000  # bounds the memory of the rate limit
 
 
@@ -42,6 +48,7 @@ class Limits:
         max_streams: Number of concurrently open streams.
         max_lag_s: Delay of the analysis after which a stream is dropped, in seconds.
         idle_s: Time without data after which a client is dropped, in seconds.
+        head_s: Time without a complete head of a request, in seconds.
         send_s: Time without reading after which a client is dropped, in seconds.
         ping_s: Interval and time-out of WebSocket pings, in seconds.
         grace_s: Time for running work to finish at shutdown, in seconds.
@@ -55,9 +62,25 @@ class Limits:
     max_streams: int = 200
     max_lag_s: float = 30.0
     idle_s: float = 60.0
+    head_s: float = 10.0
     send_s: float = 10.0
     ping_s: float = 20.0
     grace_s: float = 30.0
+
+    @property
+    def max_recordings(self) -> int:
+        """Number of recordings that are received, wait or are analysed."""
+        return self.max_analyses + self.max_waiting
+
+    @property
+    def max_connections(self) -> int:
+        """Number of concurrent connections."""
+        return self.max_recordings + self.max_streams + _SPARE
+
+
+def share_of(n: int, share: float) -> int:
+    """Return how many of `n` places a share is; it rounds up."""
+    return math.ceil(n * share)
 
 
 class RateLimit:
@@ -83,7 +106,7 @@ class RateLimit:
         """
         if not self._most:
             return 0.0
-        key, now = _network(client), self._clock()
+        key, now = network_of(client), self._clock()
         left, since = self._buckets.pop(key, (float(self._most), now))
         left = min(self._most, left + (now - since) * self._most / 60)
         wait = 0.0 if left >= 1 else (1 - left) * 60 / self._most
@@ -93,7 +116,8 @@ class RateLimit:
         return wait
 
 
-def _network(client: str) -> str:
+def network_of(client: str) -> str:
+    """Return an IPv4 address, or the network of /64 of an IPv6 address."""
     try:
         address = ip_address(client.partition("%")[0])
     except ValueError:

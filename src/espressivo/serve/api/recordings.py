@@ -1,4 +1,4 @@
-"""Analysis of uploaded recordings in a thread pool with a bounded queue."""
+"""Analysis of uploaded recordings in threads that take turns, by client."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import asyncio
 import os
 import sys
 import threading
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from espressivo.errors import AudioError
+from espressivo.serve.api.limits import RECORDINGS_SHARE
 from espressivo.serve.api.refusals import (
     Reason,
     Refused,
 )
+from espressivo.serve.api.shares import Places, Turns, client_of
 from espressivo.serve.api.uploads import (
     path_of,
     receive_upload,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 _RETRY_S = 5.0
 _NICENESS = 10
+_BLOCK_S = 10.0  # between two turns
 
 
 class Recordings:
@@ -47,7 +51,10 @@ class Recordings:
 
     def __init__(self, analyzer: Analyzer, limits: Limits, metrics: Metrics) -> None:
         self._analyzer, self._limits, self._metrics = analyzer, limits, metrics
-        self._pool = ThreadPoolExecutor(limits.max_analyses, "analyse", _give_way)
+        self._places = Places("recordings", limits.max_recordings, RECORDINGS_SHARE)
+        self._turns = Turns(limits.max_analyses)
+        # Most of the threads wait for their turn.
+        self._pool = ThreadPoolExecutor(limits.max_recordings, "analyse", _give_way)
         self._cancelled: set[threading.Event] = set()  # one event per running analysis
         self._receiving: set[asyncio.Task[Upload]] = set()
         self._is_over = False
@@ -58,21 +65,18 @@ class Recordings:
         return self._metrics.running_analyses
 
     @contextmanager
-    def admitted(self) -> Iterator[None]:
+    def admitted(self, request: Request) -> Iterator[None]:
         """Reserve a place in the queue before the recording is received.
 
         Raises:
-            Refused: The queue is full.
+            Refused: The queue is full, or has as many of this client as it may have.
         """
-        if self.n_running >= self._limits.max_analyses + self._limits.max_waiting:
-            raise Refused(
-                Reason.BUSY, "the server analyses all it can; try again later", _RETRY_S
-            )
-        self._metrics.running_analyses += 1
-        try:
-            yield
-        finally:
-            self._metrics.running_analyses -= 1
+        with self._places.taken(client_of(request.scope)):
+            self._metrics.running_analyses += 1
+            try:
+                yield
+            finally:
+                self._metrics.running_analyses -= 1
 
     async def receive(self, request: Request) -> Upload:
         """Receive the recording in a request.
@@ -108,22 +112,29 @@ class Recordings:
         """
         cancelled = threading.Event()
         self._cancelled.add(cancelled)
-        job = self._pool.submit(self._analyze, upload, decoding, cancelled)
+        client = client_of(request.scope)
+        job = self._pool.submit(self._analyze, upload, client, decoding, cancelled)
         # The file is closed with the job, which can outlive a cancelled request.
         job.add_done_callback(lambda _: upload.file.close())
         gone = asyncio.create_task(_until_gone(request))
         try:
             done = asyncio.wrap_future(job)
+            # Or asyncio logs the exception of an analysis that nobody waits for.
+            done.add_done_callback(lambda d: d.cancelled() or d.exception())
             either: set[asyncio.Future[Any]] = {done, gone}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not done.done():
-                await self._give_up(job, cancelled)
+                # Its place stays reserved until it has ended.
+                self._cancel(cancelled)
+                await asyncio.wait({done})
                 return None
             report = await done
         except AudioError as error:
-            raise Refused(Reason.UNREADABLE, str(error)) from error
+            too_long = error.kind == "too long"
+            reason = Reason.TOO_LONG if too_long else Reason.UNREADABLE
+            raise Refused(reason, str(error)) from error
         except (CancelledError, asyncio.CancelledError):
-            cancelled.set()
+            self._cancel(cancelled)
             raise
         finally:
             gone.cancel()
@@ -131,37 +142,33 @@ class Recordings:
         self._metrics.analyzed("recording", report.duration_s)
         return report
 
-    async def _give_up(self, job: Future[Report], cancelled: threading.Event) -> None:
-        """Cancel an analysis and wait for its end, so that its place stays reserved."""
-        cancelled.set()
-        if not job.cancel():
-            await asyncio.wait({asyncio.wrap_future(job)})
-
     def _analyze(
-        self, upload: Upload, decoding: Decoding, cancelled: threading.Event
+        self,
+        upload: Upload,
+        client: str,
+        decoding: Decoding,
+        cancelled: threading.Event,
     ) -> Report:
-        most = self._limits.max_duration_s
+        check = partial(_check, cancelled)
+        with self._turns.turn(client, check) as turn, path_of(upload.file) as path:
 
-        # An exception in the callback ends the analysis between two blocks. The limit
-        # applies to the decoded duration, since headers can be wrong.
-        def progress(now_s: float, _total_s: float | None) -> None:
-            if cancelled.is_set():
-                raise _stopping()
-            if now_s > most:
-                raise Refused(
-                    Reason.TOO_LONG,
-                    f"{upload.name}: is longer than the {most:g} s that this server "
-                    "takes; cut it",
-                )
+            def progress(_now_s: float, _total_s: float | None) -> None:
+                check()  # an exception ends the analysis between two blocks
+                turn()
 
-        with path_of(upload.file) as path:
             return self._analyzer.analyze(
                 path,
                 name=upload.name,
                 track=decoding.track,
                 headerless=decoding.headerless,
+                block_s=_BLOCK_S,
                 progress=progress,
+                max_duration_s=self._limits.max_duration_s,
             )
+
+    def _cancel(self, cancelled: threading.Event) -> None:
+        cancelled.set()
+        self._turns.wake()
 
     def cancel(self) -> None:
         """Cancel all uploads and analyses; these end at their next block."""
@@ -169,11 +176,16 @@ class Recordings:
         for receiving in self._receiving:
             receiving.cancel()
         for cancelled in self._cancelled:
-            cancelled.set()
+            self._cancel(cancelled)
 
     def close(self) -> None:
         """Shut down the threads after their current work."""
         self._pool.shutdown(cancel_futures=True)
+
+
+def _check(cancelled: threading.Event) -> None:
+    if cancelled.is_set():
+        raise _stopping()
 
 
 def _stopping() -> Refused:

@@ -8,23 +8,25 @@ import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
 from espressivo.errors import ServeError
 from espressivo.serve.addresses import Address
 from espressivo.serve.api.app import Api
+from espressivo.serve.api.connections import Connection
 from espressivo.serve.api.limits import MAX_MESSAGE_BYTES, Limits
 from espressivo.serve.api.security import Security, checked_origin, checked_token
 
 if TYPE_CHECKING:
+    from asyncio import Protocol
     from collections.abc import Iterator, Sequence
 
     from espressivo.analyzer import Analyzer
 
 _BACKLOG = 512  # connections waiting to be accepted
-_SPARE = 64  # connections for other requests, such as health and metrics
 _LINGER_S = 10.0  # our own time-out, which counts the client, must come first
 
 
@@ -113,10 +115,10 @@ def _cut_slow_clients(listening: socket.socket, after_s: float) -> None:
 
 
 def _config(api: Api, limits: Limits, proxy: str | None) -> uvicorn.Config:
-    works = limits.max_analyses + limits.max_waiting + limits.max_streams
+    connection = partial(Connection, limits, proxy is not None)
     return uvicorn.Config(
         api,
-        http="h11",
+        http=cast("type[Protocol]", connection),
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_ping_interval=limits.ping_s,
@@ -131,7 +133,7 @@ def _config(api: Api, limits: Limits, proxy: str | None) -> uvicorn.Config:
         server_header=False,
         proxy_headers=proxy is not None,
         forwarded_allow_ips=proxy,
-        limit_concurrency=works + _SPARE,
+        limit_concurrency=limits.max_connections,
         backlog=_BACKLOG,
         # Clients that read no response are dropped before this.
         timeout_graceful_shutdown=math.ceil(limits.send_s) + 1,
