@@ -17,7 +17,7 @@ from espressivo.model.session import finite, inputs_of, last_axes, open_verified
 from espressivo.types import SAMPLE_RATE, Dimension, Emotion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     import numpy as np
