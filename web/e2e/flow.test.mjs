@@ -60,7 +60,7 @@ for (const options of [
     await page.waitForSelector("#drop", { state: "hidden" });
     assert.equal(await page.textContent("#list-count"), "3 of 4 analysed, 1 failed");
     const rows = await page.locator(".row-result").allTextContents();
-    assert.match(rows[0], new RegExp(`${on.note.emotion}.*; 25 s`));
+    assert.match(rows[0], new RegExp(`${on.note.emotion}.*; 24 s`));
     assert.match(rows[1], /^Failed: is no recording that this browser can decode/);
     await requireReadable(page, "list");
 
