@@ -308,8 +308,8 @@ def test_a_client_that_reads_nothing_is_dropped_and_others_are_unharmed(analyzer
         with stream_of(url) as other, stream_of(url, "?hop=0.5", sock=slow) as stream:
             send_all(other, pcm[: 4 * SECOND])
             send_until_closed(stream, pcm)  # at some time the server has enough
-            dropped = 'espressivo_rejections_total{reason="slow_client"}'
-            until(lambda: metric(url, dropped) == 1)
+            # The server ends it, or on a busy machine the kernel, which does not count.
+            until(lambda: metric(url, "espressivo_open_streams") == 1)
             send_all(other, pcm[4 * SECOND : 8 * SECOND])
 
             assert end(other) == expected_of(analyzer, pcm[: 8 * SECOND])
