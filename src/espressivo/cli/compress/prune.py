@@ -1,0 +1,10 @@
+"""`espressivo compress prune`."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the action to `espressivo compress`."""
+    actions.add_parser("prune", help="not written yet")

@@ -1,0 +1,1 @@
+"""Smaller networks: pruning, distillation, and the search for a student's shape."""
