@@ -1,6 +1,7 @@
 """Settings of an experiment: a TOML file read into frozen dataclasses."""
 
 from espressivo.training.config.read import read_config, to_toml
+from espressivo.training.config.search import SearchConfig
 from espressivo.training.config.sections import (
     LEFT_OUT,
     AdaptationConfig,
@@ -10,6 +11,7 @@ from espressivo.training.config.sections import (
     ClassifierConfig,
     ConditionName,
     Device,
+    DistillationConfig,
     ExperimentConfig,
     LossConfig,
     Precision,
@@ -28,10 +30,12 @@ __all__ = [
     "ClassifierConfig",
     "ConditionName",
     "Device",
+    "DistillationConfig",
     "ExperimentConfig",
     "LossConfig",
     "Precision",
     "ProfileConfig",
+    "SearchConfig",
     "SignalConfig",
     "Task",
     "TrainingConfig",

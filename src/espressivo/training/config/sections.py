@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - the same
 from typing import Literal
 
+from espressivo.training.config.search import SearchConfig
 from espressivo.training.corpora.utterance import SpeakerHalf  # noqa: TC001 - the same
 from espressivo.training.folds.protocol import ProtocolConfig
 from espressivo.training.networks import NetworkConfig
@@ -243,6 +244,26 @@ class ClassifierConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DistillationConfig:
+    """Distillation of a student from trained networks; see `compress.distil`.
+
+    Attributes:
+        n_targets: Number of directions of the teachers' embeddings that the student
+            learns.
+        embedding: Weight of the squared error of these directions.
+        logits: Weight of the divergence from the teachers' probabilities.
+        labels: Weight of the cross-entropy with the labels, where there are any.
+        temperature: Divisor of both networks' logits in the divergence.
+    """
+
+    n_targets: int = 64
+    embedding: float = 1.0
+    logits: float = 0.5
+    labels: float = 0.2
+    temperature: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileConfig:
     """Fit of adaptation to speakers and settings; see `fit.voice_fit`.
 
@@ -285,6 +306,8 @@ class ExperimentConfig:
         training: Settings of the optimizer and its schedule.
         classifier: Settings of the last layer.
         profile: Settings of the fit of adaptation to speakers and settings.
+        distillation: Settings of `espressivo compress distil`.
+        search: Space of `espressivo compress search`.
         licences: Corpus -> its licence as the trainer states it, see
             `corpora.licence.find_licence`; `manifest` is for all tables of one's own,
             `noise` for the recordings of `augmentation.noise_folder`.
@@ -310,6 +333,8 @@ class ExperimentConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     profile: ProfileConfig = field(default_factory=ProfileConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
     licences: Mapping[str, str] = field(default_factory=dict)
     speakers: Mapping[str, SpeakerHalf] = field(default_factory=dict)
 
