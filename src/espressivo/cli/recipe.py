@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_named_folders
+from espressivo.cli.display.printing import tell
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from espressivo.training.clips.load import LoadedClip
     from espressivo.training.config import ExperimentConfig
+    from espressivo.training.corpora import Utterance
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,3 +57,34 @@ def read_recipe(
                 f"{', '.join(config.corpora) or 'none'}); add it under [corpora]"
             )
     return config
+
+
+def load_utterances(
+    utterances: Sequence[Utterance],
+    config: ExperimentConfig,
+    cache: Path | None,
+    *,
+    skip_unreadable: bool = False,
+) -> list[LoadedClip]:
+    """Return the decoded recordings of a recipe, with a bar.
+
+    Args:
+        utterances: The recordings.
+        config: The recipe.
+        cache: Folder that keeps what is decoded.
+        skip_unreadable: List recordings that cannot be read, and go on.
+
+    Raises:
+        CorpusError: A recording cannot be read, and must not be skipped.
+    """
+    from espressivo.cli.display.progress import counting_bar
+    from espressivo.training.clips.load import load_clips, require_readable
+
+    with counting_bar("reading recordings") as on_loaded:
+        clips, unreadable = load_clips(utterances, config.signal, cache, on_loaded)
+    if not skip_unreadable:
+        require_readable(unreadable)
+    # Failures are listed all the same, since they could also mean a missing disk.
+    for skipped in unreadable:
+        tell(f"skipped: {skipped.reason}")
+    return clips

@@ -6,11 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espressivo.cli.display.printing import say, tell
-from espressivo.cli.recipe import add_recipe_arguments, read_recipe
+from espressivo.cli.display.printing import say
+from espressivo.cli.recipe import (
+    add_recipe_arguments,
+    load_utterances,
+    read_recipe,
+)
 
 if TYPE_CHECKING:
-    from espressivo.training.clips.load import LoadedClip
     from espressivo.training.config import ExperimentConfig
     from espressivo.training.corpora import Utterance
 
@@ -67,8 +70,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--leave-out",
+        action="append",
+        default=[],
         metavar="CORPUS",
-        help="do not train on this one, score it instead (default: train on all)",
+        help="do not train on this one, score it instead; repeatable (default: train "
+        "on all)",
     )
     parser.add_argument(
         "--seed",
@@ -107,13 +113,18 @@ def run(args: argparse.Namespace) -> int:
     )
     from espressivo.training.runs.train import train
 
-    config = read_recipe(args, [args.leave_out] if args.leave_out else [])
+    config = read_recipe(args, args.leave_out)
     if args.seed is not None:
         config = replace(config, seed=args.seed)
     utterances, validation = _read(config, args.leave_out)
     if args.licence == "commercial":
         _require_commercial(config, {u.corpus for u in utterances}, args.leave_out)
-    clips = _load([*utterances, *validation], config, args)
+    clips = load_utterances(
+        [*utterances, *validation],
+        config,
+        args.cache,
+        skip_unreadable=args.skip_unreadable,
+    )
     trained_on = {utterance.id for utterance in utterances}
     left_out = [clip for clip in clips if clip.utterance.id not in trained_on]
     try:
@@ -134,13 +145,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read(
-    config: ExperimentConfig, left_out: str | None
+    config: ExperimentConfig, left_out: list[str]
 ) -> tuple[list[Utterance], list[Utterance]]:
     from espressivo.training.corpora import read_corpora
 
     roots = dict(config.corpora)
     # The left-out corpus validates with all its speakers, since none of them trains.
-    held_out = {left_out: roots.pop(left_out)} if left_out else {}
+    held_out = {name: roots.pop(name) for name in dict.fromkeys(left_out)}
     rated = config.uses_rated
     return (
         read_corpora(roots, config.speakers, rated=rated),
@@ -149,7 +160,7 @@ def _read(
 
 
 def _require_commercial(
-    config: ExperimentConfig, corpora: set[str], left_out: str | None
+    config: ExperimentConfig, corpora: set[str], left_out: list[str]
 ) -> None:
     from espressivo.training.config import LEFT_OUT
     from espressivo.training.corpora.use import require_commercial
@@ -157,22 +168,5 @@ def _require_commercial(
 
     # A model is made from unlabelled recordings too.
     target = config.adaptation.target
-    unlabelled = (left_out or "") if target == LEFT_OUT else Path(target).name
-    require_commercial(sources_of(config, corpora | {unlabelled} - {""}))
-
-
-def _load(
-    utterances: list[Utterance], config: ExperimentConfig, args: argparse.Namespace
-) -> list[LoadedClip]:
-    from espressivo.cli.display.progress import counting_bar
-    from espressivo.training.clips.load import load_clips, require_readable
-
-    with counting_bar("reading recordings") as on_loaded:
-        clips, unreadable = load_clips(utterances, config.signal, args.cache, on_loaded)
-    if not args.skip_unreadable:
-        require_readable(unreadable)
-    # With --skip-unreadable, failures are still listed, since they could also mean a
-    # missing disk.
-    for skipped in unreadable:
-        tell(f"skipped: {skipped.reason}")
-    return clips
+    unlabelled = {*left_out} if target == LEFT_OUT else {Path(target).name} - {""}
+    require_commercial(sources_of(config, corpora | unlabelled))

@@ -35,6 +35,26 @@ def epochs_bar(n_epochs: int) -> Iterator[Callable[[EpochReport], None]]:
 
 
 @contextmanager
+def distillation_bar(
+    n_epochs: int,
+) -> Iterator[tuple[Callable[[int, int], None], Callable[[EpochReport], None]]]:
+    """Yield callbacks of what the teachers have heard, and of epochs."""
+    with count_bar() as bar:
+        heard = bar.add_task("teachers", total=None)
+        task = bar.add_task("epochs", total=n_epochs or 1, visible=False)
+
+        def on_teacher(done: int, total: int) -> None:
+            bar.update(heard, completed=done, total=total, visible=done < total)
+            bar.update(task, visible=done == total)
+
+        def on_epoch(report: EpochReport) -> None:
+            bar.console.print(epoch_line(report))
+            bar.update(task, completed=report.epoch)
+
+        yield on_teacher, on_epoch
+
+
+@contextmanager
 def steps_bar() -> Iterator[StepProgress]:
     """Yield a callback that shows an export's current step and its count, if any."""
     with progress_bar("{task.fields[count]}") as bar:
@@ -108,7 +128,8 @@ def epoch_line(report: EpochReport) -> str:
     >>> epoch_line(EpochReport("gradient", 3, 25, 1.2, 7.4, 0.5, {"arousal": 0.61}))
     'epoch 3/25  loss 1.2000  validation UA 50.0%, CCC arousal 0.610  7 s'
     """
-    what = "epoch" if report.stage == "gradient" else report.stage
+    steps = {"gradient", "distillation"}
+    what = "epoch" if report.stage in steps else report.stage
     scores = []
     if report.mean_recall is not None:
         scores.append(f"UA {report.mean_recall:.1%}")

@@ -112,14 +112,18 @@ class FeatureExtractor:
 def extractor_key(network: EmotionNetwork) -> str:
     """Return a hash of the settings and weights of the frozen layers."""
     config = network.config
+    frozen = network.front_state()
     named = (type(network).__name__, config.kind, config.frozen, config.n_frozen)
     rest: tuple[object, ...]
     rest = (config.n_layers, config.states, config.padding, config.window_s)
+    if not frozen:
+        # Then the front is a spectrogram, which networks of all sizes share.
+        rest = (config.padding, config.window_s)
     if config.join == "concatenate":
         # Then the front may include the head's mean over frames.
         rest = (*rest, config.join, config.head)
     digest = hashlib.sha256(repr((named, rest)).encode())
-    for name, tensor in sorted(network.front_state().items()):
+    for name, tensor in sorted(frozen.items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -132,6 +132,29 @@ def _load_folder(config: ExperimentConfig, cache: Path | None) -> list[LoadedCli
             f"name (the file has: {', '.join(config.corpora) or 'none'})"
         )
     corpus = folder.name if folder == Path(name) else name
+    try:
+        return load_unlabelled(folder, corpus, config.signal, cache)
+    except CorpusError as error:
+        raise CorpusError(f"adaptation.target: {error}") from error
+
+
+def load_unlabelled(
+    folder: Path, corpus: str, config: SignalConfig, cache: Path | None = None
+) -> list[LoadedClip]:
+    """Return all recordings of a folder as clips of one speaker without a label.
+
+    Args:
+        folder: Searched with all folders in it.
+        corpus: Name under which the clips are known.
+        config: Preprocessing.
+        cache: Folder that caches the signals.
+
+    Raises:
+        CorpusError: There is no such folder, it holds no recordings, or one cannot be
+            read.
+    """
+    if not folder.is_dir():
+        raise CorpusError(f"{folder}: no such folder; pass one that holds recordings")
     utterances = [
         Utterance(
             f"{corpus}/{path.relative_to(folder).as_posix()}",
@@ -145,12 +168,12 @@ def _load_folder(config: ExperimentConfig, cache: Path | None) -> list[LoadedCli
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     ]
     if not utterances:
-        raise CorpusError(f"adaptation.target: {folder} holds no recordings")
-    clips, unreadable = load_clips(utterances, config.signal, cache)
+        raise CorpusError(f"{folder} holds no recordings")
+    clips, unreadable = load_clips(utterances, config, cache)
     if unreadable:
         raise CorpusError(
-            f"adaptation.target: {len(unreadable)} recordings cannot be read, the "
-            f"first being {unreadable[0].reason}; restore or remove them"
+            f"{len(unreadable)} recordings cannot be read, the first being "
+            f"{unreadable[0].reason}; restore or remove them"
         )
     return clips
 

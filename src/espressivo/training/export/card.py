@@ -130,12 +130,21 @@ def sources_of(
     sources = [source_of_corpus(name, config.licences) for name in names]
     if config.hears_noise:
         sources.append(source_of_noise(config.licences))
-    start = starting_weights(config.network, run or {})
-    if start["license"] is None:
-        return sources
-    known = start["license"] != UNKNOWN_LICENCE
-    terms = find_licence(start["license"]) if known else UNSTATED
-    return [*sources, Source(start["name"], terms)]
+    starts = [starting_weights(config.network, run or {})]
+    for teacher in (run or {}).get("teachers", ()):
+        # A student learned what its teacher learned, and from whom.
+        starts.append(teacher["starting_weights"])
+        more = sorted(set(teacher["corpora"]) - set(names))
+        sources += [source_of_corpus(name, config.licences) for name in more]
+        names += more
+    for start in starts:
+        if start["license"] is None:
+            continue
+        known = start["license"] != UNKNOWN_LICENCE
+        terms = find_licence(start["license"]) if known else UNSTATED
+        if (source := Source(start["name"], terms)) not in sources:
+            sources.append(source)
+    return sources
 
 
 def _terms(source: Source) -> dict[str, Any]:
@@ -216,12 +225,13 @@ def build_card(
         **({"unlabelled_corpora": unlabelled} if unlabelled else {}),
         **noise,
         "starting_weights": starting_weights(config.network, run),
+        **({"teachers": run["teachers"]} if "teachers" in run else {}),
         "calibration_of_probabilities": calibration,
         "results": results,
         "made_by": made_by
         | {
             "recipe": recipe_of(config),
-            "run": {k: v for k, v in run.items() if k not in {"utterances", "name"}},
+            "run": {k: v for k, v in run.items() if k not in {"utterances", "name", "teachers"}},
             "versions": {
                 "espressivo": __version__,
                 "python": platform.python_version(),

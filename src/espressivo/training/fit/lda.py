@@ -62,6 +62,36 @@ def fit_lda(
     Raises:
         TrainingError: No corpus has a class.
     """
+    classes, noise = _class_statistics(embeddings, labels, corpora, interaction, ridge)
+    directions: _Float = np.linalg.solve(noise, classes.T).T
+    # Gaussian log densities without the term that all classes share.
+    bias: _Float = -0.5 * (classes * directions).sum(1)
+    return directions, bias
+
+
+def noise_covariance(
+    embeddings: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    corpora: Sequence[str],
+    *,
+    interaction: float = 1.0,
+    ridge: float = 0.3,
+) -> _Float:
+    """Return what the discriminant takes for noise, a covariance [width, width].
+
+    The arguments are those of `fit_lda`, and so are the errors.
+    """
+    return _class_statistics(embeddings, labels, corpora, interaction, ridge)[1]
+
+
+def _class_statistics(
+    embeddings: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    corpora: Sequence[str],
+    interaction: float,
+    ridge: float,
+) -> tuple[_Float, _Float]:
+    """Return class means [C, width] and the noise covariance [width, width]."""
     rows = np.asarray(embeddings, np.float64)
     names, corpus = np.unique(corpora, return_inverse=True)
     n_classes = int(labels.max()) + 1
@@ -84,9 +114,7 @@ def fit_lda(
     noise = within / has.sum()
     noise += interaction * (deviations.T @ deviations) / has.sum()
     noise += ridge * noise.trace() / width * np.eye(width)
-    directions = np.linalg.solve(noise, classes.T).T
-    # Gaussian log densities without the term that all classes share.
-    return directions, -0.5 * (classes * directions).sum(1)
+    return classes, noise
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import copy
 import math
 import time
+from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from zipfile import is_zipfile
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from espressivo.errors import TrainingError
 from espressivo.files.atomic import replacing
@@ -26,11 +27,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from torch import Tensor
-
-    from espressivo.training.clips.batches import Batch
     from espressivo.training.config import TrainingConfig
-    from espressivo.training.fit.objective import Objective
+    from espressivo.training.networks.network import EmotionNetwork
+
+BatchT = TypeVar("BatchT")
+
+
+class TrainedObjective(nn.Module, Generic[BatchT]):
+    """What the loop trains: a network with the loss of a batch.
+
+    Attributes:
+        network: The network, whose `blocks` have learning rates of their own.
+    """
+
+    network: EmotionNetwork
+
+    @abstractmethod
+    def forward(self, batch: BatchT, precision: torch.dtype = torch.float32) -> Tensor:
+        """Return the loss of a batch, a scalar; matrix products have `precision`."""
 
 
 class Validation(NamedTuple):
@@ -76,9 +90,9 @@ class _State:
 
 
 def train_epochs(
-    objective: Objective,
+    objective: TrainedObjective[BatchT],
     config: TrainingConfig,
-    batches_of: Callable[[int], Iterable[Batch]],
+    batches_of: Callable[[int], Iterable[BatchT]],
     n_steps: int,
     *,
     validate: Callable[[], Validation] | None = None,
@@ -171,7 +185,7 @@ class _Step:
 
     def __init__(
         self,
-        objective: Objective,
+        objective: TrainedObjective[Any],
         config: TrainingConfig,
         precision: torch.dtype,
         scaler: torch.amp.GradScaler,
@@ -182,7 +196,7 @@ class _Step:
         self.encoder = encoder
         self.start = [p.detach().clone() for p in encoder]
 
-    def __call__(self, batch: Batch, optimizer: torch.optim.Optimizer) -> Tensor:
+    def __call__(self, batch: Any, optimizer: torch.optim.Optimizer) -> Tensor:
         """Update the weights with one batch; return the loss before the update."""
         self.objective.train()  # extracting features sets evaluation mode
         optimizer.zero_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from espressivo.training.config import AdaptationConfig
@@ -16,6 +16,7 @@ from espressivo.training.fit.adaptation import (
     make_adaptation,
     reverse_gradient,
 )
+from espressivo.training.fit.loop import TrainedObjective
 from espressivo.training.fit.loss import concordance_loss, focal_losses
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from espressivo.training.networks.network import EmotionNetwork
 
 
-class Objective(nn.Module):
+class Objective(TrainedObjective["Batch"]):
     """A network with its losses, domain adaptation and a speaker adversary.
 
     The adversary learns to identify speakers; through gradient reversal, the network

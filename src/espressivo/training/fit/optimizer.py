@@ -12,17 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from espressivo.training.config import TrainingConfig
-    from espressivo.training.fit.objective import Objective
+    from espressivo.training.fit.loop import TrainedObjective
 
 
-def make_optimizer(objective: Objective, config: TrainingConfig) -> Optimizer:
+def make_optimizer(
+    objective: TrainedObjective[Any], config: TrainingConfig
+) -> Optimizer:
     """Return the optimizer of all parameters that are not frozen."""
     groups = parameter_groups(objective, config)
     return AdamW(groups) if config.optimizer == "adamw" else Adam(groups)
 
 
 def parameter_groups(
-    objective: Objective, config: TrainingConfig
+    objective: TrainedObjective[Any], config: TrainingConfig
 ) -> list[dict[str, Any]]:
     """Return the trained parameters, grouped by learning rate and weight decay.
 

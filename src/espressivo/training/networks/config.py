@@ -31,7 +31,10 @@ class NetworkConfig:
             lowest part.
         n_frozen: Number of lowest transformer blocks that are frozen with the
             convolutions.
-        n_layers: Number of lowest transformer blocks that are kept; all if 0.
+        n_layers: Number of lowest transformer blocks that are kept, all if 0; of a
+            separable network the number of its blocks.
+        width: Width of the hidden states of an encoder without pretrained weights; the
+            kind's usual width if 0.
         states: Indices of the hidden states that are joined; 0 is the input of the
             first block, -1 the output of the last. All if empty.
         join: `average`: weighted average of the states. `concatenate`: one behind the
@@ -54,6 +57,7 @@ class NetworkConfig:
     frozen: Frozen = "nothing"
     n_frozen: int = 0
     n_layers: int = 0
+    width: int = 0
     states: tuple[int, ...] = ()
     join: Join = "average"
     state_weights: tuple[float, ...] = ()
@@ -79,8 +83,12 @@ def require_choice(config: NetworkConfig, key: str, choices: Sequence[Any]) -> N
         )
 
 
-def require_plain(config: NetworkConfig) -> None:
+def require_plain(config: NetworkConfig, but: Sequence[str] = ()) -> None:
     """Raise an error for encoder or head settings of a network that has neither.
+
+    Args:
+        config: The settings.
+        but: Settings that the network does have.
 
     Raises:
         ConfigError: One of these settings differs from its default.
@@ -91,13 +99,14 @@ def require_plain(config: NetworkConfig) -> None:
         "frozen",
         "n_frozen",
         "n_layers",
+        "width",
         "states",
         "join",
         "state_weights",
         "head",
         "encoder_dropout",
     ):
-        if getattr(config, key) != getattr(plain, key):
+        if key not in but and getattr(config, key) != getattr(plain, key):
             raise ConfigError(
                 f"network.{key} is {getattr(config, key)!r}, but {config.kind} has no "
                 "such choice; leave it out"

@@ -30,8 +30,12 @@ class LogMel(nn.Module):
     kernels: Tensor
     filters: Tensor
 
-    def __init__(self, peak: float = 0.95, quietest_peak: float = 1e-5) -> None:
+    def __init__(
+        self, peak: float = 0.95, quietest_peak: float = 1e-5, hop: int = HOP
+    ) -> None:
+        """Prepare the tables; frames are `hop` samples apart, 160 in Whisper."""
         super().__init__()
+        self.hop = hop
         self.peak = peak
         self.quietest_peak = quietest_peak  # digital silence stays silence
         # Not persistent: formulas give both tables, so files of weights need not.
@@ -41,7 +45,7 @@ class LogMel(nn.Module):
         self.register_buffer("filters", filters.unsqueeze(-1), persistent=False)
 
     def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return frames [B, 80, samples // 160], zero beyond each row's own frames.
+        """Return frames [B, 80, samples // hop], zero beyond each row's own frames.
 
         Args:
             samples: float32 [B, samples] at 16 kHz, at least 201 samples long.
@@ -57,7 +61,8 @@ class LogMel(nn.Module):
             return _compress(energy)
         # Frames beyond the clip still reach back into it. Their energy is removed
         # before the maximum is taken, and their level after.
-        mask = valid_mask(n_frames(lengths), energy.shape[-1]).unsqueeze(1)
+        counts = n_frames(lengths, self.hop)
+        mask = valid_mask(counts, energy.shape[-1]).unsqueeze(1)
         return _compress(energy * mask) * mask
 
     def _mel_energy(self, samples: Tensor) -> Tensor:
@@ -66,7 +71,7 @@ class LogMel(nn.Module):
         padded = functional.pad(samples.unsqueeze(1), (N_FFT // 2, 0), "reflect")
         padded = functional.pad(padded, (0, N_FFT // 2))
         # Whisper drops the last frame of its transform too.
-        spectrum = functional.conv1d(padded, self.kernels, stride=HOP)[
+        spectrum = functional.conv1d(padded, self.kernels, stride=self.hop)[
             ..., :-1
         ]  # [B, 402, T]
         n_bins = N_FFT // 2 + 1
@@ -81,9 +86,9 @@ def _compress(energy: Tensor) -> Tensor:
     return (torch.maximum(level, floor) + 4.0) / 4.0
 
 
-def n_frames(lengths: Tensor) -> Tensor:
+def n_frames(lengths: Tensor, hop: int = HOP) -> Tensor:
     """Return the number of mel frames of clips of `lengths` samples, int64 [B]."""
-    return torch.div(lengths, HOP, rounding_mode="floor")
+    return torch.div(lengths, hop, rounding_mode="floor")
 
 
 def valid_mask(lengths: Tensor, width: int) -> Tensor:

@@ -72,6 +72,12 @@ NETWORKS: dict[str, NetworkEntry] = {
         build=f"{_NETWORKS}.light_sernet:LightSernet",
         emit=f"{_GRAPHS}.light_sernet:emit_probabilities",
         layers=f"{_NETWORKS}.light_sernet:layers",
+        has_settings=True,
+    ),
+    "separable": NetworkEntry(
+        build=f"{_NETWORKS}.separable:SeparableNetwork",
+        emit=f"{_GRAPHS}.separable:emit_probabilities",
+        layers=f"{_NETWORKS}.separable:layers",
     ),
     "statistics": NetworkEntry(
         build=f"{_NETWORKS}.statistics_network:StatisticsNetwork",

@@ -51,6 +51,7 @@ def open_run(
     config: ExperimentConfig,
     clips: Sequence[LoadedClip],
     target: Sequence[LoadedClip] = (),
+    teachers: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write the description of a run, or check that the folder holds this run.
 
@@ -58,22 +59,25 @@ def open_run(
         folder: The run folder; it is created.
         config: The configuration.
         clips: Clips that are trained on.
-        target: Unlabelled clips of `adaptation.target`.
+        target: Unlabelled clips that are trained on too.
+        teachers: Descriptions of the networks that a student is distilled from.
 
     Raises:
         TrainingError: The folder holds another run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     run, described = describe_run(config, clips, target), folder / DESCRIPTION
+    if teachers:
+        run["teachers"] = [dict(teacher) for teacher in teachers]
     if described.exists():
         kept = read_config(folder / "config.toml")
         before = json.loads(described.read_text("utf-8"))
-        keys = ("utterances_sha256", "target")
+        keys = ("utterances_sha256", "target", "teachers")
         same = all(before.get(key) == run.get(key) for key in keys)
         if kept != config or not same:
             raise TrainingError(
-                f"{folder}: holds a run of another configuration or other recordings; "
-                "pass another folder, or remove it"
+                f"{folder}: holds a run of another configuration, or of other "
+                "recordings or teachers; pass another folder, or remove it"
             )
         return
     # `run.json` comes second: where it exists, both files are complete.

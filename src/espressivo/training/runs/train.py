@@ -128,7 +128,7 @@ def train(
             on_epoch(report)
         n_reported = len(reports)
     if config.classifier.fit != "gradient":
-        report = _fit_classifier(batches, held_out, config, folder)
+        report = fit_classifier(batches, held_out, config, folder)
         write_metrics(map(asdict, [*reports, report]), folder)
         if on_epoch is not None:
             on_epoch(report)
@@ -172,7 +172,7 @@ def _train(
         config.training,
         lambda epoch: drawn.load(list(sampler.epoch(epoch))),
         sampler.n_steps,
-        validate=None if held_out is None else lambda: _validate(held_out, config.task),
+        validate=None if held_out is None else lambda: validate(held_out, config.task),
         select=select and held_out is not None,
         seed=config.seed,
         precision=pick_precision(config),
@@ -185,7 +185,7 @@ def _train(
         ]
 
 
-def _validate(batches: Batches, task: Task) -> Validation:
+def validate(batches: Batches, task: Task) -> Validation:
     """Return the scores on all clips; the task determines which one chooses."""
     logits, predicted = predict_dimensions(batches)
     ua = score(batches.labels, softmax(logits)).ua
@@ -204,9 +204,10 @@ def _validate(batches: Batches, task: Task) -> Validation:
     return Validation(chosen, ua, known or None)
 
 
-def _fit_classifier(
+def fit_classifier(
     batches: Batches, held_out: Batches | None, config: ExperimentConfig, folder: Path
 ) -> EpochReport:
+    """Fit the last layer in closed form, and write its temperature into the run."""
     began = time.monotonic()
     loss, left_out = fit_last_layer_on_clips(batches, config.classifier)
     if sets := left_out.by_corpus:
@@ -215,7 +216,7 @@ def _fit_classifier(
         fitted = "on the speakers trained on, each left out of a fit once"
         written = {"temperature": left_out.temperature, "fitted": fitted}
         write_temperature(folder, written)
-    scores = () if held_out is None else _validate(held_out, config.task)[1:]
+    scores = () if held_out is None else validate(held_out, config.task)[1:]
     seconds = time.monotonic() - began
     return EpochReport(config.classifier.fit, 1, 1, loss, seconds, *scores)
 

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto
 
 from espressivo.training.export.graph.builder import END
-from espressivo.training.networks.logmel import HOP, N_FFT, N_MELS, mel_filters
+from espressivo.training.networks.logmel import N_FFT, N_MELS, mel_filters
 from espressivo.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -33,38 +33,41 @@ TABLES = (_CIRCLE, _WINDOW, _TIMES, _BINS, _PLACES, _SLOPES)
 
 
 def emit_logmel(graph: GraphBuilder, logmel: LogMel, samples: str) -> str:
-    """Return log-mel frames [B, T, 80] of samples [B, time], T being time // 160."""
+    """Return log-mel frames [B, T, 80] of samples [B, time], T being time // hop."""
     loudest = graph.reduce(
         "Max", graph.op("Abs", [samples], "level"), [1], "peak", keep=True
     )
     loudest = graph.op("Max", [loudest, graph.number(logmel.quietest_peak)], "loudest")
     gain = graph.op("Div", [graph.number(logmel.peak), loudest], "gain")
     scaled = graph.op("Mul", [samples, gain], "scaled")
-    return _compress(graph, _mel_energy(graph, _frames(graph, scaled, samples)))
+    frames = _frames(graph, scaled, samples, logmel.hop)
+    return _compress(graph, _mel_energy(graph, frames))
 
 
-def _frames(graph: GraphBuilder, scaled: str, samples: str) -> str:
-    """Cut [B, time] into overlapping frames [B, T, 400], every 160 samples."""
+def _frames(graph: GraphBuilder, scaled: str, samples: str, hop: int) -> str:
+    """Cut [B, time] into overlapping frames [B, T, 400], every `hop` samples."""
     # The past is mirrored; the future is silence, enough for the last frame.
     past = graph.op(
         "Pad", [scaled, graph.integers(0, _HALF, 0, 0)], "past", mode="reflect"
     )
     padded = graph.op("Pad", [past, graph.integers(0, 0, 0, _HALF)], "padded")
     time = graph.op("Shape", [samples], "time.length", start=1)
-    count = graph.op("Div", [time, graph.integers(HOP)], "frames.count")
-    hops = graph.op("Add", [count, graph.integers(2)], "hops.count")
-    end = graph.op("Mul", [hops, graph.integers(HOP)], "hops.end")
+    count = graph.op("Div", [time, graph.integers(hop)], "frames.count")
+    # A frame is so many hops, of the last one only a part.
+    n_hops = -(-N_FFT // hop)
+    hops = graph.op("Add", [count, graph.integers(n_hops - 1)], "hops.count")
+    end = graph.op("Mul", [hops, graph.integers(hop)], "hops.end")
     whole = graph.op(
         "Slice", [padded, graph.integers(0), end, graph.integers(1)], "whole"
     )
-    hop = graph.op("Reshape", [whole, graph.integers(0, -1, HOP)], "hops")
-    # A frame is two hops and a half: no copy is larger than the frames themselves.
-    third = graph.cut(hop, 1, (2, END), "hops.third")
+    cut = graph.op("Reshape", [whole, graph.integers(0, -1, hop)], "hops")
     parts = [
-        graph.cut(hop, 1, (0, -2), "hops.first"),
-        graph.cut(hop, 1, (1, -1), "hops.second"),
-        graph.cut(third, 2, (0, N_FFT - 2 * HOP), "hops.half"),
+        graph.cut(cut, 1, (i, i + 1 - n_hops), f"hops.{i}") for i in range(n_hops - 1)
     ]
+    # No copy is larger than the frames themselves.
+    last = graph.cut(cut, 1, (n_hops - 1, END), "hops.last")
+    rest = (0, N_FFT - (n_hops - 1) * hop)
+    parts.append(graph.cut(last, 2, rest, "hops.part"))
     return graph.op("Concat", parts, "frames", axis=2)
 
 
