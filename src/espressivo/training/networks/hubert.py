@@ -33,6 +33,11 @@ from espressivo.training.networks.heads import (
     StatisticsPooling,
     SuperbPooling,
 )
+from espressivo.training.networks.hubert_layers import (
+    PRUNED,
+    cut_blocks,
+    pruned_counts,
+)
 from espressivo.training.networks.logmel import valid_mask
 from espressivo.training.networks.network import EmotionNetwork, Frames, Standardize
 from espressivo.types import SAMPLE_RATE
@@ -80,9 +85,12 @@ class HubertNetwork(EmotionNetwork):
             self.dropout = nn.Dropout(0.0)  # Pepino's head has its own
         self.encoder_settings = found
         self.states = states
+        whole = {key: value for key, value in found.items() if key not in PRUNED}
         self.encoder = build_encoder(
-            {**found, "num_hidden_layers": n_layers}, config.encoder_dropout
+            {**whole, "num_hidden_layers": n_layers}, config.encoder_dropout
         )
+        if counts := pruned_counts(found):
+            cut_blocks(self.encoder, counts)
         self.activations = Standardize(len(states), width) if pepino else None
         self.average = _average(config, len(states))
         self.pooling: _Pooling = pooling
@@ -261,7 +269,8 @@ def _settings(config: NetworkConfig, settings: Mapping[str, Any] | None) -> Sett
     """Return encoder settings: the given, those of the weights, or the published."""
     # Given settings come first: the weights may be gone when a run is exported.
     if settings is not None:
-        return check_settings(settings, config.kind, "encoder settings")
+        whole = check_settings(settings, config.kind, "encoder settings")
+        return whole | {key: settings[key] for key in PRUNED if key in settings}
     folder = Path(config.weights)
     if config.weights and folder.is_dir():
         return read_settings(folder, config.kind)
@@ -302,4 +311,5 @@ def _require(config: NetworkConfig, n_layers: int, n_found: int) -> tuple[int, .
         raise ConfigError(f"network.window_s is {config.window_s}, not at least 0.2")
     require_choice(config, "head", (*_POOLINGS, "pepino"))
     require_choice(config, "join", ("average",))
+    require_choice(config, "width", (0,))
     return require_states(config, n_layers)

@@ -4,10 +4,12 @@ Source: Aftab et al. (2022); https://github.com/AryaAftab/LIGHT-SERNET, `models.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from espressivo.errors import TrainingError
 from espressivo.training.networks.config import (
     NetworkConfig,
     require_choice,
@@ -18,6 +20,9 @@ from espressivo.training.networks.network import EmotionNetwork, Frames
 from espressivo.types import SAMPLE_RATE
 
 _WIDTH = 320
+# Of the three parallel convolutions, then of the others but the last.
+_CHANNELS = (32, 32, 32, 64, 96, 128, 160)
+_N_PATHS = 3
 
 
 class LightSernet(EmotionNetwork):
@@ -26,20 +31,38 @@ class LightSernet(EmotionNetwork):
     Every clip is cut or padded to 3 or 7 s, and the padding is not masked.
     """
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(
+        self, config: NetworkConfig, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        """Build the network with random weights.
+
+        Args:
+            config: Its settings.
+            settings: `encoder_settings` of a pruned network that is built again: the
+                `channels` of its convolutions but the last.
+
+        Raises:
+            ConfigError: A setting is not supported.
+            TrainingError: The settings are of another network.
+        """
         _require(config)
         super().__init__(config, _WIDTH)
+        channels = _channels(settings) if settings else _CHANNELS
+        if channels != _CHANNELS:
+            self.encoder_settings = {"channels": list(channels)}
         self.mfcc = Mfcc()
+        kernels = ((11, 1), (1, 9), (3, 3))
+        paths, body = channels[:_N_PATHS], channels[_N_PATHS:]
         self.paths = nn.ModuleList(
-            _block(1, 32, kernel, (2, 2), bias=True)
-            for kernel in ((11, 1), (1, 9), (3, 3))
+            _block(1, n, kernel, (2, 2), bias=True)
+            for n, kernel in zip(paths, kernels, strict=True)
         )
         self.body = nn.Sequential(
-            _block(96, 64, (3, 3), (2, 2)),
-            _block(64, 96, (3, 3), (2, 2)),
-            _block(96, 128, (3, 3), (2, 1)),
-            _block(128, 160, (3, 3), (2, 1)),
-            _block(160, _WIDTH, (1, 1)),
+            _block(sum(paths), body[0], (3, 3), (2, 2)),
+            _block(body[0], body[1], (3, 3), (2, 2)),
+            _block(body[1], body[2], (3, 3), (2, 1)),
+            _block(body[2], body[3], (3, 3), (2, 1)),
+            _block(body[3], _WIDTH, (1, 1)),
         )
         self.apply(_initialize)
 
@@ -108,6 +131,29 @@ def _initialize(module: nn.Module) -> None:
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def _channels(settings: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the channels of a pruned network's convolutions but the last.
+
+    Raises:
+        TrainingError: The settings are of another network.
+    """
+    found = settings.get("channels")
+    if (
+        not isinstance(found, list)
+        or len(found) != len(_CHANNELS)
+        or not all(
+            isinstance(n, int) and 1 <= n <= most
+            for n, most in zip(found, _CHANNELS, strict=True)
+        )
+    ):
+        raise TrainingError(
+            f"encoder settings {dict(settings)} are not of a pruned LIGHT-SERNET, "
+            f"which has at most {list(_CHANNELS)} channels; prune again into another "
+            "folder"
+        )
+    return tuple(found)
 
 
 def _require(config: NetworkConfig) -> None:

@@ -6,7 +6,7 @@ Source: openai-whisper, `model.AudioEncoder`; MIT licence.
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +21,8 @@ from espressivo.training.networks.logmel import N_MELS, valid_mask
 from espressivo.training.networks.tensors import require_tensors
 
 LONGEST = 1500  # frames of 20 ms that have a position
-_HEAD = 64  # dimensions of an attention head, in every Whisper model
+HEAD = 64
+"""Dimensions of an attention head, in every Whisper model."""
 _KERNEL = 3  # frames, of both convolutions
 _BLOCK = re.compile(r"blocks\.(\d+)\.")
 
@@ -31,17 +32,29 @@ class EncoderSize:
     """Size of an encoder; the defaults are Whisper tiny's.
 
     Attributes:
-        width: Width of the hidden states. Attention has width / 64 heads.
+        width: Width of the hidden states.
         n_blocks: Number of transformer blocks.
+        heads: Attention heads of each block of a pruned encoder, 0 to width / 64; all
+            if empty. Without any, the block has no attention.
+        neurons: Neurons of each block's MLP in a pruned encoder, 0 to 4 width; all if
+            empty. Without any, the block has no MLP. A block with neither of the two
+            returns its input.
     """
 
     width: int = 384
     n_blocks: int = 4
+    heads: tuple[int, ...] = ()
+    neurons: tuple[int, ...] = ()
 
     @property
-    def n_heads(self) -> int:
-        """Number of attention heads."""
-        return self.width // _HEAD
+    def all_heads(self) -> tuple[int, ...]:
+        """Number of attention heads of each block."""
+        return self.heads or (self.width // HEAD,) * self.n_blocks
+
+    @property
+    def all_neurons(self) -> tuple[int, ...]:
+        """Number of neurons of each block's MLP."""
+        return self.neurons or (4 * self.width,) * self.n_blocks
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
@@ -51,21 +64,48 @@ class EncoderSize:
             TrainingError: The settings are of another network.
         """
         try:
-            size = cls(int(settings["width"]), int(settings["n_blocks"]))
+            counts = (
+                tuple(map(int, settings.get(k, ()))) for k in ("heads", "neurons")
+            )
+            size = cls(int(settings["width"]), int(settings["n_blocks"]), *counts)
         except (KeyError, TypeError, ValueError) as error:
             raise TrainingError(
                 f"encoder settings {dict(settings)} are not of Whisper's encoder, "
                 "which has width and n_blocks; train again in another folder"
             ) from error
-        if size.width % _HEAD or min(size.width, size.n_blocks) < 1:
+        whole = replace(size, heads=(), neurons=())
+        if (
+            size.width % HEAD
+            or min(size.width, size.n_blocks) < 1
+            or not _fit(size.all_heads, whole.all_heads)
+            or not _fit(size.all_neurons, whole.all_neurons)
+        ):
             raise TrainingError(
                 f"encoder settings {dict(settings)}: no Whisper encoder has this size"
             )
         return size
 
     def to_settings(self) -> dict[str, Any]:
-        """Return the size as JSON values."""
-        return asdict(self)
+        """Return the size as JSON values; without counts that nothing was pruned of."""
+        pruned = {"heads": list(self.heads), "neurons": list(self.neurons)}
+        return {"width": self.width, "n_blocks": self.n_blocks} | {
+            name: counts for name, counts in pruned.items() if counts
+        }
+
+    def lowest(self, n_blocks: int) -> Self:
+        """Return the size of the encoder's lowest blocks."""
+        return replace(
+            self,
+            n_blocks=n_blocks,
+            heads=self.heads[:n_blocks],
+            neurons=self.neurons[:n_blocks],
+        )
+
+
+def _fit(counts: tuple[int, ...], most: tuple[int, ...]) -> bool:
+    return len(counts) == len(most) and all(
+        0 <= count <= whole for count, whole in zip(counts, most, strict=True)
+    )
 
 
 TINY = EncoderSize()
@@ -77,44 +117,56 @@ class Attention(nn.Module):
     def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width, bias=False)
-        self.value = nn.Linear(width, width)
-        self.out = nn.Linear(width, width)
+        inner = n_heads * HEAD  # less than the width if heads were pruned
+        self.query = nn.Linear(width, inner)
+        self.key = nn.Linear(width, inner, bias=False)
+        self.value = nn.Linear(width, inner)
+        self.out = nn.Linear(inner, width)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """Attend over frames x [B, T, width]; bias [B, 1, 1, T] is -inf at padding."""
-        n_rows, n_frames, width = x.shape
-        shape = (n_rows, n_frames, self.n_heads, width // self.n_heads)
+        n_rows, n_frames, _ = x.shape
+        shape = (n_rows, n_frames, self.n_heads, HEAD)
         query, key, value = (
-            layer(x).view(shape).transpose(1, 2)  # [B, heads, T, width / heads]
+            layer(x).view(shape).transpose(1, 2)  # [B, heads, T, 64]
             for layer in (self.query, self.key, self.value)
         )
         mixed = functional.scaled_dot_product_attention(
             query, key, value, attn_mask=bias
         )
-        joined: Tensor = self.out(mixed.transpose(1, 2).reshape(x.shape))
+        joined: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return joined
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block; its parameters have the names of openai-whisper."""
+    """Pre-norm transformer block; its parameters have the names of openai-whisper.
 
-    def __init__(self, width: int, n_heads: int, dropout: float) -> None:
+    A pruned block may lack its attention, its MLP, or both.
+    """
+
+    def __init__(
+        self, width: int, n_heads: int, n_neurons: int, dropout: float
+    ) -> None:
         super().__init__()
-        self.attn = Attention(width, n_heads)
-        self.attn_ln = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        self.attn = Attention(width, n_heads) if n_heads else None
+        self.attn_ln = nn.LayerNorm(width) if n_heads else None
+        self.mlp = (
+            nn.Sequential(
+                nn.Linear(width, n_neurons), nn.GELU(), nn.Linear(n_neurons, width)
+            )
+            if n_neurons
+            else None
         )
-        self.mlp_ln = nn.LayerNorm(width)
+        self.mlp_ln = nn.LayerNorm(width) if n_neurons else None
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """Map frames [B, T, width] to frames of the same shape."""
-        x = x + self.dropout(self.attn(self.attn_ln(x), bias))
-        y: Tensor = x + self.dropout(self.mlp(self.mlp_ln(x)))
-        return y
+        if self.attn is not None and self.attn_ln is not None:
+            x = x + self.dropout(self.attn(self.attn_ln(x), bias))
+        if self.mlp is not None and self.mlp_ln is not None:
+            x = x + self.dropout(self.mlp(self.mlp_ln(x)))
+        return x
 
 
 class WhisperEncoder(nn.Module):
@@ -128,7 +180,8 @@ class WhisperEncoder(nn.Module):
         self.conv1 = nn.Conv1d(N_MELS, width, _KERNEL, padding=1)
         self.conv2 = nn.Conv1d(width, width, _KERNEL, stride=2, padding=1)
         self.blocks = nn.ModuleList(
-            Block(width, size.n_heads, dropout) for _ in range(size.n_blocks)
+            Block(width, n_heads, n_neurons, dropout)
+            for n_heads, n_neurons in zip(size.all_heads, size.all_neurons, strict=True)
         )
         # A formula gives the positions, so no file needs to hold them.
         self.register_buffer("positions", sinusoids(LONGEST, width), persistent=False)
@@ -205,11 +258,11 @@ def read_size(path: Path) -> EncoderSize:
         )
     # What else has these names must have the same shapes too.
     wide = shapes.get("blocks.0.mlp.0.weight", ())
-    if kernel != _KERNEL or width % _HEAD or wide != (4 * width, width):
+    if kernel != _KERNEL or width % HEAD or wide != (4 * width, width):
         raise TrainingError(
             f"{path}: 'conv1.weight' is {first} and 'blocks.0.mlp.0.weight' {wide}, "
             f"not [width, {N_MELS}, {_KERNEL}] and [4 width, width] with a width "
-            f"divisible by {_HEAD}{_REMEDY}"
+            f"divisible by {HEAD}{_REMEDY}"
         )
     return size
 

@@ -1,7 +1,6 @@
 """Network of the bundled models: log-mel, Whisper's encoder, pooling, linear layer."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from espressivo.training.networks.heads import (
 from espressivo.training.networks.logmel import LogMel, n_frames, valid_mask
 from espressivo.training.networks.network import EmotionNetwork, Frames
 from espressivo.training.networks.whisper import (
+    HEAD,
     TINY,
     EncoderSize,
     WhisperEncoder,
@@ -184,14 +184,25 @@ def _size(config: NetworkConfig, settings: Mapping[str, Any] | None) -> EncoderS
     # earlier versions trained have no settings, and may have left their file behind.
     elif config.weights and path.is_file():
         size = read_size(path)
+    elif config.width:
+        size = EncoderSize(config.width, config.n_layers or TINY.n_blocks)
     else:
         size = TINY
+    if config.width and (config.width % HEAD or config.width != size.width):
+        raise ConfigError(
+            f"network.width is {config.width}, not "
+            + (
+                f"{size.width}, that of the encoder; leave it out"
+                if config.weights
+                else f"a multiple of {HEAD}"
+            )
+        )
     if not 0 <= config.n_layers <= size.n_blocks:
         raise ConfigError(
             f"network.n_layers is {config.n_layers}, not 1 to {size.n_blocks}, "
             "the blocks of the encoder, or 0 for all"
         )
-    return replace(size, n_blocks=config.n_layers or size.n_blocks)
+    return size.lowest(config.n_layers or size.n_blocks)
 
 
 def _require(config: NetworkConfig, n_layers: int) -> tuple[int, ...]:

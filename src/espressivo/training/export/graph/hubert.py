@@ -221,26 +221,32 @@ def _frames(
 
 
 def _block(graph: GraphBuilder, block: nn.Module, x: str, index: int) -> str:
-    """Apply a transformer block that normalizes behind its sums."""
-    name = f"blocks.{index}"
-    attention = block.get_submodule("attention")
-    layers = AttentionLayers(
-        attention.get_submodule("q_proj"),
-        attention.get_submodule("k_proj"),
-        attention.get_submodule("v_proj"),
-        attention.get_submodule("out_proj"),
-        cast("int", attention.num_heads),
-    )
-    mixed = emit_attention(graph, layers, x, f"{name}.attn")
-    x = graph.op("Add", [x, mixed], f"{name}.middle")
-    norm = block.get_submodule("layer_norm")
-    x = emit_normalization(graph, norm, x, f"{name}.attn_ln")
-    forward = block.get_submodule("feed_forward")
-    up = forward.get_submodule("intermediate_dense")
-    hidden = graph.gelu(emit_linear(graph, up, x, f"{name}.up"), f"{name}.gelu")
-    change = emit_linear(
-        graph, forward.get_submodule("output_dense"), hidden, f"{name}.down"
-    )
-    x = graph.op("Add", [x, change], f"{name}.end")
-    norm = block.get_submodule("final_layer_norm")
-    return emit_normalization(graph, norm, x, f"hidden.{index + 1}")
+    """Apply a transformer block that normalizes behind its sums.
+
+    A pruned one may lack its attention or its feed-forward layer, or be removed.
+    """
+    name, output = f"blocks.{index}", f"hidden.{index + 1}"
+    parts = dict(block.named_children())
+    if "layer_norm" not in parts:
+        # A state of its own name; runtimes remove the node.
+        return graph.op("Identity", [x], output)
+    attention, forward = parts["attention"], parts["feed_forward"]
+    if hasattr(attention, "q_proj"):
+        layers = AttentionLayers(
+            attention.get_submodule("q_proj"),
+            attention.get_submodule("k_proj"),
+            attention.get_submodule("v_proj"),
+            attention.get_submodule("out_proj"),
+            cast("int", attention.num_heads),
+        )
+        mixed = emit_attention(graph, layers, x, f"{name}.attn")
+        x = graph.op("Add", [x, mixed], f"{name}.middle")
+    x = emit_normalization(graph, parts["layer_norm"], x, f"{name}.attn_ln")
+    if hasattr(forward, "output_dense"):
+        up = forward.get_submodule("intermediate_dense")
+        hidden = graph.gelu(emit_linear(graph, up, x, f"{name}.up"), f"{name}.gelu")
+        change = emit_linear(
+            graph, forward.get_submodule("output_dense"), hidden, f"{name}.down"
+        )
+        x = graph.op("Add", [x, change], f"{name}.end")
+    return emit_normalization(graph, parts["final_layer_norm"], x, output)

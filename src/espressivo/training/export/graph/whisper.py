@@ -83,16 +83,22 @@ def _positions(graph: GraphBuilder, width: int, longest: int) -> str:
 
 
 def _block(graph: GraphBuilder, block: Block, x: str, index: int) -> str:
-    name = f"blocks.{index}"
-    normal = emit_normalization(graph, block.attn_ln, x, f"{name}.attn_ln")
-    layers = block.attn
-    attention = AttentionLayers(
-        layers.query, layers.key, layers.value, layers.out, layers.n_heads
-    )
-    mixed = emit_attention(graph, attention, normal, f"{name}.attn")
-    x = graph.op("Add", [x, mixed], f"{name}.middle")
-    normal = emit_normalization(graph, block.mlp_ln, x, f"{name}.mlp_ln")
-    hidden = emit_linear(graph, block.mlp[0], normal, f"{name}.up")
-    hidden = graph.gelu(hidden, f"{name}.gelu")
-    change = emit_linear(graph, block.mlp[2], hidden, f"{name}.down")
-    return graph.op("Add", [x, change], f"hidden.{index + 1}")
+    """Apply a block; a pruned one may lack its attention, its MLP, or both."""
+    name, output = f"blocks.{index}", f"hidden.{index + 1}"
+    if block.attn is not None and block.attn_ln is not None:
+        normal = emit_normalization(graph, block.attn_ln, x, f"{name}.attn_ln")
+        layers = block.attn
+        attention = AttentionLayers(
+            layers.query, layers.key, layers.value, layers.out, layers.n_heads
+        )
+        mixed = emit_attention(graph, attention, normal, f"{name}.attn")
+        middle = f"{name}.middle" if block.mlp is not None else output
+        x = graph.op("Add", [x, mixed], middle)
+    if block.mlp is not None and block.mlp_ln is not None:
+        normal = emit_normalization(graph, block.mlp_ln, x, f"{name}.mlp_ln")
+        hidden = emit_linear(graph, block.mlp[0], normal, f"{name}.up")
+        hidden = graph.gelu(hidden, f"{name}.gelu")
+        change = emit_linear(graph, block.mlp[2], hidden, f"{name}.down")
+        return graph.op("Add", [x, change], output)
+    # A state of its own name, even if it is the one before; runtimes remove the node.
+    return x if block.attn is not None else graph.op("Identity", [x], output)
