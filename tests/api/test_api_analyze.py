@@ -355,7 +355,7 @@ def test_every_path_that_openapi_tells_of_is_there(url):
         for method in methods
     }
 
-    assert statuses.pop("/v1/stream") == 404  # it speaks WebSocket only
+    assert statuses.pop("/v1/stream") == 426  # it speaks WebSocket only
     assert statuses == {
         "/v1/analyze": 422,
         "/v1/openapi.json": 200,

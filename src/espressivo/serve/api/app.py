@@ -32,6 +32,7 @@ from espressivo.serve.api.openapi import (
 )
 from espressivo.serve.api.queries import decoding_of, hop_of
 from espressivo.serve.api.recordings import Recordings
+from espressivo.serve.api.refusals import Reason, Refused
 from espressivo.serve.api.security import SUBPROTOCOL, subprotocols
 from espressivo.serve.api.shares import Places, client_of
 from espressivo.serve.api.stream_session import StreamSession
@@ -61,6 +62,7 @@ class Api:
 
     def __init__(self, analyzer: Analyzer, limits: Limits, security: Security) -> None:
         self._analyzer, self._limits = analyzer, limits
+        self._has_token = security.token is not None
         self.metrics = Metrics()
         self._recordings = Recordings(analyzer, limits, self.metrics)
         self._pool = ThreadPoolExecutor(n_cores(), "stream")
@@ -95,6 +97,13 @@ class Api:
         counted: Responses = {
             200: response("The counts.", {"type": "string"}, "text/plain")
         }
+        document: Responses = {200: response("This document.", {"type": "object"})}
+        health = component("health")
+        stops = {"oneOf": [health, component("refusal")]}
+        healthy: Responses = {
+            200: response("It does.", health),
+            503: response("It stops, or is busy.", stops),
+        }
         add(
             guard.ANALYZE,
             self._analyze,
@@ -102,8 +111,7 @@ class Api:
             summary="Analyse a recording.",
             operation_id="analyze",
             response_class=JSONResponse,
-            responses=analyzed
-            | refusals(400, 401, 403, 408, 413, 421, 422, 429, 503, 507),
+            responses=analyzed | refusals(401, 408, 413, 422, 429, 507),
             openapi_extra={
                 "parameters": [*descriptions.RECORDING],
                 "requestBody": descriptions.BODY,
@@ -119,7 +127,7 @@ class Api:
             operation_id="stream",
             status_code=101,
             response_class=Response,
-            responses=opened | refusals(400, 401, 403, 421, 429, 503),
+            responses=opened | refusals(401, 426, 429),
             openapi_extra={"parameters": [descriptions.RATE, descriptions.HOP]},
         )
         add(
@@ -127,19 +135,15 @@ class Api:
             self._openapi,
             summary="This document.",
             operation_id="openapi",
-            responses={200: response("This document.", {"type": "object"})},
+            responses=document | refusals(),
             openapi_extra=descriptions.NO_TOKEN,
         )
-        health = component("health")
         add(
             guard.HEALTH,
             self._health,
             summary="Whether the server takes work.",
             operation_id="health",
-            responses={
-                200: response("It does.", health),
-                503: response("It stops.", health),
-            },
+            responses=refusals() | healthy,
             openapi_extra=descriptions.NO_TOKEN,
         )
         add(
@@ -242,12 +246,14 @@ class Api:
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     async def _openapi(self, _: Request) -> Response:
-        text = json.dumps(openapi(self._app, self._limits), indent=2)
-        return Response(text, media_type="application/json")
+        document = openapi(self._app, self._limits, has_token=self._has_token)
+        return Response(json.dumps(document, indent=2), media_type="application/json")
 
 
 async def _speaks_websocket_only() -> Response:
-    raise HTTPException(404)
+    raise Refused(
+        Reason.NO_WEBSOCKET, "this is a WebSocket; open it as one, or POST a recording"
+    )
 
 
 async def _plain(_: Request, error: Exception) -> Response:

@@ -1,38 +1,66 @@
 """Connections: how many a client may have, and how long one may do without a request.
 
 uvicorn waits without limit for the head of a request, and counts connections of all
-clients together. So a single client could keep everyone else out.
+clients together. So a single client could keep everyone else out. It also keeps a
+connection open whose WebSocket handshake cannot be read, answers pings that nobody
+reads without limit, and logs a traceback where a client breaks off a body or sends a
+text that is not UTF-8.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from functools import lru_cache
+from http import HTTPStatus
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import (
+    WebSocketsSansIOProtocol,
+)
+from websockets.frames import CloseCode
 
 from espressivo.serve.api.limits import CONNECTIONS_SHARE, network_of, share_of
+from espressivo.serve.api.refusals import Reason, Refused
 
 if TYPE_CHECKING:
     import asyncio
 
-    import h11
+    from websockets.frames import Frame
 
     from espressivo.serve.api.limits import Limits
 
-_BODY = json.dumps(
-    {
-        "reason": "busy",
-        "message": "this client has as many connections as one may; try again later",
-    }
-).encode()
-_REFUSAL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\nRetry-After: 5\r\nConnection: close\r\n\r\n%b"
-) % (len(_BODY), _BODY)
+_MOST_FRAMES = 1000  # of one message; empty ones would cost memory without end
+
+
+def _response_to(refused: Refused) -> bytes:
+    """Return the response to a refusal that never reaches the application."""
+    response = refused.response()
+    phrase = HTTPStatus(response.status_code).phrase
+    head = f"HTTP/1.1 {response.status_code} {phrase}\r\n".encode()
+    headers = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
+    return head + headers + b"\r\n" + bytes(response.body)
+
+
+_NO_HTTP = _response_to(
+    Refused(Reason.BAD_REQUEST, "this is no valid HTTP/1.1; send a valid request")
+)
+_NO_HANDSHAKE = _response_to(
+    Refused(
+        Reason.BAD_REQUEST,
+        "the head of this WebSocket cannot be read: it has a body, a control "
+        "character, a line over 8 kB or over 128 lines; send one without",
+    )
+)
+_TOO_MANY = _response_to(
+    Refused(
+        Reason.BUSY,
+        "this client has as many connections as one may; try again later",
+        5,
+    )
+)
 
 _order = count()
 _network_of = lru_cache(4096)(network_of)
@@ -90,6 +118,23 @@ class Connection(H11Protocol):
         """Hand the connection over to the protocol of a WebSocket."""
         self._has_moved = True
         super().handle_websocket_upgrade(event)
+        protocol: Any = self.transport.get_protocol()
+        if not protocol.handshake_initiated:
+            # websockets takes no body and shorter heads than h11. It now waits without
+            # limit for a head that it can read.
+            self.transport.write(_NO_HANDSHAKE)
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, unless a response is already under way or sent."""
+        del msg
+        if self.cycle is not None and not self.cycle.response_complete:
+            # Otherwise the application would respond to the request, too.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.write(_NO_HTTP)
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -124,7 +169,7 @@ class Connection(H11Protocol):
         if n_mine > self._share and not self._is_proxied:
             idle = [c for c in idle if _client_of(c) == mine]
             if not idle:
-                self.transport.write(_REFUSAL)
+                self.transport.write(_TOO_MANY)
                 self._let_go()
                 return
         elif len(taken) <= self._most or not idle:
@@ -136,6 +181,56 @@ class Connection(H11Protocol):
             key=lambda c: c._idle_since,  # noqa: SLF001  # of this class
         )
         oldest._let_go()  # noqa: SLF001
+
+
+class WebSocketConnection(WebSocketsSansIOProtocol):
+    """Connection of one stream: what its client does not read, it does not prolong."""
+
+    def handle_ping(self) -> None:
+        """Answer a ping, and read no further while answers are not taken."""
+        super().handle_ping()
+        if not (self.writable.is_set() or self.transport.is_closing()):
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on: the client has taken what was sent."""
+        super().resume_writing()
+        if not (self.read_paused or self.transport.is_closing()):
+            self.transport.resume_reading()
+
+    async def send(self, message: Any) -> None:
+        """Send a message; a refused handshake is complete, too."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True  # or uvicorn logs that it is not
+
+    async def receive(self) -> Any:
+        """Return the next message, once the client has taken what was sent."""
+        await self.writable.wait()
+        return await super().receive()
+
+    def handle_cont(self, event: Frame) -> None:
+        """Add a frame to a message."""
+        if len(self.frames) >= _MOST_FRAMES:
+            self._fail(CloseCode.MESSAGE_TOO_BIG, f"over {_MOST_FRAMES} frames")
+        else:
+            super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message on; a text must be UTF-8."""
+        if self.curr_msg_data_type == "text":
+            try:
+                self.frames = [b"".join(self.frames)]
+                self.frames[0].decode()
+            except UnicodeDecodeError:
+                self._fail(CloseCode.INVALID_DATA, "a text is not UTF-8")
+                return
+        super().send_receive_event_to_app()
+
+    def _fail(self, code: int, reason: str) -> None:
+        if not self.close_sent:
+            self.conn.send_close(code, reason)
+            self.handle_parser_exception()
 
 
 def _client_of(connection: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from espressivo.serve.api.limits import DEFAULT_HOP_S, LEAST_HOP_S
+from espressivo.serve.api.queries import MOST_FORMAT
 from espressivo.types import SAMPLE_RATE
 
 RECORDING: list[dict[str, Any]] = [
@@ -28,7 +29,7 @@ RECORDING: list[dict[str, Any]] = [
         "description": "What a recording without a header is, as FFmpeg names it: "
         "`mulaw`, `alaw`, `g722`, `gsm`, or samples with their rate, `s16le:8000`; "
         "by default as its name ends.",
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "maxLength": MOST_FORMAT},
     },
 ]
 BODY = {

@@ -62,7 +62,7 @@ class Guard:
         headers = Headers(scope=scope)
         path = scope["path"] if scope["path"] in _PATHS else "other"
         cors: _Cors | None = None
-        has_begun = is_in = False
+        body, has_begun = _Body(scope, receive), False
 
         async def respond(message: Message) -> None:
             nonlocal has_begun
@@ -78,6 +78,7 @@ class Guard:
             await send(message)
 
         try:
+            _require_one_length(scope, headers)
             self._security.require_host(headers)
             origin = self._security.require_origin(headers)
             cors = None if origin is None else _Cors(self._app, origin)
@@ -87,14 +88,10 @@ class Guard:
             self._admit(scope, path, headers)
             # Connections are counted elsewhere, but behind a proxy they are all its.
             with self._places.taken(client_of(scope)):
-                is_in = True
-                await self._app(scope, receive, respond)
+                await self._app(scope, body.receive, respond)
         except Refused as refused:
             self._metrics.rejected(refused.reason)
-            # An unread body is drained, or some clients never see the response.
-            is_unread = not is_in or refused.reason is Reason.BUSY
-            if is_unread and scope["type"] == "http" and _has_body(headers):
-                await discard(Request(scope, receive))
+            await body.discard()
             if not has_begun:
                 await refused.response()(scope, receive, respond)
         except ClientDisconnect:
@@ -118,6 +115,27 @@ class Guard:
                 f"too many requests of {client}; wait {wait_s:.1f} s",
                 wait_s,
             )
+
+
+class _Body:
+    """Body of a request, if it has one, and whether all of it has been received."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._scope, self._receive = scope, receive
+        headers = Headers(scope=scope)
+        is_told = "content-length" in headers or "transfer-encoding" in headers
+        self._has_more = scope["type"] == "http" and is_told
+
+    async def receive(self) -> Message:
+        """Receive the next part."""
+        message = await self._receive()
+        self._has_more = message.get("more_body", False)
+        return message
+
+    async def discard(self) -> None:
+        """Discard the rest, or some clients never see the response."""
+        if self._has_more:
+            await discard(Request(self._scope, self._receive))
 
 
 class _Cors(CORSMiddleware):
@@ -147,8 +165,24 @@ class _Cors(CORSMiddleware):
         self.allow_explicit_origin(headers, self._origin)
 
 
-def _has_body(headers: Headers) -> bool:
-    return "content-length" in headers or "transfer-encoding" in headers
+def _require_one_length(scope: Scope, headers: Headers) -> None:
+    """Refuse a body that a proxy might end elsewhere than h11 (request smuggling).
+
+    h11 itself refuses other encodings than `chunked`, and lengths that differ.
+
+    Raises:
+        Refused: There is a length beside the encoding, or an encoding in HTTP/1.0.
+
+    Source: RFC 9112, section 6.1.
+    """
+    if "transfer-encoding" in headers and (
+        "content-length" in headers or scope["http_version"] == "1.0"
+    ):
+        raise Refused(
+            Reason.BAD_REQUEST,
+            "Transfer-Encoding stands beside Content-Length, or in HTTP/1.0; send "
+            "either of the two, in HTTP/1.1",
+        )
 
 
 def _add_headers(message: Message) -> None:

@@ -97,28 +97,47 @@ Message = Annotated[
 
 
 _STATUSES = {
-    400: "The form or a parameter is wrong.",
+    400: "The form, a parameter, or the framing of the request is wrong.",
     401: "No token, or a wrong one.",
     403: "Pages of this origin may not ask.",
     408: "The recording came too slowly.",
     413: "The recording is too large.",
     421: "The Host header names another host.",
     422: "No recording that can be read (`unreadable`), or too long (`too_long`).",
+    426: "This is a WebSocket, and the request opens none.",
     429: "Too many requests a minute; see Retry-After.",
     503: "Busy, or stopping; see Retry-After.",
     507: "No room on the disk.",
 }
 
 
+_EVERYWHERE = (400, 403, 421, 503)
+_HEADERS = {
+    401: ("WWW-Authenticate", "string"),
+    426: ("Upgrade", "string"),
+    429: ("Retry-After", "integer"),
+    503: ("Retry-After", "integer"),
+    507: ("Retry-After", "integer"),
+}
+
 Responses = dict[int | str, dict[str, Any]]
 """Descriptions of a route's responses, by status."""
 
 
 def refusals(*statuses: int) -> Responses:
-    """Return OpenAPI descriptions of refusals with these statuses."""
-    return {
-        status: response(_STATUSES[status], component("refusal")) for status in statuses
-    }
+    """Return OpenAPI descriptions of refusals with these statuses.
+
+    Those that any request can meet are always among them.
+    """
+    return {status: _refusal(status) for status in sorted({*_EVERYWHERE, *statuses})}
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    described = response(_STATUSES[status], component("refusal"))
+    if status in _HEADERS:
+        name, type_ = _HEADERS[status]
+        described["headers"] = {name: {"required": True, "schema": {"type": type_}}}
+    return described
 
 
 def response(
@@ -133,8 +152,14 @@ def component(name: str) -> dict[str, Any]:
     return {"$ref": _ref(name)}
 
 
-def openapi(app: FastAPI, limits: Limits) -> dict[str, Any]:
-    """Return the OpenAPI document of an application with its limits."""
+def openapi(app: FastAPI, limits: Limits, *, has_token: bool) -> dict[str, Any]:
+    """Return the OpenAPI document of an application with its limits.
+
+    Args:
+        app: The application.
+        limits: Limits of the server.
+        has_token: Whether clients must send a token.
+    """
     document = get_openapi(
         title="espressivo",
         version=__version__,
@@ -152,7 +177,7 @@ def openapi(app: FastAPI, limits: Limits) -> dict[str, Any]:
         "max_streams": limits.max_streams,
         "idle_s": limits.idle_s,
     }
-    document["security"] = [{}, {"bearer": []}]
+    document["security"] = [{"bearer": []}] if has_token else []
     document["components"] = {
         "securitySchemes": {
             "bearer": {

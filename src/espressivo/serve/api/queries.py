@@ -14,6 +14,9 @@ from espressivo.types import SAMPLE_RATE
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
 
+MOST_FORMAT = 40
+"""Letters of a headerless format that count; the longest has fewer."""
+
 
 class Decoding(NamedTuple):
     """How a recording is decoded.
@@ -39,6 +42,7 @@ def decoding_of(query: QueryParams) -> Decoding:
             Reason.BAD_REQUEST, f"track is {track[:20]!r}, not a number from 1"
         )
     if headerless is not None:
+        headerless = headerless[:MOST_FORMAT]  # messages repeat it
         try:
             parse_format(headerless)
         except AudioError as error:

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     IDLE = "idle"
     LAGGING = "lagging"
     NO_ROOM = "no_room"
+    NO_WEBSOCKET = "no_websocket"
     RATE = "rate"
     SLOW_CLIENT = "slow_client"
     STOPPING = "stopping"
@@ -44,6 +45,7 @@ _CODES = {
     Reason.IDLE: _Codes(408, 1008),
     Reason.LAGGING: _Codes(503, 1013),
     Reason.NO_ROOM: _Codes(507, 1013),
+    Reason.NO_WEBSOCKET: _Codes(426, 1008),
     Reason.RATE: _Codes(429, 1008),
     Reason.SLOW_CLIENT: _Codes(408, 1008),
     Reason.STOPPING: _Codes(503, 1012),
@@ -90,4 +92,6 @@ class Refused(Exception):  # noqa: N818 - it is the client's error
             headers["Retry-After"] = str(math.ceil(self.retry_s))
         if self.reason is Reason.BAD_TOKEN:
             headers["WWW-Authenticate"] = "Bearer"
+        if self.reason is Reason.NO_WEBSOCKET:
+            headers |= {"Connection": "Upgrade, close", "Upgrade": "websocket"}
         return JSONResponse(self.details, _CODES[self.reason].status, headers)

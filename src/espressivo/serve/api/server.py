@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 import socket
@@ -16,7 +17,7 @@ import uvicorn
 from espressivo.errors import ServeError
 from espressivo.serve.addresses import Address
 from espressivo.serve.api.app import Api
-from espressivo.serve.api.connections import Connection
+from espressivo.serve.api.connections import Connection, WebSocketConnection
 from espressivo.serve.api.limits import MAX_MESSAGE_BYTES, Limits
 from espressivo.serve.api.security import Security, checked_origin, checked_token
 
@@ -115,11 +116,13 @@ def _cut_slow_clients(listening: socket.socket, after_s: float) -> None:
 
 
 def _config(api: Api, limits: Limits, proxy: str | None) -> uvicorn.Config:
+    # Its warnings quote bytes of what clients send.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     connection = partial(Connection, limits, proxy is not None)
     return uvicorn.Config(
         api,
         http=cast("type[Protocol]", connection),
-        ws="websockets-sansio",
+        ws=cast("type[Protocol]", WebSocketConnection),
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_ping_interval=limits.ping_s,
         ws_ping_timeout=limits.ping_s,

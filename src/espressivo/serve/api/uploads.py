@@ -56,7 +56,6 @@ async def receive_upload(request: Request, limits: Limits) -> Upload:
     is_form = form.partition(";")[0].strip() == "multipart/form-data"
     # uvicorn has already refused a length that is not a number.
     if int(request.headers.get("content-length", "0")) > limits.max_upload_bytes:
-        await discard(request)
         raise _too_large(limits)
     try:
         return await (_from_form if is_form else _from_body)(request, limits)
@@ -106,6 +105,10 @@ async def _from_form(request: Request, limits: Limits) -> Upload:
         raise Refused(
             Reason.BAD_REQUEST, f"the form cannot be read ({error.message.rstrip('.')})"
         ) from error
+    except UnicodeError as error:  # the codec `undefined`, for one, decodes nothing
+        raise Refused(
+            Reason.BAD_REQUEST, "the form's charset decodes no text; send UTF-8"
+        ) from error
     files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
     if not files:
         raise Refused(
@@ -142,8 +145,6 @@ async def _chunks(request: Request, limits: Limits) -> AsyncGenerator[bytes, Non
         chunk: bytes = message.get("body", b"")
         n += len(chunk)
         if n > limits.max_upload_bytes:
-            if has_more:
-                await discard(request)
             raise _too_large(limits)
         if time.monotonic() - began > limits.idle_s + n / _LEAST_RATE:
             raise _too_slow(limits)
