@@ -23,6 +23,7 @@ from espressivo.errors import TrainingError
 from espressivo.training.clips.batches import Batches, make_batches
 from espressivo.training.clips.feature_cache import FeatureExtractor
 from espressivo.training.clips.sampling import EpochSampler, SampledClip
+from espressivo.training.compress.more_clips import noise_clips, parts_of
 from espressivo.training.compress.teachers import Outputs, Targets, load_teachers
 from espressivo.training.fit.closed_form import fit_voices_on_clips
 from espressivo.training.fit.loop import TrainedObjective, train_epochs
@@ -150,6 +151,10 @@ def distil(
     torch.manual_seed(config.seed)  # of the initial weights
     network = build_network(config.network)
     _require_smaller(network, taught_by)
+    clips = [*clips, *parts_of(clips, config)]
+    unlabelled = [*unlabelled, *parts_of(unlabelled, config)]
+    if config.classifier.background:
+        unlabelled += noise_clips(config)
     extractor = FeatureExtractor(network.to(pick_device(config)), cache)
     batches = make_batches(extractor, [*clips, *unlabelled], config)
     # Of unlabelled clips an emotion may be written down somewhere, but none is read.

@@ -254,13 +254,16 @@ class DistillationConfig:
         logits: Weight of the divergence from the teachers' probabilities.
         labels: Weight of the cross-entropy with the labels, where there are any.
         temperature: Divisor of both networks' logits in the divergence.
+        parts: Number of random parts of each recording longer than 4 s that are further
+            clips.
     """
 
     n_targets: int = 64
     embedding: float = 1.0
     logits: float = 0.5
-    labels: float = 0.2
+    labels: float = 0.0
     temperature: float = 2.0
+    parts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
