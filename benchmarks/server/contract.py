@@ -33,7 +33,7 @@ KINDS = ("no token", "token", "rate")
 
 
 def main() -> None:
-    """Run schemathesis against one server after another until there are enough cases."""
+    """Run schemathesis against the servers in turn until there are enough cases."""
     args = _arguments()
     if shutil.which(args.schemathesis) is None:
         raise SystemExit(
@@ -73,7 +73,7 @@ def tested(
         ]
         if kind != "no token":
             command += ["--header", f"Authorization: Bearer {TOKEN}"]
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, check=False
         )
         if not report.exists():
@@ -92,7 +92,7 @@ def serving(model: str, kind: str) -> Iterator[str]:
     if kind != "no token":
         environment["ESPRESSIVO_TOKEN"] = TOKEN
     with (
-        TemporaryFile("w+") as log,
+        TemporaryFile("w+", encoding="utf-8") as log,
         subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
         ) as server,

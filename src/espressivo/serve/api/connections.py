@@ -21,6 +21,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
 from websockets.frames import CloseCode
+from websockets.protocol import State
 
 from espressivo.serve.api.limits import CONNECTIONS_SHARE, network_of, share_of
 from espressivo.serve.api.refusals import Reason, Refused
@@ -228,7 +229,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def _fail(self, code: int, reason: str) -> None:
-        if not self.close_sent:
+        if self.conn.state is State.OPEN:  # else it is being closed already
             self.conn.send_close(code, reason)
             self.handle_parser_exception()
 
