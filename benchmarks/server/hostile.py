@@ -82,8 +82,8 @@ def _attack(url: str, pid: int, kind: str, args: argparse.Namespace) -> bool:
     n_right = findings.pop("", 0)
     took_s = time.monotonic() - begun
     print(
-        f"{kind}: {args.times} in {took_s:.0f} s, {n_right} as expected; {before[0]} to "
-        f"{after[0]} MB, {before[1]} to {after[1]} descriptors",
+        f"{kind}: {args.times} in {took_s:.0f} s, {n_right} as expected; "
+        f"{before[0]} to {after[0]} MB, {before[1]} to {after[1]} descriptors",
         flush=True,
     )
     for finding, n in findings.most_common(5):
@@ -95,7 +95,7 @@ def _attack_of(url: str, kind: str) -> Attack:
     if kind == FRAMES:
         return lambda i: run_frames(url, random.Random(i))  # noqa: S311 - repeatable
     if kind == ABORTS:
-        return partial(_broken_off, url)
+        return partial(broken_off, url)
     return partial(_request, url, kind)
 
 
@@ -117,19 +117,19 @@ def _request(url: str, kind: str, i: int) -> str:
     return f"{sent.content[:90]!r}: {statuses}, not {sent.statuses}"
 
 
-def _broken_off(url: str, i: int) -> str:
+def broken_off(url: str, i: int) -> str:
     """Break an upload off after `i` bytes, by an end or by a reset."""
-    upload = _upload()
+    content = upload()
     place = urlsplit(url)
     with socket.create_connection((place.hostname, place.port), 60) as client:
-        client.sendall(upload[: i % len(upload)])
+        client.sendall(content[: i % len(content)])
         if i % 2:
             linger = struct.pack("ii", 1, 0)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     return ""
 
 
-def _upload() -> bytes:
+def upload() -> bytes:
     """Return a form with a recording of 0.1 s, in chunks."""
     rate, n = 8000, 800
     form = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, rate, rate, 1, 8)
