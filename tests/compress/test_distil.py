@@ -230,7 +230,7 @@ def test_all_directions_together_lose_nothing_of_the_discriminant():
 
 def test_parts_are_of_long_recordings_and_always_the_same(clips, config):
     config = replace(config, distillation=replace(config.distillation, parts=3))
-    assert parts_of(clips, config) == []  # none is longer than 4 s
+    assert parts_of(clips, config) == []  # none is longer than 6 s
     signal = np.arange(100_000, dtype=np.float32)
     long = replace(clips[0], source=signal, n_samples=len(signal))
     parts = parts_of([long, *clips], config)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SHORTEST_S = 1.0
 """Least length of a part, in seconds."""
 
-LONG_S = 4.0
+LONG_S = 6.0
 """Recordings that are longer give parts, in seconds."""
 
 _SILENCES_S = (1.0, 4.0)

@@ -254,7 +254,7 @@ class DistillationConfig:
         logits: Weight of the divergence from the teachers' probabilities.
         labels: Weight of the cross-entropy with the labels, where there are any.
         temperature: Divisor of both networks' logits in the divergence.
-        parts: Number of random parts of each recording longer than 4 s that are further
+        parts: Number of random parts of each recording longer than 6 s that are further
             clips.
     """
 
