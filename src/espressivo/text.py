@@ -38,6 +38,18 @@ def to_lines(text: str) -> str:
     return "\n".join(map(to_line, text.split("\n")))
 
 
+def shortened(text: str, most: int = 200) -> str:
+    """Return text without its middle, if it is longer than `most` characters.
+
+    >>> shortened("a" * 30 + "b", 11)
+    'aaaa...aaab'
+    """
+    if len(text) <= most:
+        return text
+    half = (most - 3) // 2
+    return f"{text[:half]}...{text[-half:]}"
+
+
 def reason_of(error: Exception) -> str:
     """Return what an error says, in the middle of a sentence."""
     text = str(getattr(error, "strerror", None) or error).rstrip(".")

@@ -15,10 +15,17 @@ from espressivo.batch.selection import LeftOut, why_left_out
 from espressivo.batch.store import fetched, is_remote
 from espressivo.errors import ArchiveError
 from espressivo.files.tables import TABLE_SUFFIXES, iter_rows
-from espressivo.text import to_unicode
+from espressivo.text import shortened, to_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+
+_LONGEST = {"id": 4096, "path": 32_767, "group": 4096, "speaker": 4096}
+"""Characters of a manifest's cells; systems take no longer paths."""
+
+_MOST_REPEATS = 1000
+"""Ids of a manifest that occur again until the rest of it is not read."""
 
 
 class Entry(NamedTuple):
@@ -270,13 +277,24 @@ def _in_remote_manifest(address: str, columns: list[str]) -> Iterator[Entry]:
 def _in_manifest(table: Path, folder: str, columns: list[str]) -> Iterator[Entry]:
     """Yield the recordings of a manifest; add its other columns' names to a list."""
     required, optional = ("id", "path"), ("group", "speaker")
+    ids: set[str] = set()
     rows = iter_rows(table, "manifest", required, optional, ArchiveError, others=True)
-    for where, row in rows:
+    for n_rows, (where, row) in enumerate(rows, 1):
         if not columns:
             columns += [name for name in row if name not in required]
         for column in required:
             if not row.get(column):
                 raise ArchiveError(f"{table}, {where}, column {column}: is empty")
+        for column, most in _LONGEST.items():
+            if len(row.get(column, "")) > most:
+                raise ArchiveError(
+                    f"{table}, {where}, column {column}: has {len(row[column]):,} "
+                    f"characters ({shortened(row[column], 40)}), more than {most:,}; "
+                    "shorten it"
+                )
+        ids.add(row["id"])
+        if n_rows - len(ids) > _MOST_REPEATS:
+            return  # `_require_unique` refuses it; a small file may have a billion rows
         path = row["path"]
         if not (is_remote(path) or os.path.isabs(path)):  # noqa: PTH117 - of either kind
             path = f"{folder}/{path}"
@@ -289,8 +307,9 @@ def _in_manifest(table: Path, folder: str, columns: list[str]) -> Iterator[Entry
 def _require_unique(source: str | Path, entries: list[Entry]) -> None:
     twice = sorted({a.id for a, b in pairwise(entries) if a.id == b.id})
     if twice:
+        some = ", ".join(shortened(id_) for id_ in twice[:3])
         more = f" and {len(twice) - 3} more" if len(twice) > 3 else ""
         raise ArchiveError(
-            f"{source}: has ids more than once ({', '.join(twice[:3])}{more}); "
+            f"{source}: has ids more than once ({some}{more}); "
             "give every recording its own"
         )

@@ -2,7 +2,8 @@
 
 A part is one file in each of three tables: `recordings`, `windows` and `failures`. The
 file in `recordings` is written last, after the other two are on the disk. A part is
-therefore finished if and only if that file exists.
+therefore finished if and only if that file exists; a run that resumes deletes it where
+one of the three was cut or is gone.
 
 An archive that is adapted is made in two passes. What the first one found is kept in
 files of a folder `voices`, one a part, which is deleted in the end.
@@ -10,13 +11,15 @@ files of a folder `voices`, one a part, which is deleted in the end.
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from espressivo.batch.plan import Plan
 from espressivo.batch.store import store_at
-from espressivo.batch.tables import TABLES, left_out_table
+from espressivo.batch.tables import TABLES, is_whole, left_out_table
 from espressivo.errors import ArchiveError
+from espressivo.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +33,8 @@ VOICES = "voices"
 
 _PLAN = "archive.json"
 _LEFT_OUT = "left-out.parquet"
+_PART = re.compile(r"part-(\d{6,12})\.parquet")
+_END_BYTES = 65_536  # the footer of a part has some thousand
 
 
 class ArchiveFolder:
@@ -50,8 +55,9 @@ class ArchiveFolder:
         Args:
             folder: `recordings`, or `voices` for what the first pass has finished.
         """
-        there = self._store.names(folder)
-        return {n for n in range(self.plan.n_shards) if _part(n) in there}
+        there = map(_PART.fullmatch, self._store.names(folder))
+        numbers = {int(match[1]) for match in there if match}
+        return {n for n in numbers if n < self.plan.n_shards}
 
     def unfinished(self, folder: str = "recordings") -> list[int]:
         """Return the numbers of the other shards, in order."""
@@ -66,12 +72,24 @@ class ArchiveFolder:
                 of the first pass.
 
         Raises:
-            ArchiveError: The disk is full, or the folder is not writable.
+            ArchiveError: The disk is full, the folder is not writable, or another run
+                has begun there.
         """
         with _explained(self.place):
+            self._require_own()
             for table in (*TABLES, VOICES):
                 if table in files:
                     self._store.write(f"{table}/{_part(shard)}", files[table])
+
+    def _require_own(self) -> None:
+        """Raise if another run has replaced the plan, where no lock keeps it out."""
+        if self._store.has_locks:
+            return
+        if differences := self.plan.differences(_read_plan(self.place, self._store)):
+            raise ArchiveError(
+                f"{self.place}: another run is writing there, with other inputs "
+                f"({'; '.join(differences)}); name another folder for one of them"
+            )
 
     def write_left_out(self, left_out: Sequence[LeftOut]) -> None:
         """Write the list of what is no recording, or replace it.
@@ -144,7 +162,8 @@ def _read_plan(place: str | Path, store: Store) -> Plan:
         ) from error
     except ValueError as error:
         raise ArchiveError(
-            f"{place}: its {_PLAN} {error}; update espressivo, or name another folder"
+            f"{place}: its {_PLAN} {shortened(str(error))}; update espressivo, or name "
+            "another folder"
         ) from error
 
 
@@ -157,12 +176,26 @@ def _prepare(place: str | Path, store: Store, plan: Plan, *, restart: bool) -> N
                 "give what it was begun with, name another folder, or delete what is "
                 "there with --restart"
             )
+        _delete_damaged(store)
         return
     # `recordings` is deleted first and the plan replaced last, so that an interrupted
     # deletion leaves a valid archive with fewer parts.
     for table in (*reversed(TABLES), VOICES):
         _delete_parts(store, table)
     store.write(_PLAN, plan.to_json().encode("utf-8"))
+
+
+def _delete_damaged(store: Store) -> None:
+    """Delete what makes a part finished if a file of it is missing or was cut."""
+    whole = {
+        table: {n for n, end in store.ends(table, _END_BYTES).items() if is_whole(*end)}
+        for table in (*TABLES, VOICES)
+    }
+    whole["recordings"] = set.intersection(*(whole[table] for table in TABLES))
+    for folder in ("recordings", VOICES):
+        for name in sorted(store.names(folder) - whole[folder]):
+            if _PART.fullmatch(name):
+                store.delete(f"{folder}/{name}")
 
 
 def _delete_parts(store: Store, folder: str) -> None:

@@ -10,8 +10,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from itertools import chain
 from multiprocessing import get_context
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from espressivo.batch.second_pass import adapt_shard
@@ -20,6 +18,7 @@ from espressivo.batch.store import is_remote
 from espressivo.batch.worker import follow_parent
 from espressivo.batch.workers import WorkerPool
 from espressivo.errors import ArchiveError
+from espressivo.files.scratch import scratch_folder
 from espressivo.model.find import find_model
 
 if TYPE_CHECKING:
@@ -55,8 +54,7 @@ def run_local(
         if any(is_remote(entry.path) for entry in job.entries):
             # The main process owns this folder, since a killed worker cannot delete its
             # copies.
-            folder = TemporaryDirectory(prefix="espressivo-")
-            scratch = Path(stack.enter_context(folder))
+            scratch = stack.enter_context(scratch_folder())
         model = find_model(job.model).absolute()
         # No more processes than recordings, since each one loads the model.
         n_workers = min(n_workers, n_left)

@@ -13,6 +13,7 @@ import onnxruntime
 from espressivo.batch.entries import digest_of, digest_of_cells, digest_of_groups
 from espressivo.model.classifier import Certainty
 from espressivo.speech.segments import SpeechOptions
+from espressivo.text import shortened
 from espressivo.types import Dimension, Emotion
 from espressivo.version import __version__
 
@@ -258,10 +259,11 @@ class Plan:
         try:
             document: dict[str, Any] = json.loads(text)
             if document["schema"] not in _READABLE:
-                raise ValueError(f"is of schema {document['schema']}, not {SCHEMA}")
+                found = shortened(str(document["schema"]))
+                raise ValueError(f"is of schema {found}, not {SCHEMA}")
             certainty = document["model"].get("certainty")
             software = document.get("software")
-            return cls(
+            plan = cls(
                 n_recordings=int(document["input"]["n_recordings"]),
                 input_sha256=str(document["input"]["sha256"]),
                 model=str(document["model"]["name"]),
@@ -287,8 +289,12 @@ class Plan:
             )
         except json.JSONDecodeError as error:
             raise ValueError(f"is no JSON ({error})") from error
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"lacks something ({error})") from error
+        # RecursionError: deeply nested brackets exhaust the JSON parser.
+        except (KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise ValueError(f"lacks something ({shortened(str(error))})") from error
+        if plan.n_recordings < 1 or plan.shard_size < 1:
+            raise ValueError("is of no recordings, or of parts without any")
+        return plan
 
     def _compared(self) -> dict[str, str]:
         model = f"{self.model} {self.model_version} ({self.model_sha256[:12]}...)"

@@ -5,6 +5,9 @@ Both write files atomically, which is the only guarantee that an archive relies 
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shutil
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -12,27 +15,36 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
 
 from espressivo.errors import ArchiveError
-from espressivo.files.atomic import (
-    flush_names,
-    replacing,
-)
+from espressivo.files.atomic import flush_names, replacing
 from espressivo.files.locks import locked
+from espressivo.files.scratch import scratch_folder
+from espressivo.text import shortened, to_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
 _LOCK = ".lock"
+_NO_NAME = re.compile(r"[\\:\0]")  # what leads elsewhere in a name on Windows
 
 
 class Store(Protocol):
-    """Files in a folder and its subfolders; names are relative paths with slashes."""
+    """Files in a folder and its subfolders; names are relative paths with slashes.
+
+    Attributes:
+        has_locks: Whether `held` keeps other processes out.
+    """
+
+    has_locks: bool
 
     def names(self, folder: str = "") -> set[str]:
         """Return the names in a folder except hidden ones; empty if it is absent."""
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
+
+    def ends(self, folder: str, n_bytes: int) -> dict[str, tuple[int, bytes]]:
+        """Return the size of each file in a folder, and its last bytes, by name."""
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file atomically; it is durable when this returns."""
@@ -51,7 +63,11 @@ def is_remote(place: str | Path) -> bool:
 
 def store_at(place: str | Path) -> Store:
     """Return the store at a path or URL."""
-    return RemoteStore(str(place)) if is_remote(place) else LocalStore(Path(place))
+    if not is_remote(place):
+        return LocalStore(Path(place))
+    files, path = _filesystem_of(str(place))
+    # fsspec writes local files in place, and has no locks.
+    return LocalStore(Path(path)) if _is_local(files) else RemoteStore(str(place))
 
 
 @contextmanager
@@ -60,15 +76,23 @@ def fetched(address: str, scratch: Path | None = None) -> Iterator[Path]:
 
     Args:
         address: URL for fsspec, such as `s3://notes/monday.ogg`.
-        scratch: Folder for the copy; None: the system's temporary folder.
+        scratch: Folder for the copy; None: one in the system's temporary folder.
 
     Raises:
-        OSError: There is no such file, or it cannot be read.
-        ArchiveError: The package for this kind of URL is not installed.
+        OSError: There is no such file, it cannot be read, or it is no regular file.
+        ArchiveError: The package for this kind of URL is not installed, or the URL is
+            of several stores.
     """
     files, path = _filesystem_of(address)
-    with TemporaryDirectory(prefix="espressivo-", dir=scratch) as folder:
-        copy = Path(folder, address.rpartition("/")[2] or "recording")
+    # A copy of a device, such as file:///dev/zero, would fill the disk.
+    if _is_local(files) and Path(path).exists() and not Path(path).is_file():
+        raise OSError(errno.EINVAL, "is no file", address)
+    with ExitStack() as stack:
+        parent = stack.enter_context(scratch_folder()) if scratch is None else scratch
+        prefix = "espressivo-"
+        folder = stack.enter_context(TemporaryDirectory(prefix=prefix, dir=parent))
+        name = _NO_NAME.sub("_", address.rpartition("/")[2])[-100:]
+        copy = Path(folder, name.lstrip(".") or "recording")
         with files.open(path, "rb") as remote, copy.open("wb") as file:
             shutil.copyfileobj(remote, file, 2**20)
         yield copy
@@ -76,6 +100,8 @@ def fetched(address: str, scratch: Path | None = None) -> Iterator[Path]:
 
 class LocalStore:
     """Store in a local folder, which is created when it is locked."""
+
+    has_locks = True
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -89,6 +115,13 @@ class LocalStore:
     def read(self, name: str) -> bytes:
         """Return a file's content."""
         return (self.root / name).read_bytes()
+
+    def ends(self, folder: str, n_bytes: int) -> dict[str, tuple[int, bytes]]:
+        """Return the size of each file in a folder, and its last bytes, by name."""
+        return {
+            name: _end_of(self.root / folder / name, n_bytes)
+            for name in self.names(folder)
+        }
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file atomically and flush it to the disk."""
@@ -129,8 +162,17 @@ class LocalStore:
             yield
 
 
+def _end_of(path: Path, n_bytes: int) -> tuple[int, bytes]:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - n_bytes))
+        return size, file.read(n_bytes)
+
+
 class RemoteStore:
     """Store in a folder of an object store, where puts are atomic."""
+
+    has_locks = False
 
     def __init__(self, root: str) -> None:
         self.files, path = _filesystem_of(root)
@@ -149,6 +191,20 @@ class RemoteStore:
     def read(self, name: str) -> bytes:
         """Return the content of an object."""
         return bytes(self.files.cat_file(self._path(name)))
+
+    def ends(self, folder: str, n_bytes: int) -> dict[str, tuple[int, bytes]]:
+        """Return the size of each file in a folder, and its last bytes, by name."""
+        self.files.invalidate_cache()
+        found: list[dict[str, Any]] = []
+        with suppress(FileNotFoundError):
+            found = self.files.ls(self._path(folder), detail=True)
+        paths = [str(each["name"]) for each in found]
+        sizes = [int(each["size"] or 0) for each in found]
+        # All at once, since each one would wait for the network.
+        starts = [max(0, size - n_bytes) for size in sizes]
+        contents = self.files.cat_ranges(paths, starts, sizes)
+        names = (path.rstrip("/").rpartition("/")[2] for path in paths)
+        return dict(zip(names, zip(sizes, contents, strict=True), strict=True))
 
     def write(self, name: str, content: bytes) -> None:
         """Put an object."""
@@ -170,14 +226,35 @@ class RemoteStore:
 
 
 def _filesystem_of(address: str) -> tuple[Any, str]:
-    """Return the file system of a URL, and the path inside it."""
+    """Return the file system of a URL, and the path inside it.
+
+    Raises:
+        OSError: The store cannot be reached.
+        ArchiveError: fsspec does not know the store, lacks a package for it, or the URL
+            is of several.
+    """
     import fsspec  # noqa: PLC0415 - of the extra `cluster`
 
+    what = shortened(address)
+    # In a chain, such as reference://a.wav::https://host/list, a file of any host says
+    # which others are read in its place, those of this machine among them.
+    if "::" in address:
+        raise ArchiveError(
+            f"{what}: is a chain of stores (::), whose files may name any others; give "
+            "the address of one store"
+        )
     try:
         files, path = fsspec.core.url_to_fs(address)
-    except (ImportError, ValueError) as error:  # "Install s3fs to access S3"
+    except OSError:
+        raise
+    except Exception as error:  # each store has its own: "Install s3fs to access S3"
         raise ArchiveError(
-            f"{address}: is of a store that fsspec cannot reach here ({error}); "
-            "install what it needs, or give another address"
+            f"{what}: is of a store that fsspec cannot reach here "
+            f"({shortened(to_line(error))}); install what it needs, or give another "
+            "address"
         ) from error
     return files, str(path)
+
+
+def _is_local(files: Any) -> bool:
+    return "file" in (files.protocol if isinstance(files.protocol, tuple) else ())

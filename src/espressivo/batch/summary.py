@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from espressivo.batch.folder import read_archive
 from espressivo.batch.tables import read_columns
+from espressivo.errors import ArchiveError
+from espressivo.text import shortened, to_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -186,6 +188,19 @@ def _most_first(counts: Counter[str]) -> dict[str, int]:
 def _columns(
     archive: ArchiveFolder, table: str, names: Sequence[str]
 ) -> Iterator[list[list[Any]]]:
-    """Yield columns of a table part by part, so that memory stays constant."""
+    """Yield columns of a table part by part, so that memory stays constant.
+
+    Raises:
+        ArchiveError: A part is damaged.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
+
     for shard in sorted(archive.finished()):
-        yield read_columns(archive.read(shard, table), names)
+        try:
+            yield read_columns(archive.read(shard, table), names)
+        except (pa.ArrowException, KeyError, OSError) as error:
+            raise ArchiveError(
+                f"{archive.place}: part {shard} of {table} is damaged "
+                f"({shortened(to_line(error))}); delete this part of recordings, and "
+                "give the command again, which makes it anew"
+            ) from error

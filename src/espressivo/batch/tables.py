@@ -111,6 +111,38 @@ def table_bytes(rows: Sequence[_Row], schema: pa.Schema) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
+def is_whole(size: int, end: bytes) -> bool:
+    """Return whether a Parquet file is there as a whole, as far as its end tells.
+
+    The last bytes of a file say where its columns end; a file that was cut, at the end
+    or in the middle, is shorter.
+
+    Args:
+        size: Size of the file, in bytes.
+        end: Its last bytes.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`
+    from pyarrow import parquet  # noqa: PLC0415
+
+    magic, n_footer = end[-4:], int.from_bytes(end[-8:-4], "little")
+    if magic != b"PAR1" or n_footer + 12 > size:
+        return False
+    if n_footer + 8 > len(end):
+        return True  # of thousands of columns, of which the end tells nothing
+    try:
+        found = parquet.read_metadata(pa.BufferReader(magic + end[-n_footer - 8 :]))
+    except (pa.ArrowException, OSError):
+        return False
+    groups = [found.row_group(i) for i in range(found.num_row_groups)]
+    columns = [group.column(i) for group in groups for i in range(found.num_columns)]
+    ends = [
+        min(c.dictionary_page_offset or c.data_page_offset, c.data_page_offset)
+        + c.total_compressed_size
+        for c in columns
+    ]
+    return max(ends, default=0) <= size - n_footer - 8
+
+
 def read_columns(content: bytes, names: Sequence[str]) -> list[list[Any]]:
     """Return columns of a Parquet file."""
     import pyarrow as pa  # noqa: PLC0415 - of the extra `archive`

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
+
+from espressivo.files.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_PARTIAL = re.compile(r"\..+\.\d+-\d+\.partial", re.DOTALL)
+_swept: set[Path] = set()
+"""Folders whose partial files were looked for by this process, which is once each."""
+
 
 @contextmanager
 def replacing(
-    path: Path, *, durable: bool = False, errors: tuple[type[Exception], ...] = ()
+    path: Path,
+    *,
+    durable: bool = False,
+    mode: int = 0o666,
+    errors: tuple[type[Exception], ...] = (),
 ) -> Iterator[Path]:
-    """Yield a temporary path, whose file replaces `path` atomically at the end.
+    """Yield the path of a temporary file, which replaces `path` atomically at the end.
 
     An error, such as a full disk, leaves `path` unchanged and removes the temporary
-    file. A killed process leaves a file named `.NAME.*.partial`.
+    file. A killed process leaves a file named `.NAME.*.partial`, which the next process
+    that writes into the folder removes.
 
     Args:
         path: File to replace or create.
         durable: Flush to the disk (fsync), so that the file survives a power cut.
+        mode: Permissions of the file; the umask is taken off.
         errors: Exceptions that the writing library raises in place of OSError.
 
     Raises:
@@ -34,8 +47,10 @@ def replacing(
     # It is in the same folder, since a rename is atomic within one file system only.
     mark = f"{os.getpid()}-{threading.get_ident()}"
     partial = path.with_name(f".{path.name}.{mark}.partial")
+    _sweep(path.parent)
     try:
-        yield partial
+        with _created(partial, mode):
+            yield partial
         if durable:
             _flush(partial)
         partial.replace(path)
@@ -51,6 +66,32 @@ def replacing(
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _created(partial: Path, mode: int) -> Iterator[None]:
+    """Create an empty file and hold its lock, so that nobody takes it for abandoned."""
+    partial.unlink(missing_ok=True)  # of a killed process that had the same number
+    # Created with its mode: a later chmod would leave a moment in which others can read
+    # it. O_EXCL refuses a file or link that was put there before.
+    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    with ExitStack() as stack:
+        if os.name != "nt":  # where locks are for writers too, and keep files in place
+            with suppress(OSError):  # not every file system has locks
+                stack.enter_context(locked(partial, 0))
+        yield
+
+
+def _sweep(folder: Path) -> None:
+    """Delete the partial files of killed processes; locks of others are held."""
+    if folder in _swept or os.name == "nt":
+        return
+    _swept.add(folder)
+    with suppress(OSError):  # the folder is not there, which the caller will tell
+        for entry in os.scandir(folder):
+            if _PARTIAL.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError), locked(folder / entry.name, 0):
+                    (folder / entry.name).unlink()
 
 
 def _flush(path: Path) -> None:

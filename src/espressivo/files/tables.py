@@ -15,6 +15,8 @@ from io import StringIO
 from itertools import count, repeat, takewhile
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from espressivo.text import shortened
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
@@ -48,6 +50,10 @@ _NO_TEXT = {
 # How pandas, numpy, R and Excel write that there is no value.
 _INDEX = re.compile(r"__index_level_\d+__")  # what pandas adds to Parquet
 _ALL_WHOLE = 2.0**53  # from here on floats are whole, and have fewer digits than shown
+_ROWS_AT_ONCE = 8192
+_LONGEST_CELL = 2**24  # bytes: the transcript of a week
+# Some kilobytes of Parquet can unpack to gigabytes; real texts, by less than 100 times.
+_MOST_ROWS, _MUCH, _MOST_PACKED = 50_000_000, 2**28, 500
 _EMPTY = frozenset(
     (
         "",
@@ -207,22 +213,49 @@ class _Columns:
                     )
                 places[name.strip()] = place
         if missing := [name for name in self.required if name not in places]:
-            found = ", ".join(filter(None, map(str.strip, header))) or "none"
+            names = ", ".join(filter(None, map(str.strip, header)))
+            found = shortened(names, 400) or "none"
             raise self.error(
                 f"{self.table}: has no column {', '.join(missing)} "
                 f"(it has: {found}){separated}; add it, or rename one"
             )
         return places
 
-    def values(self, name: str, column: Any) -> list[Any]:
-        """Return a column of Parquet as values of Python."""
+    def values(self, name: str, column: Any) -> Iterator[Any]:
+        """Yield a column of Parquet as values of Python, equal texts as one object.
+
+        Args:
+            name: Name of the column.
+            column: Chunked array of Arrow; texts as dictionaries and their indices.
+        """
         try:
-            found: list[Any] = column.to_pylist()
+            for chunk in column.chunks:
+                is_text = hasattr(chunk, "dictionary")
+                texts = self._texts(name, chunk.dictionary) if is_text else []
+                values = chunk.indices if is_text else chunk
+                for start in range(0, len(values), _ROWS_AT_ONCE):
+                    found = values.slice(start, _ROWS_AT_ONCE).to_pylist()
+                    if is_text:
+                        found = [None if i is None else texts[i] for i in found]
+                    yield from found
         except (ArithmeticError, ValueError) as cause:  # a year 12345, text of no UTF-8
             raise self.error(
                 f"{self.table}, column {name}: holds what cannot be read ({cause}); "
                 "write it as text, or leave the column out"
             ) from cause
+
+    def _texts(self, name: str, texts: Any) -> list[Any]:
+        import pyarrow as pa  # noqa: PLC0415 - slow, and only for this
+        from pyarrow import compute  # noqa: PLC0415
+
+        if len(texts) and _is_text(texts.type, pa):
+            longest = compute.max(compute.binary_length(texts)).as_py() or 0
+            if longest > _LONGEST_CELL:
+                raise self.error(
+                    f"{self.table}, column {name}: has a cell of {longest:,} bytes, "
+                    f"more than {_LONGEST_CELL:,}; shorten it, or leave the column out"
+                )
+        found: list[Any] = texts.to_pylist()
         return found
 
 
@@ -260,7 +293,7 @@ def _csv_rows(
     except csv.Error as cause:
         raise error(
             f"{table}: is no CSV ({cause}); close each quotation mark, leave columns "
-            "of very long texts out, or save the table anew (.parquet has no limit)"
+            "of very long texts out, or save it as .parquet, which takes longer ones"
         ) from cause
 
 
@@ -339,8 +372,12 @@ def _parquet_rows(
     from pyarrow import parquet  # noqa: PLC0415
 
     try:
-        with parquet.ParquetFile(table) as file:
-            header = list(file.schema_arrow.names)
+        schema = parquet.read_schema(table)
+        header = list(schema.names)
+        # Texts as dictionaries, so that a long one that repeats is in memory once.
+        texts = [field.name for field in schema if _is_text(field.type, pa)]
+        with parquet.ParquetFile(table, read_dictionary=texts) as file:
+            _require_bounded(table, file.metadata, error)
             places = columns.places(header)
             names = {
                 header[i]: k
@@ -348,8 +385,9 @@ def _parquet_rows(
                 if columns.others or k in columns.names
             }
             rows = count(1)
-            for batch in file.iter_batches(columns=[*names]):
-                read = {names[k]: columns.values(k, batch[k]) for k in names}
+            for number in range(file.num_row_groups):
+                group = file.read_row_group(number, [*names], use_threads=False)
+                read = {k: columns.values(k, group[name]) for name, k in names.items()}
                 for values in zip(*read.values(), strict=True):
                     cells = dict(zip(read, map(_text, values), strict=True))
                     yield f"row {next(rows)}", cells
@@ -357,6 +395,47 @@ def _parquet_rows(
         raise error(
             f"{table}: is no Parquet file ({cause}); write it again, or as .csv"
         ) from cause
+
+
+def _is_text(kind: Any, pa: Any) -> bool:
+    """Return whether a type of Arrow is text or bytes; `pa` is pyarrow."""
+    types = pa.types
+    return bool(
+        types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_binary(kind)
+        or types.is_large_binary(kind)
+    )
+
+
+def _require_bounded(table: Path, metadata: Any, error: type[EspressivoError]) -> None:
+    """Raise if a Parquet file would unpack to what no list of recordings holds.
+
+    Args:
+        table: Path of the file.
+        metadata: Its footer.
+        error: Exception type to raise.
+    """
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    chunks = [g.column(i) for g in groups for i in range(metadata.num_columns)]
+    if metadata.num_rows > _MOST_ROWS:
+        raise error(
+            f"{table}: has {metadata.num_rows:,} rows, more than {_MOST_ROWS:,}; make "
+            "several tables"
+        )
+    for chunk in chunks:
+        if chunk.num_values > _MOST_ROWS:  # lists may hold many in one row
+            raise error(
+                f"{table}, column {shortened(chunk.path_in_schema)}: has "
+                f"{chunk.num_values:,} values, more than {_MOST_ROWS:,}; leave it out"
+            )
+        packed, unpacked = chunk.total_compressed_size, chunk.total_uncompressed_size
+        if unpacked > max(_MUCH, _MOST_PACKED * packed):
+            raise error(
+                f"{table}, column {shortened(chunk.path_in_schema)}: would unpack from "
+                f"{packed:,} to {unpacked:,} bytes; leave the column out, or write it "
+                "with less compression"
+            )
 
 
 def _is_note(line: str) -> bool:

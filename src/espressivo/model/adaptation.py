@@ -63,6 +63,7 @@ _LARGEST = {
 """Numbers of a card and their largest values: beyond, arithmetic would overflow."""
 
 _LARGEST_ELEMENT = 1e6  # of means and covariances, in deviations of a window
+_MOST_DIMS, _MOST_AXES = 64, 512  # their squares are what a history takes in memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,7 +154,11 @@ class AdaptationCard:
         }
 
     def _require_valid(self) -> None:
-        if self.means.ndim != 2 or self.n_axes < 1 or self.n_dims < 1:
+        if (
+            self.means.ndim != 2
+            or not 1 <= self.n_dims <= _MOST_DIMS
+            or not 1 <= self.n_axes <= _MOST_AXES
+        ):
             raise ValueError("adaptation: means or n_axes have another shape")
         for name in ("speaker", "setting"):
             pair = getattr(self, name)
@@ -340,6 +345,8 @@ def _posterior(
     """
     used = history.weights > 0
     rows = history.sums[used] / history.weights[used, None]
+    # A damaged model places windows anywhere; covariances of 1e18 have no inverse.
+    rows = rows.clip(-_LARGEST_ELEMENT, _LARGEST_ELEMENT)
     weights = card.discount * history.weights[used]
     weights = weights * min(1.0, card.most / weights.sum())
     found = _Search(

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from espressivo.errors import ModelError
+from espressivo.files.reading import read_regular
 from espressivo.model.adaptation import AdaptationCard
 from espressivo.model.find import find_model, place_of
 from espressivo.model.session import finite, inputs_of, last_axes, open_verified
+from espressivo.text import reason_of, shortened, to_unicode
 from espressivo.types import SAMPLE_RATE, Dimension, Emotion
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 """Version of the model folder's layout that this version of espressivo reads."""
+
+_LONGEST_NAME = 200  # characters of a name or version; they stand in every report
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,14 +240,16 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / "model.json"
     try:
-        details = json.loads(path.read_text("utf-8"))
+        details = json.loads(read_regular(path).decode("utf-8"))
     except FileNotFoundError as error:
         raise ModelError(
             f"{folder}: holds no model.json; pass a model folder or a bundled name"
         ) from error
     # RecursionError: deeply nested brackets exhaust the JSON parser.
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: is not readable JSON ({error})") from error
+        raise ModelError(
+            f"{path}: is not readable JSON ({reason_of(error)})"
+        ) from error
     if not isinstance(details, dict):
         raise ModelError(f"{path}: is a {type(details).__name__}, not a JSON object")
     version = details.get("format_version")
@@ -254,7 +260,8 @@ def read_card(folder: Path) -> ModelCard:
             else "export the model again"
         )
         raise ModelError(
-            f"{path}: format_version is {version!r}, and this version reads "
+            f"{path}: format_version is {shortened(repr(version))}, and this version "
+            "reads "
             f"{FORMAT_VERSION}; {remedy}"
         )
     try:
@@ -264,7 +271,8 @@ def read_card(folder: Path) -> ModelCard:
             f"{path}: has no {error.args[0]!r}; export the model again"
         ) from error
     except (TypeError, ValueError, OverflowError) as error:
-        raise ModelError(f"{path}: {error}; export the model again") from error
+        reason = shortened(str(error))
+        raise ModelError(f"{path}: {reason}; export the model again") from error
 
 
 def _card(details: dict[str, Any]) -> ModelCard:
@@ -273,8 +281,8 @@ def _card(details: dict[str, Any]) -> ModelCard:
             f"sample_rate_hz is {details['sample_rate_hz']}, not {SAMPLE_RATE}"
         )
     card = ModelCard(
-        name=str(details["name"]),
-        version=str(details["version"]),
+        name=_short_text(details, "name"),
+        version=_short_text(details, "version"),
         emotions=tuple(Emotion(name) for name in details["emotions"]),
         window_s=float(details["window_s"]),
         min_s=float(details["min_s"]),
@@ -298,6 +306,16 @@ def _card(details: dict[str, Any]) -> ModelCard:
             f"{len(card.emotions)}"
         )
     return card
+
+
+def _short_text(details: dict[str, Any], key: str) -> str:
+    text = str(details[key])
+    if len(text) > _LONGEST_NAME or to_unicode(text) != text:
+        raise ValueError(
+            f"{key} is {shortened(text, 40)!r}; wanted at most {_LONGEST_NAME} "
+            "characters of Unicode"
+        )
+    return text
 
 
 def _adaptation(details: dict[str, Any]) -> AdaptationCard | None:

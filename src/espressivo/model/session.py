@@ -10,7 +10,9 @@ import numpy as np
 import onnxruntime as ort
 
 from espressivo.errors import ModelError
+from espressivo.files.reading import read_regular
 from espressivo.model.gate import Gate
+from espressivo.text import reason_of, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+
+MOST_GRAPH = 2**31
+"""Largest size of a graph, in bytes; ONNX's format allows no larger one."""
 
 _GATE = Gate()
 _NO_MEMORY = ("Failed to allocate memory", "bad_alloc")
@@ -94,13 +99,14 @@ def open_verified(path: Path, sha256: str) -> ort.InferenceSession:
         sha256: Expected SHA-256 from `model.json`, in hexadecimal.
 
     Raises:
-        ModelError: The file is missing or altered, or onnxruntime cannot load it.
+        ModelError: The file is missing, altered, no regular file, or reads weights from
+            other files; or onnxruntime cannot load it.
     """
     try:
-        graph = path.read_bytes()
+        graph = read_regular(path, MOST_GRAPH)
     except OSError as error:
         raise ModelError(
-            f"{path.parent}: {path.name} cannot be read ({error.strerror}); "
+            f"{path.parent}: {path.name} cannot be read ({reason_of(error)}); "
             "pass a complete model folder"
         ) from error
     if (found := hashlib.sha256(graph).hexdigest()) != sha256:
@@ -108,14 +114,32 @@ def open_verified(path: Path, sha256: str) -> ort.InferenceSession:
             f"{path}: sha256 is {found[:12]}..., not {sha256[:12]}... as "
             "model.json says; the file was altered or cut off: get the model again"
         )
+    _require_alone(path, graph)
+    options = session_options()
+    # Not onnxruntime's own format, which it would otherwise recognize and read as well.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         # The bytes that were hashed are opened; the file may have changed meanwhile.
-        return open_session(graph)
+        return open_session(graph, options)
     except MemoryError:
         raise
     except Exception as error:
-        first = str(error).splitlines()[0]
+        first = shortened(str(error).partition("\n")[0])
         raise ModelError(f"{path}: onnxruntime cannot load it ({first})") from error
+
+
+def _require_alone(path: Path, graph: bytes) -> None:
+    """Raise if a graph may read its weights from other files, which no hash covers.
+
+    onnxruntime looks for such files in the working directory. ONNX names them in
+    entries with the key `location`, which espressivo's graphs contain nowhere; looking
+    for the word is faster than parsing, and cannot be evaded by another encoding.
+    """
+    if b"location" in graph:
+        raise ModelError(
+            f"{path}: reads weights from files beside it, which model.json has no "
+            "sha256 of; save the model with all weights in model.onnx"
+        )
 
 
 def finite(found: Any, source: str) -> NDArray[np.float32]:

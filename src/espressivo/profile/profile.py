@@ -23,9 +23,11 @@ from espressivo.profile.store import (
     normal_name,
     profile_path,
     read_content,
+    stored_text,
     with_checksum,
     write_content,
 )
+from espressivo.text import shortened
 from espressivo.types import SAMPLE_RATE
 from espressivo.version import __version__
 
@@ -145,7 +147,10 @@ class Profile:
         try:
             return _profile(content)
         except (KeyError, TypeError, ValueError) as error:
-            raise ProfileError(f"{path}: makes no sense ({error}); {REMEDY}") from error
+            reason = shortened(str(error))
+            raise ProfileError(
+                f"{path}: makes no sense ({reason}); {REMEDY}"
+            ) from error
 
     def save(self, path: str | Path | None = None) -> Path:
         """Write the profile atomically and return its path.
@@ -419,11 +424,11 @@ def _profile(content: dict[str, Any]) -> Profile:
     )
     statistics.require_possible()
     return Profile(
-        name=normal_name(content["name"]),
+        name=stored_text(content["name"]),
         kind=Kind(content["kind"]),
-        model=str(model["name"]),
-        model_version=str(model["version"]),
-        model_sha256=str(model["sha256"]),
+        model=stored_text(model["name"]),
+        model_version=stored_text(model["version"]),
+        model_sha256=stored_text(model["sha256"]),
         statistics=statistics,
     )
 

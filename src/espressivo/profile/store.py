@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import json
 import os
+import re
 import unicodedata
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,9 @@ import numpy as np
 from espressivo.errors import ProfileError
 from espressivo.files.atomic import replacing
 from espressivo.files.locks import locked
+from espressivo.files.reading import read_regular
 from espressivo.files.user_data import user_data
+from espressivo.text import reason_of, shortened, to_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +37,8 @@ FOLDER_VARIABLE = "ESPRESSIVO_PROFILES"
 SUFFIX = ".json"
 _PATIENCE_S = 60.0
 _LONGEST_NAME = 64
+_LONGEST_TEXT = 255  # of names inside of files, which may be those of other files
+_DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # of Windows
 
 
 def profiles_folder() -> Path:
@@ -60,8 +65,8 @@ def profile_path(given: str | Path) -> Path:
         return Path(given)
     if not _is_name(name := normal_name(given)):
         raise ProfileError(
-            f"{given!r} is no name for a profile; take letters, digits, spaces, - "
-            f"and _, at most 64, or a path ending in {SUFFIX}"
+            f"{shortened(repr(given))} is no name for a profile; take letters, digits, "
+            f"spaces, - and _, at most 64, or a path ending in {SUFFIX}"
         )
     folder = profiles_folder()
     path = folder / f"{name}{SUFFIX}"
@@ -81,6 +86,18 @@ def normal_name(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def stored_text(value: object) -> str:
+    """Return a name in a profile's file as text.
+
+    Raises:
+        ValueError: It is longer than the name of a file, or not of Unicode.
+    """
+    text = normal_name(str(value))
+    if len(text) > _LONGEST_TEXT or to_unicode(text) != text:
+        raise ValueError(f"{shortened(text, 40)!r} is no name")
+    return text
+
+
 def profile_names() -> list[str]:
     """Return the names of the profiles on this machine, sorted."""
     return sorted({normal_name(path.stem) for path in _stored(profiles_folder())})
@@ -96,8 +113,11 @@ def _stored(folder: Path) -> list[Path]:
 
 
 def _is_name(text: str) -> bool:
-    # It becomes a file name: no separators, and no dot that would hide the file.
-    return 0 < len(text) <= _LONGEST_NAME and all(
+    # It becomes a file name: no separators, no dot that would hide the file, and not
+    # what Windows takes for a device.
+    if not 0 < len(text) <= _LONGEST_NAME or _DEVICES.fullmatch(text.strip()):
+        return False
+    return all(
         # Marks are the vowels of some scripts, and accents that nothing is composed of.
         c.isalnum() or (i and (c in " -_" or unicodedata.category(c).startswith("M")))
         for i, c in enumerate(text)
@@ -139,7 +159,7 @@ def read_content(path: Path) -> dict[str, Any]:
             version of espressivo.
     """
     try:
-        text = path.read_bytes()
+        text = read_regular(path)
     except FileNotFoundError as error:
         raise ProfileError(
             f"{path}: there is no such profile; run: espressivo profile create "
@@ -147,7 +167,7 @@ def read_content(path: Path) -> dict[str, Any]:
             "(a setting)"
         ) from error
     except OSError as error:
-        raise ProfileError(f"{path}: cannot be read ({error.strerror})") from error
+        raise ProfileError(f"{path}: cannot be read ({reason_of(error)})") from error
     try:
         content: dict[str, Any] = json.loads(text)
         schema = str(content["schema"])
@@ -161,8 +181,8 @@ def read_content(path: Path) -> dict[str, Any]:
         # Python does not read integers of thousands of digits.
         newer = number.isdecimal() and int(number[:9]) > FORMAT_VERSION
         raise ProfileError(
-            f"{path}: is {schema}, and this version reads {FORMAT}{FORMAT_VERSION}; "
-            + ("update espressivo" if newer else REMEDY)
+            f"{path}: is {shortened(schema)}, and this version reads "
+            f"{FORMAT}{FORMAT_VERSION}; " + ("update espressivo" if newer else REMEDY)
         )
     digest = content.pop("sha256", None)
     try:
@@ -182,13 +202,8 @@ def write_content(content: dict[str, Any], path: Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    # Created with its mode: a later chmod would leave a moment in which others can
-    # read it. O_EXCL refuses a file or link that was put there before.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with replacing(path) as partial:
-        descriptor = os.open(partial, flags, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=1) + "\n")
+    with replacing(path, mode=0o600) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
 def with_checksum(content: dict[str, Any]) -> dict[str, Any]:
