@@ -12,7 +12,7 @@ from hatch_build import absolute_links
 from packaging.licenses import canonicalize_license_expression
 
 from espressivo.model.classifier import read_card
-from espressivo.model.find import find_model
+from espressivo.model.find import bundled_models, find_model
 from espressivo.training.corpora.use import sources_of_card, use_text
 from tests.conftest import ROOT
 from tools.check_release import complaints
@@ -77,7 +77,7 @@ def test_a_release_is_checked_before_it_is_tagged(ready):
 def test_the_weights_terms_are_what_the_corpora_make_them():
     text = (ROOT / "LICENSES/LicenseRef-espressivo-weights.txt").read_text("utf-8")
     words = " ".join(text.split())
-    for name in ("espressivo-base", "espressivo-tiny"):
+    for name in bundled_models():
         card = read_card(find_model(name))
         sources = sources_of_card(card.details)
         said = "".join(f" - {source.title}: {source.licence}" for source in sources)

@@ -11,7 +11,12 @@ import zipfile
 import pytest
 
 from tests.conftest import ROOT
-from tools.distributions.contents import KINDS, Checkout, problems_of
+from tools.distributions.contents import (
+    KINDS,
+    Checkout,
+    problems_of,
+    problems_of_build,
+)
 
 APP = {
     "index.html": "the app",
@@ -189,3 +194,23 @@ def test_make_dist_names_what_an_npm_package_lacks_and_what_is_wrong_in_it(tmp_p
         "lib/models/espressivo-base/model.onnx has another hash than model.json",
         "lib/licences.txt is without Silero VAD",
     }
+
+
+def test_the_app_is_held_to_its_size_with_all_models_and_with_the_smallest_alone():
+    sizes = {
+        "index.html": 1,
+        "assets/ort-wasm-simd-threaded-DcHrbrbl.wasm.gz": 3_000_000,
+        "models/models.json": 1,
+        "models/big/model.onnx": 9_000_000,
+        "models/small/model.onnx": 900_000,
+        "models/small/model.json": 100_000,
+    }
+
+    assert problems_of_build("dist", sizes, 14, 5) == []
+    assert problems_of_build("dist", sizes, 12, 4) == [
+        "dist: 13.00 MB, not at most 12",
+        "dist: 4.00 MB with its smallest model, not at most 4",
+    ]
+    stray, twice = problems_of_build("dist", {**sizes, "a.py": 1, "assets/b.wasm": 1})
+    assert stray == "dist: a.py does not belong there"
+    assert twice.startswith("dist: 2 runtimes ['assets/ort-wasm-simd-threaded-")

@@ -1,5 +1,6 @@
 import path from "node:path";
 import { defineConfig } from "vite";
+import { compressed } from "./build/compressed.ts";
 import { licences } from "./build/licences.ts";
 import { models } from "./build/models.ts";
 import { offline } from "./build/offline.ts";
@@ -10,7 +11,7 @@ const here = (file: string) => path.resolve(import.meta.dirname, file);
 /** The app: a folder for any static host, at any path. */
 export default defineConfig({
   base: "./",
-  plugins: [licences(), models(), offline()],
+  plugins: [compressed(), licences(), models(), offline()],
   resolve: { alias: UNUSED },
   worker: { format: "es" },
   build: {

@@ -51,12 +51,16 @@ def test_the_bundled_model_is_what_its_card_says(folder):
     assert (classifier.card.min_s, classifier.card.window_s) == (0.5, 8.0)
 
 
-@pytest.mark.parametrize(
-    ("name", "limit"),
-    [("espressivo-base", 15_000_000), ("espressivo-tiny", 6_100_000)],
-)
-def test_bundled_models_stay_small(name, limit):
-    assert (find_model(name) / "model.onnx").stat().st_size <= limit
+LIMITS = {
+    "espressivo-base": 15_000_000,
+    "espressivo-tiny": 6_100_000,
+    "espressivo-nano": 1_000_000,
+}
+
+
+@pytest.mark.parametrize("name", bundled_models())
+def test_bundled_models_stay_small(name):
+    assert (find_model(name) / "model.onnx").stat().st_size <= LIMITS[name]
 
 
 def test_a_card_may_have_a_threshold_for_uncertain_estimates(folder):

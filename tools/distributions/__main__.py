@@ -19,6 +19,7 @@ from typing import Any
 from tools.distributions.contents import (
     APP_LIMIT,
     KINDS,
+    SMALLEST_APP_LIMIT,
     Checkout,
     problems_of,
     problems_of_build,
@@ -59,7 +60,9 @@ def main() -> int:
 
 def _look_into(folder: Path) -> tuple[dict[str, Path], list[str]]:
     checkout = Checkout.read(_ROOT)
-    problems = problems_of_build("web/dist", checkout.app, APP_LIMIT)
+    problems = problems_of_build(
+        "web/dist", checkout.app, APP_LIMIT, SMALLEST_APP_LIMIT
+    )
     problems += problems_of_build("web/lib", checkout.lib)
     files = {}
     for name, kind in KINDS.items():

@@ -3,7 +3,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Plugin } from "vite";
-import { MODELS, names } from "./models.ts";
+import { ARE_BUNDLED, MODELS, names } from "./models.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const ASSETS = "src/espressivo/assets";
@@ -12,7 +12,7 @@ const WEIGHTS = "LICENSES/LicenseRef-espressivo-weights.txt";
 // What, where from, and the licence's text; packages with WebAssembly come without theirs.
 const PARTS: [name: string, source: string, file: string][] = [
   [
-    "Whisper's encoder, from which the models were made",
+    "Whisper's encoder, in espressivo-base and espressivo-tiny",
     "github.com/openai/whisper",
     `${ASSETS}/whisper-LICENSE.txt`,
   ],
@@ -44,9 +44,7 @@ export function licences(): Plugin {
       const parts = [
         ["espressivo (the program)", "", "LICENSE"],
         // Models of one's own have terms of their own.
-        ...(process.env["ESPRESSIVO_WEB_MODELS"]
-          ? []
-          : [["The models espressivo-base and espressivo-tiny", "", WEIGHTS]]),
+        ...(ARE_BUNDLED ? [["The models of espressivo", "", WEIGHTS]] : []),
         ...(await names()).map((name) => [
           `${name}: what it was made from`,
           "",

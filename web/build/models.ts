@@ -1,10 +1,11 @@
 /**
  * Vite plugin: the models and their index, as files of the app and in the development
- * server. They are the bundled ones, or those of the folder ESPRESSIVO_WEB_MODELS.
+ * server. They are the bundled ones, or what ESPRESSIVO_WEB_MODELS says: the folder of
+ * others, or the names of some bundled ones, with commas between them.
  */
 
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, existsSync } from "node:fs";
 import { cp, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Plugin } from "vite";
@@ -12,10 +13,15 @@ import type { Plugin } from "vite";
 const PACKAGE = path.resolve(import.meta.dirname, "../../src/espressivo");
 const INDEX = "models.json";
 
+const BUNDLED = path.join(PACKAGE, "assets/models");
+const CHOSEN = process.env["ESPRESSIVO_WEB_MODELS"] || BUNDLED;
+const NAMES = existsSync(CHOSEN) ? null : CHOSEN.split(",");
+
 /** The folder of the models that are built in, one folder each. */
-export const MODELS = path.resolve(
-  process.env["ESPRESSIVO_WEB_MODELS"] ?? path.join(PACKAGE, "assets/models"),
-);
+export const MODELS = NAMES ? BUNDLED : path.resolve(CHOSEN);
+
+/** Whether the models are espressivo's own. */
+export const ARE_BUNDLED = MODELS === BUNDLED;
 
 /** Files of a model that a program loads: the others document it. */
 export const LOADED = ["model.json", "model.onnx"];
@@ -52,10 +58,15 @@ export function models(to = "models"): Plugin {
 /** Return the names of the models' folders, sorted. */
 export async function names(): Promise<string[]> {
   const entries = await readdir(MODELS, { withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => name)
-    .sort();
+  const there = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  const missing = NAMES?.filter((name) => !there.includes(name)) ?? [];
+  if (missing.length) {
+    throw new Error(
+      `ESPRESSIVO_WEB_MODELS: ${missing.join(", ")} is neither a folder nor a bundled ` +
+        `model; name some of ${there.sort().join(", ")}, or a folder of model folders`,
+    );
+  }
+  return (NAMES ?? there).sort();
 }
 
 /** Return the content of models.json, as `espressivo models index` writes it. */

@@ -80,6 +80,22 @@ export async function analyse(page, file) {
   );
 }
 
+/** Choose a model as people do, and wait until it is in use. */
+export async function choose(page, model) {
+  await page.run((model) => {
+    const select = document.getElementById("model");
+    select.value = model;
+    select.dispatchEvent(new Event("change"));
+  }, model);
+  await until(
+    page,
+    (model) =>
+      document.getElementById("model-now").textContent.startsWith(`${model} `) &&
+      document.getElementById("status").textContent === "Ready.",
+    model,
+  );
+}
+
 /** Give the page a file that is no recording, and return what it says. */
 export async function refused(page, file) {
   await begin(page, file);

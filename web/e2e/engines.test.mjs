@@ -5,13 +5,16 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
-import { analyse, ENGINES, openApp, refused } from "./engines.mjs";
+import { analyse, choose, ENGINES, openApp, refused } from "./engines.mjs";
 import * as e2e from "./harness.mjs";
 
 const folder = e2e.scratch();
 const scratch = e2e.scratch();
 const corpora = e2e.withoutCorpora() ? [] : e2e.recordings();
 const expected = new Map(); // what Python says, by file
+const MODELS = readdirSync(path.dirname(e2e.MODEL)).sort();
+const DEFAULT = "espressivo-base";
+const others = new Map(); // what Python says with each other model, by file
 const formats = [];
 // Name, content, and what is said of it. No browser decodes AMR.
 const UNREAD = "(that this browser can decode|has not decoded it in 20 s)";
@@ -36,6 +39,10 @@ before(async () => {
   const files = [e2e.NOTE, ...corpora, ...formats];
   const reports = await e2e.analysedInPython(files);
   for (const [i, file] of files.entries()) expected.set(file, reports[i]);
+  for (const model of MODELS.filter((name) => name !== DEFAULT)) {
+    const reports = await e2e.analysedInPython(formats, ["--model", model]);
+    others.set(model, new Map(formats.map((file, i) => [file, reports[i]])));
+  }
   server = await e2e.serve();
 });
 after(() => server?.stop());
@@ -74,6 +81,14 @@ for (const engine of ENGINES) {
       await requireAllSame(t, formats);
     });
 
+    for (const model of MODELS.filter((name) => name !== DEFAULT)) {
+      test(`the same formats with ${model}`, async (t) => {
+        await choose(page, model);
+        await requireAllSame(t, formats, others.get(model));
+        await choose(page, DEFAULT);
+      });
+    }
+
     test("what cannot be analysed is said, and costs nothing", async () => {
       for (const [name, content, what] of FOREIGN) {
         const file = path.join(scratch, name);
@@ -89,11 +104,12 @@ for (const engine of ENGINES) {
       if (page.fetched) assert.equal(hasFetched, /without/.test(engine.name));
     });
 
-    async function requireAllSame(t, files) {
+    async function requireAllSame(t, files, wantedOf = expected) {
       let furthest = 0;
       for (const file of files) {
         const report = await analyse(page, file);
-        const wanted = expected.get(file);
+        const wanted = wantedOf.get(file);
+        assert.equal(report.model.sha256, wanted.model.sha256);
         furthest = Math.max(furthest, e2e.requireSame(report, wanted, file));
         e2e.requireSameSound(report, wanted, file);
       }

@@ -74,6 +74,7 @@ test("a model is chosen, fetched then, remembered, and there without a network",
   const { models } = JSON.parse(
     readFileSync(path.join(app, "models/models.json"), "utf-8"),
   );
+  models.sort((a, b) => a.bytes - b.bytes);
   assert.deepEqual(
     options,
     models.map(({ name, version, bytes }) => {
@@ -81,7 +82,7 @@ test("a model is chosen, fetched then, remembered, and there without a network",
     }),
   );
   await e2e.offlineReady(page);
-  assert.equal(await page.inputValue("#model"), "always"); // the first, without ours
+  assert.equal(await page.inputValue("#model"), "always"); // the first by name, without ours
   assert.equal(await page.evaluate(() => localStorage.getItem("espressivo.model")), null);
   assert.deepEqual([...fetched], ["always"]); // and no other for offline use
 

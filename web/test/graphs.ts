@@ -21,8 +21,8 @@ export function bytesOf(file: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(readFileSync(file));
 }
 
-export function bundledCard(): ModelCard {
-  const file = path.join(MODEL, "model.json");
+export function bundledCard(model = MODEL): ModelCard {
+  const file = path.join(model, "model.json");
   return readCard(readFileSync(file, "utf-8"), file);
 }
 
@@ -38,8 +38,8 @@ export function openVad(): Promise<Graph> {
   return openFile(bytesOf(path.join(ASSETS, "silero_vad.onnx")), "silero_vad.onnx");
 }
 
-export async function openModel(): Promise<Classifier> {
-  const card = bundledCard();
-  const bytes = bytesOf(path.join(MODEL, "model.onnx"));
+export async function openModel(model = MODEL): Promise<Classifier> {
+  const card = bundledCard(model);
+  const bytes = bytesOf(path.join(model, "model.onnx"));
   return new Classifier(card, await openGraph(bytes, card.sha256, "model.onnx"));
 }

@@ -25,6 +25,7 @@ import jsonschema  # type: ignore[import-untyped]
 import numpy as np
 from damaged_graphs import damaged_graphs
 from golden_channels import channels, clocks
+from golden_models import models
 
 import espressivo
 from espressivo.audio.arrays import from_array
@@ -81,6 +82,7 @@ def main() -> None:
         "windows": windows(),
         "speech": speech(note),
         "quality": qualities(note),
+        "models": models(note),
         "analysis": analyses(note),
         "rounding": roundings(),
         "reports": reports(),

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { firstModel, readIndex } from "../src/app/model-index";
+import { bySize, firstModel, readIndex, titleOf } from "../src/app/model-index";
 import { ModelError } from "../src/espressivo";
 import { needsPython, python } from "./python";
 
@@ -65,6 +65,17 @@ test("one begins with the model chosen before, or else the default", () => {
   expect(firstModel(both, "espressivo-tiny", false).name).toBe("espressivo-tiny");
   expect(firstModel(both, "gone", false).name).toBe("espressivo-base");
   expect(firstModel(readIndex(text(TINY)), null, false).name).toBe("espressivo-tiny");
+});
+
+test("models are listed by size, with what ours are for", () => {
+  const nano = entry("espressivo-nano", 1_000_000);
+  const listed = bySize(readIndex(text(BASE, nano, entry("mine", 2_000_000), TINY)));
+  expect(listed.map(titleOf)).toEqual([
+    "fast: espressivo-nano 1.0.0, 1.0 MB",
+    "mine 1.0.0, 2.0 MB",
+    "balanced: espressivo-tiny 1.0.0, 5.0 MB",
+    "accurate: espressivo-base 1.0.0, 14.0 MB",
+  ]);
 });
 
 test("who saves data begins with the smallest, unless another was chosen", () => {

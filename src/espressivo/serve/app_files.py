@@ -29,6 +29,7 @@ _UTF8 = "; charset=utf-8"
 # The module mimetypes reads the system's tables, in which wasm may be missing or wrong.
 _TYPES = {
     ".css": f"text/css{_UTF8}",
+    ".gz": "application/gzip",
     ".html": f"text/html{_UTF8}",
     ".ico": "image/x-icon",
     ".jpg": "image/jpeg",

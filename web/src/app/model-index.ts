@@ -1,6 +1,7 @@
 /** The index `models/models.json`: which models there are to choose from. */
 
 import { ModelError } from "../espressivo";
+import { megabytes } from "./words";
 
 /** Where the index is, below the page; the models' folders are beside it. */
 export const INDEX = "models/models.json";
@@ -55,6 +56,25 @@ export function firstModel(
 ): ListedModel {
   const chosen = models.find(({ name }) => name === remembered);
   if (chosen) return chosen;
-  const smallest = models.reduce((a, b) => (b.bytes < a.bytes ? b : a));
-  return savesData ? smallest : (models.find((each) => each.isDefault) ?? models[0]);
+  return savesData
+    ? bySize(models)[0]
+    : (models.find((each) => each.isDefault) ?? models[0]);
+}
+
+// What espressivo's own models are chosen for; others are known by their names alone.
+const MADE_FOR: Readonly<Record<string, string>> = {
+  "espressivo-nano": "fast",
+  "espressivo-tiny": "balanced",
+  "espressivo-base": "accurate",
+};
+
+/** Return what the list of models calls one. */
+export function titleOf({ name, version, bytes }: ListedModel): string {
+  const purpose = MADE_FOR[name];
+  return `${purpose ? `${purpose}: ` : ""}${name} ${version}, ${megabytes(bytes)}`;
+}
+
+/** Return the models as they are listed: the smallest first. */
+export function bySize(models: readonly ListedModel[]): ListedModel[] {
+  return [...models].sort((a, b) => a.bytes - b.bytes);
 }

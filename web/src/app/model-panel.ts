@@ -5,7 +5,14 @@ import { fetched } from "../espressivo/fetching";
 import { TIMEOUT_S } from "../espressivo/waits";
 import { alarm, sentence } from "./alerts";
 import { element, make, say, show } from "./elements";
-import { firstModel, INDEX, type ListedModel, readIndex } from "./model-index";
+import {
+  bySize,
+  firstModel,
+  INDEX,
+  type ListedModel,
+  readIndex,
+  titleOf,
+} from "./model-index";
 import { keep } from "./offline";
 import { remember, storage } from "./storage";
 import { megabytes, percent, promise } from "./words";
@@ -81,8 +88,8 @@ export class ModelPanel {
   }
 
   private list(chosen: string): void {
-    const options = this.listed.map(({ name, version, bytes }) =>
-      make("option", { value: name }, `${name} ${version}, ${megabytes(bytes)}`),
+    const options = bySize(this.listed).map((model) =>
+      make("option", { value: model.name }, titleOf(model)),
     );
     if (this.folder) options.push(make("option", { value: FOLDER }, "from a folder"));
     this.select.replaceChildren(...options);

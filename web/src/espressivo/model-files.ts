@@ -50,6 +50,31 @@ export async function fetchedFile(
   return bytesOf(await fetched(url, limits, failed, tell), url, limits);
 }
 
+/**
+ * Return what a file holds that the app's build has compressed; others as they are.
+ *
+ * @throws ModelError It is damaged, or this browser is too old to read it.
+ */
+export async function unzipped(
+  bytes: Uint8Array<ArrayBuffer>,
+  name: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  // Some hosts say of such files that they are encoded: then they arrive unpacked.
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
+  if (!("DecompressionStream" in globalThis)) {
+    throw new ModelError(
+      `${name}: this browser cannot unpack it; use Chromium, Firefox 113 or Safari 16.4, or newer`,
+    );
+  }
+  const unzip = new DecompressionStream("gzip");
+  try {
+    const stream = new Blob([bytes]).stream().pipeThrough(unzip);
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  } catch {
+    throw new ModelError(`${name}: is damaged or cut off; put the app's file there again`);
+  }
+}
+
 /** Return a folder's URL with a slash at its end; empty for selected files. */
 export function folderOf(source: ModelSource): string {
   return typeof source === "string" ? source.replace(/\/?$/, "/") : "";

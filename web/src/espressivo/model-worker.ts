@@ -9,13 +9,19 @@ import { Classifier } from "./classifier";
 import { ModelError, NotDecodable } from "./errors";
 import { type AdaptationOptions, History, warningsOf as warningsOfVoice } from "./history";
 import { requireScaled } from "./inputs";
-import { fetchedFile, folderOf, type ModelSource, modelFile } from "./model-files";
+import {
+  fetchedFile,
+  folderOf,
+  type ModelSource,
+  modelFile,
+  unzipped,
+} from "./model-files";
 import { warningsOf } from "./quality";
 import type { ReportFields } from "./report";
 import { configure, type Graph, openGraph } from "./session";
 import { SpeechDetector } from "./speech";
 import type { Segment, StreamUpdate } from "./types";
-import { within } from "./waits";
+import { type Limits, within } from "./waits";
 
 export interface LoadSettings {
   readonly source: ModelSource;
@@ -43,7 +49,7 @@ export type OnBytes = (received_bytes: number) => void;
 // SHA-256 of the detector inside the package, which is not part of a model folder.
 const VAD_SHA256 = "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85";
 
-// The runtime (14 MB) is fetched without telling its progress.
+// Of the package the runtime (14 MB) is fetched without telling its progress.
 const RUNTIME_PATIENCE = 10;
 
 interface Pass {
@@ -89,11 +95,12 @@ export class ModelWorker {
       new TextDecoder().decode(await read("model.json")),
       `${folder}model.json`,
     );
-    configure(runtime, threads);
-    const [vad, model] = await Promise.all([
+    const [wasm, vad, model] = await Promise.all([
+      runtimeOf(runtime, limits),
       typeof detector === "string" ? fetchedFile(detector, limits) : detector,
       read("model.onnx"),
     ]);
+    configure(wasm, threads);
     const open = (bytes: Uint8Array<ArrayBuffer>, sha256: string, name: string) =>
       this.started(openGraph(bytes, sha256, name));
     this.vad = await open(vad, VAD_SHA256, "silero_vad.onnx");
@@ -254,6 +261,15 @@ async function turn(pass: Pass): Promise<void> {
     bell.port2.postMessage(null);
   });
   pass.gone.signal.throwIfAborted();
+}
+
+/** Return the runtime's URL or bytes; the app's is compressed, and is fetched here. */
+async function runtimeOf(
+  runtime: string | Uint8Array,
+  limits: Limits,
+): Promise<string | Uint8Array> {
+  if (typeof runtime !== "string" || !runtime.endsWith(".gz")) return runtime;
+  return unzipped(await fetchedFile(runtime, limits), runtime);
 }
 
 async function speechIn(vad: Graph, signal: Float32Array): Promise<Float32Array> {
