@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import errno
+import os
+import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -32,3 +36,52 @@ def test_what_a_library_raises_becomes_an_oserror(tmp_path):
     assert caught.value.errno == errno.EIO
     assert caught.value.filename == str(tmp_path / "weights")
     assert list(tmp_path.iterdir()) == []
+
+
+HALFWAY = """
+import sys, time
+from pathlib import Path
+from espressivo.files.atomic import replacing
+with replacing(Path(sys.argv[1])) as partial:
+    partial.write_text("half")
+    print("half", flush=True)
+    time.sleep(600)
+"""
+WRITER = """
+import sys
+from pathlib import Path
+from espressivo.files.atomic import write_text
+write_text("whole", Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_what_a_killed_process_leaves_goes_with_the_next(tmp_path):
+    path = tmp_path / "a.txt"
+    (tmp_path / ".film.partial").touch()  # of another program
+    writer = [sys.executable, "-c", WRITER]
+    halfway = [sys.executable, "-c", HALFWAY, str(path)]
+    with subprocess.Popen(halfway, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "half\n"
+        subprocess.run([*writer, str(tmp_path / "b.txt")], check=True)
+        assert len(list(tmp_path.glob(".a.txt.*.partial"))) == 1  # its process lives
+        process.kill()
+    assert not path.exists()
+
+    subprocess.run([*writer, str(tmp_path / "c.txt")], check=True)
+
+    names = sorted(each.name for each in tmp_path.iterdir())
+    assert names == [".film.partial", "b.txt", "c.txt"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
+def test_a_file_has_its_mode_from_the_beginning(tmp_path):
+    before = os.umask(0o027)
+    try:
+        for mode, expected in ((0o666, 0o640), (0o600, 0o600)):
+            with replacing(tmp_path / "a.txt", mode=mode) as partial:
+                assert stat.S_IMODE(partial.stat().st_mode) == expected
+                partial.write_text("whole")
+            assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == expected
+    finally:
+        os.umask(before)

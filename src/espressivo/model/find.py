@@ -9,6 +9,7 @@ from pathlib import Path
 
 from espressivo.errors import ModelError
 from espressivo.files.user_data import user_data
+from espressivo.text import shortened
 
 DEFAULT = "espressivo-base"
 
@@ -67,16 +68,17 @@ def find_model(model: str | Path) -> Path:
     """
     # Names come first, so that they mean the same in every working directory, and
     # bundled ones before pulled ones, so that they mean the same on every machine.
-    if (_BUNDLED / model / "model.json").is_file():
-        return _BUNDLED / model
-    if (pulled := find_pulled(str(model))) is not None:
-        return pulled
-    if (path := Path(model)).is_dir():
-        return path
+    with suppress(OSError, ValueError):  # longer than names are, or with a NUL
+        if (_BUNDLED / model / "model.json").is_file():
+            return _BUNDLED / model
+        if (pulled := find_pulled(str(model))) is not None:
+            return pulled
+        if (path := Path(model)).is_dir():
+            return path
     names = {"bundled": bundled_models(), "pulled": pulled_models()}
     known = "; ".join(f"{k}: {', '.join(v) or 'none'}" for k, v in names.items())
     raise ModelError(
-        f"{model}: is neither a folder nor a bundled model, nor a pulled one "
+        f"{shortened(str(model), 300)}: is neither a folder nor a bundled model, nor a pulled one "
         f"({known}); see `espressivo models`"
     )
 

@@ -61,9 +61,10 @@ def profile_path(given: str | Path) -> Path:
         ProfileError: The text is neither a valid name nor such a path.
     """
     # A name cannot contain a dot, so the suffix tells paths from names.
-    if isinstance(given, Path) or given.endswith(SUFFIX):
+    is_path = isinstance(given, Path) or given.endswith(SUFFIX)
+    if is_path and "\0" not in str(given):
         return Path(given)
-    if not _is_name(name := normal_name(given)):
+    if not _is_name(name := normal_name(str(given))):
         raise ProfileError(
             f"{shortened(repr(given))} is no name for a profile; take letters, digits, "
             f"spaces, - and _, at most 64, or a path ending in {SUFFIX}"
