@@ -254,9 +254,9 @@ def test_proposals_repeat_with_the_seed(tmp_path):
     def proposed(folder, seed):
         (folder / TRIALS).mkdir(parents=True)
         space = {"width": list(range(8, 208, 8)), "n_layers": [1, 2, 3]}
-        plan = Plan(space, shapes_of(space), 6, seed)
+        plan = Plan(space, shapes_of(space), 3, seed)
         found = []
-        for _ in range(6):
+        for _ in range(3):
             with next_trial(folder, plan) as trial:
                 found.append(trial.shape)
                 finish_trial(folder, trial, (0.5, 1.0, 1.0))

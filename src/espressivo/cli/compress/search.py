@@ -88,7 +88,7 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--milliseconds",
         type=_amount,
         metavar="MS",
-        help="longest time of 8 s of speech on one thread, on this machine",
+        help="longest processor time of 8 s of speech, on this machine",
     )
     parser.set_defaults(run=run)
 

@@ -7,6 +7,7 @@ needs to be trained to know them.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 COSTS = "costs.json"
 
 _ROUNDS = 21
-_WINDOW_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class Cost:
 
     Attributes:
         megabytes: Size of the ONNX graph, in 10^6 bytes.
-        milliseconds: Shortest time of an 8 s window on one thread, over rounds in which
-            all shapes take turns.
+        milliseconds: Processor time of an 8 s window on one thread: the shortest of the
+            rounds, in which all shapes take turns.
     """
 
     megabytes: float
@@ -119,8 +119,8 @@ def measure_costs(
         progress("exporting shapes", done, len(shapes))
         graphs[name_of(shape)] = int8_graph(config, shape)
     progress("timing shapes")
-    # In turn, so that a load of the machine slows all of them alike.
-    times = time_graphs(graphs, _WINDOW_S, rounds=_ROUNDS)
+    # In turn and by processor time, so that a busy machine changes little.
+    times = time_graphs(graphs, rounds=_ROUNDS, clock=time.thread_time)
     return {
         name: Cost(len(graph) / 1e6, 1e3 * min(times[name]))
         for name, graph in graphs.items()

@@ -49,7 +49,7 @@ from espressivo.training.compress.search.trials import (
     next_trial,
 )
 from espressivo.training.compress.teachers import load_teachers
-from espressivo.training.config import SearchConfig
+from espressivo.training.config import ProfileConfig, SearchConfig
 from espressivo.training.export.options import unwatched
 from espressivo.training.fit.predict import predict_clips
 from espressivo.training.networks.network import count_parameters
@@ -197,6 +197,7 @@ def _train_and_score(search: Search, shape: Shape, run: Path) -> None:
         config,
         network=network_config(config, shape),
         training=replace(config.training, epochs=config.search.epochs),
+        profile=ProfileConfig(),  # nobody asks a trial about voices
         search=SearchConfig(),  # a run is of one shape
     )
     if is_finished(run):

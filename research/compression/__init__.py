@@ -1,0 +1,1 @@
+"""How small a model can be before strangers suffer: the frontier of size and time."""
