@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espressivo.cli.arguments import add_named_folders, share, whole_number
-from espressivo.cli.display.printing import tell
+from espressivo.cli.display.printing import say, tell
 from espressivo.cli.interrupts import exit_code
 from espressivo.text import to_line
 
@@ -181,8 +181,9 @@ def _print(report: PruneReport, out: Path) -> None:
                 f"  {layer.name}: {layer.n_after:,} of {layer.n_before:,} left",
                 style="dim",
             )
-    console.print(f"the whole report: {out / 'prune.md'}")
-    console.print(f"next: espressivo export {out} --out DIR")
+    # Not by the console, which would wrap long paths.
+    say(f"the whole report: {out / 'prune.md'}")
+    say(f"next: espressivo export {out} --out DIR")
 
 
 def _megabytes(text: str) -> float:

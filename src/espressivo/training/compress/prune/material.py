@@ -48,7 +48,7 @@ class Material:
         calibration: Those on which importance is measured.
         checks: Those on which networks are compared.
         heard: Those of the recovery: all but `checks`, unless these are all.
-        left_out: Clips of corpora that the run left out of training.
+        left_out: Corpus that the run left out of training -> its clips.
         windows: Windows that calibrate int8 graphs.
         temperature: Divisor of the run's logits.
         projection: The run's projection to voice vectors; None if it has none.
@@ -60,7 +60,7 @@ class Material:
     calibration: list[LoadedClip]
     checks: list[LoadedClip]
     heard: list[LoadedClip]
-    left_out: list[LoadedClip]
+    left_out: dict[str, list[LoadedClip]]
     windows: list[Signal]
     temperature: float
     projection: VoiceProjection | None
@@ -102,7 +102,6 @@ def read_material(
         for name, root in config.corpora.items()
         if name not in trained_on and name != "manifest" and root.is_dir()
     }
-    left_out = read_corpora(roots)
 
     def load(part: Sequence[Utterance]) -> list[LoadedClip]:
         clips, unreadable = load_clips(
@@ -136,7 +135,9 @@ def read_material(
         calibration=[by_id[utterance.id] for utterance in drawn],
         checks=[by_id[utterance.id] for utterance in checked],
         heard=heard or clips,
-        left_out=load(left_out),
+        left_out={
+            name: load(read_corpora({name: root})) for name, root in roots.items()
+        },
         windows=windows.calibration,
         temperature=choose_temperature(run, None)["temperature"],
         projection=VoiceProjection.read(kept) if kept.is_file() else None,

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from espressivo.training.export.checks.parity import Agreement
 
 _STEP = (
-    *("step", "parameters left", "change: removed", "recovered"),
-    *("distance: removed", "recovered"),
+    *("step", "parameters left", "int8, MB", "time ratio"),
+    *("change: removed", "recovered"),
+    *("distance: removed", "recovered", "UA, left out: removed", "recovered"),
 )
 
 SCHEMA = "espressivo.prune/1"
@@ -45,20 +46,29 @@ class PruningStep:
     Attributes:
         step: Number of the step, from 1.
         n_parameters: Parameters that are left of the layers that are pruned.
+        n_bytes: Size of the int8 graph.
+        time_ratio: Its time over that of the unpruned one, median of rounds in turn.
         change_removed: Largest change of a probability, mean over the clips, before the
             recovery.
         change_recovered: The same after the recovery.
         distance_removed: Squared distance of embeddings and logits as a share of their
             variances, mean over the clips, before the recovery.
         distance_recovered: The same after the recovery.
+        ua_removed: UA on the corpora that were left out of training, their mean, with
+            the unpruned run's last layer and before the recovery; None without any.
+        ua_recovered: The same after the recovery.
     """
 
     step: int
     n_parameters: int
+    n_bytes: int
+    time_ratio: float
     change_removed: float
     change_recovered: float
     distance_removed: float
     distance_recovered: float
+    ua_removed: float | None = None
+    ua_recovered: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,19 +209,28 @@ def to_markdown(report: PruneReport) -> str:
         (
             str(step.step),
             f"{step.n_parameters:,}",
+            f"{step.n_bytes / 1e6:.2f}",
+            f"{step.time_ratio:.3f}",
             f"{step.change_removed:.4f}",
             f"{step.change_recovered:.4f}",
             f"{step.distance_removed:.4f}",
             f"{step.distance_recovered:.4f}",
+            _percent(step.ua_removed),
+            _percent(step.ua_recovered),
         )
         for step in report.steps
     ]
     lines += ["", "## Steps", "", *_table(_STEP, steps), ""]
     lines.append(
         "Change: the largest of a recording's four probabilities, mean. Distance: "
-        "squared, of embeddings and logits, as a share of their variances."
+        "squared, of embeddings and logits, as a share of their variances. UA: mean of "
+        "the corpora that were left out of training, with the unpruned last layer."
     )
     return "\n".join(lines) + "\n"
+
+
+def _percent(ua: float | None) -> str:
+    return "" if ua is None else f"{ua:.2%}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

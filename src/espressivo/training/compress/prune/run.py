@@ -91,7 +91,7 @@ def prune_run(
     material = read_material(run, config, options, progress)
     progress("building the unpruned graph in int8")
     before = material.int8(whole)
-    budget = plan_budget(whole, parts, material, len(before))
+    budget = plan_budget(whole, parts, material, before)
     describe_pruned(out, run, config, options)
     torch.set_num_threads(config.threads)
     student = prune_in_steps(
@@ -185,8 +185,7 @@ def _scores(
     whole: EmotionNetwork, network: EmotionNetwork, material: Material
 ) -> tuple[CorpusScore, ...]:
     scores = []
-    for corpus in dict.fromkeys(c.utterance.corpus for c in material.left_out):
-        clips = [c for c in material.left_out if c.utterance.corpus == corpus]
+    for corpus, clips in material.left_out.items():
         found = []
         for one in (whole, network):
             batches = material.batches(one, clips)

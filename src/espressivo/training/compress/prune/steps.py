@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from espressivo.errors import TrainingError
+from espressivo.training.compress.prune.cost import measure_int8
 from espressivo.training.compress.prune.folder import PruningState, write_state
 from espressivo.training.compress.prune.importance import (
     OutputScale,
@@ -31,6 +32,7 @@ from espressivo.training.compress.prune.selection import (
 from espressivo.training.export.checks.parity import agreement_of
 from espressivo.training.fit.predict import apply_to_clips
 from espressivo.training.runs.folder import pick_device
+from espressivo.training.scores.metrics import score
 from espressivo.training.scores.temperature import softmax
 
 if TYPE_CHECKING:
@@ -52,22 +54,23 @@ _STRICTER = 0.97
 
 @dataclass(frozen=True)
 class Budget:
-    """Parameters before and at the end; bytes that the int8 graph may have."""
+    """The unpruned int8 graph; parameters before and at the end; bytes at the end."""
 
+    graph: bytes
     n_before: int
     n_after: int
     n_bytes: int | None = None
 
 
 def plan_budget(
-    network: EmotionNetwork, parts: Prunable, material: Material, n_bytes: int
+    network: EmotionNetwork, parts: Prunable, material: Material, graph: bytes
 ) -> Budget:
     """Return the number of parameters at the end.
 
     Raises:
         TrainingError: The budget cannot be met, or needs no pruning.
     """
-    options = material.options
+    options, n_bytes = material.options, len(graph)
     n_before = count_kept(network, parts, keep_everything(parts))
     n_least = count_kept(network, parts, keep_least(parts))
     if options.share is not None:
@@ -77,7 +80,7 @@ def plan_budget(
                 f"share is {options.share:g}, but {n_least:,} of {n_before:,} "
                 f"parameters must stay; give at least {n_least / n_before:.3f}"
             )
-        return Budget(n_before, n_after)
+        return Budget(graph, n_before, n_after)
     assert options.megabytes is not None  # or there would be a share
     wanted = round(options.megabytes * 1e6)
     if wanted >= n_bytes:
@@ -94,7 +97,7 @@ def plan_budget(
         )
     # All that can be removed has the same precision, so size is linear in parameters.
     left = _MARGIN * (wanted - fewest) / (n_bytes - fewest)
-    return Budget(n_before, n_least + int(left * (n_before - n_least)), wanted)
+    return Budget(graph, n_before, n_least + int(left * (n_before - n_least)), wanted)
 
 
 def prune_in_steps(
@@ -164,14 +167,19 @@ class _Schedule:
         removed = self._compare(network)
         self._recover(network, seed, f"{what}: recovery")
         recovered = self._compare(network)
+        costs = measure_int8(self._budget.graph, self._material.int8(network))
         state.steps.append(
             PruningStep(
                 step=step,
                 n_parameters=_n_prunable(network),
+                n_bytes=costs.bytes_after,
+                time_ratio=costs.ratio,
                 change_removed=removed[0],
                 change_recovered=recovered[0],
                 distance_removed=removed[1],
                 distance_recovered=recovered[1],
+                ua_removed=removed[2],
+                ua_recovered=recovered[2],
             )
         )
         return network
@@ -223,27 +231,40 @@ class _Schedule:
 
 
 class _Comparison:
-    """Change of probabilities, and distance, of a network from the unpruned one."""
+    """Distance of a network from the unpruned one, and its UA on corpora left out."""
 
     def __init__(
         self, teacher: EmotionNetwork, material: Material, scale: OutputScale
     ) -> None:
         self._scale, self._temperature = scale, material.temperature
         self._batches = material.batches(teacher, material.checks)
-        self._wanted = self._outputs(teacher)
+        self._left_out = [
+            material.batches(teacher, clips) for clips in material.left_out.values()
+        ]
+        self._wanted = self._outputs(teacher, self._batches)
 
-    def __call__(self, network: EmotionNetwork) -> tuple[float, float]:
-        """Return the mean change of a probability, and the mean squared distance."""
-        found = self._outputs(network)
+    def __call__(self, network: EmotionNetwork) -> tuple[float, float, float | None]:
+        """Return the mean change of a probability, the mean squared distance, the UA.
+
+        The UA is the mean of the corpora that were left out of training; None without
+        any.
+        """
+        found = self._outputs(network, self._batches)
         distance = float(((found - self._wanted) ** 2).sum(1).mean())
         change = agreement_of(*map(self._probabilities, (self._wanted, found)))
-        return change.mean, distance
+        uas = [
+            score(part.labels, self._probabilities(self._outputs(network, part))).ua
+            for part in self._left_out
+        ]
+        return change.mean, distance, sum(uas) / len(uas) if uas else None
 
-    def _outputs(self, network: EmotionNetwork) -> NDArray[np.float32]:
+    def _outputs(
+        self, network: EmotionNetwork, batches: Batches
+    ) -> NDArray[np.float32]:
         def outputs(frames: Frames) -> torch.Tensor:
             return scaled_outputs(network, frames, self._scale)
 
-        return apply_to_clips(self._batches, outputs)
+        return apply_to_clips(batches, outputs)
 
     def _probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
         n = self._batches.extractor.network.classify.out_features
