@@ -199,6 +199,11 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         if not (self.read_paused or self.transport.is_closing()):
             self.transport.resume_reading()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End what waits for the client to take what was sent."""
+        super().connection_lost(exc)
+        self.writable.set()  # uvicorn before 0.51 leaves it waiting
+
     async def send(self, message: Any) -> None:
         """Send a message; a refused handshake is complete, too."""
         await super().send(message)
