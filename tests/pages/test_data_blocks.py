@@ -23,7 +23,8 @@ TESTED = {
     "toml": "tests/pages/test_data_blocks.py",
     "csv": "tests/pages/test_data_blocks.py",
     "json": "tests/pages/test_data_blocks.py",
-    "nginx": "tests/pages/test_data_blocks.py",
+    "nginx": "tests/api/test_api_proxies.py",
+    "caddy": "tests/api/test_api_proxies.py",
     "ts": "web/test/readme.test.ts",
     "js": "web/test/readme.test.ts",
     "html": "web/test/readme.test.ts",
@@ -153,20 +154,6 @@ def test_json_is_an_index_of_models(tmp_path):
         kept = ("model.json", "model.onnx")
         model["files"] = {name: model["files"][name] for name in kept}
     assert form(written) == form(json.loads(block.text))
-
-
-def test_the_proxy_allows_what_the_server_does():
-    (block,) = of_language("nginx")
-    page = (ROOT / "docs/api.md").read_text("utf-8")
-    (mib,) = re.findall(r"`--max-upload MIB` \| (\d+)", page)
-    (idle,) = re.findall(r"`--idle S` \| (\d+)", page)
-
-    assert block.text.count("{") == block.text.count("}")
-    assert f"client_max_body_size {mib}m;" in block.text
-    (wait,) = re.findall(r"proxy_read_timeout (\d+)s", block.text)
-    assert int(wait) > int(idle)
-    statements = re.sub(r"#.*", "", block.text)
-    assert all(re.search(r"[;{}]$", s.strip()) for s in statements.splitlines() if s)
 
 
 def test_layers_are_those_of_the_contracts():
