@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -246,8 +247,13 @@ class Api:
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     async def _openapi(self, _: Request) -> Response:
+        return Response(self._document, media_type="application/json")
+
+    @cached_property
+    def _document(self) -> str:
+        """OpenAPI document; whoever asks for it often costs no more than others."""
         document = openapi(self._app, self._limits, has_token=self._has_token)
-        return Response(json.dumps(document, indent=2), media_type="application/json")
+        return json.dumps(document, indent=2)
 
 
 async def _speaks_websocket_only() -> Response:
