@@ -114,8 +114,8 @@ def table_bytes(rows: Sequence[_Row], schema: pa.Schema) -> bytes:
 def is_whole(size: int, end: bytes) -> bool:
     """Return whether a Parquet file is there as a whole, as far as its end tells.
 
-    The last bytes of a file say where its columns end; a file that was cut, at the end
-    or in the middle, is shorter.
+    The last bytes of a file say how long its columns are; a file that was cut, at the
+    end or in the middle, is shorter.
 
     Args:
         size: Size of the file, in bytes.
@@ -135,12 +135,8 @@ def is_whole(size: int, end: bytes) -> bool:
         return False
     groups = [found.row_group(i) for i in range(found.num_row_groups)]
     columns = [group.column(i) for group in groups for i in range(found.num_columns)]
-    ends = [
-        min(c.dictionary_page_offset or c.data_page_offset, c.data_page_offset)
-        + c.total_compressed_size
-        for c in columns
-    ]
-    return max(ends, default=0) <= size - n_footer - 8
+    n_bytes = len(magic) + sum(column.total_compressed_size for column in columns)
+    return n_bytes <= size - n_footer - 8
 
 
 def read_columns(content: bytes, names: Sequence[str]) -> list[list[Any]]:

@@ -78,8 +78,8 @@ def find_model(model: str | Path) -> Path:
     names = {"bundled": bundled_models(), "pulled": pulled_models()}
     known = "; ".join(f"{k}: {', '.join(v) or 'none'}" for k, v in names.items())
     raise ModelError(
-        f"{shortened(str(model), 300)}: is neither a folder nor a bundled model, nor a pulled one "
-        f"({known}); see `espressivo models`"
+        f"{shortened(str(model), 300)}: is neither a folder nor a bundled model, nor "
+        f"a pulled one ({known}); see `espressivo models`"
     )
 
 
