@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import subprocess
 import sys
@@ -127,13 +128,14 @@ class Client:
         await asyncio.gather(streaming, sending)
         watching.cancel()
         bad = [*measured.broken, *measured.wrong]
+        load = os.getloadavg()[0]  # of other programs, too
         lags = np.percentile(measured.after_sound_s or [np.nan], (50, 95)) * 1000
         most = max(n for _, n in watch.memory) / 1e6
         return (
             f"{name}: {len(took)} recordings of 8 s, median {np.median(took):.3f} s, "
             f"slowest {max(took):.3f} s; {len(measured.after_sound_s)} estimates, p50 "
             f"{lags[0]:.0f} ms, p95 {lags[1]:.0f} ms; memory at most {most:.0f} MB; "
-            f"{len(bad)} broken or wrong {bad[:2]}"
+            f"{len(bad)} broken or wrong {bad[:2]}; load at the end {load:.1f}"
         )
 
 
