@@ -136,6 +136,8 @@ def test_a_pruned_run_is_a_run_as_any_other(pruned, tmp_path, note):
     (row,) = load_classifier(exported)(note[None, :40_000])
     assert row.sum() == pytest.approx(1, abs=1e-5)
     assert json.loads((out / "run.json").read_text())["pruned"]["share"] == 0.5
+    card = json.loads((exported / "model.json").read_text())
+    assert card["made_by"]["run"]["pruned"]["share"] == 0.5
     assert not list(out.glob("*.checkpoint"))
 
 
