@@ -149,9 +149,9 @@ LONG = "x" * 10_000_000
     ("changes", "reason"),
     [
         ({"name": LONG}, "larger than 4,000,000 bytes"),
-        ({"name": LONG[:1_000_000]}, "name is 'xxx"),
-        ({"version": LONG[:1_000_000]}, "version is 'xxx"),
-        ({"name": "\ud800"}, "name is '"),
+        ({"name": LONG[:1_000_000]}, "name is xxx"),
+        ({"version": LONG[:1_000_000]}, "version is xxx"),
+        ({"name": "\ud800"}, r"name is \ud800; wanted"),
         ({"format_version": LONG[:1_000_000]}, "format_version is 'xxx"),
         ({"emotions": [LONG[:1_000_000]]}, "is not a valid Emotion"),
         ({"window_s": LONG[:1_000_000]}, "could not convert string to float"),

@@ -136,7 +136,7 @@ def is_whole(size: int, end: bytes) -> bool:
     groups = [found.row_group(i) for i in range(found.num_row_groups)]
     columns = [group.column(i) for group in groups for i in range(found.num_columns)]
     n_bytes = len(magic) + sum(column.total_compressed_size for column in columns)
-    return n_bytes <= size - n_footer - 8
+    return bool(n_bytes <= size - n_footer - 8)
 
 
 def read_columns(content: bytes, names: Sequence[str]) -> list[list[Any]]:

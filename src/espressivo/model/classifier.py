@@ -15,7 +15,7 @@ from espressivo.files.reading import read_regular
 from espressivo.model.adaptation import AdaptationCard
 from espressivo.model.find import find_model, place_of
 from espressivo.model.session import finite, inputs_of, last_axes, open_verified
-from espressivo.text import reason_of, shortened, to_unicode
+from espressivo.text import reason_of, shortened, to_line
 from espressivo.types import SAMPLE_RATE, Dimension, Emotion
 
 if TYPE_CHECKING:
@@ -310,10 +310,10 @@ def _card(details: dict[str, Any]) -> ModelCard:
 
 def _short_text(details: dict[str, Any], key: str) -> str:
     text = str(details[key])
-    if len(text) > _LONGEST_NAME or to_unicode(text) != text:
+    if len(text) > _LONGEST_NAME or to_line(text) != text:
         raise ValueError(
-            f"{key} is {shortened(text, 40)!r}; wanted at most {_LONGEST_NAME} "
-            "characters of Unicode"
+            f"{key} is {shortened(to_line(text), 40)}; wanted at most {_LONGEST_NAME} "
+            "characters, and no control characters"
         )
     return text
 

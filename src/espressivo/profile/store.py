@@ -20,7 +20,7 @@ from espressivo.files.atomic import replacing
 from espressivo.files.locks import locked
 from espressivo.files.reading import read_regular
 from espressivo.files.user_data import user_data
-from espressivo.text import reason_of, shortened, to_unicode
+from espressivo.text import reason_of, shortened, to_line, to_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,11 +91,11 @@ def stored_text(value: object) -> str:
     """Return a name in a profile's file as text.
 
     Raises:
-        ValueError: It is longer than the name of a file, or not of Unicode.
+        ValueError: It is longer than names of files, or is not Unicode.
     """
     text = normal_name(str(value))
     if len(text) > _LONGEST_TEXT or to_unicode(text) != text:
-        raise ValueError(f"{shortened(text, 40)!r} is no name")
+        raise ValueError(f"{shortened(to_line(text), 40)} is no name")
     return text
 
 

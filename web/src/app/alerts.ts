@@ -1,7 +1,10 @@
 /** Alerts on the page: problems, each with its remedy. */
 
+import { shortened, toLine } from "../espressivo/text";
 import { element, say, show } from "./elements";
 import { MicrophoneError, type MicrophoneProblem } from "./microphone";
+
+const LONGEST_TEXT = 1000; // characters of an alert
 
 const MICROPHONE: Record<MicrophoneProblem, [title: string, text: string]> = {
   refused: [
@@ -39,7 +42,8 @@ export function alarm(
   again: (() => void) | null = null,
 ): void {
   element("alert-title").textContent = title;
-  element("alert-text").textContent = text;
+  // Errors name files, whose names may be anything.
+  element("alert-text").textContent = shortened(toLine(text), LONGEST_TEXT);
   retry = again;
   show("alert-retry", again !== null);
   show("alert", true);

@@ -1,3 +1,5 @@
+import { shortened, toLine } from "../espressivo/text";
+
 /** Save a Blob as a file, without a server. */
 export function download(content: Blob | string, name: string, type: string): void {
   const blob = typeof content === "string" ? new Blob([content], { type }) : content;
@@ -11,5 +13,7 @@ export function download(content: Blob | string, name: string, type: string): vo
 
 /** Return a recording's name without its extension, safe as a file name. */
 export function stem(recording: string): string {
-  return recording.replace(/\.[^.]*$/, "").replace(/[/\\]/g, "-") || "recording";
+  const name = toLine(recording.replace(/\.[^.]*$/, ""));
+  // File systems take 255 bytes, of which some characters need three each.
+  return shortened(name.replace(/^\.+|[/\\:]/g, "-"), 80) || "recording";
 }

@@ -12,6 +12,9 @@ import {
 } from "../espressivo";
 import { storage } from "./storage";
 
+/** Largest size of a profile's file; ours have some thousand bytes. */
+const MOST_BYTES = 4_000_000;
+
 const PREFIX = "espressivo.";
 const NAMED: Record<Kind, string> = { speaker: "profile", setting: "setting" };
 
@@ -42,6 +45,9 @@ export function create(speaker: string, card: ModelCard): Promise<void> {
 
 /** Import the file of a profile or of a setting, and return it. */
 export async function take(file: File): Promise<Profile> {
+  if (file.size > MOST_BYTES) {
+    throw new ProfileError(`${file.name}: is too large for a profile; choose another file`);
+  }
   const profile = await Profile.parse(await file.text(), file.name);
   await add(profile);
   return profile;

@@ -1,6 +1,10 @@
 /** Recordings that are analysed in turn, and what became of each. */
 
 import type { Report } from "../espressivo";
+import { shortened, toLine } from "../espressivo/text";
+
+/** Characters of a name; file systems take as many. */
+const LONGEST_NAME = 255;
 
 export type State = "waiting" | "working" | "done" | "failed" | "cancelled";
 
@@ -115,7 +119,8 @@ export function isPending({ state }: Item): boolean {
 
 function itemOf(name: string, sound: Blob, recorded: boolean): Item {
   return {
-    name,
+    // Here, since the name goes from here to the page, to its reports and to downloads.
+    name: shortened(toLine(name), LONGEST_NAME),
     sound,
     recorded,
     state: "waiting",

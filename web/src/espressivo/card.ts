@@ -2,6 +2,7 @@
 
 import { isCovariance, type Matrix } from "./arithmetic";
 import { ModelError } from "./errors";
+import { shortened, toLine } from "./text";
 import { DIMENSIONS, type Dimension, EMOTIONS, type Emotion, SAMPLE_RATE } from "./types";
 
 /** Version of the model folder's format that this release reads. */
@@ -18,6 +19,8 @@ const LARGEST = {
   concentration: 1e6,
   odds: 1e12,
 };
+
+const LONGEST_NAME = 200; // characters of a name or version; they stand in every report
 
 // Of means and covariances, in deviations of a window.
 const LARGEST_ELEMENT = 1e6;
@@ -108,7 +111,7 @@ export function readCard(text: string, path: string): ModelCard {
   if (version !== FORMAT_VERSION) {
     const newer = typeof version === "number" && version > FORMAT_VERSION;
     throw new ModelError(
-      `${path}: format_version is ${JSON.stringify(version)}, and this version reads ` +
+      `${path}: format_version is ${shown(version)}, and this version reads ` +
         `${FORMAT_VERSION}; ${newer ? "update espressivo" : "export the model again"}`,
     );
   }
@@ -145,7 +148,7 @@ function card(details: Record<string, unknown>): ModelCard {
   const emotions = field(details, "emotions", Array.isArray) as unknown[];
   const unknown = emotions.filter((each) => !EMOTIONS.includes(each as Emotion));
   if (emotions.length === 0 || unknown.length || new Set(emotions).size < emotions.length) {
-    throw new Error(`emotions is ${JSON.stringify(emotions)}`);
+    throw new Error(`emotions is ${shown(emotions)}`);
   }
   const rate = field(details, "sample_rate_hz", isNumber);
   if (rate !== SAMPLE_RATE)
@@ -159,8 +162,8 @@ function card(details: Record<string, unknown>): ModelCard {
   }
   const use = details["allowed_use"];
   return {
-    name: field(details, "name", isString),
-    version: field(details, "version", isString),
+    name: field(details, "name", isName),
+    version: field(details, "version", isName),
     emotions: emotions as Emotion[],
     dimensions: dimensionsOf(details["dimensions"]),
     window_s,
@@ -254,10 +257,13 @@ function field<T>(
 ): T {
   const value = entries[name];
   if (value === undefined) throw new Error(`has no '${name}'`);
-  if (!is(value)) throw new Error(`${name} is ${JSON.stringify(value)}`);
+  if (!is(value)) throw new Error(`${name} is ${shown(value)}`);
   return value;
 }
 
+/** Return a value of the card as JSON on one short line. */
+const shown = (value: unknown): string =>
+  shortened(toLine(JSON.stringify(value) ?? "undefined"), 100);
 const isNumber = (value: unknown): value is number => Number.isFinite(value);
 /** Whether a value is rows of numbers, all of one length. */
 const isMatrix = (value: unknown): value is Matrix =>
@@ -269,5 +275,7 @@ const isPair = (value: unknown): value is readonly [Matrix, Matrix] =>
 const isSmall = (value: Matrix): boolean =>
   value.flat().every((x) => Math.abs(x) <= LARGEST_ELEMENT);
 const isString = (value: unknown): value is string => typeof value === "string";
+const isName = (value: unknown): value is string =>
+  isString(value) && value.length <= LONGEST_NAME && toLine(value) === value;
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -2,7 +2,12 @@
 
 import { ModelError } from "./errors";
 import { fetched } from "./fetching";
+import { shortened, toLine } from "./text";
 import { type Limits, within } from "./waits";
+
+/** Largest sizes of files, in bytes; ONNX's format allows no larger graph. */
+const MOST_BYTES: Readonly<Record<string, number>> = { "model.json": 4_000_000 };
+const MOST_GRAPH = 2 ** 31;
 
 /** A model folder: its URL, or its files as the user selected them. */
 export type ModelSource = string | readonly File[];
@@ -22,9 +27,16 @@ export async function modelFile(
   if (typeof source === "string") return fetchedFile(folderOf(source) + name, limits, tell);
   const file = source.find((each) => each.name === name);
   if (!file) {
-    const found = source.map((each) => each.name).join(", ") || "nothing";
+    const names = source.map((each) => each.name).join(", ");
+    const found = shortened(toLine(names), 200) || "nothing";
     throw new ModelError(
       `the folder holds no ${name} (it holds: ${found}); choose a complete model folder`,
+    );
+  }
+  const most = MOST_BYTES[name] ?? MOST_GRAPH;
+  if (file.size > most) {
+    throw new ModelError(
+      `${name}: has ${file.size} bytes, more than ${most}; choose another model folder`,
     );
   }
   return bytesOf(file, name, limits);

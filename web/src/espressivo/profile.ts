@@ -9,6 +9,7 @@ import { type ModelCard, requireAdaptation } from "./card";
 import { ProfileError } from "./errors";
 import type { ModelName } from "./report";
 import { sha256Of } from "./sha256";
+import { shortened, toLine } from "./text";
 import { SAMPLE_RATE } from "./types";
 import { VERSION } from "./version";
 import {
@@ -24,6 +25,8 @@ const FORMAT_VERSION = 2;
 const REMEDY = "restore it, or create it anew";
 // The same rule as in Python, where the name becomes a file name.
 const NAME = /^[\p{L}\p{N}][\p{L}\p{N}\p{M}_ -]{0,63}$/u;
+const DEVICE = /^(con|prn|aux|nul|com\d|lpt\d) *$/i; // of Windows
+const LONGEST_TEXT = 255; // of names inside of files, which may be those of other files
 
 /** What a profile describes; a setting is what many speakers share, such as a microphone. */
 export type Kind = "speaker" | "setting";
@@ -54,7 +57,7 @@ export class Profile implements HasStatistics {
    */
   static create(name: string, card: ModelCard, kind: Kind = "speaker"): Profile {
     const named = name.normalize("NFC"); // macOS hands over accents decomposed
-    if (!NAME.test(named)) {
+    if (!NAME.test(named) || DEVICE.test(named)) {
       throw new ProfileError(
         `'${name}' is no name for a profile; take letters, digits, spaces, - and _, ` +
           "at most 64",
@@ -233,12 +236,12 @@ function fromContent(content: Record<string, unknown>): Profile {
   const { name } = content;
   if (typeof name !== "string") throw new Error(`name: ${name}`);
   return new Profile(
-    name.normalize("NFC"),
+    nameOf(name),
     kind,
     {
-      name: textOf(model, "name"),
-      version: textOf(model, "version"),
-      sha256: textOf(model, "sha256"),
+      name: nameOf(textOf(model, "name")),
+      version: nameOf(textOf(model, "version")),
+      sha256: nameOf(textOf(model, "sha256")),
     },
     statistics,
   );
@@ -247,6 +250,12 @@ function fromContent(content: Record<string, unknown>): Profile {
 function rowsOf(values: readonly number[], n: number, width: number): Matrix {
   if (values.length !== n * width) throw new Error("sums of another length");
   return Array.from({ length: n }, (_, i) => values.slice(i * width, (i + 1) * width));
+}
+
+function nameOf(text: string): string {
+  const name = text.normalize("NFC");
+  if (name.length <= LONGEST_TEXT && !/\p{Cs}/u.test(name)) return name; // \ud800
+  throw new Error(`${shortened(toLine(name), 40)} is no name`);
 }
 
 function textOf(entries: Record<string, unknown>, name: string): string {
