@@ -192,7 +192,6 @@ def _handshakes() -> Iterable[Sent]:
         (HANDSHAKE + key + b"\r\n", 400),
         (HANDSHAKE.replace(key, b"") + b"\r\n", 400),
         (HANDSHAKE.replace(b": 13", b": 12") + b"\r\n", 400),
-        (HANDSHAKE.replace(b"GET", b"POST") + b"\r\n", 405),
         (HANDSHAKE.replace(b"websocket", b"h2c") + b"\r\n", 426),
         (HANDSHAKE.replace(b"stream", b"stream?hop=x") + b"\r\n", 400),
         (HANDSHAKE.replace(b"/v1/stream", b"/health") + b"\r\n", 403),

@@ -51,8 +51,8 @@ _NO_HTTP = _response_to(
 _NO_HANDSHAKE = _response_to(
     Refused(
         Reason.BAD_REQUEST,
-        "the head of this WebSocket cannot be read: it has a body, a control "
-        "character, a line over 8 kB or over 128 lines; send one without",
+        "the head of this WebSocket cannot be read: it has a body, another method than "
+        "GET, a control character, a line over 8 kB or over 128 lines; send one without",
     )
 )
 _TOO_MANY = _response_to(
@@ -198,11 +198,6 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         super().resume_writing()
         if not (self.read_paused or self.transport.is_closing()):
             self.transport.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End what waits for the client to take what was sent."""
-        super().connection_lost(exc)
-        self.writable.set()  # uvicorn before 0.51 leaves it waiting
 
     async def send(self, message: Any) -> None:
         """Send a message; a refused handshake is complete, too."""
