@@ -6,9 +6,9 @@ import csv
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
+import time
 import tomllib
 
 import pytest
@@ -38,7 +38,6 @@ from espressivo.training.runs.folder import load_run
 from espressivo.training.scores.metrics import score
 from espressivo.training.scores.temperature import softmax
 from tests.training.experiments import HZ, write_clip
-from tests.waiting import until
 
 RECIPE = """
 name = "student"
@@ -197,17 +196,21 @@ def test_a_study_goes_on_where_it_was(arguments, tmp_path):
     assert (study / "costs.json").read_bytes() == costs
 
 
-def test_a_killed_study_resumes_in_the_middle_of_a_trial(arguments, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_study_resumes_in_the_middle_of_a_trial(arguments, tmp_path, workers):
     study = tmp_path / "study"
-    words = [*arguments, "--set", "search.width=[8]", "--set", "search.n_layers=[1]"]
-    words += ["--set", "search.epochs=80"]
+    words = [*arguments, "--workers", str(workers)]
+    for setting in ("width=[8]", "n_layers=[1]", "epochs=80"):
+        words += ["--set", f"search.{setting}"]
     process = subprocess.Popen(
         [sys.executable, "-m", "espressivo", *words], stderr=subprocess.DEVNULL
     )
     try:
-        until(lambda: list(study.glob(f"{TRIALS}/*/metrics.jsonl")) or process.poll())
+        while not list(study.glob(f"{TRIALS}/*/metrics.jsonl")):
+            assert process.poll() is None
+            time.sleep(0.02)
     finally:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
     (metrics,) = study.glob(f"{TRIALS}/*/metrics.jsonl")
     before = metrics.read_text().splitlines()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import threading
 from collections import defaultdict
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -160,7 +162,9 @@ def _run(
         return
     # As in `runs.executors`: forked children would inherit torch's threads.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(n_workers, mp_context=context)
+    pool = ProcessPoolExecutor(
+        n_workers, mp_context=context, initializer=_end_with_parent
+    )
     try:
         waiting = {
             pool.submit(_run_trial, search, plan, costs) for _ in range(n_workers)
@@ -172,6 +176,18 @@ def _run(
                 yield point
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent ends, which a pool does not if it is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this is a worker
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run_trial(

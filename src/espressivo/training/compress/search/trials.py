@@ -122,13 +122,6 @@ def best_shapes(folder: Path) -> list[Shape]:
         return [trial.params for trial in study.best_trials]
 
 
-def count_running(folder: Path) -> int:
-    """Return the number of trials that other processes train."""
-    with study_lock(folder), open_study(folder) as study:
-        _release_killed(study, folder)
-        return len(_trials(study, TrialState.RUNNING))
-
-
 def _choose(study: optuna.Study, folder: Path, plan: Plan) -> Trial | None:
     _release_killed(study, folder)
     begun = _trials(study, TrialState.COMPLETE, TrialState.RUNNING)
