@@ -125,7 +125,7 @@ def _add_recovery(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--learning-rate",
         type=_rate,
-        default=3e-4,
+        default=3e-5,
         metavar="R",
         help="peak learning rate of the recovery (default: %(default)s)",
     )

@@ -36,7 +36,7 @@ class PruneOptions:
     n_steps: int = 3
     epochs: int = 2
     n_draws: int = 2000
-    learning_rate: float = 3e-4
+    learning_rate: float = 3e-5
     n_calibration: int = 64
     seed: int = 0
     corpora: Mapping[str, Path] = field(default_factory=dict)
