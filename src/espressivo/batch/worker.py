@@ -20,6 +20,7 @@ from espressivo.batch.outcome import Outcome, row_of, voices_of
 from espressivo.batch.store import fetched, is_remote
 from espressivo.errors import ArchiveError, AudioError, EspressivoError, ModelError
 from espressivo.model.classifier import load_classifier
+from espressivo.text import shortened
 from espressivo.types import Unreadable
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ def _outcome(
         reason = f"{entry.id}: does not fit into memory; use fewer workers"
         return failed(entry, "memory", reason)
     except Exception as error:  # noqa: BLE001 - one recording must not stop the rest
-        reason = f"{entry.id}: {type(error).__name__}: {error}".replace("\n", " ")
+        # Some errors quote what they could not read.
+        what = shortened(str(error).replace("\n", " "))
+        reason = f"{entry.id}: {type(error).__name__}: {what}"
         return failed(entry, "error", reason)
     return Outcome(entry, row_of(report), voices=voices_of(report))
 
