@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espressivo.errors import ArchiveError
+from espressivo.files import tables
 from espressivo.files.tables import iter_rows, read_rows
 
 ROWS = [("ä/1.ogg", "Zoë"), ("b, c;d.ogg", 'says "no"\nand goes'), ("日本.ogg", "x")]
@@ -195,3 +196,22 @@ def test_any_cells_come_back(tmp_path_factory, rows, form, encoding):
     found = read(tmp_path_factory.mktemp("tables"), text.encode(encoding))
 
     assert values(found) == rows
+
+
+def test_a_list_of_rows_is_bounded(tmp_path, monkeypatch):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = tmp_path / "calls.parquet"
+    monkeypatch.setattr(tables, "_MOST_LISTED", 10)
+    for n in (10, 11):
+        parquet.write_table(pa.table({"id": ["a"] * n}), table)
+        if n == 10:
+            assert len(read_rows(table, "manifest", ["id"], [], ArchiveError)) == n
+    with pytest.raises(ArchiveError, match="more than 10 rows"):
+        read_rows(table, "manifest", ["id"], [], ArchiveError)
+
+    parquet.write_table(pa.table({"id": ["x" * 10_000_000]}), table)
+    with pytest.raises(ArchiveError, match="10,000,000 characters") as caught:
+        read_rows(table, "manifest", ["id"], [], ArchiveError)
+    assert len(str(caught.value)) < 300 + len(str(table))

@@ -51,6 +51,7 @@ _NO_TEXT = {
 _INDEX = re.compile(r"__index_level_\d+__")  # what pandas adds to Parquet
 _ALL_WHOLE = 2.0**53  # from here on floats are whole, and have fewer digits than shown
 _ROWS_AT_ONCE = 8192
+_MOST_LISTED, _LONGEST_NAME = 5_000_000, 32_767  # rows, and characters of their names
 _LONGEST_CELL = 2**24  # bytes: the transcript of a week
 # Some kilobytes of Parquet can unpack to gigabytes; real texts, by less than 100 times.
 _MOST_ROWS, _MUCH, _MOST_PACKED = 50_000_000, 2**28, 500
@@ -79,8 +80,24 @@ def read_rows(
     optional: Sequence[str],
     error: type[EspressivoError],
 ) -> list[Row]:
-    """Return the rows of a table as a list; see `iter_rows`."""
-    return list(iter_rows(table, what, required, optional, error))
+    """Return the rows of a table as a list; see `iter_rows`.
+
+    There may be 5 million rows, and 32,767 characters in required cells.
+    """
+    rows: list[Row] = []
+    for where, row in iter_rows(table, what, required, optional, error):
+        if len(rows) == _MOST_LISTED:
+            raise error(
+                f"{table}: has more than {_MOST_LISTED:,} rows; make several tables"
+            )
+        for name in required:
+            if len(text := row[name]) > _LONGEST_NAME:
+                raise error(
+                    f"{table}, {where}, column {name}: has {len(text):,} characters "
+                    f"({shortened(text, 40)}), more than {_LONGEST_NAME:,}; shorten it"
+                )
+        rows.append((where, row))
+    return rows
 
 
 def read_notes(table: Path, error: type[EspressivoError]) -> dict[str, str]:
