@@ -52,7 +52,7 @@ _NO_HANDSHAKE = _response_to(
     Refused(
         Reason.BAD_REQUEST,
         "the head of this WebSocket cannot be read: it has a body, another method than "
-        "GET, a control character, a line over 8 kB or over 128 lines; send one without",
+        "GET, a control character, a line over 8 kB, or over 128 lines; send another",
     )
 )
 _TOO_MANY = _response_to(
