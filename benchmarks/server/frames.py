@@ -87,7 +87,7 @@ def _step(random_: random.Random) -> Step:
 def _sound(random_: random.Random) -> tuple[Any, ...]:
     """Return a message of sound, whole or in pieces, or of what is none."""
     n = random_.choice((0, 1, 160, 3200, _LARGEST // 2)) * 2
-    pcm = bytes((random_.randrange(16),)) * n  # letters would be taken for a text
+    pcm = bytes((random_.randrange(8),)) * n  # or a text, it seems
     middle = random_.randint(0, n)
     pieces = [pcm[:middle], pcm[middle:]]
     many = frame(_BINARY, fin=False) + frame(_CONTINUATION, fin=False) * _MOST_FRAMES
