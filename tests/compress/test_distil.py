@@ -10,8 +10,8 @@ pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 from espressivo.cli.main import main  # noqa: E402
 from espressivo.errors import CorpusError, TrainingError  # noqa: E402
 from espressivo.training.clips.load import load_clips, load_unlabelled  # noqa: E402
+from espressivo.training.clips.parts import parts_of  # noqa: E402
 from espressivo.training.compress.distil import distil  # noqa: E402
-from espressivo.training.compress.more_clips import parts_of  # noqa: E402
 from espressivo.training.compress.teachers import Outputs, Targets  # noqa: E402
 from espressivo.training.config import (  # noqa: E402
     AugmentConfig,
@@ -229,7 +229,7 @@ def test_all_directions_together_lose_nothing_of_the_discriminant():
 
 
 def test_parts_are_of_long_recordings_and_always_the_same(clips, config):
-    config = replace(config, distillation=replace(config.distillation, parts=3))
+    config = replace(config, augmentation=replace(config.augmentation, parts=3))
     assert parts_of(clips, config) == []  # none is longer than 6 s
     signal = np.arange(100_000, dtype=np.float32)
     long = replace(clips[0], source=signal, n_samples=len(signal))

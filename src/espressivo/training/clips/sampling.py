@@ -168,8 +168,8 @@ class AugmentedClips:
             return f"{digest}-{self._longest}-{copy}"
         chosen = sampled.augmentation
         seed = "" if chosen is None else f"{chosen}-{self._crop}"
-        # Copies are no part of an augmentation.
-        augmentation = replace(self.augmentation, copies=(), noise_folder="")
+        # Copies and parts are no part of an augmentation.
+        augmentation = replace(self.augmentation, copies=(), parts=0, noise_folder="")
         return f"{digest}-{self._longest}-{seed}" + (f"-{augmentation}" if seed else "")
 
 

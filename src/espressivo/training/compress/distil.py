@@ -22,8 +22,9 @@ from torch.nn import functional
 from espressivo.errors import TrainingError
 from espressivo.training.clips.batches import Batches, make_batches
 from espressivo.training.clips.feature_cache import FeatureExtractor
+from espressivo.training.clips.parts import parts_of
 from espressivo.training.clips.sampling import EpochSampler, SampledClip
-from espressivo.training.compress.more_clips import noise_clips, parts_of
+from espressivo.training.compress.noise_clips import noise_clips
 from espressivo.training.compress.teachers import Outputs, Targets, load_teachers
 from espressivo.training.fit.closed_form import fit_voices_on_clips
 from espressivo.training.fit.loop import TrainedObjective, train_epochs

@@ -88,6 +88,8 @@ class AugmentConfig:
         copies: Conditions (see `clips.conditions`) of which every clip gets one fixed
             copy. The closed forms are fitted to clips and copies; gradient descent
             uses no copies.
+        parts: Number of random parts of each recording longer than 6 s, 1 s to
+            `signal.longest_s` long, that are further clips.
         noise_folder: Folder of noise recordings for the copies. Every second one is
             left to evaluation.
     """
@@ -100,6 +102,7 @@ class AugmentConfig:
     speed: tuple[float, float] = (0.8, 1.25)
     variants: int = 0
     copies: tuple[ConditionName, ...] = ()
+    parts: int = 0
     noise_folder: str = "$ESPRESSIVO_DATA/noise"
 
     @property
@@ -230,6 +233,12 @@ class ClassifierConfig:
             of the discriminant.
         ridge: Variance that the discriminant adds to every dimension, as a share of
             the mean variance of all dimensions.
+        scale: Whether the discriminant divides all dimensions by one `common` scale, or
+            `each` by its own deviation.
+        weights: Corpus -> its weight in the means and covariances of the discriminant;
+            1 for those that are not named.
+        priors: Emotion -> how much more frequent it is taken to be than the others;
+            1 for those that are not named.
         strength: Inverse penalty of the regression, scikit-learn's C.
         background: Whether recordings of noise (`augmentation.noise_folder`) teach a
             further class, by which sound that is not speech gets even probabilities;
@@ -239,6 +248,9 @@ class ClassifierConfig:
     fit: Literal["gradient", "discriminant", "logistic"] = "gradient"
     interaction: float = 1.0
     ridge: float = 0.3
+    scale: Literal["common", "each"] = "common"
+    weights: Mapping[str, float] = field(default_factory=dict)
+    priors: Mapping[str, float] = field(default_factory=dict)
     strength: float = 1.0
     background: bool = False
 
@@ -254,8 +266,6 @@ class DistillationConfig:
         logits: Weight of the divergence from the teachers' probabilities.
         labels: Weight of the cross-entropy with the labels, where there are any.
         temperature: Divisor of both networks' logits in the divergence.
-        parts: Number of random parts of each recording longer than 6 s that are further
-            clips.
     """
 
     n_targets: int = 64
@@ -263,7 +273,6 @@ class DistillationConfig:
     logits: float = 0.5
     labels: float = 0.0
     temperature: float = 2.0
-    parts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

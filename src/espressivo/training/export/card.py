@@ -231,7 +231,11 @@ def build_card(
         "made_by": made_by
         | {
             "recipe": recipe_of(config),
-            "run": {k: v for k, v in run.items() if k not in {"utterances", "name", "teachers"}},
+            "run": {
+                k: v
+                for k, v in run.items()
+                if k not in {"utterances", "name", "teachers"}
+            },
             "versions": {
                 "espressivo": __version__,
                 "python": platform.python_version(),
@@ -280,7 +284,7 @@ def starting_weights(network: NetworkConfig, run: Mapping[str, Any]) -> dict[str
     """Return the encoder's starting weights: name, licence, and hash where known."""
     if not network.weights:
         found: dict[str, str | None] = dict(_NO_WEIGHTS)
-    elif network.kind == "whisper":
+    elif network.kind in {"whisper", "whisper_stem"}:
         size = _WHISPERS.get(run.get("encoder_sha256", ""), _named(network.weights))
         found = {"name": f"OpenAI Whisper {size}, encoder", "license": "MIT"}
     else:

@@ -45,7 +45,8 @@ def fit_last_layer_on_clips(
     """Fit the network's last layer in place, to clips and to copies of them.
 
     The embedding is standardized over the clips: for the regression each dimension, for
-    the discriminant all dimensions by one scale (see `fit_lda`). With
+    the discriminant all dimensions by one scale (see `fit_lda`), unless
+    `config.scale` is `each`. With
     `config.background`, recordings without speech are one more class, which becomes
     `network.background`.
 
@@ -65,14 +66,14 @@ def fit_last_layer_on_clips(
     with torch.no_grad():
         # The statistics of standardization are part of the network, and exported.
         network.standardize.fit(clips.to(device))
-        if config.fit == "discriminant":
+        if config.fit == "discriminant" and config.scale == "common":
             scale = network.standardize.scale
             scale.fill_(scale.square().mean().sqrt())
         rows, noise = (
             network.standardize(part.to(device)).cpu().numpy()
             for part in (torch.cat([clips, *copies]), background)
         )
-        fit = partial(fit_with_background, _fits()[config.fit](config), noise)
+        fit = partial(_fit_with_priors, _fits()[config.fit](config), noise, config)
         weight, bias = fit(rows, labels, corpora)
         n_classes = network.classify.out_features
         network.classify.weight.copy_(torch.from_numpy(weight[:n_classes]))
@@ -99,6 +100,16 @@ def fit_last_layer_on_clips(
                 network.dimensions.bias[i] = shift
     target = torch.from_numpy(batches.labels)
     return float(cross_entropy(logits.cpu(), target)), left_out
+
+
+def _fit_with_priors(
+    fit: Fit, noise: NDArray[np.floating[Any]], config: ClassifierConfig, *rest: Any
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit as `fit_with_background` does, with the prior odds of the emotions."""
+    weight, bias = fit_with_background(fit, noise, *rest)
+    odds = [config.priors.get(emotion, 1.0) for emotion in Emotion]
+    bias[: len(odds)] += np.log(odds)
+    return weight, bias
 
 
 def fit_with_background(
@@ -189,7 +200,10 @@ def fit_logistic(
 def _fits() -> dict[str, Callable[[ClassifierConfig], Fit]]:
     return {
         "discriminant": lambda config: partial(
-            fit_lda, interaction=config.interaction, ridge=config.ridge
+            fit_lda,
+            interaction=config.interaction,
+            ridge=config.ridge,
+            weights=config.weights,
         ),
         "logistic": lambda config: partial(fit_logistic, strength=config.strength),
     }

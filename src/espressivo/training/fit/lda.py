@@ -25,7 +25,7 @@ from espressivo.training.folds.weights import balanced_weights
 from espressivo.training.scores.temperature import fit_model_temperature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,6 +41,7 @@ def fit_lda(
     *,
     interaction: float = 1.0,
     ridge: float = 0.3,
+    weights: Mapping[str, float] | None = None,
 ) -> tuple[_Float, _Float]:
     """Return the weight and bias of the linear discriminant.
 
@@ -54,6 +55,7 @@ def fit_lda(
         interaction: Weight of the disagreement between corpora in the noise covariance.
         ridge: Variance added to every dimension, as a share of the mean variance of all
             dimensions, so that those of small scale count less.
+        weights: Corpus -> its weight; 1 for those that are not named.
 
     Returns:
         Weight [C, width] and bias [C]. The logits are those of C Gaussians with a
@@ -62,7 +64,10 @@ def fit_lda(
     Raises:
         TrainingError: No corpus has a class.
     """
-    classes, noise = _class_statistics(embeddings, labels, corpora, interaction, ridge)
+    classes, noise = _class_statistics(
+        embeddings, labels, corpora, interaction=interaction, weights=weights or {}
+    )
+    noise = _regularized(noise, ridge)
     directions: _Float = np.linalg.solve(noise, classes.T).T
     # Gaussian log densities without the term that all classes share.
     bias: _Float = -0.5 * (classes * directions).sum(1)
@@ -81,15 +86,25 @@ def noise_covariance(
 
     The arguments are those of `fit_lda`, and so are the errors.
     """
-    return _class_statistics(embeddings, labels, corpora, interaction, ridge)[1]
+    _, noise = _class_statistics(
+        embeddings, labels, corpora, interaction=interaction, weights={}
+    )
+    return _regularized(noise, ridge)
+
+
+def _regularized(noise: _Float, ridge: float) -> _Float:
+    width = len(noise)
+    found: _Float = noise + ridge * noise.trace() / width * np.eye(width)
+    return found
 
 
 def _class_statistics(
     embeddings: NDArray[np.floating],
     labels: NDArray[np.integer],
     corpora: Sequence[str],
+    *,
     interaction: float,
-    ridge: float,
+    weights: Mapping[str, float],
 ) -> tuple[_Float, _Float]:
     """Return class means [C, width] and the noise covariance [width, width]."""
     rows = np.asarray(embeddings, np.float64)
@@ -98,22 +113,25 @@ def _class_statistics(
     width = rows.shape[1]
     means = np.full((len(names), n_classes, width), np.nan)
     within = np.zeros((width, width))
+    share = np.array([weights.get(name, 1.0) for name in names.tolist()])
     for c, k in np.unique(np.stack([corpus, labels], 1), axis=0).tolist():
         members = rows[(corpus == c) & (labels == k)]
         means[c, k] = members.mean(0)
         centred = members - means[c, k]
-        within += centred.T @ centred / len(members)
+        within += share[c] * (centred.T @ centred) / len(members)
     has = ~np.isnan(means[..., 0])  # [corpora, C]
     if absent := np.flatnonzero(~has.any(0)).tolist():
         raise TrainingError(
             f"no corpus has an utterance of class {absent[0]}; "
             "the classifier needs every emotion in at least one"
         )
-    classes = np.nanmean(means, axis=0)  # [C, width]
-    deviations = (means - classes)[has]
-    noise = within / has.sum()
-    noise += interaction * (deviations.T @ deviations) / has.sum()
-    noise += ridge * noise.trace() / width * np.eye(width)
+    shares = np.where(has, share[:, None], 0.0)
+    total = shares.sum()
+    sums = np.einsum("ck,ckd->kd", shares, np.where(has[..., None], means, 0.0))
+    classes = sums / shares.sum(0)[:, None]  # [C, width]
+    deviations = (means - classes)[has] * np.sqrt(shares[has])[:, None]
+    noise = within / total
+    noise += interaction * (deviations.T @ deviations) / total
     return classes, noise
 
 

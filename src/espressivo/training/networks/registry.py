@@ -65,6 +65,13 @@ NETWORKS: dict[str, NetworkEntry] = {
         layers=f"{_NETWORKS}.whisper_network:layers",
         has_settings=True,
     ),
+    "whisper_stem": NetworkEntry(
+        build=f"{_NETWORKS}.whisper_stem:WhisperStem",
+        load_weights=f"{_NETWORKS}.whisper_stem:load_weights",
+        emit=f"{_GRAPHS}.whisper_stem:emit_probabilities",
+        layers=f"{_NETWORKS}.whisper_stem:layers",
+        has_settings=True,
+    ),
     "distilhubert": _HUBERT,
     "hubert": _HUBERT,
     "wav2vec2": _HUBERT,

@@ -15,6 +15,7 @@ from espressivo.training.calibrate import calibrate_sets
 from espressivo.training.clips.batches import CLASSES, Batches, make_batches
 from espressivo.training.clips.feature_cache import FeatureExtractor
 from espressivo.training.clips.load import load_target
+from espressivo.training.clips.parts import parts_of
 from espressivo.training.clips.sampling import EpochSampler
 from espressivo.training.fit.adaptation import make_adaptation
 from espressivo.training.fit.closed_form import (
@@ -116,6 +117,7 @@ def train(
     network = build_network(config.network)
     load_pretrained(network, config.network)
     extractor = FeatureExtractor(network.to(pick_device(config)), cache)
+    clips = [*clips, *parts_of(clips, config)]
     batches = make_batches(extractor, clips, config)
     held_out = make_batches(extractor, validation, config) if validation else None
     drawn = make_batches(extractor, clips, config, target) if target else batches
