@@ -62,6 +62,7 @@ class TrainedBlock(_OnFeatures):
     """A block of Whisper's encoder, the mean over its frames, a linear classifier."""
 
     def __init__(self, block: Block) -> None:
+        assert block.attn is not None  # it is not pruned
         width = block.attn.query.in_features
         super().__init__(NetworkConfig(), width)
         self.block = copy.deepcopy(block).requires_grad_(requires_grad=True)

@@ -306,6 +306,23 @@ copies = ["telephone", "noise-10"]
         ('[augmentation]\ncopies = ["fax"]', "'augmentation.copies' is 'fax'; it sho"),
         ('[augmentation]\ncopies = ["varied"]', "ESPRESSIVO_DATA is not set"),
         ("[classifier]\nbackground = true", "'classifier.background' is for closed"),
+        ("[classifier.priors]\nneutral = 2", "'classifier.priors' is for closed forms"),
+        (
+            "[classifier]\nfit = 'discriminant'\npriors = {calm = 2}",
+            "'classifier.priors' names 'calm'; it should be one of anger, happiness",
+        ),
+        (
+            "[classifier]\nfit = 'discriminant'\npriors = {neutral = 0}",
+            "'classifier.priors.neutral' is 0.0, not a positive number",
+        ),
+        (
+            "[classifier]\nfit = 'logistic'\nweights = {tess = 2}",
+            "'classifier.weights' is for classifier.fit = 'discriminant'",
+        ),
+        (
+            "[classifier]\nfit = 'discriminant'\nweights = {moon = 2}",
+            "'classifier.weights' names 'moon'",
+        ),
     ],
 )
 def test_wrong_halves_and_copies_are_refused(text, message, tmp_path, monkeypatch):

@@ -185,3 +185,13 @@ def test_without_anyone_to_leave_out_the_temperature_is_one():
     rows, labels, corpora, _ = crowd()
 
     assert temperature_of(rows, labels, corpora, corpora) == 1
+
+
+def test_a_weight_is_as_many_corpora_alike():
+    rows, labels = clips()
+    corpora = ["a"] * 200 + ["b"] * 200
+    weighed = fit_lda(rows, labels, corpora, weights={"b": 2.0})
+    again = np.r_[np.arange(400), np.arange(200, 400)]
+    twice = fit_lda(rows[again], labels[again], [*corpora, *["c"] * 200])
+    np.testing.assert_allclose(weighed[0], twice[0], atol=1e-8)
+    np.testing.assert_allclose(weighed[1], twice[1], atol=1e-8)

@@ -267,7 +267,7 @@ def test_another_configuration_needs_another_folder(tmp_path, clips, config):
         train(config, clips, tmp_path, on_epoch=kill_after(1))
     with pytest.raises(TrainingError, match="run of another configuration"):
         train(replace(config, seed=1), clips, tmp_path)
-    with pytest.raises(TrainingError, match="or other recordings"):
+    with pytest.raises(TrainingError, match="of other recordings"):
         train(config, clips[1:], tmp_path)
     (tmp_path / "training.checkpoint").write_bytes(b"torn")
     with pytest.raises(TrainingError, match="is no checkpoint of this experiment"):

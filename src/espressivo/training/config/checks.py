@@ -10,6 +10,7 @@ from espressivo.training.config.sections import AdaptationConfig, LossConfig
 from espressivo.training.corpora.licence import find_licence
 from espressivo.training.networks import NETWORKS
 from espressivo.training.networks.config import require_dimensions
+from espressivo.types import Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +47,7 @@ def require_consistent(config: ExperimentConfig, path: Path) -> None:
     _require_licences(config.licences, path)
     _require_corpora(config, path)
     _require_closed_form(config.classifier, path)
+    _require_shares(config, path)
     _require_adaptable(config, path)
     _require_task(config, path)
 
@@ -84,6 +86,34 @@ def _require_closed_form(classifier: ClassifierConfig, path: Path) -> None:
             "descent would ignore it; set classifier.fit to 'discriminant' or "
             "'logistic', or leave background out"
         )
+
+
+def _require_shares(config: ExperimentConfig, path: Path) -> None:
+    """Refuse weights of corpora and priors of emotions that would have no effect."""
+    classifier = config.classifier
+    for key, known in (("weights", config.corpora), ("priors", tuple(Emotion))):
+        shares = getattr(classifier, key)
+        if key == "weights" and shares and classifier.fit != "discriminant":
+            raise ConfigError(
+                f"{path}: 'classifier.weights' is for classifier.fit = 'discriminant', "
+                f"not '{classifier.fit}'; leave it out"
+            )
+        if shares and classifier.fit == "gradient":
+            raise ConfigError(
+                f"{path}: 'classifier.{key}' is for closed forms, and gradient descent "
+                "would ignore it; leave it out"
+            )
+        for name, share in shares.items():
+            if name not in known:
+                raise ConfigError(
+                    f"{path}: 'classifier.{key}' names '{name}'; it should be one of "
+                    f"{', '.join(known)}"
+                )
+            if not 0 < share < inf:
+                raise ConfigError(
+                    f"{path}: 'classifier.{key}.{name}' is {share}, not a positive "
+                    "number"
+                )
 
 
 def _require_adaptable(config: ExperimentConfig, path: Path) -> None:

@@ -67,8 +67,8 @@ def fit_lda(
     classes, noise = _class_statistics(
         embeddings, labels, corpora, interaction=interaction, weights=weights or {}
     )
-    noise = _regularized(noise, ridge)
-    directions: _Float = np.linalg.solve(noise, classes.T).T
+    solved = np.linalg.solve(_regularized(noise, ridge), classes.T)
+    directions = np.asarray(solved.T, np.float64)
     # Gaussian log densities without the term that all classes share.
     bias: _Float = -0.5 * (classes * directions).sum(1)
     return directions, bias
