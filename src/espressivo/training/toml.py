@@ -109,6 +109,9 @@ def _key(name: str) -> str:
 
 
 def _literal(value: object) -> str:
+    if isinstance(value, Mapping):
+        pairs = (f"{_key(key)} = {_literal(item)}" for key, item in value.items())
+        return "{" + ", ".join(pairs) + "}"
     # Numbers, text, booleans and lists of them are written alike in TOML and JSON.
     return json.dumps(str(value) if isinstance(value, Path) else value)
 
