@@ -26,6 +26,7 @@ RUN = {
     "docs/archive.md": {"archive"},
     "docs/models/espressivo-base.md": {"models"},
     "docs/models/espressivo-tiny.md": {"models"},
+    "docs/models/espressivo-nano.md": {"models"},
     "docs/tables.md": {"tables"},
 }
 """Page -> commands that are run. All others need corpora, a trained run, a microphone,
