@@ -91,9 +91,11 @@ def stored_text(value: object) -> str:
     """Return a name in a profile's file as text.
 
     Raises:
-        ValueError: It is longer than names of files, or is not Unicode.
+        ValueError: It is no text, longer than names of files, or not Unicode.
     """
-    text = normal_name(str(value))
+    if not isinstance(value, str):
+        raise ValueError(f"{shortened(repr(value), 40)} is no name")  # noqa: TRY004 - of a file
+    text = normal_name(value)
     if len(text) > _LONGEST_TEXT or to_unicode(text) != text:
         raise ValueError(f"{shortened(to_line(text), 40)} is no name")
     return text
