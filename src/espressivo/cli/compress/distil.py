@@ -40,8 +40,8 @@ in the file, they are all there is."""
 _EPILOG = """\
 examples:
   espressivo train recipes/espressivo-base.toml --out runs/base --cache .cache
-  espressivo compress distil recipes/espressivo-nano.toml --teacher runs/base \\
-      --out runs/nano --cache .cache
+  espressivo compress distil recipes/student.toml --teacher runs/base \\
+      --out runs/student --cache .cache
   espressivo compress distil mine.toml --teacher runs/base --teacher runs/tiny \\
       --out runs/small --unlabelled ~/podcasts
 

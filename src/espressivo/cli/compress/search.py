@@ -44,8 +44,8 @@ _EPILOG = """\
 examples:
   espressivo train recipes/espressivo-base.toml --out runs/teacher \\
       --leave-out emovo --leave-out urdu --cache ~/.cache/train
-  espressivo compress search recipes/espressivo-nano.toml --teacher runs/teacher \\
-      --leave-out emovo --leave-out urdu --study studies/nano \\
+  espressivo compress search recipes/student.toml --teacher runs/teacher \\
+      --leave-out emovo --leave-out urdu --study studies/student \\
       --megabytes 1 --trials 12 --cache ~/.cache/train
 
 exit codes:

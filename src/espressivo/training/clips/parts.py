@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from espressivo.errors import ConfigError
 from espressivo.training.clips.conditions import utterance_seed
 from espressivo.training.clips.load import LoadedClip
 from espressivo.types import SAMPLE_RATE
@@ -32,7 +33,20 @@ def parts_of(clips: Sequence[LoadedClip], config: ExperimentConfig) -> list[Load
 
     A part is 1 s to `signal.longest_s` long and has the label of its clip. The seed of
     the configuration determines it.
+
+    Raises:
+        ConfigError: The number of parts is below 0, or `signal.longest_s` below 1 s.
     """
+    if config.augmentation.parts < 0:
+        raise ConfigError(
+            f"augmentation.parts is {config.augmentation.parts}; set it to 0 or more"
+        )
+    if config.augmentation.parts and config.signal.longest_s < SHORTEST_S:
+        raise ConfigError(
+            f"signal.longest_s is {config.signal.longest_s:g}, and a part of a "
+            f"recording is at least {SHORTEST_S:g} s long; raise it, or leave "
+            "augmentation.parts out"
+        )
     longest = round(config.signal.longest_s * SAMPLE_RATE)
     parts = []
     for clip in clips if config.augmentation.parts else ():

@@ -24,11 +24,12 @@ from espressivo.training.clips.batches import Batches, make_batches
 from espressivo.training.clips.feature_cache import FeatureExtractor
 from espressivo.training.clips.parts import parts_of
 from espressivo.training.clips.sampling import EpochSampler, SampledClip
+from espressivo.training.compress.checks import require_distillable
 from espressivo.training.compress.noise_clips import noise_clips
 from espressivo.training.compress.teachers import Outputs, Targets, load_teachers
 from espressivo.training.fit.closed_form import fit_voices_on_clips
 from espressivo.training.fit.loop import TrainedObjective, train_epochs
-from espressivo.training.networks import build_network
+from espressivo.training.networks import build_network, load_pretrained
 from espressivo.training.networks.network import count_parameters
 from espressivo.training.runs.folder import (
     finish_run,
@@ -138,24 +139,28 @@ def distil(
             of all.
 
     Raises:
+        ConfigError: The recipe would teach nothing, see `require_distillable`.
         TrainingError: There is no clip or teacher, a teacher knows a corpus of the
             validation clips, the student is larger than the largest teacher, or the
             folder holds another run.
     """
     if not clips and not unlabelled:
         raise TrainingError("there is nothing to distil from; name corpora or a folder")
+    require_distillable(config, clips)
     left_out = {clip.utterance.corpus for clip in validation}
     taught_by = load_teachers(teachers, left_out, cache)
-    described = [teacher.described for teacher in taught_by]
-    open_run(folder, config, clips, unlabelled, described)
+    described = [one for teacher in taught_by for one in teacher.lineage]
+    # What is refused leaves no folder behind, which would refuse the mended recipe.
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)  # of the initial weights
     network = build_network(config.network)
     _require_smaller(network, taught_by)
-    clips = [*clips, *parts_of(clips, config)]
-    unlabelled = [*unlabelled, *parts_of(unlabelled, config)]
-    if config.classifier.background:
-        unlabelled += noise_clips(config)
+    load_pretrained(network, config.network)
+    parts = parts_of(clips, config), parts_of(unlabelled, config)
+    noise = noise_clips(config) if config.classifier.background else []
+    open_run(folder, config, clips, unlabelled, described)
+    clips = [*clips, *parts[0]]
+    unlabelled = [*unlabelled, *parts[1], *noise]
     extractor = FeatureExtractor(network.to(pick_device(config)), cache)
     batches = make_batches(extractor, [*clips, *unlabelled], config)
     # Of unlabelled clips an emotion may be written down somewhere, but none is read.

@@ -51,22 +51,32 @@ class Teacher:
         network: The network, in evaluation mode.
         described: What identifies the teacher in a student's `run.json`, and whose
             terms bind the student.
+        lineage: `described`, and the same of those that the teacher was distilled from.
     """
 
     def __init__(self, run: Path, cache: Path | None) -> None:
         """Load the network.
 
         Raises:
-            TrainingError: The folder is no run, or the run has not finished.
+            TrainingError: The folder is no run, the run has not finished, or its
+                network needs to know who speaks.
         """
         self.network: EmotionNetwork = load_run(run)
         config, found = read_config(run / "config.toml"), read_run(run)
+        if config.training.speaker_statistics:
+            raise TrainingError(
+                f"{run}: training.speaker_statistics needs each speaker's own mean, "
+                "which a student does not have; choose a teacher without it"
+            )
+        unlabelled = found.get("target", {"corpora": ()})["corpora"]
+        labelled = [corpus["name"] for corpus in trained_corpora(found)]
         self.described: dict[str, Any] = {
             "name": config.name,
             "weights_sha256": file_sha256(run / WEIGHTS),
-            "corpora": [corpus["name"] for corpus in trained_corpora(found)],
+            "corpora": sorted({*labelled, *unlabelled}),
             "starting_weights": starting_weights(config.network, found),
         }
+        self.lineage = [self.described, *found.get("teachers", ())]
         self.run = run
         self._extractor = FeatureExtractor(self.network, cache)
         self._cache = cache
@@ -147,11 +157,12 @@ def load_teachers(
         raise TrainingError("there is no teacher; pass --teacher RUN")
     teachers = [Teacher(run, cache) for run in runs]
     for teacher in teachers:
-        if known := sorted({*left_out} & {*teacher.described["corpora"]}):
+        learned = {name for one in teacher.lineage for name in one["corpora"]}
+        if known := sorted({*left_out} & learned):
             raise TrainingError(
-                f"{teacher.run}: was trained on {', '.join(known)}, which is left out, "
-                "so the student would learn it from its teacher; train a teacher "
-                f"without it (espressivo train ... --leave-out {known[0]})"
+                f"{teacher.run}: was trained on {', '.join(known)}, which is left out "
+                "(itself, or a teacher of it), so the student would learn it; train "
+                f"one without it (espressivo train ... --leave-out {known[0]})"
             )
     return teachers
 

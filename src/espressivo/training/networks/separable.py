@@ -127,3 +127,8 @@ def _require(config: NetworkConfig) -> None:
             f"network.width is {config.width}; choose a multiple of 8, or 0 for "
             f"{_WIDTH}"
         )
+    if config.n_layers < 0:
+        raise ConfigError(
+            f"network.n_layers is {config.n_layers}; choose 1 or more, or 0 for "
+            f"{_N_BLOCKS}"
+        )

@@ -158,6 +158,11 @@ def load_run(folder: Path) -> EmotionNetwork:
     network = build_network(config, settings)
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
+    except SafetensorError as error:
+        raise TrainingError(
+            f"{folder / WEIGHTS}: is damaged ({error}); restore it, or train again in "
+            "another folder"
+        ) from error
     except RuntimeError as error:
         raise TrainingError(
             f"{folder / WEIGHTS}: is of another network than its config.toml says "

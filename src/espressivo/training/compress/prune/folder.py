@@ -73,7 +73,7 @@ def read_pruned(out: Path, run: Path, options: PruneOptions) -> PruningState:
         return PruningState()
     if is_finished(out):
         raise TrainingError(f"{out}: holds a finished run; pass another folder")
-    found = json.loads(described.read_text("utf-8")).get("pruned") or {}
+    found = _made_before(described)
     for key, value in _made_by(run, options).items():
         if found.get(key) != value:
             raise TrainingError(
@@ -101,6 +101,18 @@ def describe_pruned(
     write_text(to_toml(config), out / _CONFIG)
     whole = origin | {"pruned": made_by}
     write_text(json.dumps(whole, indent=2) + "\n", out / DESCRIPTION)
+
+
+def _made_before(described: Path) -> dict[str, Any]:
+    """Return what a run says of its pruning; nothing if it is of another kind."""
+    try:
+        found = json.loads(described.read_text("utf-8")).get("pruned") or {}
+        return dict(found)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise TrainingError(
+            f"{described}: is not what a pruning writes ({error}); pass another "
+            "folder, or remove it"
+        ) from error
 
 
 def _made_by(run: Path, options: PruneOptions) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 
 from espressivo.errors import TrainingError
 from espressivo.files.atomic import write_text
+from espressivo.training.clips.parts import parts_of
 from espressivo.training.compress.prune.cost import measure_int8
 from espressivo.training.compress.prune.folder import (
     describe_pruned,
@@ -156,7 +157,9 @@ def _finish(
     config = material.config
     network = rebuild(config.network, student.encoder_settings, student.state_dict())
     network.to(pick_device(config))
-    batches = material.batches(network, material.clips)
+    # As `train` fits it: parts of long recordings are further clips.
+    clips = [*material.clips, *parts_of(material.clips, config)]
+    batches = material.batches(network, clips)
     if config.classifier.fit != "gradient":
         write_metrics([asdict(fit_classifier(batches, None, config, out))], out)
     elif (run / TEMPERATURE).is_file():

@@ -94,11 +94,13 @@ def load_or_measure_costs(
         config: The configuration of the students.
         shapes: Every shape of the space.
         progress: Callback with the name of each step.
+
+    Raises:
+        TrainingError: The file of the costs is damaged.
     """
     kept = folder / COSTS
     if kept.is_file():
-        stored = json.loads(kept.read_text("utf-8"))["shapes"]
-        return {name: Cost(**cost) for name, cost in stored.items()}
+        return _read_costs(kept)
     costs = measure_costs(config, shapes, progress)
     described = {
         "processor": processor_name(),
@@ -106,6 +108,17 @@ def load_or_measure_costs(
     }
     write_text(json.dumps(described, indent=2) + "\n", kept)
     return costs
+
+
+def _read_costs(path: Path) -> dict[str, Cost]:
+    try:
+        stored = json.loads(path.read_text("utf-8"))["shapes"]
+        return {name: Cost(**cost) for name, cost in stored.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrainingError(
+            f"{path}: does not hold the costs of shapes ({error}); remove it, and they "
+            "are measured again"
+        ) from error
 
 
 def measure_costs(

@@ -69,8 +69,7 @@ def describe_study(
         "recipe": recipe | {"search.epochs": config.search.epochs},
         "space": space,
         "teacher": {
-            teacher.described["name"]: teacher.described["weights_sha256"]
-            for teacher in teachers
+            name: ", ".join(hashes) for name, hashes in _by_name(teachers).items()
         },
         "recordings": {
             part: describe_run(config, chosen)["utterances_sha256"]
@@ -104,6 +103,15 @@ def open_folder(folder: Path, described: Mapping[str, Any]) -> None:
                 f"{folder}: holds a study with {_name(key, then)}, not "
                 f"{_name(key, now)}; pass another --study, or remove it"
             )
+
+
+def _by_name(teachers: Sequence[Teacher]) -> dict[str, list[str]]:
+    """Return name -> SHA-256 of the weights of every teacher that has this name."""
+    found: dict[str, list[str]] = {}
+    for teacher in teachers:
+        described = teacher.described
+        found.setdefault(described["name"], []).append(described["weights_sha256"])
+    return found
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -22,6 +22,7 @@ from espressivo.errors import ConfigError
 from espressivo.files.atomic import write_text
 from espressivo.training.clips.batches import make_batches
 from espressivo.training.clips.feature_cache import FeatureExtractor
+from espressivo.training.compress.checks import require_distillable
 from espressivo.training.compress.distil import distil
 from espressivo.training.compress.search.costs import (
     Budget,
@@ -121,6 +122,7 @@ def search_students(
             another study.
     """
     _require_emotions(search.left_out)
+    require_distillable(_trial_config(search.config), search.clips)
     space = space_of(search.config)
     shapes = shapes_of(space)
     n_parameters = count_all(search.config, shapes)
@@ -208,14 +210,8 @@ def _run_trial(
 
 
 def _train_and_score(search: Search, shape: Shape, run: Path) -> None:
-    config = search.config
-    config = replace(
-        config,
-        network=network_config(config, shape),
-        training=replace(config.training, epochs=config.search.epochs),
-        profile=ProfileConfig(),  # nobody asks a trial about voices
-        search=SearchConfig(),  # a run is of one shape
-    )
+    config = _trial_config(search.config)
+    config = replace(config, network=network_config(config, shape))
     if is_finished(run):
         network = load_run(run)
     else:
@@ -237,6 +233,15 @@ def _train_and_score(search: Search, shape: Shape, run: Path) -> None:
         found[corpus] = score(batches.labels, probabilities).ua
     scores = {"ua": found, "n_parameters": count_parameters(network)[0]}
     write_text(json.dumps(scores, indent=2) + "\n", run / SCORES)
+
+
+def _trial_config(config: ExperimentConfig) -> ExperimentConfig:
+    return replace(
+        config,
+        training=replace(config.training, epochs=config.search.epochs),
+        profile=ProfileConfig(),  # nobody asks a trial about voices
+        search=SearchConfig(),  # a run is of one shape
+    )
 
 
 def _point(folder: Path, shape: Shape, cost: Cost) -> FrontPoint:
