@@ -62,7 +62,7 @@ class Guard:
         headers = Headers(scope=scope)
         path = scope["path"] if scope["path"] in _PATHS else "other"
         cors: _Cors | None = None
-        body, has_begun = _Body(scope, receive), False
+        body, is_in, has_begun = _Body(scope, receive), False, False
 
         async def respond(message: Message) -> None:
             nonlocal has_begun
@@ -88,10 +88,13 @@ class Guard:
             self._admit(scope, path, headers)
             # Connections are counted elsewhere, but behind a proxy they are all its.
             with self._places.taken(client_of(scope)):
+                is_in = True
                 await self._app(scope, body.receive, respond)
         except Refused as refused:
             self._metrics.rejected(refused.reason)
-            await body.discard()
+            # An upload that was cut off since the server stops may never go on.
+            if not (is_in and refused.reason is Reason.STOPPING):
+                await body.discard()
             if not has_begun:
                 await refused.response()(scope, receive, respond)
         except ClientDisconnect:
