@@ -15,6 +15,8 @@ pytest.importorskip("onnx", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
 from espressivo.cli.main import main
+from espressivo.errors import TrainingError
+from espressivo.training.compress.prune import PruneOptions, prune_run
 from espressivo.training.runs.folder import load_run
 from tests.compress.test_prune import SHIPPED, WHISPER, write_run
 from tests.training.runs_to_export import write_corpus
@@ -72,6 +74,8 @@ def test_a_killed_pruning_goes_on_after_its_last_step(run, tmp_path, capsys):
         (["--megabytes", "-1"], "'-1' is not a size above 0"),
         (["--share", "0.5", "--megabytes", "2"], "not allowed with argument --share"),
         (["--share", "0.5", "--learning-rate", "x"], "'x' is not a rate above 0"),
+        (["--share", "0.5", "--learning-rate", "2"], "above 0 and below 1"),
+        (["--share", "0.5", "--seed", "-1"], "'-1' is not"),
     ],
 )
 def test_a_wrong_command_line_exits_with_2(args, message, capsys):
@@ -88,3 +92,11 @@ def test_a_folder_that_is_no_run_is_one_line(tmp_path, capsys):
     assert (
         "is no run (no run.json); pass a folder that `espressivo train` wrote" in line
     )
+
+
+def test_a_recovery_that_goes_too_far_in_its_last_step_is_refused(run, tmp_path):
+    options = PruneOptions(
+        share=0.6, n_steps=1, epochs=1, n_draws=8, n_calibration=4, learning_rate=1e30
+    )
+    with pytest.raises(TrainingError, match="pass a lower --learning-rate"):
+        prune_run(run, tmp_path / "out", options)

@@ -81,7 +81,11 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="recordings that the importance is measured on (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="draws recordings (default: 0)"
+        "--seed",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="draws recordings (default: 0)",
     )
     parser.add_argument(
         "--cache",
@@ -109,7 +113,7 @@ def _add_recovery(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--epochs",
-        type=_epochs,
+        type=_count,
         default=2,
         metavar="N",
         help="epochs of recovery after each step; 0: none (default: %(default)s)",
@@ -191,7 +195,10 @@ def _megabytes(text: str) -> float:
 
 
 def _rate(text: str) -> float:
-    return _positive(text, "a rate above 0")
+    wanted = "a rate above 0 and below 1"
+    if (value := _positive(text, wanted)) >= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return value
 
 
 def _positive(text: str, wanted: str) -> float:
@@ -204,6 +211,6 @@ def _positive(text: str, wanted: str) -> float:
     return value
 
 
-def _epochs(text: str) -> int:
+def _count(text: str) -> int:
     """Return a parsed whole number of 0 or more."""
     return 0 if text == "0" else whole_number(text)

@@ -19,6 +19,8 @@ from espressivo.training.fit.optimizer import rate_share
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from torch import Tensor
+
     from espressivo.training.clips.batches import Batches
     from espressivo.training.compress.prune.importance import OutputScale
     from espressivo.training.config import ExperimentConfig
@@ -82,11 +84,7 @@ def recover(
                 wanted = scaled_outputs(teacher, batch.frames, scale)
             found = scaled_outputs(student, batch.frames, scale)
             loss = (found - wanted).square().sum(1).mean()
-            if not loss.isfinite():
-                raise TrainingError(
-                    f"the loss of the recovery is {float(loss)}; pass a lower "
-                    "--learning-rate"
-                )
+            _require_finite(loss)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(trained, _CLIP)
@@ -94,3 +92,15 @@ def recover(
             schedule.step()
             done += 1
             on_step(done, total)
+    if done:  # the last step may have been the one that went too far
+        with torch.no_grad():
+            found = scaled_outputs(student, batch.frames, scale)
+        _require_finite((found - wanted).square().sum(1).mean())
+
+
+def _require_finite(loss: Tensor) -> None:
+    if not loss.isfinite():
+        raise TrainingError(
+            f"the loss of the recovery is {float(loss)}; pass a lower --learning-rate, "
+            "and another --out"
+        )
