@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("audiomentations", reason="needs the extra 'train'")
 
 from espressivo.cli.main import main  # noqa: E402
-from espressivo.errors import CorpusError, TrainingError  # noqa: E402
+from espressivo.errors import CorpusError, ExportError, TrainingError  # noqa: E402
 from espressivo.training.clips.load import load_clips, load_unlabelled  # noqa: E402
 from espressivo.training.clips.parts import parts_of  # noqa: E402
 from espressivo.training.compress.distil import distil  # noqa: E402
@@ -172,6 +172,16 @@ def test_unlabelled_recordings_alone(tmp_path, utterances, config, teacher):
     run = json.loads((tmp_path / "run/run.json").read_text("utf-8"))
     assert run["utterances"] == {}
     assert run["target"]["recordings"] == len(unlabelled)
+    options = {"precision": "fp32"}
+    with pytest.raises(ExportError, match="pass --corpus podcasts=DIR"):
+        export_run(tmp_path / "run", tmp_path / "model", ExportOptions(**options))
+    folders = {"podcasts": folder}
+    export_run(
+        tmp_path / "run", tmp_path / "model", ExportOptions(corpora=folders, **options)
+    )
+    card = json.loads((tmp_path / "model/model.json").read_text("utf-8"))
+    assert card["training_corpora"] == []
+    assert [corpus["name"] for corpus in card["unlabelled_corpora"]] == ["podcasts"]
     with pytest.raises(CorpusError, match="holds no recordings"):
         load_unlabelled(tmp_path / "run", "run", config.signal)
 

@@ -138,20 +138,15 @@ def _load_folder(config: ExperimentConfig, cache: Path | None) -> list[LoadedCli
         raise CorpusError(f"adaptation.target: {error}") from error
 
 
-def load_unlabelled(
-    folder: Path, corpus: str, config: SignalConfig, cache: Path | None = None
-) -> list[LoadedClip]:
-    """Return all recordings of a folder as clips of one speaker without a label.
+def unlabelled_utterances(folder: Path, corpus: str) -> list[Utterance]:
+    """Return all recordings of a folder as utterances of one speaker without a label.
 
     Args:
         folder: Searched with all folders in it.
-        corpus: Name under which the clips are known.
-        config: Preprocessing.
-        cache: Folder that caches the signals.
+        corpus: Name under which the recordings are known.
 
     Raises:
-        CorpusError: There is no such folder, it holds no recordings, or one cannot be
-            read.
+        CorpusError: There is no such folder, or it holds no recordings.
     """
     if not folder.is_dir():
         raise CorpusError(f"{folder}: no such folder; pass one that holds recordings")
@@ -169,6 +164,25 @@ def load_unlabelled(
     ]
     if not utterances:
         raise CorpusError(f"{folder} holds no recordings")
+    return utterances
+
+
+def load_unlabelled(
+    folder: Path, corpus: str, config: SignalConfig, cache: Path | None = None
+) -> list[LoadedClip]:
+    """Return the recordings of `unlabelled_utterances` as clips.
+
+    Args:
+        folder: Searched with all folders in it.
+        corpus: Name under which the clips are known.
+        config: Preprocessing.
+        cache: Folder that caches the signals.
+
+    Raises:
+        CorpusError: There is no such folder, it holds no recordings, or one cannot be
+            read.
+    """
+    utterances = unlabelled_utterances(folder, corpus)
     clips, unreadable = load_clips(utterances, config, cache)
     if unreadable:
         raise CorpusError(

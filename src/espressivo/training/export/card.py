@@ -62,7 +62,10 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / "run.json"
     try:
         run = json.loads(path.read_text("utf-8"))
-        if isinstance(run["utterances"], dict) and run["utterances"]:
+        # A student may have learned from unlabelled recordings alone.
+        if isinstance(run["utterances"], dict) and (
+            run["utterances"] or run["target"]["corpora"]
+        ):
             return dict(run)
         found = "says nothing of what was trained on"
     except (ValueError, KeyError, TypeError):

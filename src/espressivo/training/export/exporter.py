@@ -26,6 +26,7 @@ from espressivo.training.export.graph.voice import with_voice
 from espressivo.training.export.options import ExportOptions, StepProgress, unwatched
 from espressivo.training.export.recordings import (
     fold_test_utterances,
+    heard_utterances,
     require_windows,
     training_utterances,
 )
@@ -82,8 +83,7 @@ def export_run(
     temperature, signal = fitted["temperature"], config.signal
     fp32 = to_onnx(network, temperature, name, signal)
     progress("reading recordings")
-    trained_on = [corpus["name"] for corpus in card.trained_corpora(described)]
-    utterances = training_utterances(run, config, trained_on, options.corpora)
+    utterances = _utterances(run, config, described, options)
     windows = draw_windows(utterances, config, options)
     require_windows(windows.checks)  # on silence all graphs would agree
     progress("comparing with torch")
@@ -132,6 +132,19 @@ def export_run(
             details["dimensions"] = card.describe_dimensions(config)
         progress("writing the folder")
         return _write(out, (fp32, shipped), details, measured, force=options.force)
+
+
+def _utterances(
+    run: Path,
+    config: ExperimentConfig,
+    described: dict[str, Any],
+    options: ExportOptions,
+) -> list[Utterance]:
+    """Read what the run trained on, from which windows for calibration are drawn."""
+    trained_on = [corpus["name"] for corpus in card.trained_corpora(described)]
+    if trained_on:
+        return training_utterances(run, config, trained_on, options.corpora)
+    return heard_utterances(described["target"]["corpora"], options.corpora)
 
 
 def _require_deployable(config: ExperimentConfig) -> None:

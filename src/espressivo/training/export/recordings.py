@@ -12,7 +12,7 @@ import numpy as np
 from espressivo.errors import ExportError
 from espressivo.training.clips.augment import Augment
 from espressivo.training.clips.conditions import utterance_seed
-from espressivo.training.clips.load import load_signals
+from espressivo.training.clips.load import load_signals, unlabelled_utterances
 from espressivo.training.clips.sampling import sampling_probabilities
 from espressivo.training.config import AugmentConfig, read_config
 from espressivo.training.corpora import read_corpora
@@ -75,6 +75,28 @@ def training_utterances(
     read = [utterance for utterance in read if utterance.corpus in trained_on]
     fold = fold_of(run)
     return read if fold is None else _part(read, fold.train)
+
+
+def heard_utterances(
+    names: Sequence[str], folders: Mapping[str, Path]
+) -> list[Utterance]:
+    """Return recordings that a run heard without labels, since it had no others.
+
+    Args:
+        names: Names of the folders that it heard.
+        folders: Name -> its folder; a run does not say where it was.
+
+    Raises:
+        ExportError: One is not given, or another one is.
+        CorpusError: A folder does not exist, or holds no recordings.
+    """
+    if set(folders) != set(names):
+        wanted = " ".join(f"--corpus {name}=DIR" for name in names)
+        raise ExportError(
+            "calibration: the run heard unlabelled recordings alone, and does not say "
+            f"where they are; pass {wanted}"
+        )
+    return [u for n in names for u in unlabelled_utterances(folders[n], n)]
 
 
 def fold_test_utterances(
