@@ -515,7 +515,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path, clips, config, name)
 def test_another_target_is_another_run(tmp_path, clips, config):
     config = adapted(config, "coral", target="left-out")
     train(config, clips[:8], tmp_path, left_out=clips[8:])
-    with pytest.raises(TrainingError, match="run of another configuration, or of other"):
+    with pytest.raises(TrainingError, match="of another configuration, or of other"):
         train(config, clips[:8], tmp_path, left_out=clips[9:])
 
 
