@@ -68,3 +68,13 @@ def test_a_killed_process_frees_it(tmp_path):
 
     with locked(lock, 10):
         pass
+
+
+def test_who_deletes_a_lock_does_not_create_it(tmp_path):
+    lock = tmp_path / "lock"
+    with pytest.raises(FileNotFoundError), locked(lock, 0, create=False):
+        pass
+    assert not lock.exists()
+    lock.touch()
+    with locked(lock, 0, create=False):
+        pass

@@ -57,7 +57,7 @@ def test_what_a_killed_process_leaves_goes_with_the_next(place):
 @pytest.mark.skipif(os.name != "posix", reason="needs links")
 def test_what_others_put_there_stays(place, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
-    (other / ".lock").touch()
+    (other / "lock").touch()
     (other / "thesis.txt").touch()
     (place / "espressivo-scratch-link").symlink_to(other)
     (place / "espressivo-scratch-new").mkdir()  # not locked yet

@@ -78,7 +78,7 @@ def _created(partial: Path, mode: int) -> Iterator[None]:
     with ExitStack() as stack:
         if os.name != "nt":  # where locks are for writers too, and keep files in place
             with suppress(OSError):  # not every file system has locks
-                stack.enter_context(locked(partial, 0))
+                stack.enter_context(locked(partial, 0, create=False))
         yield
 
 
@@ -90,7 +90,7 @@ def _sweep(folder: Path) -> None:
     with suppress(OSError):  # the folder is not there, which the caller will tell
         for entry in os.scandir(folder):
             if _PARTIAL.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                with suppress(OSError), locked(folder / entry.name, 0):
+                with suppress(OSError), locked(folder / entry.name, 0, create=False):
                     (folder / entry.name).unlink()
 
 

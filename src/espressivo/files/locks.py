@@ -33,18 +33,23 @@ _PAUSE_S = 0.002
 
 
 @contextmanager
-def locked(path: Path, patience_s: float) -> Iterator[None]:
-    """Hold an exclusive lock on a file, which is created if needed and never deleted.
+def locked(path: Path, patience_s: float, *, create: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on a file, which is never deleted.
 
     Args:
         path: Path of the lock file.
         patience_s: Longest time to wait for the lock, in seconds.
+        create: Create the file if it is absent. Who deletes a lock file that it holds
+            must not create it: of several, the second would hold another file than
+            the one whose lock the owner waits for.
 
     Raises:
         TimeoutError: Another process or thread held the lock for that long.
-        OSError: The file cannot be opened.
+        OSError: The file cannot be opened, or was deleted meanwhile and `create` is
+            not given.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    flags = os.O_RDWR | (os.O_CREAT if create else 0)
+    descriptor = os.open(path, flags, 0o600)
     try:
         end = time.monotonic() + patience_s
         while True:
@@ -55,6 +60,8 @@ def locked(path: Path, patience_s: float) -> Iterator[None]:
                 if time.monotonic() >= end:
                     raise TimeoutError(str(path)) from error
                 time.sleep(_PAUSE_S)
+        if not (create or os.path.samestat(os.fstat(descriptor), path.stat())):
+            raise FileNotFoundError(str(path))
         yield
     finally:
         os.close(descriptor)  # closing releases the lock

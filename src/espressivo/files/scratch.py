@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PREFIX = "espressivo-scratch-"
-_LOCK = ".lock"
+LOCK = "lock"
+"""Name of the lock file in a folder of `locked_folder`."""
+
+_PATIENCE_S = 10.0
 
 
 @contextmanager
@@ -27,12 +30,26 @@ def scratch_folder() -> Iterator[Path]:
     """
     parent = Path(tempfile.gettempdir())
     _sweep(parent)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))  # of mode 0700
-    try:
-        with locked(folder / _LOCK, 0):
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with locked_folder(parent, _PREFIX) as folder:
+        yield folder
+
+
+@contextmanager
+def locked_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yield a new folder of mode 0700 with a held lock; delete it at the end.
+
+    The lock, its file `lock`, tells whoever deletes folders of killed processes that it
+    is in use.
+    """
+    with ExitStack() as stack:
+        is_locked = False
+        while not is_locked:
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.enter_context(locked(folder / LOCK, _PATIENCE_S))
+            # Another process may have swept it before it was locked.
+            is_locked = (folder / LOCK).exists()
+        yield folder
 
 
 def _sweep(parent: Path) -> None:
@@ -40,9 +57,11 @@ def _sweep(parent: Path) -> None:
     for folder in parent.glob(f"{_PREFIX}*"):
         # What has no lock has just begun.
         with suppress(OSError):
-            if _is_ours(folder) and (folder / _LOCK).is_file():
-                with locked(folder / _LOCK, 0):
-                    shutil.rmtree(folder, ignore_errors=True)
+            if _is_ours(folder) and (folder / LOCK).is_file():
+                with locked(folder / LOCK, 0, create=False):
+                    # Whoever waits for this lock sees that its folder is gone.
+                    (folder / LOCK).unlink()
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_ours(folder: Path) -> bool:

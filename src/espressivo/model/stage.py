@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from espressivo.errors import ModelError
 from espressivo.files.locks import locked
+from espressivo.files.scratch import LOCK, locked_folder
 from espressivo.model.find import FOLDER_VARIABLE
 from espressivo.text import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # Temporary folders are beside the models: a rename is atomic within one file system
 # only. Names of models begin with no dot.
 _STAGES = ".pull-"
-_LOCK = "lock"
 _OLD = "old"
-_PATIENCE_S = 10.0
 
 
 def publish(new: Path, target: Path, stage: Path, *, replace: bool) -> None:
@@ -56,15 +54,7 @@ def staged(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder in `folder`, deleted at the end with all that it has."""
     folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
-    with ExitStack() as stack:
-        is_locked = False
-        while not is_locked:
-            stage = Path(tempfile.mkdtemp(prefix=_STAGES, dir=folder))
-            stack.callback(shutil.rmtree, stage, ignore_errors=True)
-            lock = stage / _LOCK
-            stack.enter_context(locked(lock, _PATIENCE_S))
-            # Another process may have swept it before it was locked.
-            is_locked = lock.exists()
+    with locked_folder(folder, _STAGES) as stage:
         yield stage
 
 
@@ -73,16 +63,16 @@ def _sweep(folder: Path) -> None:
     for stage in folder.glob(f"{_STAGES}*"):
         # What has no lock yet has just begun, or is not ours.
         with suppress(OSError):
-            if not (stage / _LOCK).is_file():
+            if not (stage / LOCK).is_file():
                 continue
-            with locked(stage / _LOCK, 0):
+            with locked(stage / LOCK, 0, create=False):
                 # It was killed while it replaced a model: the old one comes back.
                 for old in (stage / _OLD).glob("*"):
                     if not (folder / old.name).exists():
                         old.rename(folder / old.name)
                 # Whoever waits for this lock sees that its folder is gone.
                 with suppress(OSError):  # Windows: who waits has it open, and keeps it
-                    (stage / _LOCK).unlink()
+                    (stage / LOCK).unlink()
             shutil.rmtree(stage, ignore_errors=True)
 
 
