@@ -85,3 +85,23 @@ def test_a_file_has_its_mode_from_the_beginning(tmp_path):
             assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == expected
     finally:
         os.umask(before)
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from espressivo.files import atomic
+for number in range(150):
+    atomic._swept.clear()  # every write sweeps, as a process's first one does
+    path = Path(sys.argv[1]) / f"{sys.argv[2]}-{number}"
+    with atomic.replacing(path) as partial:
+        partial.write_text("whole")
+"""
+
+
+def test_nobody_sweeps_what_another_process_is_writing(tmp_path):
+    args = [sys.executable, "-c", _WRITER, str(tmp_path)]
+    writers = [subprocess.Popen([*args, str(n)]) for n in range(4)]
+    assert [writer.wait() for writer in writers] == [0] * 4
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"whole"}
+    assert len([*tmp_path.iterdir()]) == 600

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_PATIENCE_S = 1.0  # a sweep holds a lock for a moment
 _PARTIAL = re.compile(r"\..+\.\d+-\d+\.partial", re.DOTALL)
 _swept: set[Path] = set()
 """Folders whose partial files were looked for by this process, which is once each."""
@@ -49,11 +50,12 @@ def replacing(
     partial = path.with_name(f".{path.name}.{mark}.partial")
     _sweep(path.parent)
     try:
+        # The lock is held until the file has its name, or others might sweep it.
         with _created(partial, mode):
             yield partial
-        if durable:
-            _flush(partial)
-        partial.replace(path)
+            if durable:
+                _flush(partial)
+            partial.replace(path)
         if durable:
             flush_names(path.parent)
     except errors as error:
@@ -71,14 +73,23 @@ def replacing(
 @contextmanager
 def _created(partial: Path, mode: int) -> Iterator[None]:
     """Create an empty file and hold its lock, so that nobody takes it for abandoned."""
-    partial.unlink(missing_ok=True)  # of a killed process that had the same number
-    # Created with its mode: a later chmod would leave a moment in which others can read
-    # it. O_EXCL refuses a file or link that was put there before.
-    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
     with ExitStack() as stack:
-        if os.name != "nt":  # where locks are for writers too, and keep files in place
-            with suppress(OSError):  # not every file system has locks
-                stack.enter_context(locked(partial, 0, create=False))
+        is_held = False
+        while not is_held:
+            # Of a killed process that had the same number.
+            partial.unlink(missing_ok=True)
+            # Created with its mode: a later chmod would leave a moment in which others
+            # can read it. O_EXCL refuses a file or link that was put there before.
+            os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+            is_held = True
+            if os.name == "nt":  # where locks are for writers too, and keep files
+                break
+            try:
+                stack.enter_context(locked(partial, _PATIENCE_S, create=False))
+            except FileNotFoundError:
+                is_held = False  # another process swept it before it was locked
+            except OSError:
+                pass  # not every file system has locks
         yield
 
 
