@@ -59,6 +59,26 @@ def read_recipe(
     return config
 
 
+def read_utterances(
+    config: ExperimentConfig, left_out: Sequence[str]
+) -> tuple[list[Utterance], list[Utterance]]:
+    """Return the utterances to train on, and those of the corpora left out.
+
+    Raises:
+        CorpusError: A corpus is not where the recipe says.
+    """
+    from espressivo.training.corpora import read_corpora
+
+    roots = dict(config.corpora)
+    # A left-out corpus is scored with all its speakers, since none of them trains.
+    held_out = {name: roots.pop(name) for name in dict.fromkeys(left_out)}
+    rated = config.uses_rated
+    return (
+        read_corpora(roots, config.speakers, rated=rated),
+        read_corpora(held_out, rated=rated),
+    )
+
+
 def load_utterances(
     utterances: Sequence[Utterance],
     config: ExperimentConfig,

@@ -11,11 +11,11 @@ from espressivo.cli.recipe import (
     add_recipe_arguments,
     load_utterances,
     read_recipe,
+    read_utterances,
 )
 
 if TYPE_CHECKING:
     from espressivo.training.config import ExperimentConfig
-    from espressivo.training.corpora import Utterance
 
 _DESCRIPTION = """\
 Train one model from a TOML file with its corpora, network, epochs and augmentation.
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     config = read_recipe(args, args.leave_out)
     if args.seed is not None:
         config = replace(config, seed=args.seed)
-    utterances, validation = _read(config, args.leave_out)
+    utterances, validation = read_utterances(config, args.leave_out)
     if args.licence == "commercial":
         _require_commercial(config, {u.corpus for u in utterances}, args.leave_out)
     clips = load_utterances(
@@ -142,21 +142,6 @@ def run(args: argparse.Namespace) -> int:
         return interrupted(args.out, interrupt)
     say(f"{args.out}: trained; next: espressivo export {args.out} --out DIR")
     return 0
-
-
-def _read(
-    config: ExperimentConfig, left_out: list[str]
-) -> tuple[list[Utterance], list[Utterance]]:
-    from espressivo.training.corpora import read_corpora
-
-    roots = dict(config.corpora)
-    # The left-out corpus validates with all its speakers, since none of them trains.
-    held_out = {name: roots.pop(name) for name in dict.fromkeys(left_out)}
-    rated = config.uses_rated
-    return (
-        read_corpora(roots, config.speakers, rated=rated),
-        read_corpora(held_out, rated=rated),
-    )
 
 
 def _require_commercial(

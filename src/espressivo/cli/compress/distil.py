@@ -11,6 +11,7 @@ from espressivo.cli.recipe import (
     add_recipe_arguments,
     load_utterances,
     read_recipe,
+    read_utterances,
 )
 
 if TYPE_CHECKING:
@@ -141,13 +142,8 @@ def read_clips(
         CorpusError: A corpus or folder is absent, or a recording cannot be read.
     """
     from espressivo.training.clips.load import load_unlabelled
-    from espressivo.training.corpora import read_corpora
 
-    roots = dict(config.corpora)
-    # All speakers of a corpus that is left out, since none of them trains.
-    held_out = {name: roots.pop(name) for name in dict.fromkeys(args.leave_out)}
-    trained = read_corpora(roots, config.speakers, rated=False) if roots else []
-    scored = read_corpora(held_out, rated=False) if held_out else []
+    trained, scored = read_utterances(config, args.leave_out)
     clips = load_utterances([*trained, *scored], config, args.cache)
     unlabelled = [
         clip
